@@ -1,0 +1,176 @@
+//! The words for what comes in: an event, its aggregate, their ids, and the lane an aggregate belongs to.
+//!
+//! No I/O and no driver types. Decoding documents into events belongs to `source`.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The largest id, in bytes of its text, that is accepted for an event or an aggregate.
+pub const ID_BYTES_MAX: usize = 512;
+
+/// The largest sequence number: 2^53 - 1, the largest integer every guest language keeps exact.
+pub const SEQUENCE_MAX: i64 = (1 << 53) - 1;
+
+/// The id of an event or an aggregate. Integers of all widths are one kind, so int32 5 equals int64 5; the
+/// string "5" is another id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Id {
+    Integer(i64),
+    Text(String),
+    Uuid([u8; 16]),
+    ObjectId([u8; 12]),
+}
+
+/// Why bytes are not an id's key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the key of an id: {0}")]
+pub struct BadKey(&'static str);
+
+impl Id {
+    /// The canonical form: one tag byte, then the value. It is stored and hashed, so it never changes.
+    pub fn key(&self) -> Vec<u8> {
+        let (tag, value): (u8, &[u8]) = match self {
+            Self::Integer(number) => return [&b"i"[..], &number.to_be_bytes()].concat(),
+            Self::Text(text) => (b's', text.as_bytes()),
+            Self::Uuid(bytes) => (b'u', bytes),
+            Self::ObjectId(bytes) => (b'o', bytes),
+        };
+        let mut key = Vec::with_capacity(1 + value.len());
+        key.push(tag);
+        key.extend_from_slice(value);
+        key
+    }
+
+    /// The id whose [`Id::key`] this is.
+    pub fn from_key(key: &[u8]) -> Result<Self, BadKey> {
+        let (tag, value) = key.split_first().ok_or(BadKey("it is empty"))?;
+        let length = |_| BadKey("its length does not fit its kind");
+        match tag {
+            b'i' => Ok(Self::Integer(i64::from_be_bytes(value.try_into().map_err(length)?))),
+            b's' => {
+                let text = std::str::from_utf8(value).map_err(|_| BadKey("its text is not UTF-8"))?;
+                Ok(Self::Text(text.to_owned()))
+            }
+            b'u' => Ok(Self::Uuid(value.try_into().map_err(length)?)),
+            b'o' => Ok(Self::ObjectId(value.try_into().map_err(length)?)),
+            _ => Err(BadKey("its tag is unknown")),
+        }
+    }
+}
+
+/// The text that projectors and people see.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+            Self::ObjectId(bytes) => f.write_str(&hex::encode(bytes)),
+            Self::Uuid(bytes) => {
+                let digits = hex::encode(bytes);
+                let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+                f.write_str(&groups.join("-"))
+            }
+        }
+    }
+}
+
+/// The unit of order: events of one aggregate are applied in commit order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Aggregate {
+    pub kind: String,
+    pub id: Id,
+}
+
+impl Aggregate {
+    /// The canonical form: the length of the type as u32 (big endian), the type, the id's key.
+    pub fn key(&self) -> Vec<u8> {
+        let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
+        [&length.to_be_bytes()[..], self.kind.as_bytes(), &self.id.key()].concat()
+    }
+
+    /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.
+    /// Checkpoints depend on it: another function is another version, and needs a lane change to move to.
+    pub fn lane(&self, lanes: u32) -> u32 {
+        let lane = xxh3_64(&self.key()) % u64::from(lanes.max(1));
+        u32::try_from(lane).expect("less than the number of lanes, which is a u32")
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.id)
+    }
+}
+
+/// One decoded outbox document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub id: Id,
+    pub event_type: String,
+    pub version: u32,
+    pub aggregate: Aggregate,
+    /// 0 to [`SEQUENCE_MAX`].
+    pub sequence: Option<i64>,
+    /// RFC 3339, UTC, milliseconds.
+    pub occurred_at: Option<String>,
+    /// JSON text: MongoDB's relaxed Extended JSON v2, large integers as `$numberLong`.
+    pub payload: String,
+    /// JSON text of the same form.
+    pub metadata: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aggregate(id: Id) -> Aggregate {
+        Aggregate { kind: "account".into(), id }
+    }
+
+    #[test]
+    fn an_id_comes_back_from_its_key() {
+        let ids = [
+            Id::Integer(i64::MIN),
+            Id::Integer(5),
+            Id::Text("5".into()),
+            Id::Text(String::new()),
+            Id::Uuid([7; 16]),
+            Id::ObjectId([9; 12]),
+        ];
+        for id in ids {
+            assert_eq!(Id::from_key(&id.key()), Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        for key in [&b""[..], b"i12", b"u1", b"o1", b"x", &[b's', 0xff]] {
+            assert!(Id::from_key(key).is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn ids_of_different_kinds_differ_even_when_they_read_the_same() {
+        let (number, text) = (Id::Integer(5), Id::Text("5".into()));
+        assert_eq!(number.to_string(), text.to_string());
+        assert_ne!(number.key(), text.key());
+    }
+
+    #[test]
+    fn ids_read_as_people_know_them() {
+        assert_eq!(Id::Uuid([0xab; 16]).to_string(), "abababab-abab-abab-abab-abababababab");
+        assert_eq!(Id::ObjectId([1; 12]).to_string(), "010101010101010101010101");
+        assert_eq!(aggregate(Id::Integer(-7)).to_string(), "account/-7");
+    }
+
+    /// Stored checkpoints rely on these numbers. If this fails, the lane function was changed.
+    #[test]
+    fn the_lane_function_never_changes() {
+        let lanes: Vec<u32> = (0..8).map(|n| aggregate(Id::Integer(n)).lane(4)).collect();
+        assert_eq!(lanes, LANES_OF_THE_FIRST_EIGHT);
+        assert!((0..100).all(|n| aggregate(Id::Integer(n)).lane(1) == 0));
+    }
+
+    const LANES_OF_THE_FIRST_EIGHT: [u32; 8] = [0, 0, 0, 0, 0, 0, 0, 0];
+}

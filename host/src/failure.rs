@@ -1,0 +1,156 @@
+//! Everything that can go wrong with an event or a batch, as one closed list.
+//!
+//! A failure says who is at fault, and so who has to act. What the loop does about it is decided in
+//! `projection::decide`; which server code is which failure is decided next to the driver that reports it.
+
+/// Who is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// This event with this projector. It is parked; the others go on.
+    Event,
+    /// The configuration, the schema or the privileges. The projection pauses until an operator acts.
+    Setup,
+    /// A server, the network or another writer. Trying again helps, for as long as it takes.
+    Environment,
+    /// Another host writes for this projection. This one stops.
+    Fenced,
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Failure {
+    // ---- the event's fault ----
+    /// The document is not an event: a field is missing, has a wrong type or is beyond a limit.
+    #[error("the document is not an event: {reason}")]
+    Undecodable { reason: String },
+    /// The projector answered that it does not take the event.
+    #[error("the projector rejected the event as {kind}: {reason}")]
+    Rejected { kind: &'static str, reason: String },
+    /// The component trapped: a panic, an exception, an invalid access.
+    #[error("the projector trapped: {message}")]
+    Trapped { message: String },
+    /// The component did not answer within its fuel. Deterministic: the machine's speed plays no part.
+    #[error("the projector used up its budget of {fuel} fuel for one event: an endless loop, or raise `budget.fuel`")]
+    OutOfFuel { fuel: u64 },
+    /// The component wanted more memory than its budget.
+    #[error("the projector wanted more than its {limit_bytes} bytes of memory: raise `budget.memory_bytes` if it needs them")]
+    OutOfMemory { limit_bytes: usize },
+    /// The component answered with more operations or bytes than its budget.
+    #[error("the projector's answer is too large: {what}")]
+    OutputTooLarge { what: String },
+    /// An operation names a statement that the manifest does not have.
+    #[error("operation {operation} uses statement {index}, but the manifest declares {declared}")]
+    UnknownStatement { operation: usize, index: u32, declared: usize },
+    /// An operation has more or fewer parameters than its statement.
+    #[error("operation {operation} gives {given} parameters to the statement `{statement}`, which takes {expected}")]
+    ParameterCount { operation: usize, statement: String, expected: usize, given: usize },
+    /// A parameter's value cannot be sent: not a number, not JSON, not a time.
+    #[error("operation {operation}, parameter {parameter} of `{statement}`: {reason}")]
+    BadValue { operation: usize, statement: String, parameter: usize, reason: String },
+    /// MySQL refused a value: too long, out of range, not null, a check.
+    #[error("MySQL refused the event's values (error {code}): {message}")]
+    RefusedValue { code: u16, message: String },
+    /// A duplicate or foreign key. With several lanes it may be a matter of timing.
+    #[error("MySQL found a key conflict (error {code}): {message}")]
+    KeyConflict { code: u16, message: String },
+
+    // ---- the set-up's fault ----
+    /// A table or column is missing, or a statement does not fit it.
+    #[error("the read model's tables do not fit the projector (error {code}): {message}")]
+    SchemaMismatch { code: u16, message: String },
+    /// The account may not do what it has to.
+    #[error("access denied (error {code}): {message}")]
+    AccessDenied { code: u32, message: String },
+    /// The place in the change stream is gone, or it is another stream.
+    #[error("the change stream cannot be resumed: {reason}")]
+    ResumeLost { reason: String },
+    /// Whatever else an operator has to settle.
+    #[error("{reason}")]
+    Misconfigured { reason: String },
+    /// A server code that no table knows, three times in a row.
+    #[error("unknown error {code}: {message}")]
+    Unknown { code: u32, message: String },
+
+    // ---- the environment's fault ----
+    /// The guest ran against the clock's backstop, not its fuel: the machine is overloaded.
+    #[error("the projector did not answer within {limit_ms} ms although it had fuel left")]
+    Deadline { limit_ms: u64 },
+    /// The connection broke, timed out or could not be made. A commit may or may not have happened.
+    #[error("MySQL is not reachable: {message}")]
+    ConnectionLost { message: String },
+    /// The server ended or refused the transaction, and a new one may succeed.
+    #[error("MySQL ended the transaction (error {code}): {message}")]
+    TransactionLost { code: u16, message: String },
+    /// The server cannot write now: read-only, full, overloaded.
+    #[error("MySQL cannot write now (error {code}): {message}")]
+    CannotWrite { code: u16, message: String },
+    /// The source does not answer.
+    #[error("MongoDB is not reachable: {message}")]
+    SourceUnavailable { message: String },
+    /// The checkpoint is behind what this host committed: the server lost commits, or was restored.
+    #[error("the checkpoint is at batch {found}, this host committed batch {committed}: the server lost commits")]
+    CommitsLost { committed: u64, found: u64 },
+
+    // ---- another writer ----
+    /// The epoch was raised by another host.
+    #[error("another host took over: the epoch is {found}, this host's was {mine}")]
+    Fenced { mine: u64, found: u64 },
+}
+
+impl Failure {
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Undecodable { .. }
+            | Self::Rejected { .. }
+            | Self::Trapped { .. }
+            | Self::OutOfFuel { .. }
+            | Self::OutOfMemory { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::UnknownStatement { .. }
+            | Self::ParameterCount { .. }
+            | Self::BadValue { .. }
+            | Self::RefusedValue { .. }
+            | Self::KeyConflict { .. } => Fault::Event,
+            Self::SchemaMismatch { .. }
+            | Self::AccessDenied { .. }
+            | Self::ResumeLost { .. }
+            | Self::Misconfigured { .. }
+            | Self::Unknown { .. } => Fault::Setup,
+            Self::Deadline { .. }
+            | Self::ConnectionLost { .. }
+            | Self::TransactionLost { .. }
+            | Self::CannotWrite { .. }
+            | Self::SourceUnavailable { .. }
+            | Self::CommitsLost { .. } => Fault::Environment,
+            Self::Fenced { .. } => Fault::Fenced,
+        }
+    }
+
+    /// The class of this failure: a fixed word for metrics, dead letters and `--reason`.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Undecodable { .. } => "undecodable",
+            Self::Rejected { .. } => "rejected",
+            Self::Trapped { .. } => "trapped",
+            Self::OutOfFuel { .. } => "out-of-fuel",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::OutputTooLarge { .. } => "output-too-large",
+            Self::UnknownStatement { .. } => "unknown-statement",
+            Self::ParameterCount { .. } => "parameter-count",
+            Self::BadValue { .. } => "bad-value",
+            Self::RefusedValue { .. } => "refused-value",
+            Self::KeyConflict { .. } => "key-conflict",
+            Self::SchemaMismatch { .. } => "schema-mismatch",
+            Self::AccessDenied { .. } => "access-denied",
+            Self::ResumeLost { .. } => "resume-lost",
+            Self::Misconfigured { .. } => "misconfigured",
+            Self::Unknown { .. } => "unknown",
+            Self::Deadline { .. } => "deadline",
+            Self::ConnectionLost { .. } => "connection-lost",
+            Self::TransactionLost { .. } => "transaction-lost",
+            Self::CannotWrite { .. } => "cannot-write",
+            Self::SourceUnavailable { .. } => "source-unavailable",
+            Self::CommitsLost { .. } => "commits-lost",
+            Self::Fenced { .. } => "fenced",
+        }
+    }
+}
