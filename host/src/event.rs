@@ -3,8 +3,11 @@
 //! No I/O and no driver types. Decoding documents into events belongs to `source`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::position::{ClusterTime, Position};
 
 /// The largest id, in bytes of its text, that is accepted for an event or an aggregate.
 pub const ID_BYTES_MAX: usize = 512;
@@ -92,9 +95,14 @@ impl Aggregate {
     /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.
     /// Checkpoints depend on it: another function is another version, and needs a lane change to move to.
     pub fn lane(&self, lanes: u32) -> u32 {
-        let lane = xxh3_64(&self.key()) % u64::from(lanes.max(1));
-        u32::try_from(lane).expect("less than the number of lanes, which is a u32")
+        lane_of(&self.key(), lanes)
     }
+}
+
+/// The lane of the aggregate with this key.
+pub fn lane_of(aggregate_key: &[u8], lanes: u32) -> u32 {
+    let lane = xxh3_64(aggregate_key) % u64::from(lanes.max(1));
+    u32::try_from(lane).expect("less than the number of lanes, which is a u32")
 }
 
 impl fmt::Display for Aggregate {
@@ -118,6 +126,47 @@ pub struct Event {
     pub payload: String,
     /// JSON text of the same form.
     pub metadata: String,
+}
+
+/// A document that is not an event, with what could be read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecodable {
+    pub reason: String,
+    pub id: Option<Id>,
+    /// Without it the document holds nothing back and goes to lane 0.
+    pub aggregate: Option<Aggregate>,
+}
+
+/// What the source hands to a lane: an outbox document, where it stands, and what it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    pub position: Position,
+    /// When it was committed; unknown for history.
+    pub time: Option<ClusterTime>,
+    /// The document's raw BSON.
+    pub document: Arc<[u8]>,
+    pub event: Result<Arc<Event>, Undecodable>,
+}
+
+impl Delivery {
+    pub fn aggregate(&self) -> Option<&Aggregate> {
+        match &self.event {
+            Ok(event) => Some(&event.aggregate),
+            Err(undecodable) => undecodable.aggregate.as_ref(),
+        }
+    }
+
+    pub fn id(&self) -> Option<&Id> {
+        match &self.event {
+            Ok(event) => Some(&event.id),
+            Err(undecodable) => undecodable.id.as_ref(),
+        }
+    }
+
+    /// The lane this document goes to.
+    pub fn lane(&self, lanes: u32) -> u32 {
+        self.aggregate().map_or(0, |aggregate| aggregate.lane(lanes))
+    }
 }
 
 #[cfg(test)]
@@ -172,5 +221,5 @@ mod tests {
         assert!((0..100).all(|n| aggregate(Id::Integer(n)).lane(1) == 0));
     }
 
-    const LANES_OF_THE_FIRST_EIGHT: [u32; 8] = [0, 0, 0, 0, 0, 0, 0, 0];
+    const LANES_OF_THE_FIRST_EIGHT: [u32; 8] = [0, 3, 0, 2, 1, 3, 2, 2];
 }

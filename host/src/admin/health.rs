@@ -1,0 +1,98 @@
+//! Health: alive is that the projections' loops turn; ready is that each makes progress or stands by.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::Shown;
+use crate::projection::{Phase, Snapshot};
+
+/// A loop that has not turned for this long hangs. Its slowest turn waits for two servers that do not answer.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(90);
+
+pub async fn live(State(shown): State<Shown>) -> (StatusCode, String) {
+    let slowest = shown.projections.iter().map(|status| status.heartbeat_age()).max().unwrap_or_default();
+    let code = if slowest < HEARTBEAT_MAX { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("the slowest loop turned {} s ago\n", slowest.as_secs()))
+}
+
+pub async fn ready(State(shown): State<Shown>) -> (StatusCode, String) {
+    let obstacles: Vec<String> =
+        shown.projections.iter().filter_map(|status| obstacle(&status.snapshot())).collect();
+    if obstacles.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n")
+    }
+}
+
+/// What keeps a projection from making progress.
+fn obstacle(snapshot: &Snapshot) -> Option<String> {
+    let name = &snapshot.projection;
+    match &snapshot.phase {
+        Phase::Starting => Some(format!("{name}: starting")),
+        Phase::Paused { reason } => Some(format!("{name}: paused: {reason}")),
+        Phase::Stopped => Some(format!("{name}: stopped")),
+        Phase::Standby { .. } => None,
+        Phase::History | Phase::Streaming => {
+            snapshot.trouble.as_ref().map(|trouble| format!("{name}: degraded: {trouble}"))
+        }
+    }
+}
+
+/// Puts a snapshot's numbers into the metrics.
+pub fn measure(snapshot: &Snapshot) {
+    let projection = snapshot.projection.clone();
+    let gauge = |name: &'static str, value: f64| {
+        metrics::gauge!(name, "projection" => projection.clone()).set(value);
+    };
+    gauge("laterna_lag_seconds", snapshot.lag_seconds.into());
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+    for (name, value) in [
+        ("laterna_lag_events", snapshot.lag_events),
+        ("laterna_dead_letters_parked", snapshot.parked),
+        ("laterna_dead_letters_held", snapshot.held),
+    ] {
+        gauge(name, value as f64);
+    }
+    let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
+    gauge("laterna_ready", ready);
+    metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => snapshot.phase.name()).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(phase: Phase, trouble: Option<&str>) -> Snapshot {
+        Snapshot {
+            projection: "accounts".into(),
+            phase,
+            trouble: trouble.map(ToOwned::to_owned),
+            component: String::new(),
+            digest: String::new(),
+            epoch: 1,
+            lag_seconds: 0,
+            lag_events: 0,
+            events_per_second: 0.0,
+            events: 0,
+            parked: 0,
+            held: 0,
+            lanes: vec![],
+        }
+    }
+
+    #[test]
+    fn whatever_stops_progress_is_told() {
+        let told = |phase, trouble| obstacle(&snapshot(phase, trouble));
+        assert_eq!(told(Phase::Streaming, None), None);
+        assert_eq!(told(Phase::Standby { owner: "b".into() }, None), None);
+        let paused = Phase::Paused { reason: "no table".into() };
+        assert_eq!(told(paused, None).as_deref(), Some("accounts: paused: no table"));
+        let degraded = told(Phase::Streaming, Some("MySQL is not reachable"));
+        assert_eq!(degraded.as_deref(), Some("accounts: degraded: MySQL is not reachable"));
+        assert!(told(Phase::Starting, None).is_some());
+        assert!(told(Phase::Stopped, None).is_some());
+    }
+}

@@ -1,0 +1,169 @@
+//! `laterna check`: everything that can be known before the first event, one line each, with the remedy.
+
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+
+use super::parts;
+use crate::config::{Config, Start};
+use crate::failure::Failure;
+use crate::operation::load;
+use crate::projection::{Loaded, Servers};
+use crate::projector::Engine;
+use crate::readmodel::{Connector, Session, registration, tables};
+
+/// The lines, and whether any of them is a failure.
+#[derive(Default)]
+struct Report {
+    failures: usize,
+}
+
+impl Report {
+    fn ok(&mut self, what: &str, found: &str) {
+        println!("ok    {what}: {found}");
+    }
+
+    fn note(&mut self, what: &str, found: &str) {
+        println!("note  {what}: {found}");
+    }
+
+    fn fail(&mut self, what: &str, problem: &str) {
+        self.failures += 1;
+        for line in problem.lines() {
+            println!("FAIL  {what}: {line}");
+        }
+    }
+}
+
+pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    report.ok("configuration", &format!("{} projection(s)", config.projection.len()));
+    let loaded = components(config, &mut report)?;
+    runtime.block_on(check_servers(config, &loaded, &mut report))?;
+    match report.failures {
+        0 => {
+            println!("\nEverything is ready: laterna run");
+            Ok(ExitCode::SUCCESS)
+        }
+        failures => {
+            println!("\n{failures} problem(s).");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn components(config: &Config, report: &mut Report) -> anyhow::Result<Vec<(String, Loaded)>> {
+    let engine = Engine::new(Some(&config.host.state.join("components")))?;
+    let mut all = Vec::new();
+    for (name, projection) in &config.projection {
+        let what = format!("component of `{name}`");
+        match load::load(&engine, &projection.component, &projection.budget) {
+            Ok(loaded) => {
+                let manifest = &loaded.deployed.manifest;
+                let digest: String = loaded.deployed.digest.chars().take(12).collect();
+                let (tables, statements) = (manifest.tables.len(), manifest.statements.len());
+                report.ok(
+                    &what,
+                    &format!("{} {} ({digest}), {tables} table(s), {statements} statement(s)", manifest.name, manifest.version),
+                );
+                all.push((name.clone(), loaded));
+            }
+            Err(refused) => report.fail(&what, &refused.to_string()),
+        }
+    }
+    Ok(all)
+}
+
+async fn check_servers(config: &Config, loaded: &[(String, Loaded)], report: &mut Report) -> anyhow::Result<()> {
+    let servers = match parts::servers(config).await {
+        Ok(servers) => servers,
+        Err(error) => {
+            report.fail("configuration", &format!("{error:#}"));
+            return Ok(());
+        }
+    };
+    let from_history = config.projection.values().any(|projection| projection.start == Start::History);
+    check_mongodb(&servers, from_history, report).await;
+    let applier = connect("MySQL", &servers.applier, report).await;
+    let ddl = connect("MySQL (DDL)", &servers.ddl, report).await;
+    if let (Some(applier), Some(mut ddl)) = (applier, ddl) {
+        check_mysql(&servers, loaded, applier, &mut ddl, report).await;
+    }
+    Ok(())
+}
+
+async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
+    match servers.outbox.identify().await {
+        Ok(identity) => report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
+        Err(failure) => return report.fail("MongoDB", &failure.to_string()),
+    }
+    match servers.outbox.current_token().await {
+        Ok(_) => report.ok("change stream", "it can be opened"),
+        Err(failure) => report.fail("change stream", &failure.to_string()),
+    }
+    match servers.outbox.history_obstacle(servers.decoder.fields()).await {
+        Ok(None) => report.ok("history", "it can be read in order"),
+        Ok(Some(obstacle)) if from_history => report.fail("history", &obstacle),
+        Ok(Some(obstacle)) => report.note("history", &obstacle),
+        Err(failure) => report.fail("history", &failure.to_string()),
+    }
+}
+
+async fn connect(what: &str, connector: &Connector, report: &mut Report) -> Option<Session> {
+    match connector.connect().await {
+        Ok(session) if session.read_only => {
+            report.fail(what, "the server is read-only (@@read_only = 1); connect to the primary");
+            None
+        }
+        Ok(session) => {
+            report.ok(what, &format!("{}, database {}", session.version, connector.database()));
+            Some(session)
+        }
+        Err(failure) => {
+            report.fail(what, &failure.to_string());
+            None
+        }
+    }
+}
+
+async fn check_mysql(
+    servers: &Servers,
+    loaded: &[(String, Loaded)],
+    mut applier: Session,
+    ddl: &mut Session,
+    report: &mut Report,
+) {
+    let schema = servers.control.schema().to_owned();
+    match servers.control.migrate(ddl).await {
+        Ok(()) => report.ok("control schema", &format!("`{schema}` is there")),
+        Err(failure) => return report.fail("control schema", &with_grant(&failure, &schema)),
+    }
+    if let Err(failure) = registration::all(&mut applier, &servers.control).await {
+        report.fail("control schema", &with_grant(&failure, &schema));
+    }
+    match applier.too_broad_privileges().await {
+        Ok(None) => report.ok("privileges", "the account of `mysql.url` cannot write through read_only"),
+        Ok(Some(grant)) => report.note(
+            "privileges",
+            &format!("the account of `mysql.url` has {grant}, and so writes through read_only after a failover; give it \
+                      SELECT, INSERT, UPDATE, DELETE on `{}` and `{schema}` only", servers.applier.database()),
+        ),
+        Err(failure) => report.fail("privileges", &failure.to_string()),
+    }
+    for (name, loaded) in loaded {
+        let rehearsed =
+            tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema).await;
+        match rehearsed {
+            Ok(()) => report.ok(&format!("SQL of `{name}`"), "every statement fits its tables"),
+            Err(failure) => report.fail(&format!("SQL of `{name}`"), &with_grant(&failure, &format!("{schema}_scratch"))),
+        }
+    }
+}
+
+/// The failure; where it is one of privileges, with the statement that helps.
+fn with_grant(failure: &Failure, schema: &str) -> String {
+    match failure {
+        Failure::AccessDenied { .. } => format!("{failure}; as an administrator: GRANT ALL ON {schema}.* TO the account of `mysql.ddl_url`"),
+        failure => failure.to_string(),
+    }
+}

@@ -1,0 +1,46 @@
+//! `laterna run`: the composition root. Puts the parts together, starts them, and waits for a stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use super::parts;
+use crate::admin::{self, Shown};
+use crate::config::Config;
+use crate::operation::commands;
+use crate::projection::{Orders, Status, Supervisor};
+use crate::{shutdown, telemetry};
+
+pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    telemetry::start_logs(config.host.log)?;
+    // Before any server is asked: components are compiled on this thread, which is none of the runtime's.
+    let components = parts::components(&config)?;
+    runtime.block_on(serve(config, components))
+}
+
+async fn serve(
+    config: Config,
+    components: std::collections::BTreeMap<String, crate::projection::Loaded>,
+) -> anyhow::Result<ExitCode> {
+    let metrics = telemetry::start_metrics()?;
+    let stop = shutdown::on_signal()?;
+    let servers = parts::servers(&config).await?;
+    let mut tasks = JoinSet::new();
+    let mut projections = Vec::new();
+    for (name, loaded) in components {
+        let status = Arc::new(Status::new(&name));
+        projections.push(status.clone());
+        let orders = Orders::default();
+        let settings = parts::settings(&config, &name, &config.projection[&name]);
+        tasks.spawn(commands::carry_out_all(servers.clone(), name, orders.clone(), stop.clone()));
+        let supervisor =
+            Supervisor { servers: servers.clone(), settings, loaded, status, orders, stop: stop.clone() };
+        tasks.spawn(supervisor.run());
+    }
+    admin::serve(config.host.admin, Shown { projections, servers, metrics }, stop).await?;
+    tasks.join_all().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

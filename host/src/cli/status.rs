@@ -1,0 +1,147 @@
+//! `laterna status`: how the projections stand, told by the running host; without one, what MySQL knows.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::{parts, table};
+use crate::config::Config;
+use crate::projection::{LaneSnapshot, Phase, Snapshot};
+use crate::readmodel::{checkpoint, dead_letter, registration};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+    /// One line for each lane, too.
+    #[arg(long)]
+    lanes: bool,
+}
+
+pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let (snapshots, live) = match ask(config) {
+        Ok(snapshots) => (snapshots, true),
+        Err(_) => (runtime.block_on(stored(config))?, false),
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&snapshots)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !live {
+        println!("No host answers on {}; this is what MySQL knows.\n", config.host.admin);
+    }
+    print(&snapshots, arguments.lanes);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the running host says.
+fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(3))).build().into();
+    let mut response = agent.get(format!("http://{}/status", config.host.admin)).call()?;
+    response.body_mut().read_json().context("the endpoint's answer is not a status")
+}
+
+/// What stands in the control schema.
+async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
+    let servers = parts::servers(config).await?;
+    let mut session = servers.applier.connect().await?;
+    let mut snapshots = Vec::new();
+    for registration in registration::all(&mut session, &servers.control).await? {
+        let (name, generation) = (registration.projection, registration.live_generation);
+        let rows = checkpoint::rows(&mut session, &servers.control, &name, generation).await?;
+        let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
+        snapshots.push(Snapshot {
+            projection: name,
+            phase: Phase::Stopped,
+            trouble: None,
+            component: String::new(),
+            digest: rows.first().map(|row| row.digest.clone()).unwrap_or_default(),
+            epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
+            lag_seconds: 0,
+            lag_events: 0,
+            events_per_second: 0.0,
+            events: rows.iter().map(|row| row.events).sum(),
+            parked,
+            held,
+            lanes: rows
+                .iter()
+                .map(|row| LaneSnapshot {
+                    lane: row.lane,
+                    position: row.position.to_string(),
+                    events: row.events,
+                    waiting: 0,
+                    trouble: None,
+                })
+                .collect(),
+        });
+    }
+    Ok(snapshots)
+}
+
+fn print(snapshots: &[Snapshot], lanes: bool) {
+    let headings =
+        ["projection", "phase", "lag", "behind", "events/s", "events", "parked", "held", "lanes", "component", "digest"];
+    let mut overview = table::table(&headings);
+    for snapshot in snapshots {
+        let live = snapshot.phase != Phase::Stopped;
+        let if_live = |text: String| if live { text } else { "-".to_owned() };
+        overview.add_row([
+            snapshot.projection.clone(),
+            snapshot.phase.name().to_owned(),
+            if_live(format!("{} s", snapshot.lag_seconds)),
+            if_live(table::number(snapshot.lag_events)),
+            if_live(format!("{:.0}", snapshot.events_per_second)),
+            table::number(snapshot.events),
+            table::number(snapshot.parked),
+            table::number(snapshot.held),
+            snapshot.lanes.len().to_string(),
+            snapshot.component.clone(),
+            snapshot.digest.chars().take(12).collect(),
+        ]);
+    }
+    println!("{overview}");
+    for snapshot in snapshots {
+        notes(snapshot);
+    }
+    if lanes {
+        println!();
+        print_lanes(snapshots);
+    }
+}
+
+fn notes(snapshot: &Snapshot) {
+    let name = &snapshot.projection;
+    match &snapshot.phase {
+        Phase::Paused { reason } => println!("\n{name} is paused: {reason}"),
+        Phase::Standby { owner } => println!("\n{name}: the host `{owner}` writes; this one stands by"),
+        _ => {}
+    }
+    if let Some(trouble) = &snapshot.trouble {
+        println!("\n{name} waits: {trouble}");
+    }
+    if snapshot.parked > 0 {
+        println!("\n{name} has dead letters: laterna dlq list {name}");
+    }
+}
+
+fn print_lanes(snapshots: &[Snapshot]) {
+    let mut lanes = table::table(&["projection", "lane", "position", "events", "waiting", "trouble"]);
+    for snapshot in snapshots {
+        for lane in &snapshot.lanes {
+            lanes.add_row([
+                snapshot.projection.clone(),
+                lane.lane.to_string(),
+                lane.position.clone(),
+                table::number(lane.events),
+                table::number(lane.waiting),
+                lane.trouble.clone().unwrap_or_default(),
+            ]);
+        }
+    }
+    println!("{lanes}");
+}

@@ -1,0 +1,350 @@
+//! `laterna.toml`: read, overridden by the environment, checked as a whole before anything starts.
+//!
+//! Every value may be overridden: `LATERNA_` + its path in capitals, with two underscores between the parts, e.g.
+//! `LATERNA_MYSQL__URL` or `LATERNA_PROJECTION__ACCOUNTS__LANES`. Unknown keys are refused. Secrets may stand in
+//! files of their own (`uri_file`, `url_file`, `ddl_url_file`) and never show in logs.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::projector::Budget;
+use crate::source::Fields;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default)]
+    pub host: Host,
+    pub mongodb: Mongodb,
+    pub mysql: Mysql,
+    #[serde(default)]
+    pub projection: BTreeMap<String, Projection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Who this host is, for the lease and for people; the machine's name unless given.
+    pub id: String,
+    /// Where status, health and metrics are served.
+    pub admin: SocketAddr,
+    /// Where compiled components are kept.
+    pub state: PathBuf,
+    /// How long a lease is good without being renewed, in seconds.
+    pub lease_seconds: u32,
+    /// How long a stop may take, in seconds.
+    pub stop_seconds: u32,
+    pub log: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            id: machine_name(),
+            admin: SocketAddr::from(([127, 0, 0, 1], 7420)),
+            state: ".laterna".into(),
+            lease_seconds: 10,
+            stop_seconds: 20,
+            log: LogFormat::Text,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mongodb {
+    uri: Option<SecretString>,
+    uri_file: Option<PathBuf>,
+    pub database: String,
+    #[serde(default = "default_outbox")]
+    pub outbox: String,
+    #[serde(default)]
+    pub preset: Preset,
+    /// Names that differ from the preset.
+    pub fields: Option<Fields>,
+    /// The longest payload, as JSON text, in bytes.
+    #[serde(default = "default_payload_bytes_max")]
+    pub payload_bytes_max: usize,
+}
+
+/// Sets of field names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    #[default]
+    Default,
+    Debezium,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mysql {
+    url: Option<SecretString>,
+    url_file: Option<PathBuf>,
+    /// The account that creates tables; the other one then needs no more than DML. The same one unless given.
+    ddl_url: Option<SecretString>,
+    ddl_url_file: Option<PathBuf>,
+    #[serde(default = "default_control_schema")]
+    pub control_schema: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Projection {
+    /// The component's file.
+    pub component: PathBuf,
+    #[serde(default = "default_lanes")]
+    pub lanes: u32,
+    /// How many events a transaction takes at most.
+    #[serde(default = "default_batch_max")]
+    pub batch_max: usize,
+    /// How many recent event ids are remembered.
+    #[serde(default = "default_dedupe_window")]
+    pub dedupe_window: usize,
+    #[serde(default)]
+    pub start: Start,
+    #[serde(default)]
+    pub budget: Budget,
+}
+
+/// Where a projection begins that has no checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// With everything the outbox holds.
+    #[default]
+    History,
+    /// With what is written from now on: the tables stay without whatever came before.
+    Now,
+}
+
+impl Config {
+    /// Reads a file and the environment, and checks all of it.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let overrides = std::env::vars().filter(|(name, _)| name.starts_with("LATERNA_") && name.contains("__"));
+        Self::from_sources(path, overrides.collect())
+    }
+
+    fn from_sources(path: &Path, overrides: std::collections::HashMap<String, String>) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the configuration {}; name another with --config", path.display())
+        })?;
+        let environment = config::Environment::with_prefix("LATERNA")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(overrides.into_iter().collect()));
+        let config: Self = config::Config::builder()
+            .add_source(config::File::from_str(&text, config::FileFormat::Toml))
+            .add_source(environment)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .with_context(|| format!("the configuration {} is not valid", path.display()))?;
+        let problems = check::problems(&config);
+        if !problems.is_empty() {
+            bail!("the configuration {} is not valid:\n  {}", path.display(), problems.join("\n  "));
+        }
+        Ok(config)
+    }
+}
+
+impl Mongodb {
+    pub fn uri(&self) -> anyhow::Result<SecretString> {
+        secret("mongodb.uri", self.uri.as_ref(), self.uri_file.as_deref())
+    }
+
+    /// The names of the fields: the preset's, unless they are given.
+    pub fn field_names(&self) -> Fields {
+        match (&self.fields, self.preset) {
+            (Some(fields), _) => fields.clone(),
+            (None, Preset::Default) => Fields::default(),
+            (None, Preset::Debezium) => Fields::debezium(),
+        }
+    }
+}
+
+impl Mysql {
+    pub fn url(&self) -> anyhow::Result<SecretString> {
+        secret("mysql.url", self.url.as_ref(), self.url_file.as_deref())
+    }
+
+    pub fn ddl_url(&self) -> anyhow::Result<SecretString> {
+        match (&self.ddl_url, &self.ddl_url_file) {
+            (None, None) => self.url(),
+            (value, file) => secret("mysql.ddl_url", value.as_ref(), file.as_deref()),
+        }
+    }
+}
+
+/// A secret that stands in the configuration or in a file, without the line's end.
+fn secret(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> anyhow::Result<SecretString> {
+    match (value, file) {
+        (Some(value), None) => Ok(value.clone()),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read `{name}_file` {}", file.display()))?;
+            let text = text.trim_end_matches(['\r', '\n']);
+            if text.is_empty() {
+                bail!("`{name}_file` {} is empty", file.display());
+            }
+            Ok(text.into())
+        }
+        (Some(_), Some(_)) => bail!("`{name}` and `{name}_file` are both given; give one"),
+        (None, None) => bail!("`{name}` is missing; give it, or `{name}_file`"),
+    }
+}
+
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "laterna".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+fn default_outbox() -> String {
+    "outbox".to_owned()
+}
+
+fn default_control_schema() -> String {
+    "laterna".to_owned()
+}
+
+fn default_payload_bytes_max() -> usize {
+    1 << 20
+}
+
+fn default_lanes() -> u32 {
+    4
+}
+
+fn default_batch_max() -> usize {
+    500
+}
+
+fn default_dedupe_window() -> usize {
+    100_000
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    const VALID: &str = r#"
+        [mongodb]
+        uri = "mongodb://127.0.0.1/?replicaSet=rs0"
+        database = "bank"
+        [mysql]
+        url = "mysql://app:hunter2@127.0.0.1/bank"
+        [projection.accounts]
+        component = "accounts.wasm"
+    "#;
+
+    fn load(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("laterna.toml");
+        std::fs::write(&path, text)?;
+        let overrides: HashMap<_, _> =
+            overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_sources(&path, overrides)
+    }
+
+    /// What is said about a configuration that must be refused.
+    fn refusal(text: &str, overrides: &[(&str, &str)]) -> String {
+        format!("{:#}", load(text, overrides).expect_err("it must be refused"))
+    }
+
+    #[test]
+    fn what_is_not_given_has_a_default() {
+        let config = load(VALID, &[]).expect("it is valid");
+        let accounts = &config.projection["accounts"];
+        assert_eq!((accounts.lanes, accounts.batch_max, accounts.start), (4, 500, Start::History));
+        assert_eq!(config.mongodb.outbox, "outbox");
+        assert!(config.host.admin.ip().is_loopback());
+        assert!(!config.host.id.is_empty());
+    }
+
+    #[test]
+    fn every_value_can_be_overridden_by_the_environment() {
+        let overrides = [
+            ("LATERNA_PROJECTION__ACCOUNTS__LANES", "8"),
+            ("LATERNA_MYSQL__URL", "mysql://other@h/db"),
+            ("LATERNA_HOST__LEASE_SECONDS", "3"),
+            ("LATERNA_PROJECTION__ACCOUNTS__BUDGET__FUEL", "5000000"),
+        ];
+        let config = load(VALID, &overrides).expect("it is valid");
+        assert_eq!(config.projection["accounts"].lanes, 8);
+        assert_eq!(config.mysql.url().expect("given").expose_secret(), "mysql://other@h/db");
+        assert_eq!(config.host.lease_seconds, 3);
+        assert_eq!(config.projection["accounts"].budget.fuel, 5_000_000);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_its_name() {
+        for (text, key) in [
+            (VALID.replace("component", "kompnent"), "kompnent"),
+            (VALID.replace("[mysql]", "[mysql]\nhost = \"x\""), "host"),
+            (format!("{VALID}\n[extra]\na = 1"), "extra"),
+        ] {
+            let refused = refusal(&text, &[]);
+            assert!(refused.contains(key) && refused.contains("laterna.toml"), "{refused}");
+        }
+        assert!(refusal(VALID, &[("LATERNA_MYSQL__HOST", "x")]).contains("host"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_all_at_once() {
+        let text = VALID.replace("component = \"accounts.wasm\"", "component = \"a.wasm\"\nlanes = 0\nbatch_max = 0");
+        let refused = refusal(&text, &[]);
+        assert!(refused.contains("`projection.accounts.lanes`"), "{refused}");
+        assert!(refused.contains("`projection.accounts.batch_max`"), "{refused}");
+    }
+
+    #[test]
+    fn text_that_is_not_toml_is_refused_with_its_line() {
+        assert!(refusal("[mongodb\n", &[]).contains("line 1"));
+        assert!(refusal("", &[]).contains("mongodb"));
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_never_show() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("url");
+        std::fs::write(&path, "mysql://app:hunter3@h/bank\n").expect("written");
+        let text = VALID.replace(
+            "url = \"mysql://app:hunter2@127.0.0.1/bank\"",
+            &format!("url_file = {:?}", path.display().to_string()),
+        );
+        let config = load(&text, &[]).expect("it is valid");
+        assert_eq!(config.mysql.url().expect("readable").expose_secret(), "mysql://app:hunter3@h/bank");
+        assert!(!format!("{:?}", load(VALID, &[]).expect("it is valid")).contains("hunter2"));
+        std::fs::write(&path, "\n").expect("written");
+        assert!(refusal(&text, &[]).contains("is empty"));
+        std::fs::remove_file(&path).expect("removed");
+        assert!(refusal(&text, &[]).contains("cannot read `mysql.url_file`"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let missing = Config::load(Path::new("/nowhere/laterna.toml")).expect_err("there is none");
+        assert!(format!("{missing:#}").contains("/nowhere/laterna.toml"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What serde cannot check: ranges, names, and settings that do not go together. All problems at once.
+
+use super::{Config, Projection};
+
+/// Every problem, each in one line that names the setting and the remedy.
+pub fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(config.mongodb.uri().err().map(|error| format!("{error:#}")));
+    problems.extend(config.mysql.url().err().map(|error| format!("{error:#}")));
+    problems.extend(config.mysql.ddl_url().err().map(|error| format!("{error:#}")));
+    range(&mut problems, "host.lease_seconds", config.host.lease_seconds.into(), 2, 600);
+    range(&mut problems, "host.stop_seconds", config.host.stop_seconds.into(), 1, 600);
+    range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
+    if config.host.id.is_empty() || config.host.id.len() > 200 {
+        problems.push("`host.id` must have 1 to 200 bytes".to_owned());
+    }
+    if !config.host.admin.ip().is_loopback() {
+        problems.push(format!(
+            "`host.admin` is {}; the endpoint has no authentication yet and listens on loopback only",
+            config.host.admin
+        ));
+    }
+    if !is_schema_name(&config.mysql.control_schema) {
+        problems.push(format!(
+            "`mysql.control_schema` is {:?}; it must be a lower-case letter, then up to 40 of a-z, 0-9 and _",
+            config.mysql.control_schema
+        ));
+    }
+    if config.projection.is_empty() {
+        problems.push("there is no projection: add [projection.NAME] with `component`".to_owned());
+    }
+    for (name, projection) in &config.projection {
+        check_projection(&mut problems, name, projection);
+    }
+    problems
+}
+
+fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Projection) {
+    if !is_projection_name(name) {
+        problems.push(format!(
+            "`projection.{name}`: a name is a lower-case letter, then up to 47 of a-z, 0-9, _ and -"
+        ));
+    }
+    let setting = |key: &str| format!("projection.{name}.{key}");
+    range(problems, &setting("lanes"), projection.lanes.into(), 1, 64);
+    range(problems, &setting("batch_max"), size(projection.batch_max), 1, 5000);
+    range(problems, &setting("dedupe_window"), size(projection.dedupe_window), 1000, 10_000_000);
+    range(problems, &setting("budget.fuel"), projection.budget.fuel, 1_000_000, 1_000_000_000_000);
+    range(problems, &setting("budget.memory_bytes"), size(projection.budget.memory_bytes), 1 << 20, 4 << 30);
+    range(problems, &setting("budget.operations"), size(projection.budget.operations), 1, 100_000);
+    range(problems, &setting("budget.output_bytes"), size(projection.budget.output_bytes), 1024, 12 << 20);
+}
+
+fn range(problems: &mut Vec<String>, name: &str, value: u64, min: u64, max: u64) {
+    if !(min..=max).contains(&value) {
+        problems.push(format!("`{name}` is {value}; it must be {min} to {max}"));
+    }
+}
+
+fn size(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+fn is_schema_name(name: &str) -> bool {
+    starts_with_letter(name)
+        && name.len() <= 41
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn is_projection_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    starts_with_letter(name) && name.len() <= 48 && name.bytes().all(allowed)
+}
+
+fn starts_with_letter(name: &str) -> bool {
+    name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_from_both_sides() {
+        let refused = |value| {
+            let mut problems = vec![];
+            range(&mut problems, "x", value, 2, 5);
+            !problems.is_empty()
+        };
+        assert_eq!([1, 2, 5, 6].map(refused), [true, false, false, true]);
+    }
+
+    #[test]
+    fn names_that_could_be_sql_are_refused() {
+        for name in ["", "1a", "Laterna", "a`b", "a b", "a;b", &"a".repeat(42)] {
+            assert!(!is_schema_name(name), "{name}");
+        }
+        assert!(is_schema_name("laterna_2"));
+        assert!(is_projection_name("open-accounts_2"));
+        assert!(!is_projection_name(&"a".repeat(49)));
+    }
+}

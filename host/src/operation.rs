@@ -1,0 +1,4 @@
+//! What operators do to a projection: give it a component, and settle its dead letters.
+
+pub mod commands;
+pub mod load;

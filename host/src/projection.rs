@@ -1,0 +1,84 @@
+//! The running parts: one reader and several lanes for each projection, and who starts and stops them.
+
+pub mod decide;
+pub mod lane;
+pub mod letters;
+pub mod parts;
+pub mod plan;
+pub mod reader;
+pub mod startup;
+pub mod status;
+pub mod supervisor;
+mod upkeep;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::position::Position;
+use crate::projector::Component;
+use crate::readmodel::{Connector, Control};
+use crate::source::{Decoder, Outbox};
+use letters::Order;
+
+pub use lane::Deployed;
+pub use status::{LaneSnapshot, Phase, Snapshot, Status};
+pub use supervisor::Supervisor;
+
+/// The servers a projection works with.
+#[derive(Clone)]
+pub struct Servers {
+    pub outbox: Outbox,
+    pub decoder: Decoder,
+    /// The account with DML only.
+    pub applier: Connector,
+    /// The account that may create tables.
+    pub ddl: Connector,
+    pub control: Control,
+}
+
+/// How a projection is to run.
+#[derive(Clone)]
+pub struct Settings {
+    pub name: String,
+    /// Who this host is.
+    pub owner: String,
+    pub lanes: u32,
+    pub batch_max: usize,
+    /// How many recent event ids are remembered.
+    pub window: usize,
+    /// Whether a projection without a checkpoint begins with the outbox's history.
+    pub from_history: bool,
+    pub lease_ttl: Duration,
+    pub stop_timeout: Duration,
+}
+
+/// A component that was loaded and checked, and what a lane needs of it.
+#[derive(Clone)]
+pub struct Loaded {
+    pub component: Component,
+    pub deployed: Deployed,
+}
+
+/// Where orders for the lanes go while they run.
+#[derive(Clone, Default)]
+pub struct Orders(Arc<Mutex<Vec<mpsc::Sender<Order>>>>);
+
+impl Orders {
+    fn replace(&self, lanes: Vec<mpsc::Sender<Order>>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lanes;
+    }
+
+    /// One queue a lane; empty while the lanes are not running on this host.
+    pub fn lanes(&self) -> Vec<mpsc::Sender<Order>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// Where the lanes of a run begin, and where they end if they end by themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    pub rows: Vec<crate::readmodel::LaneRow>,
+    pub until: Option<Position>,
+}

@@ -1,0 +1,244 @@
+//! A lane: one ordered worker of a projection, in two stages that overlap. The first takes what is there and has
+//! it projected; the second plans the batch, commits it, and does operators' orders between batches.
+//!
+//! Nothing waits for a batch to fill: batches are small when events are rare, and large under load.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{Decision, decide};
+use super::letters::Order;
+use super::parts::{Answer, Projector, ReadModel};
+use super::plan::{Answered, Planner, Projected, isolate};
+use super::reader::{Chunk, Cost};
+use super::status::Status;
+use crate::event::{Delivery, Event};
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::{Batch, judge};
+use crate::retry::Backoff;
+use crate::source::Decoder;
+use crate::statement::{Manifest, Schema};
+
+/// How many projected batches may wait for the second stage.
+const PROJECTED_MAX: usize = 1;
+
+/// How often a projector may run against the clock's backstop with one batch before the projection stops trying.
+const DEADLINES_MAX: u32 = 3;
+
+/// What a lane works with: the deployed component and its checked SQL.
+#[derive(Clone)]
+pub struct Deployed {
+    pub digest: String,
+    pub manifest: Arc<Manifest>,
+    pub schema: Arc<Schema>,
+}
+
+/// A projected batch on its way to the second stage, with its share of the queue.
+pub struct Work {
+    pub projected: Projected,
+    pub costs: Vec<Cost>,
+}
+
+/// The queue between the stages.
+pub fn between() -> (mpsc::Sender<Work>, mpsc::Receiver<Work>) {
+    mpsc::channel(PROJECTED_MAX)
+}
+
+/// The first stage.
+pub struct ProjectStage<P> {
+    pub projector: P,
+    pub deployed: Deployed,
+    pub batch_max: usize,
+    pub chunks: mpsc::Receiver<Chunk>,
+    pub work: mpsc::Sender<Work>,
+    pub status: Arc<Status>,
+    pub lane: usize,
+    pub stop: CancellationToken,
+}
+
+impl<P: Projector> ProjectStage<P> {
+    /// Runs until the reader is done, or a stop is asked for: what is queued then is read again later.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        let mut waiting: VecDeque<Chunk> = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let received = tokio::select! {
+                    received = self.chunks.recv() => received,
+                    () = self.stop.cancelled() => return Ok(()),
+                };
+                match received {
+                    Some(chunk) => waiting.push_back(chunk),
+                    None => return Ok(()),
+                }
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            while let Ok(chunk) = self.chunks.try_recv() {
+                waiting.push_back(chunk);
+            }
+            let (deliveries, position, costs) = take(&mut waiting, self.batch_max);
+            let entries = self.project(deliveries).await?;
+            let projected = Projected { entries, position, digest: self.deployed.digest.clone() };
+            if self.work.send(Work { projected, costs }).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn project(&mut self, deliveries: Vec<Delivery>) -> Result<Vec<(Delivery, Answered)>, Failure> {
+        let manifest = &self.deployed.manifest;
+        let asked = |delivery: &Delivery| {
+            delivery.event.as_ref().ok().filter(|event| manifest.handles(&event.event_type)).cloned()
+        };
+        let events: Vec<Arc<Event>> = deliveries.iter().filter_map(asked).collect();
+        let mut answers = self.ask(events).await?.into_iter();
+        let mut entries = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let answered = match &delivery.event {
+                Err(_) => Answered::Nobody,
+                Ok(event) if !self.deployed.manifest.handles(&event.event_type) => Answered::Unhandled,
+                Ok(_) => answers.next().map_or(Answered::Unhandled, |answer| {
+                    Answered::Answer(answer.and_then(|operations| {
+                        judge(&self.deployed.schema, &operations).map(|()| operations)
+                    }))
+                }),
+            };
+            entries.push((delivery, answered));
+        }
+        Ok(entries)
+    }
+
+    async fn ask(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        if events.is_empty() {
+            return Ok(vec![]);
+        }
+        let asked = events.len();
+        let mut backoff = Backoff::new();
+        loop {
+            match self.projector.project(events.clone()).await {
+                Ok(answers) if answers.len() == asked => return Ok(answers),
+                Ok(answers) => {
+                    let reason = format!("the projector gave {} answers to {asked} events", answers.len());
+                    return Err(Failure::Misconfigured { reason });
+                }
+                Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => {
+                    let reason = format!("{failure}; so it was {DEADLINES_MAX} times in a row");
+                    return Err(Failure::Misconfigured { reason });
+                }
+                Err(failure) => {
+                    self.status.lane_waits(self.lane, &failure);
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+}
+
+/// Takes up to `batch_max` deliveries, and the position behind them.
+fn take(waiting: &mut VecDeque<Chunk>, batch_max: usize) -> (Vec<Delivery>, Position, Vec<Cost>) {
+    let (mut taken, mut costs) = (Vec::new(), Vec::new());
+    let mut position = None;
+    while let Some(chunk) = waiting.front_mut() {
+        let room = batch_max - taken.len();
+        if chunk.deliveries.len() > room {
+            if room > 0 {
+                let rest = chunk.deliveries.split_off(room);
+                taken.append(&mut chunk.deliveries);
+                chunk.deliveries = rest;
+                position = taken.last().map(|delivery: &Delivery| delivery.position.clone());
+            }
+            break;
+        }
+        let chunk = waiting.pop_front().expect("it is the front one");
+        taken.extend(chunk.deliveries);
+        position = Some(chunk.position);
+        costs.push(chunk.cost);
+    }
+    (taken, position.expect("there was a chunk, and a batch has room for one delivery"), costs)
+}
+
+/// The second stage.
+pub struct ApplyStage<P, R> {
+    pub model: R,
+    /// For dead letters that are tried again; the first stage has its own.
+    pub projector: P,
+    pub deployed: Deployed,
+    pub planner: Planner,
+    pub work: mpsc::Receiver<Work>,
+    pub orders: mpsc::Receiver<Order>,
+    pub status: Arc<Status>,
+    pub lane: usize,
+    pub lanes: u32,
+    pub decoder: Decoder,
+    pub stop: CancellationToken,
+}
+
+impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
+    /// Runs until the first stage is done.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        let mut orders_open = true;
+        loop {
+            tokio::select! {
+                work = self.work.recv() => match work {
+                    Some(work) => self.apply(work).await?,
+                    None => return Ok(()),
+                },
+                order = self.orders.recv(), if orders_open => match order {
+                    Some(order) => self.carry_out(order).await?,
+                    None => orders_open = false,
+                },
+            }
+        }
+    }
+
+    async fn apply(&mut self, work: Work) -> Result<(), Failure> {
+        let mut batch = self.planner.plan(work.projected);
+        let mut backoff = Backoff::new();
+        loop {
+            let Err(failure) = self.model.commit(&batch).await else { break };
+            batch = self.answer(batch, failure, &mut backoff).await?;
+        }
+        self.planner.committed(&batch);
+        self.status.committed(self.lane, &batch);
+        Ok(())
+    }
+
+    /// Does about a failure what was decided, and gives the batch to try next.
+    async fn answer(&mut self, batch: Batch, failure: Failure, backoff: &mut Backoff) -> Result<Batch, Failure> {
+        match decide(&failure, backoff.attempts(), self.lanes) {
+            Decision::Isolate => match self.model.probe(&batch).await {
+                Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
+                Ok(refused) => return Ok(isolate(batch, refused)),
+                Err(failure) => match decide(&failure, backoff.attempts(), self.lanes) {
+                    Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
+                    Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+                },
+            },
+            Decision::Retry => self.wait(failure, backoff).await?,
+            Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+        }
+        Ok(batch)
+    }
+
+    /// Waits before the next try. A stop ends the wait with the failure.
+    pub(super) async fn wait(&self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
+        self.status.lane_waits(self.lane, &failure);
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            () = self.stop.cancelled() => Err(failure),
+        }
+    }
+}
+
+/// Where a lane's orders are sent, and their answers come from.
+pub fn order_queue() -> (mpsc::Sender<Order>, mpsc::Receiver<Order>) {
+    mpsc::channel(4)
+}
+
+/// The answer to an order.
+pub type Reply<T> = oneshot::Sender<Result<T, Failure>>;

@@ -1,0 +1,96 @@
+//! The three narrow traits under the reader-and-lane loop, and their real implementations.
+//!
+//! The loop knows nothing else of MongoDB, WebAssembly and MySQL, so that a simulation can run the same loop.
+
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::projector::Worker;
+use crate::readmodel::dead_letter::Letter;
+use crate::readmodel::{Batch, LaneModel, LaneState};
+use crate::source::{Feed, OutboxReader};
+use crate::statement::Operation;
+
+/// A future that tasks may run.
+pub trait Task<T>: Future<Output = T> + Send {}
+impl<T, F: Future<Output = T> + Send> Task<T> for F {}
+
+/// Where deliveries come from, in order.
+pub trait Source: Send + 'static {
+    /// Opens what stands behind a position; whatever was open is closed.
+    fn open(&mut self, from: &Position) -> impl Task<Result<(), Failure>>;
+    /// The next deliveries, or none after a while. After a failure it has to be opened again.
+    fn next(&mut self) -> impl Task<Result<Feed, Failure>>;
+}
+
+/// What a projector says about one event.
+pub type Answer = Result<Vec<Operation>, Failure>;
+
+/// What turns events into operations.
+pub trait Projector: Send + 'static {
+    /// One answer per event, in order. The outer failure is the environment's, never an event's.
+    fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Answer>, Failure>>;
+}
+
+/// Where a lane's batches go.
+pub trait ReadModel: Send + 'static {
+    fn load(&mut self) -> impl Task<Result<LaneState, Failure>>;
+    /// Commits a batch, once, however often it is given after failures.
+    fn commit(&mut self, batch: &Batch) -> impl Task<Result<(), Failure>>;
+    /// Which entries are refused, without committing anything.
+    fn probe(&mut self, batch: &Batch) -> impl Task<Result<Vec<(usize, Failure)>, Failure>>;
+    fn head(&mut self, aggregate_key: &[u8]) -> impl Task<Result<Option<Letter>, Failure>>;
+    fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
+    fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str)
+    -> impl Task<Result<(), Failure>>;
+    fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<(), Failure>>;
+}
+
+impl Source for OutboxReader {
+    async fn open(&mut self, from: &Position) -> Result<(), Failure> {
+        self.open(from).await
+    }
+
+    async fn next(&mut self) -> Result<Feed, Failure> {
+        self.next().await
+    }
+}
+
+impl Projector for Worker {
+    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        let projected = Worker::project(self, events).await?;
+        Ok(projected.into_iter().map(|projected| projected.verdict).collect())
+    }
+}
+
+impl ReadModel for LaneModel {
+    async fn load(&mut self) -> Result<LaneState, Failure> {
+        self.load().await
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.commit(batch).await
+    }
+
+    async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.probe(batch).await
+    }
+
+    async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
+        self.head(aggregate_key).await
+    }
+
+    async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+        self.apply_letter(letter, operations).await
+    }
+
+    async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
+        self.keep_letter(letter, failure, digest).await
+    }
+
+    async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
+        self.discard_letter(letter, who, why).await
+    }
+}

@@ -1,0 +1,315 @@
+//! What becomes of each delivery of a batch: applied, passed by, parked, or held behind a dead letter.
+//!
+//! Pure. It knows which aggregates are blocked and which events were applied lately; it learns from committed
+//! batches only.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::parts::Answer;
+use crate::event::{Delivery, Id, Undecodable};
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::dead_letter::document_key;
+use crate::readmodel::{Batch, Entry, LaneState, Passed, Verdict};
+
+/// Deliveries with the projector's answers, not yet judged against what the lane knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projected {
+    pub entries: Vec<(Delivery, Answered)>,
+    pub position: Position,
+    pub digest: String,
+}
+
+/// What the projector was asked, and said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answered {
+    /// The document is no event, so nobody was asked.
+    Nobody,
+    /// The projector does not take this type.
+    Unhandled,
+    Answer(Answer),
+}
+
+/// What a lane knows about its past.
+pub struct Planner {
+    blocked: HashSet<Vec<u8>>,
+    window: Window,
+    discarded: HashSet<[u8; 16]>,
+}
+
+impl Planner {
+    pub fn new(state: LaneState, window: usize) -> Self {
+        let mut planner = Self {
+            blocked: state.blocked.into_iter().collect(),
+            window: Window { size: window, ..Window::default() },
+            discarded: state.discarded,
+        };
+        for id in &state.window {
+            planner.window.insert(mark(id));
+        }
+        planner
+    }
+
+    /// Plans a batch from what was projected.
+    pub fn plan(&self, projected: Projected) -> Batch {
+        let (mut seen, mut parked) = (HashSet::new(), HashSet::new());
+        let mut entries = Vec::with_capacity(projected.entries.len());
+        for (delivery, answered) in projected.entries {
+            let verdict = self.verdict(&delivery, answered, &seen, &parked);
+            if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, delivery.aggregate()) {
+                parked.insert(aggregate.key());
+            }
+            seen.extend(delivery.id().map(mark));
+            entries.push(Entry { delivery, verdict });
+        }
+        Batch { entries, position: projected.position, digest: projected.digest }
+    }
+
+    /// Learns from a batch that is committed.
+    pub fn committed(&mut self, batch: &Batch) {
+        for entry in &batch.entries {
+            if let (Verdict::Park { .. }, Some(aggregate)) = (&entry.verdict, entry.delivery.aggregate()) {
+                self.blocked.insert(aggregate.key());
+            }
+            if let Some(id) = entry.delivery.id() {
+                self.window.insert(mark(id));
+            }
+        }
+    }
+
+    /// Learns that an aggregate has no letters any more.
+    pub fn unblock(&mut self, aggregate_key: &[u8]) {
+        self.blocked.remove(aggregate_key);
+    }
+
+    /// Learns that an event was discarded.
+    pub fn discard(&mut self, document_key: [u8; 16]) {
+        self.discarded.insert(document_key);
+    }
+
+    fn verdict(
+        &self,
+        delivery: &Delivery,
+        answered: Answered,
+        seen: &HashSet<u128>,
+        parked: &HashSet<Vec<u8>>,
+    ) -> Verdict {
+        if delivery.id().map(mark).is_some_and(|mark| seen.contains(&mark) || self.window.contains(mark)) {
+            return Verdict::Pass(Passed::Duplicate);
+        }
+        if !self.discarded.is_empty() && self.discarded.contains(&document_key(delivery)) {
+            return Verdict::Pass(Passed::Discarded);
+        }
+        if answered == Answered::Unhandled {
+            return Verdict::Pass(Passed::Unhandled);
+        }
+        let is_blocked = |key: Vec<u8>| self.blocked.contains(&key) || parked.contains(&key);
+        let any_blocked = !self.blocked.is_empty() || !parked.is_empty();
+        if any_blocked && delivery.aggregate().is_some_and(|aggregate| is_blocked(aggregate.key())) {
+            return Verdict::Hold;
+        }
+        match (answered, &delivery.event) {
+            (_, Err(Undecodable { reason, .. })) => {
+                Verdict::Park { failure: Failure::Undecodable { reason: reason.clone() }, operations: vec![] }
+            }
+            (Answered::Answer(Ok(operations)), _) => Verdict::Apply(operations),
+            (Answered::Answer(Err(failure)), _) => Verdict::Park { failure, operations: vec![] },
+            (Answered::Nobody | Answered::Unhandled, Ok(_)) => Verdict::Pass(Passed::Unhandled),
+        }
+    }
+}
+
+/// Parks the entries that MySQL refused, by their index, and holds what comes behind them in their aggregates.
+pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>) -> Batch {
+    let mut refused: HashMap<usize, Failure> = refused.into_iter().collect();
+    let mut parked = HashSet::new();
+    let entries = batch.entries.into_iter().enumerate().map(|(index, entry)| {
+        let aggregate = entry.delivery.aggregate().map(crate::event::Aggregate::key);
+        let held = aggregate.as_ref().is_some_and(|aggregate| parked.contains(aggregate));
+        let verdict = match (entry.verdict, refused.remove(&index)) {
+            (Verdict::Pass(reason), _) => Verdict::Pass(reason),
+            _ if held => Verdict::Hold,
+            (Verdict::Apply(operations), Some(failure)) => Verdict::Park { failure, operations },
+            (verdict, _) => verdict,
+        };
+        if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, aggregate) {
+            parked.insert(aggregate);
+        }
+        Entry { delivery: entry.delivery, verdict }
+    });
+    Batch { entries: entries.collect(), ..batch }
+}
+
+/// The marks of the events that were applied lately, at most `size` of them.
+#[derive(Debug, Default)]
+struct Window {
+    size: usize,
+    marks: HashSet<u128>,
+    order: VecDeque<u128>,
+}
+
+impl Window {
+    fn contains(&self, mark: u128) -> bool {
+        self.marks.contains(&mark)
+    }
+
+    fn insert(&mut self, mark: u128) {
+        if self.size == 0 || !self.marks.insert(mark) {
+            return;
+        }
+        self.order.push_back(mark);
+        if self.order.len() > self.size
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.marks.remove(&oldest);
+        }
+    }
+}
+
+fn mark(id: &Id) -> u128 {
+    xxh3_128(&id.key())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::{Aggregate, Event};
+    use crate::position::Token;
+    use crate::readmodel::LaneRow;
+    use crate::statement::Operation;
+
+    fn position() -> Position {
+        Position::Stream { token: Token { data: "82".into(), type_bits: None } }
+    }
+
+    fn delivery(id: i64, aggregate: i64) -> Delivery {
+        let event = Event {
+            id: Id::Integer(id),
+            event_type: "T".into(),
+            version: 1,
+            aggregate: Aggregate { kind: "a".into(), id: Id::Integer(aggregate) },
+            sequence: None,
+            occurred_at: None,
+            payload: "{}".into(),
+            metadata: "{}".into(),
+        };
+        Delivery { position: position(), time: None, document: Arc::from(&b"x"[..]), event: Ok(Arc::new(event)) }
+    }
+
+    fn undecodable() -> Delivery {
+        let event = Err(Undecodable { reason: "no type".into(), id: None, aggregate: None });
+        Delivery { event, ..delivery(0, 0) }
+    }
+
+    fn trapped() -> Failure {
+        Failure::Trapped { message: "boom".into() }
+    }
+
+    fn planner(window: usize) -> Planner {
+        let row = LaneRow {
+            lane: 0,
+            epoch: 1,
+            batch: 0,
+            position: position(),
+            digest: String::new(),
+            events: 0,
+            parked: 0,
+            connection_id: None,
+        };
+        Planner::new(LaneState { row, window: vec![], blocked: vec![], discarded: HashSet::new() }, window)
+    }
+
+    fn good() -> Answered {
+        Answered::Answer(Ok(vec![Operation { statement: 0, parameters: vec![] }]))
+    }
+
+    fn plan(planner: &Planner, entries: Vec<(Delivery, Answered)>) -> Batch {
+        planner.plan(Projected { entries, position: position(), digest: "d".into() })
+    }
+
+    /// One letter a verdict: Applied, passed as Duplicate or Unhandled or X (discarded), Parked, Held.
+    fn letters(batch: &Batch) -> String {
+        let letter = |entry: &Entry| match entry.verdict {
+            Verdict::Apply(_) => 'A',
+            Verdict::Pass(Passed::Duplicate) => 'D',
+            Verdict::Pass(Passed::Unhandled) => 'U',
+            Verdict::Pass(Passed::Discarded) => 'X',
+            Verdict::Park { .. } => 'P',
+            Verdict::Hold => 'H',
+        };
+        batch.entries.iter().map(letter).collect()
+    }
+
+    #[test]
+    fn later_events_of_an_aggregate_are_held_behind_a_parked_one_and_others_go_on() {
+        let mut planner = planner(100);
+        let failed = || Answered::Answer(Err(trapped()));
+        let batch = plan(
+            &planner,
+            vec![
+                (delivery(1, 7), good()),
+                (delivery(2, 7), failed()),
+                (delivery(3, 7), good()),
+                (delivery(4, 8), good()),
+                (delivery(5, 7), failed()),
+            ],
+        );
+        assert_eq!(letters(&batch), "APHAH");
+        planner.committed(&batch);
+        let batch = plan(&planner, vec![(delivery(6, 7), good()), (delivery(7, 8), good())]);
+        assert_eq!(letters(&batch), "HA");
+        planner.unblock(&batch.entries[0].delivery.aggregate().expect("it has one").key());
+        assert_eq!(letters(&plan(&planner, vec![(delivery(8, 7), good())])), "A");
+    }
+
+    #[test]
+    fn a_document_without_an_aggregate_is_parked_alone() {
+        let planner = planner(100);
+        let batch = plan(&planner, vec![(undecodable(), Answered::Nobody), (delivery(1, 7), good())]);
+        assert_eq!(letters(&batch), "PA");
+    }
+
+    #[test]
+    fn an_event_is_applied_once_within_the_window() {
+        let mut planner = planner(2);
+        let batch = plan(&planner, vec![(delivery(1, 7), good()), (delivery(1, 7), good())]);
+        assert_eq!(letters(&batch), "AD");
+        planner.committed(&batch);
+        assert_eq!(letters(&plan(&planner, vec![(delivery(1, 7), good())])), "D");
+        let batch = plan(&planner, vec![(delivery(2, 7), good()), (delivery(3, 7), good())]);
+        planner.committed(&batch);
+        assert_eq!(letters(&plan(&planner, vec![(delivery(1, 7), good())])), "A");
+    }
+
+    #[test]
+    fn nothing_is_learned_from_a_batch_that_is_not_committed() {
+        let planner = planner(100);
+        let entries = || vec![(delivery(1, 7), Answered::Answer(Err(trapped()))), (delivery(2, 7), good())];
+        assert_eq!(letters(&plan(&planner, entries())), "PH");
+        assert_eq!(letters(&plan(&planner, vec![(delivery(2, 7), good())])), "A");
+    }
+
+    #[test]
+    fn types_nobody_takes_and_discarded_events_pass_even_where_the_aggregate_is_blocked() {
+        let mut planner = planner(100);
+        planner.committed(&plan(&planner, vec![(delivery(1, 7), Answered::Answer(Err(trapped())))]));
+        planner.discard(document_key(&delivery(3, 7)));
+        let batch = plan(&planner, vec![(delivery(2, 7), Answered::Unhandled), (delivery(3, 7), good())]);
+        assert_eq!(letters(&batch), "UX");
+    }
+
+    #[test]
+    fn what_mysql_refused_is_parked_and_its_aggregate_held() {
+        let planner = planner(100);
+        let entries = [7, 8, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
+        let batch = plan(&planner, entries.collect());
+        let batch = isolate(batch, vec![(0, trapped()), (3, trapped())]);
+        assert_eq!(letters(&batch), "PAHP");
+        let Verdict::Park { operations, .. } = &batch.entries[0].verdict else { panic!("it is parked") };
+        assert_eq!(operations.len(), 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! What goes on beside the lanes: the lease is renewed, and what the servers say is shown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Servers, Settings, Status};
+use crate::failure::{Failure, Fault};
+use crate::readmodel::{Session, dead_letter, lease};
+use crate::retry::Backoff;
+
+/// How often the servers are asked how they stand.
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Renews the lease until it is lost. While MySQL is away nobody can take it, and nothing is written.
+pub async fn keep_lease(
+    servers: Servers,
+    settings: Settings,
+    epoch: u64,
+    mut session: Session,
+) -> Result<(), Failure> {
+    let interval = settings.lease_ttl / 3;
+    loop {
+        tokio::time::sleep(interval).await;
+        let mut backoff = Backoff::new();
+        loop {
+            let renewing = lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl);
+            let failure = match tokio::time::timeout(settings.lease_ttl, renewing).await {
+                Ok(Ok(())) => break,
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() },
+            };
+            if failure.fault() == Fault::Fenced {
+                return Err(failure);
+            }
+            tracing::warn!(projection = settings.name, "lease: {failure}; trying again");
+            tokio::time::sleep(backoff.next_wait()).await;
+            if let Ok(new) = servers.applier.connect().await {
+                session = new;
+            }
+        }
+    }
+}
+
+/// Shows what the servers say. Their outages are the other parts' business.
+pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
+    let mut session = None;
+    loop {
+        status.beat();
+        let letters = count_letters(&servers, &projection, &mut session).await;
+        let source = async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
+        if let (Ok(letters), Ok((time, documents))) = (letters, source.await) {
+            status.observed(time, documents, letters);
+        }
+        tokio::time::sleep(OBSERVE_INTERVAL).await;
+    }
+}
+
+async fn count_letters(
+    servers: &Servers,
+    projection: &str,
+    kept: &mut Option<Session>,
+) -> Result<(u64, u64), Failure> {
+    let mut session = match kept.take() {
+        Some(session) => session,
+        None => servers.applier.connect().await?,
+    };
+    let counted = dead_letter::count(&mut session, &servers.control, projection).await?;
+    *kept = Some(session);
+    Ok(counted)
+}

@@ -1,0 +1,104 @@
+//! What a component says about itself, and how much it may say. What the SQL in it may do is for `sql`.
+
+use super::bindings::exported;
+use super::refusal::Refusal;
+use crate::statement::Manifest;
+
+const NAME_BYTES_MAX: usize = 200;
+const EVENT_TYPES_MAX: usize = 1_000;
+const TABLES_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 1_000;
+const SQL_BYTES_MAX: usize = 64 << 10;
+
+/// The manifest in the host's words, if it is within the limits.
+pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Refusal> {
+    let manifest = Manifest::from(described);
+    name("its name", &manifest.name)?;
+    name("its version", &manifest.version)?;
+    count("event types", manifest.event_types.len(), EVENT_TYPES_MAX)?;
+    for event_type in &manifest.event_types {
+        name("an event type", event_type)?;
+    }
+    count("tables", manifest.tables.len(), TABLES_MAX)?;
+    for table in &manifest.tables {
+        name("a table's name", &table.name)?;
+        length(&format!("the DDL of `{}`", table.name), &table.ddl, SQL_BYTES_MAX)?;
+    }
+    count("statements", manifest.statements.len(), STATEMENTS_MAX)?;
+    for statement in &manifest.statements {
+        name("a statement's name", &statement.name)?;
+        length(&format!("the SQL of `{}`", statement.name), &statement.sql, SQL_BYTES_MAX)?;
+    }
+    Ok(manifest)
+}
+
+fn name(what: &str, text: &str) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::Manifest { what: format!("{what} is empty") });
+    }
+    length(what, text, NAME_BYTES_MAX)?;
+    if text.chars().any(char::is_control) {
+        return Err(Refusal::Manifest { what: format!("{what} has control characters: {text:?}") });
+    }
+    Ok(())
+}
+
+fn length(what: &str, text: &str, limit: usize) -> Result<(), Refusal> {
+    if text.len() > limit {
+        let what = format!("{what} has {} bytes, at most {limit} are taken", text.len());
+        return Err(Refusal::Manifest { what });
+    }
+    Ok(())
+}
+
+fn count(what: &str, count: usize, limit: usize) -> Result<(), Refusal> {
+    if count > limit {
+        return Err(Refusal::Manifest { what: format!("it has {count} {what}, at most {limit} are taken") });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> exported::Manifest {
+        exported::Manifest {
+            name: "accounts".into(),
+            version: "1.0.0".into(),
+            event_types: vec!["AccountOpened".into()],
+            ordering: exported::Ordering::Stream,
+            commutative: true,
+            tables: vec![exported::Table { name: "accounts".into(), ddl: "CREATE TABLE accounts".into() }],
+            statements: vec![exported::Statement { name: "open".into(), sql: "INSERT".into() }],
+        }
+    }
+
+    fn check(break_it: impl FnOnce(&mut exported::Manifest), expect: &str) {
+        let mut described = healthy();
+        break_it(&mut described);
+        let refusal = manifest(described).expect_err("it is beyond a limit").to_string();
+        assert!(refusal.contains(expect), "{refusal}");
+    }
+
+    #[test]
+    fn a_manifest_keeps_what_was_described() {
+        let manifest = manifest(healthy()).expect("it is within all limits");
+        assert_eq!(manifest.statements[0].sql, "INSERT");
+        assert_eq!(manifest.ordering, crate::statement::Ordering::Stream);
+        assert!(manifest.commutative && manifest.handles("AccountOpened"));
+    }
+
+    #[test]
+    fn every_part_of_a_manifest_has_a_limit() {
+        check(|m| m.name.clear(), "its name is empty");
+        check(|m| m.name = "a\nb".into(), "control characters");
+        check(|m| m.version = "1".repeat(201), "its version has 201 bytes");
+        check(|m| m.event_types = vec!["e".into(); 1_001], "1001 event types");
+        check(|m| m.event_types = vec![String::new()], "an event type is empty");
+        check(|m| m.tables = vec![m.tables[0].clone(); 65], "65 tables");
+        check(|m| m.tables[0].ddl = "x".repeat(65_537), "the DDL of `accounts` has 65537 bytes");
+        check(|m| m.statements = vec![m.statements[0].clone(); 1_001], "1001 statements");
+        check(|m| m.statements[0].sql = "x".repeat(65_537), "the SQL of `open` has 65537 bytes");
+    }
+}

@@ -1,0 +1,264 @@
+//! The verdicts: what a component makes of events, and how far its answers are trusted.
+//!
+//! The verdict about an event is always that of a run of this event alone, on a fresh instance, with the budget
+//! of one event. Lists on a used instance are for speed: a list has the budget of *one* event for all of its
+//! events, so when it answers within it, each of them alone would have, too. Whatever else a list leads to is
+//! thrown away, and its events are run one by one.
+//!
+//! Guests run on plain threads, never on async workers: what they write to stdout waits for a runtime.
+
+use std::sync::Arc;
+
+use super::bindings::types;
+use super::component::Component;
+use super::instance::{Answer, Instance};
+use super::journal::Heading;
+use super::meter::Meter;
+use crate::event::Event;
+use crate::failure::{Failure, Fault};
+use crate::statement::{Operation, Value};
+
+/// After so many events an instance is replaced by a fresh one.
+const INSTANCE_EVENTS_MAX: usize = 10_000;
+/// One list in so many is compared with a fresh instance, the second one first.
+const LISTS_PER_COMPARISON: u64 = 256;
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projected {
+    /// Its operations, or why the event is at fault.
+    pub verdict: Result<Vec<Operation>, Failure>,
+    /// What it took. For events of one list this is the list's mean.
+    pub fuel: u64,
+}
+
+/// A component at work for one projection. It has one instance at most, which it uses for many lists.
+pub struct Guest {
+    component: Component,
+    projection: Arc<str>,
+    meter: Meter,
+    instance: Option<Instance>,
+    /// Events that the instance has seen.
+    events: usize,
+    /// Lists whose answers counted.
+    lists: u64,
+    /// About what one event takes, so that a list stays within the budget of one.
+    usual_fuel: u64,
+}
+
+impl Guest {
+    pub fn new(component: Component, projection: &str) -> Self {
+        let meter = Meter::new(projection);
+        let projection = projection.into();
+        Self { component, projection, meter, instance: None, events: 0, lists: 0, usual_fuel: 0 }
+    }
+
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// The verdicts about these events, in their order. An error is never an event's fault; when it is
+    /// [`Failure::Deadline`], a run of one event alone met it.
+    pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected>, Failure> {
+        let mut projected = Vec::with_capacity(events.len());
+        let mut rest = events;
+        while !rest.is_empty() {
+            let (list, after) = rest.split_at(self.list_length().min(rest.len()));
+            match self.project_list(list)? {
+                Some(verdicts) => projected.extend(verdicts),
+                None => {
+                    for event in list {
+                        projected.push(self.project_alone(event)?);
+                    }
+                }
+            }
+            rest = after;
+        }
+        Ok(projected)
+    }
+
+    /// The verdict about one event, from a fresh instance that sees nothing else.
+    pub fn project_alone(&mut self, event: &Event) -> Result<Projected, Failure> {
+        let mut instance = self.start()?;
+        let projected = self.run_alone(&mut instance, event);
+        instance.journal().publish(|| self.heading(&[event]));
+        projected
+    }
+
+    /// Another component takes over, from the next event on.
+    pub fn deploy(&mut self, component: Component) {
+        *self = Self::new(component, &self.projection);
+    }
+
+    /// Drops the instance, for when the last call did not end as it should.
+    pub(super) fn reset(&mut self) {
+        self.instance = None;
+    }
+
+    /// Nothing if the list's answers do not count. Its instance is kept only if they do.
+    fn project_list(&mut self, events: &[&Event]) -> Result<Option<Vec<Projected>>, Failure> {
+        if self.component.is_impure() {
+            return Ok(None);
+        }
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.start()?,
+        };
+        let answer = match instance.project(events) {
+            Ok(answer) if answer.len() == events.len() && !instance.wanted_more_memory() => answer,
+            Ok(_) | Err(_) => return Ok(None),
+        };
+        let fuel = instance.fuel() / events.len() as u64;
+        self.meter.list(fuel);
+        let Some(projected) = self.accept(answer, events, fuel)? else {
+            return Ok(None);
+        };
+        if self.lists % LISTS_PER_COMPARISON == 1 && !self.holds(events, &projected)? {
+            return Ok(None);
+        }
+        instance.journal().publish(|| self.heading(events));
+        self.lists += 1;
+        self.learn(fuel);
+        self.events += events.len();
+        if self.events < INSTANCE_EVENTS_MAX && !instance.has_grown() {
+            self.instance = Some(instance);
+        }
+        Ok(Some(projected))
+    }
+
+    /// Takes a list's operations as they are, and asks again about each event that the list rejected. Nothing if
+    /// a result is over the budget, or the second answer shows that the first came from kept state.
+    fn accept(
+        &mut self,
+        answer: Answer,
+        events: &[&Event],
+        fuel: u64,
+    ) -> Result<Option<Vec<Projected>>, Failure> {
+        let mut projected = Vec::with_capacity(answer.len());
+        for (result, event) in answer.into_iter().zip(events) {
+            projected.push(match result.map(|operations| self.within_budget(operations)) {
+                Ok(Ok(operations)) => Projected { verdict: Ok(operations), fuel },
+                Ok(Err(_)) => return Ok(None),
+                Err(_) => {
+                    let alone = self.project_alone(event)?;
+                    if alone.verdict.is_ok() {
+                        self.distrust(event);
+                        return Ok(None);
+                    }
+                    alone
+                }
+            });
+        }
+        Ok(Some(projected))
+    }
+
+    /// Whether a fresh instance says the same about the list's last event: the one that was behind all others.
+    fn holds(&mut self, events: &[&Event], projected: &[Projected]) -> Result<bool, Failure> {
+        let (Some(event), Some(listed)) = (events.last(), projected.last()) else {
+            return Ok(true);
+        };
+        let mut instance = self.start()?;
+        let alone = self.run_alone(&mut instance, event)?;
+        let same = same(&alone.verdict, &listed.verdict);
+        if !same {
+            self.distrust(event);
+        }
+        Ok(same)
+    }
+
+    /// From here on the component is run one event at a time, everywhere.
+    fn distrust(&self, event: &Event) {
+        self.meter.impure();
+        if self.component.mark_impure() {
+            tracing::warn!(
+                projection = &*self.projection,
+                digest = self.component.short_digest(),
+                event = %event.id,
+                "the projector answers otherwise after other events than alone: it keeps state. From here on it \
+                 gets each event on a fresh instance, which is slower; take the state out of it and deploy it again"
+            );
+        }
+    }
+
+    fn run_alone(&mut self, instance: &mut Instance, event: &Event) -> Result<Projected, Failure> {
+        let run = instance.project(&[event]);
+        let fuel = instance.fuel();
+        self.meter.alone(fuel);
+        self.learn(fuel);
+        let verdict = run.and_then(only_result).and_then(|operations| self.within_budget(operations));
+        match verdict {
+            Err(_) if instance.wanted_more_memory() => {
+                let limit_bytes = self.component.budget().memory_bytes;
+                Ok(Projected { verdict: Err(Failure::OutOfMemory { limit_bytes }), fuel })
+            }
+            Err(failure) if failure.fault() != Fault::Event => Err(failure),
+            verdict => Ok(Projected { verdict, fuel }),
+        }
+    }
+
+    /// A fresh instance. One started when the component was loaded, so that it fails now is not an event's fault.
+    fn start(&mut self) -> Result<Instance, Failure> {
+        self.meter.instance();
+        self.events = 0;
+        let started = Instance::start(self.component.code(), self.component.budget());
+        started.map(|(instance, _)| instance).map_err(|failure| match failure.fault() {
+            Fault::Event => Failure::Misconfigured {
+                reason: format!("the projector started when it was loaded, but not now: {failure}"),
+            },
+            _ => failure,
+        })
+    }
+
+    fn within_budget(&self, operations: Vec<types::Operation>) -> Result<Vec<Operation>, Failure> {
+        let budget = self.component.budget();
+        if operations.len() > budget.operations {
+            let what = format!("{} operations, at most {} are taken", operations.len(), budget.operations);
+            return Err(Failure::OutputTooLarge { what });
+        }
+        let operations: Vec<Operation> = operations.into_iter().map(Operation::from).collect();
+        let values = operations.iter().flat_map(|operation| &operation.parameters);
+        let bytes: usize = values.map(Value::bytes).sum();
+        if bytes > budget.output_bytes {
+            let what = format!("{bytes} bytes of parameters, at most {} are taken", budget.output_bytes);
+            return Err(Failure::OutputTooLarge { what });
+        }
+        Ok(operations)
+    }
+
+    /// As many events as usually take half of one event's budget.
+    fn list_length(&self) -> usize {
+        let half = self.component.budget().fuel / 2;
+        usize::try_from(half / self.usual_fuel.max(1)).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn learn(&mut self, fuel: u64) {
+        self.usual_fuel = self.usual_fuel / 4 * 3 + fuel / 4;
+    }
+
+    fn heading(&self, events: &[&Event]) -> Heading<'_> {
+        let event = match events {
+            [] => String::new(),
+            [event] => event.id.to_string(),
+            // Which event of a list the guest spoke about, only the guest knows.
+            [first, rest @ ..] => format!("{} or one of the {} after it", first.id, rest.len()),
+        };
+        Heading { projection: &self.projection, digest: self.component.short_digest(), event }
+    }
+}
+
+fn only_result(mut answer: Answer) -> Result<Vec<types::Operation>, Failure> {
+    match (answer.len(), answer.pop()) {
+        (1, Some(result)) => result.map_err(Failure::from),
+        (results, _) => Err(Failure::Trapped {
+            message: format!("it answered one event with {results} results: `project` returns one for each event"),
+        }),
+    }
+}
+
+/// Equal, where not-a-number equals itself.
+fn same(left: &Result<Vec<Operation>, Failure>, right: &Result<Vec<Operation>, Failure>) -> bool {
+    left == right || format!("{left:?}") == format!("{right:?}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! What can be said about a component without compiling it: that it is one, what it imports, what it exports.
+//!
+//! It reads names only. Whether the bytes are valid and the types fit is for the compiler to say.
+
+use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
+use wasmtime::Engine;
+
+use super::component::COMPONENT_BYTES_MAX;
+use super::refusal::Refusal;
+
+/// The interface that makes a component a projector, without its version.
+const PROJECTOR: &str = "laterna:projection/projector";
+/// WASI packages whose 0.2 interfaces are linked, deterministic and denying.
+const WASI: [&str; 6] =
+    ["wasi:io", "wasi:cli", "wasi:clocks", "wasi:random", "wasi:filesystem", "wasi:sockets"];
+
+/// Refuses what is no projector, as early and as clearly as possible.
+pub(super) fn inspect(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        return Err(Refusal::TooLarge { bytes: bytes.len() });
+    }
+    if Engine::detect_precompiled(bytes).is_some() {
+        return Err(Refusal::Precompiled);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(Refusal::NotWasm);
+    }
+    let names = names(bytes)?;
+    check_imports(&names.imports)?;
+    if names.utf16 {
+        return Err(Refusal::Utf16);
+    }
+    check_exports(names.exports)
+}
+
+#[derive(Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    utf16: bool,
+}
+
+/// The outermost component's imports and exports, and whether any component in it uses UTF-16.
+fn names(bytes: &[u8]) -> Result<Names, Refusal> {
+    let invalid = |error: wasmparser::BinaryReaderError| Refusal::Invalid { reason: error.to_string() };
+    let mut names = Names::default();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(invalid)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(Refusal::CoreModule);
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    names.imports.push(import.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    names.exports.push(export.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
+                    names.utf16 |= uses_utf16(&function.map_err(invalid)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+fn uses_utf16(function: &CanonicalFunction) -> bool {
+    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function else {
+        return false;
+    };
+    options.iter().any(|option| matches!(option, CanonicalOption::UTF16 | CanonicalOption::CompactUTF16))
+}
+
+/// A name like `wasi:cli/stdout@0.2.6` in its parts; a bare function has no package.
+fn parts(name: &str) -> (&str, &str, &str) {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    let package = interface.split_once('/').map_or("", |(package, _)| package);
+    (package, interface, version)
+}
+
+fn is_version(version: &str, minor: &str) -> bool {
+    version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn check_imports(names: &[String]) -> Result<(), Refusal> {
+    let mut imports: Vec<(&'static str, Vec<String>)> = Vec::new();
+    for name in names {
+        let Some(hint) = refused(name) else { continue };
+        match imports.iter_mut().find(|(known, _)| *known == hint) {
+            Some((_, names)) => names.push(name.clone()),
+            None => imports.push((hint, vec![name.clone()])),
+        }
+    }
+    if imports.is_empty() { Ok(()) } else { Err(Refusal::Imports { imports }) }
+}
+
+/// What to do about this import, or nothing if it is linked.
+fn refused(import: &str) -> Option<&'static str> {
+    let (package, interface, version) = parts(import);
+    Some(match package {
+        "laterna:projection" => {
+            let known = ["laterna:projection/types", "laterna:projection/log"].contains(&interface);
+            match (known, is_version(version, "0.1")) {
+                (true, true) => return None,
+                _ => "this host runs 0.1; build it with the SDK of this version, or update the host",
+            }
+        }
+        "wasi:http" => {
+            "a projector has no network; for JavaScript, rebuild with componentize-qjs --sync, or with \
+             componentize-js --disable http --disable fetch-event"
+        }
+        wasi if WASI.contains(&wasi) => match is_version(version, "0.2") {
+            true => return None,
+            false => {
+                "this host has WASI 0.2; rebuild for it: Rust for wasm32-wasip2, JavaScript with \
+                 componentize-qjs --sync"
+            }
+        },
+        "" => "bare functions cannot be linked; build it for the world laterna:projection/projection",
+        _ => "a projector gets its events and nothing else; remove what uses it",
+    })
+}
+
+/// Other exports are what some toolchains leave behind.
+fn check_exports(found: Vec<String>) -> Result<(), Refusal> {
+    let mut other = None;
+    for export in &found {
+        let (_, interface, version) = parts(export);
+        match interface == PROJECTOR {
+            true if is_version(version, "0.1") => return Ok(()),
+            true => other = Some(export.clone()),
+            false => {}
+        }
+    }
+    Err(other.map_or(Refusal::NoProjector { found }, |found| Refusal::OtherVersion { found }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(wat: &str, expect: Result<(), &str>) {
+        let bytes = wat::parse_str(wat).expect("the test's component parses");
+        let refusal = inspect(&bytes).map_err(|refusal| refusal.to_string());
+        match (refusal, expect) {
+            (Ok(()), Ok(())) => {}
+            (Err(refusal), Err(expect)) if refusal.contains(expect) => {}
+            (refusal, expect) => panic!("{wat}\n is {refusal:?}, not {expect:?}"),
+        }
+    }
+
+    const EXPORT: &str = r#"(instance $i) (export "laterna:projection/projector@0.1.0" (instance $i))"#;
+
+    fn check_import(name: &str, expect: Result<(), &str>) {
+        check(&format!(r#"(component (import "{name}" (instance)) {EXPORT})"#), expect);
+    }
+
+    #[test]
+    fn what_is_no_component_is_refused() {
+        assert_eq!(inspect(b""), Err(Refusal::Empty));
+        assert_eq!(inspect(b"hello"), Err(Refusal::NotWasm));
+        assert_eq!(
+            inspect(&vec![0; COMPONENT_BYTES_MAX + 1]),
+            Err(Refusal::TooLarge { bytes: COMPONENT_BYTES_MAX + 1 })
+        );
+        check("(module)", Err("core module"));
+    }
+
+    #[test]
+    fn a_truncated_component_is_refused() {
+        let whole = wat::parse_str(format!("(component {EXPORT})")).expect("it parses");
+        assert_eq!(inspect(&whole), Ok(()));
+        for length in 8..whole.len() {
+            assert!(inspect(&whole[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn compiled_code_is_refused() {
+        let engine = super::super::engine::Engine::new(None).expect("an engine starts");
+        let component = wat::parse_str("(component)").expect("it parses");
+        let code = engine.wasmtime().precompile_component(&component).expect("it compiles");
+        assert_eq!(inspect(&code), Err(Refusal::Precompiled));
+    }
+
+    #[test]
+    fn wasi_0_2_and_the_contract_may_be_imported() {
+        for name in [
+            "laterna:projection/types@0.1.0",
+            "laterna:projection/log@0.1.7",
+            "wasi:cli/stdout@0.2.6",
+            "wasi:random/insecure-seed@0.2.12",
+            "wasi:sockets/tcp@0.2.9",
+        ] {
+            check_import(name, Ok(()));
+        }
+    }
+
+    #[test]
+    fn other_imports_are_refused_with_a_way_out() {
+        check_import("wasi:http/types@0.2.10", Err("--disable http"));
+        check_import("wasi:cli/stdout@0.3.0", Err("this host has WASI 0.2"));
+        check_import("wasi:keyvalue/store@0.2.0", Err("remove what uses it"));
+        check_import("laterna:projection/log@0.2.0", Err("update the host"));
+        check_import("laterna:projection/clock@0.1.0", Err("update the host"));
+        check_import("acme:secrets/vault@1.0.0", Err("remove what uses it"));
+        check(&format!(r#"(component (import "now" (func)) {EXPORT})"#), Err("bare functions"));
+    }
+
+    #[test]
+    fn every_refused_import_is_named_and_each_hint_is_given_once() {
+        let imports = ["wasi:http/types@0.2.0", "a:b/c@1.0.0", "wasi:http/outgoing-handler@0.2.0"]
+            .map(|name| format!(r#"(import "{name}" (instance))"#))
+            .concat();
+        check(
+            &format!("(component {imports} {EXPORT})"),
+            Err("`wasi:http/types@0.2.0` and `wasi:http/outgoing-handler@0.2.0` (a projector has no network"),
+        );
+        check(&format!("(component {imports} {EXPORT})"), Err("`a:b/c@1.0.0` (a projector gets its events"));
+    }
+
+    #[test]
+    fn imports_of_inner_components_are_not_the_outer_ones() {
+        check(
+            &format!(r#"(component (component (import "wasi:http/types@0.2.0" (instance))) {EXPORT})"#),
+            Ok(()),
+        );
+    }
+
+    #[test]
+    fn a_component_that_is_no_projector_is_refused() {
+        check("(component)", Err("exports nothing"));
+        check(
+            r#"(component (instance $i) (export "wasi:cli/run@0.2.0" (instance $i)))"#,
+            Err("exports `wasi:cli/run@0.2.0`"),
+        );
+        check(
+            r#"(component (instance $i) (export "laterna:projection/projector@0.2.0" (instance $i)))"#,
+            Err("built for `laterna:projection/projector@0.2.0`"),
+        );
+    }
+
+    #[test]
+    fn extra_exports_are_tolerated() {
+        check(&format!(r#"(component {EXPORT} (export "init" (instance $i)))"#), Ok(()));
+    }
+}

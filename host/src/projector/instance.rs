@@ -1,0 +1,111 @@
+//! One running instance of a component: a store, its sandbox, and the calls into it.
+//!
+//! It says how a run went and judges nothing. After an error it must be thrown away: a store is broken by a trap.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use wasmtime::Store;
+
+use super::ambient::Phase;
+use super::bindings::{Projection, ProjectionPre, Shown, exported, types};
+use super::budget::{Budget, START_FUEL, deadline_ms};
+use super::engine::ticks;
+use super::journal::Journal;
+use super::sandbox::Sandbox;
+use super::trap;
+use crate::event::Event;
+use crate::failure::Failure;
+
+/// Handles to streams and the like that a guest may hold at once.
+const HANDLES_MAX: usize = 1024;
+
+/// What a guest said about each event.
+pub(super) type Answer = Vec<Result<Vec<types::Operation>, types::Rejection>>;
+
+pub(super) struct Instance {
+    store: Store<Sandbox>,
+    guest: Projection,
+    budget: Budget,
+    start_bytes: usize,
+}
+
+impl Instance {
+    /// Starts a fresh one. Its first call is `describe`, because interpreters finish their start with the first
+    /// call: Python's runtime asks for hash seeds then. That a start fails is no event's fault.
+    pub(super) fn start(
+        component: &ProjectionPre<Sandbox>,
+        budget: &Budget,
+    ) -> Result<(Self, exported::Manifest), Failure> {
+        let mut store = Store::new(component.engine(), Sandbox::new(budget.memory_bytes));
+        store.limiter(|sandbox| &mut sandbox.memory);
+        store.set_hostcall_fuel(budget.copied_bytes());
+        store.set_max_component_handles(HANDLES_MAX);
+        let guest = guarded(&mut store, START_FUEL, budget, |store| component.instantiate(store))?;
+        let projector = guest.laterna_projection_projector();
+        let manifest = guarded(&mut store, START_FUEL, budget, |store| projector.call_describe(store))?;
+        let start_bytes = store.data().memory.bytes();
+        Ok((Self { store, guest, budget: budget.clone(), start_bytes }, manifest))
+    }
+
+    /// Runs these events with the budget of one.
+    pub(super) fn project(&mut self, events: &[&Event]) -> Result<Answer, Failure> {
+        let sandbox = self.store.data_mut();
+        sandbox.ambient.phase = Phase::Projecting;
+        sandbox.memory.forget();
+        sandbox.journal.open(events.len());
+
+        let shown: Vec<Shown<'_>> = events.iter().map(|event| Shown::new(event)).collect();
+        let lowered: Vec<types::Event<'_>> = shown.iter().map(Shown::lowered).collect();
+        let guest = self.guest.laterna_projection_projector();
+        guarded(&mut self.store, self.budget.fuel, &self.budget, |store| guest.call_project(store, &lowered))
+    }
+
+    /// The fuel that the last run took.
+    pub(super) fn fuel(&self) -> u64 {
+        let left = self.store.get_fuel().expect("the engine is configured to consume fuel");
+        self.budget.fuel.saturating_sub(left)
+    }
+
+    /// What was said since the last run began.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.store.data().journal
+    }
+
+    /// The last run was refused memory, however it went on from there.
+    pub(super) fn wanted_more_memory(&self) -> bool {
+        self.store.data().memory.refused()
+    }
+
+    /// Memory never shrinks, so an instance that has taken half of what it could is replaced.
+    pub(super) fn has_grown(&self) -> bool {
+        let room = self.budget.memory_bytes.saturating_sub(self.start_bytes);
+        self.store.data().memory.bytes() > self.start_bytes + room / 2
+    }
+}
+
+/// Calls into the guest with so much fuel and the deadline that belongs to it. A panic of the engine is taken
+/// like a trap: it must not take the process along.
+fn guarded<T>(
+    store: &mut Store<Sandbox>,
+    fuel: u64,
+    budget: &Budget,
+    call: impl FnOnce(&mut Store<Sandbox>) -> wasmtime::Result<T>,
+) -> Result<T, Failure> {
+    store.set_fuel(fuel).expect("the engine is configured to consume fuel");
+    store.set_epoch_deadline(ticks(deadline_ms(fuel)));
+    match catch_unwind(AssertUnwindSafe(|| call(store))) {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(trap::failure(&error, store.data(), fuel, budget)),
+        Err(panic) => {
+            let message = format!("the WebAssembly engine panicked: {}", panic_message(&*panic));
+            tracing::error!("{message}");
+            Err(Failure::Trapped { message })
+        }
+    }
+}
+
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}

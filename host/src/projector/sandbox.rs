@@ -1,0 +1,136 @@
+//! What an instance is given: WASI 0.2 that denies everything, constant hash seeds, and a journal instead of
+//! stdout and stderr. No file, no socket, no environment, no argument ever gets in here.
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tracing::Level;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::bindings::{clocks, random};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, async_trait};
+
+use super::ambient::Ambient;
+use super::bindings::{Projection, log, types};
+use super::journal::{Journal, Voice};
+use super::memory::Memory;
+
+/// What a guest may write to a stream at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// The host's side of one instance.
+pub(super) struct Sandbox {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    pub(super) ambient: Ambient,
+    pub(super) memory: Memory,
+    pub(super) journal: Journal,
+}
+
+impl Sandbox {
+    pub(super) fn new(memory_bytes: usize) -> Self {
+        let journal = Journal::default();
+        journal.open(1);
+        let wasi = WasiCtxBuilder::new()
+            .stdout(Stream { journal: journal.clone(), voice: Voice::Stdout })
+            .stderr(Stream { journal: journal.clone(), voice: Voice::Stderr })
+            .insecure_random_seed(0)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        Self {
+            wasi,
+            table: ResourceTable::new(),
+            ambient: Ambient::new(),
+            memory: Memory::new(memory_bytes),
+            journal,
+        }
+    }
+}
+
+impl Sandbox {
+    fn ambient(&mut self) -> &mut Ambient {
+        &mut self.ambient
+    }
+}
+
+/// Everything a component may import.
+pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Sandbox>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    // The clocks and random numbers above are the machine's: these replace them.
+    linker.allow_shadowing(true);
+    clocks::wall_clock::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
+    clocks::monotonic_clock::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
+    random::random::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
+    random::insecure::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
+    linker.allow_shadowing(false);
+    Projection::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
+    Ok(linker)
+}
+
+impl WasiView for Sandbox {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for Sandbox {}
+
+impl log::Host for Sandbox {
+    fn write(&mut self, level: log::Level, message: String) {
+        let level = match level {
+            log::Level::Debug => Level::DEBUG,
+            log::Level::Info => Level::INFO,
+            log::Level::Warn => Level::WARN,
+            log::Level::Error => Level::ERROR,
+        };
+        self.journal.log(level, &message);
+    }
+}
+
+/// stdout or stderr. It is always ready, takes everything and never fails.
+#[derive(Clone)]
+struct Stream {
+    journal: Journal,
+    voice: Voice,
+}
+
+impl IsTerminal for Stream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stream {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    /// For WASI 0.3, which is not linked.
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.journal.write(self.voice, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}

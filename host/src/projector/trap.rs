@@ -1,0 +1,132 @@
+//! What it means that a guest's run ended with an error: whose fault it is, and what to tell people about it.
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::ambient::Impure;
+use super::budget::{Budget, deadline_ms};
+use super::sandbox::Sandbox;
+use crate::failure::Failure;
+
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+const FRAMES_SHOWN: usize = 3;
+/// How wasmtime says that a guest handed over more bytes than `set_hostcall_fuel` allows. Its type is private;
+/// a test of the limit shows that the words are still these.
+const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+/// Functions of the languages' own machinery start like this. They are above the guest's own in every panic.
+const MACHINERY: [&str; 15] = [
+    "<wasm function", "<core::", "<std::", "<alloc::", "core::", "std::", "alloc::", "__rustc::", "rust_",
+    "abort", "exit", "_Exit", "wit_", "laterna:", "laterna_sdk::",
+];
+
+/// The failure of a run with so much fuel that ended with this error.
+pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, budget: &Budget) -> Failure {
+    let trap = error.downcast_ref::<Trap>();
+    match trap {
+        Some(Trap::OutOfFuel) => return Failure::OutOfFuel { fuel },
+        Some(Trap::Interrupt) => return Failure::Deadline { limit_ms: deadline_ms(fuel) },
+        _ => {}
+    }
+    if sandbox.memory.exhausted() {
+        return Failure::Misconfigured { reason: format!("{error:#}: give it more, or run fewer lanes") };
+    }
+    if sandbox.memory.refused() {
+        return Failure::OutOfMemory { limit_bytes: budget.memory_bytes };
+    }
+    if let Some(impure) = error.downcast_ref::<Impure>() {
+        return Failure::Trapped { message: impure.to_string() };
+    }
+    if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        return trapped(sandbox, &format!("it ended itself with exit code {code}"), error);
+    }
+    let cause = error.root_cause().to_string();
+    if cause.contains(COPIED_TOO_MUCH) {
+        let limit = budget.copied_bytes();
+        return Failure::OutputTooLarge { what: format!("it hands over more than {limit} bytes at once") };
+    }
+    trapped(sandbox, &trap.map_or(cause, Trap::to_string), error)
+}
+
+/// The guest's own words first, then the engine's, then where in the guest it was.
+fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure {
+    let mut message = sandbox.journal.last_words();
+    if !message.is_empty() {
+        message.push('\n');
+    }
+    message.push_str(reason);
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+ 
+        for frame in own_frames(&backtrace.to_string()) {
+            message.push_str("\n  in ");
+            message.push_str(&frame);
+        }
+    }
+    Failure::Trapped { message: cut(message) }
+}
+
+/// The top frames that are the author's. Lines of a backtrace read `3: 0x1a2b - module!function`.
+fn own_frames(backtrace: &str) -> Vec<String> {
+    let frames = backtrace.lines().filter_map(|line| line.split_once(" - "));
+    let functions = frames.filter_map(|(_, frame)| frame.split_once('!')).map(|(_, function)| readable(function));
+    let is_own = |function: &String| {
+        !MACHINERY.iter().any(|start| function.starts_with(start)) && !function.ends_with("_cabi")
+    };
+    functions.filter(is_own).take(FRAMES_SHOWN).collect()
+}
+
+/// A Rust name without its hashes: `zoo[1f00]::project::h0123456789abcdef` is `zoo::project`.
+fn readable(function: &str) -> String {
+    let is_hash = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let function = match function.rsplit_once("::h") {
+        Some((name, hash)) if is_hash(hash) => name,
+        _ => function,
+    };
+    let mut name = String::with_capacity(function.len());
+    let mut rest = function;
+    while let Some((before, after)) = rest.split_once('[') {
+        name.push_str(before);
+        rest = match after.split_once(']') {
+            Some((hash, after)) if is_hash(hash) => after,
+            _ => {
+                name.push('[');
+                after
+            }
+        };
+    }
+    name + rest
+}
+
+fn cut(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backtrace_shows_the_authors_frames_without_hashes() {
+        let backtrace = "error while executing at wasm backtrace:
+    0:  0x1a3a8 - zoo.wasm!abort
+    1:  0x14f68 - zoo.wasm!std[d123b7a1a2ed1472]::sys::pal::wasi::helpers::abort_internal
+    2:  0x139a5 - zoo.wasm!__rustc[b7974e8690430dd9]::__rust_abort
+    3:  0x2775f - zoo.wasm!core[6d9e98711c484d2e]::panicking::panic_fmt
+    4:   0x633b - zoo.wasm!<core::iter::adapters::map::Map<I,F> as core::iter::Iterator>::fold::hecb49e26387457c7
+    5:   0x7777 - zoo.wasm!zoo[0123456789abcdef]::price::<[u8]>
+    6:   0xe71b - zoo.wasm!<zoo::P as zoo::exports::Guest>::project::h96a0a9c8e75e2c87
+    7:   0x999d - zoo.wasm!zoo::exports::_export_project_cabi::h8b9cc51e6db3085b
+    8:   0xea2a - zoo.wasm!laterna:projection/projector@0.1.0#project
+    9:  0xb066e - <unknown>!<wasm function 517>";
+        assert_eq!(own_frames(backtrace), ["zoo::price::<[u8]>", "<zoo::P as zoo::exports::Guest>::project"]);
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let message = cut("ö".repeat(MESSAGE_BYTES_MAX));
+        assert!(message.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8() && message.ends_with("ö…"));
+    }
+}

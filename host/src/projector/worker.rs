@@ -1,0 +1,94 @@
+//! A guest on a thread of its own, for callers that are async.
+//!
+//! One order at a time: nothing queues up here, so what is in flight is what the lane holds. Whatever goes wrong
+//! on the thread comes back as a failure; the thread itself goes on until its worker is dropped.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::{io, thread};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::component::Component;
+use super::engine::THREAD_STACK_BYTES;
+use super::guest::{Guest, Projected};
+use super::instance::panic_message;
+use crate::event::Event;
+use crate::failure::Failure;
+
+/// The hand-over to a projector's thread. Dropping it ends the thread once its current run is over, which the
+/// deadline bounds.
+pub struct Worker {
+    orders: mpsc::Sender<Order>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+enum Order {
+    Project { events: Vec<Arc<Event>>, reply: Reply<Vec<Projected>> },
+    ProjectAlone { event: Arc<Event>, reply: Reply<Projected> },
+    Deploy { component: Component, reply: Reply<()> },
+}
+
+impl Worker {
+    pub fn start(component: Component, projection: &str) -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel(1);
+        let guest = Guest::new(component, projection);
+        thread::Builder::new()
+            .name("projector".into())
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn(move || work(guest, inbox))?;
+        Ok(Self { orders })
+    }
+
+    /// See [`Guest::project`].
+    pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Projected>, Failure> {
+        self.order(|reply| Order::Project { events, reply }).await
+    }
+
+    /// See [`Guest::project_alone`].
+    pub async fn project_alone(&self, event: Arc<Event>) -> Result<Projected, Failure> {
+        self.order(|reply| Order::ProjectAlone { event, reply }).await
+    }
+
+    /// Another component takes over. What was ordered before it still went to the old one.
+    pub async fn deploy(&self, component: Component) -> Result<(), Failure> {
+        self.order(|reply| Order::Deploy { component, reply }).await
+    }
+
+    async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Failure::Misconfigured { reason: "the projector's thread is gone: restart the host".into() };
+        self.orders.send(order(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn work(mut guest: Guest, mut inbox: mpsc::Receiver<Order>) {
+    while let Some(order) = inbox.blocking_recv() {
+        // A caller that went away does not want its answer: nothing is left to do then.
+        match order {
+            Order::Project { events, reply } => {
+                let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
+                drop(reply.send(caught(&mut guest, |guest| guest.project(&events))));
+            }
+            Order::ProjectAlone { event, reply } => {
+                drop(reply.send(caught(&mut guest, |guest| guest.project_alone(&event))));
+            }
+            Order::Deploy { component, reply } => {
+                guest.deploy(component);
+                drop(reply.send(Ok(())));
+            }
+        }
+    }
+}
+
+/// A panic outside the guest's own runs is a bug of this host; the projection pauses with its message.
+fn caught<T>(guest: &mut Guest, call: impl FnOnce(&mut Guest) -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(|| call(guest))).unwrap_or_else(|panic| {
+        guest.reset();
+        let reason = format!("the projector's thread panicked, please report it: {}", panic_message(&*panic));
+        tracing::error!("{reason}");
+        Err(Failure::Misconfigured { reason })
+    })
+}

@@ -1,0 +1,408 @@
+//! One lane's writing: a batch is one transaction, which proves the epoch first and advances the checkpoint last.
+//!
+//! MySQL can end a transaction silently and run what follows by itself, so any error at all rolls back, and the
+//! closing statement only counts when the opening one is in the same transaction. It decides nothing: what to do
+//! about a failure is the lane's business.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::{Batch, Entry, Verdict};
+use super::bind::bind;
+use super::checkpoint::{self, Counts, Lane, LaneRow};
+use super::control::Control;
+use super::dead_letter::{self, Letter};
+use super::dedupe::{self, Mark};
+use super::mysql_error::classify;
+use super::session::{Connector, Session};
+use super::query::{Run, send};
+use crate::event::Id;
+use crate::failure::{Failure, Fault};
+use crate::sql::coalesce;
+use crate::statement::{Operation, Schema, Value};
+
+/// A transaction that takes longer is given up: its session is ended and its outcome read from the checkpoint.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much parameter data one statement may carry: a quarter of the smallest `max_allowed_packet` in use (16 MiB).
+const STATEMENT_BYTES_MAX: usize = 4 << 20;
+
+/// How many marks are dropped at a time.
+const MARKS_PRUNED: usize = 64;
+
+/// What a lane needs to know before it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneState {
+    pub row: LaneRow,
+    /// The ids of the dedupe window, oldest first.
+    pub window: Vec<Id>,
+    /// The keys of all aggregates with dead letters, of this lane and of others.
+    pub blocked: Vec<Vec<u8>>,
+    /// The document keys that operators discarded.
+    pub discarded: HashSet<[u8; 16]>,
+}
+
+/// Writes for one lane.
+pub struct LaneModel {
+    connector: Connector,
+    control: Control,
+    lane: Lane,
+    epoch: u64,
+    schema: Arc<Schema>,
+    /// How many events this lane's dedupe rows cover at least.
+    window: usize,
+    /// How many batches are committed.
+    batch: u64,
+    marks: VecDeque<Mark>,
+    /// How many events the marks stand for.
+    marked: usize,
+    session: Option<Session>,
+    /// A session in which a commit may still be running.
+    uncertain: Option<u64>,
+}
+
+impl LaneModel {
+    pub fn new(
+        connector: Connector,
+        control: Control,
+        lane: Lane,
+        epoch: u64,
+        schema: Arc<Schema>,
+        window: usize,
+    ) -> Self {
+        let marks = VecDeque::new();
+        Self {
+            connector,
+            control,
+            lane,
+            epoch,
+            schema,
+            window,
+            batch: 0,
+            marks,
+            marked: 0,
+            session: None,
+            uncertain: None,
+        }
+    }
+
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Reads where the lane stands.
+    pub async fn load(&mut self) -> Result<LaneState, Failure> {
+        let mut session = self.session().await?;
+        let row = checkpoint::settled_row(&mut session, &self.control, &self.lane).await?;
+        if row.epoch != self.epoch {
+            return Err(Failure::Fenced { mine: self.epoch, found: row.epoch });
+        }
+        let (projection, generation) = (&self.lane.projection, self.lane.generation);
+        let mut marks = dedupe::load(&mut session, &self.control, projection, generation, self.window).await?;
+        marks.reverse();
+        let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
+        let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
+        self.batch = row.batch;
+        self.uncertain = None;
+        self.marks = marks.iter().map(|(mark, _)| *mark).filter(|mark| mark.lane == self.lane.lane).collect();
+        self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
+        self.session = Some(session);
+        let window = marks.into_iter().flat_map(|(_, ids)| ids).collect();
+        Ok(LaneState { row, window, blocked, discarded: discarded.into_iter().collect() })
+    }
+
+    /// Commits a batch. After a failure the same batch may be given again: one whose commit was uncertain and
+    /// did happen is not done twice.
+    pub async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let mut session = self.session().await?;
+        if let Some(found) = self.settle(&mut session).await? {
+            self.batch = found;
+            self.session = Some(session);
+            return Ok(());
+        }
+        let outdated = self.outdated_mark();
+        let mark = self
+            .bounded(session, async |model: &Self, session: &mut Session| {
+                model.write(session, batch, outdated).await
+            })
+            .await?;
+        self.batch += 1;
+        if outdated.is_some() {
+            let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
+            self.marked -= dropped.sum::<usize>();
+        }
+        self.marked += mark.map_or(0, |mark| mark.events as usize);
+        self.marks.extend(mark);
+        Ok(())
+    }
+
+    /// Finds the entries that MySQL refuses, by running halves behind savepoints; nothing stays of it. An entry
+    /// behind a refused one of its aggregate is left out, as it would be held.
+    pub async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| model.try_halves(session, batch).await).await
+    }
+
+    /// The oldest letter of an aggregate.
+    pub async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            dead_letter::head(session, &model.control, &model.lane, aggregate_key).await
+        })
+        .await
+    }
+
+    /// Applies a letter's event and takes the letter away, in one transaction that leaves the checkpoint where
+    /// it is. A letter that is gone was applied before.
+    pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            model.begin(session).await?;
+            if dead_letter::remove(&mut session.connection, &model.control, letter.id).await? {
+                model.run(session, operations.iter()).await?;
+            }
+            model.finish_unmoved(session).await
+        })
+        .await
+    }
+
+    /// Records that a letter failed again.
+    pub async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            model.begin(session).await?;
+            let connection = &mut session.connection;
+            dead_letter::record_attempt(connection, &model.control, letter.id, failure, digest).await?;
+            model.finish_unmoved(session).await
+        })
+        .await
+    }
+
+    /// Gives a letter up: it is recorded as discarded, and taken away.
+    pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            model.begin(session).await?;
+            let connection = &mut session.connection;
+            dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
+            dead_letter::remove(connection, &model.control, letter.id).await?;
+            model.finish_unmoved(session).await
+        })
+        .await
+    }
+
+    /// The lane's session, or a new one. With a new one, the old one is ended first if a commit may run in it.
+    async fn session(&mut self) -> Result<Session, Failure> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let mut session = self.connector.connect().await?;
+        if session.read_only {
+            return Err(Failure::CannotWrite { code: 1290, message: "the server is read-only".to_owned() });
+        }
+        if let Some(old) = self.uncertain {
+            session.kill(old).await?;
+        }
+        checkpoint::record_session(&mut session, &self.control, &self.lane, self.epoch).await?;
+        Ok(session)
+    }
+
+    /// Runs a transaction within the time limit. Whatever fails is rolled back; a session that did not answer is
+    /// never used again.
+    async fn bounded<T>(
+        &mut self,
+        mut session: Session,
+        work: impl AsyncFnOnce(&Self, &mut Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let id = session.id;
+        let limited = async {
+            let result = work(self, &mut session).await;
+            let answered = match &result {
+                Ok(_) => true,
+                Err(Failure::ConnectionLost { .. }) => false,
+                Err(_) => send(&mut session.connection, "ROLLBACK").await.is_ok(),
+            };
+            (result, answered)
+        };
+        let limited = tokio::time::timeout(TRANSACTION_TIMEOUT, limited).await;
+        let seconds = TRANSACTION_TIMEOUT.as_secs();
+        let timeout = Failure::ConnectionLost { message: format!("the transaction took longer than {seconds} s") };
+        let (result, answered) = limited.unwrap_or((Err(timeout), false));
+        if answered {
+            self.session = Some(session);
+        } else {
+            self.uncertain = Some(id);
+        }
+        result
+    }
+
+    /// After an uncertain commit: the batch number found, if it did happen.
+    async fn settle(&mut self, session: &mut Session) -> Result<Option<u64>, Failure> {
+        if self.uncertain.is_none() {
+            return Ok(None);
+        }
+        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
+        let committed = self.judge(&row)?;
+        self.uncertain = None;
+        Ok(committed.then_some(row.batch))
+    }
+
+    /// Whether the row shows the batch that was being committed; a failure when it shows another writer.
+    fn judge(&self, row: &LaneRow) -> Result<bool, Failure> {
+        if row.epoch != self.epoch {
+            Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
+        } else if row.batch < self.batch {
+            Err(Failure::CommitsLost { committed: self.batch, found: row.batch })
+        } else {
+            Ok(row.batch > self.batch)
+        }
+    }
+
+    async fn write(
+        &self,
+        session: &mut Session,
+        batch: &Batch,
+        outdated: Option<Mark>,
+    ) -> Result<Option<Mark>, Failure> {
+        self.begin(session).await?;
+        let ids = marked(batch);
+        let mark = if ids.is_empty() {
+            None
+        } else {
+            Some(dedupe::mark(&mut session.connection, &self.control, &self.lane, &ids).await?)
+        };
+        if let Some(outdated) = outdated {
+            dedupe::prune(&mut session.connection, &self.control, &self.lane, outdated.row).await?;
+        }
+        self.run(session, batch.operations()).await?;
+        for entry in &batch.entries {
+            dead_letter::write(&mut session.connection, &self.control, &self.lane, entry, &batch.digest).await?;
+        }
+        let (lane, position, digest) = (&self.lane, &batch.position, &batch.digest);
+        let (counts, connection) = (counts(&batch.entries), &mut session.connection);
+        let closed =
+            checkpoint::close(connection, &self.control, lane, self.epoch, self.batch, position, digest, counts)
+                .await?;
+        self.finish(session, closed).await?;
+        Ok(mark)
+    }
+
+    async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
+        send(&mut session.connection, "BEGIN").await.map_err(|error| classify("beginning the batch", &error))?;
+        let connection = &mut session.connection;
+        if checkpoint::open(connection, &self.control, &self.lane, self.epoch, self.batch).await? {
+            return Ok(());
+        }
+        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
+        self.judge(&row)?;
+        Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
+    }
+
+    async fn finish(&self, session: &mut Session, closed: bool) -> Result<(), Failure> {
+        if !closed {
+            let message = "the server had ended it silently".to_owned();
+            return Err(Failure::TransactionLost { code: 0, message });
+        }
+        match send(&mut session.connection, "COMMIT").await {
+            Ok(_) => Ok(()),
+            // Whatever a failed COMMIT says, it may have happened: only the checkpoint knows.
+            Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
+        }
+    }
+
+    async fn finish_unmoved(&self, session: &mut Session) -> Result<(), Failure> {
+        let connection = &mut session.connection;
+        let closed =
+            checkpoint::close_unmoved(connection, &self.control, &self.lane, self.epoch, self.batch).await?;
+        self.finish(session, closed).await
+    }
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        operations: impl Iterator<Item = &Operation>,
+    ) -> Result<(), Failure> {
+        for run in coalesce::coalesce(&self.schema, operations) {
+            let statement = &self.schema.statements[run.statement];
+            for rows in coalesce::split(&run, rows_max(&run), coalesce::PARAMETERS_MAX) {
+                let sql = coalesce::render(statement, rows.len());
+                let mut query = sqlx::query(&sql);
+                for value in rows.iter().copied().flatten() {
+                    query = bind(query, value);
+                }
+                let executed = query.run(&mut session.connection).await;
+                executed.map_err(|error| classify(&format!("running `{}`", statement.name), &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_halves(&self, session: &mut Session, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.begin(session).await?;
+        let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
+        let mut ranges = vec![0..batch.entries.len()];
+        while let Some(range) = ranges.pop() {
+            let entries = &batch.entries[range.clone()];
+            let open = entries.iter().filter(|entry| {
+                entry.delivery.aggregate().is_none_or(|aggregate| !blocked.contains(aggregate))
+            });
+            savepoint(session, "SAVEPOINT probe").await?;
+            match self.run(session, open.flat_map(Entry::operations)).await {
+                Ok(()) => {}
+                Err(failure) if failure.fault() == Fault::Event => {
+                    savepoint(session, "ROLLBACK TO SAVEPOINT probe").await?;
+                    if range.len() == 1 {
+                        blocked.extend(entries[0].delivery.aggregate().cloned());
+                        refused.push((range.start, failure));
+                    } else {
+                        let middle = range.start + range.len() / 2;
+                        ranges.push(middle..range.end);
+                        ranges.push(range.start..middle);
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        send(&mut session.connection, "ROLLBACK").await.map_err(|error| classify("ending the probe", &error))?;
+        Ok(refused)
+    }
+
+    /// The last of the oldest marks, when the window does not need them any more.
+    fn outdated_mark(&self) -> Option<Mark> {
+        let last = self.marks.get(MARKS_PRUNED - 1)?;
+        let oldest: usize = self.marks.iter().take(MARKS_PRUNED).map(|mark| mark.events as usize).sum();
+        (self.marked - oldest >= self.window).then_some(*last)
+    }
+}
+
+/// How many rows of a run fit one statement, by its largest row.
+fn rows_max(run: &coalesce::Run<'_>) -> usize {
+    let bytes = run.rows.iter().map(|row| row.iter().map(Value::bytes).sum::<usize>()).max();
+    (STATEMENT_BYTES_MAX / bytes.unwrap_or_default().max(1)).max(1)
+}
+
+async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
+    match send(&mut session.connection, sql).await {
+        Ok(_) => Ok(()),
+        Err(error) => match classify("using a savepoint", &error) {
+            // 1305: there is no such savepoint, so the transaction that had it is gone.
+            Failure::SchemaMismatch { code: 1305, message } => {
+                Err(Failure::TransactionLost { code: 1305, message })
+            }
+            failure => Err(failure),
+        },
+    }
+}
+
+/// The ids that enter the dedupe window: of everything but duplicates, which are in it.
+fn marked(batch: &Batch) -> Vec<&Id> {
+    let fresh = batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(super::batch::Passed::Duplicate));
+    fresh.filter_map(|entry| entry.delivery.id()).collect()
+}
+
+fn counts(entries: &[Entry]) -> Counts {
+    let parked = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold));
+    let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
+    Counts { events: number(entries.len()), parked: number(parked.count()) }
+}

@@ -1,0 +1,62 @@
+//! What a lane applies in one transaction.
+//!
+//! Data only: it is planned in `projection` and written in `apply`.
+
+use crate::event::Delivery;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::statement::Operation;
+
+/// Deliveries in order, each with what becomes of it, and the position behind them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    pub entries: Vec<Entry>,
+    pub position: Position,
+    /// The digest of the component that gave the operations.
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub delivery: Delivery,
+    pub verdict: Verdict,
+}
+
+/// What becomes of one delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Apply(Vec<Operation>),
+    /// Nothing is to be done, for this reason.
+    Pass(Passed),
+    /// It becomes a dead letter.
+    Park { failure: Failure, operations: Vec<Operation> },
+    /// It waits behind a dead letter of its aggregate.
+    Hold,
+}
+
+/// Why a delivery needs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// The projector does not take its event type.
+    Unhandled,
+    /// Its id is in the dedupe window.
+    Duplicate,
+    /// An operator discarded it earlier.
+    Discarded,
+}
+
+impl Batch {
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.entries.iter().flat_map(Entry::operations)
+    }
+}
+
+impl Entry {
+    /// The operations to run; none unless the verdict is to apply them.
+    pub fn operations(&self) -> &[Operation] {
+        match &self.verdict {
+            Verdict::Apply(operations) => operations,
+            _ => &[],
+        }
+    }
+}

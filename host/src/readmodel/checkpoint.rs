@@ -1,0 +1,262 @@
+//! How far each lane has come, and the two statements around every batch.
+//!
+//! [`close`] is the only place that advances a checkpoint, and it only does so in the transaction of [`open`].
+
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Connection, Row};
+
+use super::control::Control;
+use super::mysql_error::classify;
+use super::session::Session;
+use super::lease;
+use super::query::Run;
+use crate::failure::Failure;
+use crate::position::Position;
+
+/// Which lane of which set of tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub projection: String,
+    pub generation: u32,
+    pub lane: u32,
+}
+
+/// A lane's checkpoint row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRow {
+    pub lane: u32,
+    pub epoch: u64,
+    /// How many batches it has committed.
+    pub batch: u64,
+    pub position: Position,
+    /// The component that gave the last batch's operations; empty before the first.
+    pub digest: String,
+    /// Deliveries committed, of every verdict.
+    pub events: u64,
+    /// Of these, how many became dead letters.
+    pub parked: u64,
+    /// The lane's session, so that a take-over can end it.
+    pub connection_id: Option<u64>,
+}
+
+/// What a batch adds to its lane's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub events: u64,
+    pub parked: u64,
+}
+
+const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id";
+
+/// The rows of a projection's lanes, in order.
+pub async fn rows(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Vec<LaneRow>, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? ORDER BY lane"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
+    let rows = rows.map_err(|error| classify("reading the checkpoints", &error))?;
+    rows.iter().map(row).collect()
+}
+
+/// One lane's row as it stands when nobody else is writing it: waits for a commit that is still running.
+pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) -> Result<LaneRow, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? AND lane = ? FOR UPDATE"
+    ));
+    let found = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .first(&mut session.connection)
+        .await
+        .map_err(|error| classify("reading the checkpoint", &error))?;
+    let missing = || Failure::Misconfigured {
+        reason: format!("the checkpoint of lane {} of `{}` is gone", lane.lane, lane.projection),
+    };
+    row(&found.ok_or_else(missing)?)
+}
+
+/// The first statement of every batch. False when it is not this writer's turn.
+pub async fn open(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    epoch: u64,
+    batch: u64,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch IS NULL",
+    );
+    let opened = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(epoch)
+        .bind(batch)
+        .run(connection)
+        .await;
+    Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
+}
+
+/// The last statement of every batch. False when the transaction that opened it is gone: MySQL ends
+/// transactions silently, and would take what follows one by one.
+pub async fn close(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    epoch: u64,
+    batch: u64,
+    position: &Position,
+    digest: &str,
+    counts: Counts,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint \
+         SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ? \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
+    );
+    let closed = sqlx::query(&sql)
+        .bind(batch + 1)
+        .bind(stored(position))
+        .bind(digest)
+        .bind(counts.events)
+        .bind(counts.parked)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(epoch)
+        .bind(batch)
+        .bind(batch + 1)
+        .run(connection)
+        .await;
+    Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
+}
+
+/// Closes a batch that was opened for a dead letter: the lane stays where it is.
+pub async fn close_unmoved(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    epoch: u64,
+    batch: u64,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint SET open_batch = NULL \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
+    );
+    let closed = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(epoch)
+        .bind(batch)
+        .bind(batch + 1)
+        .run(connection)
+        .await;
+    Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
+}
+
+/// Records the session a lane works in.
+pub async fn record_session(
+    session: &mut Session,
+    control: &Control,
+    lane: &Lane,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint SET connection_id = ? \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ?",
+    );
+    sqlx::query(&sql)
+        .bind(session.id)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(epoch)
+        .run(&mut session.connection)
+        .await
+        .map_err(|error| classify("recording the lane's session", &error))?;
+    Ok(())
+}
+
+/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease.
+pub async fn replace(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    epoch: u64,
+    lanes: u32,
+    position: &Position,
+) -> Result<(), Failure> {
+    let doing = "setting up the lanes";
+    let failed = |error: sqlx::Error| classify(doing, &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let totals = control.sql(
+        "SELECT CAST(COALESCE(MAX(batch), 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
+         CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), '') \
+         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+    );
+    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(&mut *transaction).await;
+    let totals = totals.map_err(failed)?;
+    let (batch, digest): (u64, String) =
+        (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
+    let (events, parked): (u64, u64) = (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
+    let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
+    sqlx::query(&delete).bind(projection).bind(generation).run(&mut *transaction).await.map_err(failed)?;
+    let insert = control.sql(
+        "INSERT INTO laterna.checkpoint \
+         (projection, generation, lane, epoch, batch, position, digest, events, parked) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    for lane in 0..lanes {
+        // The totals of the lanes before are kept with the first one.
+        let (events, parked) = if lane == 0 { (events, parked) } else { (0, 0) };
+        sqlx::query(&insert)
+            .bind(projection)
+            .bind(generation)
+            .bind(lane)
+            .bind(epoch)
+            .bind(batch)
+            .bind(stored(position))
+            .bind(&digest)
+            .bind(events)
+            .bind(parked)
+            .run(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    }
+    let count = control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ?");
+    sqlx::query(&count).bind(lanes).bind(projection).run(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
+    let read = |error: sqlx::Error| classify("reading the checkpoint", &error);
+    let position: String = row.try_get("position").map_err(read)?;
+    let position = serde_json::from_str(&position).map_err(|error| Failure::Misconfigured {
+        reason: format!("a checkpoint's position is not one that this version knows: {error}"),
+    })?;
+    Ok(LaneRow {
+        lane: row.try_get("lane").map_err(read)?,
+        epoch: row.try_get("epoch").map_err(read)?,
+        batch: row.try_get("batch").map_err(read)?,
+        position,
+        digest: row.try_get("digest").map_err(read)?,
+        events: row.try_get("events").map_err(read)?,
+        parked: row.try_get("parked").map_err(read)?,
+        connection_id: row.try_get("connection_id").map_err(read)?,
+    })
+}
+
+/// A position as it stands in the control schema.
+pub fn stored(position: &Position) -> String {
+    serde_json::to_string(position).expect("a position holds only text and numbers")
+}

@@ -1,0 +1,168 @@
+//! The control schema: the host's own tables, created and migrated by the host.
+//!
+//! Migrations only add, so that two versions of the host can stand beside each other during a take-over.
+
+use sqlx::Row;
+
+use super::mysql_error::classify;
+use super::session::Session;
+use super::query::{Run, send};
+use crate::failure::Failure;
+
+/// The control schema by its configured name. SQL is written for the name `laterna` and adapted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    schema: String,
+}
+
+impl Control {
+    /// The name was checked by the configuration: lower-case letters, digits and underscores.
+    pub fn new(schema: &str) -> Self {
+        Self { schema: schema.to_owned() }
+    }
+
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The statement with `laterna.` replaced by the configured schema.
+    pub fn sql(&self, text: &str) -> String {
+        text.replace("laterna.", &format!("{}.", self.schema))
+    }
+
+    /// Creates what is missing. Several hosts may do so at once: every statement says IF NOT EXISTS.
+    pub async fn migrate(&self, session: &mut Session) -> Result<(), Failure> {
+        let doing = format!("creating the control schema `{}`", self.schema);
+        let failed = |error: sqlx::Error| classify(&doing, &error);
+        if self.version(session).await? == Some(VERSION) {
+            return Ok(());
+        }
+        let exists = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = ?")
+            .bind(&self.schema)
+            .first(&mut session.connection)
+            .await
+            .map_err(failed)?;
+        if exists.is_none() {
+            let create = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.schema);
+            send(&mut session.connection, create.as_str()).await.map_err(failed)?;
+        }
+        for statement in TABLES {
+            send(&mut session.connection, self.sql(statement).as_str()).await.map_err(failed)?;
+        }
+        let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
+        sqlx::query(&mark).bind(VERSION).run(&mut session.connection).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// The version of the control schema, where there is one.
+    pub async fn version(&self, session: &mut Session) -> Result<Option<u32>, Failure> {
+        let doing = "reading the control schema's version";
+        let sql = self.sql("SELECT MAX(version) FROM laterna.version");
+        match sqlx::query(&sql).row(&mut session.connection).await {
+            Ok(row) => row.try_get(0).map_err(|error| classify(doing, &error)),
+            Err(error) => match classify(doing, &error) {
+                Failure::SchemaMismatch { .. } => Ok(None),
+                // An account without any privilege on it is told so, as it is when the schema does not exist.
+                Failure::AccessDenied { code: 1044 | 1142, .. } => Ok(None),
+                failure => Err(failure),
+            },
+        }
+    }
+}
+
+/// The version this host creates.
+const VERSION: u32 = 1;
+
+const TABLES: [&str; 8] = [
+    "CREATE TABLE IF NOT EXISTS laterna.version (
+        version INT UNSIGNED NOT NULL PRIMARY KEY,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // What is projected: which source, which tables are live.
+    "CREATE TABLE IF NOT EXISTS laterna.projection (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        live_generation INT UNSIGNED NOT NULL,
+        lanes INT UNSIGNED NOT NULL,
+        source TEXT NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // Who writes.
+    "CREATE TABLE IF NOT EXISTS laterna.lease (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        epoch BIGINT UNSIGNED NOT NULL,
+        owner VARCHAR(255) NOT NULL,
+        connection_id BIGINT UNSIGNED NOT NULL,
+        expires_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // How far each lane has come.
+    "CREATE TABLE IF NOT EXISTS laterna.checkpoint (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        batch BIGINT UNSIGNED NOT NULL,
+        open_batch BIGINT UNSIGNED NULL,
+        position MEDIUMTEXT NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        events BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        parked BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        connection_id BIGINT UNSIGNED NULL,
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, generation, lane)
+    ) ENGINE=InnoDB",
+    // Which events were applied lately: one row per batch, the ids' keys each behind its length (two bytes).
+    "CREATE TABLE IF NOT EXISTS laterna.dedupe (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        events INT UNSIGNED NOT NULL,
+        event_ids MEDIUMBLOB NOT NULL,
+        committed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        KEY by_projection (projection, generation, id)
+    ) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS laterna.dead_letter (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        state ENUM('parked', 'held') NOT NULL,
+        document_key BINARY(16) NOT NULL,
+        aggregate_key VARBINARY(700) NULL,
+        aggregate VARCHAR(700) NULL,
+        event_id VARCHAR(512) NULL,
+        event_type VARCHAR(128) NULL,
+        document LONGBLOB NOT NULL,
+        position MEDIUMTEXT NOT NULL,
+        class VARCHAR(32) NULL,
+        reason TEXT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        operations MEDIUMTEXT NULL,
+        attempts INT UNSIGNED NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        UNIQUE KEY by_document (projection, generation, document_key),
+        KEY by_aggregate (projection, generation, aggregate_key, id)
+    ) ENGINE=InnoDB",
+    // What an operator discarded: later replays of history skip it.
+    "CREATE TABLE IF NOT EXISTS laterna.discarded (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        document_key BINARY(16) NOT NULL,
+        event_id VARCHAR(512) NULL,
+        discarded_by VARCHAR(255) NOT NULL,
+        reason TEXT NOT NULL,
+        discarded_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, document_key)
+    ) ENGINE=InnoDB",
+    // What operators want, until it is done and afterwards.
+    "CREATE TABLE IF NOT EXISTS laterna.command (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        request TEXT NOT NULL,
+        state ENUM('pending', 'done', 'failed') NOT NULL DEFAULT 'pending',
+        result MEDIUMTEXT NULL,
+        requested_by VARCHAR(255) NOT NULL,
+        requested_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        finished_at TIMESTAMP(6) NULL,
+        KEY by_state (projection, state, id)
+    ) ENGINE=InnoDB",
+];

@@ -1,0 +1,135 @@
+//! The rows of the dedupe window: which events were applied lately, one row per batch.
+//!
+//! Ids are stored as they are, so that the outbox can later be acknowledged from these rows.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+
+use super::checkpoint::Lane;
+use super::control::Control;
+use super::mysql_error::classify;
+use super::session::Session;
+use super::query::Run;
+use crate::event::Id;
+use crate::failure::Failure;
+
+/// A stored row: its id, and how many events it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub row: u64,
+    pub lane: u32,
+    pub events: u32,
+}
+
+/// Marks a batch's events, in the batch's transaction.
+pub async fn mark(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    ids: &[&Id],
+) -> Result<Mark, Failure> {
+    let events = u32::try_from(ids.len()).expect("a batch is bounded");
+    let sql = control.sql(
+        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids) VALUES (?, ?, ?, ?, ?)",
+    );
+    let inserted = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(events)
+        .bind(packed(ids))
+        .run(connection)
+        .await
+        .map_err(|error| classify("marking the batch's events", &error))?;
+    Ok(Mark { row: inserted.last_insert_id(), lane: lane.lane, events })
+}
+
+/// Drops a lane's marks up to and including a row, in the batch's transaction.
+pub async fn prune(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    row: u64,
+) -> Result<(), Failure> {
+    let sql = control
+        .sql("DELETE FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id <= ? AND lane = ?");
+    sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(row)
+        .bind(lane.lane)
+        .run(connection)
+        .await
+        .map_err(|error| classify("pruning the dedupe window", &error))?;
+    Ok(())
+}
+
+/// The newest marks of all lanes with their ids, newest first, of at least `events` events where there are so many.
+pub async fn load(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    events: usize,
+) -> Result<Vec<(Mark, Vec<Id>)>, Failure> {
+    const PAGE: u32 = 200;
+    let failed = |error: sqlx::Error| classify("loading the dedupe window", &error);
+    let sql = control.sql(
+        "SELECT id, lane, events, event_ids FROM laterna.dedupe \
+         WHERE projection = ? AND generation = ? AND id < ? ORDER BY id DESC LIMIT ?",
+    );
+    let (mut marks, mut before, mut found) = (Vec::new(), u64::MAX, 0);
+    while found < events {
+        let rows = sqlx::query(&sql).bind(projection).bind(generation).bind(before).bind(PAGE);
+        let rows = rows.rows(&mut session.connection).await.map_err(failed)?;
+        let Some(last) = rows.last() else { break };
+        before = last.try_get(0).map_err(failed)?;
+        for row in &rows {
+            let mark = Mark {
+                row: row.try_get(0).map_err(failed)?,
+                lane: row.try_get(1).map_err(failed)?,
+                events: row.try_get(2).map_err(failed)?,
+            };
+            let ids = unpacked(row.try_get(3).map_err(failed)?);
+            found += ids.len();
+            marks.push((mark, ids));
+        }
+    }
+    Ok(marks)
+}
+
+fn packed(ids: &[&Id]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ids.len() * 28);
+    for id in ids {
+        let key = id.key();
+        let length = u16::try_from(key.len()).expect("an id's length was checked when it was decoded");
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&key);
+    }
+    bytes
+}
+
+/// What cannot be read is left out: a mark less can only let a duplicate through to the projector.
+fn unpacked(mut bytes: &[u8]) -> Vec<Id> {
+    let mut ids = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let Some((key, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { break };
+        ids.extend(Id::from_key(key));
+        bytes = rest;
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_back_from_a_row() {
+        let ids = [Id::Integer(5), Id::Text("a".repeat(512)), Id::Uuid([1; 16]), Id::ObjectId([2; 12])];
+        let bytes = packed(&ids.iter().collect::<Vec<_>>());
+        assert_eq!(unpacked(&bytes), ids);
+        assert_eq!(unpacked(&bytes[..bytes.len() - 1]), ids[..3]);
+        assert!(unpacked(&[]).is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! Who writes for a projection. Time is MySQL's clock; safety does not rest on time but on the epoch, which
+//! every commit proves.
+
+use std::time::Duration;
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection, Row};
+
+use super::control::Control;
+use super::mysql_error::classify;
+use super::session::Session;
+use super::query::Run;
+use crate::failure::Failure;
+
+/// What asking for the lease came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    /// This host writes, under this epoch.
+    Mine { epoch: u64 },
+    /// Another host does.
+    Taken { owner: String },
+}
+
+/// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. A take-over
+/// first ends the old holder's sessions, then raises the epoch of the lease and of all lanes at once.
+pub async fn acquire(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    owner: &str,
+    ttl: Duration,
+) -> Result<Acquired, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
+    let ensure = control.sql(
+        "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
+         VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
+    );
+    sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
+    let read = control.sql(
+        "SELECT epoch, owner, connection_id, CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease \
+         WHERE projection = ?",
+    );
+    let row = sqlx::query(&read).bind(projection).row(&mut session.connection).await.map_err(failed)?;
+    let (epoch, holder): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    let connection: u64 = row.try_get(2).map_err(failed)?;
+    let expired = row.try_get::<i64, _>(3).map_err(failed)? != 0;
+    let free = expired || !session.is_connected(connection).await?;
+    if !free {
+        return Ok(Acquired::Taken { owner: holder });
+    }
+    end_old_sessions(session, control, projection, connection).await?;
+    raise_epoch(session, control, projection, owner, epoch, ttl).await
+}
+
+async fn end_old_sessions(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    holder: u64,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
+    let read = control.sql(
+        "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
+    );
+    let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let mut ids = vec![holder];
+    for row in rows {
+        ids.push(row.try_get(0).map_err(failed)?);
+    }
+    for id in ids {
+        if id != 0 && id != session.id && session.is_connected(id).await? {
+            session.kill(id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn raise_epoch(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    owner: &str,
+    seen: u64,
+    ttl: Duration,
+) -> Result<Acquired, Failure> {
+    let failed = |error: sqlx::Error| classify("taking the lease", &error);
+    let id = session.id;
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let take = control.sql(
+        "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, \
+         expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE projection = ? AND epoch = ?",
+    );
+    let taken = sqlx::query(&take)
+        .bind(owner)
+        .bind(id)
+        .bind(micros(ttl))
+        .bind(projection)
+        .bind(seen)
+        .run(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    if taken.rows_affected() != 1 {
+        transaction.rollback().await.map_err(failed)?;
+        return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
+    }
+    let lanes = control.sql(
+        "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
+    );
+    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Acquired::Mine { epoch: seen + 1 })
+}
+
+/// Holds the lease for another `ttl`, from this session.
+pub async fn renew(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    ttl: Duration,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.lease SET connection_id = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+         WHERE projection = ? AND epoch = ?",
+    );
+    let renewed = sqlx::query(&sql)
+        .bind(session.id)
+        .bind(micros(ttl))
+        .bind(projection)
+        .bind(epoch)
+        .run(&mut session.connection)
+        .await
+        .map_err(|error| classify("renewing the lease", &error))?;
+    if renewed.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(fenced(&mut session.connection, control, projection, epoch).await)
+}
+
+/// Gives the lease back, so that another host can take it at once.
+pub async fn release(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.lease SET owner = '', connection_id = 0, expires_at = CURRENT_TIMESTAMP(6) \
+         WHERE projection = ? AND epoch = ?",
+    );
+    let released = sqlx::query(&sql).bind(projection).bind(epoch).run(&mut session.connection).await;
+    released.map_err(|error| classify("releasing the lease", &error))?;
+    Ok(())
+}
+
+/// Proves, inside a transaction that is not a lane's batch, that this host still writes for the projection.
+pub async fn prove(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql("SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE");
+    let row = sqlx::query(&sql).bind(projection).first(&mut *connection).await;
+    let row = row.map_err(|error| classify("proving the epoch", &error))?;
+    let found = row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| classify("proving the epoch", &error))?;
+    if found == epoch { Ok(()) } else { Err(Failure::Fenced { mine: epoch, found }) }
+}
+
+async fn fenced(connection: &mut MySqlConnection, control: &Control, projection: &str, epoch: u64) -> Failure {
+    match prove(connection, control, projection, epoch).await {
+        Ok(()) => Failure::TransactionLost { code: 0, message: "the lease changed while it was renewed".to_owned() },
+        Err(failure) => failure,
+    }
+}
+
+fn micros(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)
+}

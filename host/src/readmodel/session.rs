@@ -1,0 +1,149 @@
+//! A connection with the session settings the host depends on, set and read back.
+//!
+//! No pool: each lane has one session, and a session in which anything failed is dropped, never reused. A
+//! cancelled or timed-out call leaves sqlx's MySQL connections unusable.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::mysql_error::classify;
+use super::query::{Run, send};
+use crate::failure::Failure;
+
+/// How long making a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many statements a session keeps prepared.
+const STATEMENTS_KEPT: usize = 512;
+
+const SQL_MODE: &str =
+    "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
+
+/// Makes sessions for one account.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    options: MySqlConnectOptions,
+    /// What names the account in messages: a setting, never a secret.
+    setting: &'static str,
+    database: String,
+}
+
+impl Connector {
+    /// `setting` is where the URL came from, e.g. `mysql.url`.
+    pub fn new(setting: &'static str, url: &SecretString) -> Result<Self, Failure> {
+        let misconfigured = |reason: &str| Failure::Misconfigured { reason: format!("`{setting}` {reason}") };
+        let options = MySqlConnectOptions::from_str(url.expose_secret())
+            .map_err(|_| misconfigured("is not a URL like mysql://user:password@host:3306/database"))?;
+        let database = options.get_database().unwrap_or_default().to_owned();
+        if database.is_empty() {
+            return Err(misconfigured("names no database: end it with /DATABASE, where the read models are"));
+        }
+        let options = options
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(None)
+            .statement_cache_capacity(STATEMENTS_KEPT)
+            .disable_statement_logging();
+        Ok(Self { options, setting, database })
+    }
+
+    /// The database that holds the read models.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub async fn connect(&self) -> Result<Session, Failure> {
+        let doing = format!("connecting to MySQL with `{}`", self.setting);
+        let connecting = async {
+            let mut connection = MySqlConnection::connect_with(&self.options).await?;
+            send(&mut connection, &settings()).await?;
+            let row = sqlx::query(
+                "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
+                 CAST(@@GLOBAL.read_only AS SIGNED)",
+            )
+            .row(&mut connection)
+            .await?;
+            Ok((connection, row))
+        };
+        let timeout = |_| Failure::ConnectionLost { message: format!("{doing}: no answer within 10 s") };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(timeout)?;
+        let (connection, row) = connected.map_err(|error: sqlx::Error| match classify(&doing, &error) {
+            Failure::SchemaMismatch { code: 1049, message } => {
+                Failure::Misconfigured { reason: format!("{message}: create it, or correct the URL") }
+            }
+            failure => failure,
+        })?;
+        let read = |error: sqlx::Error| classify(&doing, &error);
+        let mode: String = row.try_get(2).map_err(read)?;
+        if !mode.contains("STRICT_ALL_TABLES") {
+            return Err(Failure::Misconfigured { reason: format!("{doing}: the sql_mode could not be set: {mode}") });
+        }
+        Ok(Session {
+            id: row.try_get(0).map_err(read)?,
+            version: row.try_get(1).map_err(read)?,
+            read_only: row.try_get::<i64, _>(3).map_err(read)? != 0,
+            connection,
+        })
+    }
+}
+
+fn settings() -> String {
+    format!(
+        "SET NAMES utf8mb4; \
+         SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
+         lock_wait_timeout = 10, wait_timeout = 180; \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    )
+}
+
+/// One connection to MySQL.
+#[derive(Debug)]
+pub struct Session {
+    /// MySQL's `CONNECTION_ID()`: with it another session can end this one.
+    pub id: u64,
+    pub version: String,
+    pub read_only: bool,
+    pub connection: MySqlConnection,
+}
+
+impl Session {
+    /// Ends another session of the same account, e.g. one whose commit is uncertain.
+    pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
+        match send(&mut self.connection, &format!("KILL {id}")).await {
+            Ok(_) => Ok(()),
+            Err(error) => match classify("ending an old session", &error) {
+                // 1094: there is no such session any more.
+                Failure::Unknown { code: 1094, .. } => Ok(()),
+                failure => Err(failure),
+            },
+        }
+    }
+
+    /// Whether a session with this id is connected. Sessions of other accounts are not seen.
+    pub async fn is_connected(&mut self, id: u64) -> Result<bool, Failure> {
+        let found = sqlx::query("SELECT 1 FROM information_schema.processlist WHERE id = ?")
+            .bind(id)
+            .first(&mut self.connection)
+            .await;
+        Ok(found.map_err(|error| classify("looking for a session", &error))?.is_some())
+    }
+
+    /// A privilege of this account with which it would write to a server that is read-only.
+    pub async fn too_broad_privileges(&mut self) -> Result<Option<&'static str>, Failure> {
+        const BROAD: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CONNECTION_ADMIN", "READ_ONLY ADMIN"];
+        let failed = |error: sqlx::Error| classify("reading the account's privileges", &error);
+        let rows = sqlx::query("SHOW GRANTS").rows(&mut self.connection).await.map_err(failed)?;
+        for row in rows {
+            let grant: String = row.try_get(0).map_err(failed)?;
+            let global = grant.contains(" ON *.* ");
+            if let Some(found) = BROAD.into_iter().find(|broad| global && grant.contains(broad)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}

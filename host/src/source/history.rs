@@ -1,0 +1,148 @@
+//! History: what was committed to the outbox before a start token, in the order of the history index.
+//!
+//! A scanned document does not say when it was committed, and writers go on during the scan. So before a page
+//! is released, the change stream behind the start token is read up to the page's time, and every document it
+//! has shown is dropped from the page: the stream will deliver it. (The watermarks of DBLog.)
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bson::{RawDocument, doc};
+use futures_util::StreamExt;
+use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+
+use super::error::classify;
+use super::reply::{
+    bound, documents, id_mark, malformed, operation_time, post_batch_token, scan_key, token_document,
+};
+use super::tail::next_reply;
+use super::{AWAIT, Decoder, Feed, Outbox};
+use crate::event::Delivery;
+use crate::failure::Failure;
+use crate::position::{ClusterTime, Position, ScanKey, Token};
+
+/// Documents on one page.
+const PAGE_SIZE: u32 = 2000;
+
+pub struct History {
+    start: Token,
+    /// The key of the last document that was seen.
+    key: Option<ScanKey>,
+    pages: RawBatchCursor,
+    watch: Watch,
+}
+
+impl History {
+    /// Opens the scan at a key (which is read again: several events may share it), or at the beginning.
+    pub async fn open(
+        outbox: &Outbox,
+        decoder: &Decoder,
+        start: &Token,
+        key: Option<&ScanKey>,
+    ) -> Result<Self, Failure> {
+        let since = start.time().ok_or_else(|| malformed("the start token has no time"))?.before();
+        let fields = decoder.fields();
+        let index = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence];
+        let pattern: bson::Document = index.iter().map(|name| ((*name).clone(), 1.into())).collect();
+        let after = bson::Timestamp { time: since.seconds, increment: since.increment };
+        let mut find = doc! {
+            "find": outbox.collection().name(),
+            "sort": pattern.clone(),
+            "hint": pattern,
+            "batchSize": PAGE_SIZE,
+            "noCursorTimeout": true,
+            "readConcern": { "level": "majority", "afterClusterTime": after },
+        };
+        if let Some(ScanKey(parts)) = key {
+            let least: bson::Document =
+                index.iter().zip(parts).map(|(name, part)| ((*name).clone(), bound(part))).collect();
+            find.insert("min", least);
+        }
+        let pages = outbox.database().run_cursor_command(find).batch().await;
+        let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
+        let watch = Watch::open(outbox, start).await?;
+        Ok(Self { start: start.clone(), key: key.cloned(), pages, watch })
+    }
+
+    /// The next page; behind the last one, the position where the stream takes over.
+    pub async fn next(&mut self, decoder: &Decoder) -> Result<Feed, Failure> {
+        let Some(page) = self.pages.next().await else {
+            return Ok(Feed { deliveries: vec![], position: Position::Stream { token: self.start.clone() } });
+        };
+        let page = page.map_err(|error| classify("reading the outbox's history", &error))?;
+        let page: &RawBatch = &page;
+        let reply = page.as_raw_document();
+        let time = operation_time(reply).ok_or_else(|| malformed("a page has no operationTime"))?;
+        self.watch.read_up_to(time).await?;
+        let mut deliveries = Vec::new();
+        for document in documents(reply)? {
+            let document = document.map_err(|_| malformed("a page is not BSON"))?;
+            let document = document.as_document().ok_or_else(|| malformed("a page holds no documents"))?;
+            if !self.watch.has_shown(document) {
+                deliveries.push(self.delivery(document, decoder));
+            }
+        }
+        Ok(Feed { deliveries, position: self.position() })
+    }
+
+    fn delivery(&mut self, document: &RawDocument, decoder: &Decoder) -> Delivery {
+        // A document whose place is not certain takes the place of the one before it.
+        if let Some(key) = scan_key(document, decoder.fields()) {
+            self.key = Some(key);
+        }
+        Delivery {
+            position: self.position(),
+            time: None,
+            document: Arc::from(document.as_bytes()),
+            event: decoder.decode(document),
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position::Scan { start: self.start.clone(), key: self.key.clone() }
+    }
+}
+
+/// What the change stream has shown since the start token: only ids are kept (16 bytes each).
+struct Watch {
+    cursor: RawBatchCursor,
+    shown: HashSet<u128>,
+    read_up_to: ClusterTime,
+}
+
+impl Watch {
+    async fn open(outbox: &Outbox, start: &Token) -> Result<Self, Failure> {
+        let pipeline = [
+            doc! { "$changeStream": { "startAfter": token_document(start) } },
+            doc! { "$match": { "operationType": "insert" } },
+            doc! { "$project": { "_id": 1, "documentKey": 1 } },
+        ];
+        let cursor = outbox.collection().aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
+        let cursor = cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
+        Ok(Self { cursor, shown: HashSet::new(), read_up_to: ClusterTime::default() })
+    }
+
+    async fn read_up_to(&mut self, time: ClusterTime) -> Result<(), Failure> {
+        while self.read_up_to < time {
+            let reply = next_reply(&mut self.cursor, "watching the stream beside history").await?;
+            let reply = reply.as_raw_document();
+            for change in documents(reply)? {
+                let change = change.map_err(|_| malformed("a change is not BSON"))?;
+                let key = change.as_document().and_then(|change| change.get_document("documentKey").ok());
+                let mark = key.and_then(id_mark).ok_or_else(|| malformed("a change has no document key"))?;
+                self.shown.insert(mark);
+            }
+            if let Some(token) = post_batch_token(reply) {
+                let reached = token.time().ok_or_else(|| malformed("a resume token has no time"))?;
+                // Behind an event there may be more of the same time, of one transaction.
+                let complete = token.is_high_water_mark() || documents(reply)?.is_empty();
+                self.read_up_to = if complete { reached } else { reached.before() };
+            }
+        }
+        Ok(())
+    }
+
+    fn has_shown(&self, document: &RawDocument) -> bool {
+        id_mark(document).is_some_and(|mark| self.shown.contains(&mark))
+    }
+}

@@ -1,0 +1,96 @@
+//! The live end: the outbox's change stream, read raw from a token onwards.
+//!
+//! It does not resume by itself: whoever reads it opens a new one behind what was dispatched last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::{RawDocument, doc};
+use futures_util::StreamExt;
+use mongodb::raw_batch_cursor::RawBatchCursor;
+
+use super::error::classify;
+use super::reply::{cluster_time, documents, malformed, post_batch_token, token, token_document};
+use super::{AWAIT, Decoder, Feed, Outbox};
+use crate::event::Delivery;
+use crate::failure::Failure;
+use crate::position::{Position, Token};
+
+/// How many events the server may put in one reply.
+const BATCH_SIZE: u32 = 2000;
+
+/// The driver has no read timeout: a server that says nothing at all for this long is taken for gone.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+pub struct Tail {
+    cursor: RawBatchCursor,
+    position: Token,
+}
+
+impl Tail {
+    /// Opens the stream behind a token. The pipeline is the same for ever: a token is only good for the
+    /// pipeline it came from.
+    pub async fn open(outbox: &Outbox, from: &Token) -> Result<Self, Failure> {
+        let pipeline = [
+            doc! { "$changeStream": { "startAfter": token_document(from) } },
+            doc! { "$match": { "operationType": { "$in": ["insert", "drop", "rename", "dropDatabase", "invalidate"] } } },
+        ];
+        let cursor = outbox.collection().aggregate(pipeline).batch_size(BATCH_SIZE).max_await_time(AWAIT);
+        let cursor = cursor.batch().await.map_err(|error| classify("opening the change stream", &error))?;
+        Ok(Self { cursor, position: from.clone() })
+    }
+
+    pub async fn next(&mut self, decoder: &Decoder) -> Result<Feed, Failure> {
+        let reply = next_reply(&mut self.cursor, "reading the change stream").await?;
+        let reply = reply.as_raw_document();
+        let mut deliveries = Vec::new();
+        for change in documents(reply)? {
+            let change = change.map_err(|_| malformed("a change is not BSON"))?;
+            let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
+            let delivery = delivery(change, decoder)?;
+            self.position.clone_from(token_of(&delivery));
+            deliveries.push(delivery);
+        }
+        if let Some(token) = post_batch_token(reply) {
+            self.position = token;
+        }
+        Ok(Feed { deliveries, position: Position::Stream { token: self.position.clone() } })
+    }
+}
+
+/// The next reply of a cursor that never ends by itself.
+pub async fn next_reply(
+    cursor: &mut RawBatchCursor,
+    doing: &str,
+) -> Result<mongodb::raw_batch_cursor::RawBatch, Failure> {
+    let silent = |_| Failure::SourceUnavailable {
+        message: format!("{doing}: the server said nothing for {} s", (SILENCE_MAX + AWAIT).as_secs()),
+    };
+    match tokio::time::timeout(SILENCE_MAX + AWAIT, cursor.next()).await.map_err(silent)? {
+        Some(reply) => reply.map_err(|error| classify(doing, &error)),
+        None => Err(Failure::ResumeLost {
+            reason: format!("{doing}: the server closed it, as it does when the collection is dropped or renamed"),
+        }),
+    }
+}
+
+fn token_of(delivery: &Delivery) -> &Token {
+    match &delivery.position {
+        Position::Stream { token } | Position::Scan { start: token, .. } => token,
+    }
+}
+
+fn delivery(change: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure> {
+    let token = change.get_document("_id").ok().and_then(token).ok_or_else(|| malformed("a change has no token"))?;
+    let operation = change.get_str("operationType").map_err(|_| malformed("a change has no operation type"))?;
+    if operation != "insert" {
+        return Err(Failure::ResumeLost { reason: format!("the outbox collection was ended by `{operation}`") });
+    }
+    let document = change.get_document("fullDocument").map_err(|_| malformed("an insert has no document"))?;
+    Ok(Delivery {
+        position: Position::Stream { token },
+        time: change.get_timestamp("clusterTime").ok().map(cluster_time),
+        document: Arc::from(document.as_bytes()),
+        event: decoder.decode(document),
+    })
+}

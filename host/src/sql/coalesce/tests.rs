@@ -1,0 +1,254 @@
+//! The coalescer against running the operations one by one, in a small model of tables.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{PARAMETERS_MAX, Run, coalesce, render, split};
+use crate::{
+    sql,
+    statement::{Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value},
+};
+
+const TABLES: &[(&str, &str)] = &[
+    ("plain", "CREATE TABLE plain (k INT PRIMARY KEY, v INT)"),
+    ("other", "CREATE TABLE other (k INT PRIMARY KEY, v INT)"),
+    ("parent", "CREATE TABLE parent (k INT PRIMARY KEY, v INT)"),
+    (
+        "child",
+        "CREATE TABLE child (k INT PRIMARY KEY, v INT, FOREIGN KEY (v) REFERENCES parent (k) ON DELETE CASCADE)",
+    ),
+    (
+        "grandchild",
+        "CREATE TABLE grandchild (k INT PRIMARY KEY, v INT, FOREIGN KEY (v) REFERENCES child (k) ON DELETE CASCADE)",
+    ),
+];
+
+/// For each table, in this order. `#` is the table.
+const STATEMENTS: &[&str] = &[
+    "INSERT INTO # (k, v) VALUES (?, ?)",
+    "INSERT INTO # (k, v) VALUES (?, ?) ON DUPLICATE KEY UPDATE v = VALUES(v)",
+    "REPLACE INTO # (k, v) VALUES (?, ?)",
+    "INSERT INTO # (k, v) VALUES (?, ?) ON DUPLICATE KEY UPDATE v = v * 3 + VALUES(v)",
+    "UPDATE # SET v = v + ? WHERE k = ?",
+    "DELETE FROM # WHERE k = ?",
+];
+
+fn schema() -> Schema {
+    let statements = TABLES.iter().flat_map(|(table, _)| {
+        STATEMENTS.iter().enumerate().map(move |(number, sql)| StatementDeclaration {
+            name: format!("{table} {number}"),
+            sql: sql.replace('#', table),
+        })
+    });
+    let tables =
+        TABLES.iter().map(|(name, ddl)| TableDeclaration { name: (*name).into(), ddl: (*ddl).into() });
+    let manifest = Manifest {
+        name: "model".into(),
+        version: "1".into(),
+        event_types: Vec::new(),
+        ordering: Ordering::Aggregate,
+        commutative: false,
+        tables: tables.collect(),
+        statements: statements.collect(),
+    };
+    sql::check(&manifest).expect("the model's SQL is right")
+}
+
+type Rows = BTreeMap<i64, i64>;
+
+/// The tables, in the order of `TABLES`.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Model {
+    tables: [Rows; TABLES.len()],
+}
+
+impl Model {
+    /// Runs one row of a statement. An error rolls everything back.
+    fn run(&mut self, statement: usize, row: &[Value]) -> Result<(), String> {
+        let (table, kind) = (statement / STATEMENTS.len(), statement % STATEMENTS.len());
+        let number = |at: usize| match &row[at] {
+            Value::Integer(number) => *number,
+            other => panic!("the model has integers only, not {other:?}"),
+        };
+        let found = self.tables[table].get(&number(0)).copied();
+        match (kind, found) {
+            (0, Some(_)) => Err("duplicate key".into()),
+            (0 | 1 | 3, None) | (1, Some(_)) => self.put(table, number(0), number(1)),
+            (2, _) => {
+                self.delete(table, number(0));
+                self.put(table, number(0), number(1))
+            }
+            (3, Some(old)) => self.put(table, number(0), old.wrapping_mul(3).wrapping_add(number(1))),
+            (4, _) => match self.tables[table].get(&number(1)).copied() {
+                Some(old) => self.put(table, number(1), old.wrapping_add(number(0))),
+                None => Ok(()),
+            },
+            (_, _) => {
+                self.delete(table, number(0));
+                Ok(())
+            }
+        }
+    }
+
+    fn put(&mut self, table: usize, key: i64, value: i64) -> Result<(), String> {
+        if parent(table).is_some_and(|parent| !self.tables[parent].contains_key(&value)) {
+            return Err("no such parent".into());
+        }
+        self.tables[table].insert(key, value);
+        Ok(())
+    }
+
+    fn delete(&mut self, table: usize, key: i64) {
+        if self.tables[table].remove(&key).is_none() {
+            return;
+        }
+        if let Some(child) = (0..TABLES.len()).find(|child| parent(*child) == Some(table)) {
+            let orphans: Vec<i64> =
+                self.tables[child].iter().filter(|(_, value)| **value == key).map(|(key, _)| *key).collect();
+            orphans.into_iter().for_each(|orphan| self.delete(child, orphan));
+        }
+    }
+}
+
+fn parent(table: usize) -> Option<usize> {
+    match TABLES[table].0 {
+        "child" | "grandchild" => Some(table - 1),
+        _ => None,
+    }
+}
+
+fn one_by_one(operations: &[Operation]) -> Result<Model, String> {
+    let mut model = Model::default();
+    for operation in operations {
+        model.run(operation.statement as usize, &operation.parameters)?;
+    }
+    Ok(model)
+}
+
+fn by_runs(runs: &[Run]) -> Result<Model, String> {
+    let mut model = Model::default();
+    for run in runs {
+        for piece in split(run, 8, PARAMETERS_MAX) {
+            piece.iter().try_for_each(|row| model.run(run.statement, row))?;
+        }
+    }
+    Ok(model)
+}
+
+fn operation(statement: usize, numbers: &[i64]) -> Operation {
+    let parameters = numbers.iter().map(|number| Value::Integer(*number)).collect();
+    Operation { statement: u32::try_from(statement).expect("the model is small"), parameters }
+}
+
+fn operations(kinds: impl Strategy<Value = usize> + Clone) -> impl Strategy<Value = Vec<Operation>> {
+    let one = (0..TABLES.len(), kinds, 0..4_i64, 0..4_i64).prop_map(|(table, kind, left, right)| {
+        let numbers: &[i64] = if kind == STATEMENTS.len() - 1 { &[left] } else { &[left, right] };
+        operation(table * STATEMENTS.len() + kind, numbers)
+    });
+    // Rows to begin with, so that parents are often there.
+    vec(one, 0..60).prop_map(|operations| {
+        let seed = (2..TABLES.len())
+            .flat_map(|table| (0..3).map(move |key| operation(table * STATEMENTS.len() + 1, &[key, key])));
+        seed.chain(operations).collect()
+    })
+}
+
+/// Checks the shape: `statement x rows` for each run.
+fn check(operations: &[(usize, &[i64])], expect: &[(usize, usize)]) {
+    let operations: Vec<Operation> =
+        operations.iter().map(|(statement, numbers)| operation(*statement, numbers)).collect();
+    let schema = schema();
+    let runs = coalesce(&schema, &operations);
+    let shape: Vec<(usize, usize)> = runs.iter().map(|run| (run.statement, run.rows.len())).collect();
+    assert_eq!(shape, expect);
+}
+
+#[test]
+fn rows_of_one_statement_share_a_run() {
+    check(&[], &[]);
+    check(&[(1, &[1, 1]), (1, &[2, 2]), (1, &[1, 3])], &[(1, 3)]);
+    check(&[(5, &[1]), (5, &[2])], &[(5, 1), (5, 1)]);
+}
+
+#[test]
+fn operations_of_one_table_keep_their_order() {
+    check(&[(1, &[1, 1]), (5, &[1]), (1, &[1, 1])], &[(1, 1), (5, 1), (1, 1)]);
+    check(&[(1, &[1, 1]), (2, &[1, 1]), (1, &[1, 1])], &[(1, 1), (2, 1), (1, 1)]);
+}
+
+#[test]
+fn operations_of_unrelated_tables_pass_each_other() {
+    check(&[(1, &[1, 1]), (7, &[1, 1]), (1, &[2, 2]), (11, &[1]), (1, &[3, 3])], &[(1, 3), (7, 1), (11, 1)]);
+    check(&[(1, &[1, 1]), (13, &[1, 1]), (1, &[2, 2])], &[(1, 2), (13, 1)]);
+}
+
+#[test]
+fn operations_of_tables_tied_by_foreign_keys_do_not() {
+    check(&[(13, &[1, 1]), (19, &[1, 1]), (13, &[2, 2])], &[(13, 1), (19, 1), (13, 1)]);
+    check(&[(13, &[1, 1]), (25, &[1, 1]), (13, &[2, 2])], &[(13, 1), (25, 1), (13, 1)]);
+}
+
+#[test]
+fn a_read_table_is_tied_too() {
+    let mut schema = schema();
+    schema.statements[1].reads = vec!["other".into()];
+    let operations = [operation(1, &[1, 1]), operation(7, &[1, 1]), operation(1, &[2, 2])];
+    assert_eq!(coalesce(&schema, &operations).len(), 3);
+}
+
+#[test]
+fn pieces_have_a_few_sizes() {
+    let row = [Value::Integer(1), Value::Integer(2)];
+    let cases: [(usize, usize, usize, &[usize]); 8] = [
+        (1, 512, PARAMETERS_MAX, &[1]),
+        (3, 512, PARAMETERS_MAX, &[2, 1]),
+        (1543, 1000, PARAMETERS_MAX, &[512, 512, 512, 4, 2, 1]),
+        (9, 7, PARAMETERS_MAX, &[4, 4, 1]),
+        (5, 512, 4, &[2, 2, 1]),
+        (3, 512, 3, &[1, 1, 1]),
+        (2, 0, 0, &[1, 1]),
+        (2, 2, 4, &[2]),
+    ];
+    for (rows, rows_max, parameters_max, expect) in cases {
+        let run = Run { statement: 0, rows: vec![&row[..]; rows] };
+        let sizes: Vec<usize> =
+            split(&run, rows_max, parameters_max).iter().map(|piece| piece.len()).collect();
+        assert_eq!(sizes, expect);
+    }
+    let run = Run { statement: 0, rows: vec![&[]; 3] };
+    assert_eq!(split(&run, 512, PARAMETERS_MAX).len(), 2);
+}
+
+#[test]
+fn a_statement_is_written_for_several_rows() {
+    let schema = schema();
+    assert_eq!(render(&schema.statements[0], 1), schema.statements[0].sql);
+    assert_eq!(render(&schema.statements[0], 2), "INSERT INTO `plain` (`k`, `v`) VALUES (?, ?),(?, ?)");
+    assert_eq!(
+        render(&schema.statements[1], 3),
+        "INSERT INTO `plain` (`k`, `v`) VALUES (?, ?),(?, ?),(?, ?) ON DUPLICATE KEY UPDATE `v` = VALUES(`v`)"
+    );
+    assert_eq!(render(&schema.statements[5], 1), "DELETE FROM `plain` WHERE `k` = ?");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
+
+    #[test]
+    fn runs_give_what_one_by_one_gives(operations in prop_oneof![
+        operations(0..STATEMENTS.len()),
+        // Without plain inserts errors are rare.
+        operations(1..STATEMENTS.len()),
+        operations(prop::sample::select(vec![1_usize, 1, 1, 3, 3, 5])),
+    ]) {
+        let schema = schema();
+        let runs = coalesce(&schema, &operations);
+        prop_assert_eq!(runs.iter().map(|run| run.rows.len()).sum::<usize>(), operations.len());
+        match (one_by_one(&operations), by_runs(&runs)) {
+            (Ok(expected), Ok(found)) => prop_assert_eq!(expected, found),
+            (Err(_), Err(_)) => {}
+            (expected, found) => prop_assert!(false, "{expected:?} one by one, {found:?} in runs"),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The columns of a declared table: types and attributes by allow-list.
+
+use sqlparser::ast::{
+    CharacterLength, ColumnDef, ColumnOption, ColumnOptionDef, DataType, EnumMember, Expr, ObjectName,
+    UnaryOperator, Value,
+};
+
+use crate::sql::{
+    expression::{Context, Walk},
+    function,
+    name::{plain, quote},
+    refusal::{Reason, not_allowed},
+};
+
+const COMPUTE: &str = "compute the value in the projector";
+
+pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
+    let ColumnDef { name, data_type, options } = column;
+    quote(name);
+    if let Some(remedy) = type_remedy(data_type) {
+        walk.refuse(not_allowed(format_args!("type {data_type} of column {name}"), remedy));
+    }
+    for ColumnOptionDef { name: constraint, option } in options {
+        match constraint {
+            Some(constraint) if matches!(option, ColumnOption::Check(_)) => quote(constraint),
+            Some(_) => walk.refuse(not_allowed("a name for this attribute", "leave the name out")),
+            None => {}
+        }
+        check_attribute(option, walk);
+    }
+}
+
+fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
+    match attribute {
+        ColumnOption::Null | ColumnOption::NotNull | ColumnOption::Comment(_) => {}
+        ColumnOption::Default(value) => walk.reasons.extend(check_default(value).err()),
+        ColumnOption::PrimaryKey(key) => {
+            if !key.index_options.is_empty() || key.characteristics.is_some() {
+                walk.refuse(not_allowed("this form of PRIMARY KEY", "write PRIMARY KEY alone"));
+            }
+        }
+        ColumnOption::Unique(key) => {
+            if !key.index_options.is_empty() || key.characteristics.is_some() {
+                walk.refuse(not_allowed("this form of UNIQUE", "write UNIQUE alone"));
+            }
+        }
+        ColumnOption::Check(check) => {
+            if check.no_inherit || check.enforced.is_some() {
+                walk.refuse(not_allowed("this form of CHECK", "write CHECK (condition) alone"));
+            }
+            walk.expression(&mut check.expr, Context::Check);
+        }
+        ColumnOption::CharacterSet(word) | ColumnOption::Collation(word) => check_word(word, walk),
+        ColumnOption::ForeignKey(_) => {
+            let remedy =
+                "some servers ignore it there: write FOREIGN KEY (...) REFERENCES as a line of its own";
+            walk.refuse(not_allowed("REFERENCES in a column", remedy));
+        }
+        ColumnOption::OnUpdate(_) => walk.refuse(not_allowed("ON UPDATE", COMPUTE)),
+        ColumnOption::Generated { .. } => walk.refuse(not_allowed("a generated column", COMPUTE)),
+        ColumnOption::DialectSpecific(tokens) => {
+            let words: Vec<String> = tokens.iter().map(ToString::to_string).collect();
+            let remedy = "a rebuilt table would get other numbers: take the key from the event";
+            walk.refuse(not_allowed(words.join(" "), remedy));
+        }
+        other => walk.refuse(not_allowed(format_args!("`{other}`"), "leave it out")),
+    }
+}
+
+/// A literal, perhaps with a sign.
+fn check_default(value: &Expr) -> Result<(), Reason> {
+    let unsigned = match value {
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => {
+            if !matches!(expr.as_ref(), Expr::Value(value) if matches!(value.value, Value::Number(_, false)))
+            {
+                return Err(not_allowed(format_args!("DEFAULT {value}"), "write a literal, or nothing"));
+            }
+            return Ok(());
+        }
+        unsigned => unsigned,
+    };
+    let reason = match unsigned {
+        Expr::Value(literal) => match &literal.value {
+            Value::Number(_, false) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => None,
+            _ => Some(not_allowed(format_args!("DEFAULT {value}"), "write a literal, or nothing")),
+        },
+        Expr::Function(call) => function::ambient(&call.name.to_string()),
+        Expr::Identifier(word) => function::ambient(&word.value),
+        _ => None,
+    };
+    match (unsigned, reason) {
+        (Expr::Value(_), None) => Ok(()),
+        (_, Some(reason)) => Err(reason),
+        (_, None) => Err(not_allowed(format_args!("DEFAULT {value}"), "write a literal, or nothing")),
+    }
+}
+
+fn check_word(word: &ObjectName, walk: &mut Walk) {
+    if plain(word).is_none() {
+        walk.refuse(not_allowed(format_args!("`{word}`"), "write charsets and collations as plain words"));
+    }
+}
+
+/// What to do instead when a type is not on the list.
+fn type_remedy(data_type: &DataType) -> Option<&'static str> {
+    use DataType as T;
+    let is_allowed = match data_type {
+        T::TinyInt(_) | T::SmallInt(_) | T::MediumInt(_) | T::Int(_) | T::Integer(_) | T::BigInt(_) => true,
+        T::TinyIntUnsigned(_) | T::SmallIntUnsigned(_) | T::MediumIntUnsigned(_) => true,
+        T::IntUnsigned(_) | T::IntegerUnsigned(_) | T::BigIntUnsigned(_) => true,
+        T::Decimal(_) | T::DecimalUnsigned(_) | T::Dec(_) | T::DecUnsigned(_) | T::Numeric(_) => true,
+        T::Float(_) | T::FloatUnsigned(_) | T::Double(_) | T::DoubleUnsigned(_) => true,
+        T::DoublePrecision | T::DoublePrecisionUnsigned => true,
+        T::Bool | T::Boolean | T::Bit(_) => true,
+        T::Char(length) | T::Character(length) | T::Varchar(length) => is_plain_length(length.as_ref()),
+        T::CharVarying(length) | T::CharacterVarying(length) => is_plain_length(length.as_ref()),
+        T::TinyText | T::Text | T::MediumText | T::LongText => true,
+        T::Binary(_) | T::Varbinary(_) | T::TinyBlob | T::Blob(_) | T::MediumBlob | T::LongBlob => true,
+        T::JSON | T::Date | T::Datetime(_) | T::Set(_) => true,
+        T::Enum(members, None) => members.iter().all(|member| matches!(member, EnumMember::Name(_))),
+        T::Custom(name, modifiers) => modifiers.is_empty() && name.to_string().eq_ignore_ascii_case("YEAR"),
+        _ => false,
+    };
+    if is_allowed {
+        return None;
+    }
+    Some(match data_type {
+        T::Timestamp(..) => {
+            "its behaviour depends on server settings (automatic values, time zone, 2038): use DATETIME(6) in UTC"
+        }
+        T::Time(..) => "MySQL turns a TIME into a date by adding today's: use DATETIME, an integer or text",
+        T::Custom(name, _) if name.to_string().eq_ignore_ascii_case("SERIAL") => {
+            "it is AUTO_INCREMENT, and a rebuilt table would get other numbers: take the key from the event"
+        }
+        _ => "use a number, text, binary, JSON, DATE, DATETIME, YEAR, BIT, ENUM or SET type",
+    })
+}
+
+fn is_plain_length(length: Option<&CharacterLength>) -> bool {
+    matches!(length, None | Some(CharacterLength::IntegerLength { length: _, unit: None }))
+}

@@ -1,0 +1,200 @@
+//! The check of declared statements: INSERT, REPLACE, UPDATE and DELETE, each of one declared table.
+//!
+//! Clauses are taken apart field by field, so that a clause a newer parser learns breaks the build here instead of
+//! passing unseen. Columns are not looked up: preparing the statement on the server does that.
+
+mod insert;
+
+use sqlparser::ast::{
+    self, Assignment, AssignmentTarget, Delete, FromTable, TableFactor, TableWithJoins, Update,
+};
+
+use super::{
+    expression::{Context, Walk},
+    name::{declared_table, quote_column},
+    parse::{self, Declared, Extent},
+    refusal::{Reason, excerpt, not_allowed},
+};
+use crate::statement::{MultiRow, Statement, StatementDeclaration};
+
+const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
+const ONE_TABLE: &str = "a statement writes one table and reads no other";
+
+/// What the check of one statement found out.
+struct Finding {
+    table: String,
+    parameters: usize,
+    multi_row: Option<MultiRow>,
+}
+
+/// Checks one statement. It sees all that is wrong unless the text can't be read at all.
+pub(super) fn check(declaration: &StatementDeclaration, tables: &[&str]) -> Result<Statement, Vec<Reason>> {
+    let mut declared = parse::parse(&declaration.sql).map_err(|reason| vec![reason])?;
+    let finding = check_tree(&mut declared.statement, tables)?;
+    let sql = write(&declared, &finding).map_err(|reason| vec![reason])?;
+    Ok(Statement {
+        name: declaration.name.clone(),
+        sql,
+        table: finding.table,
+        // Subqueries and joins are refused, so there is nothing else to read.
+        reads: Vec::new(),
+        parameters: finding.parameters,
+        multi_row: finding.multi_row,
+    })
+}
+
+fn check_tree(statement: &mut ast::Statement, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+    match statement {
+        ast::Statement::Insert(statement) => insert::check(statement, tables),
+        ast::Statement::Update(statement) => check_update(statement, tables),
+        ast::Statement::Delete(statement) => check_delete(statement, tables),
+        other => {
+            let found = excerpt(other.to_string().split(' ').next().unwrap_or_default());
+            Err(vec![Reason::Kind { found, expected: EXPECTED }])
+        }
+    }
+}
+
+fn write(declared: &Declared, finding: &Finding) -> Result<String, Reason> {
+    declared.expect_same(&declared.statement, Extent::All)?;
+    let sql = parse::write(&declared.statement)?;
+    if let Some(MultiRow { head, row, tail }) = &finding.multi_row {
+        let with_two_rows = format!("{head}{row},{row}{tail}");
+        if !parse::equal_texts(&sql, &format!("{head}{row}{tail}")) || parse::parse(&with_two_rows).is_err() {
+            return Err(Reason::Unfaithful { detail: "its row can't be repeated".into() });
+        }
+    }
+    Ok(sql)
+}
+
+fn check_update(update: &mut Update, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+    let Update {
+        update_token: _,
+        optimizer_hints,
+        table,
+        assignments,
+        from,
+        selection,
+        returning,
+        output,
+        or,
+        order_by,
+        limit,
+    } = update;
+    let mut reasons = refused([
+        (!optimizer_hints.is_empty(), "a hint", "remove it"),
+        (from.is_some(), "FROM", ONE_TABLE),
+        (returning.is_some(), "RETURNING", "nothing reads what a statement returns"),
+        (output.is_some(), "OUTPUT", "nothing reads what a statement returns"),
+        (or.is_some(), "OR", "write UPDATE table SET"),
+        (!order_by.is_empty(), "ORDER BY", "name the rows in WHERE"),
+        (limit.is_some(), "LIMIT", "which rows it takes is not determined: name them in WHERE"),
+    ]);
+    let table = only_table(table, tables, &mut reasons);
+    let mut walk = Walk::new(&table);
+    assign(assignments, &mut walk, Context::Condition);
+    restrict(selection.as_mut(), &mut walk);
+    finish(table.clone(), walk, reasons)
+}
+
+fn check_delete(delete: &mut Delete, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+    let Delete {
+        delete_token: _,
+        optimizer_hints,
+        tables: several,
+        from,
+        using,
+        selection,
+        returning,
+        output,
+        order_by,
+        limit,
+    } = delete;
+    let mut reasons = refused([
+        (!optimizer_hints.is_empty(), "a hint", "remove it"),
+        (!several.is_empty(), "a word between DELETE and FROM", "write DELETE FROM table WHERE"),
+        (using.is_some(), "USING", ONE_TABLE),
+        (returning.is_some(), "RETURNING", "nothing reads what a statement returns"),
+        (output.is_some(), "OUTPUT", "nothing reads what a statement returns"),
+        (!order_by.is_empty(), "ORDER BY", "name the rows in WHERE"),
+        (limit.is_some(), "LIMIT", "which rows it takes is not determined: name them in WHERE"),
+    ]);
+    let table = match from {
+        FromTable::WithFromKeyword(from) if from.len() == 1 => only_table(&mut from[0], tables, &mut reasons),
+        FromTable::WithFromKeyword(_) | FromTable::WithoutKeyword(_) => {
+            reasons.push(not_allowed("this list of tables", "write DELETE FROM table WHERE"));
+            String::new()
+        }
+    };
+    let mut walk = Walk::new(&table);
+    restrict(selection.as_mut(), &mut walk);
+    finish(table.clone(), walk, reasons)
+}
+
+/// The declared table, where nothing but a table's name may stand. Empty when it is refused.
+fn only_table(from: &mut TableWithJoins, tables: &[&str], reasons: &mut Vec<Reason>) -> String {
+    let TableWithJoins { relation, joins } = from;
+    let TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+    } = relation
+    else {
+        reasons.push(not_allowed(format_args!("`{relation}`"), ONE_TABLE));
+        return String::new();
+    };
+    let tricks = [args.is_some(), version.is_some(), *with_ordinality, json_path.is_some(), sample.is_some()];
+    reasons.extend(refused([
+        (!joins.is_empty(), "a join", ONE_TABLE),
+        (alias.is_some(), "an alias or a modifier of the table", "write the table's name alone"),
+        (!partitions.is_empty(), "PARTITION", "name the rows in WHERE"),
+        (!with_hints.is_empty() || !index_hints.is_empty(), "a hint", "remove it"),
+        (tricks.contains(&true), "anything after the table's name", "write the table's name alone"),
+    ]));
+    declared_table(name, tables).unwrap_or_else(|reason| {
+        reasons.push(reason);
+        String::new()
+    })
+}
+
+fn assign(assignments: &mut [Assignment], walk: &mut Walk, context: Context) {
+    for Assignment { target, value } in assignments {
+        let assigned = match target {
+            AssignmentTarget::ColumnName(column) => quote_column(column, walk.table),
+            AssignmentTarget::Tuple(_) => {
+                Err(not_allowed("a list of columns in SET", "write one column = value after the other"))
+            }
+        };
+        walk.reasons.extend(assigned.err());
+        walk.expression(value, context);
+    }
+}
+
+fn restrict(selection: Option<&mut ast::Expr>, walk: &mut Walk) {
+    match selection {
+        Some(condition) => walk.expression(condition, Context::Condition),
+        None => walk.refuse(Reason::NoWhere),
+    }
+}
+
+fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding, Vec<Reason>> {
+    reasons.extend(walk.reasons);
+    if reasons.is_empty() {
+        Ok(Finding { table, parameters: walk.placeholders, multi_row: None })
+    } else {
+        Err(reasons)
+    }
+}
+
+/// A reason for each clause that is there.
+fn refused<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> Vec<Reason> {
+    let present = clauses.into_iter().filter(|(is_present, ..)| *is_present);
+    present.map(|(_, what, remedy)| not_allowed(what, remedy)).collect()
+}

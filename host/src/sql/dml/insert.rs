@@ -1,0 +1,172 @@
+//! The check of INSERT and REPLACE, and how such a statement is written for several rows.
+
+use sqlparser::ast::{Expr, Insert, ObjectName, OnInsert, Parens, Query, SetExpr, TableObject, Values};
+
+use super::{Finding, assign, finish, refused};
+use crate::{
+    sql::{
+        expression::{Context, Walk},
+        name::{declared_table, quote_column},
+        refusal::{Reason, not_allowed},
+    },
+    statement::MultiRow,
+};
+
+const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
+
+pub(super) fn check(insert: &mut Insert, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+    let mut reasons = clauses(insert);
+    let table = match &mut insert.table {
+        TableObject::TableName(name) => declared_table(name, tables),
+        TableObject::TableFunction(_) | TableObject::TableQuery(_) => {
+            Err(not_allowed("anything but a table's name after INTO", ONLY_VALUES))
+        }
+    };
+    let table = table.unwrap_or_else(|reason| {
+        reasons.push(reason);
+        String::new()
+    });
+    let mut walk = Walk::new(&table);
+    for column in &mut insert.columns {
+        walk.reasons.extend(quote_column(column, &table).err());
+    }
+    let rows = match insert.source.as_deref_mut().map(rows) {
+        Some(Ok(rows)) => check_rows(rows, insert.columns.len(), &mut walk),
+        Some(Err(reason)) => {
+            walk.refuse(reason);
+            0
+        }
+        None => 0,
+    };
+    let in_rows = walk.placeholders;
+    if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &mut insert.on {
+        assign(assignments, &mut walk, Context::OnDuplicate);
+    }
+    let is_repeatable = rows == 1 && walk.placeholders == in_rows;
+    let mut finding = finish(table.clone(), walk, reasons)?;
+    finding.multi_row = is_repeatable.then(|| multi_row(insert)).flatten();
+    Ok(finding)
+}
+
+/// Answers with how many rows there are.
+fn check_rows(rows: &mut [Parens<Vec<Expr>>], columns: usize, walk: &mut Walk) -> usize {
+    for row in rows.iter_mut() {
+        if row.content.len() != columns && columns > 0 {
+            walk.refuse(not_allowed("a row with more or fewer values than columns", ONLY_VALUES));
+        }
+        for value in &mut row.content {
+            walk.expression(value, Context::Row);
+        }
+    }
+    rows.len()
+}
+
+/// A reason for each clause that may not be there.
+fn clauses(insert: &Insert) -> Vec<Reason> {
+    let Insert {
+        insert_token: _,
+        optimizer_hints,
+        or,
+        ignore,
+        into: _,
+        table: _,
+        table_alias,
+        columns,
+        overwrite,
+        source,
+        assignments,
+        partitioned,
+        after_columns,
+        has_table_keyword,
+        on,
+        returning,
+        output,
+        replace_into,
+        priority,
+        insert_alias,
+        settings,
+        format_clause,
+        multi_table_insert_type,
+        multi_table_into_clauses,
+        multi_table_when_clauses,
+        multi_table_else_clause,
+    } = insert;
+    let on_conflict = matches!(on, Some(OnInsert::OnConflict(_)));
+    let foreign = [
+        or.is_some(),
+        *overwrite,
+        !after_columns.is_empty(),
+        *has_table_keyword,
+        settings.is_some(),
+        format_clause.is_some(),
+        multi_table_insert_type.is_some(),
+        !multi_table_into_clauses.is_empty(),
+        !multi_table_when_clauses.is_empty(),
+        multi_table_else_clause.is_some(),
+        on_conflict,
+    ];
+    refused([
+        (!optimizer_hints.is_empty(), "a hint", "remove it"),
+        (*ignore, "IGNORE", "it hides errors: use ON DUPLICATE KEY UPDATE"),
+        (priority.is_some(), "a priority", "remove it"),
+        (table_alias.is_some(), "an alias of the table", "write the table's name alone"),
+        (insert_alias.is_some(), "AS alias", "MariaDB has no row alias: write VALUES(column)"),
+        (columns.is_empty() && assignments.is_empty(), "an INSERT without a list of columns", ONLY_VALUES),
+        (!assignments.is_empty(), "SET in an INSERT", ONLY_VALUES),
+        (source.is_none() && assignments.is_empty(), "an INSERT without VALUES", ONLY_VALUES),
+        (partitioned.is_some(), "PARTITION", ONLY_VALUES),
+        (returning.is_some() || output.is_some(), "RETURNING", "nothing reads what a statement returns"),
+        (*replace_into && on.is_some(), "ON DUPLICATE KEY UPDATE of a REPLACE", "use INSERT"),
+        (foreign.contains(&true), "this form of INSERT", ONLY_VALUES),
+    ])
+}
+
+/// The rows of a plain VALUES.
+fn rows(source: &mut Query) -> Result<&mut [Parens<Vec<Expr>>], Reason> {
+    let Query {
+        with,
+        body,
+        order_by,
+        limit_clause,
+        fetch,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = source;
+    let is_bare = with.is_none()
+        && order_by.is_none()
+        && limit_clause.is_none()
+        && fetch.is_none()
+        && locks.is_empty()
+        && for_clause.is_none()
+        && settings.is_none()
+        && format_clause.is_none()
+        && pipe_operators.is_empty();
+    match body.as_mut() {
+        SetExpr::Values(Values { explicit_row: false, value_keyword: false, rows }) if is_bare => Ok(rows),
+        SetExpr::Values(_) => Err(not_allowed("this form of VALUES", ONLY_VALUES)),
+        _ => Err(Reason::Subquery),
+    }
+}
+
+/// The three parts, from a tree that passed.
+fn multi_row(insert: &Insert) -> Option<MultiRow> {
+    let SetExpr::Values(Values { rows, .. }) = insert.source.as_deref()?.body.as_ref() else {
+        return None;
+    };
+    let verb = if insert.replace_into { "REPLACE" } else { "INSERT" };
+    let into = if insert.into { " INTO" } else { "" };
+    let columns = join(insert.columns.iter().map(ObjectName::to_string));
+    let row = join(rows.first()?.iter().map(Expr::to_string));
+    Some(MultiRow {
+        head: format!("{verb}{into} {} ({columns}) VALUES ", insert.table),
+        row: format!("({row})"),
+        tail: insert.on.as_ref().map(OnInsert::to_string).unwrap_or_default(),
+    })
+}
+
+fn join(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}

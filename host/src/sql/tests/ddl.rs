@@ -1,0 +1,229 @@
+//! What tables may be.
+
+use super::{DELETE, ORDERS, check, manifest, reasons, table};
+use crate::sql::{self, Place, Reason};
+
+const OPTIONS: &str = "ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin";
+
+/// Checks `CREATE TABLE t (body)`. What is accepted comes back as its body.
+fn check_bodies(cases: &[(&str, &str)]) {
+    for (body, expect) in cases {
+        let ddl = format!("CREATE TABLE t ({body})");
+        let sent = table(&ddl).map(|schema| {
+            let sent = &schema.tables[1].ddl;
+            let body = sent.strip_prefix("CREATE TABLE `t` (").and_then(|rest| rest.strip_suffix(OPTIONS));
+            body.and_then(|body| body.strip_suffix(") ")).unwrap_or(sent).to_owned()
+        });
+        check(&ddl, sent, expect);
+    }
+}
+
+/// Checks columns of a table whose key is in order.
+fn check_columns(cases: &[(&str, &str)]) {
+    for (column, expect) in cases {
+        let expect = if expect.starts_with("no: ") {
+            (*expect).into()
+        } else {
+            format!("`id` INT PRIMARY KEY, {expect}")
+        };
+        check_bodies(&[(&format!("id INT PRIMARY KEY, {column}"), &expect)]);
+    }
+}
+
+/// Checks what follows the columns.
+fn check_options(cases: &[(&str, &str)]) {
+    for (options, expect) in cases {
+        let ddl = format!("CREATE TABLE t (id INT PRIMARY KEY){options}");
+        let sent = table(&ddl).map(|schema| {
+            let sent = &schema.tables[1].ddl;
+            sent.strip_prefix("CREATE TABLE `t` (`id` INT PRIMARY KEY) ").unwrap_or(sent).to_owned()
+        });
+        check(&ddl, sent, expect);
+    }
+}
+
+#[test]
+fn a_plain_table_is_written_anew() {
+    check_columns(&[
+        ("n INT UNSIGNED NOT NULL DEFAULT 0", "`n` INT UNSIGNED NOT NULL DEFAULT 0"),
+        ("d DECIMAL(10,2) DEFAULT -1.5 COMMENT 'it''s'", "`d` DECIMAL(10,2) DEFAULT -1.5 COMMENT 'it''s'"),
+        (
+            "s VARCHAR(36) NULL DEFAULT 'a', b BOOLEAN DEFAULT TRUE",
+            "`s` VARCHAR(36) NULL DEFAULT 'a', `b` BOOLEAN DEFAULT true",
+        ),
+        ("e ENUM('a', 'b'), f SET('c')", "`e` ENUM('a', 'b'), `f` SET('c')"),
+        ("j JSON, y YEAR, d DATE, dt DATETIME(6)", "`j` JSON, `y` YEAR, `d` DATE, `dt` DATETIME(6)"),
+        ("b VARBINARY(16), c BIT(1), d DOUBLE", "`b` VARBINARY(16), `c` BIT(1), `d` DOUBLE"),
+        ("t MEDIUMTEXT, l LONGBLOB, c CHAR(2)", "`t` MEDIUMTEXT, `l` LONGBLOB, `c` CHAR(2)"),
+        ("n TINYINT(1) UNIQUE", "`n` TINYINT(1) UNIQUE"),
+        ("`key` INT CHECK (`key` > 0)", "`key` INT CHECK (`key` > 0)"),
+        (
+            "s VARCHAR(9) CHARACTER SET ascii NOT NULL",
+            "`s` VARCHAR(9) CHARACTER SET ascii COLLATE ascii_bin NOT NULL",
+        ),
+        ("s VARCHAR(9) COLLATE utf8mb4_unicode_ci", "`s` VARCHAR(9) COLLATE utf8mb4_unicode_ci"),
+        (
+            "s VARCHAR(9) CHARACTER SET ascii COLLATE ascii_general_ci",
+            "`s` VARCHAR(9) CHARACTER SET ascii COLLATE ascii_general_ci",
+        ),
+    ]);
+}
+
+#[test]
+fn columns_whose_values_do_not_come_from_events_are_refused() {
+    check_columns(&[
+        ("n INT AUTO_INCREMENT", "no: a rebuilt table would get other numbers"),
+        ("n SERIAL", "no: a rebuilt table would get other numbers"),
+        ("d DATETIME DEFAULT CURRENT_TIMESTAMP", "no: use the event's occurred-at"),
+        ("d DATETIME(6) DEFAULT NOW(6)", "no: use the event's occurred-at"),
+        ("d DATETIME ON UPDATE CURRENT_TIMESTAMP", "no: ON UPDATE"),
+        ("u CHAR(36) DEFAULT (UUID())", "no: write a literal"),
+        ("u CHAR(36) DEFAULT UUID()", "no: derive it from the event's id"),
+        ("n INT DEFAULT (1 + 1)", "no: write a literal"),
+        ("n INT DEFAULT - -1", "no: write a literal"),
+        ("n INT DEFAULT -'1'", "no: write a literal"),
+        ("n INT DEFAULT ?", "no: write a literal"),
+        ("n INT AS (id + 1)", "no: a generated column"),
+        ("n INT GENERATED ALWAYS AS (id) STORED", "no: a generated column"),
+        ("t TIMESTAMP", "no: use DATETIME(6) in UTC"),
+        ("t TIMESTAMP(6) NULL DEFAULT NULL", "no: use DATETIME(6) in UTC"),
+        ("t TIME(3)", "no: adding today's"),
+        ("p POINT", "no: type POINT of column `p`"),
+        ("p GEOMETRY SRID 4326", "no: type"),
+        ("u UUID", "no: type UUID"),
+        ("a INT[]", "no: `[` is not allowed"),
+        ("v VARCHAR(MAX)", "no: type"),
+        ("n INT INVISIBLE", "no: leave it out"),
+        ("n INT REFERENCES orders (id)", "no: some servers ignore it there"),
+        ("n INT CHECK (n > RAND())", "no: derive it from the event's id"),
+        ("n INT CHECK (n > ?)", "no: ? in a table"),
+        ("n INT CHECK (n > 0) NOT ENFORCED", "no: this form of CHECK"),
+        ("n INT CHECK (orders.n > 0)", "no: only the columns"),
+        ("n INT CONSTRAINT x NOT NULL", "no: a name for this attribute"),
+        ("n INT KEY", "no: it would be sent as"),
+        ("n VARCHAR(3) BINARY", "no: not valid SQL"),
+        ("n VARCHAR(3) COLLATE `x`", "no: plain words"),
+        ("n INT COMMENT 'a\\'", "no: "),
+        ("n INT /*! AUTO_INCREMENT */", "no: the text has a comment"),
+    ]);
+}
+
+#[test]
+fn keys_are_plain() {
+    check_columns(&[
+        ("a INT, KEY k (a, id DESC)", "`a` INT, KEY `k` (`a`, `id` DESC)"),
+        ("a TEXT, INDEX (a(10))", "`a` TEXT, INDEX (`a`(10))"),
+        ("a INT, UNIQUE KEY u (a)", "`a` INT, UNIQUE KEY `u` (`a`)"),
+        ("a INT, CONSTRAINT u UNIQUE (a)", "`a` INT, CONSTRAINT `u` UNIQUE (`a`)"),
+        ("a INT, KEY k USING BTREE (a) COMMENT 'x'", "`a` INT, KEY `k` USING BTREE (`a`) COMMENT 'x'"),
+        ("a TEXT, FULLTEXT KEY f (a)", "`a` TEXT, FULLTEXT KEY `f` (`a`)"),
+        ("a INT, CHECK (a < id AND a IN (1, 2))", "`a` INT, CHECK (`a` < `id` AND `a` IN (1, 2))"),
+        ("a INT, CONSTRAINT c CHECK (ABS(a) > 0)", "`a` INT, CONSTRAINT `c` CHECK (ABS(`a`) > 0)"),
+        ("a INT, KEY k ((a + 1))", "no: a column that the projector fills"),
+        ("a INT, KEY k (LOWER(a))", "no: a column that the projector fills"),
+        ("a INT, KEY k (a(b))", "no: a column that the projector fills"),
+        ("a INT, UNIQUE (a) USING HASH", "no: USING"),
+        ("a INT, KEY k USING HASH (a)", "no: USING"),
+        ("a INT, SPATIAL KEY s (a)", "no: a SPATIAL key"),
+        ("a INT, CHECK (a > NOW())", "no: use the event's occurred-at"),
+        ("a INT, CHECK (a > (SELECT 1))", "no: it has a subquery"),
+        ("a INT, CHECK (a > 1) NOT ENFORCED", "no: this form of CHECK"),
+        ("a INT, CHECK (VALUES(a) > 1)", "no: VALUES() here"),
+    ]);
+    check_bodies(&[
+        ("a INT, b INT, PRIMARY KEY (a, b)", "`a` INT, `b` INT, PRIMARY KEY (`a`, `b`)"),
+        ("a INT, CONSTRAINT PRIMARY KEY (a)", "no: it would be sent as"),
+        ("a INT", "no: it has no primary key"),
+        ("a INT UNIQUE NOT NULL, KEY k (a)", "no: it has no primary key"),
+    ]);
+}
+
+#[test]
+fn foreign_keys_point_at_tables_declared_before() {
+    check_columns(&[
+        (
+            "a INT, CONSTRAINT f FOREIGN KEY (a) REFERENCES orders (id) ON DELETE CASCADE ON UPDATE NO ACTION",
+            "`a` INT, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `orders`(`id`) ON DELETE CASCADE ON UPDATE NO ACTION",
+        ),
+        ("a INT, FOREIGN KEY (a) REFERENCES t (id)", "`a` INT, FOREIGN KEY (`a`) REFERENCES `t`(`id`)"),
+        ("a INT, FOREIGN KEY (a) REFERENCES other (id)", "no: table `other` is not declared"),
+        ("a INT, FOREIGN KEY (a) REFERENCES shop.orders (id)", "no: without a schema name"),
+        ("a INT, FOREIGN KEY (a) REFERENCES orders", "no: without referenced columns"),
+        ("a INT, FOREIGN KEY (a) REFERENCES orders (id) ON DELETE SET DEFAULT", "no: SET DEFAULT"),
+        ("a INT, FOREIGN KEY (a) REFERENCES orders (id) MATCH FULL", "no: MATCH"),
+        (
+            "a INT, FOREIGN KEY (a) REFERENCES orders (id) ON UPDATE CASCADE ON DELETE CASCADE",
+            "no: it would be sent as",
+        ),
+    ]);
+    let child = "CREATE TABLE child (id INT PRIMARY KEY, o VARCHAR(36), p VARCHAR(36), \
+                 FOREIGN KEY (o) REFERENCES orders (id), FOREIGN KEY (p) REFERENCES orders (id))";
+    let schema = sql::check(&manifest(&[("orders", ORDERS), ("child", child)], &[("it", DELETE)]));
+    assert_eq!(schema.expect("the order is right").tables[1].references, vec!["orders".to_owned()]);
+    let wrong = manifest(&[("child", child), ("orders", ORDERS)], &[("it", DELETE)]);
+    assert_eq!(
+        reasons(&wrong),
+        vec![(
+            Place::Table { index: 0, name: "child".into() },
+            Reason::ReferenceOrder { table: "orders".into() }
+        )]
+    );
+}
+
+#[test]
+fn options_are_made_explicit() {
+    check_options(&[
+        ("", OPTIONS),
+        (" ENGINE=innodb;", OPTIONS),
+        (
+            " ENGINE InnoDB, COMMENT 'it''s'",
+            "ENGINE = InnoDB COMMENT 'it''s' DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin",
+        ),
+        (
+            " CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=DYNAMIC",
+            "ENGINE = InnoDB CHARACTER SET = utf8mb4 COLLATE = utf8mb4_unicode_ci ROW_FORMAT = DYNAMIC",
+        ),
+        (" DEFAULT CHARSET=ascii", "ENGINE = InnoDB DEFAULT CHARSET = ascii COLLATE = ascii_bin"),
+        (" CHARSET=binary", "ENGINE = InnoDB CHARSET = binary"),
+        (" COLLATE=utf8mb4_general_ci", "ENGINE = InnoDB COLLATE = utf8mb4_general_ci"),
+        (" ENGINE=MyISAM", "no: table option `ENGINE = MyISAM`"),
+        (" ENGINE=InnoDB(x)", "no: table option"),
+        (" AUTO_INCREMENT=5", "no: table option"),
+        (" DATA DIRECTORY='/tmp'", "no: table option"),
+        (" INDEX DIRECTORY='/tmp'", "no: table option"),
+        (" CONNECTION='mysql://x'", "no: table option"),
+        (" TABLESPACE x", "no: table option"),
+        (" UNION=(orders)", "no: table option"),
+        (" ENCRYPTION='Y'", "no: table option"),
+        (" COLLATE='utf8mb4_bin'", "no: table option"),
+        (" WITH SYSTEM VERSIONING", "no: "),
+        (" PARTITION BY HASH (id)", "no: not valid SQL"),
+    ]);
+}
+
+#[test]
+fn other_ways_to_make_a_table_are_refused() {
+    for (ddl, expect) in [
+        ("CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)", "no: IF NOT EXISTS"),
+        ("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY)", "no: OR REPLACE"),
+        ("CREATE TEMPORARY TABLE t (id INT PRIMARY KEY)", "no: TEMPORARY"),
+        ("CREATE TABLE t (id INT PRIMARY KEY) SELECT 1 AS id", "no: a SELECT"),
+        ("CREATE TABLE t (id INT PRIMARY KEY) AS SELECT 1 AS id", "no: a SELECT"),
+        ("CREATE TABLE t AS SELECT 1", "no: a SELECT"),
+        ("CREATE TABLE t LIKE orders", "no: LIKE"),
+        ("CREATE TABLE t (LIKE orders)", "no: LIKE"),
+        ("CREATE TABLE t CLONE orders", "no: "),
+        ("CREATE EXTERNAL TABLE t (id INT PRIMARY KEY)", "no: "),
+        ("CREATE TABLE t (id INT PRIMARY KEY) ON COMMIT DROP", "no: this form of CREATE TABLE"),
+        ("CREATE TABLE u (id INT PRIMARY KEY)", "no: let both names be the same"),
+        ("CREATE TABLE T (id INT PRIMARY KEY)", "no: let both names be the same"),
+        ("CREATE TABLE shop.t (id INT PRIMARY KEY)", "no: let both names be the same"),
+        ("CREATE VIEW t AS SELECT 1", "no: is not one of CREATE TABLE"),
+        ("CREATE INDEX t ON orders (id)", "no: is not one of CREATE TABLE"),
+        ("DROP TABLE orders", "no: is not one of CREATE TABLE"),
+        ("CREATE TABLE t (id INT PRIMARY KEY); DROP TABLE orders", "no: several statements"),
+        ("", "no: the text is empty"),
+    ] {
+        check(ddl, table(ddl).map(|schema| schema.tables[1].ddl.clone()), expect);
+    }
+}

@@ -1,0 +1,427 @@
+//! What statements may say.
+
+use super::{check, statement};
+
+fn check_all(cases: &[(&str, &str)]) {
+    for (sql, expect) in cases {
+        let sent = statement(sql).map(|schema| schema.statements[0].sql.clone());
+        check(sql, sent, expect);
+    }
+}
+
+/// Checks `WHERE condition`.
+fn check_conditions(cases: &[(&str, &str)]) {
+    for (condition, expect) in cases {
+        let sql = format!("DELETE FROM orders WHERE {condition}");
+        let sent = statement(&sql).map(|schema| schema.statements[0].sql.clone());
+        let sent =
+            sent.map(|sql| sql.strip_prefix("DELETE FROM `orders` WHERE ").unwrap_or_default().to_owned());
+        check(&sql, sent, expect);
+    }
+}
+
+#[test]
+fn the_four_statements_are_written_anew_with_quoted_names() {
+    check_all(&[
+        ("INSERT INTO orders (id, n) VALUES (?, ?)", "INSERT INTO `orders` (`id`, `n`) VALUES (?, ?)"),
+        ("insert orders (id) values (1), (2)", "INSERT `orders` (`id`) VALUES (1), (2)"),
+        ("REPLACE INTO orders (id, n) VALUES (?, 7)", "REPLACE INTO `orders` (`id`, `n`) VALUES (?, 7)"),
+        (
+            "INSERT INTO orders (id, n) VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + VALUES(n), id = orders.id",
+            "INSERT INTO `orders` (`id`, `n`) VALUES (?, ?) \
+             ON DUPLICATE KEY UPDATE `n` = `n` + VALUES(`n`), `id` = `orders`.`id`",
+        ),
+        (
+            "UPDATE orders SET n = n + ?, orders.`order` = 'a' WHERE id = ?",
+            "UPDATE `orders` SET `n` = `n` + ?, `orders`.`order` = 'a' WHERE `id` = ?",
+        ),
+        ("DELETE FROM `orders`\r\n\tWHERE id = ?;", "DELETE FROM `orders` WHERE `id` = ?"),
+    ]);
+}
+
+#[test]
+fn other_statements_are_refused() {
+    let kinds = [
+        "SELECT 1",
+        "CREATE TABLE orders (id INT PRIMARY KEY)",
+        "DROP TABLE orders",
+        "TRUNCATE TABLE orders",
+        "ALTER TABLE orders ADD COLUMN x INT",
+        "COMMIT",
+        "ROLLBACK",
+        "START TRANSACTION",
+        "SAVEPOINT a",
+        "SET sql_mode = ''",
+        "SET GLOBAL read_only = 0",
+        "USE mysql",
+        "LOCK TABLES orders WRITE",
+        "CALL p(1)",
+        "GRANT ALL ON orders TO u",
+        "SHOW TABLES",
+        "EXPLAIN DELETE FROM orders WHERE id = 1",
+        "PREPARE s FROM 'x'",
+        "EXECUTE s",
+    ];
+    for sql in kinds {
+        let refusals = statement(sql).expect_err(sql);
+        let reason = refusals[0].reason.to_string();
+        assert!(
+            reason.contains("is not one of INSERT") || reason.contains("not valid SQL"),
+            "{sql}: {reason}"
+        );
+    }
+    for sql in
+        ["LOAD DATA INFILE '/x' INTO TABLE orders", "HANDLER orders OPEN", "DO SLEEP(1)", "XA START 'x'"]
+    {
+        assert!(statement(sql).is_err(), "{sql}");
+    }
+    check_all(&[
+        ("", "no: the text is empty"),
+        (" ; ", "no: the text is empty"),
+        ("DELETE FROM orders WHERE id = 1; COMMIT", "no: several statements"),
+        ("DELETE FROM orders WHERE id = 1;;DELETE FROM orders WHERE id = 2", "no: several statements"),
+        ("DELETE FROM orders WHERE id = 1 COMMIT", "no: not valid SQL"),
+        ("DELETE FROM orders WHERE", "no: not valid SQL"),
+        ("DELETE FROM orders WHERE id = 'x", "no: not valid SQL"),
+        ("WITH x AS (SELECT 1) DELETE FROM orders WHERE id = 1", "no: is not one of INSERT"),
+    ]);
+}
+
+#[test]
+fn clauses_beyond_the_plain_forms_are_refused() {
+    check_all(&[
+        ("INSERT IGNORE INTO orders (id) VALUES (1)", "no: IGNORE"),
+        ("INSERT DELAYED INTO orders (id) VALUES (1)", "no: a priority"),
+        ("REPLACE LOW_PRIORITY INTO orders (id) VALUES (1)", "no: a priority"),
+        ("INSERT INTO orders VALUES (1, 2)", "no: without a list of columns"),
+        ("INSERT INTO orders () VALUES ()", "no: without a list of columns"),
+        ("INSERT INTO orders (id) VALUES (1, 2)", "no: more or fewer values"),
+        ("INSERT INTO orders (id) VALUES (1), ()", "no: more or fewer values"),
+        ("INSERT INTO orders SET id = 1", "no: SET in an INSERT"),
+        ("INSERT INTO orders (id) SELECT 1", "no: it has a subquery"),
+        ("INSERT INTO orders (id) TABLE order_lines", "no: it has a subquery"),
+        ("INSERT INTO orders (id) VALUES ROW(1)", "no: this form of VALUES"),
+        ("INSERT INTO orders (id) VALUE (1)", "no: this form of VALUES"),
+        ("INSERT INTO orders (id) VALUES (1) ORDER BY 1", "no: this form of VALUES"),
+        ("INSERT INTO orders (id) VALUES (1) LIMIT 1", "no: this form of VALUES"),
+        ("INSERT INTO orders PARTITION (p) (id) VALUES (1)", "no: "),
+        ("INSERT INTO orders (id) VALUES (1) AS new ON DUPLICATE KEY UPDATE id = new.id", "no: AS alias"),
+        ("INSERT INTO orders (id) VALUES (1) ON CONFLICT DO NOTHING", "no: this form of INSERT"),
+        ("INSERT INTO orders (id) VALUES (1) RETURNING id", "no: RETURNING"),
+        ("REPLACE INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE id = 1", "no: use INSERT"),
+        ("INSERT OVERWRITE orders (id) VALUES (1)", "no: this form of INSERT"),
+        ("UPDATE orders SET n = 1", "no: it has no WHERE"),
+        ("UPDATE orders SET n = 1 WHERE id = 1 LIMIT 1", "no: LIMIT"),
+        ("UPDATE orders SET n = 1 WHERE id = 1 ORDER BY id", "no: ORDER BY"),
+        ("UPDATE orders SET (n, id) = (1, 2) WHERE id = 1", "no: a list of columns in SET"),
+        ("UPDATE orders, order_lines SET n = 1 WHERE id = 1", "no: "),
+        ("UPDATE orders JOIN order_lines ON 1 SET n = 1 WHERE id = 1", "no: a join"),
+        ("UPDATE orders AS o SET n = 1 WHERE id = 1", "no: an alias"),
+        ("UPDATE LOW_PRIORITY orders SET n = 1 WHERE id = 1", "no: an alias or a modifier"),
+        ("UPDATE IGNORE orders SET n = 1 WHERE id = 1", "no: an alias or a modifier"),
+        ("UPDATE orders PARTITION (p) SET n = 1 WHERE id = 1", "no: PARTITION"),
+        ("UPDATE orders USE INDEX (x) SET n = 1 WHERE id = 1", "no: a hint"),
+        ("UPDATE (SELECT 1) AS x SET n = 1 WHERE id = 1", "no: reads no other"),
+        ("DELETE FROM orders", "no: it has no WHERE"),
+        ("DELETE FROM orders WHERE id = 1 LIMIT 1", "no: LIMIT"),
+        ("DELETE FROM orders WHERE id = 1 ORDER BY n", "no: ORDER BY"),
+        ("DELETE FROM orders WHERE id = 1 RETURNING id", "no: RETURNING"),
+        ("DELETE QUICK FROM orders WHERE id = 1", "no: between DELETE and FROM"),
+        ("DELETE orders FROM orders WHERE id = 1", "no: between DELETE and FROM"),
+        ("DELETE FROM orders USING orders WHERE id = 1", "no: USING"),
+        ("DELETE FROM orders, order_lines WHERE id = 1", "no: this list of tables"),
+        ("DELETE FROM orders o WHERE id = 1", "no: an alias"),
+    ]);
+}
+
+#[test]
+fn only_declared_tables_are_named_and_never_with_a_schema() {
+    check_all(&[
+        ("DELETE FROM order_lines WHERE id = 1", "DELETE FROM `order_lines` WHERE `id` = 1"),
+        ("DELETE FROM other WHERE id = 1", "no: table `other` is not declared"),
+        ("DELETE FROM Orders WHERE id = 1", "no: names are compared exactly"),
+        ("DELETE FROM laterna_lanes WHERE id = 1", "no: is not declared"),
+        ("DELETE FROM shop.orders WHERE id = 1", "no: a schema name"),
+        ("INSERT INTO mysql.user (id) VALUES (1)", "no: a schema name"),
+        ("UPDATE `mysql`.`user` SET n = 1 WHERE id = 1", "no: a schema name"),
+        ("DELETE FROM orders WHERE order_lines.id = 1", "no: only the columns of the table it writes"),
+        ("DELETE FROM orders WHERE shop.orders.id = 1", "no: only the columns of the table it writes"),
+        ("UPDATE orders SET order_lines.n = 1 WHERE id = 1", "no: only the columns of the table it writes"),
+        ("INSERT INTO orders (order_lines.n) VALUES (1)", "no: only the columns of the table it writes"),
+    ]);
+}
+
+#[test]
+fn plain_expressions_pass() {
+    check_conditions(&[
+        ("id=? and NOT (n<>1 or n!=2 xor n<=>?)", "`id` = ? AND NOT (`n` <> 1 OR `n` <> 2 XOR `n` <=> ?)"),
+        (
+            "n+1-2*3/4%5 DIV 6 >= -1.5e-3 AND n <= +2",
+            "`n` + 1 - 2 * 3 / 4 % 5 DIV 6 >= -1.5e-3 AND `n` <= +2",
+        ),
+        ("n & 1 | 2 ^ 3 << 4 >> ~5", "`n` & 1 | 2 ^ 3 << 4 >> ~5"),
+        ("n - -1 > 0", "`n` - -1 > 0"),
+        ("-(-n) > 0", "-(-`n`) > 0"),
+        ("n BETWEEN ? AND 2 OR n NOT IN (1, ?)", "`n` BETWEEN ? AND 2 OR `n` NOT IN (1, ?)"),
+        ("(id, n) IN ((?, ?), (1, 2))", "(`id`, `n`) IN ((?, ?), (1, 2))"),
+        ("id IS NOT NULL AND n IS TRUE", "`id` IS NOT NULL AND `n` IS TRUE"),
+        ("id LIKE 'a!_%' ESCAPE '!'", "`id` LIKE 'a!_%' ESCAPE '!'"),
+        ("CASE n WHEN 1 THEN ? ELSE NULL END = ?", "CASE `n` WHEN 1 THEN ? ELSE NULL END = ?"),
+        ("id = 'it''s' OR id = '' OR id = ''''", "`id` = 'it''s' OR `id` = '' OR `id` = ''''"),
+        ("id = '-- # /* ; ? \" ` é 😀'", "`id` = '-- # /* ; ? \" ` é 😀'"),
+        ("`key` = 1 AND `utc_date` = 2", "`key` = 1 AND `utc_date` = 2"),
+        ("orders.current_date = 1", "`orders`.`current_date` = 1"),
+    ]);
+}
+
+#[test]
+fn deterministic_functions_pass() {
+    check_conditions(&[
+        ("coalesce(n, ?) = IF(n, 1, 2)", "coalesce(`n`, ?) = IF(`n`, 1, 2)"),
+        ("LEFT(id, 1) = RIGHT(id, 1)", "LEFT(`id`, 1) = RIGHT(`id`, 1)"),
+        ("REPLACE(id, 'a', 'b') = MOD(n, 2)", "REPLACE(`id`, 'a', 'b') = MOD(`n`, 2)"),
+        ("TRIM(id) = TRIM(BOTH 'x' FROM id)", "TRIM(`id`) = TRIM(BOTH 'x' FROM `id`)"),
+        ("SUBSTRING(id, 1, 2) = SUBSTR(id, 1)", "SUBSTRING(`id`, 1, 2) = SUBSTR(`id`, 1)"),
+        ("SUBSTRING(id FROM 1 FOR 2) = ''", "SUBSTRING(`id` FROM 1 FOR 2) = ''"),
+        ("CEIL(n) = FLOOR(n) AND CEILING(n) = 1", "CEIL(`n`) = FLOOR(`n`) AND CEILING(`n`) = 1"),
+        ("POSITION('a' IN id) = 1", "POSITION('a' IN `id`) = 1"),
+        ("EXTRACT(YEAR FROM id) = YEAR(id)", "EXTRACT(YEAR FROM `id`) = YEAR(`id`)"),
+        ("DATE_ADD(id, INTERVAL ? DAY) > id", "DATE_ADD(`id`, INTERVAL ? DAY) > `id`"),
+        ("id > id + INTERVAL 1 MONTH", "`id` > `id` + INTERVAL 1 MONTH"),
+        ("TIMESTAMPDIFF(DAY, id, ?) > 1", "TIMESTAMPDIFF(DAY, `id`, ?) > 1"),
+        (
+            "JSON_EXTRACT(id, '$.\"a b\"') = JSON_OBJECT('a', ?)",
+            "JSON_EXTRACT(`id`, '$.\"a b\"') = JSON_OBJECT('a', ?)",
+        ),
+        ("CAST(n AS SIGNED) = CAST(? AS DECIMAL(10,2))", "CAST(`n` AS SIGNED) = CAST(? AS DECIMAL(10,2))"),
+        (
+            "CONVERT(id, CHAR) = CONVERT(id USING utf8mb4)",
+            "CONVERT(`id`, CHAR) = CONVERT(`id` USING utf8mb4)",
+        ),
+        ("SHA2(id, 256) = HEX(UNHEX(MD5(id)))", "SHA2(`id`, 256) = HEX(UNHEX(MD5(`id`)))"),
+    ]);
+}
+
+#[test]
+fn clocks_randomness_and_the_session_are_refused() {
+    for name in
+        ["NOW", "now", "CURDATE", "CURTIME", "SYSDATE", "UNIX_TIMESTAMP", "UTC_TIMESTAMP", "LOCALTIME"]
+    {
+        check_conditions(&[(&format!("id = {name}()"), "no: use the event's occurred-at")]);
+    }
+    for name in [
+        "CURRENT_TIMESTAMP",
+        "current_date",
+        "CURRENT_TIME",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "UTC_DATE",
+        "UTC_TIME",
+    ] {
+        check_conditions(&[(&format!("id = {name}"), "no: use the event's occurred-at")]);
+    }
+    for name in ["RAND", "UUID", "UUID_SHORT", "RANDOM_BYTES", "SYS_GUID"] {
+        check_conditions(&[(&format!("id = {name}()"), "no: derive it from the event's id")]);
+    }
+    for name in [
+        "SLEEP",
+        "BENCHMARK",
+        "GET_LOCK",
+        "LAST_INSERT_ID",
+        "CONNECTION_ID",
+        "USER",
+        "DATABASE",
+        "VERSION",
+        "LOAD_FILE",
+        "FOUND_ROWS",
+        "ROW_COUNT",
+        "NEXTVAL",
+        "STR_TO_DATE",
+        "DATE_FORMAT",
+        "FROM_UNIXTIME",
+        "TIME",
+        "TIMESTAMP",
+        "WEEK",
+        "DEFAULT",
+        "CURRENT_USER",
+        "EXTRACTVALUE",
+        "MASTER_POS_WAIT",
+        "my_function",
+    ] {
+        check_conditions(&[(&format!("id = {name}(n)"), "no: is not on the list")]);
+    }
+    check_conditions(&[
+        ("id = CURRENT_USER", "no: is not on the list"),
+        ("id = mysql.MD5(id)", "no: is not on the list"),
+        ("id = `MD5`(id)", "no: is not on the list"),
+        ("id = ROW(1, 2)", "no: is not on the list"),
+        ("id = DEFAULT", "no: DEFAULT is not allowed"),
+        ("id = seq.nextval", "no: only the columns"),
+        ("id = NEXT VALUE FOR seq", "no: not valid SQL"),
+        ("id = VALUES(id)", "no: VALUES() here"),
+    ]);
+    check_all(&[
+        ("INSERT INTO orders (id) VALUES (DEFAULT)", "no: leave the column out"),
+        ("INSERT INTO orders (id, n) VALUES (1, id)", "no: a new row has no columns to read yet"),
+        ("INSERT INTO orders (id, n) VALUES (1, orders.id)", "no: a new row has no columns to read yet"),
+        ("INSERT INTO orders (id, n) VALUES (1, VALUES(id))", "no: VALUES() here"),
+        ("INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE id = VALUES(1)", "no: VALUES() here"),
+        (
+            "INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE id = VALUES(NOW())",
+            "no: VALUES() here",
+        ),
+    ]);
+}
+
+#[test]
+fn other_expressions_are_refused() {
+    check_conditions(&[
+        ("id = (SELECT 1)", "no: it has a subquery"),
+        ("id IN (SELECT id FROM order_lines)", "no: it has a subquery"),
+        ("EXISTS (SELECT 1)", "no: it has a subquery"),
+        ("id = ANY (SELECT 1)", "no: it has a subquery"),
+        ("id > ALL (SELECT 1)", "no: it has a subquery"),
+        ("COALESCE((SELECT 1)) = 1", "no: it has a subquery"),
+        ("id = CASE WHEN 1 THEN (SELECT 1) END", "no: it has a subquery"),
+        ("id REGEXP 'a'", "no: is not allowed"),
+        ("id COLLATE utf8mb4_bin = 'a'", "no: is not allowed"),
+        ("MATCH (id) AGAINST ('a')", "no: is not allowed"),
+        ("n MEMBER OF ('[1]')", "no: is not allowed"),
+        ("id = DATE '2020-01-01'", "no: is not allowed"),
+        ("id = TIMESTAMP '2020-01-01 00:00:00'", "no: is not allowed"),
+        ("id = _utf8mb4 'a'", "no: is not allowed"),
+        ("id SOUNDS LIKE 'a'", "no: "),
+        ("id = *", "no: "),
+        ("COUNT(*) > 1", "no: is not on the list"),
+        ("MD5(DISTINCT id) = 1", "no: call it with plain arguments"),
+        ("MD5(id) OVER () = 1", "no: call it with plain arguments"),
+        ("MD5(*) = 1", "no: write plain arguments"),
+        ("MD5(x => 1) = 1", "no: "),
+        ("CAST(id AS TIME) = 1", "no: a cast to TIME"),
+        ("CAST(id AS CHAR CHARACTER SET utf8mb4) = 1", "no: "),
+        ("CONVERT(id USING `utf8mb4`) = 1", "no: this CONVERT"),
+        ("TRY_CAST(id AS CHAR) = 1", "no: is not allowed"),
+        ("id + INTERVAL 1 DAY_HOUR = 1", "no: unit"),
+        ("id + INTERVAL '1' DAYS = 1", "no: unit"),
+        ("TIMESTAMPDIFF(n, id, id) = 1", "no: this unit of time"),
+        ("EXTRACT(EPOCH FROM id) = 1", "no: unit"),
+        ("n - - 1 = 1 AND - -n = 1", "no: a double minus"),
+    ]);
+}
+
+#[test]
+fn the_parser_may_not_change_what_was_said() {
+    check_conditions(&[
+        ("BINARY id = 'a'", "no: it would be sent as"),
+        ("id = 'a' 'b'", "no: it would be sent as"),
+        ("id ISNULL", "no: "),
+        ("CHARSET(id) = 1", "no: is not on the list"),
+    ]);
+}
+
+#[test]
+fn tokens_on_which_lexers_disagree_are_refused() {
+    check_conditions(&[
+        ("id = 1 -- x", "no: the text has a comment"),
+        ("id = 1 # x", "no: the text has a comment"),
+        ("id = 1 /* x */", "no: the text has a comment"),
+        ("id = 1 /*! OR 1 */", "no: the text has a comment"),
+        ("id = 1 /*!50000 OR 1 */", "no: the text has a comment"),
+        ("id = 1 /*!99999 */", "no: the text has a comment"),
+        ("id = 1 /*M! OR 1 */", "no: the text has a comment"),
+        ("id = 1 /*+ HINT */", "no: the text has a comment"),
+        ("id = 1 /* /* x */ */", "no: the text has a comment"),
+        ("id = 1 /*! /* x */ OR 1 */", "no: "),
+        ("id = 1 --", "no: MySQL may read a comment"),
+        ("id = 1 --\u{a0}OR 1", "no: "),
+        ("id = n--1", "no: MySQL may read a comment"),
+        ("id = --1", "no: MySQL may read a comment"),
+        ("id = 'a\\'", "no: "),
+        ("id = 'a\\' OR 1 OR id = '", "no: pass the value as a parameter"),
+        ("id = 'a\\\\'", "no: pass the value as a parameter"),
+        ("id = 'a\nb'", "no: pass the value as a parameter"),
+        ("id = 'a\0b'", "no: remove the control character"),
+        ("id = 1\0", "no: remove the control character"),
+        ("id = \"a\"", "no: its meaning depends on the session"),
+        ("\"id\" = 1", "no: its meaning depends on the session"),
+        ("id = n || 1", "no: use OR or CONCAT"),
+        ("id = 1 && n", "no: write AND"),
+        ("!n", "no: write NOT"),
+        ("id = 0x1F", "no: pass the value as a parameter"),
+        ("id = X'1F'", "no: pass the value as a parameter"),
+        ("id = b'1'", "no: pass the value as a parameter"),
+        ("id = 0b1", "no: "),
+        ("id = N'a'", "no: pass the value as a parameter"),
+        ("id = _utf8mb4'a'", "no: put a space between"),
+        ("id = 1L", "no: "),
+        ("id = .5", "no: "),
+        ("id = 5.", "no: "),
+        ("id = 1e", "no: "),
+        ("id = 1_000", "no: "),
+        ("id = 1a", "no: "),
+        ("id = 'a''b''", "no: not valid SQL"),
+        ("id = 'a'n", "no: put a space between"),
+        ("id = ?n", "no: put a space between"),
+        ("id = ?1", "no: parameters are written ?"),
+        ("id = :x", "no: parameters are written ?"),
+        ("id = $1", "no: "),
+        ("id = $$a$$", "no: "),
+        ("id = @x", "no: variables outlive the statement"),
+        ("id = @@sql_mode", "no: variables outlive the statement"),
+        ("(@x := 1)", "no: "),
+        ("id -> '$.a' = 1", "no: use JSON_EXTRACT"),
+        ("id ->> '$.a' = 1", "no: use JSON_EXTRACT"),
+        ("id = \\N", "no: "),
+        ("id = {d '2020-01-01'}", "no: "),
+        ("é = 1", "no: names are made of the letters"),
+        ("`é` = 1", "no: names are made of the letters"),
+        ("`a b` = 1", "no: names are made of the letters"),
+        ("`a``b` = 1", "no: names are made of the letters"),
+        ("`` = 1", "no: names are made of the letters"),
+        ("a$b = 1", "no: names are made of the letters"),
+        ("orders . id = 1", "no: write names like table.column"),
+        ("id\u{2003}= 1", "no: "),
+        ("id\u{b}= 1", "no: remove the control character"),
+        ("[id] = 1", "no: "),
+    ]);
+    let (longest, longer) = ("a".repeat(64), "a".repeat(65));
+    check_conditions(&[
+        (&format!("{longest} = 1"), &format!("`{longest}` = 1")),
+        (&format!("{longer} = 1"), "no: names have at most 64 letters"),
+    ]);
+}
+
+#[test]
+fn rows_are_repeatable_when_all_parameters_stand_in_the_one_row() {
+    for (sql, expect) in [
+        (
+            "INSERT INTO orders (id, n) VALUES (?, 1)",
+            Some(("INSERT INTO `orders` (`id`, `n`) VALUES ", "(?, 1)", "")),
+        ),
+        ("REPLACE orders (id) VALUES (?)", Some(("REPLACE `orders` (`id`) VALUES ", "(?)", ""))),
+        ("INSERT INTO orders (id) VALUES (1)", Some(("INSERT INTO `orders` (`id`) VALUES ", "(1)", ""))),
+        (
+            "INSERT INTO orders (id) VALUES (IF(?, '),(', 1)) ON DUPLICATE KEY UPDATE n = n + 1",
+            Some((
+                "INSERT INTO `orders` (`id`) VALUES ",
+                "(IF(?, '),(', 1))",
+                " ON DUPLICATE KEY UPDATE `n` = `n` + 1",
+            )),
+        ),
+        ("INSERT INTO orders (id) VALUES (?) ON DUPLICATE KEY UPDATE n = ?", None),
+        ("INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE n = ?", None),
+        ("INSERT INTO orders (id) VALUES (?), (?)", None),
+        ("UPDATE orders SET n = ? WHERE id = ?", None),
+        ("DELETE FROM orders WHERE id = ?", None),
+    ] {
+        let schema = statement(sql).expect(sql);
+        let checked = &schema.statements[0];
+        let parts = checked.multi_row.as_ref();
+        let parts = parts.map(|parts| (parts.head.as_str(), parts.row.as_str(), parts.tail.as_str()));
+        assert_eq!(parts, expect, "{sql}");
+        if let Some((head, row, tail)) = parts {
+            assert_eq!(format!("{head}{row}{tail}"), checked.sql);
+        }
+        assert_eq!(checked.parameters, sql.matches('?').count());
+    }
+}
