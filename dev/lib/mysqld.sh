@@ -10,14 +10,15 @@ install_mysqld() {
     esac
 }
 
-# The flavor that the service `mysql` gets: MySQL, or MariaDB where Debian unstable cannot be had.
-choose_mysql_flavor() {
-    if install_mysqld mysql; then
-        echo mysql
-    else
+# available_flavor mysql|mariadb installs that, or MariaDB where Debian unstable cannot be had, and prints which.
+available_flavor() {
+    if install_mysqld "$1"; then
+        echo "$1"
+    elif [[ $1 == mysql ]]; then
         say "MySQL cannot be had from Debian unstable; MariaDB takes its place."
-        install_mysqld mariadb || fail "MariaDB cannot be had either"
-        echo mariadb
+        available_flavor mariadb
+    else
+        fail "MariaDB cannot be had from Debian's packages"
     fi
 }
 

@@ -22,7 +22,7 @@ fetch_pinned() {
     fail "$1 is not the file it was: its SHA-256 is not $3"
 }
 
-# unpack_member ARCHIVE MEMBER FILE: one file out of a zip archive.
+# unpack_member ARCHIVE MEMBER FILE: one file out of a zip archive. Whoever calls it holds the lock on the software.
 unpack_member() {
     if command -v python3 >/dev/null; then
         python3 -c 'import shutil, sys, zipfile
@@ -30,7 +30,7 @@ shutil.copyfileobj(zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]), sys.stdout.bu
     elif command -v unzip >/dev/null; then
         unzip -p "$1" "$2" >"$3"
     else
-        install_world unzip bookworm unzip || return 1
+        unpack_world unzip bookworm unzip || fail "there is nothing here to unpack a zip archive with"
         in_world unzip usr/bin/unzip
         "${in_world[@]}" -p "$1" "$2" >"$3"
     fi

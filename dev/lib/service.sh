@@ -97,15 +97,15 @@ settle() {
 }
 
 prepare_by_packages() {
-    case $1 in
-        mongodb) install_mongod ;;
-        mysql) remember mysql flavor "$(choose_mysql_flavor)" ;;
-        mariadb)
-            install_mysqld mariadb || fail "MariaDB cannot be had from Debian's packages"
-            remember mariadb flavor mariadb
-            ;;
-    esac
-    if [[ $1 != mongodb ]]; then remember "$1" socket "$(socket_of "$1")"; fi
+    local service=$1 flavor socket
+    if [[ $service == mongodb ]]; then
+        install_mongod
+        return
+    fi
+    flavor=$(available_flavor "$service")
+    socket=$(socket_of "$service")
+    remember "$service" flavor "$flavor"
+    remember "$service" socket "$socket"
 }
 
 start_by_packages() {
@@ -238,11 +238,9 @@ exec_mongod() {
 exec_mysqld() {
     local flavor=$1 server_command server_mark
     (($# >= 4)) || usage
-    if [[ $flavor == mysql ]]; then
-        flavor=$(choose_mysql_flavor)
-    else
-        install_mysqld mariadb || fail "MariaDB cannot be had from Debian's packages"
-    fi
+    # What `up` had to settle for need not be tried again for every server.
+    if [[ $(recall mysql flavor) == mariadb ]]; then flavor=mariadb; fi
+    flavor=$(available_flavor "$flavor")
     mysqld_command "$flavor" "$(absolute "$2")" "${@:3}"
     exec "${server_command[@]}"
 }

@@ -134,27 +134,23 @@ pub enum Relation {
 impl Position {
     /// How `event` relates to this checkpoint.
     pub fn relation(&self, event: &Self) -> Relation {
-        let order = match (self, event) {
-            (Self::Scan { .. }, Self::Stream { .. }) => return Relation::Ahead,
-            (Self::Stream { .. }, Self::Scan { .. }) => return Relation::Covered,
-            (Self::Stream { token: mine }, Self::Stream { token }) => mine.data.cmp(&token.data),
-            (Self::Scan { key: None, .. }, Self::Scan { .. }) => return Relation::Ahead,
-            (Self::Scan { .. }, Self::Scan { key: None, .. }) => return Relation::Covered,
-            (Self::Scan { key: Some(mine), .. }, Self::Scan { key: Some(key), .. }) => match mine.compare(key) {
-                Ordering::Equal => return Relation::Tied,
-                order => order,
-            },
-        };
-        if order.is_lt() { Relation::Ahead } else { Relation::Covered }
+        match (self.compare(event), self) {
+            (Ordering::Less, _) => Relation::Ahead,
+            (Ordering::Equal, Self::Scan { .. }) => Relation::Tied,
+            (Ordering::Equal | Ordering::Greater, _) => Relation::Covered,
+        }
     }
 
     /// The order of positions, for finding the oldest lane.
     pub fn compare(&self, other: &Self) -> Ordering {
-        match self.relation(other) {
-            Relation::Ahead => Ordering::Less,
-            Relation::Tied => Ordering::Equal,
-            Relation::Covered if other.relation(self) == Relation::Ahead => Ordering::Greater,
-            Relation::Covered => Ordering::Equal,
+        match (self, other) {
+            (Self::Scan { .. }, Self::Stream { .. }) => Ordering::Less,
+            (Self::Stream { .. }, Self::Scan { .. }) => Ordering::Greater,
+            (Self::Stream { token: mine }, Self::Stream { token }) => mine.data.cmp(&token.data),
+            (Self::Scan { key: mine, .. }, Self::Scan { key, .. }) => match (mine, key) {
+                (Some(mine), Some(key)) => mine.compare(key),
+                (mine, key) => mine.is_some().cmp(&key.is_some()),
+            },
         }
     }
 
@@ -210,6 +206,16 @@ mod tests {
         assert_eq!(scan(5, 3).relation(&scan(5, 2)), Relation::Covered);
         assert_eq!(scan(5, 3).relation(&scan(5, 3)), Relation::Tied);
         assert_eq!(scan(5, 3).relation(&scan(10, 1)), Relation::Ahead);
+    }
+
+    #[test]
+    fn every_position_equals_itself() {
+        let nothing = || Position::Scan { start: token("82AA"), key: None };
+        for position in [nothing(), scan(1, 1), stream("82")] {
+            assert_eq!(position.compare(&position.clone()), Ordering::Equal, "{position:?}");
+        }
+        assert_eq!(nothing().compare(&scan(1, 1)), Ordering::Less);
+        assert_eq!(scan(1, 1).compare(&nothing()), Ordering::Greater);
     }
 
     #[test]

@@ -34,8 +34,9 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<Refusal>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let (tables, mut refusals) = tables(manifest);
-    let (statements, wrong) = statements(manifest);
+    let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
+    let (tables, mut refusals) = tables(manifest, &names);
+    let (statements, wrong) = statements(manifest, &names);
     refusals.extend(wrong);
     if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
 }
@@ -58,7 +59,7 @@ fn sizes(manifest: &Manifest) -> Vec<Refusal> {
 }
 
 /// The tables in their declared order, which is the order in which they can be created.
-fn tables(manifest: &Manifest) -> (Vec<Table>, Vec<Refusal>) {
+fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<Refusal>) {
     let (mut tables, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.tables.iter().enumerate() {
@@ -67,8 +68,7 @@ fn tables(manifest: &Manifest) -> (Vec<Table>, Vec<Refusal>) {
         if let Some(first) = seen.insert(declaration.name.as_str(), index) {
             refuse(Reason::Duplicate { first });
         }
-        let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
-        match ddl::check(declaration, &names, index) {
+        match ddl::check(declaration, names, index) {
             Ok(table) => tables.push(table),
             Err(reasons) => reasons.into_iter().for_each(refuse),
         }
@@ -76,9 +76,8 @@ fn tables(manifest: &Manifest) -> (Vec<Table>, Vec<Refusal>) {
     (tables, refusals)
 }
 
-fn statements(manifest: &Manifest) -> (Vec<Statement>, Vec<Refusal>) {
+fn statements(manifest: &Manifest, names: &[&str]) -> (Vec<Statement>, Vec<Refusal>) {
     let (mut statements, mut refusals) = (Vec::new(), Vec::new());
-    let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.statements.iter().enumerate() {
         let mut refuse =
@@ -89,7 +88,7 @@ fn statements(manifest: &Manifest) -> (Vec<Statement>, Vec<Refusal>) {
         if let Err(reason) = name::check_statement(&declaration.name) {
             refuse(reason);
         }
-        match dml::check(declaration, &names) {
+        match dml::check(declaration, names) {
             Ok(statement) => statements.push(statement),
             Err(reasons) => reasons.into_iter().for_each(refuse),
         }

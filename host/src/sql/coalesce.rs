@@ -4,9 +4,10 @@
 //!
 //! Why the result is the same as running the operations one by one: tables are put in groups such that whatever a
 //! statement touches, cascades and reads included, lies in the group of its table. Operations of different groups
-//! touch no row in common, so they may pass each other, and one fails exactly when it would have failed alone.
-//! Within a group no operation passes another. And a multi-row INSERT or REPLACE takes its rows in order, each with
-//! its own duplicate-key handling, as single ones would (`sql` lets no row read a column).
+//! touch no row in common, so they may pass each other: neither sees or breaks what the other does. Within a group
+//! no operation passes another. A multi-row INSERT or REPLACE takes its rows in order, each with its own
+//! duplicate-key handling, as single ones would (`sql` lets no row read a column). So the state is the same, and a
+//! batch fails exactly when it would have failed.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -26,24 +27,24 @@ pub struct Run<'a> {
     pub rows: Vec<&'a [Value]>,
 }
 
-/// Joins operations where that changes nothing. They have been checked: statements exist, parameters are complete.
+/// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
+/// the parameters are complete.
 pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<Run<'a>> {
     let groups = groups(schema);
     let mut runs: Vec<Run<'a>> = Vec::new();
     // The last run of each group: the only one that an operation of the group may still join.
-    let mut last: HashMap<usize, usize> = HashMap::new();
+    let mut last: Vec<Option<usize>> = vec![None; schema.tables.len()];
     for operation in operations {
         let statement = operation.statement as usize;
-        let joins = last
-            .get(&groups[statement])
-            .map(|&run| &mut runs[run])
+        let group = groups[statement];
+        let joins = last[group]
+            .map(|run| &mut runs[run])
             .filter(|run| run.statement == statement && schema.statements[statement].multi_row.is_some());
-        match joins {
-            Some(run) => run.rows.push(&operation.parameters),
-            None => {
-                last.insert(groups[statement], runs.len());
-                runs.push(Run { statement, rows: vec![&operation.parameters] });
-            }
+        if let Some(run) = joins {
+            run.rows.push(&operation.parameters);
+        } else {
+            last[group] = Some(runs.len());
+            runs.push(Run { statement, rows: vec![&operation.parameters] });
         }
     }
     runs

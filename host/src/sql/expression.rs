@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
                 self.all([&mut **left, &mut **right], context);
             }
             Expr::UnaryOp { op, expr } => {
-                self.sign(op, expr);
+                self.sign(*op, expr);
                 self.expression(expr, context);
             }
             Expr::InList { expr, list, negated: _ } => {
@@ -143,6 +143,7 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "one line for each family")]
     fn operator(&mut self, operator: &BinaryOperator) {
         use BinaryOperator as Op;
         match operator {
@@ -155,12 +156,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn sign(&mut self, operator: &UnaryOperator, operand: &Expr) {
-        let is_minus = |operator: &UnaryOperator| matches!(operator, UnaryOperator::Minus);
+    fn sign(&mut self, operator: UnaryOperator, operand: &Expr) {
         match operator {
             UnaryOperator::Plus | UnaryOperator::Not | UnaryOperator::BitwiseNot => {}
             UnaryOperator::Minus => {
-                if matches!(operand, Expr::UnaryOp { op, .. } if is_minus(op)) {
+                if matches!(operand, Expr::UnaryOp { op: UnaryOperator::Minus, .. }) {
                     self.refuse(not_allowed("a double minus", "MySQL may read a comment: use parentheses"));
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! Lists only. A function that reads the clock, the session, the server, a file or another table is not here, nor
 //! one whose answer follows the session's time zone or locale, nor one that gives a TIME: MySQL turns a TIME into a
-//! date by adding today's.
+//! date by adding today's. Some servers lack some of these (MySQL 9.7 has no MD5): preparing the statement tells.
 
 use super::refusal::Reason;
 

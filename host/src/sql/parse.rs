@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Declared, Reason> {
 impl Declared {
     /// Fails unless `written` repeats the declared text token by token, quotes around identifiers aside.
     pub fn expect_same(&self, written: &Statement, extent: Extent) -> Result<(), Reason> {
-        let written = token::read(&written.to_string()).map_err(unfaithful)?;
+        let written = token::read(&written.to_string()).map_err(|reason| unfaithful(&reason))?;
         let ends = |at: usize| match extent {
             Extent::All => at == self.tokens.len(),
             Extent::Beginning => at <= self.tokens.len(),
@@ -63,7 +63,7 @@ impl Declared {
 /// Writes a tree as the text that is sent, and proves that reading it gives the tree.
 pub(super) fn write(statement: &Statement) -> Result<String, Reason> {
     let text = statement.to_string();
-    let again = parse(&text).map_err(unfaithful)?;
+    let again = parse(&text).map_err(|reason| unfaithful(&reason))?;
     if again.statement == *statement {
         Ok(text)
     } else {
@@ -85,7 +85,7 @@ fn parse_tokens(tokens: Vec<Token>) -> Result<Vec<Statement>, Reason> {
     })
 }
 
-fn unfaithful(reason: Reason) -> Reason {
+fn unfaithful(reason: &Reason) -> Reason {
     Reason::Unfaithful { detail: reason.to_string() }
 }
 

@@ -134,7 +134,7 @@ fn tables_and_statements_are_limited_in_number() {
         names.iter().map(|name| (name.as_str(), "DELETE FROM t0 WHERE id = ?")).collect();
     let most = manifest(&tables[..TABLES_MAX], &statements[..STATEMENTS_MAX]);
     assert!(super::check(&most).is_ok());
-    let many = reasons(&manifest(&tables[..TABLES_MAX + 1], &statements));
+    let many = reasons(&manifest(&tables[..=TABLES_MAX], &statements));
     assert_eq!(
         many,
         vec![
@@ -198,7 +198,7 @@ fn a_text_is_limited_in_bytes() {
     assert!(statement(&fill(TEXT_BYTES_MAX)).is_ok());
     let refusals = statement(&fill(TEXT_BYTES_MAX + 1)).expect_err("it is too long");
     assert_eq!(refusals[0].reason, Reason::TooLong { bytes: TEXT_BYTES_MAX + 1 });
-    assert!(TEXT_BYTES_MAX < 2 * PARAMETERS_MAX, "no text has room for too many placeholders");
+    const { assert!(TEXT_BYTES_MAX < 2 * PARAMETERS_MAX, "no text has room for too many placeholders") };
 }
 
 /// Trees are walked, compared and dropped by recursion: what the depth limit lets through must fit half of the stack

@@ -106,7 +106,9 @@ impl Model {
         if let Some(child) = (0..TABLES.len()).find(|child| parent(*child) == Some(table)) {
             let orphans: Vec<i64> =
                 self.tables[child].iter().filter(|(_, value)| **value == key).map(|(key, _)| *key).collect();
-            orphans.into_iter().for_each(|orphan| self.delete(child, orphan));
+            for orphan in orphans {
+                self.delete(child, orphan);
+            }
         }
     }
 }

@@ -102,6 +102,7 @@ fn check_word(word: &ObjectName, walk: &mut Walk) {
 }
 
 /// What to do instead when a type is not on the list.
+#[expect(clippy::match_same_arms, reason = "one line for each family")]
 fn type_remedy(data_type: &DataType) -> Option<&'static str> {
     use DataType as T;
     let is_allowed = match data_type {

@@ -109,17 +109,13 @@ fn check_foreign_key(key: &mut ForeignKeyConstraint, walk: &mut Walk) -> Option<
             "write REFERENCES table (columns)",
         ));
     }
-    match foreign_table.0.as_mut_slice() {
-        [ObjectNamePart::Identifier(table)] => {
-            quote(table);
-            Some(table.value.clone())
-        }
-        _ => {
-            let what = format!("a foreign key to `{foreign_table}`");
-            walk.refuse(not_allowed(what, "point at a table of the same projector, without a schema name"));
-            None
-        }
+    if let [ObjectNamePart::Identifier(table)] = foreign_table.0.as_mut_slice() {
+        quote(table);
+        return Some(table.value.clone());
     }
+    let what = format!("a foreign key to `{foreign_table}`");
+    walk.refuse(not_allowed(what, "point at a table of the same projector, without a schema name"));
+    None
 }
 
 fn check_index(
@@ -162,11 +158,11 @@ fn check_index_column(column: &mut IndexColumn, walk: &mut Walk) {
 
 /// `column(10)`, which the parser takes for a call.
 fn prefixed_column(prefix: &mut Function) -> Option<&mut Ident> {
-    let is_length = |argument: &FunctionArg| {
-        matches!(
-            argument,
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) if matches!(value.value, Value::Number(_, false))
-        )
+    let is_length = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => {
+            matches!(value.value, Value::Number(_, false))
+        }
+        _ => false,
     };
     let FunctionArguments::List(list) = &prefix.args else { return None };
     let is_plain = prefix.parameters == FunctionArguments::None

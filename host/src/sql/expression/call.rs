@@ -88,7 +88,7 @@ impl Walk<'_> {
             match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expression(expr, context),
                 other => {
-                    self.refuse(not_allowed(format_args!("argument `{other}`"), "write plain arguments"))
+                    self.refuse(not_allowed(format_args!("argument `{other}`"), "write plain arguments"));
                 }
             }
         }
@@ -154,6 +154,7 @@ impl Walk<'_> {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "one line for each family")]
     fn cast_type(&mut self, data_type: &DataType) {
         match data_type {
             DataType::Char(_) | DataType::Binary(_) => {}

@@ -164,7 +164,7 @@ const GOOD: &[&str] = &[
 
 fn soup() -> impl Strategy<Value = String> {
     vec((select(PIECES), select(&["", " ", " ", " "][..])), 0..40)
-        .prop_map(|pieces| pieces.into_iter().map(|(piece, gap)| format!("{piece}{gap}")).collect())
+        .prop_map(|pieces| pieces.into_iter().flat_map(|(piece, gap)| [piece, gap]).collect())
 }
 
 /// A good text with a few characters or pieces put in, taken out or replaced.

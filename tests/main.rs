@@ -1,0 +1,16 @@
+//! All integration tests, in one binary: the host's own binary against real servers and real components.
+//!
+//! `make test` starts the servers and builds the guests; each test has databases of its own, so they run side by
+//! side. A test never sleeps for a while: it waits for a state.
+
+mod guests;
+mod support;
+
+mod bad_input;
+mod containment;
+mod crash;
+mod handover;
+mod lanes;
+mod letters;
+mod spine;
+mod takeover;

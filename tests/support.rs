@@ -1,0 +1,40 @@
+//! What tests stand on: servers, a world of databases of their own, the host as a process, and waiting.
+
+pub mod host;
+pub mod server;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+pub use host::Host;
+pub use server::PrivateServers;
+pub use world::{Options, World};
+
+/// How long a state may take to come, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits until a condition holds, and says what was waited for when it does not come.
+pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
+    until_within(PATIENCE, what, condition).await;
+}
+
+/// The same, with another patience.
+pub async fn until_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Lets some time pass in which something else has to go on, e.g. before a random kill.
+pub async fn some_time(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// A random number generator whose seed is printed, and can be given as `SEED`.
+pub fn random(test: &str) -> rand::rngs::StdRng {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("{test}: SEED={seed}");
+    rand::SeedableRng::seed_from_u64(seed)
+}

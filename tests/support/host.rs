@@ -1,0 +1,109 @@
+//! The host as a process: started, asked, killed, stopped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::until;
+
+pub struct Host {
+    child: Child,
+    pub port: u16,
+    log: PathBuf,
+    stopped: bool,
+}
+
+impl Host {
+    /// Starts `laterna run`. Its log stands beside its configuration.
+    pub fn start(config: &Path, port: u16) -> Self {
+        let log = config.with_extension("log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_laterna"))
+            .arg("--config")
+            .arg(config)
+            .arg("run")
+            .env_remove("LATERNA_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("the binary runs");
+        Self { child, port, log, stopped: false }
+    }
+
+    /// `kill -9`: nothing is flushed, nothing is said.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it is a child");
+        self.stopped = true;
+    }
+
+    /// SIGTERM, and its exit code. A host that does not stop fails the test.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        until("the host has stopped", async || self.child.try_wait().expect("it is a child").is_some()).await;
+        self.stopped = true;
+        self.child.wait().expect("it is a child")
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success(), "the host is gone; its log:\n{}", self.log());
+    }
+
+    /// The exit code of a host that ends by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        until("the host has ended", async || self.child.try_wait().expect("it is a child").is_some()).await;
+        self.stopped = true;
+        self.child.wait().expect("it is a child")
+    }
+
+    /// What the admin endpoint answers: code and text.
+    pub async fn get(&self, path: &str) -> Option<(u16, String)> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let asked = tokio::task::spawn_blocking(move || {
+            let agent: ureq::Agent = ureq::Agent::config_builder()
+                .timeout_global(Some(Duration::from_secs(5)))
+                .http_status_as_error(false)
+                .build()
+                .into();
+            let mut response = agent.get(&url).call().ok()?;
+            Some((response.status().as_u16(), response.body_mut().read_to_string().ok()?))
+        });
+        asked.await.expect("asking does not panic")
+    }
+
+    /// A projection's state.
+    pub async fn status(&self, projection: &str) -> Option<serde_json::Value> {
+        let (_, text) = self.get("/status").await?;
+        let all: Vec<serde_json::Value> = serde_json::from_str(&text).ok()?;
+        all.into_iter().find(|one| one["projection"] == projection)
+    }
+
+    /// Waits until a projection is in a phase.
+    pub async fn until_phase(&self, projection: &str, phase: &str) {
+        until(&format!("{projection} is {phase}; the log:\n{}", self.log()), async || {
+            self.status(projection).await.is_some_and(|status| status["phase"] == phase)
+        })
+        .await;
+    }
+
+    /// What the host logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if !self.stopped {
+            if std::thread::panicking() {
+                let log = self.log();
+                let tail: Vec<&str> = log.lines().rev().take(30).collect();
+                eprintln!("the host's last lines, newest first:\n{}", tail.join("\n"));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
