@@ -6,12 +6,13 @@
 CREATE DATABASE IF NOT EXISTS bank CHARACTER SET utf8mb4;
 CREATE DATABASE IF NOT EXISTS laterna CHARACTER SET utf8mb4;
 
-CREATE USER IF NOT EXISTS laterna_app, laterna_ddl;
+-- Locked until they have a password.
+CREATE USER IF NOT EXISTS laterna_app, laterna_ddl ACCOUNT LOCK;
 
-SET @statement = CONCAT('ALTER USER laterna_app IDENTIFIED BY ', QUOTE(COALESCE(@app_password, 'development')));
+SET @statement = CONCAT('ALTER USER laterna_app IDENTIFIED BY ', QUOTE(COALESCE(@app_password, 'development')), ' ACCOUNT UNLOCK');
 PREPARE alter_user FROM @statement;
 EXECUTE alter_user;
-SET @statement = CONCAT('ALTER USER laterna_ddl IDENTIFIED BY ', QUOTE(COALESCE(@ddl_password, 'development')));
+SET @statement = CONCAT('ALTER USER laterna_ddl IDENTIFIED BY ', QUOTE(COALESCE(@ddl_password, 'development')), ' ACCOUNT UNLOCK');
 PREPARE alter_user FROM @statement;
 EXECUTE alter_user;
 DEALLOCATE PREPARE alter_user;

@@ -8,8 +8,11 @@ use crate::guests;
 use crate::support::world::{event, laterna, said};
 use crate::support::{Options, World};
 
+/// Texts, and what stands in their place.
+type Replacements<'a> = [(&'a str, &'a str)];
+
 /// A configuration file with these replacements in a valid one.
-fn config(world: &World, replacements: &[(&str, &str)]) -> std::path::PathBuf {
+fn config(world: &World, replacements: &Replacements<'_>) -> std::path::PathBuf {
     let path = world.config(1);
     let mut text = std::fs::read_to_string(&path).expect("it was written");
     for (from, to) in replacements {
@@ -97,7 +100,7 @@ async fn a_column_that_does_not_exist_is_found_before_any_event_is_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_is_wrong_is_refused_with_the_setting() {
     let world = World::new("recorder", Options::mysql()).await;
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [(&Replacements<'_>, &[&str]); 7] = [
         (&[("lanes = 4", "lanes = 0")], &["`projection.recorder.lanes`", "1 to 64"]),
         (&[("lanes = 4", "lines = 4")], &["lines"]),
         (&[("lanes = 4", "lanes = \"many\"")], &["lanes"]),
@@ -123,7 +126,11 @@ async fn servers_that_cannot_be_used_are_told_apart() {
     };
     let (uri, url, database) = (value("uri ="), value("url ="), value("database ="));
     let cases: [(&str, &str, &str); 6] = [
-        (&uri, "uri = \"mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true\"", "MongoDB is not reachable"),
+        (
+            &uri,
+            "uri = \"mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true\"",
+            "MongoDB is not reachable",
+        ),
         (&uri, "uri = \"nonsense\"", "`mongodb.uri` is not usable"),
         (&database, "database = \"empty_database\"", "there is no collection"),
         (&url, "url = \"mysql://root@127.0.0.1:1/x\"", "MySQL is not reachable"),
@@ -149,7 +156,8 @@ async fn a_healthy_setup_passes_the_check_and_leaves_nothing_behind() {
         let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
         assert_eq!(world.number(tables).await, 0);
         let scratch = format!(
-            "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = '{}_scratch'", world.control()
+            "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = '{}_scratch'",
+            world.control()
         );
         assert_eq!(world.number(&scratch).await, 0);
     }

@@ -88,7 +88,9 @@ async fn whatever_a_projector_does_wrong_parks_exactly_that_event_on_mariadb() {
 async fn a_list_in_which_one_event_traps_gives_the_others_their_rows_on_one_lane() {
     let world = World::new("picky", Options { lanes: 1, ..Options::mysql() }).await;
     let what = |n: i64| if n % 50 == 49 { "panic" } else { "ok" };
-    world.insert((0..500).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, doc! { "do": what(n) }))).await;
+    world
+        .insert((0..500).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, doc! { "do": what(n) })))
+        .await;
     let _host = world.start();
     world.until_committed("picky", 500).await;
     assert_eq!(world.letters().await, (10, 0));
@@ -141,7 +143,8 @@ async fn a_document_that_is_no_event_is_parked_with_its_bytes_and_the_stream_goe
     let (parked, held) = world.letters().await;
     assert_eq!(parked + held, 2 * count);
     let raw = format!(
-        "SELECT COUNT(*) FROM {}.dead_letter WHERE class = 'undecodable' AND LENGTH(document) > 20", world.control()
+        "SELECT COUNT(*) FROM {}.dead_letter WHERE class = 'undecodable' AND LENGTH(document) > 20",
+        world.control()
     );
     assert_eq!(world.number(&raw).await, parked);
 }

@@ -114,6 +114,9 @@ async fn databases_killed_and_restarted_lose_nothing_and_double_nothing() {
     world.until_committed("recorder", EVENTS).await;
     world.assert_recorded(EVENTS, AGGREGATES).await;
     assert_eq!(world.letters().await, (0, 0), "an outage is never an event's fault");
-    until("the host says that all is well", async || host.get("/readyz").await.is_some_and(|(code, _)| code == 200)).await;
+    until("the host says that all is well", async || {
+        host.get("/readyz").await.is_some_and(|(code, _)| code == 200)
+    })
+    .await;
     assert!(host.stop().await.success());
 }

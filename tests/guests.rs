@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// Where a component is: the projectors of `plugins/`, or the guests of `tests/guests`.
 pub fn path(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let places = [root.join(format!("target/guests/{name}.wasm")), root.join(format!("plugins/dist/{name}.wasm"))];
+    let places =
+        [root.join(format!("target/guests/{name}.wasm")), root.join(format!("plugins/dist/{name}.wasm"))];
     let found = places.iter().find(|place| place.exists());
     found.unwrap_or_else(|| panic!("there is no component {name}: run dev/build-plugins")).clone()
 }

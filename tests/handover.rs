@@ -15,7 +15,9 @@ async fn history_hands_over_to_the_stream_under_writers_that_commit_out_of_order
     const HISTORY: i64 = 20_000;
     let mut rng = random("handover");
     let world = World::new("recorder", Options::mysql()).await;
-    world.insert((0..HISTORY).map(|n| event(&format!("h{n}"), &format!("h{}", n % 500), n / 500 + 1, doc! {}))).await;
+    world
+        .insert((0..HISTORY).map(|n| event(&format!("h{n}"), &format!("h{}", n % 500), n / 500 + 1, doc! {})))
+        .await;
     let written = Arc::new(AtomicI64::new(0));
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
@@ -63,8 +65,10 @@ async fn history_hands_over_to_the_stream_under_writers_that_commit_out_of_order
         writer.await.expect("a writer ends");
     }
     let all = HISTORY + written.load(Ordering::Relaxed);
-    until("everything is recorded", async || world.number_if_any("SELECT COUNT(*) FROM recorded").await == Some(all))
-        .await;
+    until("everything is recorded", async || {
+        world.number_if_any("SELECT COUNT(*) FROM recorded").await == Some(all)
+    })
+    .await;
     world.assert_recorded(all, 500 + WRITERS).await;
     assert_eq!(world.letters().await, (0, 0));
 }

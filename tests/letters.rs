@@ -74,7 +74,8 @@ async fn a_discarded_head_is_recorded_and_what_it_held_back_follows() {
 
     let refused = dlq(&world, &host, &["discard", "recorder", "--id", &id, "--why", "wrong"]);
     assert!(!refused.status.success() && said(&refused).contains("--yes"), "nobody confirmed it");
-    let discard = said(&dlq(&world, &host, &["discard", "recorder", "--id", &id, "--why", "entered twice", "--yes"]));
+    let discard =
+        said(&dlq(&world, &host, &["discard", "recorder", "--id", &id, "--why", "entered twice", "--yes"]));
     assert!(discard.contains("1 discarded, 2 applied"), "{discard}");
     assert_eq!(world.letters().await, (0, 0));
     assert_eq!(world.number("SELECT COUNT(*) FROM recorded WHERE aggregate_id = 'a'").await, 4);
@@ -90,7 +91,10 @@ async fn only_heads_can_be_replayed_or_discarded() {
     let (world, host) = blocked().await;
     let last = format!("SELECT MAX(id) FROM {}.dead_letter", world.control());
     let id = world.number(&last).await.to_string();
-    for arguments in [&["replay", "recorder", "--id", &id][..], &["discard", "recorder", "--id", &id, "--why", "x", "--yes"]] {
+    for arguments in [
+        &["replay", "recorder", "--id", &id][..],
+        &["discard", "recorder", "--id", &id, "--why", "x", "--yes"],
+    ] {
         let refused = dlq(&world, &host, arguments);
         assert!(!refused.status.success() && said(&refused).contains("held behind"), "{}", said(&refused));
     }
@@ -126,6 +130,10 @@ async fn wishes_that_make_no_sense_are_refused_with_the_way_out() {
         (&["discard", "recorder", "--all"], "--why"),
     ] {
         let refused = dlq(&world, &host, arguments);
-        assert!(!refused.status.success() && said(&refused).contains(says), "{arguments:?}: {}", said(&refused));
+        assert!(
+            !refused.status.success() && said(&refused).contains(says),
+            "{arguments:?}: {}",
+            said(&refused)
+        );
     }
 }

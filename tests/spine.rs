@@ -92,7 +92,8 @@ async fn an_event_that_is_deleted_and_sent_again_is_applied_once() {
     let _host = world.start();
     world.outbox.delete_one(doc! { "_id": "e1" }).await.expect("it is deleted");
     world.insert([first, event("e2", "a", 2, doc! {})]).await;
-    until("the next event is applied", async || world.number("SELECT COUNT(*) FROM recorded").await == 2).await;
+    until("the next event is applied", async || world.number("SELECT COUNT(*) FROM recorded").await == 2)
+        .await;
     assert_eq!(world.letters().await, (0, 0), "the window outlives the host");
 }
 

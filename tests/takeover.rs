@@ -37,7 +37,8 @@ async fn a_host_that_was_frozen_beyond_its_lease_writes_nothing_when_it_goes_on(
     first.signal("CONT");
     until("the first host says that it was fenced", async || {
         let log = first.log();
-        log.contains("another host took over") || first.status("recorder").await.is_some_and(|status| status["phase"] == "standby")
+        log.contains("another host took over")
+            || first.status("recorder").await.is_some_and(|status| status["phase"] == "standby")
     })
     .await;
     world.insert((51..=60).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
@@ -57,7 +58,9 @@ async fn hosts_that_start_together_agree_on_one_writer() {
     until("one writes and the others stand by", async || {
         let mut phases = vec![];
         for host in &hosts {
-            phases.extend(host.status("recorder").await.and_then(|status| status["phase"].as_str().map(String::from)));
+            phases.extend(
+                host.status("recorder").await.and_then(|status| status["phase"].as_str().map(String::from)),
+            );
         }
         phases.sort();
         phases == ["standby", "standby", "streaming"]

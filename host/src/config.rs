@@ -135,11 +135,15 @@ pub enum Start {
 impl Config {
     /// Reads a file and the environment, and checks all of it.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let overrides = std::env::vars().filter(|(name, _)| name.starts_with("LATERNA_") && name.contains("__"));
+        let overrides =
+            std::env::vars().filter(|(name, _)| name.starts_with("LATERNA_") && name.contains("__"));
         Self::from_sources(path, overrides.collect())
     }
 
-    fn from_sources(path: &Path, overrides: std::collections::HashMap<String, String>) -> anyhow::Result<Self> {
+    fn from_sources(
+        path: &Path,
+        overrides: std::collections::HashMap<String, String>,
+    ) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read the configuration {}; name another with --config", path.display())
         })?;
@@ -312,7 +316,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_all_at_once() {
-        let text = VALID.replace("component = \"accounts.wasm\"", "component = \"a.wasm\"\nlanes = 0\nbatch_max = 0");
+        let text = VALID
+            .replace("component = \"accounts.wasm\"", "component = \"a.wasm\"\nlanes = 0\nbatch_max = 0");
         let refused = refusal(&text, &[]);
         assert!(refused.contains("`projection.accounts.lanes`"), "{refused}");
         assert!(refused.contains("`projection.accounts.batch_max`"), "{refused}");

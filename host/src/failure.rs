@@ -29,10 +29,14 @@ pub enum Failure {
     #[error("the projector trapped: {message}")]
     Trapped { message: String },
     /// The component did not answer within its fuel. Deterministic: the machine's speed plays no part.
-    #[error("the projector used up its budget of {fuel} fuel for one event: an endless loop, or raise `budget.fuel`")]
+    #[error(
+        "the projector used up its budget of {fuel} fuel for one event: an endless loop, or raise `budget.fuel`"
+    )]
     OutOfFuel { fuel: u64 },
     /// The component wanted more memory than its budget.
-    #[error("the projector wanted more than its {limit_bytes} bytes of memory: raise `budget.memory_bytes` if it needs them")]
+    #[error(
+        "the projector wanted more than its {limit_bytes} bytes of memory: raise `budget.memory_bytes` if it needs them"
+    )]
     OutOfMemory { limit_bytes: usize },
     /// The component answered with more operations or bytes than its budget.
     #[error("the projector's answer is too large: {what}")]
@@ -41,7 +45,9 @@ pub enum Failure {
     #[error("operation {operation} uses statement {index}, but the manifest declares {declared}")]
     UnknownStatement { operation: usize, index: u32, declared: usize },
     /// An operation has more or fewer parameters than its statement.
-    #[error("operation {operation} gives {given} parameters to the statement `{statement}`, which takes {expected}")]
+    #[error(
+        "operation {operation} gives {given} parameters to the statement `{statement}`, which takes {expected}"
+    )]
     ParameterCount { operation: usize, statement: String, expected: usize, given: usize },
     /// A parameter's value cannot be sent: not a number, not JSON, not a time.
     #[error("operation {operation}, parameter {parameter} of `{statement}`: {reason}")]
@@ -87,7 +93,9 @@ pub enum Failure {
     #[error("MongoDB is not reachable: {message}")]
     SourceUnavailable { message: String },
     /// The checkpoint is behind what this host committed: the server lost commits, or was restored.
-    #[error("the checkpoint is at batch {found}, this host committed batch {committed}: the server lost commits")]
+    #[error(
+        "the checkpoint is at batch {found}, this host committed batch {committed}: the server lost commits"
+    )]
     CommitsLost { committed: u64, found: u64 },
 
     // ---- another writer ----

@@ -18,6 +18,7 @@ pub struct ClusterTime {
 
 impl ClusterTime {
     /// The last moment before this one.
+    #[must_use]
     pub fn before(self) -> Self {
         match self.increment.checked_sub(1) {
             Some(increment) => Self { increment, ..self },
@@ -94,7 +95,10 @@ impl KeyPart {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an integer that is not exact as f64 is far from every sequence")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "an integer that is not exact as f64 is far from every sequence"
+)]
 fn compare_mixed(integer: i64, number: f64) -> Ordering {
     (integer as f64).total_cmp(&number)
 }
@@ -183,7 +187,8 @@ mod tests {
     }
 
     fn scan(id: i64, sequence: i64) -> Position {
-        let key = ScanKey([KeyPart::Text("account".into()), KeyPart::Integer(id), KeyPart::Integer(sequence)]);
+        let key =
+            ScanKey([KeyPart::Text("account".into()), KeyPart::Integer(id), KeyPart::Integer(sequence)]);
         Position::Scan { start: token("82AA"), key: Some(key) }
     }
 

@@ -6,24 +6,24 @@
 //! thread for a lane, by a [`Guest`], which gives the verdicts.
 
 // From the outside in: a worker has a guest, a guest has an instance, an instance has a sandbox.
-mod worker;
-mod guest;
-mod meter;
-mod instance;
-mod trap;
-mod bindings;
-mod sandbox;
 mod ambient;
-mod memory;
-mod journal;
+mod bindings;
 mod budget;
+mod guest;
+mod instance;
+mod journal;
+mod memory;
+mod meter;
+mod sandbox;
+mod trap;
+mod worker;
 // How a component gets here.
-mod component;
-mod inspection;
-mod description;
-mod refusal;
-mod engine;
 mod cache;
+mod component;
+mod description;
+mod engine;
+mod inspection;
+mod refusal;
 #[cfg(test)]
 mod specimen;
 

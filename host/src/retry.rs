@@ -48,7 +48,11 @@ mod tests {
         let mut backoff = Backoff::new();
         let waits: Vec<_> = (0..40).map(|_| backoff.next_wait()).collect();
         assert!(waits[0] < Duration::from_millis(101), "{:?}", waits[0]);
-        assert!(waits[39] >= Duration::from_secs(5) && waits[39] <= Duration::from_secs(10), "{:?}", waits[39]);
+        assert!(
+            waits[39] >= Duration::from_secs(5) && waits[39] <= Duration::from_secs(10),
+            "{:?}",
+            waits[39]
+        );
         assert_eq!(backoff.attempts(), 40);
     }
 }

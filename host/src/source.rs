@@ -45,7 +45,7 @@ pub struct OutboxReader {
 enum Place {
     Nothing,
     History(Box<History>),
-    Stream(Tail),
+    Stream(Box<Tail>),
 }
 
 impl OutboxReader {
@@ -57,10 +57,10 @@ impl OutboxReader {
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
         self.place = match from {
-            Position::Scan { start, key } => {
-                Place::History(Box::new(History::open(&self.outbox, &self.decoder, start, key.as_ref()).await?))
-            }
-            Position::Stream { token } => Place::Stream(Tail::open(&self.outbox, token).await?),
+            Position::Scan { start, key } => Place::History(Box::new(
+                History::open(&self.outbox, &self.decoder, start, key.as_ref()).await?,
+            )),
+            Position::Stream { token } => Place::Stream(Box::new(Tail::open(&self.outbox, token).await?)),
         };
         Ok(())
     }
@@ -68,15 +68,17 @@ impl OutboxReader {
     /// The next deliveries; without any after about [`AWAIT`] when there are none. After a failure the reader
     /// has to be opened again, behind the last feed it gave.
     pub async fn next(&mut self) -> Result<Feed, Failure> {
-        let fed = match &mut self.place {
-            Place::Nothing => Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() }),
+        let read = match &mut self.place {
+            Place::Nothing => {
+                Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() })
+            }
             Place::History(history) => history.next(&self.decoder).await,
             Place::Stream(tail) => tail.next(&self.decoder).await,
         };
-        match fed {
+        match read {
             Ok(feed) => {
                 if let (Place::History(_), Position::Stream { token }) = (&self.place, &feed.position) {
-                    self.place = Place::Stream(Tail::open(&self.outbox, token).await?);
+                    self.place = Place::Stream(Box::new(Tail::open(&self.outbox, token).await?));
                 }
                 Ok(feed)
             }

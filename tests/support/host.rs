@@ -51,13 +51,6 @@ impl Host {
         assert!(sent.expect("kill runs").success(), "the host is gone; its log:\n{}", self.log());
     }
 
-    /// The exit code of a host that ends by itself.
-    pub async fn ended(mut self) -> ExitStatus {
-        until("the host has ended", async || self.child.try_wait().expect("it is a child").is_some()).await;
-        self.stopped = true;
-        self.child.wait().expect("it is a child")
-    }
-
     /// What the admin endpoint answers: code and text.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);

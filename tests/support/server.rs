@@ -8,8 +8,8 @@ use mongodb::bson::doc;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::world::{Options, free_port};
 use super::until;
+use super::world::{Options, free_port};
 
 pub struct PrivateServers {
     folder: tempfile::TempDir,
@@ -31,14 +31,20 @@ impl PrivateServers {
         let initiated = tokio::task::spawn_blocking(move || {
             services().args(["initiate-replica-set", &port]).stdout(Stdio::null()).status()
         });
-        assert!(initiated.await.expect("it ran").expect("it runs").success(), "the replica set was not initiated");
+        assert!(
+            initiated.await.expect("it ran").expect("it runs").success(),
+            "the replica set was not initiated"
+        );
         servers.until_ready().await;
         servers
     }
 
     pub fn options(&self) -> Options {
         Options {
-            mongodb: format!("mongodb://127.0.0.1:{}/?replicaSet=rs0&directConnection=true", self.mongod_port),
+            mongodb: format!(
+                "mongodb://127.0.0.1:{}/?replicaSet=rs0&directConnection=true",
+                self.mongod_port
+            ),
             mysql: format!("mysql://root@localhost/mysql?socket={}", self.socket().display()),
             ..Options::mysql()
         }
@@ -54,7 +60,10 @@ impl PrivateServers {
 
     pub fn start_mongod(&mut self) {
         let data = self.data("mongod");
-        self.mongod = Some(spawn(&self.data("mongod.log"), &["exec-mongod", text(&data), &self.mongod_port.to_string()]));
+        self.mongod = Some(spawn(
+            &self.data("mongod.log"),
+            &["exec-mongod", text(&data), &self.mongod_port.to_string()],
+        ));
     }
 
     pub fn start_mysqld(&mut self) {

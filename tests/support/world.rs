@@ -41,7 +41,9 @@ impl Options {
 
     fn of(url: &str) -> Self {
         let need = |name: &str| {
-            std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: use `make test`, or eval \"$(dev/services env)\""))
+            std::env::var(name).unwrap_or_else(|_| {
+                panic!("{name} is not set: use `make test`, or eval \"$(dev/services env)\"")
+            })
         };
         Self { mongodb: need("LATERNA_MONGODB_URI"), mysql: need(url), lanes: 4, batch_max: 500, extra: "" }
     }
@@ -103,15 +105,22 @@ impl World {
     /// Writes a configuration whose admin endpoint is at a port, and gives its path.
     pub fn config(&self, port: u16) -> PathBuf {
         let mut text = format!(
-            "[host]\nid = \"host-{port}\"\nadmin = \"127.0.0.1:{port}\"\nstate = {:?}\nlease_seconds = 4\n\
+            "[host]\nid = \"host-{port}\"\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\nlease_seconds = 4\n\
              stop_seconds = 10\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n[mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
-            state_folder(), self.options.mongodb, self.name, self.url(), self.control(),
+            state_folder().display(),
+            self.options.mongodb,
+            self.name,
+            self.url(),
+            self.control(),
         );
         for (name, component) in &self.projections {
             let Options { lanes, batch_max, extra, .. } = &self.options;
-            text += &format!(
-                "[projection.{name}]\ncomponent = {component:?}\nlanes = {lanes}\nbatch_max = {batch_max}\n{extra}\n"
-            );
+            let component = component.display();
+            let lines = [
+                format!("[projection.{name}]\ncomponent = \"{component}\""),
+                format!("lanes = {lanes}\nbatch_max = {batch_max}\n{extra}\n"),
+            ];
+            text += &lines.join("\n");
         }
         let path = self.folder.path().join(format!("laterna-{port}.toml"));
         std::fs::write(&path, text).expect("the configuration can be written");
@@ -122,11 +131,6 @@ impl World {
     pub fn start(&self) -> Host {
         let port = free_port();
         Host::start(&self.config(port), port)
-    }
-
-    /// Runs another command of the binary to its end.
-    pub fn laterna(&self, arguments: &[&str]) -> Output {
-        laterna(&self.config(free_port()), arguments)
     }
 
     /// A connection to the read model's database.
@@ -173,7 +177,8 @@ impl World {
     /// Waits until a projection has committed at least so many events.
     pub async fn until_committed(&self, projection: &str, events: i64) {
         let sql = format!(
-            "SELECT SUM(events) FROM {}.checkpoint WHERE projection = '{projection}'", self.control()
+            "SELECT SUM(events) FROM {}.checkpoint WHERE projection = '{projection}'",
+            self.control()
         );
         until(&format!("{projection} has committed {events} events"), async || {
             self.number_if_any(&sql).await.unwrap_or_default() >= events
@@ -188,7 +193,9 @@ impl World {
         let rows = self.rows(sql).await;
         let time = |row: &MySqlRow, column: &str| {
             let time: sqlx::types::time::PrimitiveDateTime = row.try_get(column).expect("a time");
-            DateTime::from_millis(i64::try_from(time.assume_utc().unix_timestamp_nanos() / 1_000_000).expect("in range"))
+            DateTime::from_millis(
+                i64::try_from(time.assume_utc().unix_timestamp_nanos() / 1_000_000).expect("in range"),
+            )
         };
         let row = |row: &MySqlRow| {
             let account = Row {
@@ -221,14 +228,16 @@ impl World {
 
     /// How many dead letters there are: parked, held.
     pub async fn letters(&self) -> (i64, i64) {
-        let count = |state| format!("SELECT COUNT(*) FROM {}.dead_letter WHERE state = '{state}'", self.control());
+        let count =
+            |state| format!("SELECT COUNT(*) FROM {}.dead_letter WHERE state = '{state}'", self.control());
         (self.number(&count("parked")).await, self.number(&count("held")).await)
     }
 
     /// The class and the reason of each parked letter, by the event's id.
     pub async fn reasons(&self) -> BTreeMap<String, (String, String)> {
         let sql = format!(
-            "SELECT COALESCE(event_id, ''), class, reason FROM {}.dead_letter WHERE state = 'parked'", self.control()
+            "SELECT COALESCE(event_id, ''), class, reason FROM {}.dead_letter WHERE state = 'parked'",
+            self.control()
         );
         let text = |row: &MySqlRow, column: usize| row.try_get::<String, _>(column).expect("text");
         let rows = self.rows(&sql).await;

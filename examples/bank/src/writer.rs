@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_write_can_run_in_a_task_of_its_own() {
         fn check<F: Future + Send>(_: fn(&'static Writer, &'static [Event]) -> F) {}
-        check(|writer, events| writer.write(events));
+        check(super::Writer::write);
         check(|writer, _| writer.insert_history(Vec::new()));
     }
 }

@@ -58,7 +58,8 @@ pub fn measure(snapshot: &Snapshot) {
     }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);
-    metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => snapshot.phase.name()).set(1.0);
+    metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => snapshot.phase.name())
+        .set(1.0);
 }
 
 #[cfg(test)]

@@ -15,23 +15,30 @@ use crate::readmodel::{Connector, Session, registration, tables};
 /// The lines, and whether any of them is a failure.
 #[derive(Default)]
 struct Report {
+    lines: usize,
     failures: usize,
 }
 
 impl Report {
     fn ok(&mut self, what: &str, found: &str) {
-        println!("ok    {what}: {found}");
+        self.line("ok   ", what, found);
     }
 
+    /// Something to know that is no obstacle.
     fn note(&mut self, what: &str, found: &str) {
-        println!("note  {what}: {found}");
+        self.line("note ", what, found);
     }
 
     fn fail(&mut self, what: &str, problem: &str) {
         self.failures += 1;
         for line in problem.lines() {
-            println!("FAIL  {what}: {line}");
+            self.line("FAIL ", what, line);
         }
+    }
+
+    fn line(&mut self, verdict: &str, what: &str, text: &str) {
+        self.lines += 1;
+        println!("{verdict} {what}: {text}");
     }
 }
 
@@ -46,7 +53,7 @@ pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         failures => {
-            println!("\n{failures} problem(s).");
+            println!("\n{failures} of {} checks failed.", report.lines);
             Ok(ExitCode::FAILURE)
         }
     }
@@ -64,7 +71,10 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<Vec<(Strin
                 let (tables, statements) = (manifest.tables.len(), manifest.statements.len());
                 report.ok(
                     &what,
-                    &format!("{} {} ({digest}), {tables} table(s), {statements} statement(s)", manifest.name, manifest.version),
+                    &format!(
+                        "{} {} ({digest}), {tables} table(s), {statements} statement(s)",
+                        manifest.name, manifest.version
+                    ),
                 );
                 all.push((name.clone(), loaded));
             }
@@ -74,7 +84,11 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<Vec<(Strin
     Ok(all)
 }
 
-async fn check_servers(config: &Config, loaded: &[(String, Loaded)], report: &mut Report) -> anyhow::Result<()> {
+async fn check_servers(
+    config: &Config,
+    loaded: &[(String, Loaded)],
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let servers = match parts::servers(config).await {
         Ok(servers) => servers,
         Err(error) => {
@@ -94,7 +108,8 @@ async fn check_servers(config: &Config, loaded: &[(String, Loaded)], report: &mu
 
 async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
     match servers.outbox.identify().await {
-        Ok(identity) => report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
+        Ok(identity) => report
+            .ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
         Err(failure) => return report.fail("MongoDB", &failure.to_string()),
     }
     match servers.outbox.current_token().await {
@@ -152,10 +167,13 @@ async fn check_mysql(
     }
     for (name, loaded) in loaded {
         let rehearsed =
-            tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema).await;
+            tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema)
+                .await;
         match rehearsed {
             Ok(()) => report.ok(&format!("SQL of `{name}`"), "every statement fits its tables"),
-            Err(failure) => report.fail(&format!("SQL of `{name}`"), &with_grant(&failure, &format!("{schema}_scratch"))),
+            Err(failure) => {
+                report.fail(&format!("SQL of `{name}`"), &with_grant(&failure, &format!("{schema}_scratch")))
+            }
         }
     }
 }
@@ -163,7 +181,9 @@ async fn check_mysql(
 /// The failure; where it is one of privileges, with the statement that helps.
 fn with_grant(failure: &Failure, schema: &str) -> String {
     match failure {
-        Failure::AccessDenied { .. } => format!("{failure}; as an administrator: GRANT ALL ON {schema}.* TO the account of `mysql.ddl_url`"),
+        Failure::AccessDenied { .. } => format!(
+            "{failure}; as an administrator: GRANT ALL ON {schema}.* TO the account of `mysql.ddl_url`"
+        ),
         failure => failure.to_string(),
     }
 }

@@ -93,7 +93,13 @@ struct Choice {
 
 impl Choice {
     fn selection(&self) -> Selection {
-        Selection { id: self.id, aggregate: self.aggregate.clone(), class: self.reason.clone(), heads_only: true, after: 0 }
+        Selection {
+            id: self.id,
+            aggregate: self.aggregate.clone(),
+            class: self.reason.clone(),
+            heads_only: true,
+            after: 0,
+        }
     }
 }
 
@@ -124,7 +130,8 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                 if !yes && !confirmed(count)? {
                     return Ok(ExitCode::FAILURE);
                 }
-                carry_out(&mut session, &servers, config, &projection, &Request::Discard { letters, why }).await
+                carry_out(&mut session, &servers, config, &projection, &Request::Discard { letters, why })
+                    .await
             }
         }
     })
@@ -133,7 +140,9 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
 async fn registered(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<()> {
     match registration::find(session, &servers.control, projection).await? {
         Some(_) => Ok(()),
-        None => bail!("there is no projection `{projection}` in the control schema; laterna status lists them"),
+        None => {
+            bail!("there is no projection `{projection}` in the control schema; laterna status lists them")
+        }
     }
 }
 
@@ -163,7 +172,8 @@ async fn list(
         println!("No dead letters.");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = table::table(&["id", "state", "aggregate", "type", "class", "attempts", "since", "reason"]);
+    let mut rows =
+        table::table(&["id", "state", "aggregate", "type", "class", "attempts", "since", "reason"]);
     for letter in &letters {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         rows.add_row([
@@ -181,7 +191,12 @@ async fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(session: &mut Session, servers: &Servers, projection: &str, id: u64) -> anyhow::Result<ExitCode> {
+async fn show(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    id: u64,
+) -> anyhow::Result<ExitCode> {
     let letter = find(session, servers, projection, id).await?;
     println!("{}", serde_json::to_string_pretty(&letter)?);
     println!("document:\n{}", document(&letter));
@@ -193,7 +208,9 @@ async fn find(session: &mut Session, servers: &Servers, projection: &str, id: u6
     let mut found = dead_letter::select(session, &servers.control, projection, &selection, 1).await?;
     match found.pop() {
         Some(letter) => Ok(letter),
-        None => bail!("`{projection}` has no dead letter {id}; laterna dlq list {projection} shows those it has"),
+        None => {
+            bail!("`{projection}` has no dead letter {id}; laterna dlq list {projection} shows those it has")
+        }
     }
 }
 
@@ -201,7 +218,8 @@ async fn find(session: &mut Session, servers: &Servers, projection: &str, id: u6
 fn document(letter: &Letter) -> String {
     match bson::deserialize_from_slice::<bson::Document>(&letter.document) {
         Ok(document) => {
-            serde_json::to_string_pretty(&bson::Bson::Document(document).into_canonical_extjson()).unwrap_or_default()
+            serde_json::to_string_pretty(&bson::Bson::Document(document).into_canonical_extjson())
+                .unwrap_or_default()
         }
         Err(_) => hex::encode(&letter.document),
     }
@@ -249,7 +267,7 @@ async fn carry_out(
     projection: &str,
     request: &Request,
 ) -> anyhow::Result<ExitCode> {
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let by = format!("{user}@{}", config.host.id);
     let id = command::submit(session, &servers.control, projection, request, &by).await?;

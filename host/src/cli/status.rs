@@ -84,8 +84,19 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
 }
 
 fn print(snapshots: &[Snapshot], lanes: bool) {
-    let headings =
-        ["projection", "phase", "lag", "behind", "events/s", "events", "parked", "held", "lanes", "component", "digest"];
+    let headings = [
+        "projection",
+        "phase",
+        "lag",
+        "behind",
+        "events/s",
+        "events",
+        "parked",
+        "held",
+        "lanes",
+        "component",
+        "digest",
+    ];
     let mut overview = table::table(&headings);
     for snapshot in snapshots {
         let live = snapshot.phase != Phase::Stopped;

@@ -68,7 +68,8 @@ fn is_schema_name(name: &str) -> bool {
 }
 
 fn is_projection_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
     starts_with_letter(name) && name.len() <= 48 && name.bytes().all(allowed)
 }
 

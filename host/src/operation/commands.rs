@@ -107,7 +107,8 @@ async fn give(lanes: &[mpsc::Sender<Order>], letter: Letter, command: &Command) 
             Order::Discard { letter, who: command.requested_by.clone(), why: why.clone(), reply }
         }
     };
-    let gone = || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
+    let gone =
+        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
     lanes[lane as usize].send(order).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }

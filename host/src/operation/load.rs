@@ -21,8 +21,9 @@ pub fn load(engine: &Engine, path: &Path, budget: &Budget) -> Result<Loaded, Not
     let bytes = std::fs::read(path).map_err(|error| one(format!("cannot be read: {error}")))?;
     let component = Component::load(engine, &bytes, budget).map_err(|refusal| one(refusal.to_string()))?;
     let manifest = Arc::new(component.manifest().clone());
-    let schema = sql::check(&manifest)
-        .map_err(|refusals| NotDeployable(refusals.iter().map(|refusal| format!("{file}: {refusal}")).collect()))?;
+    let schema = sql::check(&manifest).map_err(|refusals| {
+        NotDeployable(refusals.iter().map(|refusal| format!("{file}: {refusal}")).collect())
+    })?;
     let deployed = Deployed { digest: component.digest().to_owned(), manifest, schema: Arc::new(schema) };
     Ok(Loaded { component, deployed })
 }

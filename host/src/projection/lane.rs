@@ -209,7 +209,12 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     }
 
     /// Does about a failure what was decided, and gives the batch to try next.
-    async fn answer(&mut self, batch: Batch, failure: Failure, backoff: &mut Backoff) -> Result<Batch, Failure> {
+    async fn answer(
+        &mut self,
+        batch: Batch,
+        failure: Failure,
+        backoff: &mut Backoff,
+    ) -> Result<Batch, Failure> {
         match decide(&failure, backoff.attempts(), self.lanes) {
             Decision::Isolate => match self.model.probe(&batch).await {
                 Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,

@@ -43,8 +43,12 @@ pub trait ReadModel: Send + 'static {
     fn probe(&mut self, batch: &Batch) -> impl Task<Result<Vec<(usize, Failure)>, Failure>>;
     fn head(&mut self, aggregate_key: &[u8]) -> impl Task<Result<Option<Letter>, Failure>>;
     fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
-    fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str)
-    -> impl Task<Result<(), Failure>>;
+    fn keep_letter(
+        &mut self,
+        letter: &Letter,
+        failure: &Failure,
+        digest: &str,
+    ) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<(), Failure>>;
 }
 

@@ -197,7 +197,12 @@ mod tests {
             payload: "{}".into(),
             metadata: "{}".into(),
         };
-        Delivery { position: position(), time: None, document: Arc::from(&b"x"[..]), event: Ok(Arc::new(event)) }
+        Delivery {
+            position: position(),
+            time: None,
+            document: Arc::from(&b"x"[..]),
+            event: Ok(Arc::new(event)),
+        }
     }
 
     fn undecodable() -> Delivery {
@@ -305,7 +310,8 @@ mod tests {
     #[test]
     fn what_mysql_refused_is_parked_and_its_aggregate_held() {
         let planner = planner(100);
-        let entries = [7, 8, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
+        let entries =
+            [7, 8, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
         let batch = plan(&planner, entries.collect());
         let batch = isolate(batch, vec![(0, trapped()), (3, trapped())]);
         assert_eq!(letters(&batch), "PAHP");

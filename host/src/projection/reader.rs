@@ -99,19 +99,24 @@ impl<S: Source> Reader<S> {
             if self.until.as_ref().is_some_and(|until| position.compare(until) != Ordering::Less) {
                 return Ok(());
             }
-            let fed = match open {
-                true => self.source.next().await,
-                false => match self.source.open(&position).await {
+            let read = if open {
+                self.source.next().await
+            } else {
+                match self.source.open(&position).await {
                     Ok(()) => self.source.next().await,
                     Err(failure) => Err(failure),
-                },
+                }
             };
-            open = fed.is_ok();
-            match fed {
+            open = read.is_ok();
+            match read {
                 Ok(feed) => {
                     backoff = Backoff::new();
                     self.status.source_answers(&feed);
-                    position = self.until.clone().filter(|until| until.compare(&feed.position).is_lt()).unwrap_or(feed.position.clone());
+                    position = self
+                        .until
+                        .clone()
+                        .filter(|until| until.compare(&feed.position).is_lt())
+                        .unwrap_or(feed.position.clone());
                     if !self.hand_out(feed, &position).await {
                         return Ok(());
                     }
@@ -139,7 +144,8 @@ impl<S: Source> Reader<S> {
         let ends = self.until.as_ref() == Some(position);
         let all = ends || self.advanced.elapsed() >= ADVANCE_INTERVAL;
         for (lane, (inbox, deliveries)) in self.inboxes.iter_mut().zip(chunks).enumerate() {
-            let changes_phase = matches!((&inbox.position, position), (Position::Scan { .. }, Position::Stream { .. }));
+            let changes_phase =
+                matches!((&inbox.position, position), (Position::Scan { .. }, Position::Stream { .. }));
             let moves = inbox.position.compare(position).is_lt();
             if deliveries.is_empty() && !(moves && (all || changes_phase)) {
                 continue;

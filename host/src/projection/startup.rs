@@ -65,7 +65,12 @@ async fn course(
         return Ok(Course { rows, until: None });
     }
     if rows.iter().any(|row| row.position.compare(&furthest).is_lt()) {
-        tracing::info!(projection = settings.name, from = rows.len(), to = lanes, "the lanes come to one position");
+        tracing::info!(
+            projection = settings.name,
+            from = rows.len(),
+            to = lanes,
+            "the lanes come to one position"
+        );
         return Ok(Course { rows, until: Some(furthest) });
     }
     let (control, name) = (&servers.control, &settings.name);
@@ -111,7 +116,8 @@ async fn begin(
     };
     registration::register(session, &servers.control, &registration).await?;
     let (control, name) = (&servers.control, &settings.name);
-    checkpoint::replace(session, control, name, FIRST_GENERATION, epoch, lanes(settings, loaded), &position).await
+    checkpoint::replace(session, control, name, FIRST_GENERATION, epoch, lanes(settings, loaded), &position)
+        .await
 }
 
 /// A projector that needs the order of the whole stream gets one lane.

@@ -18,13 +18,17 @@ use crate::source::Feed;
 pub enum Phase {
     Starting,
     /// Another host writes.
-    Standby { owner: String },
+    Standby {
+        owner: String,
+    },
     /// Reading history.
     History,
     /// Following the change stream.
     Streaming,
     /// Waiting for an operator; tried again from time to time.
-    Paused { reason: String },
+    Paused {
+        reason: String,
+    },
     Stopped,
 }
 
@@ -276,7 +280,8 @@ impl State {
     }
 
     fn lag_events(&self) -> u64 {
-        let (applied, waiting) = (self.lanes.iter().map(|lane| lane.events), self.lanes.iter().map(|lane| lane.waiting));
+        let (applied, waiting) =
+            (self.lanes.iter().map(|lane| lane.events), self.lanes.iter().map(|lane| lane.waiting));
         let (applied, waiting): (u64, u64) = (applied.sum(), waiting.sum());
         let caught_up = waiting == 0 && self.phase == Phase::Streaming && self.lag_seconds() <= 1;
         if caught_up { 0 } else { waiting.max(self.documents.saturating_sub(applied)) }

@@ -111,7 +111,9 @@ impl Supervisor {
                     tracing::info!(projection = name, epoch, "took the lease");
                     return Ok(Some((epoch, session)));
                 }
-                Acquired::Taken { owner } => self.status.enter(Phase::Standby { owner }),
+                Acquired::Taken { owner } => {
+                    self.status.enter(Phase::Standby { owner });
+                }
             }
             self.status.beat();
             tokio::select! {
@@ -129,8 +131,12 @@ impl Supervisor {
         };
         match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await {
             Ok(Ok(())) => tracing::info!(projection = self.settings.name, "gave the lease back"),
-            Ok(Err(failure)) => tracing::warn!(projection = self.settings.name, "the lease runs out: {failure}"),
-            Err(_) => tracing::warn!(projection = self.settings.name, "the lease runs out: MySQL does not answer"),
+            Ok(Err(failure)) => {
+                tracing::warn!(projection = self.settings.name, "the lease runs out: {failure}")
+            }
+            Err(_) => {
+                tracing::warn!(projection = self.settings.name, "the lease runs out: MySQL does not answer")
+            }
         }
     }
 
@@ -224,8 +230,9 @@ impl Supervisor {
     }
 
     fn worker(&self) -> Result<Worker, Failure> {
-        Worker::start(self.loaded.component.clone(), &self.settings.name)
-            .map_err(|error| Failure::CannotWrite { code: 0, message: format!("starting a projector thread: {error}") })
+        Worker::start(self.loaded.component.clone(), &self.settings.name).map_err(|error| {
+            Failure::CannotWrite { code: 0, message: format!("starting a projector thread: {error}") }
+        })
     }
 }
 
@@ -273,6 +280,9 @@ impl Tasks {
 
 fn finished(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
     joined.unwrap_or_else(|error| {
-        Err(Failure::Unknown { code: 0, message: format!("a task of the projection ended abnormally: {error}") })
+        Err(Failure::Unknown {
+            code: 0,
+            message: format!("a task of the projection ended abnormally: {error}"),
+        })
     })
 }

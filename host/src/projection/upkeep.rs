@@ -23,7 +23,8 @@ pub async fn keep_lease(
         tokio::time::sleep(interval).await;
         let mut backoff = Backoff::new();
         loop {
-            let renewing = lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl);
+            let renewing =
+                lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl);
             let failure = match tokio::time::timeout(settings.lease_ttl, renewing).await {
                 Ok(Ok(())) => break,
                 Ok(Err(failure)) => failure,
@@ -47,7 +48,8 @@ pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) 
     loop {
         status.beat();
         let letters = count_letters(&servers, &projection, &mut session).await;
-        let source = async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
+        let source =
+            async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
         if let (Ok(letters), Ok((time, documents))) = (letters, source.await) {
             status.observed(time, documents, letters);
         }

@@ -68,7 +68,7 @@ impl Ambient {
         }
     }
 
-    /// SplitMix64: the same numbers in every instance.
+    /// `SplitMix64`: the same numbers in every instance.
     fn next(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
@@ -94,7 +94,7 @@ impl wall_clock::Host for Ambient {
     }
 }
 
-/// It always stands at zero, and reading it is no error: StarlingMonkey does so in every call. Sleeping on it is,
+/// It always stands at zero, and reading it is no error: `StarlingMonkey` does so in every call. Sleeping on it is,
 /// because a guest that sleeps is out of reach of fuel and epochs.
 impl monotonic_clock::Host for Ambient {
     fn now(&mut self) -> wasmtime::Result<u64> {

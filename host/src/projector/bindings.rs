@@ -5,9 +5,7 @@ use std::borrow::Cow;
 
 use crate::event::{Event, Id};
 use crate::failure::Failure;
-use crate::statement::{
-    Manifest, Operation, Ordering, StatementDeclaration, TableDeclaration, Value,
-};
+use crate::statement::{Manifest, Operation, Ordering, StatementDeclaration, TableDeclaration, Value};
 
 mod wit {
     wasmtime::component::bindgen!({
@@ -93,8 +91,10 @@ impl From<types::Rejection> for Failure {
 impl From<exported::Manifest> for Manifest {
     fn from(manifest: exported::Manifest) -> Self {
         let table = |table: exported::Table| TableDeclaration { name: table.name, ddl: table.ddl };
-        let statement =
-            |statement: exported::Statement| StatementDeclaration { name: statement.name, sql: statement.sql };
+        let statement = |statement: exported::Statement| StatementDeclaration {
+            name: statement.name,
+            sql: statement.sql,
+        };
         Self {
             name: manifest.name,
             version: manifest.version,

@@ -26,7 +26,7 @@ pub struct Budget {
     /// About one unit per WebAssembly instruction. An event of 300 bytes takes ten thousand in Rust, a hundred
     /// thousand in QuickJS and Python; parsing JSON takes 150 a byte in Rust, 400 in QuickJS.
     pub fuel: u64,
-    /// All linear memory of one instance. Python starts with 13 MB, StarlingMonkey with 10.
+    /// All linear memory of one instance. Python starts with 13 MB, `StarlingMonkey` with 10.
     pub memory_bytes: usize,
     /// Operations an event may lead to.
     pub operations: usize,

@@ -56,10 +56,8 @@ impl Cache {
     /// Keeps a compiled component. A full disk costs a warning and the next start's time.
     pub(super) fn store(&self, digest: &str, component: &Component) {
         let path = self.path(digest);
-        let written = component
-            .serialize()
-            .map_err(anyhow::Error::from)
-            .and_then(|code| Ok(self.write(&path, &code)?));
+        let written =
+            component.serialize().map_err(anyhow::Error::from).and_then(|code| Ok(self.write(&path, &code)?));
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), "a compiled component cannot be kept: {error:#}");
         }

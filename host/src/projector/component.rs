@@ -23,7 +23,7 @@ use super::sandbox::Sandbox;
 use crate::statement::Manifest;
 
 pub(super) const COMPONENT_BYTES_MAX: usize = 64 << 20;
-/// The largest ordinary component, StarlingMonkey's 12 MB, takes 13 s on two free cores.
+/// The largest ordinary component, `StarlingMonkey`'s 12 MB, takes 13 s on two free cores.
 pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
@@ -44,7 +44,7 @@ struct Parts {
 
 impl Component {
     /// Checks, compiles and describes a component. It blocks: seconds for Rust and QuickJS, up to half a minute
-    /// for Python and StarlingMonkey, [`COMPILE_SECONDS_MAX`] at most.
+    /// for Python and `StarlingMonkey`, [`COMPILE_SECONDS_MAX`] at most.
     pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
         inspect(bytes)?;
         let digest = hex::encode(Sha256::digest(bytes));
@@ -102,16 +102,15 @@ type Prepared = (ProjectionPre<Sandbox>, Manifest);
 
 fn prepare(engine: &Engine, digest: &str, bytes: &[u8], budget: &Budget) -> Result<Prepared, Refusal> {
     let cached = engine.cache().and_then(|cache| cache.load(digest, engine.wasmtime()));
-    let component = match cached {
-        Some(component) => component,
-        None => {
-            let component = wasmtime::component::Component::from_binary(engine.wasmtime(), bytes)
-                .map_err(|error| Refusal::Invalid { reason: format!("{error:#}") })?;
-            if let Some(cache) = engine.cache() {
-                cache.store(digest, &component);
-            }
-            component
+    let component = if let Some(component) = cached {
+        component
+    } else {
+        let component = wasmtime::component::Component::from_binary(engine.wasmtime(), bytes)
+            .map_err(|error| Refusal::Invalid { reason: format!("{error:#}") })?;
+        if let Some(cache) = engine.cache() {
+            cache.store(digest, &component);
         }
+        component
     };
     let does_not_fit = |error: wasmtime::Error| Refusal::DoesNotFit { reason: format!("{error:#}") };
     let linked = engine.linker().instantiate_pre(&component).map_err(does_not_fit)?;
@@ -127,9 +126,8 @@ fn on_its_own_thread<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let run = move || {
-        let result = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| {
-            Err(Refusal::Uncompilable { reason: panic_message(&*panic).to_owned() })
-        });
+        let result = catch_unwind(AssertUnwindSafe(task))
+            .unwrap_or_else(|panic| Err(Refusal::Uncompilable { reason: panic_message(&*panic).to_owned() }));
         // Nobody waits for it any more if it took too long.
         let _ = sender.send(result);
     };

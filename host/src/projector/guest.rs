@@ -250,7 +250,9 @@ fn only_result(mut answer: Answer) -> Result<Vec<types::Operation>, Failure> {
     match (answer.len(), answer.pop()) {
         (1, Some(result)) => result.map_err(Failure::from),
         (results, _) => Err(Failure::Trapped {
-            message: format!("it answered one event with {results} results: `project` returns one for each event"),
+            message: format!(
+                "it answered one event with {results} results: `project` returns one for each event"
+            ),
         }),
     }
 }

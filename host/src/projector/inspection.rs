@@ -77,7 +77,8 @@ fn names(bytes: &[u8]) -> Result<Names, Refusal> {
 }
 
 fn uses_utf16(function: &CanonicalFunction) -> bool {
-    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function else {
+    let (CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. }) = function
+    else {
         return false;
     };
     options.iter().any(|option| matches!(option, CanonicalOption::UTF16 | CanonicalOption::CompactUTF16))
@@ -121,13 +122,14 @@ fn refused(import: &str) -> Option<&'static str> {
             "a projector has no network; for JavaScript, rebuild with componentize-qjs --sync, or with \
              componentize-js --disable http --disable fetch-event"
         }
-        wasi if WASI.contains(&wasi) => match is_version(version, "0.2") {
-            true => return None,
-            false => {
+        wasi if WASI.contains(&wasi) => {
+            if is_version(version, "0.2") {
+                return None;
+            } else {
                 "this host has WASI 0.2; rebuild for it: Rust for wasm32-wasip2, JavaScript with \
-                 componentize-qjs --sync"
+             componentize-qjs --sync"
             }
-        },
+        }
         "" => "bare functions cannot be linked; build it for the world laterna:projection/projection",
         _ => "a projector gets its events and nothing else; remove what uses it",
     })

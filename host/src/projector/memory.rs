@@ -64,7 +64,7 @@ impl ResourceLimiter for Memory {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if error.chain().any(|cause| cause.is::<std::io::Error>()) {
+        if error.chain().any(<dyn std::error::Error + 'static>::is::<std::io::Error>) {
             self.exhausted = true;
             return Err(error.context("the host has no memory to give"));
         }

@@ -13,9 +13,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(projection: &str) -> Self {
-        let runs = |kind: &'static str| {
-            counter!("laterna_projector_runs_total", "projection" => projection.to_owned(), "kind" => kind)
-        };
+        let runs = |kind: &'static str| counter!("laterna_projector_runs_total", "projection" => projection.to_owned(), "kind" => kind);
         let named = |name: &'static str| counter!(name, "projection" => projection.to_owned());
         Self {
             lists: runs("list"),

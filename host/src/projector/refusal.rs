@@ -9,11 +9,15 @@ use crate::failure::Failure;
 pub enum Refusal {
     #[error("it is empty: was it copied whole?")]
     Empty,
-    #[error("it has {bytes} bytes, more than {COMPONENT_BYTES_MAX}: build it for release and strip its debug information")]
+    #[error(
+        "it has {bytes} bytes, more than {COMPONENT_BYTES_MAX}: build it for release and strip its debug information"
+    )]
     TooLarge { bytes: usize },
     #[error("it is not WebAssembly: give the `.wasm` file that the toolchain built")]
     NotWasm,
-    #[error("it is precompiled machine code (`.cwasm`): give the `.wasm` component, the host compiles it itself")]
+    #[error(
+        "it is precompiled machine code (`.cwasm`): give the `.wasm` component, the host compiles it itself"
+    )]
     Precompiled,
     #[error(
         "it is a core module, not a component: build Rust for `wasm32-wasip2`, or wrap the module with `wasm-tools component new`"
@@ -31,13 +35,19 @@ pub enum Refusal {
         listed(.found)
     )]
     NoProjector { found: Vec<String> },
-    #[error("it is built for `{found}`, but this host runs `laterna:projection/projector@0.1`: build it with the SDK of this version")]
+    #[error(
+        "it is built for `{found}`, but this host runs `laterna:projection/projector@0.1`: build it with the SDK of this version"
+    )]
     OtherVersion { found: String },
-    #[error("it does not fit `laterna:projection/projection@0.1`: {reason}; build it with this version's `wit/projection.wit`")]
+    #[error(
+        "it does not fit `laterna:projection/projection@0.1`: {reason}; build it with this version's `wit/projection.wit`"
+    )]
     DoesNotFit { reason: String },
     #[error("the compiler failed on it: {reason}; please report it, with the component")]
     Uncompilable { reason: String },
-    #[error("it took more than {COMPILE_SECONDS_MAX} s to compile: make it smaller, or give the host more processor time")]
+    #[error(
+        "it took more than {COMPILE_SECONDS_MAX} s to compile: make it smaller, or give the host more processor time"
+    )]
     CompileTime,
     #[error("it does not start and describe itself: {}", start(.failure))]
     Start { failure: Failure },
@@ -62,7 +72,9 @@ fn hinted(imports: &[(&str, Vec<String>)]) -> String {
 fn start(failure: &Failure) -> String {
     match failure {
         Failure::OutOfFuel { fuel } => {
-            format!("it is not done after {fuel} fuel, so there is an endless loop in its start-up or in `describe`")
+            format!(
+                "it is not done after {fuel} fuel, so there is an endless loop in its start-up or in `describe`"
+            )
         }
         Failure::Deadline { limit_ms } => {
             format!("it was not done after {limit_ms} ms: the machine is overloaded, try again")

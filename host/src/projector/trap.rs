@@ -15,8 +15,21 @@ const FRAMES_SHOWN: usize = 3;
 const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 /// Functions of the languages' own machinery start like this. They are above the guest's own in every panic.
 const MACHINERY: [&str; 15] = [
-    "<wasm function", "<core::", "<std::", "<alloc::", "core::", "std::", "alloc::", "__rustc::", "rust_",
-    "abort", "exit", "_Exit", "wit_", "laterna:", "laterna_sdk::",
+    "<wasm function",
+    "<core::",
+    "<std::",
+    "<alloc::",
+    "core::",
+    "std::",
+    "alloc::",
+    "__rustc::",
+    "rust_",
+    "abort",
+    "exit",
+    "_Exit",
+    "wit_",
+    "laterna:",
+    "laterna_sdk::",
 ];
 
 /// The failure of a run with so much fuel that ended with this error.
@@ -55,7 +68,6 @@ fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure 
     }
     message.push_str(reason);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
- 
         for frame in own_frames(&backtrace.to_string()) {
             message.push_str("\n  in ");
             message.push_str(&frame);
@@ -67,7 +79,8 @@ fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure 
 /// The top frames that are the author's. Lines of a backtrace read `3: 0x1a2b - module!function`.
 fn own_frames(backtrace: &str) -> Vec<String> {
     let frames = backtrace.lines().filter_map(|line| line.split_once(" - "));
-    let functions = frames.filter_map(|(_, frame)| frame.split_once('!')).map(|(_, function)| readable(function));
+    let functions =
+        frames.filter_map(|(_, frame)| frame.split_once('!')).map(|(_, function)| readable(function));
     let is_own = |function: &String| {
         !MACHINERY.iter().any(|start| function.starts_with(start)) && !function.ends_with("_cabi")
     };

@@ -58,7 +58,8 @@ impl Worker {
 
     async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
-        let gone = || Failure::Misconfigured { reason: "the projector's thread is gone: restart the host".into() };
+        let gone =
+            || Failure::Misconfigured { reason: "the projector's thread is gone: restart the host".into() };
         self.orders.send(order(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use super::batch::{Batch, Entry, Verdict};
 use super::bind::bind;
-use super::checkpoint::{self, Counts, Lane, LaneRow};
+use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
 use super::dead_letter::{self, Letter};
 use super::dedupe::{self, Mark};
 use super::mysql_error::classify;
-use super::session::{Connector, Session};
 use super::query::{Run, send};
+use super::session::{Connector, Session};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::sql::coalesce;
@@ -99,7 +99,8 @@ impl LaneModel {
             return Err(Failure::Fenced { mine: self.epoch, found: row.epoch });
         }
         let (projection, generation) = (&self.lane.projection, self.lane.generation);
-        let mut marks = dedupe::load(&mut session, &self.control, projection, generation, self.window).await?;
+        let mut marks =
+            dedupe::load(&mut session, &self.control, projection, generation, self.window).await?;
         marks.reverse();
         let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
         let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
@@ -141,7 +142,10 @@ impl LaneModel {
     /// behind a refused one of its aggregate is left out, as it would be held.
     pub async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
         let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| model.try_halves(session, batch).await).await
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            model.try_halves(session, batch).await
+        })
+        .await
     }
 
     /// The oldest letter of an aggregate.
@@ -168,7 +172,12 @@ impl LaneModel {
     }
 
     /// Records that a letter failed again.
-    pub async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
+    pub async fn keep_letter(
+        &mut self,
+        letter: &Letter,
+        failure: &Failure,
+        digest: &str,
+    ) -> Result<(), Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
@@ -227,7 +236,8 @@ impl LaneModel {
         };
         let limited = tokio::time::timeout(TRANSACTION_TIMEOUT, limited).await;
         let seconds = TRANSACTION_TIMEOUT.as_secs();
-        let timeout = Failure::ConnectionLost { message: format!("the transaction took longer than {seconds} s") };
+        let timeout =
+            Failure::ConnectionLost { message: format!("the transaction took longer than {seconds} s") };
         let (result, answered) = limited.unwrap_or((Err(timeout), false));
         if answered {
             self.session = Some(session);
@@ -246,6 +256,10 @@ impl LaneModel {
         let committed = self.judge(&row)?;
         self.uncertain = None;
         Ok(committed.then_some(row.batch))
+    }
+
+    fn turn(&self) -> Turn<'_> {
+        Turn { lane: &self.lane, epoch: self.epoch, batch: self.batch }
     }
 
     /// Whether the row shows the batch that was being committed; a failure when it shows another writer.
@@ -277,21 +291,21 @@ impl LaneModel {
         }
         self.run(session, batch.operations()).await?;
         for entry in &batch.entries {
-            dead_letter::write(&mut session.connection, &self.control, &self.lane, entry, &batch.digest).await?;
-        }
-        let (lane, position, digest) = (&self.lane, &batch.position, &batch.digest);
-        let (counts, connection) = (counts(&batch.entries), &mut session.connection);
-        let closed =
-            checkpoint::close(connection, &self.control, lane, self.epoch, self.batch, position, digest, counts)
+            dead_letter::write(&mut session.connection, &self.control, &self.lane, entry, &batch.digest)
                 .await?;
+        }
+        let advance = advance(batch);
+        let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
     }
 
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
-        send(&mut session.connection, "BEGIN").await.map_err(|error| classify("beginning the batch", &error))?;
+        send(&mut session.connection, "BEGIN")
+            .await
+            .map_err(|error| classify("beginning the batch", &error))?;
         let connection = &mut session.connection;
-        if checkpoint::open(connection, &self.control, &self.lane, self.epoch, self.batch).await? {
+        if checkpoint::open(connection, &self.control, self.turn()).await? {
             return Ok(());
         }
         let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
@@ -313,8 +327,7 @@ impl LaneModel {
 
     async fn finish_unmoved(&self, session: &mut Session) -> Result<(), Failure> {
         let connection = &mut session.connection;
-        let closed =
-            checkpoint::close_unmoved(connection, &self.control, &self.lane, self.epoch, self.batch).await?;
+        let closed = checkpoint::close_unmoved(connection, &self.control, self.turn()).await?;
         self.finish(session, closed).await
     }
 
@@ -338,10 +351,15 @@ impl LaneModel {
         Ok(())
     }
 
-    async fn try_halves(&self, session: &mut Session, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+    async fn try_halves(
+        &self,
+        session: &mut Session,
+        batch: &Batch,
+    ) -> Result<Vec<(usize, Failure)>, Failure> {
         self.begin(session).await?;
         let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
-        let mut ranges = vec![0..batch.entries.len()];
+        let mut ranges = Vec::with_capacity(2);
+        ranges.push(0..batch.entries.len());
         while let Some(range) = ranges.pop() {
             let entries = &batch.entries[range.clone()];
             let open = entries.iter().filter(|entry| {
@@ -364,7 +382,9 @@ impl LaneModel {
                 Err(failure) => return Err(failure),
             }
         }
-        send(&mut session.connection, "ROLLBACK").await.map_err(|error| classify("ending the probe", &error))?;
+        send(&mut session.connection, "ROLLBACK")
+            .await
+            .map_err(|error| classify("ending the probe", &error))?;
         Ok(refused)
     }
 
@@ -397,12 +417,18 @@ async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
 
 /// The ids that enter the dedupe window: of everything but duplicates, which are in it.
 fn marked(batch: &Batch) -> Vec<&Id> {
-    let fresh = batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(super::batch::Passed::Duplicate));
+    let fresh =
+        batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(super::batch::Passed::Duplicate));
     fresh.filter_map(|entry| entry.delivery.id()).collect()
 }
 
-fn counts(entries: &[Entry]) -> Counts {
-    let parked = entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold));
+fn advance(batch: &Batch) -> Advance<'_> {
+    let is_letter = |entry: &&Entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold);
     let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
-    Counts { events: number(entries.len()), parked: number(parked.count()) }
+    Advance {
+        position: &batch.position,
+        digest: &batch.digest,
+        events: number(batch.entries.len()),
+        parked: number(batch.entries.iter().filter(is_letter).count()),
+    }
 }

@@ -29,7 +29,10 @@ pub enum Verdict {
     /// Nothing is to be done, for this reason.
     Pass(Passed),
     /// It becomes a dead letter.
-    Park { failure: Failure, operations: Vec<Operation> },
+    Park {
+        failure: Failure,
+        operations: Vec<Operation>,
+    },
     /// It waits behind a dead letter of its aggregate.
     Hold,
 }

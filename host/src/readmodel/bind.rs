@@ -47,7 +47,8 @@ pub fn judge(schema: &Schema, operations: &[Operation]) -> Result<(), Failure> {
             let statement = statement.name.clone();
             return Err(Failure::ParameterCount { operation: index, statement, expected, given });
         }
-        let refused = operation.parameters.iter().enumerate().find_map(|(at, value)| Some((at, refusal(value)?)));
+        let refused =
+            operation.parameters.iter().enumerate().find_map(|(at, value)| Some((at, refusal(value)?)));
         if let Some((parameter, reason)) = refused {
             let statement = statement.name.clone();
             return Err(Failure::BadValue { operation: index, statement, parameter, reason });
@@ -76,7 +77,10 @@ fn decimal(text: &str) -> Result<BigDecimal, String> {
         && text.bytes().any(|byte| byte.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.'));
     if !plain {
-        return Err(format!("`{}` is not a decimal like -12.30 with at most {DIGITS_MAX} digits", start(text)));
+        return Err(format!(
+            "`{}` is not a decimal like -12.30 with at most {DIGITS_MAX} digits",
+            start(text)
+        ));
     }
     text.parse().map_err(|_| format!("`{}` is not a decimal like -12.30", start(text)))
 }
@@ -120,7 +124,10 @@ mod tests {
         for parameters in [vec![], vec![Value::Null, Value::Null]] {
             assert_eq!(judged(0, parameters).map_err(|failure| failure.class()), Err("parameter-count"));
         }
-        assert_eq!(judged(0, vec![Value::Number(f64::NAN)]).map_err(|failure| failure.class()), Err("bad-value"));
+        assert_eq!(
+            judged(0, vec![Value::Number(f64::NAN)]).map_err(|failure| failure.class()),
+            Err("bad-value")
+        );
     }
 
     #[test]

@@ -6,10 +6,10 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Connection, Row};
 
 use super::control::Control;
-use super::mysql_error::classify;
-use super::session::Session;
 use super::lease;
+use super::mysql_error::classify;
 use super::query::Run;
+use super::session::Session;
 use crate::failure::Failure;
 use crate::position::Position;
 
@@ -39,9 +39,20 @@ pub struct LaneRow {
     pub connection_id: Option<u64>,
 }
 
-/// What a batch adds to its lane's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+/// Which batch of which writer.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    pub lane: &'a Lane,
+    pub epoch: u64,
+    /// How many batches are committed before it.
+    pub batch: u64,
+}
+
+/// What a batch changes in its lane's row.
+#[derive(Debug, Clone, Copy)]
+pub struct Advance<'a> {
+    pub position: &'a Position,
+    pub digest: &'a str,
     pub events: u64,
     pub parked: u64,
 }
@@ -85,20 +96,18 @@ pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) 
 pub async fn open(
     connection: &mut MySqlConnection,
     control: &Control,
-    lane: &Lane,
-    epoch: u64,
-    batch: u64,
+    turn: Turn<'_>,
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch IS NULL",
     );
     let opened = sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(lane.lane)
-        .bind(epoch)
-        .bind(batch)
+        .bind(&turn.lane.projection)
+        .bind(turn.lane.generation)
+        .bind(turn.lane.lane)
+        .bind(turn.epoch)
+        .bind(turn.batch)
         .run(connection)
         .await;
     Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
@@ -109,12 +118,8 @@ pub async fn open(
 pub async fn close(
     connection: &mut MySqlConnection,
     control: &Control,
-    lane: &Lane,
-    epoch: u64,
-    batch: u64,
-    position: &Position,
-    digest: &str,
-    counts: Counts,
+    turn: Turn<'_>,
+    advance: Advance<'_>,
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "UPDATE laterna.checkpoint \
@@ -122,17 +127,17 @@ pub async fn close(
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let closed = sqlx::query(&sql)
-        .bind(batch + 1)
-        .bind(stored(position))
-        .bind(digest)
-        .bind(counts.events)
-        .bind(counts.parked)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(lane.lane)
-        .bind(epoch)
-        .bind(batch)
-        .bind(batch + 1)
+        .bind(turn.batch + 1)
+        .bind(stored(advance.position))
+        .bind(advance.digest)
+        .bind(advance.events)
+        .bind(advance.parked)
+        .bind(&turn.lane.projection)
+        .bind(turn.lane.generation)
+        .bind(turn.lane.lane)
+        .bind(turn.epoch)
+        .bind(turn.batch)
+        .bind(turn.batch + 1)
         .run(connection)
         .await;
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
@@ -142,21 +147,19 @@ pub async fn close(
 pub async fn close_unmoved(
     connection: &mut MySqlConnection,
     control: &Control,
-    lane: &Lane,
-    epoch: u64,
-    batch: u64,
+    turn: Turn<'_>,
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "UPDATE laterna.checkpoint SET open_batch = NULL \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let closed = sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(lane.lane)
-        .bind(epoch)
-        .bind(batch)
-        .bind(batch + 1)
+        .bind(&turn.lane.projection)
+        .bind(turn.lane.generation)
+        .bind(turn.lane.lane)
+        .bind(turn.epoch)
+        .bind(turn.batch)
+        .bind(turn.batch + 1)
         .run(connection)
         .await;
     Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
@@ -204,13 +207,14 @@ pub async fn replace(
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), '') \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
-    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(&mut *transaction).await;
+    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(&mut transaction).await;
     let totals = totals.map_err(failed)?;
     let (batch, digest): (u64, String) =
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
-    let (events, parked): (u64, u64) = (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
+    let (events, parked): (u64, u64) =
+        (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
-    sqlx::query(&delete).bind(projection).bind(generation).run(&mut *transaction).await.map_err(failed)?;
+    sqlx::query(&delete).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
          (projection, generation, lane, epoch, batch, position, digest, events, parked) \
@@ -229,12 +233,12 @@ pub async fn replace(
             .bind(&digest)
             .bind(events)
             .bind(parked)
-            .run(&mut *transaction)
+            .run(&mut transaction)
             .await
             .map_err(failed)?;
     }
     let count = control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ?");
-    sqlx::query(&count).bind(lanes).bind(projection).run(&mut *transaction).await.map_err(failed)?;
+    sqlx::query(&count).bind(lanes).bind(projection).run(&mut transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
 

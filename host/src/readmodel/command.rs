@@ -6,8 +6,8 @@ use sqlx::Row;
 use super::control::Control;
 use super::dead_letter::Selection;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::Run;
+use super::session::Session;
 use crate::failure::Failure;
 
 /// What an operator wants of a projection.
@@ -45,8 +45,7 @@ pub async fn submit(
     requested_by: &str,
 ) -> Result<u64, Failure> {
     let text = serde_json::to_string(request).expect("a request holds only text and numbers");
-    let sql = control
-        .sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
+    let sql = control.sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
     let inserted = sqlx::query(&sql)
         .bind(projection)
         .bind(text)
@@ -112,7 +111,8 @@ pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Resul
     let failed = |error: sqlx::Error| classify("reading a command's result", &error);
     let sql = control.sql("SELECT state, COALESCE(result, '') FROM laterna.command WHERE id = ?");
     let row = sqlx::query(&sql).bind(id).row(&mut session.connection).await.map_err(failed)?;
-    let (state, result): (String, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    let (state, result): (String, String) =
+        (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
     Ok(match state.as_str() {
         "done" => Outcome::Done(result),
         "failed" => Outcome::Failed(result),

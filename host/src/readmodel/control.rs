@@ -5,8 +5,8 @@
 use sqlx::Row;
 
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::{Run, send};
+use super::session::Session;
 use crate::failure::Failure;
 
 /// The control schema by its configured name. SQL is written for the name `laterna` and adapted.
@@ -61,9 +61,8 @@ impl Control {
         match sqlx::query(&sql).row(&mut session.connection).await {
             Ok(row) => row.try_get(0).map_err(|error| classify(doing, &error)),
             Err(error) => match classify(doing, &error) {
-                Failure::SchemaMismatch { .. } => Ok(None),
-                // An account without any privilege on it is told so, as it is when the schema does not exist.
-                Failure::AccessDenied { code: 1044 | 1142, .. } => Ok(None),
+                // An account without any privilege on a schema is denied access whether or not it exists.
+                Failure::SchemaMismatch { .. } | Failure::AccessDenied { code: 1044 | 1142, .. } => Ok(None),
                 failure => Err(failure),
             },
         }

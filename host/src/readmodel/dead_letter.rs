@@ -3,16 +3,16 @@
 //! A letter is written in the transaction that moves the checkpoint past its event, and taken away in the one
 //! that applies it. Only an aggregate's head (its oldest letter) is ever replayed or discarded.
 
-use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::Row;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::batch::{Entry, Verdict};
 use super::checkpoint::{Lane, stored};
 use super::control::Control;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::Run;
+use super::session::Session;
 use crate::event::Delivery;
 use crate::failure::Failure;
 use crate::statement::Operation;

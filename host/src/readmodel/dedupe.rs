@@ -8,8 +8,8 @@ use sqlx::mysql::MySqlConnection;
 use super::checkpoint::Lane;
 use super::control::Control;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::Run;
+use super::session::Session;
 use crate::event::Id;
 use crate::failure::Failure;
 
@@ -113,7 +113,9 @@ fn packed(ids: &[&Id]) -> Vec<u8> {
 fn unpacked(mut bytes: &[u8]) -> Vec<Id> {
     let mut ids = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
-        let Some((key, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { break };
+        let Some((key, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else {
+            break;
+        };
         ids.extend(Id::from_key(key));
         bytes = rest;
     }

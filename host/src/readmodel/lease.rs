@@ -8,8 +8,8 @@ use sqlx::{Connection, Row};
 
 use super::control::Control;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::Run;
+use super::session::Session;
 use crate::failure::Failure;
 
 /// What asking for the lease came to.
@@ -96,7 +96,7 @@ async fn raise_epoch(
         .bind(micros(ttl))
         .bind(projection)
         .bind(seen)
-        .run(&mut *transaction)
+        .run(&mut transaction)
         .await
         .map_err(failed)?;
     if taken.rows_affected() != 1 {
@@ -106,7 +106,7 @@ async fn raise_epoch(
     let lanes = control.sql(
         "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
     );
-    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(&mut *transaction).await.map_err(failed)?;
+    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(&mut transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(Acquired::Mine { epoch: seen + 1 })
 }
@@ -163,13 +163,21 @@ pub async fn prove(
     let sql = control.sql("SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE");
     let row = sqlx::query(&sql).bind(projection).first(&mut *connection).await;
     let row = row.map_err(|error| classify("proving the epoch", &error))?;
-    let found = row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| classify("proving the epoch", &error))?;
+    let found =
+        row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| classify("proving the epoch", &error))?;
     if found == epoch { Ok(()) } else { Err(Failure::Fenced { mine: epoch, found }) }
 }
 
-async fn fenced(connection: &mut MySqlConnection, control: &Control, projection: &str, epoch: u64) -> Failure {
+async fn fenced(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Failure {
     match prove(connection, control, projection, epoch).await {
-        Ok(()) => Failure::TransactionLost { code: 0, message: "the lease changed while it was renewed".to_owned() },
+        Ok(()) => {
+            Failure::TransactionLost { code: 0, message: "the lease changed while it was renewed".to_owned() }
+        }
         Err(failure) => failure,
     }
 }

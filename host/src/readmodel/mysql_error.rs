@@ -16,9 +16,9 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
             None => lost(doing, error),
         },
         Error::Configuration(reason) => Failure::Misconfigured { reason: format!("{doing}: {reason}") },
-        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::Decode(_) => {
-            Failure::Misconfigured { reason: format!("{doing}: the control schema is not as expected: {error}") }
-        }
+        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::Decode(_) => Failure::Misconfigured {
+            reason: format!("{doing}: the control schema is not as expected: {error}"),
+        },
         _ => lost(doing, error),
     }
 }
@@ -30,27 +30,36 @@ fn lost(doing: &str, error: &Error) -> Failure {
 fn by_code(code: u16, message: String) -> Failure {
     match code {
         // Deadlock, lock wait, lock table full, changed since read, interrupted, time limits, commit hooks.
-        1213 | 1205 | 1206 | 1614 | 1637 | 1020 | 1317 | 1969 | 3024 | 3058 | 3572 | 3101 | 3100 | 1180 | 1181 => {
-            Failure::TransactionLost { code, message }
-        }
+        1213 | 1205 | 1206 | 1614 | 1637 | 1020 | 1317 | 1969 | 3024 | 3058 | 3572 | 3101 | 3100 | 1180
+        | 1181 => Failure::TransactionLost { code, message },
         // Shutdown, killed, aborted, too many connections, blocked, timed out in idleness, packet too large
         // (the server closes the connection with it).
-        1040 | 1203 | 1226 | 1053 | 1077..=1080 | 1129 | 1152 | 1153 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => {
-            Failure::ConnectionLost { message: format!("{message} (error {code})") }
-        }
+        1040
+        | 1203
+        | 1226
+        | 1053
+        | 1077..=1080
+        | 1129
+        | 1152
+        | 1153
+        | 1158..=1161
+        | 1184
+        | 1927
+        | 3169
+        | 4031 => Failure::ConnectionLost { message: format!("{message} (error {code})") },
         // Read-only, offline, not ready, full disk, no memory, engine errors, too many prepared statements.
-        1290 | 1836 | 1874 | 3032 | 3168 | 1223 | 1047 | 1021 | 1114 | 1037 | 1038 | 1041 | 1135 | 1030 | 1026
-        | 1461 => Failure::CannotWrite { code, message },
+        1290 | 1836 | 1874 | 3032 | 3168 | 1223 | 1047 | 1021 | 1114 | 1037 | 1038 | 1041 | 1135 | 1030
+        | 1026 | 1461 => Failure::CannotWrite { code, message },
         // Conversions, ranges, NULL, JSON, CHECK (3819, MariaDB 4025), row size.
-        1406 | 1264 | 1265 | 1366 | 1367 | 1292 | 1411 | 1441 | 1525 | 1690 | 1365 | 1300 | 3988 | 1048 | 1364
-        | 1138 | 3140 | 3141 | 3143 | 3144 | 3147 | 3150 | 3157 | 3819 | 4025 | 1118 | 1436 | 1301 => {
+        1406 | 1264 | 1265 | 1366 | 1367 | 1292 | 1411 | 1441 | 1525 | 1690 | 1365 | 1300 | 3988 | 1048
+        | 1364 | 1138 | 3140 | 3141 | 3143 | 3144 | 3147 | 3150 | 3157 | 3819 | 4025 | 1118 | 1436 | 1301 => {
             Failure::RefusedValue { code, message }
         }
         // Duplicate key, foreign keys.
         1062 | 1451 | 1452 | 1216 | 1217 => Failure::KeyConflict { code, message },
         // SQL that does not fit the tables, tables or columns that are missing.
-        1064 | 1149 | 1136 | 1058 | 1110 | 1241 | 1242 | 1305 | 1318 | 1210 | 1295 | 1221 | 1093 | 1052 | 1146
-        | 1051 | 1054 | 1109 | 1072 | 1049 | 1390 => Failure::SchemaMismatch { code, message },
+        1064 | 1149 | 1136 | 1058 | 1110 | 1241 | 1242 | 1305 | 1318 | 1210 | 1295 | 1221 | 1093 | 1052
+        | 1146 | 1051 | 1054 | 1109 | 1072 | 1049 | 1390 => Failure::SchemaMismatch { code, message },
         // Privileges, passwords, locked or expired accounts.
         1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 3118 | 1820 | 1862 | 3159 | 1698 => {
             Failure::AccessDenied { code: code.into(), message }
@@ -82,7 +91,8 @@ mod tests {
 
     #[test]
     fn whatever_is_no_answer_of_the_server_is_a_lost_connection() {
-        let errors = [Error::PoolClosed, Error::WorkerCrashed, Error::Protocol("x".into()), Error::RowNotFound];
+        let errors =
+            [Error::PoolClosed, Error::WorkerCrashed, Error::Protocol("x".into()), Error::RowNotFound];
         for error in errors {
             assert_eq!(classify("testing", &error).class(), "connection-lost", "{error}");
         }

@@ -37,6 +37,9 @@ impl<'q> Run<'q> for Query<'q, MySql, MySqlArguments> {
 }
 
 /// Sends text that cannot be prepared: transaction control, DDL, session settings. Only the host's own text.
-pub fn send<'q>(connection: &'q mut MySqlConnection, text: &'q str) -> BoxFuture<'q, Result<MySqlQueryResult>> {
+pub fn send<'q>(
+    connection: &'q mut MySqlConnection,
+    text: &'q str,
+) -> BoxFuture<'q, Result<MySqlQueryResult>> {
     connection.execute(text)
 }

@@ -4,8 +4,8 @@ use sqlx::Row;
 
 use super::control::Control;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::Run;
+use super::session::Session;
 use crate::failure::Failure;
 
 /// A projection as the control schema knows it.

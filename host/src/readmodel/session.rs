@@ -80,7 +80,9 @@ impl Connector {
         let read = |error: sqlx::Error| classify(&doing, &error);
         let mode: String = row.try_get(2).map_err(read)?;
         if !mode.contains("STRICT_ALL_TABLES") {
-            return Err(Failure::Misconfigured { reason: format!("{doing}: the sql_mode could not be set: {mode}") });
+            return Err(Failure::Misconfigured {
+                reason: format!("{doing}: the sql_mode could not be set: {mode}"),
+            });
         }
         Ok(Session {
             id: row.try_get(0).map_err(read)?,

@@ -6,8 +6,8 @@ use sqlx::Row;
 
 use super::control::Control;
 use super::mysql_error::classify;
-use super::session::Session;
 use super::query::{Run, send};
+use super::session::Session;
 use crate::failure::Failure;
 use crate::statement::{Schema, Table};
 
@@ -76,8 +76,11 @@ pub async fn prepare(session: &mut Session, schema: &Schema) -> Result<(), Failu
         };
         if parameters != statement.parameters {
             return Err(Failure::Misconfigured {
-                reason: format!("{}: MySQL counts {parameters} parameters, the check counted {}; report this",
-                    doing(), statement.parameters),
+                reason: format!(
+                    "{}: MySQL counts {parameters} parameters, the check counted {}; report this",
+                    doing(),
+                    statement.parameters
+                ),
             });
         }
     }
@@ -89,10 +92,12 @@ async fn create(session: &mut Session, table: &Table) -> Result<(), Failure> {
 }
 
 async fn exists(session: &mut Session, table: &str) -> Result<bool, Failure> {
-    let found = sqlx::query("SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?")
-        .bind(table)
-        .first(&mut session.connection)
-        .await;
+    let found = sqlx::query(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+    )
+    .bind(table)
+    .first(&mut session.connection)
+    .await;
     Ok(found.map_err(|error| classify("looking for the read model's tables", &error))?.is_some())
 }
 

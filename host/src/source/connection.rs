@@ -41,15 +41,16 @@ pub struct Outbox {
 impl Outbox {
     /// Does not talk to the server yet.
     pub async fn connect(options: &OutboxOptions) -> Result<Self, Failure> {
-        let mut client = ClientOptions::parse(&options.uri)
-            .await
-            .map_err(|error| Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") })?;
+        let mut client = ClientOptions::parse(&options.uri).await.map_err(|error| {
+            Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
+        })?;
         client.app_name.get_or_insert_with(|| "laterna".to_owned());
         client.server_selection_timeout.get_or_insert(Duration::from_secs(5));
         client.connect_timeout.get_or_insert(Duration::from_secs(5));
         client.read_concern = Some(ReadConcern::majority());
-        let client = Client::with_options(client)
-            .map_err(|error| Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") })?;
+        let client = Client::with_options(client).map_err(|error| Failure::Misconfigured {
+            reason: format!("`mongodb.uri` is not usable: {error}"),
+        })?;
         let database = client.database(&options.database);
         let collection = database.collection(&options.collection);
         Ok(Self { database, collection })
@@ -67,23 +68,29 @@ impl Outbox {
     pub async fn identify(&self) -> Result<SourceIdentity, Failure> {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
         let replica_set = hello.get_str("setName").map_err(|_| Failure::Misconfigured {
-            reason: "MongoDB is not a replica set, and only replica sets have change streams: start mongod with \
+            reason:
+                "MongoDB is not a replica set, and only replica sets have change streams: start mongod with \
                      --replSet and run rs.initiate() once"
-                .to_owned(),
+                    .to_owned(),
         })?;
         let name = self.collection.name();
         let namespace = format!("{}.{name}", self.database.name());
         let listed = self.database.list_collections().filter(doc! { "name": name }).await;
         let listed = listed.map_err(|error| classify("looking for the outbox", &error))?;
-        let listed: Vec<_> = listed.try_collect().await.map_err(|error| classify("looking for the outbox", &error))?;
+        let listed: Vec<_> =
+            listed.try_collect().await.map_err(|error| classify("looking for the outbox", &error))?;
         let Some(found) = listed.first() else {
             return Err(Failure::Misconfigured {
-                reason: format!("there is no collection {namespace}: create it (db.createCollection(\"{name}\")), \
-                                 or correct `mongodb.database` and `mongodb.outbox`"),
+                reason: format!(
+                    "there is no collection {namespace}: create it (db.createCollection(\"{name}\")), \
+                                 or correct `mongodb.database` and `mongodb.outbox`"
+                ),
             });
         };
         let uuid = found.info.uuid.as_ref().map(|uuid| hex::encode(&uuid.bytes)).ok_or_else(|| {
-            Failure::Misconfigured { reason: format!("{namespace} is a view; the outbox must be a collection") }
+            Failure::Misconfigured {
+                reason: format!("{namespace} is a view; the outbox must be a collection"),
+            }
         })?;
         Ok(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid })
     }
@@ -117,7 +124,8 @@ impl Outbox {
     /// The time of the newest write that a majority has.
     pub async fn now(&self) -> Result<ClusterTime, Failure> {
         let pong = self.command("asking MongoDB for its time", doc! { "ping": 1 }).await?;
-        let time = pong.get_timestamp("operationTime").map_err(|_| malformed("a ping has no operationTime"))?;
+        let time =
+            pong.get_timestamp("operationTime").map_err(|_| malformed("a ping has no operationTime"))?;
         Ok(ClusterTime { seconds: time.time, increment: time.increment })
     }
 
@@ -144,7 +152,9 @@ impl Outbox {
                     && options.collation.is_none()
                     && options.hidden != Some(true)
             });
-            plain && index.keys.iter().map(|(name, _)| name).eq(wanted) && index.keys.values().all(is_ascending)
+            plain
+                && index.keys.iter().map(|(name, _)| name).eq(wanted)
+                && index.keys.values().all(is_ascending)
         });
         if fits {
             return Ok(None);

@@ -96,7 +96,9 @@ impl Decoder {
 
     fn field(&self, name: &str, value: RawBsonRef<'_>, envelope: &mut Envelope) -> Result<(), String> {
         let fields = &self.fields;
-        let json = |value| to_json(value, self.payload_bytes_max).map_err(|error| format!("has no JSON form: {error}"));
+        let json = |value| {
+            to_json(value, self.payload_bytes_max).map_err(|error| format!("has no JSON form: {error}"))
+        };
         match name {
             "_id" => once(&mut envelope.id, id(value)?),
             _ if name == fields.event_type => once(&mut envelope.event_type, type_name(value)?),
@@ -151,12 +153,11 @@ impl Envelope {
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
-    match slot {
-        Some(_) => Err("stands twice in the document".to_owned()),
-        None => {
-            *slot = Some(value);
-            Ok(())
-        }
+    if slot.is_some() {
+        Err("stands twice in the document".to_owned())
+    } else {
+        *slot = Some(value);
+        Ok(())
     }
 }
 
@@ -172,9 +173,9 @@ fn id(value: RawBsonRef<'_>) -> Result<Id, String> {
             let bytes = binary.bytes.try_into().map_err(|_| "is a UUID that has not 16 bytes".to_owned())?;
             Ok(Id::Uuid(bytes))
         }
-        number => integer(number)
-            .map(Id::Integer)
-            .ok_or_else(|| wrong_type(&number, "an id: a string, an ObjectId, a UUID (binary subtype 4) or an integer")),
+        number => integer(number).map(Id::Integer).ok_or_else(|| {
+            wrong_type(&number, "an id: a string, an ObjectId, a UUID (binary subtype 4) or an integer")
+        }),
     }
 }
 
@@ -211,7 +212,9 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
         RawBsonRef::Int32(number) => Some(number.into()),
         RawBsonRef::Int64(number) => Some(number),
         #[expect(clippy::cast_possible_truncation, reason = "the guard lets only exact integers pass")]
-        RawBsonRef::Double(number) if number.trunc() == number && number.abs() <= EXACT => Some(number as i64),
+        RawBsonRef::Double(number) if number.fract().abs() < f64::MIN_POSITIVE && number.abs() <= EXACT => {
+            Some(number as i64)
+        }
         _ => None,
     }
 }
@@ -220,7 +223,9 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
 fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
     match value {
         RawBsonRef::DateTime(date) => {
-            let text = date.try_to_rfc3339_string().map_err(|_| "is a date outside the years 0 to 9999".to_owned())?;
+            let text = date
+                .try_to_rfc3339_string()
+                .map_err(|_| "is a date outside the years 0 to 9999".to_owned())?;
             Ok(with_milliseconds(text))
         }
         RawBsonRef::String(text) => {
@@ -236,7 +241,8 @@ fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
 
 /// The bson crate leaves out zero milliseconds; projectors always see three digits.
 fn with_milliseconds(text: String) -> String {
-    let Some((head, tail)) = text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, ""))) else {
+    let Some((head, tail)) = text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))
+    else {
         return text;
     };
     format!("{head}.{tail:0<3}Z")
@@ -388,7 +394,11 @@ mod tests {
         bytes[at] = 0xff;
         let raw = RawDocumentBuf::from_bytes(bytes).expect("the frame is intact");
         let undecodable = Decoder::new(Fields::default(), 1 << 20).decode(&raw).expect_err("not UTF-8");
-        assert!(undecodable.reason.starts_with("the field `payload` has no JSON form"), "{}", undecodable.reason);
+        assert!(
+            undecodable.reason.starts_with("the field `payload` has no JSON form"),
+            "{}",
+            undecodable.reason
+        );
         assert!(undecodable.aggregate.is_some());
     }
 

@@ -30,7 +30,9 @@ fn by_code(code: i32, message: String) -> Failure {
         }
         // Not a replica set, a view, no such namespace, invalid namespace, unknown stage, invalid options,
         // IndexNotFound-like refusals of a hint (BadValue), an event beyond the document limit.
-        40573 | 166 | 26 | 73 | 40324 | 72 | 238 | 2 | 27 | 10334 => Failure::Misconfigured { reason: message },
+        40573 | 166 | 26 | 73 | 40324 | 72 | 238 | 2 | 27 | 10334 => {
+            Failure::Misconfigured { reason: message }
+        }
         _ => Failure::SourceUnavailable { message },
     }
 }
@@ -45,7 +47,9 @@ fn code(error: &Error) -> Option<i32> {
 /// The error without the driver's frame of labels and backtraces.
 fn plain(error: &Error) -> String {
     match &*error.kind {
-        ErrorKind::Command(command) => format!("{} ({} {})", command.message, command.code, command.code_name),
+        ErrorKind::Command(command) => {
+            format!("{} ({} {})", command.message, command.code, command.code_name)
+        }
         kind => kind.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A scanned document does not say when it was committed, and writers go on during the scan. So before a page
 //! is released, the change stream behind the start token is read up to the page's time, and every document it
-//! has shown is dropped from the page: the stream will deliver it. (The watermarks of DBLog.)
+//! has shown is dropped from the page: the stream will deliver it. (The watermarks of `DBLog`.)
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ impl Watch {
             doc! { "$project": { "_id": 1, "documentKey": 1 } },
         ];
         let cursor = outbox.collection().aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
-        let cursor = cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
+        let cursor =
+            cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
         Ok(Self { cursor, shown: HashSet::new(), read_up_to: ClusterTime::default() })
     }
 

@@ -69,7 +69,9 @@ pub async fn next_reply(
     match tokio::time::timeout(SILENCE_MAX + AWAIT, cursor.next()).await.map_err(silent)? {
         Some(reply) => reply.map_err(|error| classify(doing, &error)),
         None => Err(Failure::ResumeLost {
-            reason: format!("{doing}: the server closed it, as it does when the collection is dropped or renamed"),
+            reason: format!(
+                "{doing}: the server closed it, as it does when the collection is dropped or renamed"
+            ),
         }),
     }
 }
@@ -81,10 +83,14 @@ fn token_of(delivery: &Delivery) -> &Token {
 }
 
 fn delivery(change: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure> {
-    let token = change.get_document("_id").ok().and_then(token).ok_or_else(|| malformed("a change has no token"))?;
-    let operation = change.get_str("operationType").map_err(|_| malformed("a change has no operation type"))?;
+    let token =
+        change.get_document("_id").ok().and_then(token).ok_or_else(|| malformed("a change has no token"))?;
+    let operation =
+        change.get_str("operationType").map_err(|_| malformed("a change has no operation type"))?;
     if operation != "insert" {
-        return Err(Failure::ResumeLost { reason: format!("the outbox collection was ended by `{operation}`") });
+        return Err(Failure::ResumeLost {
+            reason: format!("the outbox collection was ended by `{operation}`"),
+        });
     }
     let document = change.get_document("fullDocument").map_err(|_| malformed("an insert has no document"))?;
     Ok(Delivery {
