@@ -46,16 +46,24 @@ compose() {
         $program --project-name "$compose_project" --file "$compose_file" "$@"
 }
 
-prepare_by_docker() {
-    case $1 in mysql | mariadb) remember "$1" flavor "$1" ;; esac
+# It tells every step; only failures are worth it.
+compose_quietly() {
+    local output
+    output=$(compose "$@" 2>&1) || fail "Docker Compose failed at \`$*\`: $output"
 }
 
-start_by_docker() { compose up --detach "$1" >&2; }
+prepare_by_docker() {
+    if [[ $1 != mongodb ]]; then remember "$1" flavor "$1"; fi
+}
+
+start_by_docker() { compose_quietly up --detach "$1"; }
 
 # stop_by_docker SERVICE TERM|KILL
 stop_by_docker() {
-    if [[ $2 == KILL ]]; then compose kill -s KILL "$1" >&2; else compose stop --timeout 60 "$1" >&2; fi
+    if [[ $2 == KILL ]]; then compose_quietly kill -s KILL "$1"; else compose_quietly stop --timeout 60 "$1"; fi
 }
+
+last_words_by_docker() { compose logs --tail=15 "$1" 2>&1; }
 
 docker_is_up() {
     local container
@@ -63,7 +71,5 @@ docker_is_up() {
         [[ $(docker inspect --format '{{.State.Running}}' "$container" 2>/dev/null) == true ]]
 }
 
-docker_wipe() {
-    compose rm --force --stop "$1" >&2
-    docker volume rm --force "${compose_project}_$1" >/dev/null
-}
+# Containers, volumes and network of this folder.
+wipe_docker() { compose_quietly down --volumes; }

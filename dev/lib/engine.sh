@@ -11,7 +11,7 @@ base_is_ours=''
 # need_engine FOLDER
 need_engine() {
     local socket=$1/docker.sock tenths
-    if docker info >/dev/null 2>&1; then return; fi
+    if docker info >/dev/null 2>&1; then return 0; fi
     ((EUID == 0)) || fail "no Docker engine answers, and only root can start one"
     command -v dockerd >/dev/null || install_engine
     engine_folder=$1
@@ -22,7 +22,7 @@ need_engine() {
     engine_pid=$(<"$1/docker.started")
     export DOCKER_HOST=unix://$socket
     for ((tenths = 0; tenths < 600; tenths++)); do
-        if docker info >/dev/null 2>&1; then return; fi
+        if docker info >/dev/null 2>&1; then return 0; fi
         is_running "$engine_pid" "$engine_mark" || fail "dockerd ended: $(tail -n 5 "$1/docker.log")"
         sleep 0.1
     done
@@ -44,7 +44,7 @@ install_with_apt() {
 
 leave_engine() {
     if [[ -n $base_is_ours ]]; then docker rmi --force "$base_image" >/dev/null 2>&1 || true; fi
-    if [[ -z $engine_pid ]]; then return; fi
+    if [[ -z $engine_pid ]]; then return 0; fi
     stop_process "$engine_pid" "$engine_mark" TERM
     # It leaves a network namespace mounted.
     awk -v folder="$engine_folder/" 'index($2, folder) == 1 { print $2 }' /proc/mounts |
@@ -53,9 +53,9 @@ leave_engine() {
 
 need_base_image() {
     local archive=$software_dir/debian-bookworm.tar
-    if docker image inspect "$base_image" >/dev/null 2>&1; then return; fi
+    if docker image inspect "$base_image" >/dev/null 2>&1; then return 0; fi
     base_is_ours=1
-    if timeout 300 docker pull --quiet "$base_image" >/dev/null 2>&1; then return; fi
+    if timeout 300 docker pull --quiet "$base_image" >/dev/null 2>&1; then return 0; fi
     [[ -f $archive ]] || with_lock software make_base_archive "$archive"
     docker import "$archive" "$base_image" >/dev/null
 }

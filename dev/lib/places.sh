@@ -12,7 +12,7 @@ software_dir=$services_dir/software
 say() { printf '%s\n' "$*" >&2; }
 
 fail() {
-    say "dev/services: $*"
+    say "dev/${0##*/}: $*"
     exit 1
 }
 

@@ -66,7 +66,7 @@ await_end() {
 # stop_process PID ARGUMENT SIGNAL: waits until it is gone; whoever does not listen for a minute is killed.
 stop_process() {
     if is_running "$1" "$2"; then kill -s "$3" "$1"; fi
-    await_end "$1" "$2" 600 && return
+    await_end "$1" "$2" 600 && return 0
     say "Process $1 did not stop within a minute; killing it."
     if is_running "$1" "$2"; then kill -s KILL "$1"; fi
     await_end "$1" "$2" 600 || fail "process $1 cannot be stopped"

@@ -156,11 +156,11 @@ version_at() {
     if [[ $1 == mongodb ]]; then mongo_version "$2"; else greeting_version "$2"; fi
 }
 
-last_words() {
-    if [[ -f $services_dir/$1/server.log ]]; then
-        printf '%s says\n' "$services_dir/$1/server.log"
-        tail -n 15 "$services_dir/$1/server.log"
-    fi
+last_words() { "last_words_by_$(recall "$1" way)" "$1"; }
+
+last_words_by_packages() {
+    printf '%s says\n' "$services_dir/$1/server.log"
+    tail -n 15 "$services_dir/$1/server.log"
 }
 
 show_service() {
@@ -218,8 +218,8 @@ restart_service() {
 wipe_services() {
     local service socket
     each_service stop_service
+    if grep -qsx docker "$services_dir"/*/way; then wipe_docker; fi
     for service in "${services[@]}"; do
-        if [[ $(recall "$service" way) == docker ]]; then docker_wipe "$service"; fi
         socket=$(recall "$service" socket)
         if [[ $socket == */laterna.??????/mysqld.sock ]]; then rm -rf "${socket%/*}"; fi
         rm -rf "${services_dir:?}/$service"

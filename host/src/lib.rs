@@ -10,18 +10,18 @@
 
 // The words: no I/O, no driver types.
 pub mod event;
-pub mod failure;
 pub mod position;
-pub mod retry;
 pub mod statement;
+pub mod failure;
+pub mod retry;
 
 // Pure parts.
 pub mod sql;
 
 // The stages. Each is the only user of its driver.
+pub mod source;
 pub mod projector;
 pub mod readmodel;
-pub mod source;
 
 // The running parts.
 pub mod projection;

@@ -103,9 +103,9 @@ fn compare_mixed(integer: i64, number: f64) -> Ordering {
     (integer as f64).total_cmp(&number)
 }
 
-/// A document's place in the history index: aggregate type, aggregate id, sequence.
+/// A document's place in history, which no other document shares: aggregate type, aggregate id, sequence, `_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScanKey(pub [KeyPart; 3]);
+pub struct ScanKey(pub [KeyPart; 4]);
 
 impl ScanKey {
     pub fn compare(&self, other: &Self) -> Ordering {
@@ -119,42 +119,36 @@ impl ScanKey {
 #[serde(rename_all = "kebab-case")]
 pub enum Position {
     /// In history: everything up to this key that was committed before `start`. Without a key: nothing yet.
-    Scan { start: Token, key: Option<ScanKey> },
+    Scan {
+        start: Token,
+        key: Option<ScanKey>,
+        /// How many documents behind the key are covered whose own place cannot be compared.
+        #[serde(default)]
+        beside: u32,
+    },
     /// In the stream: everything up to this token.
     Stream { token: Token },
 }
 
-/// What a lane at its checkpoint has to do with something that stands at another position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// At or before the checkpoint: it has been committed.
-    Covered,
-    /// After the checkpoint.
-    Ahead,
-    /// Events share a key of the history index: the dedupe window tells which of them were committed.
-    Tied,
-}
-
 impl Position {
-    /// How `event` relates to this checkpoint.
-    pub fn relation(&self, event: &Self) -> Relation {
-        match (self.compare(event), self) {
-            (Ordering::Less, _) => Relation::Ahead,
-            (Ordering::Equal, Self::Scan { .. }) => Relation::Tied,
-            (Ordering::Equal | Ordering::Greater, _) => Relation::Covered,
-        }
+    /// Whether a lane that has committed up to here has committed what stands at another position.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.compare(other).is_ge()
     }
 
-    /// The order of positions, for finding the oldest lane.
+    /// The order of positions. No two documents stand at one.
     pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Scan { .. }, Self::Stream { .. }) => Ordering::Less,
             (Self::Stream { .. }, Self::Scan { .. }) => Ordering::Greater,
             (Self::Stream { token: mine }, Self::Stream { token }) => mine.data.cmp(&token.data),
-            (Self::Scan { key: mine, .. }, Self::Scan { key, .. }) => match (mine, key) {
-                (Some(mine), Some(key)) => mine.compare(key),
-                (mine, key) => mine.is_some().cmp(&key.is_some()),
-            },
+            (Self::Scan { key: mine, beside: mine_beside, .. }, Self::Scan { key, beside, .. }) => {
+                let keys = match (mine, key) {
+                    (Some(mine), Some(key)) => mine.compare(key),
+                    (mine, key) => mine.is_some().cmp(&key.is_some()),
+                };
+                keys.then(mine_beside.cmp(beside))
+            }
         }
     }
 
@@ -167,12 +161,24 @@ impl Position {
     }
 }
 
+/// For people: the date, and the number of the write within its second.
+impl fmt::Display for ClusterTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rfc3339 = &time::format_description::well_known::Rfc3339;
+        let date = time::OffsetDateTime::from_unix_timestamp(self.seconds.into());
+        match date.ok().and_then(|date| date.format(rfc3339).ok()) {
+            Some(date) => write!(f, "{date} #{}", self.increment),
+            None => write!(f, "{} s #{}", self.seconds, self.increment),
+        }
+    }
+}
+
 /// For people: history has no date, the stream has one.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.time()) {
             (Self::Scan { .. }, _) => f.write_str("history"),
-            (Self::Stream { .. }, Some(time)) => write!(f, "{}.{}", time.seconds, time.increment),
+            (Self::Stream { .. }, Some(time)) => time.fmt(f),
             (Self::Stream { .. }, None) => f.write_str("stream"),
         }
     }
@@ -187,35 +193,50 @@ mod tests {
     }
 
     fn scan(id: i64, sequence: i64) -> Position {
-        let key =
-            ScanKey([KeyPart::Text("account".into()), KeyPart::Integer(id), KeyPart::Integer(sequence)]);
-        Position::Scan { start: token("82AA"), key: Some(key) }
+        let [id, sequence] = [id, sequence].map(KeyPart::Integer);
+        let key = ScanKey([KeyPart::Text("account".into()), id, sequence, KeyPart::Text("e".into())]);
+        Position::Scan { start: token("82AA"), key: Some(key), beside: 0 }
     }
 
     fn stream(data: &str) -> Position {
         Position::Stream { token: token(data) }
     }
 
-    #[test]
-    fn history_comes_before_the_stream() {
-        assert_eq!(scan(1, 1).relation(&stream("8200")), Relation::Ahead);
-        assert_eq!(stream("8200").relation(&scan(1, 1)), Relation::Covered);
-        assert_eq!(scan(1, 1).compare(&stream("8200")), Ordering::Less);
+    fn nothing() -> Position {
+        Position::Scan { start: token("82AA"), key: None, beside: 0 }
     }
 
     #[test]
-    fn a_lane_ignores_what_is_at_or_before_its_checkpoint() {
-        assert_eq!(stream("82B0").relation(&stream("82AF")), Relation::Covered);
-        assert_eq!(stream("82B0").relation(&stream("82B0")), Relation::Covered);
-        assert_eq!(stream("82B0").relation(&stream("82B1")), Relation::Ahead);
-        assert_eq!(scan(5, 3).relation(&scan(5, 2)), Relation::Covered);
-        assert_eq!(scan(5, 3).relation(&scan(5, 3)), Relation::Tied);
-        assert_eq!(scan(5, 3).relation(&scan(10, 1)), Relation::Ahead);
+    fn history_comes_before_the_stream() {
+        assert!(!scan(1, 1).covers(&stream("8200")));
+        assert!(stream("8200").covers(&scan(1, 1)));
+    }
+
+    #[test]
+    fn a_lane_has_committed_what_is_at_or_before_its_checkpoint() {
+        assert!(stream("82B0").covers(&stream("82AF")));
+        assert!(stream("82B0").covers(&stream("82B0")));
+        assert!(!stream("82B0").covers(&stream("82B1")));
+        assert!(scan(5, 3).covers(&scan(5, 2)));
+        assert!(scan(5, 3).covers(&scan(5, 3)));
+        assert!(!scan(5, 3).covers(&scan(10, 1)));
+    }
+
+    #[test]
+    fn documents_without_a_place_of_their_own_stand_behind_the_one_before_them() {
+        let behind = |position: Position, beside: u32| match position {
+            Position::Scan { start, key, .. } => Position::Scan { start, key, beside },
+            Position::Stream { .. } => position,
+        };
+        assert!(!scan(1, 1).covers(&behind(scan(1, 1), 1)));
+        assert!(behind(scan(1, 1), 1).covers(&scan(1, 1)));
+        assert!(!behind(scan(1, 1), 1).covers(&behind(scan(1, 1), 2)));
+        assert!(!behind(scan(1, 1), 9).covers(&scan(1, 2)));
+        assert!(!nothing().covers(&behind(nothing(), 1)));
     }
 
     #[test]
     fn every_position_equals_itself() {
-        let nothing = || Position::Scan { start: token("82AA"), key: None };
         for position in [nothing(), scan(1, 1), stream("82")] {
             assert_eq!(position.compare(&position.clone()), Ordering::Equal, "{position:?}");
         }
@@ -253,8 +274,14 @@ mod tests {
     }
 
     #[test]
+    fn people_see_a_date() {
+        assert_eq!(stream("82650000010000000A2B0229296E04").to_string(), "2023-09-12T06:05:37Z #10");
+        assert_eq!(scan(1, 1).to_string(), "history");
+    }
+
+    #[test]
     fn a_position_comes_back_from_its_stored_form() {
-        for position in [scan(1, 2), stream("82"), Position::Scan { start: token("82"), key: None }] {
+        for position in [scan(1, 2), stream("82"), nothing()] {
             let stored = serde_json::to_string(&position).expect("a position has a stored form");
             assert_eq!(serde_json::from_str::<Position>(&stored).expect("it reads back"), position);
         }

@@ -1,15 +1,15 @@
 //! The running parts: one reader and several lanes for each projection, and who starts and stops them.
 
-pub mod decide;
-pub mod lane;
-pub mod letters;
 pub mod parts;
-pub mod plan;
 pub mod reader;
+pub mod lane;
+pub mod plan;
+pub mod decide;
+pub mod letters;
 pub mod startup;
-pub mod status;
 pub mod supervisor;
 mod upkeep;
+pub mod status;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod meter;
 mod sandbox;
 mod trap;
 mod worker;
+
 // How a component gets here.
 mod cache;
 mod component;
@@ -24,11 +25,12 @@ mod description;
 mod engine;
 mod inspection;
 mod refusal;
+
 #[cfg(test)]
 mod specimen;
 
 pub use budget::Budget;
-pub use component::Component;
+pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::Engine;
 pub use guest::{Guest, Projected};
 pub use refusal::Refusal;

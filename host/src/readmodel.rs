@@ -3,20 +3,20 @@
 //! The only user of `sqlx`. Every write of a lane proves its epoch, and effects, checkpoint, dedupe mark and
 //! dead letters commit together or not at all.
 
-pub mod apply;
+pub mod session;
+mod query;
+mod mysql_error;
+pub mod control;
+pub mod registration;
+pub mod lease;
+pub mod tables;
 pub mod batch;
+pub mod apply;
 mod bind;
 pub mod checkpoint;
-pub mod command;
-pub mod control;
-pub mod dead_letter;
 mod dedupe;
-pub mod lease;
-mod mysql_error;
-mod query;
-pub mod registration;
-pub mod session;
-pub mod tables;
+pub mod dead_letter;
+pub mod command;
 
 pub use apply::{LaneModel, LaneState};
 pub use batch::{Batch, Entry, Passed, Verdict};

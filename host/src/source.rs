@@ -4,12 +4,12 @@
 //! not its business, and it writes nothing.
 
 pub mod connection;
-pub mod decode;
-mod error;
 mod history;
-mod json;
-mod reply;
 mod tail;
+mod reply;
+pub mod decode;
+mod json;
+mod error;
 
 use std::time::Duration;
 
@@ -57,9 +57,10 @@ impl OutboxReader {
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
         self.place = match from {
-            Position::Scan { start, key } => Place::History(Box::new(
-                History::open(&self.outbox, &self.decoder, start, key.as_ref()).await?,
-            )),
+            Position::Scan { start, key, beside } => {
+                let behind = key.as_ref().map(|key| (key, *beside));
+                Place::History(Box::new(History::open(&self.outbox, &self.decoder, start, behind).await?))
+            }
             Position::Stream { token } => Place::Stream(Box::new(Tail::open(&self.outbox, token).await?)),
         };
         Ok(())

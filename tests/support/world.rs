@@ -73,6 +73,7 @@ impl World {
         client.database(&name).drop().await.expect("MongoDB answers");
         let writer = Writer::new(&client, &name);
         writer.prepare().await.expect("the outbox can be created");
+        order_history(&client.database(&name).collection("outbox")).await;
         let world = Self {
             outbox: client.database(&name).collection("outbox"),
             folder: tempfile::tempdir().expect("a folder"),
@@ -269,6 +270,16 @@ impl Drop for World {
             let _ = runtime.block_on(tokio::time::timeout(std::time::Duration::from_secs(10), dropping));
         });
     }
+}
+
+/// Replaces the bank's unique index by one that takes documents of any kind.
+async fn order_history(outbox: &Collection<Document>) {
+    outbox.drop_indexes().await.expect("the index is dropped");
+    let keys = doc! { "aggregateType": 1, "aggregateId": 1, "sequence": 1, "_id": 1 };
+    outbox
+        .create_index(mongodb::IndexModel::builder().keys(keys).build())
+        .await
+        .expect("the index is created");
 }
 
 /// Runs the binary to its end.

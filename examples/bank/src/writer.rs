@@ -2,6 +2,7 @@
 
 use bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind, Result, WriteFailure};
+use mongodb::options::IndexOptions;
 use mongodb::{Client, ClientSession, Collection, Database, IndexModel};
 
 use crate::{Change, Event};
@@ -45,7 +46,8 @@ impl Writer {
         Self { client, database, accounts, outbox }
     }
 
-    /// Creates the collections, and the index in whose order Laterna reads history.
+    /// Creates the collections, and the index that keeps an account's sequence without doubles. Laterna reads history
+    /// in its order.
     pub async fn prepare(&self) -> Result<()> {
         for name in ["accounts", "outbox"] {
             match self.database.create_collection(name).await {
@@ -54,7 +56,8 @@ impl Writer {
             }
         }
         let keys = doc! { "aggregateType": 1, "aggregateId": 1, "sequence": 1 };
-        self.outbox.create_index(IndexModel::builder().keys(keys).build()).await?;
+        let unique = IndexOptions::builder().unique(true).build();
+        self.outbox.create_index(IndexModel::builder().keys(keys).options(unique).build()).await?;
         Ok(())
     }
 

@@ -58,8 +58,10 @@ pub fn measure(snapshot: &Snapshot) {
     }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);
-    metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => snapshot.phase.name())
-        .set(1.0);
+    for phase in Phase::NAMES {
+        let here = f64::from(u8::from(snapshot.phase.name() == phase));
+        metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => phase).set(here);
+    }
 }
 
 #[cfg(test)]

@@ -116,11 +116,10 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
         Ok(_) => report.ok("change stream", "it can be opened"),
         Err(failure) => report.fail("change stream", &failure.to_string()),
     }
-    match servers.outbox.history_obstacle(servers.decoder.fields()).await {
-        Ok(None) => report.ok("history", "it can be read in order"),
-        Ok(Some(obstacle)) if from_history => report.fail("history", &obstacle),
-        Ok(Some(obstacle)) => report.note("history", &obstacle),
-        Err(failure) => report.fail("history", &failure.to_string()),
+    match servers.outbox.history_index(servers.decoder.fields()).await {
+        Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),
+        Err(failure) if from_history => report.fail("history", &failure.to_string()),
+        Err(failure) => report.note("history", &failure.to_string()),
     }
 }
 
@@ -169,11 +168,10 @@ async fn check_mysql(
         let rehearsed =
             tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema)
                 .await;
+        let what = format!("SQL of `{name}`");
         match rehearsed {
-            Ok(()) => report.ok(&format!("SQL of `{name}`"), "every statement fits its tables"),
-            Err(failure) => {
-                report.fail(&format!("SQL of `{name}`"), &with_grant(&failure, &format!("{schema}_scratch")))
-            }
+            Ok(()) => report.ok(&what, "every statement fits its tables"),
+            Err(failure) => report.fail(&what, &with_grant(&failure, &format!("{schema}_scratch"))),
         }
     }
 }

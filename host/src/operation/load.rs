@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::projection::{Deployed, Loaded};
-use crate::projector::{Budget, Component, Engine};
+use crate::projector::{Budget, COMPONENT_BYTES_MAX, Component, Engine};
 use crate::sql;
 
 /// Why a file cannot be deployed: one line a problem, each with the file's name.
@@ -18,7 +18,12 @@ pub struct NotDeployable(pub Vec<String>);
 pub fn load(engine: &Engine, path: &Path, budget: &Budget) -> Result<Loaded, NotDeployable> {
     let file = path.display();
     let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
-    let bytes = std::fs::read(path).map_err(|error| one(format!("cannot be read: {error}")))?;
+    let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > COMPONENT_BYTES_MAX as u64 {
+        return Err(one(format!("has {length} bytes; a component has at most {COMPONENT_BYTES_MAX}")));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let component = Component::load(engine, &bytes, budget).map_err(|refusal| one(refusal.to_string()))?;
     let manifest = Arc::new(component.manifest().clone());
     let schema = sql::check(&manifest).map_err(|refusals| {

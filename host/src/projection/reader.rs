@@ -13,7 +13,7 @@ use super::parts::Source;
 use super::status::Status;
 use crate::event::Delivery;
 use crate::failure::{Failure, Fault};
-use crate::position::{Position, Relation};
+use crate::position::Position;
 use crate::retry::Backoff;
 use crate::source::Feed;
 
@@ -136,8 +136,8 @@ impl<S: Source> Reader<S> {
         let mut chunks: Vec<Vec<Delivery>> = self.inboxes.iter().map(|_| Vec::new()).collect();
         for delivery in feed.deliveries {
             let lane = delivery.lane(lanes) as usize;
-            let is_new = self.inboxes[lane].position.relation(&delivery.position) != Relation::Covered;
-            if is_new && position.relation(&delivery.position) != Relation::Ahead {
+            let is_new = !self.inboxes[lane].position.covers(&delivery.position);
+            if is_new && position.covers(&delivery.position) {
                 chunks[lane].push(delivery);
             }
         }

@@ -92,9 +92,7 @@ async fn begin(
     let start = servers.outbox.current_token().await?;
     let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
     let position = if history {
-        if let Some(obstacle) = servers.outbox.history_obstacle(servers.decoder.fields()).await? {
-            return Err(Failure::Misconfigured { reason: obstacle });
-        }
+        servers.outbox.history_index(servers.decoder.fields()).await?;
         let manifest = &loaded.deployed.manifest;
         if manifest.ordering == Ordering::Stream && !manifest.commutative {
             return Err(Failure::Misconfigured {
@@ -103,7 +101,7 @@ async fn begin(
                     .to_owned(),
             });
         }
-        Position::Scan { start, key: None }
+        Position::Scan { start, key: None, beside: 0 }
     } else {
         Position::Stream { token: start }
     };
@@ -153,8 +151,7 @@ async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<(), 
         // A high-water mark may be one write ahead, so seconds are compared.
         Some(newest) if newest.seconds > now.seconds => Err(Failure::ResumeLost {
             reason: format!(
-                "the checkpoint is at {}.{}, but the source's newest write is of {}.{}: it was restored from a backup",
-                newest.seconds, newest.increment, now.seconds, now.increment
+                "the checkpoint is at {newest}, but the source's newest write is of {now}: it was restored from a backup"
             ),
         }),
         _ => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything: the stored rows are the truth, this is what is told about it.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The words for all phases.
+    pub const NAMES: [&'static str; 6] = ["starting", "standby", "history", "streaming", "paused", "stopped"];
+
     /// The word for this phase.
     pub fn name(&self) -> &'static str {
         match self {
@@ -197,18 +201,28 @@ impl Status {
             lane.trouble = None;
             state.rate.add(events);
         });
-        let projection = self.projection.clone();
-        metrics::counter!("laterna_batches_total", "projection" => projection.clone()).increment(1);
+        self.count(batch);
+        let projection = &self.projection;
         for entry in &batch.entries {
-            let verdict = verdict_name(&entry.verdict);
-            metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
-                .increment(1);
             if let Verdict::Park { failure, .. } = &entry.verdict {
                 let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
                 let (event, aggregate) = (event.map(ToString::to_string), aggregate.map(ToString::to_string));
                 tracing::warn!(projection, class = failure.class(), event, aggregate, "parked: {failure}");
             }
         }
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for entry in &batch.entries {
+            *verdicts.entry(verdict_name(&entry.verdict)).or_default() += 1;
+        }
+        let projection = self.projection.clone();
+        for (verdict, events) in verdicts {
+            metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
+                .increment(events);
+        }
+        metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
     }
 
     /// What the servers say, from time to time.

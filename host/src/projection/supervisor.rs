@@ -129,14 +129,11 @@ impl Supervisor {
             let mut session = self.servers.applier.connect().await?;
             lease::release(&mut session, &self.servers.control, &self.settings.name, epoch).await
         };
-        match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await {
-            Ok(Ok(())) => tracing::info!(projection = self.settings.name, "gave the lease back"),
-            Ok(Err(failure)) => {
-                tracing::warn!(projection = self.settings.name, "the lease runs out: {failure}")
-            }
-            Err(_) => {
-                tracing::warn!(projection = self.settings.name, "the lease runs out: MySQL does not answer")
-            }
+        let silence = |_| Err(Failure::ConnectionLost { message: "MySQL does not answer".to_owned() });
+        let projection = &self.settings.name;
+        match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await.unwrap_or_else(silence) {
+            Ok(()) => tracing::info!(projection, "gave the lease back"),
+            Err(failure) => tracing::warn!(projection, "the lease runs out: {failure}"),
         }
     }
 

@@ -16,30 +16,39 @@ pub async fn keep_lease(
     servers: Servers,
     settings: Settings,
     epoch: u64,
-    mut session: Session,
+    session: Session,
 ) -> Result<(), Failure> {
-    let interval = settings.lease_ttl / 3;
+    let mut kept = Some(session);
     loop {
-        tokio::time::sleep(interval).await;
+        tokio::time::sleep(settings.lease_ttl / 3).await;
         let mut backoff = Backoff::new();
         loop {
-            let renewing =
-                lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl);
-            let failure = match tokio::time::timeout(settings.lease_ttl, renewing).await {
-                Ok(Ok(())) => break,
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() },
-            };
-            if failure.fault() == Fault::Fenced {
-                return Err(failure);
+            let renewing = renew(&servers, &settings, epoch, &mut kept);
+            let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
+            match tokio::time::timeout(settings.lease_ttl, renewing).await.unwrap_or(Err(silence)) {
+                Ok(()) => break,
+                Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
+                Err(failure) => tracing::warn!(projection = settings.name, "lease: {failure}; trying again"),
             }
-            tracing::warn!(projection = settings.name, "lease: {failure}; trying again");
             tokio::time::sleep(backoff.next_wait()).await;
-            if let Ok(new) = servers.applier.connect().await {
-                session = new;
-            }
         }
     }
+}
+
+/// Renews the lease once. A session in which that failed, or was given up, is not kept.
+async fn renew(
+    servers: &Servers,
+    settings: &Settings,
+    epoch: u64,
+    kept: &mut Option<Session>,
+) -> Result<(), Failure> {
+    let mut session = match kept.take() {
+        Some(session) => session,
+        None => servers.applier.connect().await?,
+    };
+    lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl).await?;
+    *kept = Some(session);
+    Ok(())
 }
 
 /// Shows what the servers say. Their outages are the other parts' business.

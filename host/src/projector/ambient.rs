@@ -79,7 +79,7 @@ impl Ambient {
 
     fn bytes(&mut self, length: u64) -> wasmtime::Result<Vec<u8>> {
         wasmtime::ensure!(length <= RANDOM_BYTES_MAX, "asked for {length} random bytes at once");
-        Ok((0..length).map(|_| self.next() as u8).collect())
+        Ok((0..length).map(|_| self.next().to_le_bytes()[0]).collect())
     }
 }
 

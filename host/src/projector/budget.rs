@@ -6,7 +6,7 @@
 /// Fuel for starting an instance, and again for its `describe`: interpreters need more for that than for an event.
 pub(super) const START_FUEL: u64 = 2_000_000_000;
 
-/// How fast fuel burns on a slow machine. At 2.5 GHz it is 2 to 5 million a millisecond for guests that compute,
+/// How fast fuel burns on a slow machine. At 2.5 GHz it is 2 to 10 million a millisecond for guests that compute,
 /// but 0.3 million for one that does nothing but write lines: the time the host takes for them costs no fuel.
 const FUEL_PER_MS: u64 = 1_000_000;
 
@@ -24,7 +24,7 @@ const OVERHEAD_BYTES_PER_OPERATION: usize = 1024;
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// About one unit per WebAssembly instruction. An event of 300 bytes takes ten thousand in Rust, a hundred
-    /// thousand in QuickJS and Python; parsing JSON takes 150 a byte in Rust, 400 in QuickJS.
+    /// thousand in `QuickJS` and Python; parsing JSON takes 150 a byte in Rust, 400 in `QuickJS`.
     pub fuel: u64,
     /// All linear memory of one instance. Python starts with 13 MB, `StarlingMonkey` with 10.
     pub memory_bytes: usize,

@@ -22,8 +22,9 @@ use super::refusal::Refusal;
 use super::sandbox::Sandbox;
 use crate::statement::Manifest;
 
-pub(super) const COMPONENT_BYTES_MAX: usize = 64 << 20;
-/// The largest ordinary component, `StarlingMonkey`'s 12 MB, takes 13 s on two free cores.
+/// A larger file need not even be read.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+/// The largest ordinary component, `StarlingMonkey` with its 12 MB, takes 13 s on two free cores.
 pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
@@ -43,7 +44,7 @@ struct Parts {
 }
 
 impl Component {
-    /// Checks, compiles and describes a component. It blocks: seconds for Rust and QuickJS, up to half a minute
+    /// Checks, compiles and describes a component. It blocks: seconds for Rust and `QuickJS`, up to half a minute
     /// for Python and `StarlingMonkey`, [`COMPILE_SECONDS_MAX`] at most.
     pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
         inspect(bytes)?;
@@ -101,22 +102,24 @@ impl fmt::Debug for Component {
 type Prepared = (ProjectionPre<Sandbox>, Manifest);
 
 fn prepare(engine: &Engine, digest: &str, bytes: &[u8], budget: &Budget) -> Result<Prepared, Refusal> {
-    let cached = engine.cache().and_then(|cache| cache.load(digest, engine.wasmtime()));
-    let component = if let Some(component) = cached {
-        component
-    } else {
-        let component = wasmtime::component::Component::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| Refusal::Invalid { reason: format!("{error:#}") })?;
-        if let Some(cache) = engine.cache() {
-            cache.store(digest, &component);
-        }
-        component
-    };
+    let component = compiled(engine, digest, bytes)?;
     let does_not_fit = |error: wasmtime::Error| Refusal::DoesNotFit { reason: format!("{error:#}") };
     let linked = engine.linker().instantiate_pre(&component).map_err(does_not_fit)?;
     let code = ProjectionPre::new(linked).map_err(does_not_fit)?;
     let (_, described) = Instance::start(&code, budget).map_err(|failure| Refusal::Start { failure })?;
     Ok((code, description::manifest(described)?))
+}
+
+fn compiled(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<wasmtime::component::Component, Refusal> {
+    if let Some(component) = engine.cache().and_then(|cache| cache.load(digest, engine.wasmtime())) {
+        return Ok(component);
+    }
+    let component = wasmtime::component::Component::from_binary(engine.wasmtime(), bytes)
+        .map_err(|error| Refusal::Invalid { reason: format!("{error:#}") })?;
+    if let Some(cache) = engine.cache() {
+        cache.store(digest, &component);
+    }
+    Ok(component)
 }
 
 /// A compiler that panics or does not end must not take the process along: it has a thread of its own, which is
@@ -142,5 +145,145 @@ fn on_its_own_thread<T: Send + 'static>(
         Err(RecvTimeoutError::Disconnected) => {
             Err(Refusal::Uncompilable { reason: "its thread ended without a word".to_owned() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::failure::Failure;
+    use crate::projector::specimen::{HEALTHY, bytes, bytes_containing, bytes_describing};
+
+    fn load(bytes: &[u8], budget: &Budget) -> Result<Component, Refusal> {
+        Component::load(&Engine::new(None).expect("an engine starts"), bytes, budget)
+    }
+
+    fn check_start(describe: &str, expect: &str) {
+        let refusal = load(&bytes_describing(describe), &Budget::default()).expect_err("it is refused");
+        assert!(refusal.to_string().contains(expect), "{refusal}");
+    }
+
+    #[test]
+    fn a_component_has_its_digest_and_its_manifest() {
+        let bytes = bytes(HEALTHY);
+        let component = load(&bytes, &Budget::default()).expect("it loads");
+        assert_eq!(component.digest(), hex::encode(Sha256::digest(&bytes)));
+        assert_eq!(component.manifest().name, "specimen");
+        assert!(!component.is_impure());
+    }
+
+    #[test]
+    fn what_does_not_start_is_refused() {
+        check_start("unreachable", "wasm trap: wasm `unreachable`");
+        check_start("(loop $forever (br $forever))", "an endless loop in its start-up or in `describe`");
+        check_start(
+            "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
+            "raise `budget.memory_bytes`",
+        );
+    }
+
+    #[test]
+    fn a_component_that_needs_more_memory_than_its_budget_is_refused() {
+        let budget = Budget { memory_bytes: 1 << 16, ..Budget::default() };
+        let refusal = load(&bytes(HEALTHY), &budget).expect_err("it is refused");
+        assert_eq!(refusal, Refusal::Start { failure: Failure::OutOfMemory { limit_bytes: 1 << 16 } });
+    }
+
+    #[test]
+    fn clocks_and_random_numbers_are_constants_at_the_start() {
+        let describe = "(call $now (i32.const 512)) (drop (call $random)) (drop (call $monotonic))";
+        load(&bytes_describing(describe), &Budget::default()).expect("it loads");
+    }
+
+    #[test]
+    fn other_types_than_the_contracts_are_refused() {
+        let other = wat::parse_str(
+            r#"(component
+                (core module $m (func (export "describe") (result i32) (i32.const 1)))
+                (core instance $i (instantiate $m))
+                (func $describe (result bool) (canon lift (core func $i "describe")))
+                (instance $p (export "describe" (func $describe)))
+                (export "laterna:projection/projector@0.1.0" (instance $p)))"#,
+        );
+        let refusal = load(&other.expect("it parses"), &Budget::default()).expect_err("it is refused");
+        assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn what_projectors_do_not_need_is_refused() {
+        for module in [
+            "(memory i64 1)",
+            "(memory 1 1 shared)",
+            "(func (return_call 0))",
+            "(tag)",
+            "(type (struct (field i32)))",
+            "(func (param v128) (drop (f32x4.relaxed_madd (local.get 0) (local.get 0) (local.get 0))))",
+        ] {
+            let bytes = bytes_containing(&format!("(core module {module})"));
+            let refusal = load(&bytes, &Budget::default()).expect_err("it is refused");
+            assert!(matches!(refusal, Refusal::Invalid { .. }), "{module}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_from_the_start_is_refused() {
+        let check = |module: &str, expect: &str| {
+            let more = format!("(core module $large {module}) (core instance (instantiate $large))");
+            let refusal = load(&bytes_containing(&more), &Budget::default()).expect_err("it is refused");
+            assert!(refusal.to_string().contains(expect), "{module}: {refusal}");
+        };
+        check("(memory 65536)", "raise `budget.memory_bytes`");
+        check("(table 1000000 funcref)", "a table of 1000000 elements");
+        check("(func $forever (loop $more (br $more))) (start $forever)", "an endless loop in its start-up");
+        check("(func $trap unreachable) (start $trap)", "wasm trap: wasm `unreachable`");
+    }
+
+    #[test]
+    fn code_that_is_not_valid_is_refused() {
+        let refusal = load(&bytes_describing("(i64.const 1)"), &Budget::default());
+        let refusal = refusal.expect_err("a value is left on the stack");
+        assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn compiled_code_is_kept_and_checked_before_it_is_used_again() {
+        let home = tempfile::tempdir().expect("a directory is made");
+        let directory = home.path().join("compiled");
+        let load = || {
+            let engine = Engine::new(Some(&directory)).expect("an engine starts");
+            Component::load(&engine, &bytes(HEALTHY), &Budget::default()).expect("it loads");
+            let files = fs::read_dir(&directory).expect("the cache is there");
+            let paths: Vec<_> = files.map(|file| file.expect("it can be listed").path()).collect();
+            assert_eq!(paths.len(), 1, "{paths:?}");
+            (fs::read(&paths[0]).expect("it can be read"), paths[0].clone())
+        };
+        let (compiled, path) = load();
+        assert_eq!(fs::metadata(&directory).expect("it is there").permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+        // A file that was not written whole, and one with other code in it.
+        fs::write(&path, &compiled[..compiled.len() / 2]).expect("it can be written");
+        assert_eq!(load().0.len(), compiled.len());
+        let mut other = compiled.clone();
+        let last = other.len() - 1;
+        other[last] ^= 1;
+        fs::write(&path, &other).expect("it can be written");
+        assert_ne!(load().0, other);
+    }
+
+    #[test]
+    fn a_cache_that_others_can_write_is_refused() {
+        let home = tempfile::tempdir().expect("a directory is made");
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o770)).expect("it is mine");
+        let refusal = Engine::new(Some(home.path())).err().expect("it is refused");
+        assert!(format!("{refusal:#}").contains("chmod 700"), "{refusal:#}");
+    }
+
+    #[test]
+    fn a_compiler_that_panics_is_a_refusal() {
+        let refusal = on_its_own_thread(|| -> Result<(), Refusal> { panic!("on purpose") });
+        assert_eq!(refusal, Err(Refusal::Uncompilable { reason: "on purpose".into() }));
     }
 }

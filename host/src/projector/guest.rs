@@ -1,9 +1,9 @@
 //! The verdicts: what a component makes of events, and how far its answers are trusted.
 //!
 //! The verdict about an event is always that of a run of this event alone, on a fresh instance, with the budget
-//! of one event. Lists on a used instance are for speed: a list has the budget of *one* event for all of its
-//! events, so when it answers within it, each of them alone would have, too. Whatever else a list leads to is
-//! thrown away, and its events are run one by one.
+//! of one event. Lists on a used instance are for speed: all events of a list share what *one* may take, and only
+//! half of its fuel, so when it answers within that, each of them alone would have, too. Whatever else a list
+//! leads to is thrown away, and its events are run one by one.
 //!
 //! Guests run on plain threads, never on async workers: what they write to stdout waits for a runtime.
 
@@ -38,8 +38,6 @@ pub struct Guest {
     projection: Arc<str>,
     meter: Meter,
     instance: Option<Instance>,
-    /// Events that the instance has seen.
-    events: usize,
     /// Lists whose answers counted.
     lists: u64,
     /// About what one event takes, so that a list stays within the budget of one.
@@ -50,7 +48,7 @@ impl Guest {
     pub fn new(component: Component, projection: &str) -> Self {
         let meter = Meter::new(projection);
         let projection = projection.into();
-        Self { component, projection, meter, instance: None, events: 0, lists: 0, usual_fuel: 0 }
+        Self { component, projection, meter, instance: None, lists: 0, usual_fuel: 0 }
     }
 
     pub fn component(&self) -> &Component {
@@ -97,14 +95,15 @@ impl Guest {
 
     /// Nothing if the list's answers do not count. Its instance is kept only if they do.
     fn project_list(&mut self, events: &[&Event]) -> Result<Option<Vec<Projected>>, Failure> {
-        if self.component.is_impure() {
+        let fuel = self.list_fuel();
+        if self.component.is_impure() || self.usual_fuel > fuel {
             return Ok(None);
         }
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => self.start()?,
         };
-        let answer = match instance.project(events) {
+        let answer = match instance.project(events, fuel) {
             Ok(answer) if answer.len() == events.len() && !instance.wanted_more_memory() => answer,
             Ok(_) | Err(_) => return Ok(None),
         };
@@ -119,8 +118,7 @@ impl Guest {
         instance.journal().publish(|| self.heading(events));
         self.lists += 1;
         self.learn(fuel);
-        self.events += events.len();
-        if self.events < INSTANCE_EVENTS_MAX && !instance.has_grown() {
+        if instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
             self.instance = Some(instance);
         }
         Ok(Some(projected))
@@ -181,7 +179,7 @@ impl Guest {
     }
 
     fn run_alone(&mut self, instance: &mut Instance, event: &Event) -> Result<Projected, Failure> {
-        let run = instance.project(&[event]);
+        let run = instance.project(&[event], self.component.budget().fuel);
         let fuel = instance.fuel();
         self.meter.alone(fuel);
         self.learn(fuel);
@@ -199,7 +197,6 @@ impl Guest {
     /// A fresh instance. One started when the component was loaded, so that it fails now is not an event's fault.
     fn start(&mut self) -> Result<Instance, Failure> {
         self.meter.instance();
-        self.events = 0;
         let started = Instance::start(self.component.code(), self.component.budget());
         started.map(|(instance, _)| instance).map_err(|failure| match failure.fault() {
             Fault::Event => Failure::Misconfigured {
@@ -225,14 +222,22 @@ impl Guest {
         Ok(operations)
     }
 
-    /// As many events as usually take half of one event's budget.
+    /// A fresh instance may have to do what a used one has done before: the other half is for that.
+    fn list_fuel(&self) -> u64 {
+        self.component.budget().fuel / 2
+    }
+
+    /// As many events as usually take half of a list's fuel.
     fn list_length(&self) -> usize {
-        let half = self.component.budget().fuel / 2;
-        usize::try_from(half / self.usual_fuel.max(1)).unwrap_or(usize::MAX).max(1)
+        let events = self.list_fuel() / 2 / self.usual_fuel.max(1);
+        usize::try_from(events).unwrap_or(usize::MAX).max(1)
     }
 
     fn learn(&mut self, fuel: u64) {
-        self.usual_fuel = self.usual_fuel / 4 * 3 + fuel / 4;
+        self.usual_fuel = match self.usual_fuel {
+            0 => fuel,
+            usual => usual / 4 * 3 + fuel / 4,
+        };
     }
 
     fn heading(&self, events: &[&Event]) -> Heading<'_> {

@@ -122,13 +122,10 @@ fn refused(import: &str) -> Option<&'static str> {
             "a projector has no network; for JavaScript, rebuild with componentize-qjs --sync, or with \
              componentize-js --disable http --disable fetch-event"
         }
+        wasi if WASI.contains(&wasi) && is_version(version, "0.2") => return None,
         wasi if WASI.contains(&wasi) => {
-            if is_version(version, "0.2") {
-                return None;
-            } else {
-                "this host has WASI 0.2; rebuild for it: Rust for wasm32-wasip2, JavaScript with \
+            "this host has WASI 0.2; rebuild for it: Rust for wasm32-wasip2, JavaScript with \
              componentize-qjs --sync"
-            }
         }
         "" => "bare functions cannot be linked; build it for the world laterna:projection/projection",
         _ => "a projector gets its events and nothing else; remove what uses it",
@@ -184,7 +181,9 @@ mod tests {
     fn a_truncated_component_is_refused() {
         let whole = wat::parse_str(format!("(component {EXPORT})")).expect("it parses");
         assert_eq!(inspect(&whole), Ok(()));
-        for length in 8..whole.len() {
+        let name = b"laterna:projection/projector";
+        let end = whole.windows(name.len()).position(|bytes| bytes == name).expect("the export is named");
+        for length in 1..end + name.len() {
             assert!(inspect(&whole[..length]).is_err(), "cut at {length}");
         }
     }
@@ -239,6 +238,26 @@ mod tests {
             &format!(r#"(component (component (import "wasi:http/types@0.2.0" (instance))) {EXPORT})"#),
             Ok(()),
         );
+    }
+
+    #[test]
+    fn strings_in_utf_16_are_refused() {
+        let component = |encoding: &str| {
+            format!(
+                r#"(component
+                    (core module $m
+                        (memory (export "memory") 1)
+                        (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+                        (func (export "greet") (param i32 i32)))
+                    (core instance $m (instantiate $m))
+                    (func $greet (param "name" string) (canon lift (core func $m "greet")
+                        string-encoding={encoding} (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+                    {EXPORT})"#
+            )
+        };
+        check(&component("utf8"), Ok(()));
+        check(&component("utf16"), Err("a toolchain that uses UTF-8"));
+        check(&component("latin1+utf16"), Err("a toolchain that uses UTF-8"));
     }
 
     #[test]

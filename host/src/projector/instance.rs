@@ -20,14 +20,19 @@ use crate::failure::Failure;
 /// Handles to streams and the like that a guest may hold at once.
 const HANDLES_MAX: usize = 1024;
 
-/// What a guest said about each event.
-pub(super) type Answer = Vec<Result<Vec<types::Operation>, types::Rejection>>;
+/// What a guest said about one event.
+type Said = Result<Vec<types::Operation>, types::Rejection>;
+
+/// What a guest said about each event of a list.
+pub(super) type Answer = Vec<Said>;
 
 pub(super) struct Instance {
     store: Store<Sandbox>,
     guest: Projection,
     budget: Budget,
     start_bytes: usize,
+    events: usize,
+    given: u64,
 }
 
 impl Instance {
@@ -45,11 +50,19 @@ impl Instance {
         let projector = guest.laterna_projection_projector();
         let manifest = guarded(&mut store, START_FUEL, budget, |store| projector.call_describe(store))?;
         let start_bytes = store.data().memory.bytes();
-        Ok((Self { store, guest, budget: budget.clone(), start_bytes }, manifest))
+        Ok((
+            Self { store, guest, budget: budget.clone(), start_bytes, events: 0, given: START_FUEL },
+            manifest,
+        ))
     }
 
-    /// Runs these events with the budget of one.
-    pub(super) fn project(&mut self, events: &[&Event]) -> Result<Answer, Failure> {
+    /// Runs these events with so much fuel, and the rest of the budget of one.
+    pub(super) fn project(&mut self, events: &[&Event], fuel: u64) -> Result<Answer, Failure> {
+        self.events += events.len();
+        self.given = fuel;
+        // The results themselves are copied, too: one for each event.
+        let results_bytes = events.len().saturating_mul(size_of::<Said>());
+        self.store.set_hostcall_fuel(self.budget.copied_bytes().saturating_add(results_bytes));
         let sandbox = self.store.data_mut();
         sandbox.ambient.phase = Phase::Projecting;
         sandbox.memory.forget();
@@ -58,13 +71,18 @@ impl Instance {
         let shown: Vec<Shown<'_>> = events.iter().map(|event| Shown::new(event)).collect();
         let lowered: Vec<types::Event<'_>> = shown.iter().map(Shown::lowered).collect();
         let guest = self.guest.laterna_projection_projector();
-        guarded(&mut self.store, self.budget.fuel, &self.budget, |store| guest.call_project(store, &lowered))
+        guarded(&mut self.store, fuel, &self.budget, |store| guest.call_project(store, &lowered))
     }
 
     /// The fuel that the last run took.
     pub(super) fn fuel(&self) -> u64 {
         let left = self.store.get_fuel().expect("the engine is configured to consume fuel");
-        self.budget.fuel.saturating_sub(left)
+        self.given.saturating_sub(left)
+    }
+
+    /// How many events it has seen.
+    pub(super) fn events(&self) -> usize {
+        self.events
     }
 
     /// What was said since the last run began.

@@ -6,7 +6,7 @@
 use wasmtime::ResourceLimiter;
 
 const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Components made of components have several; QuickJS has three memories at most.
+/// Components made of components have several; `QuickJS` has three memories at most.
 const INSTANCES_MAX: usize = 64;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 16;
@@ -51,26 +51,23 @@ impl ResourceLimiter for Memory {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
         let bytes = self.bytes.saturating_add(desired.saturating_sub(current));
         if bytes > self.limit_bytes {
             self.refused = true;
+            return Ok(false);
+        }
+        // A memory may have a maximum of its own.
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         self.bytes = bytes;
         Ok(true)
     }
 
+    /// Only called for what was granted above, so it is the machine that has no more.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if error.chain().any(<dyn std::error::Error + 'static>::is::<std::io::Error>) {
-            self.exhausted = true;
-            return Err(error.context("the host has no memory to give"));
-        }
-        // Beyond what a memory of 32 bits can have.
-        self.refused = true;
-        Ok(())
+        self.exhausted = true;
+        Err(error.context("the host has no memory to give"))
     }
 
     fn table_growing(
@@ -79,9 +76,11 @@ impl ResourceLimiter for Memory {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let allowed = desired <= TABLE_ELEMENTS_MAX;
-        self.refused |= !allowed;
-        Ok(allowed)
+        wasmtime::ensure!(
+            desired <= TABLE_ELEMENTS_MAX,
+            "it wanted a table of {desired} elements, at most {TABLE_ELEMENTS_MAX} are given"
+        );
+        Ok(true)
     }
 
     fn instances(&self) -> usize {

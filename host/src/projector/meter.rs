@@ -13,11 +13,10 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(projection: &str) -> Self {
-        let runs = |kind: &'static str| counter!("laterna_projector_runs_total", "projection" => projection.to_owned(), "kind" => kind);
         let named = |name: &'static str| counter!(name, "projection" => projection.to_owned());
         Self {
-            lists: runs("list"),
-            alone: runs("alone"),
+            lists: runs(projection, "list"),
+            alone: runs(projection, "alone"),
             instances: named("laterna_projector_instances_total"),
             impure: named("laterna_projector_impure_total"),
             fuel: histogram!("laterna_projector_fuel", "projection" => projection.to_owned()),
@@ -27,13 +26,13 @@ impl Meter {
     /// A list answered, with so much fuel for each event.
     pub(super) fn list(&self, fuel: u64) {
         self.lists.increment(1);
-        self.fuel.record(fuel as f64);
+        self.record(fuel);
     }
 
     /// One event was run alone.
     pub(super) fn alone(&self, fuel: u64) {
         self.alone.increment(1);
-        self.fuel.record(fuel as f64);
+        self.record(fuel);
     }
 
     /// An instance was started.
@@ -45,4 +44,14 @@ impl Meter {
     pub(super) fn impure(&self) {
         self.impure.increment(1);
     }
+
+    #[expect(clippy::cast_precision_loss, reason = "a histogram does not need the last digit")]
+    fn record(&self, fuel: u64) {
+        self.fuel.record(fuel as f64);
+    }
+}
+
+fn runs(projection: &str, kind: &'static str) -> Counter {
+    let projection = projection.to_owned();
+    counter!("laterna_projector_runs_total", "projection" => projection, "kind" => kind)
 }

@@ -1,4 +1,5 @@
-//! Why a component is not loaded: each refusal is one line that says what is wrong and what to do.
+//! Why a component is not loaded: each refusal is a line that says what is wrong and what to do, and what the guest
+//! itself said, if it came to speak.
 //!
 //! The caller adds which file it is.
 

@@ -10,12 +10,24 @@ pub(super) const HEALTHY: &str = "(call $ok (local.get $n) (i32.const 0) (i32.co
 
 /// A component whose `project` has this body.
 pub(super) fn bytes(project: &str) -> Vec<u8> {
-    bytes_describing("", project)
+    bytes_with([("(;project;)", project)])
 }
 
-/// One that does this, too, when it describes itself.
-pub(super) fn bytes_describing(describe: &str, project: &str) -> Vec<u8> {
-    let text = include_str!("specimen.wat").replace("DESCRIBE", describe).replace("BODY", project);
+/// A healthy one that does this when it describes itself.
+pub(super) fn bytes_describing(describe: &str) -> Vec<u8> {
+    bytes_with([("(;describe;)", describe), ("(;project;)", HEALTHY)])
+}
+
+/// A healthy one with something more in it.
+pub(super) fn bytes_containing(more: &str) -> Vec<u8> {
+    bytes_with([("(;more;)", more), ("(;project;)", HEALTHY)])
+}
+
+fn bytes_with<const N: usize>(parts: [(&str, &str); N]) -> Vec<u8> {
+    let mut text = include_str!("specimen.wat").to_owned();
+    for (place, part) in parts {
+        text = text.replace(place, part);
+    }
     wat::parse_str(text).expect("the specimen parses")
 }
 
@@ -28,11 +40,7 @@ pub(super) fn poisoned_by(bad: &str) -> String {
     )
 }
 
-pub(super) fn load(project: &str) -> Component {
-    load_with(project, &Budget::default())
-}
-
-pub(super) fn load_with(project: &str, budget: &Budget) -> Component {
+pub(super) fn load(project: &str, budget: &Budget) -> Component {
     let engine = Engine::new(None).expect("an engine starts");
     Component::load(&engine, &bytes(project), budget).expect("the specimen loads")
 }

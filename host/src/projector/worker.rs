@@ -93,3 +93,67 @@ fn caught<T>(guest: &mut Guest, call: impl FnOnce(&mut Guest) -> Result<T, Failu
         Err(Failure::Misconfigured { reason })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::projector::specimen::{HEALTHY, bytes, event, load, poison, poisoned_by};
+    use crate::projector::{Budget, Engine};
+
+    fn worker(project: &str) -> Worker {
+        Worker::start(load(project, &Budget::default()), "test").expect("a thread starts")
+    }
+
+    fn events(numbers: std::ops::Range<i64>) -> Vec<Arc<Event>> {
+        numbers.map(|number| Arc::new(event(number))).collect()
+    }
+
+    #[tokio::test]
+    async fn a_worker_serves_async_callers() {
+        let worker = worker(&poisoned_by("unreachable"));
+        assert_eq!(worker.project(events(0..100)).await.expect("it answers").len(), 100);
+        let alone = worker.project_alone(Arc::new(poison(1))).await.expect("it answers");
+        assert!(matches!(alone.verdict, Err(Failure::Trapped { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_deployment_takes_effect_between_two_orders() {
+        let worker = worker(HEALTHY);
+        let before = worker.project(events(0..2)).await.expect("it answers");
+        worker.deploy(load("unreachable", &Budget::default())).await.expect("it is deployed");
+        let after = worker.project(events(2..4)).await.expect("it answers");
+        assert!(before.iter().all(|projected| projected.verdict.is_ok()));
+        assert!(after.iter().all(|projected| projected.verdict.is_err()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_holds_nobody_up() {
+        let worker = worker(&poisoned_by("(loop $forever (br $forever))"));
+        let endless = worker.project(vec![Arc::new(poison(1))]);
+        let _ = tokio::time::timeout(Duration::from_millis(1), endless).await;
+        assert_eq!(worker.project(events(0..1)).await.expect("it answers").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_worker_ends_its_thread() {
+        let engine = Engine::new(None).expect("an engine starts");
+        let weak = engine.wasmtime().weak();
+        let component = Component::load(&engine, &bytes(HEALTHY), &Budget::default()).expect("it loads");
+        let worker = Worker::start(component, "test").expect("a thread starts");
+        worker.project(events(0..1)).await.expect("it answers");
+        drop((engine, worker));
+        while weak.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_of_the_set_up_and_the_guest_works_on() {
+        let mut guest = Guest::new(load(HEALTHY, &Budget::default()), "test");
+        let failure = caught(&mut guest, |_| -> Result<(), Failure> { panic!("on purpose") });
+        assert!(matches!(failure, Err(Failure::Misconfigured { reason }) if reason.contains("on purpose")));
+        assert_eq!(guest.project(&[&event(1)]).expect("it works").len(), 1);
+    }
+}

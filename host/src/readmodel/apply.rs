@@ -20,13 +20,16 @@ use super::session::{Connector, Session};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::sql::coalesce;
-use crate::statement::{Operation, Schema, Value};
+use crate::statement::{Operation, Schema, Statement, Value};
 
 /// A transaction that takes longer is given up: its session is ended and its outcome read from the checkpoint.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much parameter data one statement may carry: a quarter of the smallest `max_allowed_packet` in use (16 MiB).
+/// How much parameter data one statement of several rows may carry.
 const STATEMENT_BYTES_MAX: usize = 4 << 20;
+
+/// What a statement's text and framing may take of the server's `max_allowed_packet`.
+const PACKET_RESERVE_BYTES: usize = 64 << 10;
 
 /// How many marks are dropped at a time.
 const MARKS_PRUNED: usize = 64;
@@ -291,8 +294,7 @@ impl LaneModel {
         }
         self.run(session, batch.operations()).await?;
         for entry in &batch.entries {
-            dead_letter::write(&mut session.connection, &self.control, &self.lane, entry, &batch.digest)
-                .await?;
+            dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
         }
         let advance = advance(batch);
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
@@ -338,7 +340,8 @@ impl LaneModel {
     ) -> Result<(), Failure> {
         for run in coalesce::coalesce(&self.schema, operations) {
             let statement = &self.schema.statements[run.statement];
-            for rows in coalesce::split(&run, rows_max(&run), coalesce::PARAMETERS_MAX) {
+            let rows_max = rows_max(&run, statement, session.packet_bytes_max)?;
+            for rows in coalesce::split(&run, rows_max, coalesce::PARAMETERS_MAX) {
                 let sql = coalesce::render(statement, rows.len());
                 let mut query = sqlx::query(&sql);
                 for value in rows.iter().copied().flatten() {
@@ -396,10 +399,20 @@ impl LaneModel {
     }
 }
 
-/// How many rows of a run fit one statement, by its largest row.
-fn rows_max(run: &coalesce::Run<'_>) -> usize {
-    let bytes = run.rows.iter().map(|row| row.iter().map(Value::bytes).sum::<usize>()).max();
-    (STATEMENT_BYTES_MAX / bytes.unwrap_or_default().max(1)).max(1)
+/// How many rows of a run fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
+/// would close the connection over it, every time.
+fn rows_max(run: &coalesce::Run<'_>, statement: &Statement, packet: usize) -> Result<usize, Failure> {
+    let largest =
+        run.rows.iter().map(|row| row.iter().map(Value::bytes).sum::<usize>()).max().unwrap_or_default();
+    let room = packet.saturating_sub(PACKET_RESERVE_BYTES);
+    if largest > room {
+        let name = &statement.name;
+        let message = format!(
+            "running `{name}`: {largest} bytes are more than `max_allowed_packet` has room for ({room})"
+        );
+        return Err(Failure::RefusedValue { code: 1153, message });
+    }
+    Ok((STATEMENT_BYTES_MAX.min(room) / largest.max(1)).max(1))
 }
 
 async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {

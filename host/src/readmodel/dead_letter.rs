@@ -52,7 +52,7 @@ pub fn document_key(delivery: &Delivery) -> [u8; 16] {
 
 /// Writes an entry's letter, if its verdict asks for one, in the batch's transaction.
 pub async fn write(
-    connection: &mut MySqlConnection,
+    session: &mut Session,
     control: &Control,
     lane: &Lane,
     entry: &Entry,
@@ -64,6 +64,7 @@ pub async fn write(
         Verdict::Apply(_) | Verdict::Pass(_) => return Ok(()),
     };
     let delivery = &entry.delivery;
+    let stored_bytes = stored_bytes(delivery.document.len(), session.packet_bytes_max);
     // The same document may come twice when history is scanned again; its letter stays as it was.
     let sql = control.sql(
         "INSERT INTO laterna.dead_letter \
@@ -80,17 +81,25 @@ pub async fn write(
         .bind(delivery.aggregate().map(ToString::to_string))
         .bind(delivery.id().map(ToString::to_string))
         .bind(delivery.event.as_ref().ok().map(|event| event.event_type.as_str()))
-        .bind(&delivery.document[..])
+        .bind(&delivery.document[..stored_bytes])
         .bind(stored(&delivery.position))
         .bind(failure.map(Failure::class))
         .bind(failure.map(reason))
         .bind(digest)
         .bind(operations)
         .bind(u32::from(failure.is_some()))
-        .run(connection)
+        .run(&mut session.connection)
         .await
         .map_err(|error| classify("writing a dead letter", &error))?;
     Ok(())
+}
+
+/// How much of a document is stored: all of it, unless MySQL's `max_allowed_packet` has no room for it. Then the
+/// outbox alone has the rest, and a replay says that the document is not whole.
+fn stored_bytes(document: usize, packet: usize) -> usize {
+    /// For everything else that stands in a letter.
+    const RESERVE_BYTES: usize = 1 << 20;
+    document.min(packet.saturating_sub(RESERVE_BYTES))
 }
 
 /// The keys of the aggregates that have letters in a generation.

@@ -63,7 +63,7 @@ impl Connector {
             send(&mut connection, &settings()).await?;
             let row = sqlx::query(
                 "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
-                 CAST(@@GLOBAL.read_only AS SIGNED)",
+                 CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED)",
             )
             .row(&mut connection)
             .await?;
@@ -88,6 +88,7 @@ impl Connector {
             id: row.try_get(0).map_err(read)?,
             version: row.try_get(1).map_err(read)?,
             read_only: row.try_get::<i64, _>(3).map_err(read)? != 0,
+            packet_bytes_max: usize::try_from(row.try_get::<i64, _>(4).map_err(read)?).unwrap_or(0),
             connection,
         })
     }
@@ -109,6 +110,8 @@ pub struct Session {
     pub id: u64,
     pub version: String,
     pub read_only: bool,
+    /// The server's `max_allowed_packet`: a larger statement costs the connection.
+    pub packet_bytes_max: usize,
     pub connection: MySqlConnection,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt, TryStreamExt};
 use mongodb::options::{ClientOptions, ReadConcern};
-use mongodb::{Client, Collection, Database};
+use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 
 use super::Fields;
@@ -135,41 +135,52 @@ impl Outbox {
         count.map_err(|error| classify("counting the outbox", &error))
     }
 
-    /// Why history could not be read in order, with the command that helps; nothing when it can be.
-    pub async fn history_obstacle(&self, fields: &Fields) -> Result<Option<String>, Failure> {
+    /// The fields of the index in whose order history is read. It has to give every document a place of its own:
+    /// either by `_id`, or by being unique.
+    pub async fn history_index(&self, fields: &Fields) -> Result<Vec<String>, Failure> {
         let doing = "reading the outbox's indexes";
-        let wanted = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence];
-        let empty = self.collection.find_one(doc! {}).projection(doc! { "_id": 1 }).await;
-        if empty.map_err(|error| classify(doing, &error))?.is_none() {
-            return Ok(None);
-        }
+        let order = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence].map(Clone::clone);
+        let with_id = [&order[..], &["_id".to_owned()]].concat();
         let indexes = self.collection.list_indexes().await.map_err(|error| classify(doing, &error))?;
-        let indexes: Vec<_> = indexes.try_collect().await.map_err(|error| classify(doing, &error))?;
-        let fits = indexes.iter().any(|index| {
-            let plain = index.options.as_ref().is_none_or(|options| {
-                options.sparse != Some(true)
-                    && options.partial_filter_expression.is_none()
-                    && options.collation.is_none()
-                    && options.hidden != Some(true)
-            });
-            plain
-                && index.keys.iter().map(|(name, _)| name).eq(wanted)
-                && index.keys.values().all(is_ascending)
-        });
-        if fits {
-            return Ok(None);
+        let indexes: Vec<IndexModel> =
+            indexes.try_collect().await.map_err(|error| classify(doing, &error))?;
+        if indexes.iter().any(|index| is_plain(index) && has_keys(index, &with_id)) {
+            return Ok(with_id);
         }
-        let keys = wanted.map(|name| format!("\"{name}\": 1")).join(", ");
-        let name = self.collection.name();
-        Ok(Some(format!(
-            "the order of events in history is unknown without an index on it; create it with: \
-             db.getCollection(\"{name}\").createIndex({{ {keys} }})"
-        )))
+        if indexes.iter().any(|index| is_plain(index) && is_unique(index) && has_keys(index, &order)) {
+            return Ok(order.to_vec());
+        }
+        let (keys, name) = (order.map(|name| format!("\"{name}\": 1")).join(", "), self.collection.name());
+        Err(Failure::Misconfigured {
+            reason: format!(
+                "the order of events in history is unknown without an index on it; create it with: \
+                 db.getCollection(\"{name}\").createIndex({{ {keys} }}, {{ unique: true }}), or, where events may share \
+                 a sequence, with \"_id\": 1 as its last key instead of unique"
+            ),
+        })
     }
 
     async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
         self.database.run_command(command).await.map_err(|error| classify(doing, &error))
     }
+}
+
+/// Whether an index has every document, in plain order.
+fn is_plain(index: &IndexModel) -> bool {
+    index.options.as_ref().is_none_or(|options| {
+        options.sparse != Some(true)
+            && options.partial_filter_expression.is_none()
+            && options.collation.is_none()
+            && options.hidden != Some(true)
+    })
+}
+
+fn is_unique(index: &IndexModel) -> bool {
+    index.options.as_ref().is_some_and(|options| options.unique == Some(true))
+}
+
+fn has_keys(index: &IndexModel, names: &[String]) -> bool {
+    index.keys.keys().eq(names) && index.keys.values().all(is_ascending)
 }
 
 fn is_ascending(direction: &bson::Bson) -> bool {

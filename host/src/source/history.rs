@@ -26,24 +26,24 @@ const PAGE_SIZE: u32 = 2000;
 
 pub struct History {
     start: Token,
-    /// The key of the last document that was seen.
+    /// The place of the last document that was handed out.
     key: Option<ScanKey>,
+    beside: u32,
     pages: RawBatchCursor,
     watch: Watch,
 }
 
 impl History {
-    /// Opens the scan at a key (which is read again: several events may share it), or at the beginning.
+    /// Opens the scan at a key, which is read again, or at the beginning.
     pub async fn open(
         outbox: &Outbox,
         decoder: &Decoder,
         start: &Token,
-        key: Option<&ScanKey>,
+        from: Option<(&ScanKey, u32)>,
     ) -> Result<Self, Failure> {
         let since = start.time().ok_or_else(|| malformed("the start token has no time"))?.before();
-        let fields = decoder.fields();
-        let index = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence];
-        let pattern: bson::Document = index.iter().map(|name| ((*name).clone(), 1.into())).collect();
+        let index = outbox.history_index(decoder.fields()).await?;
+        let pattern: bson::Document = index.iter().map(|name| (name.clone(), 1.into())).collect();
         let after = bson::Timestamp { time: since.seconds, increment: since.increment };
         let mut find = doc! {
             "find": outbox.collection().name(),
@@ -53,15 +53,15 @@ impl History {
             "noCursorTimeout": true,
             "readConcern": { "level": "majority", "afterClusterTime": after },
         };
-        if let Some(ScanKey(parts)) = key {
+        if let Some((ScanKey(parts), _)) = from {
             let least: bson::Document =
-                index.iter().zip(parts).map(|(name, part)| ((*name).clone(), bound(part))).collect();
+                index.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect();
             find.insert("min", least);
         }
         let pages = outbox.database().run_cursor_command(find).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
         let watch = Watch::open(outbox, start).await?;
-        Ok(Self { start: start.clone(), key: key.cloned(), pages, watch })
+        Ok(Self { start: start.clone(), key: None, beside: 0, pages, watch })
     }
 
     /// The next page; behind the last one, the position where the stream takes over.
@@ -79,27 +79,37 @@ impl History {
             let document = document.map_err(|_| malformed("a page is not BSON"))?;
             let document = document.as_document().ok_or_else(|| malformed("a page holds no documents"))?;
             if !self.watch.has_shown(document) {
-                deliveries.push(self.delivery(document, decoder));
+                deliveries.push(self.delivery(document, decoder)?);
             }
         }
         Ok(Feed { deliveries, position: self.position() })
     }
 
-    fn delivery(&mut self, document: &RawDocument, decoder: &Decoder) -> Delivery {
-        // A document whose place is not certain takes the place of the one before it.
-        if let Some(key) = scan_key(document, decoder.fields()) {
-            self.key = Some(key);
+    fn delivery(&mut self, document: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure> {
+        match scan_key(document, decoder.fields()) {
+            Some(key) => (self.key, self.beside) = (Some(key), 0),
+            None => self.beside += 1,
         }
-        Delivery {
-            position: self.position(),
-            time: None,
-            document: Arc::from(document.as_bytes()),
-            event: decoder.decode(document),
+        let event = decoder.decode(document);
+        if let Ok(event) = &event
+            && event.sequence.is_none()
+        {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "the event {} of {} has no `{}`, so the order of history is unknown; add it to the outbox's \
+                     documents, or begin with `start = \"now\"`",
+                    event.id,
+                    event.aggregate,
+                    decoder.fields().sequence
+                ),
+            });
         }
+        let document = Arc::from(document.as_bytes());
+        Ok(Delivery { position: self.position(), time: None, document, event })
     }
 
     fn position(&self) -> Position {
-        Position::Scan { start: self.start.clone(), key: self.key.clone() }
+        Position::Scan { start: self.start.clone(), key: self.key.clone(), beside: self.beside }
     }
 }
 

@@ -54,10 +54,11 @@ pub fn id_mark(document: &RawDocument) -> Option<u128> {
     Some(xxh3_128(wrapped.as_bytes()))
 }
 
-/// A document's place in the history index; none when MongoDB may sort it otherwise than [`ScanKey`] does.
+/// A document's place in history; none when MongoDB may sort it otherwise than [`ScanKey`] does.
 pub fn scan_key(document: &RawDocument, fields: &Fields) -> Option<ScanKey> {
     let part = |name: &str| key_part(document.get(name).ok()?);
-    Some(ScanKey([part(&fields.aggregate_type)?, part(&fields.aggregate_id)?, part(&fields.sequence)?]))
+    let (kind, id) = (part(&fields.aggregate_type)?, part(&fields.aggregate_id)?);
+    Some(ScanKey([kind, id, part(&fields.sequence)?, part("_id")?]))
 }
 
 fn key_part(value: Option<RawBsonRef<'_>>) -> Option<KeyPart> {

@@ -1,9 +1,364 @@
+//! Each way a guest can go wrong, alone and in the middle of healthy events.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
 use super::*;
 use crate::projector::specimen::*;
+use crate::projector::{Budget, Engine};
+
+/// Enough for every healthy specimen, and soon used up by an endless loop.
+const FUEL: u64 = 10_000_000;
+
+fn budget() -> Budget {
+    Budget { fuel: FUEL, memory_bytes: 4 << 20, operations: 10, output_bytes: 1_000 }
+}
+
+fn guest(project: &str) -> Guest {
+    Guest::new(load(project, &budget()), "test")
+}
+
+fn project(guest: &mut Guest, events: &[Event]) -> Vec<Result<Vec<Operation>, Failure>> {
+    let events: Vec<&Event> = events.iter().collect();
+    let projected = guest.project(&events).expect("the environment is not at fault");
+    projected.into_iter().map(|projected| projected.verdict).collect()
+}
+
+/// What a guest that does `bad` gets for one event among healthy ones, which must be the same as alone.
+fn check_poison(bad: &str) -> Failure {
+    let mut guest = guest(&poisoned_by(bad));
+    let events = [event(1), event(2), poison(3), event(4)];
+    for _ in 0..2 {
+        let verdicts = project(&mut guest, &events);
+        let healthy: Vec<bool> = verdicts.iter().map(Result::is_ok).collect();
+        assert_eq!(healthy, [true, true, false, true], "{verdicts:?}");
+        assert!(!guest.component().is_impure());
+    }
+    let listed = project(&mut guest, &events).swap_remove(2);
+    let alone = guest.project_alone(&poison(3)).expect("the environment is not at fault").verdict;
+    assert_eq!(listed, alone);
+    alone.expect_err("the event is at fault")
+}
+
+fn check_trapped(bad: &str, expect: &str) {
+    let failure = check_poison(bad);
+    assert!(matches!(&failure, Failure::Trapped { message } if message.contains(expect)), "{failure:?}");
+}
+
+fn check_output(bad: &str, expect: &str) {
+    let failure = check_poison(bad);
+    assert!(matches!(&failure, Failure::OutputTooLarge { what } if what.contains(expect)), "{failure:?}");
+}
+
+/// One operation with the integer that is the answer, for guests that answer with one.
+fn integer(verdict: &Result<Vec<Operation>, Failure>) -> i64 {
+    match verdict.as_deref() {
+        Ok([Operation { parameters, .. }]) => match parameters[..] {
+            [Value::Integer(integer)] => integer,
+            ref other => panic!("not an integer: {other:?}"),
+        },
+        other => panic!("not one operation: {other:?}"),
+    }
+}
 
 #[test]
-fn healthy() {
-    let mut guest = Guest::new(load(HEALTHY), "test");
-    let p = guest.project(&[&event(1)]).unwrap();
-    assert_eq!(p[0].verdict, Ok(vec![]));
+fn a_list_has_a_verdict_for_each_event() {
+    let mut guest = guest(HEALTHY);
+    let events: Vec<Event> = (0..100).map(event).collect();
+    let refs: Vec<&Event> = events.iter().collect();
+    let projected = guest.project(&refs).expect("the environment is not at fault");
+    assert_eq!(projected.len(), 100);
+    assert!(projected.iter().all(|projected| projected.verdict == Ok(vec![]) && projected.fuel > 0));
+    assert!(guest.project(&[]).expect("nothing can go wrong").is_empty());
+}
+
+#[test]
+fn a_trap_is_the_fault_of_one_event() {
+    check_trapped("unreachable", "wasm trap: wasm `unreachable` instruction executed");
+}
+
+#[test]
+fn an_endless_loop_runs_out_of_fuel() {
+    assert_eq!(check_poison("(loop $forever (br $forever))"), Failure::OutOfFuel { fuel: FUEL });
+}
+
+#[test]
+fn endless_recursion_is_a_trap() {
+    check_trapped("(drop (call $recurse (i32.const 0)))", "call stack exhausted");
+}
+
+const GROW_UNTIL_REFUSED: &str =
+    "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))";
+
+#[test]
+fn a_memory_bomb_runs_out_of_memory() {
+    let limit_bytes = budget().memory_bytes;
+    let bomb = format!("{GROW_UNTIL_REFUSED} unreachable");
+    assert_eq!(check_poison(&bomb), Failure::OutOfMemory { limit_bytes });
+    let beyond_32_bits = "(drop (memory.grow (i32.const -1))) unreachable";
+    assert_eq!(check_poison(beyond_32_bits), Failure::OutOfMemory { limit_bytes });
+}
+
+#[test]
+fn a_guest_that_rejects_for_want_of_memory_ran_out_of_it() {
+    let reject = format!(
+        "{GROW_UNTIL_REFUSED} (drop {HEALTHY}) (call $reject (local.get $i)) (return (i32.const 128))"
+    );
+    assert_eq!(check_poison(&reject), Failure::OutOfMemory { limit_bytes: budget().memory_bytes });
+}
+
+#[test]
+fn a_guest_may_go_on_after_it_was_refused_memory() {
+    let mut guest = guest(&format!("{GROW_UNTIL_REFUSED} {HEALTHY}"));
+    assert_eq!(project(&mut guest, &[event(1), event(2)]), [Ok(vec![]), Ok(vec![])]);
+    assert!(guest.instance.is_none(), "an instance that is full is not used again");
+}
+
+#[test]
+fn one_result_for_each_event_or_none_counts() {
+    let short = "(return (call $ok (i32.sub (local.get $n) (i32.const 1)) (i32.const 0) (i32.const 0)))";
+    check_trapped(short, "answered one event with 0 results");
+    let long = "(return (call $ok (i32.add (local.get $n) (i32.const 1)) (i32.const 0) (i32.const 0)))";
+    check_trapped(long, "answered one event with 2 results");
+}
+
+#[test]
+fn the_number_of_operations_is_limited() {
+    let operations =
+        |count: u32| format!("(call $ok (local.get $n) (i32.const 0x20000) (i32.const {count}))");
+    let full = project(&mut guest(&operations(10)), &[event(1)]).swap_remove(0);
+    assert_eq!(full.map(|operations| operations.len()), Ok(10));
+    check_output(&format!("(return {})", operations(11)), "11 operations, at most 10");
+}
+
+#[test]
+fn the_bytes_of_an_answer_are_limited() {
+    let texts = |count: u32, length: u32| {
+        format!(
+            "(call $ok (local.get $n) (call $texts (i32.const {count}) (i32.const {length})) (i32.const 1))"
+        )
+    };
+    assert!(project(&mut guest(&texts(10, 100)), &[event(1)])[0].is_ok());
+    check_output(&format!("(return {})", texts(10, 101)), "1010 bytes of parameters, at most 1000");
+    // The same bytes a thousand times: the host stops copying before it has them all.
+    check_output(&format!("(return {})", texts(1_000, 60_000)), "more than 11240 bytes at once");
+}
+
+#[test]
+fn a_pointer_out_of_bounds_is_a_trap() {
+    check_trapped("(return (call $ok (local.get $n) (i32.const -16) (i32.const 1)))", "out of bounds");
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_a_trap() {
+    let bad = "(i32.store (i32.const 0x40000) (i32.const -1))
+               (return (call $ok (local.get $n) (call $texts (i32.const 1) (i32.const 4)) (i32.const 1)))";
+    check_trapped(bad, "invalid utf-8");
+}
+
+#[test]
+fn a_rejection_says_why() {
+    let reject = format!("(drop {HEALTHY}) (call $reject (local.get $i)) (return (i32.const 128))");
+    let expect = Failure::Rejected { kind: "invalid", reason: "specimen".into() };
+    assert_eq!(check_poison(&reject), expect);
+}
+
+#[test]
+fn reading_the_clock_is_an_error_that_names_the_way_out() {
+    let message =
+        "it read the clock inside `project` (`wasi:clocks/wall-clock`): use the event's `occurred-at`";
+    check_trapped("(call $now (i32.const 512))", message);
+}
+
+#[test]
+fn asking_for_random_bytes_is_an_error_that_names_the_way_out() {
+    let message =
+        "asked for random bytes inside `project` (`wasi:random/random`): derive ids from the event's id";
+    check_trapped("(drop (call $random))", message);
+}
+
+#[test]
+fn the_monotonic_clock_stands_still() {
+    let mut guest = guest("(call $ok (local.get $n) (call $integer (call $monotonic)) (i32.const 1))");
+    assert_eq!(integer(&project(&mut guest, &[event(1)])[0]), 0);
+}
+
+/// Burns so much fuel: a turn of the loop takes about five.
+fn burn(fuel: u64) -> String {
+    let turns = fuel / 5;
+    format!(
+        "(local.set $i (i32.const {turns}))
+         (loop $burn (br_if $burn (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
+    )
+}
+
+#[test]
+fn a_list_does_not_take_an_events_fuel_away() {
+    let mut guest = guest(&poisoned_by(&burn(FUEL * 9 / 10)));
+    let verdicts = project(&mut guest, &[poison(1), event(2), poison(3)]);
+    assert_eq!(verdicts, [Ok(vec![]), Ok(vec![]), Ok(vec![])]);
+}
+
+#[test]
+fn a_list_does_not_give_an_event_more_fuel() {
+    assert_eq!(check_poison(&burn(FUEL * 11 / 10)), Failure::OutOfFuel { fuel: FUEL });
+}
+
+#[test]
+fn events_that_are_too_heavy_for_a_list_are_run_alone_at_once() {
+    let mut guest = guest(&format!("{} {HEALTHY}", burn(FUEL * 6 / 10)));
+    let events: Vec<Event> = (0..5).map(event).collect();
+    assert!(project(&mut guest, &events).iter().all(Result::is_ok));
+    assert!(guest.usual_fuel > guest.list_fuel());
+}
+
+#[test]
+fn fuel_is_the_same_every_time() {
+    let mut guest = guest(HEALTHY);
+    let mut fuel = || guest.project_alone(&event(1)).expect("the environment is not at fault").fuel;
+    let first = fuel();
+    assert!((0..10).all(|_| fuel() == first));
+}
+
+const COUNT_CALLS: &str = "(call $ok (local.get $n) (call $integer (global.get $calls)) (i32.const 1))";
+
+#[test]
+fn a_guest_that_keeps_state_is_caught_and_run_event_by_event() {
+    let mut guest = guest(COUNT_CALLS);
+    let events = [event(1), event(2)];
+    project(&mut guest, &events);
+    assert!(!guest.component().is_impure());
+    let caught = project(&mut guest, &events);
+    assert!(guest.component().is_impure());
+    let later = project(&mut guest, &events);
+    for verdict in caught.iter().chain(&later) {
+        assert_eq!(integer(verdict), 1, "each is the first call of its instance");
+    }
+    let mut other = Guest::new(guest.component().clone(), "other");
+    assert!(other.component().is_impure(), "every guest of the component knows");
+    assert_eq!(integer(&project(&mut other, &events)[1]), 1);
+}
+
+#[test]
+fn one_list_in_256_is_compared_with_a_fresh_instance() {
+    // Its answer changes with the 200th list.
+    let late = "(call $ok (local.get $n) (call $integer (i64.div_u (global.get $calls) (i64.const 200))) (i32.const 1))";
+    let mut guest = guest(late);
+    for list in 1..=257 {
+        project(&mut guest, &[event(list)]);
+        assert!(!guest.component().is_impure(), "list {list}");
+    }
+    let verdicts = project(&mut guest, &[event(258)]);
+    assert!(guest.component().is_impure());
+    assert_eq!(integer(&verdicts[0]), 0);
+}
+
+#[test]
+fn a_rejection_that_comes_from_kept_state_does_not_count() {
+    let later = format!(
+        "(drop {HEALTHY})
+         (if (i64.gt_u (global.get $calls) (i64.const 1)) (then (call $reject (i32.const 0))))
+         (i32.const 128)"
+    );
+    let mut guest = guest(&later);
+    project(&mut guest, &[event(1)]);
+    assert_eq!(project(&mut guest, &[event(2)]), [Ok(vec![])]);
+    assert!(guest.component().is_impure());
+}
+
+#[test]
+fn an_instance_is_used_again_and_replaced_after_enough_events() {
+    let mut guest = guest(HEALTHY);
+    let events: Vec<Event> = (0..1_000).map(event).collect();
+    for used in 1..10 {
+        project(&mut guest, &events);
+        assert!(guest.instance.is_some(), "after {used} lists");
+    }
+    project(&mut guest, &events);
+    assert!(guest.instance.is_none());
+}
+
+#[test]
+fn after_a_trap_the_next_list_has_a_new_instance() {
+    let mut guest = guest(&poisoned_by("unreachable"));
+    project(&mut guest, &[event(1)]);
+    assert!(guest.instance.is_some());
+    assert!(project(&mut guest, &[poison(2)])[0].is_err());
+    assert!(guest.instance.is_none());
+    assert!(project(&mut guest, &[event(3)])[0].is_ok());
+}
+
+#[test]
+fn a_deadline_is_the_environments_fault() {
+    let engine = Engine::new(None).expect("an engine starts");
+    let budget = Budget { fuel: 1_000_000_000, ..budget() };
+    let component = Component::load(&engine, &bytes("(loop $forever (br $forever)) unreachable"), &budget);
+    let mut guest = Guest::new(component.expect("it loads"), "test");
+    // The loop has fuel for hundreds of milliseconds, but time flies: ten seconds pass in fifty milliseconds.
+    let (running, ended) = mpsc::channel::<()>();
+    let clock = thread::spawn(move || {
+        while ended.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
+            (0..20).for_each(|_| engine.wasmtime().increment_epoch());
+        }
+    });
+    let failure = guest.project(&[&event(1), &event(2)]).expect_err("no verdict");
+    drop(running);
+    clock.join().expect("the clock does not panic");
+    assert_eq!(failure, Failure::Deadline { limit_ms: 10_000 });
+    assert_eq!(failure.fault(), Fault::Environment);
+}
+
+#[test]
+fn a_deployed_component_takes_over() {
+    let mut guest = guest(HEALTHY);
+    project(&mut guest, &[event(1)]);
+    guest.deploy(load(COUNT_CALLS, &budget()));
+    assert_eq!(integer(&project(&mut guest, &[event(2)])[0]), 1);
+}
+
+#[test]
+fn not_a_number_is_the_same_as_itself() {
+    let answer = |number: f64| Ok(vec![Operation { statement: 0, parameters: vec![Value::Number(number)] }]);
+    assert!(same(&answer(f64::NAN), &answer(f64::NAN)));
+    assert!(!same(&answer(1.0), &answer(2.0)));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_guest_speaks_once_with_its_projection_its_digest_and_the_event() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let speak = "(call $log (i32.const 2) (i32.const 0) (i32.const 8))";
+        // The list traps, so its lines are dropped, and each event is run alone.
+        let mut guest = guest(&format!("{speak} {}", poisoned_by("unreachable")));
+        project(&mut guest, &[event(1), poison(2)]);
+        project(&mut guest, &[event(3)]);
+        let text = String::from_utf8(log.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let text = text.expect("the log is text");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        for (line, event) in text.lines().zip(1..) {
+            let digest = guest.component().short_digest();
+            let expect =
+                format!("WARN projector: specimen projection=\"test\" digest=\"{digest}\" event={event}");
+            assert!(line.ends_with(&expect), "{line}");
+        }
+    });
 }

@@ -1,0 +1,77 @@
+//! Writes the host's configuration, as an example to read: what a real one has, and why.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::settings::Settings;
+use crate::setup::Servers;
+
+/// Where `dev/build-plugins` puts the projector of `plugins/accounts`.
+const COMPONENT: &str = "plugins/dist/accounts.wasm";
+
+pub fn write(settings: &Settings, servers: &Servers) -> anyhow::Result<()> {
+    if !Path::new(COMPONENT).exists() {
+        anyhow::bail!(
+            "{COMPONENT} is not here: run dev/build-plugins, and the demo from the repository's folder"
+        );
+    }
+    let path = settings.config();
+    let written = || {
+        fs::create_dir_all(settings.folder())?;
+        // For nobody else's eyes: there are passwords in it.
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(text(settings, servers).as_bytes())
+    };
+    written().with_context(|| format!("writing {}", path.display()))
+}
+
+fn text(settings: &Settings, servers: &Servers) -> String {
+    let Settings { mongodb_uri, port, .. } = settings;
+    let Servers { app_url, ddl_url, .. } = servers;
+    let (folder, outbox, control) =
+        (settings.folder(), settings.mongodb_database(), settings.control_schema());
+    let state = folder.join("state");
+    format!(
+        r#"# The configuration of the demonstration, written by it. examples/laterna.toml explains every setting.
+
+[host]
+# Who this host is, where several may run.
+id = "demo"
+# Status, dead letters, health and metrics. It has no passwords, so it listens on the loopback only.
+admin = "127.0.0.1:{port}"
+# Compiled components are kept here, so that the next start is quick. It may be deleted at any time.
+state = {state:?}
+
+[mongodb]
+# A replica set, because only those have change streams; one node is enough.
+uri = {mongodb_uri:?}
+# The writing side: `accounts` and `outbox` change in the same transactions.
+database = {outbox:?}
+outbox = "outbox"
+
+[mysql]
+# This account changes rows, and no more: SELECT, INSERT, UPDATE, DELETE on the read model's database, which the URL
+# names, and on the control schema. A secret may also stand in a file of its own: `url_file`, `ddl_url_file`.
+url = {app_url:?}
+# This one creates tables: those that projectors declare, the host's own, and those of a scratch schema in which both
+# are tried out before anything is touched.
+ddl_url = {ddl_url:?}
+# The host's own tables: how far it has come, what it has applied, dead letters.
+control_schema = {control:?}
+
+# A projection runs one projector into its tables. Its name is what the commands and the metrics call it.
+[projection.accounts]
+# The sandboxed component. It declares its tables and all of its SQL; `laterna check` tests both on the real database.
+component = {COMPONENT:?}
+# Lanes write side by side. The events of one account always go through the same lane, in order.
+lanes = 4
+# Tables that have never been filled begin with everything the outbox holds.
+start = "history"
+"#
+    )
+}

@@ -1,0 +1,107 @@
+//! The two that are compared, each as a process of its own.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::readmodel::Target;
+use crate::{CONTROL, DATABASE};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follower {
+    Native,
+    Laterna,
+}
+
+/// A follower at work. Killed when it is dropped: both are correct under that.
+pub struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Follower {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Laterna => "laterna",
+        }
+    }
+
+    pub fn start(self, mongodb: &str, target: &Target) -> anyhow::Result<Running> {
+        let here = std::env::current_exe()?;
+        let folder = here.parent().context("a program lies in a folder")?;
+        let work = folder.join("../bench");
+        std::fs::create_dir_all(&work)?;
+        let log = work.join(format!("{}.log", self.name()));
+        let mut command = match self {
+            Self::Native => {
+                let mut command = Command::new(&here);
+                command.args(["native", mongodb, &target.url()]);
+                command
+            }
+            Self::Laterna => {
+                let host =
+                    std::env::var_os("BENCH_HOST").map_or_else(|| folder.join("laterna"), PathBuf::from);
+                ensure!(
+                    host.exists(),
+                    "there is no {}: build it with `cargo build --release`",
+                    host.display()
+                );
+                let mut command = Command::new(host);
+                command.arg("--config").arg(configuration(folder, &work, mongodb, target)?).arg("run");
+                command
+            }
+        };
+        command.env("RUST_BACKTRACE", "0");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
+        Ok(Running { child, log })
+    }
+}
+
+/// The defaults, and what has to be said: where everything is. `BENCH_SETTINGS` is put into the projection's section.
+fn configuration(folder: &Path, work: &Path, mongodb: &str, target: &Target) -> anyhow::Result<PathBuf> {
+    let component = folder.join("../guests/balances.wasm");
+    ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let text = format!(
+        "[host]\nadmin = \"127.0.0.1:{port}\"\nstate = {:?}\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
+         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.balances]\ncomponent = {component:?}\n{}\n",
+        work.join("state"),
+        target.url(),
+        std::env::var("BENCH_SETTINGS").unwrap_or_default(),
+    );
+    let path = work.join("laterna.toml");
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error with its last words, if it has ended.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the follower ended ({status}): {}", self.last_words()),
+        }
+    }
+
+    /// The end of its log.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(10)..].join("\n")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

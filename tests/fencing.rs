@@ -1,0 +1,260 @@
+//! One lane's writing, tried at the library: who may commit, and what a failed commit leaves behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::doc;
+use laterna::event::{Aggregate, Delivery, Event, Id};
+use laterna::failure::Failure;
+use laterna::position::{Position, Token};
+use laterna::readmodel::lease::{self, Acquired};
+use laterna::readmodel::{Batch, Connector, Control, Entry, Lane, LaneModel, Verdict, checkpoint, tables};
+use laterna::sql;
+use laterna::statement::{
+    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+};
+use sqlx::Executor;
+
+use crate::support::{Options, World, until};
+
+/// A lane over one table, and the connector under it.
+struct Bench {
+    world: World,
+    control: Control,
+    connector: Connector,
+    schema: Arc<Schema>,
+}
+
+impl Bench {
+    async fn new(options: Options) -> Self {
+        let world = World::new("recorder", options).await;
+        let control = Control::new(&world.control());
+        let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
+        let schema = Arc::new(schema());
+        let mut session = connector.connect().await.expect("MySQL answers");
+        control.migrate(&mut session).await.expect("the control schema is created");
+        tables::create_missing(&mut session, &schema).await.expect("the table is created");
+        let bench = Self { world, control, connector, schema };
+        let epoch = bench.take_lease().await;
+        let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
+        let placed = checkpoint::replace(&mut session, &bench.control, "p", 1, epoch, 1, &start).await;
+        placed.expect("the lane is placed");
+        bench
+    }
+
+    /// Takes the lease, whoever had it.
+    async fn take_lease(&self) -> u64 {
+        self.world.run(&format!("UPDATE IGNORE {}.lease SET connection_id = 0", self.world.control())).await;
+        let mut session = self.connector.connect().await.expect("MySQL answers");
+        let ttl = Duration::from_mins(1);
+        match lease::acquire(&mut session, &self.control, "p", "a test", ttl).await.expect("MySQL answers") {
+            Acquired::Mine { epoch } => epoch,
+            Acquired::Taken { owner } => panic!("taken by {owner}"),
+        }
+    }
+
+    async fn lane(&self, epoch: u64) -> LaneModel {
+        let lane = Lane { projection: "p".into(), generation: 1, lane: 0 };
+        let mut model = LaneModel::new(
+            self.connector.clone(),
+            self.control.clone(),
+            lane,
+            epoch,
+            self.schema.clone(),
+            1000,
+        );
+        model.load().await.expect("the lane loads");
+        model
+    }
+
+    async fn amounts(&self) -> Vec<i64> {
+        let rows = self.world.rows("SELECT amount FROM totals ORDER BY id").await;
+        rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
+    }
+
+    async fn batch_number(&self) -> i64 {
+        self.world.number(&format!("SELECT batch FROM {}.checkpoint", self.world.control())).await
+    }
+}
+
+fn schema() -> Schema {
+    let statement = |name: &str, sql: &str| StatementDeclaration { name: name.into(), sql: sql.into() };
+    let manifest = Manifest {
+        name: "totals".into(),
+        version: "1".into(),
+        event_types: vec![],
+        ordering: Ordering::Aggregate,
+        commutative: false,
+        tables: vec![TableDeclaration {
+            name: "totals".into(),
+            ddl: "CREATE TABLE totals (id BIGINT PRIMARY KEY, amount BIGINT NOT NULL)".into(),
+        }],
+        statements: vec![
+            statement("put", "INSERT INTO totals (id, amount) VALUES (?, ?)"),
+            statement("add", "UPDATE totals SET amount = amount + 1 WHERE id = ?"),
+        ],
+    };
+    sql::check(&manifest).expect("the SQL is allowed")
+}
+
+fn put(id: i64) -> Operation {
+    Operation { statement: 0, parameters: vec![Value::Integer(id), Value::Integer(0)] }
+}
+
+fn add(id: i64) -> Operation {
+    Operation { statement: 1, parameters: vec![Value::Integer(id)] }
+}
+
+/// A batch of one event with these operations.
+fn batch(number: i64, operations: Vec<Operation>) -> Batch {
+    let position = Position::Stream { token: Token { data: format!("82{number:04}"), type_bits: None } };
+    let event = Event {
+        id: Id::Integer(number),
+        event_type: "T".into(),
+        version: 1,
+        aggregate: Aggregate { kind: "a".into(), id: Id::Integer(1) },
+        sequence: Some(number),
+        occurred_at: None,
+        payload: "{}".into(),
+        metadata: "{}".into(),
+    };
+    let document = bson::serialize_to_vec(&doc! {}).expect("a document");
+    let delivery = Delivery {
+        position: position.clone(),
+        time: None,
+        document: document.into(),
+        event: Ok(Arc::new(event)),
+    };
+    Batch {
+        entries: vec![Entry { delivery, verdict: Verdict::Apply(operations) }],
+        position,
+        digest: "d".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_under_an_old_epoch_writes_nothing() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let mut old = bench.lane(1).await;
+        old.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        // The new host has committed nothing yet: only the epoch tells the old one that its time is over.
+        assert_eq!(bench.take_lease().await, 2);
+        let refused = old.commit(&batch(2, vec![add(1)])).await;
+        // The take-over ended the old session, so it may take two tries to learn why.
+        let refused = match refused {
+            Err(Failure::ConnectionLost { .. }) => old.commit(&batch(2, vec![add(1)])).await,
+            refused => refused,
+        };
+        assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
+        assert_eq!(bench.amounts().await, [0]);
+        let mut new = bench.lane(2).await;
+        new.commit(&batch(2, vec![add(1)])).await.expect("it is the new lane's turn");
+        assert_eq!(bench.amounts().await, [1]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
+    let bench = Bench::new(Options::mysql()).await;
+    assert_eq!(bench.take_lease().await, 2);
+    let mut session = bench.connector.connect().await.expect("MySQL answers");
+    let position = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
+    let refused = checkpoint::replace(&mut session, &bench.control, "p", 1, 1, 7, &position).await;
+    assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lost_commits_is_noticed() {
+    let bench = Bench::new(Options::mysql()).await;
+    let mut lane = bench.lane(1).await;
+    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    lane.commit(&batch(2, vec![add(1)])).await.expect("it is this lane's turn");
+    bench.world.run(&format!("UPDATE {}.checkpoint SET batch = 1", bench.world.control())).await;
+    let noticed = lane.commit(&batch(3, vec![add(1)])).await;
+    assert_eq!(noticed, Err(Failure::CommitsLost { committed: 2, found: 1 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let mut lane = bench.lane(1).await;
+        lane.commit(&batch(1, (1..=40).map(put).collect())).await.expect("it is this lane's turn");
+        // Another session holds row 2 and many others, so that InnoDB takes the lane for the victim.
+        let mut other = bench.world.mysql().await;
+        other.execute("BEGIN").await.expect("it begins");
+        other
+            .execute("UPDATE totals SET amount = amount WHERE id BETWEEN 2 AND 40")
+            .await
+            .expect("rows are free");
+        other
+            .execute("UPDATE totals SET amount = amount + 100 WHERE id BETWEEN 2 AND 40")
+            .await
+            .expect("they are");
+        let crossing = tokio::spawn(async move {
+            let committed = lane.commit(&batch(2, vec![add(1), add(2)])).await;
+            (lane, committed)
+        });
+        until("the lane waits for row 2", async || {
+            let waiting = "SELECT COUNT(*) FROM information_schema.processlist \
+                           WHERE info LIKE 'UPDATE%totals%amount%' AND info NOT LIKE '%processlist%'";
+            bench.world.number(waiting).await > 0
+        })
+        .await;
+        other
+            .execute("UPDATE totals SET amount = amount + 100 WHERE id = 1")
+            .await
+            .expect("the lane is the victim");
+        other.execute("ROLLBACK").await.expect("it ends");
+        drop(other);
+        let (mut lane, committed) = crossing.await.expect("it does not panic");
+        if let Err(failure) = committed {
+            assert_eq!(failure.class(), "transaction-lost", "{failure}");
+            assert_eq!(bench.amounts().await[..2], [0, 0], "nothing of the batch stayed");
+            assert_eq!(bench.batch_number().await, 1, "nor did the checkpoint move");
+            lane.commit(&batch(2, vec![add(1), add(2)])).await.expect("now the rows are free");
+        } else {
+            panic!("the lane was not the victim: the test shows nothing");
+        }
+        assert_eq!(bench.amounts().await[..2], [1, 1]);
+        assert_eq!(bench.batch_number().await, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_session_was_killed_is_done_once() {
+    let bench = Bench::new(Options::mysql()).await;
+    let mut lane = bench.lane(1).await;
+    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    for number in 2..=20 {
+        let sessions = format!("SELECT connection_id FROM {}.checkpoint", bench.world.control());
+        let id = bench.world.number(&sessions).await;
+        bench.world.run(&format!("KILL {id}")).await;
+        let next = batch(number, vec![add(1)]);
+        until("the batch is committed", async || lane.commit(&next).await.is_ok()).await;
+    }
+    assert_eq!(bench.amounts().await, [19]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_mysql_refuses_are_found_without_committing_anything() {
+    let bench = Bench::new(Options::mysql()).await;
+    let mut lane = bench.lane(1).await;
+    lane.commit(&batch(1, vec![put(7)])).await.expect("it is this lane's turn");
+    let mut many = batch(2, vec![]);
+    let entry = |number: i64, aggregate: i64| {
+        let mut entry = batch(number, vec![put(number)]).entries.remove(0);
+        if let Ok(event) = &mut entry.delivery.event {
+            Arc::make_mut(event).aggregate.id = Id::Integer(aggregate);
+        }
+        entry
+    };
+    // Row 7 stands in the way. What is behind it in its aggregate (8) is not tried, whatever it would do.
+    many.entries = vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)];
+    let refused = lane.probe(&many).await.expect("MySQL answers");
+    let found: Vec<_> = refused.iter().map(|(index, failure)| (*index, failure.class())).collect();
+    assert_eq!(found, [(2, "key-conflict")]);
+    assert_eq!(bench.world.number("SELECT COUNT(*) FROM totals").await, 1);
+    assert_eq!(bench.batch_number().await, 1);
+}
