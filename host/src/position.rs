@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn people_see_a_date() {
-        assert_eq!(stream("82650000010000000A2B0229296E04").to_string(), "2023-09-12T06:05:37Z #10");
+        assert_eq!(stream("82650000010000000A2B0229296E04").to_string(), "2023-09-12T06:06:57Z #10");
         assert_eq!(scan(1, 1).to_string(), "history");
     }
 

@@ -24,8 +24,8 @@ pub struct Sides {
     pub mysql: Accounts,
     /// What the events add up to.
     pub model: Accounts,
-    /// How many events the outbox holds.
-    pub outbox: u64,
+    /// How many events of each type the outbox holds.
+    pub outbox: BTreeMap<String, i64>,
 }
 
 /// An account that is not the same everywhere.
@@ -39,13 +39,17 @@ pub struct Difference<'a> {
 impl Sides {
     pub async fn read(settings: &Settings, servers: &Servers, model: Model) -> anyhow::Result<Self> {
         let database = servers.mongodb.database(&settings.mongodb_database());
-        let outbox = database.collection::<Document>("outbox").count_documents(doc! {}).await;
         Ok(Self {
             mongodb: read_mongodb(&database.collection("accounts")).await.context("reading MongoDB")?,
             mysql: read_mysql(servers).await.context("reading MySQL")?,
             model: model.rows,
-            outbox: outbox.context("counting the outbox")?,
+            outbox: count_by_type(&database.collection("outbox")).await.context("counting the outbox")?,
         })
+    }
+
+    /// How many events the outbox holds.
+    pub fn events(&self) -> i64 {
+        self.outbox.values().sum()
     }
 
     pub fn differences(&self) -> Vec<Difference<'_>> {
@@ -64,6 +68,15 @@ impl Sides {
             })
             .collect()
     }
+}
+
+async fn count_by_type(outbox: &Collection<Document>) -> anyhow::Result<BTreeMap<String, i64>> {
+    let group = doc! { "$group": { "_id": "$type", "count": { "$sum": 1_i64 } } };
+    let counts = outbox.aggregate([group]).await?.map_err(anyhow::Error::from);
+    counts
+        .and_then(async |count| Ok((count.get_str("_id")?.to_owned(), count.get_i64("count")?)))
+        .try_collect()
+        .await
 }
 
 async fn read_mongodb(accounts: &Collection<Document>) -> anyhow::Result<Accounts> {
@@ -127,7 +140,8 @@ mod tests {
     }
 
     fn check(mongodb: &[(&str, i64)], mysql: &[(&str, i64)], model: &[(&str, i64)], expect: &[&str]) {
-        let sides = Sides { mongodb: side(mongodb), mysql: side(mysql), model: side(model), outbox: 0 };
+        let sides =
+            Sides { mongodb: side(mongodb), mysql: side(mysql), model: side(model), outbox: BTreeMap::new() };
         let found: Vec<&str> = sides.differences().iter().map(|difference| difference.account).collect();
         assert_eq!(found, expect);
     }

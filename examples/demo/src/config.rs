@@ -21,7 +21,6 @@ pub fn write(settings: &Settings, servers: &Servers) -> anyhow::Result<()> {
     }
     let path = settings.config();
     let written = || {
-        fs::create_dir_all(settings.folder())?;
         // For nobody else's eyes: there are passwords in it.
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;

@@ -172,19 +172,29 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if self.owned {
-            eprintln!("Stopping the host.");
-            let _ = self.end();
+        if !self.owned {
+            return;
         }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            eprintln!("Stopping the host.");
+        }
+        let _ = self.end();
     }
 }
 
-/// The host's binary, which is built together with this one, with its configuration.
-fn laterna(settings: &Settings, leash: Option<Command>) -> anyhow::Result<Command> {
-    let binary = std::env::current_exe()?.with_file_name("laterna");
-    if !binary.exists() {
-        bail!("{} is not here: cargo build --workspace", binary.display());
+/// A binary that is built together with this one, as short as it can be written.
+pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if !path.exists() {
+        bail!("{} is not here: cargo build --workspace", path.display());
     }
+    let here = std::env::current_dir()?;
+    Ok(path.strip_prefix(here).map(Path::to_owned).unwrap_or(path))
+}
+
+/// The host with its configuration.
+fn laterna(settings: &Settings, leash: Option<Command>) -> anyhow::Result<Command> {
+    let binary = binary("laterna")?;
     let mut command = match leash {
         Some(mut leash) => {
             leash.arg(binary);

@@ -53,6 +53,7 @@ async fn main() -> ExitCode {
 
 async fn demonstrate() -> anyhow::Result<()> {
     let settings = Settings::from_environment()?;
+    let _lock = settings.lock()?;
     println!(
         "Laterna keeps MySQL read models in step with a MongoDB outbox. A bank writes, both sides are shown.\n"
     );
@@ -66,13 +67,10 @@ async fn demonstrate() -> anyhow::Result<()> {
     show::command(&settings, "run");
     let mut host = Host::start(&settings)?;
     match perform(&settings, &servers, &mut host).await {
-        Ok(()) if settings.keep => {
-            show::what_to_try(&settings, &servers, host.keep()?);
-            Ok(())
-        }
+        Ok(()) if settings.keep => show::what_to_try(&settings, &servers, host.keep()?),
         Ok(()) => {
             host.stop()?;
-            show::the_end(&settings, &servers);
+            show::the_end(&settings);
             Ok(())
         }
         Err(error) => {
@@ -96,6 +94,7 @@ async fn perform(settings: &Settings, servers: &Servers, host: &mut Host) -> any
     show::followed(&written);
 
     let sides = Sides::read(settings, servers, written.model).await?;
+    show::events(&sides);
     show::sides(settings, &sides);
     show::lag(written.lags)?;
     let differences = sides.differences();
@@ -103,10 +102,10 @@ async fn perform(settings: &Settings, servers: &Servers, host: &mut Host) -> any
         show::differences(&differences);
         bail!("the sides differ in {} account(s)", differences.len());
     }
-    if sides.outbox != written.events {
-        bail!("{} events were written, but the outbox has {}", written.events, sides.outbox);
+    if i64::try_from(written.events) != Ok(sides.events()) {
+        bail!("{} events were written, but the outbox has {}", written.events, sides.events());
     }
-    println!("\nBoth sides are equal: {} accounts, every column of every row.", sides.mysql.len());
+    show::equality(&sides);
     if settings.poison {
         letter::demonstrate(settings, servers, host).await?;
     }

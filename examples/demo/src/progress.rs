@@ -75,7 +75,7 @@ impl Progress {
 fn bars(planned: u64) -> View {
     let all = MultiProgress::new();
     let bar = |name: &'static str| {
-        let style = ProgressStyle::with_template("{prefix:18} {bar:36} {pos:>7} of {len}   {msg}");
+        let style = ProgressStyle::with_template("{prefix:18} {bar:26} {pos:>7} of {len}   {msg}");
         let style = style.expect("the template is valid").progress_chars("█▌ ");
         all.add(ProgressBar::new(planned).with_style(style).with_prefix(name))
     };

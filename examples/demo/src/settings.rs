@@ -1,7 +1,9 @@
-//! What the environment says: where the servers are, how much is shown. No I/O besides.
+//! What the environment says: where the servers are, how much is shown. No I/O besides
+//! the lock.
 
 use std::env;
 use std::fmt::Display;
+use std::fs::{self, File, TryLockError};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -86,6 +88,22 @@ impl Settings {
 
     pub fn log(&self) -> PathBuf {
         self.folder().join("laterna.log")
+    }
+
+    /// One demonstration at a time: the next one makes everything anew. It ends with the file that is given.
+    pub fn lock(&self) -> anyhow::Result<File> {
+        let path = self.folder().join("lock");
+        let opened = fs::create_dir_all(self.folder()).and_then(|()| File::create(&path));
+        let file = opened.with_context(|| format!("creating {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another demo is running here: wait for its end, or name another database with DEMO_DATABASE"
+                )
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("locking the demo's folder"),
+        }
     }
 
     /// Where a host that was kept can be found again.

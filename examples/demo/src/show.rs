@@ -8,25 +8,32 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::comparison::{Accounts, Difference, Sides};
 use crate::follow::Written;
+use crate::host;
 use crate::settings::Settings;
 use crate::setup::Servers;
 
 /// How many accounts are shown side by side.
 const SHOWN: usize = 10;
 
+/// What the projector `accounts` answers to the bank's events.
+const STATEMENTS: [(&str, &[&str]); 3] = [
+    ("INSERT", &["AccountOpened"]),
+    ("UPDATE", &["MoneyDeposited", "MoneyWithdrawn", "AccountRenamed"]),
+    ("DELETE", &["AccountClosed"]),
+];
+
 /// How many differences are told one by one.
 const DIFFERENCES: usize = 20;
 
 pub fn servers(settings: &Settings, servers: &Servers) {
     let Servers { mongodb_version, mysql_version, .. } = servers;
-    println!("MongoDB {mongodb_version}: database {}, made anew", settings.mongodb_database());
+    println!("MongoDB {mongodb_version}, made anew: database {}", settings.mongodb_database());
     println!(
-        "MySQL {mysql_version}: database {}, control schema {}, accounts {} (changes rows) and {} (creates tables), made anew",
+        "MySQL {mysql_version}, made anew: database {}, control schema {},",
         settings.database,
-        settings.control_schema(),
-        settings.app_user(),
-        settings.ddl_user()
+        settings.control_schema()
     );
+    println!("  accounts {} (changes rows), {} (creates tables)", settings.app_user(), settings.ddl_user());
 }
 
 /// A command that is about to run, as one would type it.
@@ -35,8 +42,12 @@ pub fn command(settings: &Settings, arguments: &str) {
 }
 
 pub fn stream(settings: &Settings) {
+    let pace = match settings.rate {
+        0 => "as fast as they can".to_owned(),
+        rate => format!("{} a second", number(rate)),
+    };
     println!(
-        "\n{} writers commit {} events, each in one transaction with the account it changes.",
+        "\n{} writers commit {} events, {pace}, each in one transaction with the account it changes.",
         settings.writers,
         number(settings.events)
     );
@@ -50,6 +61,16 @@ pub fn followed(written: &Written) {
         writing.as_secs_f64(),
         catching_up.as_secs_f64()
     );
+}
+
+/// What the events were, by what the projector makes of them.
+pub fn events(sides: &Sides) {
+    println!();
+    for (statement, types) in STATEMENTS {
+        let count = |name: &&str| sides.outbox.get(*name).map(|count| format!("{count} {name}"));
+        let counts: Vec<String> = types.iter().filter_map(count).collect();
+        println!("  {statement}  {}", counts.join(", "));
+    }
 }
 
 /// Some accounts side by side, then what all of them add up to.
@@ -82,7 +103,7 @@ pub fn sides(settings: &Settings, sides: &Sides) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("\n{table}");
+    println!("\n{}", table.trim_fmt());
 }
 
 /// The accounts to which most has happened.
@@ -111,6 +132,14 @@ pub fn lag(mut lags: Vec<Duration>) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub fn equality(sides: &Sides) {
+    println!(
+        "\nBoth sides are equal: {} accounts, every column of every row, in MongoDB, in MySQL,\n\
+         and in an independent model of the events.",
+        number(sides.mysql.len() as u64)
+    );
+}
+
 pub fn differences(differences: &[Difference]) {
     for Difference { account, mongodb, mysql, model } in differences.iter().take(DIFFERENCES) {
         println!(
@@ -126,34 +155,37 @@ fn row(row: Option<&Row>) -> String {
     row.map_or_else(|| "no such account".to_owned(), |row| format!("{row:?}"))
 }
 
-pub fn the_end(settings: &Settings, servers: &Servers) {
+pub fn the_end(settings: &Settings) {
     println!(
-        "The host is stopped. What stays to be read: {} and {}.",
-        settings.config().display(),
-        settings.log().display()
+        "\nThe host is stopped. Its configuration and its log stay to be read in {}.\n\
+         DEMO_KEEP=1 keeps everything up.",
+        settings.folder().display()
     );
-    let _ = servers;
 }
 
-pub fn what_to_try(settings: &Settings, servers: &Servers, pid: u32) {
-    let config = settings.config();
-    let (config, log, port) = (config.display(), settings.log(), settings.port);
-    let laterna = format!("target/debug/laterna --config {config}");
+pub fn what_to_try(settings: &Settings, servers: &Servers, pid: u32) -> anyhow::Result<()> {
+    let (config, log) = (settings.config(), settings.log());
+    let (config, log) = (config.display(), log.display());
+    let laterna = host::binary("laterna")?;
+    let (laterna, bank) = (format!("{} --config {config}", laterna.display()), host::binary("bank")?);
     println!(
         "\nEverything stays up. To try:\n\n\
          \x20 {laterna} status --lanes\n\
          \x20 {laterna} dlq list accounts\n\
          \x20 curl http://127.0.0.1:{port}/metrics\n\
-         \x20 MONGODB_URI='{mongodb}' MONGODB_DATABASE={database} cargo run -p bank     writes more\n\n\
+         \x20 MONGODB_URI='{mongodb}' MONGODB_DATABASE={database} \\\n\
+         \x20   {bank} 1000 50     # writes 1000 events more, 50 a second\n\n\
          config   {config}\n\
          log      {log}\n\
          MySQL    {mysql}\n\
          stop     kill {pid}; make services-down",
+        port = settings.port,
         mongodb = settings.mongodb_uri,
         database = settings.mongodb_database(),
-        log = log.display(),
+        bank = bank.display(),
         mysql = servers.app_url,
     );
+    Ok(())
 }
 
 /// 1234567 as 1 234 567.

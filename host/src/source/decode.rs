@@ -9,11 +9,14 @@ use bson::raw::RawBsonRef;
 use bson::spec::BinarySubtype;
 use serde::Deserialize;
 
-use super::json::to_json;
+use super::json::{MILLIS_OF_9999, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, Undecodable};
 
 /// The longest event type or aggregate type, in bytes.
 pub const TYPE_BYTES_MAX: usize = 128;
+
+/// The years 0 to 9999 in milliseconds since 1970: what RFC 3339 can say.
+const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=MILLIS_OF_9999;
 
 /// The names of an event's fields in the outbox documents.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -222,6 +225,9 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
 /// A date, or text that is taken as it is when it is RFC 3339.
 fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
     match value {
+        RawBsonRef::DateTime(date) if !YEARS.contains(&date.timestamp_millis()) => {
+            Err("is a date outside the years 0 to 9999".to_owned())
+        }
         RawBsonRef::DateTime(date) => {
             let text = date
                 .try_to_rfc3339_string()
