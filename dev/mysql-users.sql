@@ -22,3 +22,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON laterna.* TO laterna_app;
 
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON bank.* TO laterna_ddl;
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON laterna.* TO laterna_ddl;
+-- Where `laterna check` and a first start try a projector's tables and statements.
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON laterna_scratch.* TO laterna_ddl;

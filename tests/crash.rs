@@ -1,8 +1,11 @@
 //! Correct under `kill -9` of anything at any moment: the host, mongod, mysqld.
 
+use std::collections::HashSet;
+
 use bank::{Generator, Model};
 use bson::doc;
 use rand::Rng;
+use sqlx::Row;
 
 use crate::support::world::event;
 use crate::support::{Options, PrivateServers, World, random, some_time, until};
@@ -52,6 +55,21 @@ async fn a_host_killed_at_random_loses_nothing_doubles_nothing_and_keeps_order()
     world.until_committed("recorder", EVENTS).await;
     world.assert_recorded(EVENTS, AGGREGATES).await;
     assert_eq!(world.letters().await, (0, 0));
+    // Row for row: what the events say, told without the projector.
+    let rows = world
+        .rows(
+            "SELECT aggregate_id COLLATE utf8mb4_general_ci, sequence, \
+                           event_id COLLATE utf8mb4_general_ci, ordinal FROM recorded",
+        )
+        .await;
+    let row = |row: &sqlx::mysql::MySqlRow| -> (String, i64, String, i64) {
+        (row.get(0), row.get(1), row.get(2), row.get(3))
+    };
+    let recorded: HashSet<_> = rows.iter().map(row).collect();
+    let expected: HashSet<_> = (0..EVENTS)
+        .map(|n| (format!("a{}", n % AGGREGATES), n / AGGREGATES + 1, format!("e{n}"), n))
+        .collect();
+    assert!(recorded == expected, "{} rows differ", recorded.symmetric_difference(&expected).count());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod guests;
 mod support;
 
 mod bad_input;
+mod coalesce;
 mod containment;
 mod crash;
 mod fencing;

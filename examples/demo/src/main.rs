@@ -52,12 +52,13 @@ async fn main() -> ExitCode {
 }
 
 async fn demonstrate() -> anyhow::Result<()> {
-    let settings = Settings::from_environment()?;
+    let mut settings = Settings::from_environment()?;
     let _lock = settings.lock()?;
     println!(
         "Laterna keeps MySQL read models in step with a MongoDB outbox. A bank writes, both sides are shown.\n"
     );
     host::stop_kept(&settings)?;
+    settings.choose_port()?;
     let servers = Servers::prepare(&settings).await?;
     show::servers(&settings, &servers);
     config::write(&settings, &servers)?;

@@ -31,7 +31,7 @@ pub struct Settings {
     pub keep: bool,
     /// `DEMO_POISON`: at the end, an event is written that cannot be applied.
     pub poison: bool,
-    /// `DEMO_PORT`: where the host serves its status.
+    /// `DEMO_PORT`: where the host serves its status. 0 until it is chosen.
     pub port: u16,
 }
 
@@ -50,8 +50,19 @@ impl Settings {
             writers: number("DEMO_WRITERS", 4, 1)?,
             keep: switch("DEMO_KEEP"),
             poison: switch("DEMO_POISON"),
-            port: number("DEMO_PORT", free_port()?, 1)?,
+            port: number("DEMO_PORT", 0, 1)?,
         })
+    }
+
+    /// The usual port, or one that nobody listens on, unless one is given.
+    pub fn choose_port(&mut self) -> anyhow::Result<()> {
+        if self.port == 0 {
+            let bound =
+                TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+            let address = bound.and_then(|listener| listener.local_addr());
+            self.port = address.context("there is no free port on the loopback")?.port();
+        }
+        Ok(())
     }
 
     /// The host's own tables in MySQL.
@@ -134,12 +145,6 @@ fn number<N: FromStr + PartialOrd + Display>(name: &str, default: N, least: N) -
 
 fn switch(name: &str) -> bool {
     env::var(name).is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
-}
-
-/// The usual port, or one that nobody listens on.
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    Ok(listener.and_then(|listener| listener.local_addr()).context("no free port on the loopback")?.port())
 }
 
 #[cfg(test)]
