@@ -11,9 +11,15 @@ mod tree;
 
 use std::collections::BTreeSet;
 
-use code::*;
-use document::*;
-use tree::*;
+use code::{
+    BLANKED, attributes, blank, crate_paths, functions, has_word, item_end, mark_tests, top_module,
+    uses_crate, without_tests, word_starts,
+};
+use document::{anchors, link_targets, quoted};
+use tree::{
+    Tree, documents, exists, has_extension, host, is_somewhere, is_test_folder, programs, repository,
+    resolve, rust, test_names,
+};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -200,7 +206,10 @@ fn every_decision_is_in_the_index_and_has_a_number_of_its_own() {
 fn no_file_knows_a_machine() {
     let (home, work) = (concat!("/ho", "me/me/a"), concat!("cd /wo", "rk/main"));
     let good = [
-        ("dev/a", concat!("cd \"$a/ro", "ot\" \"$a\"/ro", "ot ${a}/ro", "ot ../ro", "ot https://a.b/wo", "rk/c")),
+        (
+            "dev/a",
+            concat!("cd \"$a/ro", "ot\" \"$a\"/ro", "ot ${a}/ro", "ot ../ro", "ot https://a.b/wo", "rk/c"),
+        ),
         ("dev/b", "/homestead"),
     ];
     for bad in [home, work, concat!("x=/ro", "ot"), concat!("x=\"/ro", "ot/a\"")] {
@@ -348,7 +357,7 @@ fn unfinished(tree: &Tree) -> Vec<String> {
     for (path, text) in tree {
         found.extend(marks.iter().filter(|mark| has_word(text, mark)).map(|mark| format!("{path}: {mark}")));
     }
-    for (path, text) in tree.iter().filter(|(path, _)| path.ends_with(".rs")) {
+    for (path, text) in tree.iter().filter(|(path, _)| has_extension(path, "rs")) {
         let code = blank(text);
         let is_called =
             |name: &&&str| word_starts(&code, name).any(|at| code[at + name.len()..].starts_with('!'));
@@ -403,7 +412,8 @@ fn links(tree: &Tree) -> Vec<String> {
             let file = if file.is_empty() { path.clone() } else { resolve(path, file) };
             let is_there = exists(tree, &file);
             let is_anchored = anchor.is_none_or(|anchor| {
-                tree.get(&file).is_none_or(|text| !file.ends_with(".md") || anchors(text).contains(anchor))
+                tree.get(&file)
+                    .is_none_or(|text| !has_extension(&file, "md") || anchors(text).contains(anchor))
             });
             if !is_there || !is_anchored {
                 found.push(format!("{path}: the link to `{target}` leads nowhere"));
@@ -482,7 +492,8 @@ fn mentions(tree: &Tree) -> Vec<String> {
     let tests = test_names(tree);
     let is_path = |name: &str| {
         let top = name.split_once('/').map_or("", |(top, _)| top);
-        ["host", "plugins", "examples", "tests", "wit", "dev", "docs"].contains(&top) || name.ends_with(".rs")
+        ["host", "plugins", "examples", "tests", "wit", "dev", "docs"].contains(&top)
+            || has_extension(name, "rs")
     };
     let mut found = Vec::new();
     for (path, text) in documents(tree) {

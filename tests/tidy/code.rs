@@ -10,12 +10,9 @@ pub fn blank(text: &str) -> String {
     let mut code = bytes.to_vec();
     let mut at = 0;
     while at < bytes.len() {
-        let end = match literal_end(bytes, at) {
-            Some(end) => end,
-            None => {
-                at += 1;
-                continue;
-            }
+        let Some(end) = literal_end(bytes, at) else {
+            at += 1;
+            continue;
         };
         for byte in &mut code[at..end] {
             if *byte != b'\n' {
@@ -186,8 +183,7 @@ pub fn functions(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-
-pub fn word_starts<'a>(text: &'a str, word: &str) -> impl Iterator<Item = usize> {
+pub fn word_starts(text: &str, word: &str) -> impl Iterator<Item = usize> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let length = word.len();
     let starts: Vec<usize> = text.match_indices(word).map(|(at, _)| at).collect();

@@ -41,7 +41,7 @@ pub fn read_folder(root: &Path, folder: &str, skipped: &[&str], tree: &mut Tree)
 pub fn rust(tree: &Tree) -> impl Iterator<Item = (&String, &String)> {
     let folders = ["host/src/", "examples/", "plugins/", "tests/"];
     tree.iter().filter(move |(path, _)| {
-        path.ends_with(".rs") && folders.iter().any(|folder| path.starts_with(folder))
+        has_extension(path, "rs") && folders.iter().any(|folder| path.starts_with(folder))
     })
 }
 
@@ -84,7 +84,11 @@ pub fn test_modules(tree: &Tree) -> Vec<String> {
 }
 
 pub fn documents(tree: &Tree) -> impl Iterator<Item = (&String, &String)> {
-    tree.iter().filter(|(path, _)| path.ends_with(".md"))
+    tree.iter().filter(|(path, _)| has_extension(path, "md"))
+}
+
+pub fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
 pub fn exists(tree: &Tree, path: &str) -> bool {

@@ -22,6 +22,10 @@ const MARK: &str = "made_by_the_laterna_demo";
 /// The longest wait for somebody who holds a table that is to be dropped.
 const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 10";
 
+const ROWS: &str = "SELECT, INSERT, UPDATE, DELETE";
+
+const TABLES: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES";
+
 /// How long MongoDB may take to be found.
 const MONGODB_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -95,16 +99,15 @@ async fn prepare_mysql(
         mysql.execute(format!("DROP USER IF EXISTS '{user}'@'%'").as_str()).await?;
         mysql.execute(format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'").as_str()).await?;
     }
-    for granted in [
-        // The account that lives with the data changes rows, and no more.
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO '{app}'@'%'"),
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {control}.* TO '{app}'@'%'"),
-        // The one that creates tables also tries them out, in a scratch schema that comes and goes.
-        format!("GRANT ALL ON {database}.* TO '{ddl}'@'%'"),
-        format!("GRANT ALL ON {control}.* TO '{ddl}'@'%'"),
-        format!("GRANT ALL ON {control}_scratch.* TO '{ddl}'@'%'"),
-    ] {
-        mysql.execute(granted.as_str()).await?;
+    // The account that lives with the data changes rows, and no more. The one that changes tables also tries them out,
+    // in a scratch schema that comes and goes.
+    let scratch = format!("{control}_scratch");
+    for (privileges, schemas, user) in
+        [(ROWS, &[database, control][..], &app), (TABLES, &[database, control, &scratch], &ddl)]
+    {
+        for schema in schemas {
+            mysql.execute(format!("GRANT {privileges} ON {schema}.* TO '{user}'@'%'").as_str()).await?;
+        }
     }
     Ok(())
 }

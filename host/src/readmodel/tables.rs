@@ -21,13 +21,19 @@ pub async fn rehearse(
 ) -> Result<(), Failure> {
     let scratch = format!("{}_scratch", control.schema());
     let doing = format!("rehearsing the tables in `{scratch}`");
-    let run = |sql: String| (sql, doing.clone());
-    let locked = sqlx::query("SELECT GET_LOCK(?, 30)").bind(&scratch).row(&mut session.connection).await;
-    locked.map_err(|error| classify(&doing, &error))?;
-    for (sql, doing) in [
-        run(format!("DROP DATABASE IF EXISTS {scratch}")),
-        run(format!("CREATE DATABASE {scratch} CHARACTER SET utf8mb4")),
-        run(format!("USE {scratch}")),
+    let failed = |error: sqlx::Error| classify(&doing, &error);
+    let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 30), 0)").bind(&scratch);
+    let locked: i64 = asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)?;
+    if locked != 1 {
+        return Err(Failure::CannotWrite {
+            code: 0,
+            message: format!("{doing}: another host has been at it for 30 s"),
+        });
+    }
+    for sql in [
+        format!("DROP DATABASE IF EXISTS {scratch}"),
+        format!("CREATE DATABASE {scratch} CHARACTER SET utf8mb4"),
+        format!("USE {scratch}"),
     ] {
         execute(session, &doing, &sql).await?;
     }

@@ -1,0 +1,83 @@
+# What people and CI type. Each target says what it does; `make` alone lists them.
+# Nothing is installed on the system: servers and tools go below .services and target.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+# A recipe is one script.
+.ONESHELL:
+.SILENT:
+MAKEFLAGS += --no-print-directory
+
+plugins := --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --locked
+scripts := $(shell grep --files-with-matches --recursive --include='*' '^\#!.*bash\|^\# shellcheck shell=bash' dev .ci)
+
+.PHONY: help demo test bench build services services-down lint format container clean
+
+help: ## This list
+	echo "Laterna keeps MySQL read models in step with a MongoDB outbox."
+	echo
+	awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compares (DEMO_KEEP=1: all stays up)
+	dev/prerequisites
+	echo "== Building the projector."
+	dev/build-plugins plugins
+	echo "== Building the host and the demo. The first time this takes about ten minutes on two cores."
+	cargo build --workspace --locked
+	before=$$(dev/services status)
+	echo "== Starting MongoDB and MySQL. The first time they are downloaded: about 100 MB."
+	dev/services up mongodb mysql
+	if [[ $$before != *127.0.0.1* && $${DEMO_KEEP:-0} =~ ^0?$$ ]]; then
+		trap 'dev/services down' EXIT
+	fi
+	eval "$$(dev/services env)"
+	echo
+	target/debug/demo
+
+test: ## All tests, on servers that it starts and stops itself
+	dev/test
+
+bench: ## Measures the host beside a hand-written loop
+	dev/bench
+
+build: ## The release binary and the projectors
+	dev/prerequisites
+	dev/build-plugins plugins
+	cargo build --workspace --locked --release
+	ls -l --human-readable target/release/laterna plugins/dist/*.wasm
+
+services: ## MongoDB and MySQL for development, on the loopback
+	dev/services up
+	echo 'Their addresses: eval "$$(dev/services env)"'
+
+services-down: ## Stops them; their data stays
+	dev/services down
+
+lint: ## Formatting, clippy and shellcheck; warnings are errors
+	dev/prerequisites
+	echo "== Formatting."
+	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path plugins/Cargo.toml
+	echo "== Clippy: the host, its tests and examples."
+	cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
+	echo "== Clippy: the plugins, on this machine and in the sandbox."
+	cargo clippy $(plugins) --all-targets --quiet -- --deny warnings
+	cargo clippy $(plugins) --examples --lib --target wasm32-wasip2 --quiet -- --deny warnings
+	if command -v shellcheck >/dev/null; then
+		echo "== Shellcheck."
+		shellcheck --external-sources $(scripts)
+	else
+		echo "== No shellcheck here, so the scripts are not looked at."
+	fi
+
+format: ## Formats everything
+	cargo fmt --all
+	cargo fmt --all --manifest-path plugins/Cargo.toml
+
+container: ## Builds the image from the release binary, and looks at it from inside
+	cargo build --workspace --locked --release
+	dev/container-test target/release/laterna
+
+clean: ## Removes what was built; servers and their data stay
+	cargo clean
+	rm -rf plugins/dist
