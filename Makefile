@@ -74,9 +74,19 @@ format: ## Formats everything
 	cargo fmt --all
 	cargo fmt --all --manifest-path plugins/Cargo.toml
 
-container: ## Builds the image from the release binary, and looks at it from inside
+container: ## The main job with the host in a container: not root, read-only, no capabilities
+	dev/build-plugins plugins
 	cargo build --workspace --locked --release
-	dev/container-test target/release/laterna
+	dev/services up mongodb mysql
+	eval "$$(dev/services env)"
+	# The demo makes databases, accounts and a configuration; then the container goes on where its host stopped.
+	export LATERNA_MYSQL_ADMIN_URL=mysql://root@127.0.0.1:$$LATERNA_MYSQL_PORT/mysql
+	DEMO_DATABASE=boxed DEMO_EVENTS=200 target/release/demo
+	install -m 644 target/demo-boxed/laterna.toml target/demo-boxed/container.toml
+	export LATERNA_PROJECTION__ACCOUNTS__COMPONENT=/plugins/accounts.wasm LATERNA_HOST__STATE=/var/lib/laterna
+	dev/container-test target/release/laterna --config target/demo-boxed/container.toml --plugins plugins/dist \
+		--env LATERNA_PROJECTION__ACCOUNTS__COMPONENT --env LATERNA_HOST__STATE \
+		-- dev/container-job target/demo-boxed/container.toml
 
 clean: ## Removes what was built; servers and their data stay
 	cargo clean

@@ -17,3 +17,4 @@ mod letters;
 mod projector;
 mod spine;
 mod takeover;
+mod tidy;

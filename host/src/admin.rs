@@ -13,6 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -30,11 +31,15 @@ pub struct Shown {
     pub metrics: PrometheusHandle,
 }
 
-/// Serves until a stop is asked for. The address is bound before this returns its future's first result.
-pub async fn serve(address: SocketAddr, shown: Shown, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address)
+/// Listens, before anything else is started: a port that is taken is a reason not to start.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on `host.admin` {address}; choose another port"))?;
+        .with_context(|| format!("cannot listen on `host.admin` {address}; choose another port"))
+}
+
+/// Serves until a stop is asked for.
+pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) -> anyhow::Result<()> {
     tracing::info!("status, health and metrics on http://{}", listener.local_addr()?);
     let routes = axum::Router::new()
         .route("/status", get(status))

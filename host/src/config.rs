@@ -75,10 +75,25 @@ pub struct Mongodb {
     #[serde(default)]
     pub preset: Preset,
     /// Names that differ from the preset.
-    pub fields: Option<Fields>,
+    #[serde(default)]
+    pub fields: FieldNames,
     /// The longest payload, as JSON text, in bytes.
     #[serde(default = "default_payload_bytes_max")]
     pub payload_bytes_max: usize,
+}
+
+/// The names of an event's fields, where they are given.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FieldNames {
+    event_type: Option<String>,
+    version: Option<String>,
+    aggregate_type: Option<String>,
+    aggregate_id: Option<String>,
+    sequence: Option<String>,
+    occurred_at: Option<String>,
+    payload: Option<String>,
+    metadata: Option<String>,
 }
 
 /// Sets of field names.
@@ -173,10 +188,20 @@ impl Mongodb {
 
     /// The names of the fields: the preset's, unless they are given.
     pub fn field_names(&self) -> Fields {
-        match (&self.fields, self.preset) {
-            (Some(fields), _) => fields.clone(),
-            (None, Preset::Default) => Fields::default(),
-            (None, Preset::Debezium) => Fields::debezium(),
+        let preset = match self.preset {
+            Preset::Default => Fields::default(),
+            Preset::Debezium => Fields::debezium(),
+        };
+        let given = self.fields.clone();
+        Fields {
+            event_type: given.event_type.unwrap_or(preset.event_type),
+            version: given.version.unwrap_or(preset.version),
+            aggregate_type: given.aggregate_type.unwrap_or(preset.aggregate_type),
+            aggregate_id: given.aggregate_id.unwrap_or(preset.aggregate_id),
+            sequence: given.sequence.unwrap_or(preset.sequence),
+            occurred_at: given.occurred_at.unwrap_or(preset.occurred_at),
+            payload: given.payload.unwrap_or(preset.payload),
+            metadata: given.metadata.unwrap_or(preset.metadata),
         }
     }
 }
@@ -299,6 +324,13 @@ mod tests {
         assert_eq!(config.mysql.url().expect("given").expose_secret(), "mysql://other@h/db");
         assert_eq!(config.host.lease_seconds, 3);
         assert_eq!(config.projection["accounts"].budget.fuel, 5_000_000);
+    }
+
+    #[test]
+    fn a_field_name_replaces_the_one_of_the_preset_and_no_other() {
+        let text = VALID.replace("[mysql]", "preset = \"debezium\"\nfields.payload = \"data\"\n[mysql]");
+        let names = load(&text, &[]).expect("it is valid").mongodb.field_names();
+        assert_eq!(names, Fields { payload: "data".into(), ..Fields::debezium() });
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use batch::{Batch, Entry, Passed, Verdict};
 pub use bind::judge;
 pub use checkpoint::{Lane, LaneRow};
 pub use control::Control;
-pub use session::{Connector, Session};
+pub use session::{Connector, Session, within};

@@ -1,9 +1,11 @@
 //! Logs to standard error, as text or JSON, and metrics for Prometheus. Set up once, by the composition root.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,4 +31,12 @@ pub fn start_logs(format: LogFormat) -> anyhow::Result<()> {
 
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().context("cannot set up the metrics")
+}
+
+/// Keeps the samples of histograms bounded when nobody asks for the metrics.
+pub async fn tidy_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    const INTERVAL: Duration = Duration::from_secs(5);
+    while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+        metrics.run_upkeep();
+    }
 }

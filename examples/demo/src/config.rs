@@ -34,7 +34,7 @@ fn text(settings: &Settings, servers: &Servers) -> String {
     let Servers { app_url, ddl_url, .. } = servers;
     let (folder, outbox, control) =
         (settings.folder(), settings.mongodb_database(), settings.control_schema());
-    let state = folder.join("state");
+    let state = format!("{}/state", folder.display());
     format!(
         r#"# The configuration of the demonstration, written by it. examples/laterna.toml explains every setting.
 

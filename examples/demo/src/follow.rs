@@ -15,7 +15,7 @@ use crate::stream::{self, Counter};
 const POLL: Duration = Duration::from_millis(100);
 
 /// How long nothing may happen before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was written, and how the other side followed.
 pub struct Written {
@@ -53,7 +53,7 @@ pub async fn until_applied(
     let (counter, since) = (Counter::default(), Instant::now());
     let writer = Writer::new(&servers.mongodb, &settings.mongodb_database());
     let mut writers = stream::start(settings, &writer, &counter);
-    let mut probe = Probe::start(&writer, servers.reader().await?, &counter);
+    let mut probe = Probe::start(&writer, &servers.app_url, &counter);
     let mut progress = Progress::start(settings.events);
     let (mut model, mut writing) = (Model::default(), None);
     let mut watchdog = Watchdog::new();
@@ -67,11 +67,11 @@ pub async fn until_applied(
         }
         let status = host.status().await?.unwrap_or_default();
         let written = counter.get();
-        progress.show(&Moment { written, applied: status.events, lag: *probe.latest.borrow() });
+        progress.show(&Moment { written, applied: status.events, lag: probe.latest.borrow().lag() });
         match writing {
             Some(writing) if status.events >= written && status.lag_events == 0 => {
                 progress.finish();
-                let catching_up = since.elapsed() - writing;
+                let catching_up = since.elapsed().saturating_sub(writing);
                 return Ok(Written {
                     model,
                     events: written,

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bank::{Change, Event, Model, Writer};
 use bson::{DateTime, Uuid};
-use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::stream::Counter;
 
@@ -24,6 +24,12 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// How long the reader waits before it looks again.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How long it waits before it connects again to a server that went away.
+const RECONNECT: Duration = Duration::from_millis(200);
+
+/// How long the last deposit may take to show, once the host says that it has applied everything.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How many deposits may be on their way. With more, the probe waits: the lag is minutes then anyway.
 const ON_THE_WAY: usize = 4096;
 
@@ -33,22 +39,37 @@ struct Committed {
     at: Instant,
 }
 
+/// What the reader knows just now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Latest {
+    measured: Option<Duration>,
+    /// When the deposit was committed that it looks for.
+    waiting_since: Option<Instant>,
+}
+
+impl Latest {
+    /// The last lag that was measured, or the one that goes on already, if that is longer.
+    pub fn lag(&self) -> Option<Duration> {
+        self.measured.max(self.waiting_since.map(|since| since.elapsed()))
+    }
+}
+
 pub struct Probe {
     stop: watch::Sender<bool>,
-    /// The newest lag.
-    pub latest: watch::Receiver<Option<Duration>>,
+    pub latest: watch::Receiver<Latest>,
     writing: JoinSet<anyhow::Result<Model>>,
-    reading: JoinSet<anyhow::Result<Vec<Duration>>>,
+    reading: JoinSet<Vec<Duration>>,
 }
 
 impl Probe {
-    pub fn start(writer: &Writer, mysql: MySqlConnection, written: &Counter) -> Self {
+    /// `mysql` is the address of the read model.
+    pub fn start(writer: &Writer, mysql: &str, written: &Counter) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (sender, committed) = mpsc::channel(ON_THE_WAY);
-        let (show, latest) = watch::channel(None);
+        let (show, latest) = watch::channel(Latest::default());
         let (mut writing, mut reading) = (JoinSet::new(), JoinSet::new());
         writing.spawn(write(writer.clone(), written.clone(), sender, stopped));
-        reading.spawn(read(mysql, committed, show));
+        reading.spawn(read(mysql.to_owned(), committed, show));
         Self { stop, latest, writing, reading }
     }
 
@@ -61,7 +82,10 @@ impl Probe {
 
     /// All lags that were measured.
     pub async fn lags(mut self) -> anyhow::Result<Vec<Duration>> {
-        self.reading.join_next().await.context("the probe reads once")??
+        let read = timeout(PATIENCE, self.reading.join_next()).await;
+        Ok(read
+            .context("the probe's last deposit does not show in MySQL")?
+            .context("the probe reads once")??)
     }
 }
 
@@ -102,24 +126,36 @@ async fn write(
     Ok(model)
 }
 
+/// A server that goes away meanwhile makes the lag longer, and ends nothing.
 async fn read(
-    mut mysql: MySqlConnection,
+    url: String,
     mut committed: mpsc::Receiver<Committed>,
-    show: watch::Sender<Option<Duration>>,
-) -> anyhow::Result<Vec<Duration>> {
-    let mut lags = Vec::new();
+    show: watch::Sender<Latest>,
+) -> Vec<Duration> {
+    let (mut lags, mut mysql) = (Vec::new(), None);
     while let Some(Committed { sequence, at }) = committed.recv().await {
-        while last_sequence(&mut mysql).await? < sequence {
-            sleep(LOOK).await;
+        show.send_modify(|latest| latest.waiting_since = Some(at));
+        loop {
+            match last_sequence(&url, &mut mysql).await {
+                Ok(seen) if seen >= sequence => break,
+                Ok(_) => sleep(LOOK).await,
+                Err(_) => {
+                    mysql = None;
+                    sleep(RECONNECT).await;
+                }
+            }
         }
         lags.push(at.elapsed());
-        show.send_replace(lags.last().copied());
+        show.send_replace(Latest { measured: lags.last().copied(), waiting_since: None });
     }
-    Ok(lags)
+    lags
 }
 
-async fn last_sequence(mysql: &mut MySqlConnection) -> anyhow::Result<i64> {
+async fn last_sequence(url: &str, kept: &mut Option<MySqlConnection>) -> sqlx::Result<i64> {
+    let mysql = match kept {
+        Some(mysql) => mysql,
+        None => kept.insert(MySqlConnection::connect(url).await?),
+    };
     let found = sqlx::query("SELECT last_sequence FROM accounts WHERE account_id = ?").bind(ACCOUNT);
-    let row = found.fetch_optional(mysql).await.context("looking for the probe in MySQL")?;
-    Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
+    found.fetch_optional(mysql).await?.map_or(Ok(0), |row| row.try_get(0))
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::show::{milliseconds, number};
 
@@ -13,7 +13,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Moment {
     pub written: u64,
     pub applied: u64,
-    /// The newest that was measured.
+    /// The one of the newest probe.
     pub lag: Option<Duration>,
 }
 
@@ -73,7 +73,8 @@ impl Progress {
 }
 
 fn bars(planned: u64) -> View {
-    let all = MultiProgress::new();
+    // As often as they change: otherwise the bars would show different moments.
+    let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(u8::MAX));
     let bar = |name: &'static str| {
         let style = ProgressStyle::with_template("{prefix:18} {bar:26} {pos:>7} of {len}   {msg}");
         let style = style.expect("the template is valid").progress_chars("█▌ ");

@@ -45,12 +45,12 @@ impl Settings {
             mongodb_uri: address("LATERNA_MONGODB_URI")?,
             mysql_admin_url: address("LATERNA_MYSQL_ADMIN_URL")?,
             database: database(env::var("DEMO_DATABASE").unwrap_or_else(|_| "bank".to_owned()))?,
-            events: number("DEMO_EVENTS", 6000, 1)?,
-            rate: number("DEMO_RATE", 400, 0)?,
-            writers: number("DEMO_WRITERS", 4, 1)?,
+            events: number("DEMO_EVENTS", 6000, &1)?,
+            rate: number("DEMO_RATE", 400, &0)?,
+            writers: number("DEMO_WRITERS", 4, &1)?,
             keep: switch("DEMO_KEEP"),
             poison: switch("DEMO_POISON"),
-            port: number("DEMO_PORT", 0, 1)?,
+            port: number("DEMO_PORT", 0, &1)?,
         })
     }
 
@@ -135,10 +135,10 @@ fn database(name: String) -> anyhow::Result<String> {
     Ok(name)
 }
 
-fn number<N: FromStr + PartialOrd + Display>(name: &str, default: N, least: N) -> anyhow::Result<N> {
+fn number<N: FromStr + PartialOrd + Display>(name: &str, default: N, least: &N) -> anyhow::Result<N> {
     let Ok(text) = env::var(name) else { return Ok(default) };
     match text.parse() {
-        Ok(number) if number >= least => Ok(number),
+        Ok(number) if number >= *least => Ok(number),
         _ => bail!("{name} is {text:?}; it must be a number of at least {least}"),
     }
 }

@@ -70,7 +70,9 @@ async fn write(
             event.occurred_at = DateTime::now();
         }
         writer.write(&transaction).await.with_context(|| format!("writer {number}"))?;
-        transaction.iter().for_each(|event| model.apply(event));
+        for event in &transaction {
+            model.apply(event);
+        }
         written.add(transaction.len());
     }
     Ok(model)

@@ -1,5 +1,6 @@
 //! `laterna check`: everything that can be known before the first event, one line each, with the remedy.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
@@ -59,9 +60,9 @@ pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn components(config: &Config, report: &mut Report) -> anyhow::Result<Vec<(String, Loaded)>> {
+fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<String, Loaded>> {
     let engine = Engine::new(Some(&config.host.state.join("components")))?;
-    let mut all = Vec::new();
+    let mut all = BTreeMap::new();
     for (name, projection) in &config.projection {
         let what = format!("component of `{name}`");
         match load::load(&engine, &projection.component, &projection.budget) {
@@ -76,17 +77,20 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<Vec<(Strin
                         manifest.name, manifest.version
                     ),
                 );
-                all.push((name.clone(), loaded));
+                all.insert(name.clone(), loaded);
             }
             Err(refused) => report.fail(&what, &refused.to_string()),
         }
+    }
+    for problem in parts::shared_tables(&all) {
+        report.fail("tables", &problem);
     }
     Ok(all)
 }
 
 async fn check_servers(
     config: &Config,
-    loaded: &[(String, Loaded)],
+    loaded: &BTreeMap<String, Loaded>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let servers = match parts::servers(config).await {
@@ -142,7 +146,7 @@ async fn connect(what: &str, connector: &Connector, report: &mut Report) -> Opti
 
 async fn check_mysql(
     servers: &Servers,
-    loaded: &[(String, Loaded)],
+    loaded: &BTreeMap<String, Loaded>,
     mut applier: Session,
     ddl: &mut Session,
     report: &mut Report,

@@ -19,37 +19,69 @@ pub async fn servers(config: &Config) -> anyhow::Result<Servers> {
         database: config.mongodb.database.clone(),
         collection: config.mongodb.outbox.clone(),
     };
+    let applier = Connector::new("mysql.url", &config.mysql.url()?)?;
+    let ddl = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?;
+    let control = Control::new(&config.mysql.control_schema);
+    if let Some(problem) = clash(applier.database(), ddl.database(), &control) {
+        anyhow::bail!("{problem}");
+    }
     Ok(Servers {
         outbox: Outbox::connect(&options).await?,
         decoder: Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max),
-        applier: Connector::new("mysql.url", &config.mysql.url()?)?,
-        ddl: Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?,
-        control: Control::new(&config.mysql.control_schema),
+        applier,
+        ddl,
+        control,
     })
+}
+
+/// Why these databases cannot stand beside each other: projectors' tables must not meet the host's own, and the
+/// scratch schema is dropped after each use.
+fn clash(database: &str, ddl_database: &str, control: &Control) -> Option<String> {
+    if database != ddl_database {
+        return Some(format!(
+            "`mysql.url` names the database `{database}`, `mysql.ddl_url` names `{ddl_database}`; they must be the same"
+        ));
+    }
+    let taken = [control.schema().to_owned(), control.scratch()];
+    let same = taken.iter().find(|taken| taken.eq_ignore_ascii_case(database))?;
+    Some(format!(
+        "the database of `mysql.url` is `{same}`, which belongs to the host (`mysql.control_schema` is `{}`); read models \
+         need a database of their own",
+        control.schema()
+    ))
 }
 
 /// All components of a configuration, or every problem with them.
 pub fn components(config: &Config) -> anyhow::Result<BTreeMap<String, Loaded>> {
     let engine = Engine::new(Some(&config.host.state.join("components")))?;
     let (mut loaded, mut problems) = (BTreeMap::new(), Vec::new());
-    let mut tables: BTreeMap<String, String> = BTreeMap::new();
     for (name, projection) in &config.projection {
         match load::load(&engine, &projection.component, &projection.budget) {
             Ok(component) => {
-                for table in &component.deployed.schema.tables {
-                    if let Some(other) = tables.insert(table.name.clone(), name.clone()) {
-                        problems.push(format!(
-                            "the table `{}` is declared by the projections `{other}` and `{name}`; a table belongs to one",
-                            table.name
-                        ));
-                    }
-                }
                 loaded.insert(name.clone(), component);
             }
             Err(load::NotDeployable(found)) => problems.extend(found),
         }
     }
+    problems.extend(shared_tables(&loaded));
     if problems.is_empty() { Ok(loaded) } else { anyhow::bail!("{}", problems.join("\nerror: ")) }
+}
+
+/// A line for each table that two projections declare.
+pub fn shared_tables(loaded: &BTreeMap<String, Loaded>) -> Vec<String> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, component) in loaded {
+        for table in &component.deployed.schema.tables {
+            if let Some(other) = owners.insert(&table.name, name) {
+                problems.push(format!(
+                    "the table `{}` is declared by the projections `{other}` and `{name}`; a table belongs to one",
+                    table.name
+                ));
+            }
+        }
+    }
+    problems
 }
 
 /// How a projection of a configuration is to run.
@@ -63,5 +95,21 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
         stop_timeout: Duration::from_secs(config.host.stop_seconds.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_models_never_share_a_schema_with_the_host() {
+        let control = Control::new("laterna");
+        assert_eq!(clash("bank", "bank", &control), None);
+        for (database, ddl) in
+            [("laterna", "laterna"), ("Laterna_Scratch", "Laterna_Scratch"), ("bank", "other")]
+        {
+            assert!(clash(database, ddl, &control).is_some(), "{database} {ddl}");
+        }
     }
 }

@@ -26,6 +26,7 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics()?;
     let stop = shutdown::on_signal()?;
+    let listener = admin::listen(config.host.admin).await?;
     let servers = parts::servers(&config).await?;
     let mut tasks = JoinSet::new();
     let mut projections = Vec::new();
@@ -39,7 +40,8 @@ async fn serve(
             Supervisor { servers: servers.clone(), settings, loaded, status, orders, stop: stop.clone() };
         tasks.spawn(supervisor.run());
     }
-    admin::serve(config.host.admin, Shown { projections, servers, metrics }, stop).await?;
+    tasks.spawn(telemetry::tidy_metrics(metrics.clone(), stop.clone()));
+    admin::serve(listener, Shown { projections, servers, metrics }, stop).await?;
     tasks.join_all().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

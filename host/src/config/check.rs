@@ -8,7 +8,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     problems.extend(config.mongodb.uri().err().map(|error| format!("{error:#}")));
     problems.extend(config.mysql.url().err().map(|error| format!("{error:#}")));
     problems.extend(config.mysql.ddl_url().err().map(|error| format!("{error:#}")));
-    range(&mut problems, "host.lease_seconds", config.host.lease_seconds.into(), 2, 600);
+    range(&mut problems, "host.lease_seconds", config.host.lease_seconds.into(), 2, 300);
     range(&mut problems, "host.stop_seconds", config.host.stop_seconds.into(), 1, 600);
     range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
     if config.host.id.is_empty() || config.host.id.len() > 200 {
@@ -44,7 +44,7 @@ fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Project
     let setting = |key: &str| format!("projection.{name}.{key}");
     range(problems, &setting("lanes"), projection.lanes.into(), 1, 64);
     range(problems, &setting("batch_max"), size(projection.batch_max), 1, 5000);
-    range(problems, &setting("dedupe_window"), size(projection.dedupe_window), 1000, 10_000_000);
+    range(problems, &setting("dedupe_window"), size(projection.dedupe_window), 1000, 1_000_000);
     range(problems, &setting("budget.fuel"), projection.budget.fuel, 1_000_000, 1_000_000_000_000);
     range(problems, &setting("budget.memory_bytes"), size(projection.budget.memory_bytes), 1 << 20, 4 << 30);
     range(problems, &setting("budget.operations"), size(projection.budget.operations), 1, 100_000);

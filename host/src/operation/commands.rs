@@ -9,15 +9,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::lane_of;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::projection::letters::{Order, Replayed};
 use crate::projection::{Orders, Servers};
-use crate::readmodel::Session;
 use crate::readmodel::command::{self, Command, Outcome, Request};
 use crate::readmodel::dead_letter::{self, Letter, Selection};
+use crate::readmodel::{Session, within};
 
 /// How often it is looked for new commands.
 const INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long MySQL may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
@@ -51,15 +54,20 @@ async fn carry_out_next(
         Some(session) => session,
         None => servers.applier.connect().await?,
     };
-    if let Some(command) = command::next(&mut session, &servers.control, projection).await? {
+    let asked = command::next(&mut session, &servers.control, projection);
+    if let Some(command) = within(PATIENCE, "reading commands", asked).await? {
         tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
         let outcome = match letters(&mut session, servers, projection, lanes, &command).await {
             Ok(text) => Outcome::Done(text),
-            Err(failure @ (Failure::ConnectionLost { .. } | Failure::Fenced { .. })) => return Err(failure),
+            // The row stays as it is, for the next try or for the next host.
+            Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
+                return Err(failure);
+            }
             Err(failure) => Outcome::Failed(failure.to_string()),
         };
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
-        command::finish(&mut session, &servers.control, command.id, &outcome).await?;
+        let finishing = command::finish(&mut session, &servers.control, command.id, &outcome);
+        within(PATIENCE, "recording a command's result", finishing).await?;
     }
     *kept = Some(session);
     Ok(())
@@ -78,7 +86,8 @@ async fn letters(
     let mut done = Replayed::default();
     let mut aggregates = HashSet::new();
     loop {
-        let page = dead_letter::select(session, &servers.control, projection, &selection, PAGE).await?;
+        let asked = dead_letter::select(session, &servers.control, projection, &selection, PAGE);
+        let page = within(PATIENCE, "reading dead letters", asked).await?;
         let Some(last) = page.last() else { break };
         selection.after = last.id;
         for letter in page {

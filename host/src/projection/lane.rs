@@ -21,13 +21,13 @@ use crate::position::Position;
 use crate::readmodel::{Batch, judge};
 use crate::retry::Backoff;
 use crate::source::Decoder;
-use crate::statement::{Manifest, Schema};
+use crate::statement::{Manifest, Operation, Schema};
 
 /// How many projected batches may wait for the second stage.
 const PROJECTED_MAX: usize = 1;
 
 /// How often a projector may run against the clock's backstop with one batch before the projection stops trying.
-const DEADLINES_MAX: u32 = 3;
+pub const DEADLINES_MAX: u32 = 3;
 
 /// What a lane works with: the deployed component and its checked SQL.
 #[derive(Clone)]
@@ -102,11 +102,13 @@ impl<P: Projector> ProjectStage<P> {
             let answered = match &delivery.event {
                 Err(_) => Answered::Nobody,
                 Ok(event) if !self.deployed.manifest.handles(&event.event_type) => Answered::Unhandled,
-                Ok(_) => answers.next().map_or(Answered::Unhandled, |answer| {
-                    Answered::Answer(answer.and_then(|operations| {
+                Ok(_) => {
+                    let answer = answers.next().expect("there is one answer for each event that was asked");
+                    let judged = |operations: Vec<Operation>| {
                         judge(&self.deployed.schema, &operations).map(|()| operations)
-                    }))
-                }),
+                    };
+                    Answered::Answer(answer.and_then(judged))
+                }
             };
             entries.push((delivery, answered));
         }

@@ -1,7 +1,7 @@
 //! Orders about dead letters, done by the lane that owns the aggregate, between its batches.
 
 use super::decide::{Decision, decide};
-use super::lane::{ApplyStage, Reply};
+use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
 use super::parts::{Answer, Projector, ReadModel};
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::Letter;
@@ -90,6 +90,8 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             match self.answer_to(letter).await {
                 Ok(Ok(operations)) => break operations,
                 Ok(Err(failure)) => return Ok(Err(failure)),
+                // The letter stays where it is, and the lane goes on.
+                Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => return Ok(Err(failure)),
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
         };
@@ -118,7 +120,9 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             return Ok(Ok(Vec::<Operation>::new()));
         }
         let mut answers = self.projector.project(vec![event]).await?;
-        let answer = answers.pop().unwrap_or_else(|| Ok(vec![]));
+        let missing =
+            || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
+        let answer = answers.pop().ok_or_else(missing)?;
         Ok(answer.and_then(|operations| judge(&self.deployed.schema, &operations).map(|()| operations)))
     }
 

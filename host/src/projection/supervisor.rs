@@ -2,7 +2,7 @@
 //! the checkpoint when one of them ends. It owns every task of the projection.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,9 @@ const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// After a run of this length, what ended it is not a repetition of what ended the one before.
+const GOOD_RUN: Duration = Duration::from_mins(1);
 
 /// How long a stop waits for the lease to be given back.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,7 +51,12 @@ impl Supervisor {
     pub async fn run(self) {
         let mut backoff = Backoff::new();
         while !self.stop.is_cancelled() {
-            let wait = match self.run_once().await {
+            let began = Instant::now();
+            let ended = self.run_once().await;
+            if began.elapsed() > GOOD_RUN {
+                backoff = Backoff::new();
+            }
+            let wait = match ended {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
                 Err(failure) => self.after(&failure, &mut backoff),

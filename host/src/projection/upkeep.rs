@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
-use crate::readmodel::{Session, dead_letter, lease};
+use crate::readmodel::{Session, dead_letter, lease, within};
 use crate::retry::Backoff;
 
 /// How often the servers are asked how they stand.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a server may take to say how it stands.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Renews the lease until it is lost. While MySQL is away nobody can take it, and nothing is written.
 pub async fn keep_lease(
@@ -56,7 +59,8 @@ pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) 
     let mut session = None;
     loop {
         status.beat();
-        let letters = count_letters(&servers, &projection, &mut session).await;
+        let counting = count_letters(&servers, &projection, &mut session);
+        let letters = within(PATIENCE, "counting dead letters", counting).await;
         let source =
             async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
         if let (Ok(letters), Ok((time, documents))) = (letters, source.await) {

@@ -16,7 +16,7 @@ use super::dead_letter::{self, Letter};
 use super::dedupe::{self, Mark};
 use super::mysql_error::classify;
 use super::query::{Run, send};
-use super::session::{Connector, Session};
+use super::session::{Connector, Session, within};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::sql::coalesce;
@@ -96,6 +96,10 @@ impl LaneModel {
 
     /// Reads where the lane stands.
     pub async fn load(&mut self) -> Result<LaneState, Failure> {
+        within(TRANSACTION_TIMEOUT, "loading the lane", self.load_now()).await
+    }
+
+    async fn load_now(&mut self) -> Result<LaneState, Failure> {
         let mut session = self.session().await?;
         let row = checkpoint::settled_row(&mut session, &self.control, &self.lane).await?;
         if row.epoch != self.epoch {
@@ -210,14 +214,21 @@ impl LaneModel {
             return Ok(session);
         }
         let mut session = self.connector.connect().await?;
+        let prepared =
+            within(TRANSACTION_TIMEOUT, "preparing the lane's session", self.prepare(&mut session));
+        prepared.await?;
+        Ok(session)
+    }
+
+    async fn prepare(&self, session: &mut Session) -> Result<(), Failure> {
         if session.read_only {
             return Err(Failure::CannotWrite { code: 1290, message: "the server is read-only".to_owned() });
         }
-        if let Some(old) = self.uncertain {
+        // Ids grow: an old one that is larger is of the server's life before a restart, and ended with it.
+        if let Some(old) = self.uncertain.filter(|old| *old < session.id) {
             session.kill(old).await?;
         }
-        checkpoint::record_session(&mut session, &self.control, &self.lane, self.epoch).await?;
-        Ok(session)
+        checkpoint::record_session(session, &self.control, &self.lane, self.epoch).await
     }
 
     /// Runs a transaction within the time limit. Whatever fails is rolled back; a session that did not answer is
@@ -255,7 +266,8 @@ impl LaneModel {
         if self.uncertain.is_none() {
             return Ok(None);
         }
-        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
+        let asked = checkpoint::settled_row(session, &self.control, &self.lane);
+        let row = within(TRANSACTION_TIMEOUT, "reading whether the commit happened", asked).await?;
         let committed = self.judge(&row)?;
         self.uncertain = None;
         Ok(committed.then_some(row.batch))

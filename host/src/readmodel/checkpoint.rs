@@ -237,6 +237,9 @@ pub async fn replace(
             .await
             .map_err(failed)?;
     }
+    // Marks of lanes that are no more would never be pruned.
+    let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
+    sqlx::query(&marks).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
     let count = control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ?");
     sqlx::query(&count).bind(lanes).bind(projection).run(&mut transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)

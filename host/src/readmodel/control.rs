@@ -25,6 +25,11 @@ impl Control {
         &self.schema
     }
 
+    /// The schema in which tables are rehearsed: created and dropped each time.
+    pub fn scratch(&self) -> String {
+        format!("{}_scratch", self.schema)
+    }
+
     /// The statement with `laterna.` replaced by the configured schema.
     pub fn sql(&self, text: &str) -> String {
         text.replace("laterna.", &format!("{}.", self.schema))

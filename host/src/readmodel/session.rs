@@ -23,6 +23,20 @@ const STATEMENTS_KEPT: usize = 512;
 const SQL_MODE: &str =
     "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
+/// Bounds what is asked of MySQL: a server that is gone without a word would be waited for without end. Whatever was
+/// asked in must not be used again.
+pub async fn within<T>(
+    limit: Duration,
+    doing: &str,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let silence = |_| {
+        let message = format!("{doing}: no answer within {} s", limit.as_secs());
+        Err(Failure::ConnectionLost { message })
+    };
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(silence)
+}
+
 /// Makes sessions for one account.
 #[derive(Debug, Clone)]
 pub struct Connector {
@@ -63,7 +77,8 @@ impl Connector {
             send(&mut connection, &settings()).await?;
             let row = sqlx::query(
                 "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
-                 CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED)",
+                 CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED), \
+                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone",
             )
             .row(&mut connection)
             .await?;
@@ -78,11 +93,13 @@ impl Connector {
             failure => failure,
         })?;
         let read = |error: sqlx::Error| classify(&doing, &error);
-        let mode: String = row.try_get(2).map_err(read)?;
-        if !mode.contains("STRICT_ALL_TABLES") {
-            return Err(Failure::Misconfigured {
-                reason: format!("{doing}: the sql_mode could not be set: {mode}"),
-            });
+        let (mode, zone): (String, String) = (row.try_get(2).map_err(read)?, row.try_get(6).map_err(read)?);
+        let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
+        if !mode.contains("STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
+            let reason = format!(
+                "{doing}: the session's settings do not hold: {mode}, {zone}, autocommit {autocommit}"
+            );
+            return Err(Failure::Misconfigured { reason });
         }
         Ok(Session {
             id: row.try_get(0).map_err(read)?,
@@ -98,7 +115,7 @@ fn settings() -> String {
     format!(
         "SET NAMES utf8mb4; \
          SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
-         lock_wait_timeout = 10, wait_timeout = 180; \
+         lock_wait_timeout = 10, wait_timeout = 180, autocommit = 1; \
          SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
     )
 }
@@ -121,8 +138,8 @@ impl Session {
         match send(&mut self.connection, &format!("KILL {id}")).await {
             Ok(_) => Ok(()),
             Err(error) => match classify("ending an old session", &error) {
-                // 1094: there is no such session any more.
-                Failure::Unknown { code: 1094, .. } => Ok(()),
+                // 1094: there is no such session any more. 1095: it is another account's, of a restarted server.
+                Failure::Unknown { code: 1094 | 1095, .. } => Ok(()),
                 failure => Err(failure),
             },
         }

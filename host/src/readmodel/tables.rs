@@ -19,7 +19,7 @@ pub async fn rehearse(
     database: &str,
     schema: &Schema,
 ) -> Result<(), Failure> {
-    let scratch = format!("{}_scratch", control.schema());
+    let scratch = control.scratch();
     let doing = format!("rehearsing the tables in `{scratch}`");
     let failed = |error: sqlx::Error| classify(&doing, &error);
     let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 30), 0)").bind(&scratch);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bson::RawDocument;
 use bson::raw::RawBsonRef;
 use bson::spec::BinarySubtype;
-use serde::Deserialize;
 
 use super::json::{MILLIS_OF_9999, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, Undecodable};
@@ -19,8 +18,7 @@ pub const TYPE_BYTES_MAX: usize = 128;
 const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=MILLIS_OF_9999;
 
 /// The names of an event's fields in the outbox documents.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
     pub event_type: String,
     pub version: String,

@@ -61,7 +61,9 @@ impl History {
         let pages = outbox.database().run_cursor_command(find).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
         let watch = Watch::open(outbox, start).await?;
-        Ok(Self { start: start.clone(), key: None, beside: 0, pages, watch })
+        // Documents without a place of their own stand behind this key even when its document is gone.
+        let key = from.map(|(key, _)| key.clone());
+        Ok(Self { start: start.clone(), key, beside: 0, pages, watch })
     }
 
     /// The next page; behind the last one, the position where the stream takes over.

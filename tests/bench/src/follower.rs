@@ -67,10 +67,11 @@ fn configuration(folder: &Path, work: &Path, mongodb: &str, target: &Target) -> 
     ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let text = format!(
-        "[host]\nadmin = \"127.0.0.1:{port}\"\nstate = {:?}\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
-         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.balances]\ncomponent = {component:?}\n{}\n",
-        work.join("state"),
+        "[host]\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
+         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.balances]\ncomponent = \"{}\"\n{}\n",
+        work.join("state").display(),
         target.url(),
+        component.display(),
         std::env::var("BENCH_SETTINGS").unwrap_or_default(),
     );
     let path = work.join("laterna.toml");

@@ -12,7 +12,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{Client, Collection};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection};
 use sqlx::types::time::{OffsetDateTime, PrimitiveDateTime};
-use sqlx::{Arguments, ConnectOptions, Executor, Row as _};
+use sqlx::{Arguments, ConnectOptions, Executor};
 use tokio::sync::mpsc;
 
 use crate::DATABASE;
