@@ -17,7 +17,7 @@ use crate::workload::Workload;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A follower that commits nothing for so long is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was measured of one part.
 #[derive(Debug, Clone, Copy)]

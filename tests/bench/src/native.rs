@@ -123,11 +123,10 @@ async fn write(mut connection: MySqlConnection, mut inbox: mpsc::Receiver<Reply>
             }
         }
         if inbox.is_empty() {
-            let position = match streams {
-                true => {
-                    reply.get_document("cursor")?.get_document("postBatchResumeToken")?.get_str("_data")?
-                }
-                false => "",
+            let position = if streams {
+                reply.get_document("cursor")?.get_document("postBatchResumeToken")?.get_str("_data")?
+            } else {
+                ""
             };
             commit(&mut connection, &rows, events, position).await?;
             rows.clear();
@@ -196,7 +195,7 @@ fn decode(document: &RawDocument) -> anyhow::Result<Option<Row>> {
                 for element in payload {
                     match element? {
                         (name, RawBsonRef::Int64(cents)) if name.as_str() == "amountCents" => {
-                            row.amount_cents = cents
+                            row.amount_cents = cents;
                         }
                         (name, RawBsonRef::Int64(cents)) if name.as_str() == "balanceCents" => {
                             row.balance_cents = cents;
