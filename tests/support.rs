@@ -11,7 +11,7 @@ pub use server::PrivateServers;
 pub use world::{Options, World};
 
 /// How long a state may take to come, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Waits until a condition holds, and says what was waited for when it does not come.
 pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod dlq;
+mod output;
 mod parts;
 mod run;
 mod status;

@@ -262,7 +262,7 @@ fn default_lanes() -> u32 {
 }
 
 fn default_batch_max() -> usize {
-    500
+    1000
 }
 
 fn default_dedupe_window() -> usize {
@@ -305,7 +305,7 @@ mod tests {
     fn what_is_not_given_has_a_default() {
         let config = load(VALID, &[]).expect("it is valid");
         let accounts = &config.projection["accounts"];
-        assert_eq!((accounts.lanes, accounts.batch_max, accounts.start), (4, 500, Start::History));
+        assert_eq!((accounts.lanes, accounts.batch_max, accounts.start), (4, 1000, Start::History));
         assert_eq!(config.mongodb.outbox, "outbox");
         assert!(config.host.admin.ip().is_loopback());
         assert!(!config.host.id.is_empty());
@@ -377,6 +377,19 @@ mod tests {
         assert!(refusal(&text, &[]).contains("is empty"));
         std::fs::remove_file(&path).expect("removed");
         assert!(refusal(&text, &[]).contains("cannot read `mysql.url_file`"));
+    }
+
+    #[test]
+    fn the_examples_are_valid() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let servers = [
+            ("LATERNA_MYSQL__URL", "mysql://app@mysql/bank"),
+            ("LATERNA_MYSQL__DDL_URL", "mysql://ddl@mysql/bank"),
+        ];
+        for name in ["laterna.toml", "laterna.compose.toml"] {
+            let text = std::fs::read_to_string(examples.join(name)).expect("the example is there");
+            load(&text, &servers).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
-use super::parts;
+use super::{output, parts};
 use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
@@ -39,7 +39,7 @@ impl Report {
 
     fn line(&mut self, verdict: &str, what: &str, text: &str) {
         self.lines += 1;
-        println!("{verdict} {what}: {text}");
+        output::line(format_args!("{verdict} {what}: {text}"));
     }
 }
 
@@ -50,11 +50,11 @@ pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     runtime.block_on(check_servers(config, &loaded, &mut report))?;
     match report.failures {
         0 => {
-            println!("\nEverything is ready: laterna run");
+            output::line(format_args!("\nEverything is ready: laterna run"));
             Ok(ExitCode::SUCCESS)
         }
         failures => {
-            println!("\n{failures} of {} checks failed.", report.lines);
+            output::line(format_args!("\n{failures} of {} checks failed.", report.lines));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
-use super::{parts, table};
+use super::{output, parts, table};
 use crate::config::Config;
 use crate::projection::Servers;
 use crate::readmodel::Session;
@@ -164,12 +164,12 @@ async fn list(
     letters.truncate(limit);
     if json {
         for letter in &letters {
-            println!("{}", serde_json::to_string(letter)?);
+            output::line(format_args!("{}", serde_json::to_string(letter)?));
         }
         return Ok(ExitCode::SUCCESS);
     }
     if letters.is_empty() {
-        println!("No dead letters.");
+        output::line(format_args!("No dead letters."));
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows =
@@ -187,7 +187,7 @@ async fn list(
             first_line(&text(&letter.reason)),
         ]);
     }
-    println!("{rows}");
+    output::line(rows.trim_fmt());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -198,8 +198,8 @@ async fn show(
     id: u64,
 ) -> anyhow::Result<ExitCode> {
     let letter = find(session, servers, projection, id).await?;
-    println!("{}", serde_json::to_string_pretty(&letter)?);
-    println!("document:\n{}", document(&letter));
+    output::line(format_args!("{}", serde_json::to_string_pretty(&letter)?));
+    output::line(format_args!("document:\n{}", document(&letter)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -275,15 +275,15 @@ async fn carry_out(
     loop {
         match command::outcome(session, &servers.control, id).await? {
             Outcome::Done(result) => {
-                println!("{result}");
+                output::line(result);
                 return Ok(ExitCode::SUCCESS);
             }
             Outcome::Failed(reason) => bail!("command {id} failed: {reason}"),
             Outcome::Pending if asked.elapsed() > PATIENCE => {
-                println!(
+                output::line(format_args!(
                     "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
                     PATIENCE.as_secs()
-                );
+                ));
                 return Ok(ExitCode::FAILURE);
             }
             Outcome::Pending => tokio::time::sleep(Duration::from_millis(100)).await,

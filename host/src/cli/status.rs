@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{parts, table};
+use super::{output, parts, table};
 use crate::config::Config;
 use crate::projection::{LaneSnapshot, Phase, Snapshot};
 use crate::readmodel::{checkpoint, dead_letter, registration};
@@ -28,11 +28,11 @@ pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
         Err(_) => (runtime.block_on(stored(config))?, false),
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&snapshots)?);
+        output::line(format_args!("{}", serde_json::to_string_pretty(&snapshots)?));
         return Ok(ExitCode::SUCCESS);
     }
     if !live {
-        println!("No host answers on {}; this is what MySQL knows.\n", config.host.admin);
+        output::line(format_args!("No host answers on {}; this is what MySQL knows.\n", config.host.admin));
     }
     print(&snapshots, arguments.lanes);
     Ok(ExitCode::SUCCESS)
@@ -115,12 +115,12 @@ fn print(snapshots: &[Snapshot], lanes: bool) {
             snapshot.digest.chars().take(12).collect(),
         ]);
     }
-    println!("{overview}");
+    output::line(overview.trim_fmt());
     for snapshot in snapshots {
         notes(snapshot);
     }
     if lanes {
-        println!();
+        output::line("");
         print_lanes(snapshots);
     }
 }
@@ -128,15 +128,17 @@ fn print(snapshots: &[Snapshot], lanes: bool) {
 fn notes(snapshot: &Snapshot) {
     let name = &snapshot.projection;
     match &snapshot.phase {
-        Phase::Paused { reason } => println!("\n{name} is paused: {reason}"),
-        Phase::Standby { owner } => println!("\n{name}: the host `{owner}` writes; this one stands by"),
+        Phase::Paused { reason } => output::line(format_args!("\n{name} is paused: {reason}")),
+        Phase::Standby { owner } => {
+            output::line(format_args!("\n{name}: the host `{owner}` writes; this one stands by"))
+        }
         _ => {}
     }
     if let Some(trouble) = &snapshot.trouble {
-        println!("\n{name} waits: {trouble}");
+        output::line(format_args!("\n{name} waits: {trouble}"));
     }
     if snapshot.parked > 0 {
-        println!("\n{name} has dead letters: laterna dlq list {name}");
+        output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));
     }
 }
 
@@ -154,5 +156,5 @@ fn print_lanes(snapshots: &[Snapshot]) {
             ]);
         }
     }
-    println!("{lanes}");
+    output::line(lanes.trim_fmt());
 }

@@ -50,6 +50,11 @@ fn plain(error: &Error) -> String {
         ErrorKind::Command(command) => {
             format!("{} ({} {})", command.message, command.code, command.code_name)
         }
+        // The driver adds its whole view of the cluster.
+        ErrorKind::ServerSelection { message, .. } => {
+            let end = message.find(" Topology").unwrap_or(message.len());
+            message[..end].to_owned()
+        }
         kind => kind.to_string(),
     }
 }
