@@ -130,7 +130,7 @@ fn notes(snapshot: &Snapshot) {
     match &snapshot.phase {
         Phase::Paused { reason } => output::line(format_args!("\n{name} is paused: {reason}")),
         Phase::Standby { owner } => {
-            output::line(format_args!("\n{name}: the host `{owner}` writes; this one stands by"))
+            output::line(format_args!("\n{name}: the host `{owner}` writes; this one stands by"));
         }
         _ => {}
     }
