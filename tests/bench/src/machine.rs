@@ -3,6 +3,7 @@
 
 use std::fs::read_to_string;
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bson::doc;
@@ -10,6 +11,13 @@ use mongodb::Client;
 
 /// The kernel counts in hundredths of a second, whatever its own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
+
+/// How many cores others may keep busy for a measurement to count as undisturbed. Two cores are often two threads
+/// of one, so that other work slows a run down even where cores seem free.
+pub const QUIET_CORES: f64 = 0.2;
+
+/// How long a run waits for the others to be done.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Seconds of processor time since each began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +88,18 @@ pub fn description() -> String {
 /// The machine's load over the last minute.
 pub fn load() -> String {
     read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("unknown").to_owned()
+}
+
+/// Waits until the machine has nothing to do, for a while.
+pub async fn until_quiet() {
+    let began = Instant::now();
+    while began.elapsed() < PATIENCE {
+        let (before, span) = (machine_seconds(), Instant::now());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if (machine_seconds() - before) / span.elapsed().as_secs_f64() < QUIET_CORES {
+            return;
+        }
+    }
 }
 
 pub async fn mongodb_version(client: &Client) -> anyhow::Result<String> {

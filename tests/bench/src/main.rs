@@ -48,17 +48,16 @@ async fn compare(wanted: &[&str]) -> anyhow::Result<()> {
     for target in &targets {
         println!("\n{}: {}", target.name, readmodel::description(target).await?);
         let mut done = Vec::new();
-        for round in 1..=rounds {
-            let mut runs = Vec::new();
-            for follower in [Follower::Native, Follower::Laterna] {
-                let progress = ProgressBar::new_spinner();
-                progress.set_prefix(format!("round {round} of {rounds}, {}", follower.name()));
-                runs.push(measure::run(&client, &mongodb, target, &workload, follower, &progress).await?);
-                progress.finish_and_clear();
-            }
-            let [native, laterna] = runs.try_into().map_err(|_| anyhow::anyhow!("a round is two runs"))?;
-            let round = Round { native, laterna };
-            println!("  round {}", round.line());
+        while !report::suffices(&done, rounds) {
+            let progress = ProgressBar::new_spinner();
+            let run = async |follower: Follower| {
+                progress.set_prefix(format!("{} {}", done.len() + 1, follower.name()));
+                measure::run(&client, &mongodb, target, &workload, follower, &progress).await
+            };
+            let round =
+                Round { native: run(Follower::Native).await?, laterna: run(Follower::Laterna).await? };
+            progress.finish_and_clear();
+            println!("  round {}: {}", done.len() + 1, round.line());
             done.push(round);
         }
         println!("{}", report::table(&done));

@@ -27,6 +27,19 @@ pub struct Part {
     pub cpu: Cpu,
 }
 
+impl Part {
+    /// Events a second.
+    #[expect(clippy::cast_precision_loss, reason = "a benchmark has fewer events than an f64 has digits")]
+    pub fn rate(&self) -> f64 {
+        self.events as f64 / self.seconds
+    }
+
+    /// How many cores others kept busy.
+    pub fn elsewhere(&self) -> f64 {
+        self.cpu.elsewhere() / self.seconds
+    }
+}
+
 /// What was measured of one run.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -50,6 +63,8 @@ pub async fn run(
     progress.enable_steady_tick(Duration::from_millis(200));
     readmodel::prepare(&mut connection).await?;
     workload.prepare(client).await?;
+    progress.set_message("waiting for a quiet moment");
+    machine::until_quiet().await;
     let load = machine::load();
     let running = follower.start(mongodb, target)?;
     let processes = Processes {

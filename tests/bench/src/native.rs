@@ -12,7 +12,7 @@ use mongodb::raw_batch_cursor::RawBatch;
 use mongodb::{Client, Collection};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection};
 use sqlx::types::time::{OffsetDateTime, PrimitiveDateTime};
-use sqlx::{Arguments, ConnectOptions, Executor};
+use sqlx::{Arguments, ConnectOptions, Executor, Row as _};
 use tokio::sync::mpsc;
 
 use crate::DATABASE;
@@ -67,8 +67,8 @@ pub async fn run(mongodb: &str, mysql: &str) -> anyhow::Result<()> {
     for sql in TABLES {
         connection.execute(sql).await?;
     }
-    let (position,): (String,) =
-        sqlx::query_as("SELECT position FROM checkpoint").fetch_one(&mut connection).await?;
+    // The driver takes text with a binary collation for bytes, unless it is told not to check.
+    let position = connection.fetch_one("SELECT position FROM checkpoint").await?.try_get_unchecked(0)?;
     let (replies, inbox) = mpsc::channel(2);
     let reading = tokio::spawn(read(outbox, position, replies));
     write(connection, inbox).await?;

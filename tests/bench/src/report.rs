@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::machine::QUIET_CORES;
 use crate::measure::{Part, Run};
 
 /// Both followers, one after the other.
@@ -16,9 +17,17 @@ type Which = fn(&Run) -> &Part;
 
 const PARTS: [(&str, Which); 2] = [("history", |run| &run.history), ("live", |run| &run.live)];
 
+/// How many times the wanted number of rounds are tried, for as many undisturbed ones.
+const TRIES: usize = 3;
+
 impl Round {
     fn ratio(&self, part: Which) -> f64 {
-        rate(part(&self.laterna)) / rate(part(&self.native))
+        part(&self.laterna).rate() / part(&self.native).rate()
+    }
+
+    /// Nobody else used the machine to speak of.
+    fn is_quiet(&self, part: Which) -> bool {
+        [&self.laterna, &self.native].iter().all(|run| part(run).elsewhere() < QUIET_CORES)
     }
 
     /// Everything about one round, in one line.
@@ -26,19 +35,25 @@ impl Round {
         let part = |(name, part): (&str, Which)| {
             let (laterna, native) = (part(&self.laterna), part(&self.native));
             format!(
-                "{name} {:.2} ({} / {} events/s, elsewhere {:.1} / {:.1} cores)",
+                "{name} {:.2} ({} / {} events/s, others on {:.1} / {:.1} cores)",
                 self.ratio(part),
-                thousands(rate(laterna)),
-                thousands(rate(native)),
-                laterna.cpu.elsewhere() / laterna.seconds,
-                native.cpu.elsewhere() / native.seconds,
+                thousands(laterna.rate()),
+                thousands(native.rate()),
+                laterna.elsewhere(),
+                native.elsewhere(),
             )
         };
         format!("{}; load {} / {}", PARTS.map(part).join("; "), self.laterna.load, self.native.load)
     }
 }
 
-/// Medians over the rounds.
+/// Whether there are as many undisturbed rounds as wanted, or it was tried often enough.
+pub fn suffices(rounds: &[Round], wanted: usize) -> bool {
+    let quiet = |(_, part): (_, Which)| rounds.iter().filter(|round| round.is_quiet(part)).count() >= wanted;
+    rounds.len() >= TRIES * wanted || PARTS.into_iter().all(quiet)
+}
+
+/// Medians over the undisturbed rounds, or over all where there are none.
 pub fn table(rounds: &[Round]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -46,23 +61,28 @@ pub fn table(rounds: &[Round]) -> String {
         "part",
         "laterna / native",
         "lowest - highest",
+        "undisturbed rounds",
         "laterna events/s",
         "native events/s",
-        "CPU s per 100,000: laterna, mysqld, mongod",
-        "native, mysqld, mongod",
+        "CPU s per 100,000: laterna, its MySQL, MongoDB",
+        "native, its MySQL, MongoDB",
     ]);
     for (name, part) in PARTS {
-        let ratios: Vec<f64> = rounds.iter().map(|round| round.ratio(part)).collect();
-        let laterna: Vec<&Part> = rounds.iter().map(|round| part(&round.laterna)).collect();
-        let native: Vec<&Part> = rounds.iter().map(|round| part(&round.native)).collect();
-        let (lowest, highest) =
-            ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), x| (low.min(*x), high.max(*x)));
+        let quiet: Vec<&Round> = rounds.iter().filter(|round| round.is_quiet(part)).collect();
+        let shown = format!("{} of {}", quiet.len(), rounds.len());
+        let counted = if quiet.is_empty() { rounds.iter().collect() } else { quiet };
+        let ratios: Vec<f64> = counted.iter().map(|round| round.ratio(part)).collect();
+        let laterna: Vec<&Part> = counted.iter().map(|round| part(&round.laterna)).collect();
+        let native: Vec<&Part> = counted.iter().map(|round| part(&round.native)).collect();
+        let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = ratios.iter().copied().fold(0.0, f64::max);
         table.add_row([
             name.to_owned(),
             format!("**{:.2}**", median(ratios)),
             format!("{lowest:.2} - {highest:.2}"),
-            thousands(median(laterna.iter().map(|part| rate(part)).collect())),
-            thousands(median(native.iter().map(|part| rate(part)).collect())),
+            shown,
+            thousands(median(laterna.iter().map(|part| part.rate()).collect())),
+            thousands(median(native.iter().map(|part| part.rate()).collect())),
             processors(&laterna),
             processors(&native),
         ]);
@@ -76,20 +96,11 @@ pub fn table(rounds: &[Round]) -> String {
 /// Seconds of processor time that 100,000 events took: the follower's, MySQL's, MongoDB's.
 fn processors(parts: &[&Part]) -> String {
     let each = |seconds: fn(&Part) -> f64| {
-        median(parts.iter().map(|part| seconds(part) * 100_000.0 / count(part.events)).collect())
+        median(parts.iter().map(|part| seconds(part) / part.seconds / part.rate() * 100_000.0).collect())
     };
     let [follower, mysqld, mongod] =
         [each(|part| part.cpu.follower), each(|part| part.cpu.mysqld), each(|part| part.cpu.mongod)];
-    format!("{follower:.1}, {mysqld:.1}, {mongod:.1}")
-}
-
-fn rate(part: &Part) -> f64 {
-    count(part.events) / part.seconds
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a benchmark has fewer events than an f64 has digits")]
-fn count(events: u64) -> f64 {
-    events as f64
+    format!("{follower:.2}, {mysqld:.2}, {mongod:.2}")
 }
 
 fn thousands(rate: f64) -> String {
