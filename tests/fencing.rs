@@ -155,6 +155,19 @@ async fn a_commit_under_an_old_epoch_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_under_an_old_epoch_writes_nothing_even_when_its_session_was_not_ended() {
+    let bench = Bench::new(Options::mysql()).await;
+    let mut old = bench.lane(1).await;
+    old.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    // A take-over whose KILL did not arrive: the old host's session goes on.
+    bench.world.run(&format!("UPDATE {}.checkpoint SET epoch = 2", bench.world.control())).await;
+    let refused = old.commit(&batch(2, vec![add(1)])).await;
+    assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
+    assert_eq!(bench.amounts().await, [0]);
+    assert_eq!(bench.batch_number().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
     let bench = Bench::new(Options::mysql()).await;
     assert_eq!(bench.take_lease().await, 2);
