@@ -3,7 +3,7 @@
 use bson::doc;
 
 use crate::support::world::event;
-use crate::support::{Options, World, some_time};
+use crate::support::{Options, World, some_time, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_lanes_changes_between_runs_without_reordering_an_aggregate() {
@@ -45,4 +45,29 @@ async fn one_aggregate_with_all_the_events_keeps_its_order() {
     let _host = world.start();
     world.until_committed("recorder", EVENTS).await;
     world.assert_recorded(EVENTS, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projector_that_needs_the_order_of_the_stream_gets_one_lane_and_no_history() {
+    let world = World::new("stream-order", Options::mysql()).await;
+    world.insert([event("before", "a", 1, doc! {})]).await;
+    let host = world.start();
+    host.until_phase("stream_order", "paused").await;
+    let status = host.status("stream_order").await.expect("it answers");
+    assert!(status["reason"].as_str().is_some_and(|reason| reason.contains("start = \"now\"")), "{status}");
+    host.stop().await;
+
+    let mut world = world;
+    world.options.extra = "start = \"now\"";
+    let _host = world.start();
+    let lanes = format!("SELECT COUNT(*) FROM {}.checkpoint", world.control());
+    until("its lane is there", async || world.number_if_any(&lanes).await == Some(1)).await;
+    world.insert((0..100).map(|n| event(&format!("e{n:03}"), &format!("a{n}"), 1, doc! { "n": n }))).await;
+    world.until_committed("stream_order", 100).await;
+    assert_eq!(
+        world.number("SELECT COUNT(*) FROM stream_order").await,
+        100,
+        "and nothing of what was before"
+    );
+    assert_eq!(world.letters().await, (0, 0));
 }
