@@ -2,8 +2,9 @@
 //!
 //! [`close`] is the only place that advances a checkpoint, and it only does so in the transaction of [`open`].
 
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{Connection, Row};
+use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{Connection, MySql, Row};
 
 use super::control::Control;
 use super::lease;
@@ -102,14 +103,7 @@ pub async fn open(
         "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch IS NULL",
     );
-    let opened = sqlx::query(&sql)
-        .bind(&turn.lane.projection)
-        .bind(turn.lane.generation)
-        .bind(turn.lane.lane)
-        .bind(turn.epoch)
-        .bind(turn.batch)
-        .run(connection)
-        .await;
+    let opened = at_turn(sqlx::query(&sql), turn).run(connection).await;
     Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
 }
 
@@ -126,20 +120,13 @@ pub async fn close(
          SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
-    let closed = sqlx::query(&sql)
+    let changes = sqlx::query(&sql)
         .bind(turn.batch + 1)
         .bind(stored(advance.position))
         .bind(advance.digest)
         .bind(advance.events)
-        .bind(advance.parked)
-        .bind(&turn.lane.projection)
-        .bind(turn.lane.generation)
-        .bind(turn.lane.lane)
-        .bind(turn.epoch)
-        .bind(turn.batch)
-        .bind(turn.batch + 1)
-        .run(connection)
-        .await;
+        .bind(advance.parked);
+    let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
 }
 
@@ -153,16 +140,18 @@ pub async fn close_unmoved(
         "UPDATE laterna.checkpoint SET open_batch = NULL \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
-    let closed = sqlx::query(&sql)
+    let closed = at_turn(sqlx::query(&sql), turn).bind(turn.batch + 1).run(connection).await;
+    Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
+}
+
+/// Binds what proves a turn: the lane, the epoch, the batch.
+fn at_turn<'q>(query: Query<'q, MySql, MySqlArguments>, turn: Turn<'q>) -> Query<'q, MySql, MySqlArguments> {
+    query
         .bind(&turn.lane.projection)
         .bind(turn.lane.generation)
         .bind(turn.lane.lane)
         .bind(turn.epoch)
         .bind(turn.batch)
-        .bind(turn.batch + 1)
-        .run(connection)
-        .await;
-    Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
 }
 
 /// Records the session a lane works in.
