@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 plugins := --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --locked
 scripts := $(shell grep --files-with-matches --recursive --include='*' '^\#!.*bash\|^\# shellcheck shell=bash' dev .ci)
 
-.PHONY: help demo test bench build services services-down lint format container clean
+.PHONY: help demo test faults chaos bench build services services-down lint format container clean
 
 help: ## This list
 	echo "Laterna keeps MySQL read models in step with a MongoDB outbox."
@@ -36,6 +36,12 @@ demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compa
 
 test: ## All tests, on servers that it starts and stops itself
 	dev/test
+
+faults: ## Every fault of the catalogue on real servers, with a summary: about 20 minutes
+	FAULTS=all dev/test --no-coverage --test faults
+
+chaos: ## Random faults under load, then a full account: make chaos SECONDS=600 SEED=7
+	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) dev/test --no-coverage --test faults -- chaos
 
 bench: ## Measures the host beside a hand-written loop
 	dev/bench

@@ -4,6 +4,7 @@
 //! side. A test never sleeps for a while: it waits for a state.
 
 mod guests;
+#[expect(dead_code, reason = "these are shared with the tests in faults.rs")]
 mod support;
 
 mod bad_input;

@@ -1,6 +1,8 @@
 //! What tests stand on: servers, a world of databases of their own, the host as a process, and waiting.
 
+pub mod cluster;
 pub mod host;
+pub mod proxy;
 pub mod server;
 pub mod world;
 

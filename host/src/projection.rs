@@ -5,6 +5,7 @@ pub mod reader;
 pub mod lane;
 pub mod plan;
 pub mod decide;
+pub mod progress;
 pub mod letters;
 pub mod startup;
 pub mod supervisor;

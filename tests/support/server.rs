@@ -50,6 +50,22 @@ impl PrivateServers {
         }
     }
 
+    /// Where MySQL listens; over TCP, an account without a password needs no TLS (`?ssl-mode=DISABLED`).
+    pub fn mysql_port(&self) -> u16 {
+        self.mysqld_port
+    }
+
+    pub fn mongodb_port(&self) -> u16 {
+        self.mongod_port
+    }
+
+    /// Sends a signal, e.g. STOP or CONT, to mysqld.
+    pub fn signal_mysqld(&self, signal: &str) {
+        let child = self.mysqld.as_ref().expect("it runs");
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success(), "mysqld is gone");
+    }
+
     pub fn kill_mongod(&mut self) {
         kill(self.mongod.take());
     }
@@ -60,7 +76,7 @@ impl PrivateServers {
 
     pub fn start_mongod(&mut self) {
         let data = self.data("mongod");
-        self.mongod = Some(spawn(
+        self.mongod = Some(exec(
             &self.data("mongod.log"),
             &["exec-mongod", text(&data), &self.mongod_port.to_string()],
         ));
@@ -69,7 +85,7 @@ impl PrivateServers {
     pub fn start_mysqld(&mut self) {
         let (data, socket) = (self.data("mysqld"), self.socket());
         let arguments = ["exec-mysqld", text(&data), &self.mysqld_port.to_string(), text(&socket)];
-        self.mysqld = Some(spawn(&self.data("mysqld.log"), &arguments));
+        self.mysqld = Some(exec(&self.data("mysqld.log"), &arguments));
     }
 
     /// Waits until both answer.
@@ -102,7 +118,8 @@ impl Drop for PrivateServers {
     }
 }
 
-fn spawn(log: &Path, arguments: &[&str]) -> Child {
+/// Starts a server in the foreground of a process, with `dev/services exec-…`.
+pub fn exec(log: &Path, arguments: &[&str]) -> Child {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let errors = file.try_clone().expect("a log");
     let mut command = services();
@@ -114,7 +131,8 @@ fn services() -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services"))
 }
 
-fn kill(child: Option<Child>) {
+/// `kill -9`.
+pub fn kill(child: Option<Child>) {
     if let Some(mut child) = child {
         let _ = child.kill();
         let _ = child.wait();

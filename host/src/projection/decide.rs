@@ -2,10 +2,6 @@
 
 use crate::failure::{Failure, Fault};
 
-/// How often a key conflict is tried again before it is judged: with several lanes, the row it waits for may still
-/// be on its way. With the waits of [`crate::retry::Backoff`] that is about 3 s.
-const CONFLICT_ATTEMPTS: u32 = 6;
-
 /// How often a code that nobody knows is tried again.
 const UNKNOWN_ATTEMPTS: u32 = 3;
 
@@ -14,7 +10,8 @@ const UNKNOWN_ATTEMPTS: u32 = 3;
 pub enum Decision {
     /// The same batch again, after a wait.
     Retry,
-    /// Find the events at fault, park them, commit the others.
+    /// Find the events at fault, park them, commit the others. One whose fault may be a matter of timing waits
+    /// until the other lanes have passed it ([`super::progress`]).
     Isolate,
     /// Give the batch back: the projection starts again from its checkpoint.
     Restart,
@@ -25,9 +22,8 @@ pub enum Decision {
 }
 
 /// `attempts` counts the tries of this batch that failed before.
-pub fn decide(failure: &Failure, attempts: u32, lanes: u32) -> Decision {
+pub fn decide(failure: &Failure, attempts: u32) -> Decision {
     match failure {
-        Failure::KeyConflict { .. } if lanes > 1 && attempts < CONFLICT_ATTEMPTS => Decision::Retry,
         Failure::Unknown { .. } if attempts < UNKNOWN_ATTEMPTS => Decision::Retry,
         Failure::CommitsLost { .. } => Decision::Restart,
         _ => match failure.fault() {
@@ -46,35 +42,27 @@ mod tests {
     #[test]
     fn the_environment_is_retried_for_as_long_as_it_takes() {
         let failure = Failure::ConnectionLost { message: String::new() };
-        assert_eq!(decide(&failure, 1_000_000, 4), Decision::Retry);
+        assert_eq!(decide(&failure, 1_000_000), Decision::Retry);
     }
 
     #[test]
     fn an_events_fault_is_isolated_at_once() {
         let failure = Failure::RefusedValue { code: 1406, message: String::new() };
-        assert_eq!(decide(&failure, 0, 4), Decision::Isolate);
-    }
-
-    #[test]
-    fn a_key_conflict_is_judged_late_between_lanes_and_at_once_in_one() {
-        let failure = Failure::KeyConflict { code: 1062, message: String::new() };
-        assert_eq!(decide(&failure, CONFLICT_ATTEMPTS - 1, 4), Decision::Retry);
-        assert_eq!(decide(&failure, CONFLICT_ATTEMPTS, 4), Decision::Isolate);
-        assert_eq!(decide(&failure, 0, 1), Decision::Isolate);
+        assert_eq!(decide(&failure, 0), Decision::Isolate);
     }
 
     #[test]
     fn a_setup_is_never_blamed_on_events() {
         let failure = Failure::SchemaMismatch { code: 1146, message: String::new() };
-        assert_eq!(decide(&failure, 0, 1), Decision::Pause);
+        assert_eq!(decide(&failure, 0), Decision::Pause);
         let failure = Failure::Unknown { code: 9999, message: String::new() };
-        assert_eq!(decide(&failure, UNKNOWN_ATTEMPTS - 1, 1), Decision::Retry);
-        assert_eq!(decide(&failure, UNKNOWN_ATTEMPTS, 1), Decision::Pause);
+        assert_eq!(decide(&failure, UNKNOWN_ATTEMPTS - 1), Decision::Retry);
+        assert_eq!(decide(&failure, UNKNOWN_ATTEMPTS), Decision::Pause);
     }
 
     #[test]
     fn another_writer_stops_and_lost_commits_restart() {
-        assert_eq!(decide(&Failure::Fenced { mine: 1, found: 2 }, 0, 1), Decision::Stop);
-        assert_eq!(decide(&Failure::CommitsLost { committed: 2, found: 1 }, 0, 1), Decision::Restart);
+        assert_eq!(decide(&Failure::Fenced { mine: 1, found: 2 }, 0), Decision::Stop);
+        assert_eq!(decide(&Failure::CommitsLost { committed: 2, found: 1 }, 0), Decision::Restart);
     }
 }

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Projector, ReadModel};
-use super::plan::{Answered, Planner, Projected, isolate};
+use super::plan::{Answered, Isolated, Planner, Projected, isolate};
+use super::progress::Progress;
 use super::reader::{Chunk, Cost};
 use super::status::Status;
 use crate::event::{Delivery, Event};
@@ -175,7 +176,7 @@ pub struct ApplyStage<P, R> {
     pub orders: mpsc::Receiver<Order>,
     pub status: Arc<Status>,
     pub lane: usize,
-    pub lanes: u32,
+    pub progress: Arc<Progress>,
     pub decoder: Decoder,
     pub stop: CancellationToken,
 }
@@ -199,29 +200,39 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     }
 
     async fn apply(&mut self, work: Work) -> Result<(), Failure> {
-        let mut batch = self.planner.plan(work.projected);
+        let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let mut backoff = Backoff::new();
-        loop {
-            let Err(failure) = self.model.commit(&batch).await else { break };
-            batch = self.answer(batch, failure, &mut backoff).await?;
+        while let Some(batch) = todo.pop_front() {
+            match self.model.commit(&batch).await {
+                Ok(()) => {
+                    self.planner.committed(&batch);
+                    self.status.committed(self.lane, &batch);
+                    self.progress.committed(self.lane, batch.entries.len(), &batch.position);
+                    backoff = Backoff::new();
+                }
+                Err(failure) => {
+                    let isolated = self.answer(batch, failure, &mut backoff).await?;
+                    for batch in [isolated.later, isolated.now].into_iter().flatten() {
+                        todo.push_front(batch);
+                    }
+                }
+            }
         }
-        self.planner.committed(&batch);
-        self.status.committed(self.lane, &batch);
         Ok(())
     }
 
-    /// Does about a failure what was decided, and gives the batch to try next.
+    /// Does about a failure what was decided, and gives what to try next.
     async fn answer(
         &mut self,
         batch: Batch,
         failure: Failure,
         backoff: &mut Backoff,
-    ) -> Result<Batch, Failure> {
-        match decide(&failure, backoff.attempts(), self.lanes) {
+    ) -> Result<Isolated, Failure> {
+        match decide(&failure, backoff.attempts()) {
             Decision::Isolate => match self.model.probe(&batch).await {
                 Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
-                Ok(refused) => return Ok(isolate(batch, refused)),
-                Err(failure) => match decide(&failure, backoff.attempts(), self.lanes) {
+                Ok(refused) => return self.judge(batch, refused, failure, backoff).await,
+                Err(failure) => match decide(&failure, backoff.attempts()) {
                     Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
                     Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
                 },
@@ -229,7 +240,41 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             Decision::Retry => self.wait(failure, backoff).await?,
             Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
         }
-        Ok(batch)
+        Ok(Isolated { now: Some(batch), later: None })
+    }
+
+    /// Judges what was refused. Where that is too early for the very first entry, it waits until a lane moves.
+    async fn judge(
+        &mut self,
+        batch: Batch,
+        refused: Vec<(usize, Failure)>,
+        failure: Failure,
+        backoff: &mut Backoff,
+    ) -> Result<Isolated, Failure> {
+        let is_final = |failure: &Failure, position: &Position| {
+            !matches!(failure, Failure::KeyConflict { .. })
+                || self.progress.others_passed(self.lane, position)
+        };
+        // Whoever is stuck has to say so before it looks at the others: of two, one sees the other.
+        if let Some((index, _)) =
+            refused.iter().find(|(_, failure)| matches!(failure, Failure::KeyConflict { .. }))
+            && *index == 0
+        {
+            self.progress.stuck(self.lane, &batch.entries[0].delivery.position);
+        }
+        let moved = self.progress.moved();
+        tokio::pin!(moved);
+        moved.as_mut().enable();
+        let isolated = isolate(batch, refused, is_final);
+        if isolated.now.is_none() {
+            self.status.lane_waits(self.lane, &failure);
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+                () = moved => {}
+                () = self.stop.cancelled() => return Err(failure),
+            }
+        }
+        Ok(isolated)
     }
 
     /// Waits before the next try. A stop ends the wait with the failure.

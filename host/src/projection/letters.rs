@@ -98,7 +98,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         loop {
             match self.model.apply_letter(letter, &operations).await {
                 Ok(()) => return Ok(Ok(())),
-                Err(failure) => match decide(&failure, backoff.attempts(), self.lanes) {
+                Err(failure) => match decide(&failure, backoff.attempts()) {
                     Decision::Isolate => return Ok(Err(failure)),
                     _ => self.endure(failure, &mut backoff).await?,
                 },
@@ -152,7 +152,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
 
     /// Waits out what waiting helps against; returns the rest.
     async fn endure(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
-        match decide(&failure, backoff.attempts(), self.lanes) {
+        match decide(&failure, backoff.attempts()) {
             Decision::Retry => self.wait(failure, backoff).await,
             Decision::Isolate | Decision::Restart | Decision::Pause | Decision::Stop => Err(failure),
         }

@@ -121,14 +121,33 @@ impl Planner {
     }
 }
 
-/// Parks the entries that MySQL refused, by their index, and holds what comes behind them in their aggregates.
-pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>) -> Batch {
+/// A batch that MySQL refused, with what was found about it.
+#[derive(Debug, PartialEq)]
+pub struct Isolated {
+    /// What can be committed now, up to the first entry that has to wait; none when that is the first one.
+    pub now: Option<Batch>,
+    /// The rest, beginning with an entry whose refusal cannot be judged yet.
+    pub later: Option<Batch>,
+}
+
+/// Parks the entries that MySQL refused, by their index, and holds what comes behind them in their aggregates. From
+/// the first one on that cannot be judged yet, the batch waits.
+pub fn isolate(
+    batch: Batch,
+    refused: Vec<(usize, Failure)>,
+    is_final: impl Fn(&Failure, &Position) -> bool,
+) -> Isolated {
     let mut refused: HashMap<usize, Failure> = refused.into_iter().collect();
+    let waits = |(index, failure): (&usize, &Failure)| {
+        (!is_final(failure, &batch.entries[*index].delivery.position)).then_some(*index)
+    };
+    let split = refused.iter().filter_map(waits).min();
     let mut parked = HashSet::new();
     let entries = batch.entries.into_iter().enumerate().map(|(index, entry)| {
         let aggregate = entry.delivery.aggregate().map(crate::event::Aggregate::key);
         let held = aggregate.as_ref().is_some_and(|aggregate| parked.contains(aggregate));
-        let verdict = match (entry.verdict, refused.remove(&index)) {
+        let judged = split.is_none_or(|split| index < split);
+        let verdict = match (entry.verdict, refused.remove(&index).filter(|_| judged)) {
             (Verdict::Pass(reason), _) => Verdict::Pass(reason),
             _ if held => Verdict::Hold,
             (Verdict::Apply(operations), Some(failure)) => Verdict::Park { failure, operations },
@@ -139,7 +158,18 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>) -> Batch {
         }
         Entry { delivery: entry.delivery, verdict }
     });
-    Batch { entries: entries.collect(), ..batch }
+    let mut now: Vec<Entry> = entries.collect();
+    let Some(split) = split else {
+        return Isolated { now: Some(Batch { entries: now, ..batch }), later: None };
+    };
+    let later =
+        Batch { entries: now.split_off(split), position: batch.position, digest: batch.digest.clone() };
+    let now = now.last().map(|last| last.delivery.position.clone()).map(|position| Batch {
+        entries: now,
+        position,
+        digest: batch.digest,
+    });
+    Isolated { now, later: Some(later) }
 }
 
 /// The marks of the events that were applied lately, at most `size` of them.
@@ -313,9 +343,30 @@ mod tests {
         let entries =
             [7, 8, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
         let batch = plan(&planner, entries.collect());
-        let batch = isolate(batch, vec![(0, trapped()), (3, trapped())]);
+        let isolated = isolate(batch, vec![(0, trapped()), (3, trapped())], |_, _| true);
+        assert_eq!(isolated.later, None);
+        let batch = isolated.now.expect("all of it is judged");
         assert_eq!(letters(&batch), "PAHP");
         let Verdict::Park { operations, .. } = &batch.entries[0].verdict else { panic!("it is parked") };
         assert_eq!(operations.len(), 1);
+    }
+
+    #[test]
+    fn a_batch_is_cut_before_the_first_entry_that_cannot_be_judged_yet() {
+        let batch = || {
+            let entries =
+                [7, 8, 9, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
+            plan(&planner(100), entries.collect())
+        };
+        let conflict = Failure::KeyConflict { code: 1452, message: String::new() };
+        let refused = || vec![(0, trapped()), (2, conflict.clone())];
+        let is_final = |failure: &Failure, _: &Position| failure.class() != "key-conflict";
+        let isolated = isolate(batch(), refused(), is_final);
+        assert_eq!(isolated.now.as_ref().map(letters).as_deref(), Some("PA"));
+        // What is behind the parked one waits with it; the entry that cannot be judged is tried again as it is.
+        assert_eq!(isolated.later.as_ref().map(letters).as_deref(), Some("AHA"));
+        let isolated = isolate(batch(), vec![(0, conflict.clone())], is_final);
+        assert_eq!(isolated.now, None);
+        assert_eq!(isolated.later.as_ref().map(letters).as_deref(), Some("AAAAA"));
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::parts::Source;
+use super::progress::Progress;
 use super::status::Status;
 use crate::event::Delivery;
 use crate::failure::{Failure, Fault};
@@ -79,14 +80,21 @@ pub struct Reader<S> {
     source: S,
     inboxes: Vec<Inbox>,
     status: Arc<Status>,
+    progress: Arc<Progress>,
     /// Where to end: everything up to here is handed out, and nothing behind it.
     until: Option<Position>,
     advanced: Instant,
 }
 
 impl<S: Source> Reader<S> {
-    pub fn new(source: S, inboxes: Vec<Inbox>, status: Arc<Status>, until: Option<Position>) -> Self {
-        Self { source, inboxes, status, until, advanced: Instant::now() }
+    pub fn new(
+        source: S,
+        inboxes: Vec<Inbox>,
+        status: Arc<Status>,
+        progress: Arc<Progress>,
+        until: Option<Position>,
+    ) -> Self {
+        Self { source, inboxes, status, progress, until, advanced: Instant::now() }
     }
 
     /// Reads until `until`, or for ever. The source's outages are waited out; anything else is returned.
@@ -152,6 +160,7 @@ impl<S: Source> Reader<S> {
             }
             let target = if moves { position.clone() } else { inbox.position.clone() };
             self.status.handed_out(lane, deliveries.len());
+            self.progress.hands_out(lane, deliveries.len());
             if !inbox.send(deliveries, &target).await {
                 return false;
             }
@@ -159,6 +168,7 @@ impl<S: Source> Reader<S> {
         if all {
             self.advanced = Instant::now();
         }
+        self.progress.handed_out(position);
         true
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::{ApplyStage, ProjectStage, between, order_queue};
 use super::plan::Planner;
+use super::progress::Progress;
 use super::reader::{Inbox, Reader};
 use super::{Course, Loaded, Orders, Phase, Servers, Settings, Status, startup, upkeep};
 use crate::failure::{Failure, Fault};
@@ -157,17 +158,17 @@ impl Supervisor {
         self.status.starts(&component, &self.loaded.deployed.digest, epoch, &course.rows);
         let stop = self.stop.child_token();
         let mut tasks = Tasks::default();
-        let lanes = u32::try_from(course.rows.len()).expect("the configuration bounds the lanes");
+        let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
         let (mut inboxes, mut orders) = (vec![], vec![]);
         for row in &course.rows {
             let lane = Lane { projection: self.settings.name.clone(), generation, lane: row.lane };
-            let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, lanes, epoch).await?;
+            let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, &progress, epoch).await?;
             inboxes.push(inbox);
             orders.push(order);
         }
         self.orders.replace(orders);
         let source = OutboxReader::new(self.servers.outbox.clone(), self.servers.decoder.clone());
-        let reader = Reader::new(source, inboxes, self.status.clone(), course.until);
+        let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
         let reader_stop = stop.clone();
         tasks.work.spawn(async move {
             tokio::select! {
@@ -190,7 +191,7 @@ impl Supervisor {
         tasks: &mut Tasks,
         stop: &CancellationToken,
         lane: Lane,
-        lanes: u32,
+        progress: &Arc<Progress>,
         epoch: u64,
     ) -> Result<(Inbox, tokio::sync::mpsc::Sender<super::letters::Order>), Failure> {
         let Servers { applier, control, decoder, .. } = self.servers.clone();
@@ -225,7 +226,7 @@ impl Supervisor {
                 orders,
                 status: self.status.clone(),
                 lane: number,
-                lanes,
+                progress: progress.clone(),
                 decoder,
                 stop: stop.clone(),
             }

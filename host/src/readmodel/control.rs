@@ -35,11 +35,13 @@ impl Control {
         text.replace("laterna.", &format!("{}.", self.schema))
     }
 
-    /// Creates what is missing. Several hosts may do so at once: every statement says IF NOT EXISTS.
+    /// Creates and adds what is missing. Several hosts may do so at once: what is there already is no error.
     pub async fn migrate(&self, session: &mut Session) -> Result<(), Failure> {
         let doing = format!("creating the control schema `{}`", self.schema);
         let failed = |error: sqlx::Error| classify(&doing, &error);
-        if self.version(session).await? == Some(VERSION) {
+        let found = self.version(session).await?.unwrap_or_default();
+        // A newer host's tables serve this one too: migrations only add.
+        if found >= VERSION {
             return Ok(());
         }
         let exists = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = ?")
@@ -51,8 +53,13 @@ impl Control {
             let create = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.schema);
             send(&mut session.connection, create.as_str()).await.map_err(failed)?;
         }
-        for statement in TABLES {
-            send(&mut session.connection, self.sql(statement).as_str()).await.map_err(failed)?;
+        for step in &STEPS[found as usize..] {
+            for statement in *step {
+                match send(&mut session.connection, self.sql(statement).as_str()).await {
+                    Err(error) if !is_there_already(&error) => return Err(failed(error)),
+                    _ => {}
+                }
+            }
         }
         let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
         sqlx::query(&mark).bind(VERSION).run(&mut session.connection).await.map_err(failed)?;
@@ -74,9 +81,25 @@ impl Control {
     }
 }
 
-/// The version this host creates.
-const VERSION: u32 = 1;
+/// Whether a table, column or key is there already: another host was faster, or an earlier try came so far.
+fn is_there_already(error: &sqlx::Error) -> bool {
+    let number = |error: &sqlx::mysql::MySqlDatabaseError| matches!(error.number(), 1050 | 1060 | 1061);
+    error.as_database_error().and_then(|error| error.try_downcast_ref()).is_some_and(number)
+}
 
+/// What brings the control schema to each version from the one before. A released step never changes.
+const STEPS: [&[&str]; 2] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS];
+
+/// The version this host creates.
+const VERSION: u32 = 2;
+
+/// Version 2.
+const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 1] = [
+    // When the personal data of a letter was erased.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN erased_at TIMESTAMP(6) NULL",
+];
+
+/// Version 1.
 const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS laterna.version (
         version INT UNSIGNED NOT NULL PRIMARY KEY,

@@ -1,0 +1,23 @@
+//! Faults, one trial a row: what goes wrong between MongoDB, the host and MySQL, injected on real servers.
+//!
+//! `make faults` runs all of them; `cargo test`, and so CI, runs those that are quick. Each row says where its test is,
+//! or why it has none, and a summary of all rows is printed at the end.
+
+#[expect(dead_code, reason = "these are shared with the tests in main.rs")]
+mod guests;
+#[expect(dead_code, reason = "these are shared with the tests in main.rs")]
+mod support;
+#[path = "faults/catalogue.rs"]
+mod catalogue;
+#[path = "faults/hosts.rs"]
+mod hosts;
+#[path = "faults/mongodb.rs"]
+mod mongodb_faults;
+#[path = "faults/mysql.rs"]
+mod mysql_faults;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    catalogue::run()
+}

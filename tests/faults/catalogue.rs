@@ -1,0 +1,102 @@
+//! The rows of the fault catalogue, and how they are run.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::{hosts, mongodb_faults, mysql_faults};
+
+/// One kind of fault.
+pub struct Row {
+    pub number: u32,
+    /// What happens, and so the trial's name.
+    pub fault: &'static str,
+    pub proof: Proof,
+}
+
+/// Where it is shown that the fault does no harm.
+pub enum Proof {
+    /// Here, in seconds: part of `cargo test`.
+    Quick(Test),
+    /// Here, but it takes longer: only with `make faults`.
+    Slow(Test),
+    /// In the tests of `make test`, e.g. `crash::a_host_killed…`.
+    Elsewhere(&'static str),
+    /// Nowhere, for this reason.
+    Not(&'static str),
+}
+
+type Test = fn() -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Makes a row's proof out of an async function.
+macro_rules! test {
+    ($function:path) => {
+        || Box::pin($function())
+    };
+}
+pub(crate) use test;
+
+/// All rows, in order.
+pub fn rows() -> Vec<Row> {
+    let mut rows = [hosts::rows(), mongodb_faults::rows(), mysql_faults::rows()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+    rows.sort_by_key(|row| row.number);
+    rows
+}
+
+/// Runs what was asked for: the quick rows, or all with `FAULTS=all`. At most two at once: each has servers of its own.
+pub fn run() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let all = std::env::var("FAULTS").is_ok_and(|faults| faults == "all");
+    let results: Results = Arc::default();
+    let trials = rows().into_iter().filter_map(|row| match row.proof {
+        Proof::Quick(test) => Some(trial(row.number, row.fault, test, results.clone())),
+        Proof::Slow(test) if all => Some(trial(row.number, row.fault, test, results.clone())),
+        _ => None,
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    if !arguments.list {
+        summarize(&results);
+    }
+    conclusion.exit_code()
+}
+
+type Results = Arc<Mutex<BTreeMap<u32, (bool, Duration)>>>;
+
+fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Trial {
+    Trial::test(format!("{number:02} {fault}"), move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let began = Instant::now();
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // A task of its own, so that a test may block in place as in `#[tokio::test]`.
+            runtime.block_on(async { tokio::spawn(test()).await })
+        }));
+        let passed = matches!(ended, Ok(Ok(())));
+        results.lock().expect("nobody panics with it").insert(number, (passed, began.elapsed()));
+        if passed { Ok(()) } else { Err(Failed::from("see its panic above")) }
+    })
+}
+
+/// One line a row: what came of it, or where it is shown.
+fn summarize(results: &Results) {
+    let results = results.lock().expect("nobody panics with it");
+    println!("fault  outcome");
+    for Row { number, fault, proof } in rows() {
+        let outcome = match (results.get(&number), proof) {
+            (Some((true, took)), _) => format!("held, {:.1} s", took.as_secs_f64()),
+            (Some((false, _)), _) => "BROKEN".to_owned(),
+            (None, Proof::Elsewhere(name)) => format!("shown by {name}"),
+            (None, Proof::Not(why)) => format!("no test: {why}"),
+            (None, Proof::Quick(_)) => "not selected".to_owned(),
+            (None, Proof::Slow(_)) => "only with `make faults`".to_owned(),
+        };
+        println!("{number:>5}  {fault}: {outcome}");
+    }
+}

@@ -1,0 +1,125 @@
+//! A MongoDB replica set of a test's own, with as many members and whatever settings it needs.
+
+use std::process::{Child, Command};
+
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Database};
+
+use super::server::{exec, kill};
+use super::until;
+use super::world::free_port;
+
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    ports: Vec<u16>,
+    members: Vec<Option<Child>>,
+}
+
+/// What makes an oplog of 8 MB really roll over after about 9 MB.
+pub const TINY_OPLOG: [&str; 6] =
+    ["--oplogSize", "8", "--syncdelay", "1", "--setParameter", "minOplogTruncationPoints=2"];
+
+/// What allows `configureFailPoint`.
+pub const FAIL_POINTS: [&str; 2] = ["--setParameter", "enableTestCommands=1"];
+
+impl Cluster {
+    /// Starts a replica set and waits for its primary.
+    pub async fn start(members: usize, arguments: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("laterna").tempdir().expect("a folder");
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let ports = (0..members).map(|_| free_port()).collect();
+        let mut cluster = Self { folder, arguments, ports, members: (0..members).map(|_| None).collect() };
+        for member in 0..members {
+            cluster.start_member(member);
+        }
+        let hosts = cluster.ports.iter().zip(0..).map(|(port, id)| {
+            // The first one is the likeliest primary, so that tests need not search for it long.
+            doc! { "_id": id, "host": format!("127.0.0.1:{port}"), "priority": if id == 0 { 2 } else { 1 } }
+        });
+        let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
+        let config = doc! { "_id": "rs0", "members": hosts.collect::<Vec<_>>(), "settings": settings };
+        until("the replica set is initiated", async || {
+            let admin = cluster.admin(0).await;
+            let initiated = admin.run_command(doc! { "replSetInitiate": config.clone() }).await;
+            // 23: it is already.
+            initiated.is_ok()
+                || initiated.is_err_and(|error| error.to_string().contains("AlreadyInitialized"))
+        })
+        .await;
+        cluster.until_primary().await;
+        cluster
+    }
+
+    /// The URI of the whole set.
+    pub fn uri(&self) -> String {
+        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("mongodb://{}/?replicaSet=rs0", hosts.join(","))
+    }
+
+    pub fn port(&self, member: usize) -> u16 {
+        self.ports[member]
+    }
+
+    pub fn start_member(&mut self, member: usize) {
+        let (name, port) = (format!("m{member}"), self.ports[member].to_string());
+        let (data, log) = (self.folder.path().join(&name), self.folder.path().join(name + ".log"));
+        let mut arguments = vec!["exec-mongod", data.to_str().expect("the path is text"), &port];
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        self.members[member] = Some(exec(&log, &arguments));
+    }
+
+    /// `kill -9`.
+    pub fn kill_member(&mut self, member: usize) {
+        kill(self.members[member].take());
+    }
+
+    /// Sends a signal, e.g. STOP or CONT, to a member.
+    pub fn signal(&self, member: usize, signal: &str) {
+        let child = self.members[member].as_ref().expect("the member runs");
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success(), "the member is gone");
+    }
+
+    /// Which member is the primary, if one says so.
+    pub async fn primary(&self) -> Option<usize> {
+        for member in 0..self.ports.len() {
+            if self.members[member].is_none() {
+                continue;
+            }
+            let hello = self.admin(member).await.run_command(doc! { "hello": 1 }).await;
+            if hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or_default()) {
+                return Some(member);
+            }
+        }
+        None
+    }
+
+    pub async fn until_primary(&self) -> usize {
+        until("the replica set has a primary", async || self.primary().await.is_some()).await;
+        self.primary().await.expect("it had one a moment ago")
+    }
+
+    /// The database `admin` of one member, asked directly.
+    pub async fn admin(&self, member: usize) -> Database {
+        let uri = format!(
+            "mongodb://127.0.0.1:{}/?directConnection=true&serverSelectionTimeoutMS=2000&connectTimeoutMS=2000",
+            self.ports[member]
+        );
+        Client::with_uri_str(uri).await.expect("a URI").database("admin")
+    }
+
+    /// Arms a fail point on a member, e.g. `failCommand`.
+    pub async fn fail(&self, member: usize, point: &str, mode: impl Into<bson::Bson>, data: Document) {
+        let command = doc! { "configureFailPoint": point, "mode": mode.into(), "data": data };
+        self.admin(member).await.run_command(command).await.expect("the fail point is armed");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            kill(member.take());
+        }
+    }
+}

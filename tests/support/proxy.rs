@@ -1,0 +1,211 @@
+//! A proxy between the host and a server, which a test tells how to misbehave.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How the proxy treats its connections, those that are open too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Pass,
+    /// New connections are reset at once.
+    Refuse,
+    /// Connections are accepted, and nothing passes either way.
+    BlackHole,
+    /// What the client says arrives; the answers are thrown away.
+    Deaf,
+    /// Everything takes this much longer, each way.
+    Delay(Duration),
+}
+
+/// What happens, once, at the next COMMIT that passes in plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtCommit {
+    /// The connection is cut before the server hears of it.
+    CutBefore,
+    /// The server carries it out, and the connection is cut before its answer arrives.
+    CutAfter,
+    /// As before, but nothing is cut: the answer never comes, and the connection stays open.
+    LoseAnswer,
+}
+
+pub struct Proxy {
+    pub port: u16,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+struct Shared {
+    server: SocketAddr,
+    mode: watch::Sender<Mode>,
+    /// Grows whenever every open connection is to be cut.
+    generation: watch::Sender<u64>,
+    at_commit: Mutex<Option<AtCommit>>,
+    /// The next answer is cut in the middle.
+    truncate: Mutex<bool>,
+    struck: AtomicU64,
+}
+
+impl Proxy {
+    /// A proxy before a server on the loopback.
+    pub async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = listener.local_addr().expect("an address").port();
+        let shared = Arc::new(Shared {
+            server: SocketAddr::from(([127, 0, 0, 1], port)),
+            mode: watch::Sender::new(Mode::Pass),
+            generation: watch::Sender::new(0),
+            at_commit: Mutex::new(None),
+            truncate: Mutex::new(false),
+            struck: AtomicU64::new(0),
+        });
+        let accepting = tokio::spawn(accept(listener, shared.clone()));
+        Self { port: own, shared, accepting }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.shared.mode.send_replace(mode);
+    }
+
+    /// Resets every open connection; new ones are treated as the mode says.
+    pub fn cut(&self) {
+        self.shared.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Arms a fault that strikes once.
+    pub fn at_commit(&self, fault: AtCommit) {
+        *self.shared.at_commit.lock().expect("nobody panics with it") = Some(fault);
+    }
+
+    /// The next answer of the server ends in its middle, and its connection with it.
+    pub fn truncate(&self) {
+        *self.shared.truncate.lock().expect("nobody panics with it") = true;
+    }
+
+    /// How often an armed fault struck.
+    pub fn struck(&self) -> u64 {
+        self.shared.struck.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if *shared.mode.borrow() == Mode::Refuse {
+            reset(&client);
+            continue;
+        }
+        tokio::spawn(carry(client, shared.clone()));
+    }
+}
+
+/// How a connection ends for its client.
+enum End {
+    Closed,
+    Cut,
+}
+
+async fn carry(client: TcpStream, shared: Arc<Shared>) {
+    let mut generation = shared.generation.subscribe();
+    generation.mark_unchanged();
+    let Ok(server) = TcpStream::connect(shared.server).await else { return reset(&client) };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (mut client, mut server) = (client, server);
+    let end = tokio::select! {
+        end = pump(&mut client, &mut server, &shared) => end,
+        _ = generation.changed() => End::Cut,
+    };
+    if matches!(end, End::Cut) {
+        reset(&client);
+    }
+}
+
+async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> End {
+    let (mut said, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let mut lose_answers = false;
+    let mut cut_at_answer = false;
+    let mut mode = shared.mode.subscribe();
+    loop {
+        if *mode.borrow_and_update() == Mode::BlackHole {
+            if mode.changed().await.is_err() {
+                return End::Cut;
+            }
+            continue;
+        }
+        tokio::select! {
+            read = client.read(&mut said) => {
+                let Ok(1..) = read else { return End::Closed };
+                let said = &said[..read.unwrap_or_default()];
+                match shared.strikes_at(said) {
+                    Some(AtCommit::CutBefore) => return End::Cut,
+                    Some(AtCommit::CutAfter) => cut_at_answer = true,
+                    Some(AtCommit::LoseAnswer) => lose_answers = true,
+                    None => {}
+                }
+                shared.linger().await;
+                if server.write_all(said).await.is_err() {
+                    return End::Closed;
+                }
+            }
+            read = server.read(&mut answered) => {
+                let Ok(1..) = read else { return End::Closed };
+                let answered = &answered[..read.unwrap_or_default()];
+                if cut_at_answer {
+                    return End::Cut;
+                }
+                if lose_answers || *shared.mode.borrow() == Mode::Deaf {
+                    continue;
+                }
+                if shared.truncates() {
+                    let _ = client.write_all(&answered[..answered.len() / 2]).await;
+                    return End::Closed;
+                }
+                shared.linger().await;
+                if client.write_all(answered).await.is_err() {
+                    return End::Closed;
+                }
+            }
+            _ = mode.changed() => {}
+        }
+    }
+}
+
+impl Shared {
+    fn strikes_at(&self, said: &[u8]) -> Option<AtCommit> {
+        let is_commit = said.windows(6).any(|window| window == b"COMMIT");
+        let fault = is_commit.then(|| self.at_commit.lock().expect("nobody panics with it").take()).flatten();
+        self.struck.fetch_add(u64::from(fault.is_some()), Ordering::Relaxed);
+        fault
+    }
+
+    fn truncates(&self) -> bool {
+        let truncates = std::mem::take(&mut *self.truncate.lock().expect("nobody panics with it"));
+        self.struck.fetch_add(u64::from(truncates), Ordering::Relaxed);
+        truncates
+    }
+
+    async fn linger(&self) {
+        let mode = *self.mode.borrow();
+        if let Mode::Delay(time) = mode {
+            tokio::time::sleep(time).await;
+        }
+    }
+}
+
+/// Ends a connection with a reset instead of a farewell.
+fn reset(client: &TcpStream) {
+    let _ = client.set_zero_linger();
+}
