@@ -265,7 +265,7 @@ async fn entries_that_mysql_refuses_are_found_without_committing_anything() {
     };
     // Row 7 stands in the way. What is behind it in its aggregate (8) is not tried, whatever it would do.
     many.entries = vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)];
-    let refused = lane.probe(&many).await.expect("MySQL answers");
+    let refused = lane.probe(&many, &|_, _| true).await.expect("MySQL answers");
     let found: Vec<_> = refused.iter().map(|(index, failure)| (*index, failure.class())).collect();
     assert_eq!(found, [(2, "key-conflict")]);
     assert_eq!(bench.world.number("SELECT COUNT(*) FROM totals").await, 1);

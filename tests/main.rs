@@ -13,6 +13,7 @@ mod containment;
 mod crash;
 mod fencing;
 mod handover;
+mod key_conflicts;
 mod lanes;
 mod letters;
 mod projector;

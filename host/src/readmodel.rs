@@ -18,7 +18,7 @@ mod dedupe;
 pub mod dead_letter;
 pub mod command;
 
-pub use apply::{LaneModel, LaneState};
+pub use apply::{Final, LaneModel, LaneState};
 pub use batch::{Batch, Entry, Passed, Verdict};
 pub use bind::judge;
 pub use checkpoint::{Lane, LaneRow};

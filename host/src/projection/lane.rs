@@ -13,7 +13,7 @@ use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Projector, ReadModel};
 use super::plan::{Answered, Isolated, Planner, Projected, isolate};
-use super::progress::Progress;
+use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
 use super::status::Status;
 use crate::event::{Delivery, Event};
@@ -229,52 +229,50 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         backoff: &mut Backoff,
     ) -> Result<Isolated, Failure> {
         match decide(&failure, backoff.attempts()) {
-            Decision::Isolate => match self.model.probe(&batch).await {
-                Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
-                Ok(refused) => return self.judge(batch, refused, failure, backoff).await,
-                Err(failure) => match decide(&failure, backoff.attempts()) {
-                    Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
-                    Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
-                },
-            },
+            Decision::Isolate => {
+                // Looked at before MySQL is asked: what others commit in between may be what was missing.
+                let others = self.progress.seen_by(self.lane);
+                let is_final = |failure: &Failure, position: &Position| {
+                    !matches!(failure, Failure::KeyConflict { .. }) || others.passed(position)
+                };
+                match self.model.probe(&batch, &is_final).await {
+                    Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
+                    Ok(refused) => {
+                        let isolated = isolate(batch, refused, &is_final);
+                        self.stand_by(&isolated, &others, failure, backoff).await?;
+                        return Ok(isolated);
+                    }
+                    Err(failure) => match decide(&failure, backoff.attempts()) {
+                        Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
+                        Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+                    },
+                }
+            }
             Decision::Retry => self.wait(failure, backoff).await?,
             Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
         }
         Ok(Isolated { now: Some(batch), later: None })
     }
 
-    /// Judges what was refused. Where that is too early for the very first entry, it waits until a lane moves.
-    async fn judge(
-        &mut self,
-        batch: Batch,
-        refused: Vec<(usize, Failure)>,
+    /// Where it was too early to judge the very first entry, waits until another lane moves.
+    async fn stand_by(
+        &self,
+        isolated: &Isolated,
+        others: &Others,
         failure: Failure,
         backoff: &mut Backoff,
-    ) -> Result<Isolated, Failure> {
-        let is_final = |failure: &Failure, position: &Position| {
-            !matches!(failure, Failure::KeyConflict { .. })
-                || self.progress.others_passed(self.lane, position)
-        };
-        // Whoever is stuck has to say so before it looks at the others: of two, one sees the other.
-        if let Some((index, _)) =
-            refused.iter().find(|(_, failure)| matches!(failure, Failure::KeyConflict { .. }))
-            && *index == 0
-        {
-            self.progress.stuck(self.lane, &batch.entries[0].delivery.position);
-        }
-        let moved = self.progress.moved();
-        tokio::pin!(moved);
-        moved.as_mut().enable();
-        let isolated = isolate(batch, refused, is_final);
-        if isolated.now.is_none() {
-            self.status.lane_waits(self.lane, &failure);
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next_wait()) => {}
-                () = moved => {}
-                () = self.stop.cancelled() => return Err(failure),
+    ) -> Result<(), Failure> {
+        let (None, Some(later)) = (&isolated.now, &isolated.later) else { return Ok(()) };
+        self.status.lane_waits(self.lane, &failure);
+        let position = &later.entries[0].delivery.position;
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            () = self.progress.stuck(self.lane, position, others) => {
+                *backoff = Backoff::new();
+                Ok(())
             }
+            () = self.stop.cancelled() => Err(failure),
         }
-        Ok(isolated)
     }
 
     /// Waits before the next try. A stop ends the wait with the failure.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::position::Position;
 use crate::projector::Worker;
 use crate::readmodel::dead_letter::Letter;
-use crate::readmodel::{Batch, LaneModel, LaneState};
+use crate::readmodel::{Batch, Final, LaneModel, LaneState};
 use crate::source::{Feed, OutboxReader};
 use crate::statement::Operation;
 
@@ -39,8 +39,12 @@ pub trait ReadModel: Send + 'static {
     fn load(&mut self) -> impl Task<Result<LaneState, Failure>>;
     /// Commits a batch, once, however often it is given after failures.
     fn commit(&mut self, batch: &Batch) -> impl Task<Result<(), Failure>>;
-    /// Which entries are refused, without committing anything.
-    fn probe(&mut self, batch: &Batch) -> impl Task<Result<Vec<(usize, Failure)>, Failure>>;
+    /// Which entries are refused, in order, up to the first whose refusal is not final; nothing is committed.
+    fn probe(
+        &mut self,
+        batch: &Batch,
+        is_final: Final<'_>,
+    ) -> impl Task<Result<Vec<(usize, Failure)>, Failure>>;
     fn head(&mut self, aggregate_key: &[u8]) -> impl Task<Result<Option<Letter>, Failure>>;
     fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
     fn keep_letter(
@@ -78,8 +82,8 @@ impl ReadModel for LaneModel {
         self.commit(batch).await
     }
 
-    async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
-        self.probe(batch).await
+    async fn probe(&mut self, batch: &Batch, is_final: Final<'_>) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.probe(batch, is_final).await
     }
 
     async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {

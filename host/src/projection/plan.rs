@@ -12,7 +12,7 @@ use crate::event::{Delivery, Id, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::dead_letter::document_key;
-use crate::readmodel::{Batch, Entry, LaneState, Passed, Verdict};
+use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
 
 /// Deliveries with the projector's answers, not yet judged against what the lane knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,11 +132,7 @@ pub struct Isolated {
 
 /// Parks the entries that MySQL refused, by their index, and holds what comes behind them in their aggregates. From
 /// the first one on that cannot be judged yet, the batch waits.
-pub fn isolate(
-    batch: Batch,
-    refused: Vec<(usize, Failure)>,
-    is_final: impl Fn(&Failure, &Position) -> bool,
-) -> Isolated {
+pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>) -> Isolated {
     let mut refused: HashMap<usize, Failure> = refused.into_iter().collect();
     let waits = |(index, failure): (&usize, &Failure)| {
         (!is_final(failure, &batch.entries[*index].delivery.position)).then_some(*index)
@@ -343,7 +339,7 @@ mod tests {
         let entries =
             [7, 8, 7, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
         let batch = plan(&planner, entries.collect());
-        let isolated = isolate(batch, vec![(0, trapped()), (3, trapped())], |_, _| true);
+        let isolated = isolate(batch, vec![(0, trapped()), (3, trapped())], &|_, _| true);
         assert_eq!(isolated.later, None);
         let batch = isolated.now.expect("all of it is judged");
         assert_eq!(letters(&batch), "PAHP");
@@ -361,11 +357,11 @@ mod tests {
         let conflict = Failure::KeyConflict { code: 1452, message: String::new() };
         let refused = || vec![(0, trapped()), (2, conflict.clone())];
         let is_final = |failure: &Failure, _: &Position| failure.class() != "key-conflict";
-        let isolated = isolate(batch(), refused(), is_final);
+        let isolated = isolate(batch(), refused(), &is_final);
         assert_eq!(isolated.now.as_ref().map(letters).as_deref(), Some("PA"));
         // What is behind the parked one waits with it; the entry that cannot be judged is tried again as it is.
         assert_eq!(isolated.later.as_ref().map(letters).as_deref(), Some("AHA"));
-        let isolated = isolate(batch(), vec![(0, conflict.clone())], is_final);
+        let isolated = isolate(batch(), vec![(0, conflict.clone())], &is_final);
         assert_eq!(isolated.now, None);
         assert_eq!(isolated.later.as_ref().map(letters).as_deref(), Some("AAAAA"));
     }

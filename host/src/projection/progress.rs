@@ -6,14 +6,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::watch;
 
 use crate::position::Position;
 
 pub struct Progress {
     state: Mutex<State>,
-    moved: Notify,
+    /// How often a lane moved.
+    moves: watch::Sender<u64>,
 }
 
 struct State {
@@ -22,6 +22,26 @@ struct State {
     lanes: Vec<LaneProgress>,
 }
 
+/// The other lanes at one moment.
+pub struct Others {
+    moves: u64,
+    handed_out: Option<Position>,
+    lanes: Vec<LaneProgress>,
+}
+
+impl Others {
+    /// Whether none of them can still write what comes before a position.
+    pub fn passed(&self, position: &Position) -> bool {
+        let all_handed_out = self.handed_out.as_ref().is_some_and(|handed| handed.covers(position));
+        self.lanes.iter().all(|other| {
+            other.committed.covers(position)
+                || (all_handed_out && other.waiting == 0)
+                || other.stuck_at.as_ref().is_some_and(|stuck| stuck.compare(position).is_gt())
+        })
+    }
+}
+
+#[derive(Clone)]
 struct LaneProgress {
     committed: Position,
     /// Deliveries that were handed to the lane and are not committed.
@@ -35,17 +55,24 @@ impl Progress {
     pub fn new(committed: impl IntoIterator<Item = Position>) -> Self {
         let lane = |committed| LaneProgress { committed, waiting: 0, stuck_at: None };
         let state = State { handed_out: None, lanes: committed.into_iter().map(lane).collect() };
-        Self { state: Mutex::new(state), moved: Notify::new() }
+        Self { state: Mutex::new(state), moves: watch::Sender::new(0) }
     }
 
     /// Deliveries are about to be handed to a lane.
     pub fn hands_out(&self, lane: usize, deliveries: usize) {
-        self.change(|state| state.lanes[lane].waiting += deliveries as u64);
+        self.change(|state| {
+            state.lanes[lane].waiting += deliveries as u64;
+            false
+        });
     }
 
     /// Everything up to a position was handed to the lanes.
     pub fn handed_out(&self, position: &Position) {
-        self.change(|state| state.handed_out = Some(position.clone()));
+        self.change(|state| {
+            let news = state.handed_out.as_ref() != Some(position);
+            state.handed_out = Some(position.clone());
+            news
+        });
     }
 
     /// A lane committed so many deliveries, up to a position.
@@ -55,34 +82,44 @@ impl Progress {
             lane.waiting = lane.waiting.saturating_sub(deliveries as u64);
             lane.committed.clone_from(position);
             lane.stuck_at = None;
+            true
         });
     }
 
-    /// A lane can go no further than what stands before a position.
-    pub fn stuck(&self, lane: usize, position: &Position) {
-        self.change(|state| state.lanes[lane].stuck_at = Some(position.clone()));
+    /// A lane can go no further than what stands before a position. Ends when any other lane has moved since it was
+    /// looked at.
+    pub async fn stuck(&self, lane: usize, position: &Position, seen: &Others) {
+        let said = self.change(|state| {
+            let stuck_at = &mut state.lanes[lane].stuck_at;
+            let news = stuck_at.as_ref() != Some(position);
+            *stuck_at = Some(position.clone());
+            news
+        });
+        // Its own word is no move of another.
+        let moves = seen.moves + u64::from(said);
+        let _ = self.moves.subscribe().wait_for(|now| *now > moves).await;
     }
 
-    /// Whether nothing that comes before a position can still be written by another lane.
-    pub fn others_passed(&self, lane: usize, position: &Position) -> bool {
+    /// How a lane sees the others now. What MySQL refuses from now on, it refuses with all in place that they have
+    /// committed.
+    pub fn seen_by(&self, lane: usize) -> Others {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let all_handed_out = state.handed_out.as_ref().is_some_and(|handed| handed.covers(position));
-        let passed = |other: &LaneProgress| {
-            other.committed.covers(position)
-                || (all_handed_out && other.waiting == 0)
-                || other.stuck_at.as_ref().is_some_and(|stuck| stuck.compare(position).is_gt())
-        };
-        state.lanes.iter().enumerate().filter(|(number, _)| *number != lane).all(|(_, other)| passed(other))
+        let others = state.lanes.iter().enumerate().filter(|(number, _)| *number != lane);
+        Others {
+            moves: *self.moves.borrow(),
+            handed_out: state.handed_out.clone(),
+            lanes: others.map(|(_, other)| other.clone()).collect(),
+        }
     }
 
-    /// Ends when any lane has moved since it was enabled.
-    pub fn moved(&self) -> Notified<'_> {
-        self.moved.notified()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.moved.notify_waiters();
+    /// Changes the state; true is news for the other lanes.
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = change(&mut state);
+        if news {
+            self.moves.send_modify(|moves| *moves += 1);
+        }
+        news
     }
 }
 
@@ -95,23 +132,42 @@ mod tests {
         Position::Stream { token: Token { data: format!("82{place:04}"), type_bits: None } }
     }
 
+    fn stuck(progress: &Progress, lane: usize, place: u32) {
+        let seen = progress.seen_by(lane);
+        let at = at(place);
+        let waiting = std::pin::pin!(progress.stuck(lane, &at, &seen));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.poll(&mut context).is_pending(), "its own word does not wake it");
+    }
+
     #[test]
     fn a_single_lane_waits_for_nobody() {
-        assert!(Progress::new([at(0)]).others_passed(0, &at(5)));
+        assert!(Progress::new([at(0)]).seen_by(0).passed(&at(5)));
     }
 
     #[test]
     fn another_lane_has_passed_what_it_committed_and_what_it_was_never_given() {
         let progress = Progress::new([at(0), at(0)]);
-        assert!(!progress.others_passed(0, &at(5)), "who knows what the other lane will be given");
+        assert!(!progress.seen_by(0).passed(&at(5)), "who knows what the other lane will be given");
         progress.hands_out(1, 1);
         progress.handed_out(&at(5));
-        assert!(!progress.others_passed(0, &at(5)), "the other lane has something to do");
+        assert!(!progress.seen_by(0).passed(&at(5)), "the other lane has something to do");
         progress.committed(1, 1, &at(4));
-        assert!(progress.others_passed(0, &at(5)), "it was given nothing else up to there");
-        assert!(!progress.others_passed(0, &at(6)));
+        assert!(progress.seen_by(0).passed(&at(5)), "it was given nothing else up to there");
+        assert!(!progress.seen_by(0).passed(&at(6)));
         progress.committed(1, 0, &at(6));
-        assert!(progress.others_passed(0, &at(6)));
+        assert!(progress.seen_by(0).passed(&at(6)));
+    }
+
+    #[test]
+    fn a_move_between_the_look_and_the_wait_is_not_missed() {
+        let progress = Progress::new([at(0), at(0)]);
+        let seen = progress.seen_by(0);
+        progress.committed(1, 0, &at(1));
+        let at = at(5);
+        let waiting = std::pin::pin!(progress.stuck(0, &at, &seen));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.poll(&mut context).is_ready());
     }
 
     #[test]
@@ -120,13 +176,13 @@ mod tests {
         for lane in [0, 1] {
             progress.hands_out(lane, 3);
         }
-        progress.stuck(0, &at(2));
-        progress.stuck(1, &at(3));
-        assert!(progress.others_passed(0, &at(2)));
-        assert!(!progress.others_passed(1, &at(3)));
+        stuck(&progress, 0, 2);
+        stuck(&progress, 1, 3);
+        assert!(progress.seen_by(0).passed(&at(2)));
+        assert!(!progress.seen_by(1).passed(&at(3)));
         progress.committed(0, 1, &at(2));
-        assert!(!progress.others_passed(1, &at(3)), "lane 0 has more to do, which may come before");
-        progress.stuck(0, &at(4));
-        assert!(progress.others_passed(1, &at(3)));
+        assert!(!progress.seen_by(1).passed(&at(3)), "lane 0 has more to do, which may come before");
+        stuck(&progress, 0, 4);
+        assert!(progress.seen_by(1).passed(&at(3)));
     }
 }

@@ -19,6 +19,7 @@ use super::query::{Run, send};
 use super::session::{Connector, Session, within};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
+use crate::position::Position;
 use crate::sql::coalesce;
 use crate::statement::{Operation, Schema, Statement, Value};
 
@@ -45,6 +46,9 @@ pub struct LaneState {
     /// The document keys that operators discarded.
     pub discarded: HashSet<[u8; 16]>,
 }
+
+/// Whether the refusal of what stands at a position can be judged already.
+pub type Final<'a> = &'a (dyn Fn(&Failure, &Position) -> bool + Send + Sync);
 
 /// Writes for one lane.
 pub struct LaneModel {
@@ -146,11 +150,16 @@ impl LaneModel {
     }
 
     /// Finds the entries that MySQL refuses, by running halves behind savepoints; nothing stays of it. An entry
-    /// behind a refused one of its aggregate is left out, as it would be held.
-    pub async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+    /// behind a refused one of its aggregate is left out, as it would be held. It ends at the first one whose refusal
+    /// is not final: nothing behind it can be committed before.
+    pub async fn probe(
+        &mut self,
+        batch: &Batch,
+        is_final: Final<'_>,
+    ) -> Result<Vec<(usize, Failure)>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.try_halves(session, batch).await
+            model.try_halves(session, batch, is_final).await
         })
         .await
     }
@@ -370,6 +379,7 @@ impl LaneModel {
         &self,
         session: &mut Session,
         batch: &Batch,
+        is_final: Final<'_>,
     ) -> Result<Vec<(usize, Failure)>, Failure> {
         self.begin(session).await?;
         let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
@@ -387,6 +397,9 @@ impl LaneModel {
                     savepoint(session, "ROLLBACK TO SAVEPOINT probe").await?;
                     if range.len() == 1 {
                         blocked.extend(entries[0].delivery.aggregate().cloned());
+                        if !is_final(&failure, &entries[0].delivery.position) {
+                            ranges.clear();
+                        }
                         refused.push((range.start, failure));
                     } else {
                         let middle = range.start + range.len() / 2;
