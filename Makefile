@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 plugins := --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --locked
 scripts := $(shell grep --files-with-matches --recursive --include='*' '^\#!.*bash\|^\# shellcheck shell=bash' dev .ci)
 
-.PHONY: help demo test faults chaos bench build services services-down lint format container clean
+.PHONY: help demo test faults chaos mutants bench build services services-down lint format container clean
 
 help: ## This list
 	echo "Laterna keeps MySQL read models in step with a MongoDB outbox."
@@ -42,6 +42,9 @@ faults: ## Every fault of the catalogue on real servers, with a summary: about 2
 
 chaos: ## Random faults under load, then a full account: make chaos SECONDS=600 SEED=7
 	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) dev/test --no-coverage --test faults -- chaos
+
+mutants: ## Breaks the host on purpose, one way after the other, and shows that a test notices: about half an hour
+	dev/mutants
 
 bench: ## Measures the host beside a hand-written loop
 	dev/bench
