@@ -7,6 +7,7 @@ mod guests;
 #[expect(dead_code, reason = "these are shared with the tests in faults.rs")]
 mod support;
 
+mod acknowledge;
 mod bad_input;
 mod coalesce;
 mod containment;

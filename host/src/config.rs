@@ -9,12 +9,14 @@ mod check;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::projector::Budget;
+use crate::readmodel::Acknowledge;
 use crate::source::Fields;
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +82,27 @@ pub struct Mongodb {
     /// The longest payload, as JSON text, in bytes.
     #[serde(default = "default_payload_bytes_max")]
     pub payload_bytes_max: usize,
+    /// What becomes of documents that are projected.
+    #[serde(default)]
+    pub acknowledge: Acknowledging,
+    #[serde(default = "default_delete_after_seconds")]
+    pub delete_after_seconds: u32,
+    /// How long documents stay, e.g. `30d`.
+    pub retain: Option<String>,
+}
+
+/// What becomes of the outbox's documents when they are projected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acknowledging {
+    #[default]
+    Keep,
+    /// Each says how it stands with each projection.
+    Mark,
+    /// They are deleted `delete_after_seconds` after they were projected.
+    Delete,
+    /// They are deleted when they were kept as long as `retain` says.
+    Retain,
 }
 
 /// The names of an event's fields, where they are given.
@@ -186,6 +209,24 @@ impl Mongodb {
         secret("mongodb.uri", self.uri.as_ref(), self.uri_file.as_deref())
     }
 
+    /// What becomes of documents, and after which time.
+    pub fn acknowledging(&self) -> anyhow::Result<Acknowledge> {
+        let age = match self.acknowledge {
+            Acknowledging::Keep => return Ok(Acknowledge::Keep),
+            Acknowledging::Mark => return Ok(Acknowledge::Mark),
+            Acknowledging::Delete => Duration::from_secs(self.delete_after_seconds.into()),
+            Acknowledging::Retain => {
+                let retain = self.retain.as_deref();
+                let retain =
+                    retain.context("`mongodb.acknowledge` is \"retain\", so give `mongodb.retain`")?;
+                humantime::parse_duration(retain).with_context(|| {
+                    format!("`mongodb.retain` is {retain:?}; it must be like \"30d\" or \"12h\"")
+                })?
+            }
+        };
+        Ok(Acknowledge::Delete { age })
+    }
+
     /// The names of the fields: the preset's, unless they are given.
     pub fn field_names(&self) -> Fields {
         let preset = match self.preset {
@@ -255,6 +296,10 @@ fn default_control_schema() -> String {
 
 fn default_payload_bytes_max() -> usize {
     1 << 20
+}
+
+fn default_delete_after_seconds() -> u32 {
+    3600
 }
 
 fn default_lanes() -> u32 {
@@ -331,6 +376,36 @@ mod tests {
         let text = VALID.replace("[mysql]", "preset = \"debezium\"\nfields.payload = \"data\"\n[mysql]");
         let names = load(&text, &[]).expect("it is valid").mongodb.field_names();
         assert_eq!(names, Fields { payload: "data".into(), ..Fields::debezium() });
+    }
+
+    #[test]
+    fn what_becomes_of_documents_is_keeping_them_unless_something_else_is_said() {
+        let acknowledging = |lines: &str| {
+            let config =
+                load(&VALID.replace("[mysql]", &format!("{lines}\n[mysql]")), &[]).expect("it is valid");
+            config.mongodb.acknowledging().expect("it is valid")
+        };
+        let after = |seconds| Acknowledge::Delete { age: Duration::from_secs(seconds) };
+        assert_eq!(acknowledging(""), Acknowledge::Keep);
+        assert_eq!(acknowledging("acknowledge = \"mark\""), Acknowledge::Mark);
+        assert_eq!(acknowledging("acknowledge = \"delete\""), after(3600));
+        assert_eq!(acknowledging("acknowledge = \"delete\"\ndelete_after_seconds = 5"), after(5));
+        assert_eq!(acknowledging("acknowledge = \"retain\"\nretain = \"30d\""), after(30 * 86400));
+    }
+
+    #[test]
+    fn an_age_that_makes_no_sense_is_refused() {
+        for (lines, says) in [
+            ("acknowledge = \"retain\"", "give `mongodb.retain`"),
+            ("acknowledge = \"retain\"\nretain = \"a while\"", "like \"30d\""),
+            ("acknowledge = \"retain\"\nretain = \"0s\"", "1 s to"),
+            ("retain = \"30d\"", "acknowledge = \"retain\""),
+            ("acknowledge = \"delete\"\ndelete_after_seconds = 99_999_999", "`mongodb.delete_after_seconds`"),
+            ("fields.payload = \"laterna\"", "reserved"),
+        ] {
+            let refused = refusal(&VALID.replace("[mysql]", &format!("{lines}\n[mysql]")), &[]);
+            assert!(refused.contains(says), "{lines}: {refused}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod letters;
 pub mod startup;
 pub mod supervisor;
 mod upkeep;
+mod acknowledge;
 pub mod status;
 
 use std::sync::{Arc, Mutex};
@@ -19,12 +20,13 @@ use tokio::sync::mpsc;
 
 use crate::position::Position;
 use crate::projector::Component;
-use crate::readmodel::{Connector, Control};
+use crate::readmodel::{Acknowledge, Connector, Control};
 use crate::source::{Decoder, Outbox};
 use letters::Order;
 
+pub use acknowledge::complete_history;
 pub use lane::Deployed;
-pub use status::{LaneSnapshot, Phase, Snapshot, Status};
+pub use status::{Acknowledgement, LaneSnapshot, Phase, Snapshot, Status};
 pub use supervisor::Supervisor;
 
 /// The servers a projection works with.
@@ -49,6 +51,8 @@ pub struct Settings {
     pub batch_max: usize,
     /// How many recent event ids are remembered.
     pub window: usize,
+    /// What becomes of the outbox's documents.
+    pub acknowledge: Acknowledge,
     /// Whether a projection without a checkpoint begins with the outbox's history.
     pub from_history: bool,
     pub lease_ttl: Duration,

@@ -15,9 +15,11 @@ pub mod apply;
 mod bind;
 pub mod checkpoint;
 mod dedupe;
+pub mod acknowledge;
 pub mod dead_letter;
 pub mod command;
 
+pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};
 pub use batch::{Batch, Entry, Passed, Verdict};
 pub use bind::judge;

@@ -1,8 +1,9 @@
 //! The write side: reads the outbox of a MongoDB replica set, first its history, then its change stream.
 //!
 //! The only user of `mongodb`. It hands out deliveries in order and never drops one; what becomes of them is
-//! not its business, and it writes nothing.
+//! not its business. It writes nothing but what [`acknowledge`] does where the configuration asks for it.
 
+pub mod acknowledge;
 pub mod connection;
 mod history;
 mod tail;

@@ -26,6 +26,8 @@ pub struct Options {
     pub batch_max: usize,
     /// Further lines of a projection's section.
     pub extra: &'static str,
+    /// Further lines of the section `[mongodb]`.
+    pub outbox: &'static str,
 }
 
 impl Options {
@@ -45,7 +47,14 @@ impl Options {
                 panic!("{name} is not set: use `make test`, or eval \"$(dev/services env)\"")
             })
         };
-        Self { mongodb: need("LATERNA_MONGODB_URI"), mysql: need(url), lanes: 4, batch_max: 500, extra: "" }
+        Self {
+            mongodb: need("LATERNA_MONGODB_URI"),
+            mysql: need(url),
+            lanes: 4,
+            batch_max: 500,
+            extra: "",
+            outbox: "",
+        }
     }
 }
 
@@ -107,10 +116,11 @@ impl World {
     pub fn config(&self, port: u16) -> PathBuf {
         let mut text = format!(
             "[host]\nid = \"host-{port}\"\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\nlease_seconds = 4\n\
-             stop_seconds = 10\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n[mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
+             stop_seconds = 10\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n{}\n[mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
             state_folder().display(),
             self.options.mongodb,
             self.name,
+            self.options.outbox,
             self.url(),
             self.control(),
         );

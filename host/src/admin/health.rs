@@ -56,6 +56,10 @@ pub fn measure(snapshot: &Snapshot) {
     ] {
         gauge(name, value as f64);
     }
+    if let Some(acknowledgement) = &snapshot.acknowledgement {
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
+        gauge("laterna_acknowledge_waiting_events", acknowledgement.waiting as f64);
+    }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);
     for phase in Phase::NAMES {
@@ -82,6 +86,7 @@ mod tests {
             events: 0,
             parked: 0,
             held: 0,
+            acknowledgement: None,
             lanes: vec![],
         }
     }

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::operation::load;
 use crate::projection::{Loaded, Servers};
 use crate::projector::Engine;
-use crate::readmodel::{Connector, Session, registration, tables};
+use crate::readmodel::{Acknowledge, Connector, Session, registration, tables};
 
 /// The lines, and whether any of them is a failure.
 #[derive(Default)]
@@ -101,7 +101,9 @@ async fn check_servers(
         }
     };
     let from_history = config.projection.values().any(|projection| projection.start == Start::History);
+    let acknowledge = config.mongodb.acknowledging()?;
     check_mongodb(&servers, from_history, report).await;
+    check_acknowledging(&servers, acknowledge, report).await;
     let applier = connect("MySQL", &servers.applier, report).await;
     let ddl = connect("MySQL (DDL)", &servers.ddl, report).await;
     if let (Some(applier), Some(mut ddl)) = (applier, ddl) {
@@ -124,6 +126,18 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
         Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),
         Err(failure) if from_history => report.fail("history", &failure.to_string()),
         Err(failure) => report.note("history", &failure.to_string()),
+    }
+}
+
+async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report: &mut Report) {
+    let (asked, may) = match acknowledge {
+        Acknowledge::Keep => return,
+        Acknowledge::Mark => (servers.outbox.may_mark().await, "documents can be marked"),
+        Acknowledge::Delete { .. } => (servers.outbox.may_delete().await, "documents can be deleted"),
+    };
+    match asked {
+        Ok(()) => report.ok("acknowledging", may),
+        Err(failure) => report.fail("acknowledging", &failure.to_string()),
     }
 }
 

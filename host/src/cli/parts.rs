@@ -92,6 +92,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         lanes: projection.lanes,
         batch_max: projection.batch_max,
         window: projection.dedupe_window,
+        acknowledge: config.mongodb.acknowledging().expect("the configuration was checked"),
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
         stop_timeout: Duration::from_secs(config.host.stop_seconds.into()),

@@ -68,6 +68,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             events: rows.iter().map(|row| row.events).sum(),
             parked,
             held,
+            acknowledgement: None,
             lanes: rows
                 .iter()
                 .map(|row| LaneSnapshot {
@@ -136,6 +137,9 @@ fn notes(snapshot: &Snapshot) {
     }
     if let Some(trouble) = &snapshot.trouble {
         output::line(format_args!("\n{name} waits: {trouble}"));
+    }
+    if let Some(trouble) = snapshot.acknowledgement.as_ref().and_then(|told| told.trouble.as_ref()) {
+        output::line(format_args!("\n{name}: {trouble}"));
     }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));

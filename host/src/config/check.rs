@@ -1,6 +1,10 @@
 //! What serde cannot check: ranges, names, and settings that do not go together. All problems at once.
 
-use super::{Config, Projection};
+use std::time::Duration;
+
+use super::{Acknowledging, Config, Mongodb, Projection};
+use crate::readmodel::Acknowledge;
+use crate::source::acknowledge::MARK_FIELD;
 
 /// Every problem, each in one line that names the setting and the remedy.
 pub fn problems(config: &Config) -> Vec<String> {
@@ -11,6 +15,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     range(&mut problems, "host.lease_seconds", config.host.lease_seconds.into(), 2, 300);
     range(&mut problems, "host.stop_seconds", config.host.stop_seconds.into(), 1, 600);
     range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
+    check_acknowledging(&mut problems, &config.mongodb);
     if config.host.id.is_empty() || config.host.id.len() > 200 {
         problems.push("`host.id` must have 1 to 200 bytes".to_owned());
     }
@@ -33,6 +38,26 @@ pub fn problems(config: &Config) -> Vec<String> {
         check_projection(&mut problems, name, projection);
     }
     problems
+}
+
+fn check_acknowledging(problems: &mut Vec<String>, mongodb: &Mongodb) {
+    const RETAIN_MAX: Duration = Duration::from_hours(87_600);
+    range(problems, "mongodb.delete_after_seconds", mongodb.delete_after_seconds.into(), 0, 31 * 86_400);
+    match mongodb.acknowledging() {
+        Err(error) => problems.push(format!("{error:#}")),
+        Ok(Acknowledge::Delete { age }) if mongodb.acknowledge == Acknowledging::Retain => {
+            if age < Duration::from_secs(1) || age > RETAIN_MAX {
+                problems.push("`mongodb.retain` must be 1 s to 10 years".to_owned());
+            }
+        }
+        Ok(_) if mongodb.retain.is_some() => {
+            problems.push("`mongodb.retain` needs `mongodb.acknowledge = \"retain\"`".to_owned());
+        }
+        Ok(_) => {}
+    }
+    if mongodb.field_names().all().contains(&MARK_FIELD) {
+        problems.push(format!("`mongodb.fields` names `{MARK_FIELD}`, which is reserved for marks"));
+    }
 }
 
 fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Projection) {

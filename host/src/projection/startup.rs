@@ -1,6 +1,7 @@
 //! What has to be true before the first event: the source is the one the checkpoint is for, the tables and the
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
+use super::acknowledge::complete_history;
 use super::{Course, Loaded, Servers, Settings};
 use crate::failure::Failure;
 use crate::position::Position;
@@ -89,6 +90,7 @@ async fn begin(
     session: &mut Session,
     identity: &SourceIdentity,
 ) -> Result<(), Failure> {
+    needs_complete_history(servers, settings, session, identity).await?;
     let start = servers.outbox.current_token().await?;
     let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
     let position = if history {
@@ -113,9 +115,28 @@ async fn begin(
         source: serde_json::to_string(identity).expect("an identity holds only text"),
     };
     registration::register(session, &servers.control, &registration).await?;
+    // Again, now that whoever deletes can see the registration.
+    needs_complete_history(servers, settings, session, identity).await?;
     let (control, name) = (&servers.control, &settings.name);
     checkpoint::replace(session, control, name, FIRST_GENERATION, epoch, lanes(settings, loaded), &position)
         .await
+}
+
+/// A projection that would begin with deleted history does not begin, and leaves nothing that others wait for.
+async fn needs_complete_history(
+    servers: &Servers,
+    settings: &Settings,
+    session: &mut Session,
+    identity: &SourceIdentity,
+) -> Result<(), Failure> {
+    if !settings.from_history {
+        return Ok(());
+    }
+    let complete = complete_history(servers, identity).await;
+    if matches!(complete, Err(Failure::Misconfigured { .. })) {
+        registration::withdraw(session, &servers.control, &settings.name).await?;
+    }
+    complete
 }
 
 /// A projector that needs the order of the whole stream gets one lane.

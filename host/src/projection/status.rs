@@ -72,7 +72,19 @@ pub struct Snapshot {
     /// Dead letters that failed, and those that wait behind them.
     pub parked: u64,
     pub held: u64,
+    /// How the outbox is told of it; none where its documents are kept.
+    #[serde(default)]
+    pub acknowledgement: Option<Acknowledgement>,
     pub lanes: Vec<LaneSnapshot>,
+}
+
+/// What the outbox was not told yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// About how many events.
+    pub waiting: u64,
+    /// What keeps it from being told. The projection goes on.
+    pub trouble: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +113,7 @@ struct State {
     source_time: Option<ClusterTime>,
     documents: u64,
     letters: (u64, u64),
+    acknowledgement: Option<Acknowledgement>,
     rate: Rate,
     heartbeat: Instant,
 }
@@ -125,6 +138,7 @@ impl Status {
             source_time: None,
             documents: 0,
             letters: (0, 0),
+            acknowledgement: None,
             rate: Rate::default(),
             heartbeat: Instant::now(),
         };
@@ -234,6 +248,33 @@ impl Status {
         });
     }
 
+    /// The outbox was told so of some events.
+    pub fn acknowledged(&self, kind: &'static str, events: u64) {
+        metrics::counter!("laterna_acknowledged_total", "projection" => self.projection.clone(), "kind" => kind)
+            .increment(events);
+    }
+
+    pub fn acknowledgements_waiting(&self, events: u64) {
+        self.change(|state| state.acknowledgement.get_or_insert_default().waiting = events);
+    }
+
+    pub fn acknowledgement_fails(&self, failure: &Failure) {
+        self.count_failure(failure);
+        self.acknowledgement_waits_for(Some(format!("the outbox is not acknowledged: {failure}")));
+    }
+
+    /// What keeps the outbox from being told. It is logged when it is new.
+    pub fn acknowledgement_waits_for(&self, trouble: Option<String>) {
+        let told = self.change(|state| {
+            let acknowledgement = state.acknowledgement.get_or_insert_default();
+            std::mem::replace(&mut acknowledgement.trouble, trouble.clone())
+        });
+        match trouble {
+            Some(trouble) if told.is_none() => tracing::warn!(projection = self.projection, "{trouble}"),
+            _ => {}
+        }
+    }
+
     /// The projection's tasks are alive.
     pub fn beat(&self) {
         self.change(|state| state.heartbeat = Instant::now());
@@ -257,6 +298,7 @@ impl Status {
             events: state.lanes.iter().map(|lane| lane.events).sum(),
             parked: state.letters.0,
             held: state.letters.1,
+            acknowledgement: state.acknowledgement.clone(),
             lanes: state.lanes.iter().zip(0..).map(|(lane, number)| lane.snapshot(number)).collect(),
         })
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::acknowledge::Acknowledger;
 use super::lane::{ApplyStage, ProjectStage, between, order_queue};
 use super::plan::Planner;
 use super::progress::Progress;
@@ -159,9 +160,10 @@ impl Supervisor {
         let stop = self.stop.child_token();
         let mut tasks = Tasks::default();
         let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
-        let (mut inboxes, mut orders) = (vec![], vec![]);
+        let (mut inboxes, mut orders, mut lanes) = (vec![], vec![], vec![]);
         for row in &course.rows {
             let lane = Lane { projection: self.settings.name.clone(), generation, lane: row.lane };
+            lanes.push(lane.clone());
             let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, &progress, epoch).await?;
             inboxes.push(inbox);
             orders.push(order);
@@ -179,6 +181,8 @@ impl Supervisor {
         tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
         let (servers, name) = (self.servers.clone(), self.settings.name.clone());
         tasks.upkeep.spawn(upkeep::observe(servers, name, self.status.clone()));
+        let (servers, status) = (self.servers.clone(), self.status.clone());
+        tasks.upkeep.spawn(Acknowledger::new(servers, status, self.settings.acknowledge, lanes).run());
         let ended = tasks.watch(&self.stop, self.settings.stop_timeout).await;
         stop.cancel();
         tasks.end().await;
@@ -198,7 +202,8 @@ impl Supervisor {
         let deployed = self.loaded.deployed.clone();
         let number = lane.lane as usize;
         let window = self.settings.window;
-        let mut model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window);
+        let model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window);
+        let mut model = model.acknowledging(self.settings.acknowledge);
         let state = model.load().await?;
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, work) = between();

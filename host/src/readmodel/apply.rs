@@ -8,7 +8,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::batch::{Batch, Entry, Verdict};
+use super::acknowledge::{self, Acknowledge};
+use super::batch::{Batch, Entry, Passed, Verdict};
 use super::bind::bind;
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
@@ -59,6 +60,7 @@ pub struct LaneModel {
     schema: Arc<Schema>,
     /// How many events this lane's dedupe rows cover at least.
     window: usize,
+    acknowledge: Acknowledge,
     /// How many batches are committed.
     batch: u64,
     marks: VecDeque<Mark>,
@@ -86,12 +88,20 @@ impl LaneModel {
             epoch,
             schema,
             window,
+            acknowledge: Acknowledge::Keep,
             batch: 0,
             marks,
             marked: 0,
             session: None,
             uncertain: None,
         }
+    }
+
+    /// Where the outbox is told what became of its documents, rows stay until it was.
+    #[must_use]
+    pub fn acknowledging(mut self, acknowledge: Acknowledge) -> Self {
+        self.acknowledge = acknowledge;
+        self
     }
 
     pub fn lane(&self) -> &Lane {
@@ -179,6 +189,7 @@ impl LaneModel {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
+            model.echo_letter(session, letter).await?;
             if dead_letter::remove(&mut session.connection, &model.control, letter.id).await? {
                 model.run(session, operations.iter()).await?;
             }
@@ -197,6 +208,7 @@ impl LaneModel {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
+            model.echo_letter(session, letter).await?;
             let connection = &mut session.connection;
             dead_letter::record_attempt(connection, &model.control, letter.id, failure, digest).await?;
             model.finish_unmoved(session).await
@@ -209,6 +221,7 @@ impl LaneModel {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
+            model.echo_letter(session, letter).await?;
             let connection = &mut session.connection;
             dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
             dead_letter::remove(connection, &model.control, letter.id).await?;
@@ -304,14 +317,18 @@ impl LaneModel {
         outdated: Option<Mark>,
     ) -> Result<Option<Mark>, Failure> {
         self.begin(session).await?;
-        let ids = marked(batch);
-        let mark = if ids.is_empty() {
+        let (fresh, repeated) = ids(batch);
+        let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
+        let mark = if fresh.is_empty() {
             None
         } else {
-            Some(dedupe::mark(&mut session.connection, &self.control, &self.lane, &ids).await?)
+            Some(dedupe::mark(connection, control, &self.lane, &fresh, bound).await?)
         };
+        if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
+            dedupe::echo(connection, control, &self.lane, &repeated, bound).await?;
+        }
         if let Some(outdated) = outdated {
-            dedupe::prune(&mut session.connection, &self.control, &self.lane, outdated.row).await?;
+            dedupe::prune(connection, control, &self.lane, outdated.row, self.acknowledge.level()).await?;
         }
         self.run(session, batch.operations()).await?;
         for entry in &batch.entries {
@@ -321,6 +338,13 @@ impl LaneModel {
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
+    }
+
+    async fn echo_letter(&self, session: &mut Session, letter: &Letter) -> Result<(), Failure> {
+        if self.acknowledge == Acknowledge::Keep {
+            return Ok(());
+        }
+        acknowledge::echo_letter(&mut session.connection, &self.control, &self.lane, letter.id).await
     }
 
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
@@ -453,11 +477,14 @@ async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
     }
 }
 
-/// The ids that enter the dedupe window: of everything but duplicates, which are in it.
-fn marked(batch: &Batch) -> Vec<&Id> {
-    let fresh =
-        batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(super::batch::Passed::Duplicate));
-    fresh.filter_map(|entry| entry.delivery.id()).collect()
+/// The ids that enter the dedupe window, and those of duplicates, which are in it.
+fn ids(batch: &Batch) -> (Vec<&Id>, Vec<&Id>) {
+    let (mut fresh, mut repeated) = (Vec::with_capacity(batch.entries.len()), Vec::new());
+    for entry in &batch.entries {
+        let is_repeated = entry.verdict == Verdict::Pass(Passed::Duplicate);
+        if is_repeated { &mut repeated } else { &mut fresh }.extend(entry.delivery.id());
+    }
+    (fresh, repeated)
 }
 
 fn advance(batch: &Batch) -> Advance<'_> {

@@ -94,9 +94,15 @@ const STEPS: [&[&str]; 2] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS];
 const VERSION: u32 = 2;
 
 /// Version 2.
-const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 1] = [
+const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 5] = [
     // When the personal data of a letter was erased.
     "ALTER TABLE laterna.dead_letter ADD COLUMN erased_at TIMESTAMP(6) NULL",
+    // The key of a letter's event, for what the outbox is to be told of it.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN event_key VARBINARY(600) NULL",
+    // Up to which position a row's events lie for certain, and what the outbox was told of them: 1 marked, 2 deleted.
+    "ALTER TABLE laterna.dedupe ADD COLUMN bound MEDIUMTEXT NULL",
+    "ALTER TABLE laterna.dedupe ADD COLUMN acknowledged TINYINT UNSIGNED NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.dedupe ADD KEY by_acknowledgement (projection, generation, acknowledged, lane, id)",
 ];
 
 /// Version 1.

@@ -13,7 +13,7 @@ use super::control::Control;
 use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
-use crate::event::Delivery;
+use crate::event::{Delivery, Id};
 use crate::failure::Failure;
 use crate::statement::Operation;
 
@@ -45,9 +45,14 @@ pub struct Letter {
 /// What identifies a document, also one whose id cannot be read: XXH3-128 of the id's key or of the raw bytes.
 pub fn document_key(delivery: &Delivery) -> [u8; 16] {
     match delivery.id() {
-        Some(id) => xxh3_128(&id.key()).to_be_bytes(),
+        Some(id) => key_of(id),
         None => xxh3_128(&delivery.document).to_be_bytes(),
     }
+}
+
+/// The key of the document with this id.
+pub fn key_of(id: &Id) -> [u8; 16] {
+    xxh3_128(&id.key()).to_be_bytes()
 }
 
 /// Writes an entry's letter, if its verdict asks for one, in the batch's transaction.
@@ -69,8 +74,8 @@ pub async fn write(
     let sql = control.sql(
         "INSERT INTO laterna.dead_letter \
          (projection, generation, state, document_key, aggregate_key, aggregate, event_id, event_type, document, \
-          position, class, reason, digest, operations, attempts) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id",
+          position, class, reason, digest, operations, attempts, event_key) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id",
     );
     sqlx::query(&sql)
         .bind(&lane.projection)
@@ -88,6 +93,7 @@ pub async fn write(
         .bind(digest)
         .bind(operations)
         .bind(u32::from(failure.is_some()))
+        .bind(delivery.id().map(Id::key))
         .run(&mut session.connection)
         .await
         .map_err(|error| classify("writing a dead letter", &error))?;

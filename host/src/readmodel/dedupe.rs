@@ -1,17 +1,18 @@
 //! The rows of the dedupe window: which events were applied lately, one row per batch.
 //!
-//! Ids are stored as they are, so that the outbox can later be acknowledged from these rows.
+//! Ids are stored as they are: the outbox is acknowledged from these rows ([`super::acknowledge`]).
 
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
-use super::checkpoint::Lane;
+use super::checkpoint::{Lane, stored};
 use super::control::Control;
 use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
 use crate::event::Id;
 use crate::failure::Failure;
+use crate::position::Position;
 
 /// A stored row: its id, and how many events it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,16 +22,39 @@ pub struct Mark {
     pub events: u32,
 }
 
-/// Marks a batch's events, in the batch's transaction.
+/// Marks a batch's events, which stand at or before `bound`, in the batch's transaction.
 pub async fn mark(
     connection: &mut MySqlConnection,
     control: &Control,
     lane: &Lane,
     ids: &[&Id],
+    bound: &Position,
 ) -> Result<Mark, Failure> {
     let events = u32::try_from(ids.len()).expect("a batch is bounded");
+    write(connection, control, lane, (events, ids), bound).await
+}
+
+/// Leaves a row for events that are in the window already: it counts nothing there, and says that the outbox has to be
+/// told of them again.
+pub async fn echo(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    ids: &[&Id],
+    bound: &Position,
+) -> Result<(), Failure> {
+    write(connection, control, lane, (0, ids), bound).await.map(|_| ())
+}
+
+async fn write(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    (events, ids): (u32, &[&Id]),
+    bound: &Position,
+) -> Result<Mark, Failure> {
     let sql = control.sql(
-        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound) VALUES (?, ?, ?, ?, ?, ?)",
     );
     let inserted = sqlx::query(&sql)
         .bind(&lane.projection)
@@ -38,21 +62,31 @@ pub async fn mark(
         .bind(lane.lane)
         .bind(events)
         .bind(packed(ids))
+        .bind(stored(bound))
         .run(connection)
         .await
         .map_err(|error| classify("marking the batch's events", &error))?;
     Ok(Mark { row: inserted.last_insert_id(), lane: lane.lane, events })
 }
 
-/// Drops a lane's marks up to and including a row, in the batch's transaction.
+/// Drops a lane's marks up to and including a row, in the batch's transaction. Where the outbox has to be told of them,
+/// those stay of which it was not told as much as `level` says; what it hears later goes with a later batch, some at a
+/// time.
 pub async fn prune(
     connection: &mut MySqlConnection,
     control: &Control,
     lane: &Lane,
     row: u64,
+    level: u8,
 ) -> Result<(), Failure> {
-    let sql = control
-        .sql("DELETE FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id <= ? AND lane = ?");
+    let told = match level {
+        0 => "",
+        1 => " AND acknowledged IN (1, 2) LIMIT 256",
+        _ => " AND acknowledged = 2 LIMIT 256",
+    };
+    let sql = control.sql(&format!(
+        "DELETE FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id <= ? AND lane = ?{told}"
+    ));
     sqlx::query(&sql)
         .bind(&lane.projection)
         .bind(lane.generation)
@@ -76,7 +110,7 @@ pub async fn load(
     let failed = |error: sqlx::Error| classify("loading the dedupe window", &error);
     let sql = control.sql(
         "SELECT id, lane, events, event_ids FROM laterna.dedupe \
-         WHERE projection = ? AND generation = ? AND id < ? ORDER BY id DESC LIMIT ?",
+         WHERE projection = ? AND generation = ? AND id < ? AND events > 0 ORDER BY id DESC LIMIT ?",
     );
     let (mut marks, mut before, mut found) = (Vec::new(), u64::MAX, 0);
     while found < events {
@@ -110,7 +144,7 @@ fn packed(ids: &[&Id]) -> Vec<u8> {
 }
 
 /// What cannot be read is left out: a mark less can only let a duplicate through to the projector.
-fn unpacked(mut bytes: &[u8]) -> Vec<Id> {
+pub fn unpacked(mut bytes: &[u8]) -> Vec<Id> {
     let mut ids = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
         let Some((key, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else {

@@ -63,3 +63,11 @@ pub async fn register(
         .map_err(|error| classify("registering the projection", &error))?;
     Ok(())
 }
+
+/// Takes the registration of a projection back that has no lanes yet.
+pub async fn withdraw(session: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
+    let sql = control.sql("DELETE FROM laterna.projection WHERE projection = ? AND lanes = 0");
+    let removed = sqlx::query(&sql).bind(projection).run(&mut session.connection).await;
+    removed.map_err(|error| classify("taking the registration back", &error))?;
+    Ok(())
+}

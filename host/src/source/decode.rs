@@ -53,6 +53,15 @@ impl Fields {
     }
 }
 
+impl Fields {
+    /// All names.
+    pub fn all(&self) -> [&str; 8] {
+        let Self { event_type, version, aggregate_type, aggregate_id, .. } = self;
+        let Self { sequence, occurred_at, payload, metadata, .. } = self;
+        [event_type, version, aggregate_type, aggregate_id, sequence, occurred_at, payload, metadata]
+    }
+}
+
 /// Decodes outbox documents.
 #[derive(Debug, Clone)]
 pub struct Decoder {

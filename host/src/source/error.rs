@@ -19,7 +19,7 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
 }
 
 /// One line a code: the place is lost, access, set-up; everything else heals by trying again.
-fn by_code(code: i32, message: String) -> Failure {
+pub fn by_code(code: i32, message: String) -> Failure {
     match code {
         // ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError, InvalidResumeToken and tokens that
         // do not parse.
