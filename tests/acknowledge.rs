@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use bson::{Document, doc};
+use laterna::event::{Aggregate, Id};
+use laterna::source::acknowledge::Mark;
+use laterna::source::{Outbox, OutboxOptions};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -254,10 +257,18 @@ async fn killed_while_it_acknowledges(world: &World, rng: &mut StdRng, events: i
             some_time(500).await;
         }
     });
-    for _ in 0..10 {
+    let count =
+        |which| format!("SELECT COUNT(*) FROM {}.dedupe WHERE acknowledged {which} 0", world.control());
+    let (mut kills, mut in_the_middle) = (0, 0);
+    while kills < 10 || in_the_middle < 2 {
         let host = world.start();
         some_time(rng.random_range(300..2000)).await;
         host.kill();
+        kills += 1;
+        let told = world.number_if_any(&count(">")).await.unwrap_or_default();
+        let waits = world.number_if_any(&count("=")).await.unwrap_or_default();
+        in_the_middle += i64::from(told > 0 && waits > 0);
+        assert!(kills < 60, "no kill was in the middle of it");
     }
     writing.await.expect("the writer is done");
     let host = world.start();
@@ -287,6 +298,60 @@ async fn a_host_killed_while_it_marks_forgets_nothing() {
     let marked = world.outbox.count_documents(doc! { "laterna.recorder.status": "applied" }).await;
     assert_eq!(marked.expect("MongoDB answers"), 16_000);
     world.assert_recorded(16_000, 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_commits_behind_later_ones_of_other_lanes_is_told_of_all_the_same() {
+    let world =
+        World::new("recorder", Options { outbox: "acknowledge = \"mark\"", ..Options::mysql() }).await;
+    let lane = |id: &str| Aggregate { kind: "thing".into(), id: Id::Text(id.into()) }.lane(4);
+    let other =
+        ('b'..='z').map(String::from).find(|id| lane(id) != lane("a")).expect("there are several lanes");
+    let _host = world.start();
+    world.insert([event("e1", "a", 1, doc! {}), event("f1", &other, 1, doc! {})]).await;
+    until_marked(&world, "recorder", &[("e1", "applied"), ("f1", "applied")]).await;
+    // The lane of `a` has taken the number of its row, and waits for ours with it.
+    let mut ours = world.mysql().await;
+    for sql in ["BEGIN", "UPDATE last_seen SET disorder = 0 WHERE aggregate_id = 'a'"] {
+        sqlx::Executor::execute(&mut ours, sql).await.expect("it is done");
+    }
+    world.insert([event("e2", "a", 2, doc! {})]).await;
+    until("the lane waits", async || {
+        world.number("SELECT COUNT(*) FROM performance_schema.data_lock_waits").await > 0
+    })
+    .await;
+    world.insert([event("f2", &other, 2, doc! {})]).await;
+    until_marked(&world, "recorder", &[("f2", "applied")]).await;
+    assert_eq!(status(&world, "e2", "recorder").await, None, "it is not committed");
+    sqlx::Executor::execute(&mut ours, "ROLLBACK").await.expect("it is done");
+    until_marked(&world, "recorder", &[("e2", "applied")]).await;
+    until("nothing waits", async || waiting(&world, 1).await == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_mark_is_never_overwritten_by_an_earlier_one() {
+    let world = World::new("recorder", Options::mysql()).await;
+    world.insert([event("e1", "a", 1, doc! {})]).await;
+    let options = OutboxOptions {
+        uri: world.options.mongodb.clone(),
+        database: world.name.clone(),
+        collection: "outbox".into(),
+    };
+    let outbox = Outbox::connect(&options).await.expect("a URI");
+    for (row, committed_ms, given, expected) in [
+        (9, 9000, "parked", "parked"),
+        // A host that lost its lease, and was slow.
+        (5, 5000, "held", "parked"),
+        (10, 9000, "applied", "applied"),
+        // A MySQL that was restored numbers its rows anew.
+        (3, 9500, "discarded", "discarded"),
+        (4, 9400, "applied", "applied"),
+    ] {
+        let ids = vec![Id::Text("e1".into())];
+        let mark = Mark { status: given, ids, row, committed_ms };
+        assert_eq!(outbox.mark("recorder", &[mark]).await, Ok(0));
+        assert_eq!(status(&world, "e1", "recorder").await.as_deref(), Some(expected), "row {row}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
