@@ -1,136 +1,11 @@
 //! One lane's writing, tried at the library: who may commit, and what a failed commit leaves behind.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bson::doc;
-use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::failure::Failure;
-use laterna::position::{Position, Token};
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::{Batch, Connector, Control, Entry, Lane, LaneModel, Verdict, checkpoint, tables};
-use laterna::sql;
-use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
-};
+use laterna::readmodel::checkpoint;
 use sqlx::Executor;
 
-use crate::support::{Options, World, until};
-
-/// A lane over one table, and the connector under it.
-struct Bench {
-    world: World,
-    control: Control,
-    connector: Connector,
-    schema: Arc<Schema>,
-}
-
-impl Bench {
-    async fn new(options: Options) -> Self {
-        let world = World::new("recorder", options).await;
-        let control = Control::new(&world.control());
-        let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
-        let schema = Arc::new(schema());
-        let mut session = connector.connect().await.expect("MySQL answers");
-        control.migrate(&mut session).await.expect("the control schema is created");
-        tables::create_missing(&mut session, &schema).await.expect("the table is created");
-        let bench = Self { world, control, connector, schema };
-        let epoch = bench.take_lease().await;
-        let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
-        let placed = checkpoint::replace(&mut session, &bench.control, "p", 1, epoch, 1, &start).await;
-        placed.expect("the lane is placed");
-        bench
-    }
-
-    /// Takes the lease, whoever had it.
-    async fn take_lease(&self) -> u64 {
-        self.world.run(&format!("UPDATE IGNORE {}.lease SET connection_id = 0", self.world.control())).await;
-        let mut session = self.connector.connect().await.expect("MySQL answers");
-        let ttl = Duration::from_mins(1);
-        match lease::acquire(&mut session, &self.control, "p", "a test", ttl).await.expect("MySQL answers") {
-            Acquired::Mine { epoch } => epoch,
-            Acquired::Taken { owner } => panic!("taken by {owner}"),
-        }
-    }
-
-    async fn lane(&self, epoch: u64) -> LaneModel {
-        let lane = Lane { projection: "p".into(), generation: 1, lane: 0 };
-        let mut model = LaneModel::new(
-            self.connector.clone(),
-            self.control.clone(),
-            lane,
-            epoch,
-            self.schema.clone(),
-            1000,
-        );
-        model.load().await.expect("the lane loads");
-        model
-    }
-
-    async fn amounts(&self) -> Vec<i64> {
-        let rows = self.world.rows("SELECT amount FROM totals ORDER BY id").await;
-        rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
-    }
-
-    async fn batch_number(&self) -> i64 {
-        self.world.number(&format!("SELECT batch FROM {}.checkpoint", self.world.control())).await
-    }
-}
-
-fn schema() -> Schema {
-    let statement = |name: &str, sql: &str| StatementDeclaration { name: name.into(), sql: sql.into() };
-    let manifest = Manifest {
-        name: "totals".into(),
-        version: "1".into(),
-        event_types: vec![],
-        ordering: Ordering::Aggregate,
-        commutative: false,
-        tables: vec![TableDeclaration {
-            name: "totals".into(),
-            ddl: "CREATE TABLE totals (id BIGINT PRIMARY KEY, amount BIGINT NOT NULL)".into(),
-        }],
-        statements: vec![
-            statement("put", "INSERT INTO totals (id, amount) VALUES (?, ?)"),
-            statement("add", "UPDATE totals SET amount = amount + 1 WHERE id = ?"),
-        ],
-    };
-    sql::check(&manifest).expect("the SQL is allowed")
-}
-
-fn put(id: i64) -> Operation {
-    Operation { statement: 0, parameters: vec![Value::Integer(id), Value::Integer(0)] }
-}
-
-fn add(id: i64) -> Operation {
-    Operation { statement: 1, parameters: vec![Value::Integer(id)] }
-}
-
-/// A batch of one event with these operations.
-fn batch(number: i64, operations: Vec<Operation>) -> Batch {
-    let position = Position::Stream { token: Token { data: format!("82{number:04}"), type_bits: None } };
-    let event = Event {
-        id: Id::Integer(number),
-        event_type: "T".into(),
-        version: 1,
-        aggregate: Aggregate { kind: "a".into(), id: Id::Integer(1) },
-        sequence: Some(number),
-        occurred_at: None,
-        payload: "{}".into(),
-        metadata: "{}".into(),
-    };
-    let document = bson::serialize_to_vec(&doc! {}).expect("a document");
-    let delivery = Delivery {
-        position: position.clone(),
-        time: None,
-        document: document.into(),
-        event: Ok(Arc::new(event)),
-    };
-    Batch {
-        entries: vec![Entry { delivery, verdict: Verdict::Apply(operations) }],
-        position,
-        digest: "d".into(),
-    }
-}
+use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};
+use crate::support::{Options, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_under_an_old_epoch_writes_nothing() {
@@ -172,8 +47,7 @@ async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
     let bench = Bench::new(Options::mysql()).await;
     assert_eq!(bench.take_lease().await, 2);
     let mut session = bench.connector.connect().await.expect("MySQL answers");
-    let position = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
-    let refused = checkpoint::replace(&mut session, &bench.control, "p", 1, 1, 7, &position).await;
+    let refused = checkpoint::replace(&mut session, &bench.control, "p", 1, 1, 7, &start()).await;
     assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
 }
 
@@ -255,16 +129,9 @@ async fn entries_that_mysql_refuses_are_found_without_committing_anything() {
     let bench = Bench::new(Options::mysql()).await;
     let mut lane = bench.lane(1).await;
     lane.commit(&batch(1, vec![put(7)])).await.expect("it is this lane's turn");
-    let mut many = batch(2, vec![]);
-    let entry = |number: i64, aggregate: i64| {
-        let mut entry = batch(number, vec![put(number)]).entries.remove(0);
-        if let Ok(event) = &mut entry.delivery.event {
-            Arc::make_mut(event).aggregate.id = Id::Integer(aggregate);
-        }
-        entry
-    };
+    let entry = |number, aggregate| entry(number, aggregate, vec![put(number)]);
     // Row 7 stands in the way. What is behind it in its aggregate (8) is not tried, whatever it would do.
-    many.entries = vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)];
+    let many = batch_of(2, vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)]);
     let refused = lane.probe(&many, &|_, _| true).await.expect("MySQL answers");
     let found: Vec<_> = refused.iter().map(|(index, failure)| (*index, failure.class())).collect();
     assert_eq!(found, [(2, "key-conflict")]);

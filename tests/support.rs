@@ -2,6 +2,8 @@
 
 pub mod cluster;
 pub mod host;
+pub mod lane;
+pub mod mysqld;
 pub mod proxy;
 pub mod server;
 pub mod world;
@@ -9,6 +11,7 @@ pub mod world;
 use std::time::{Duration, Instant};
 
 pub use host::Host;
+pub use mysqld::Mysqld;
 pub use server::PrivateServers;
 pub use world::{Options, World};
 

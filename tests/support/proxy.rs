@@ -185,7 +185,9 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
 
 impl Shared {
     fn strikes_at(&self, said: &[u8]) -> Option<AtCommit> {
-        let is_commit = said.windows(6).any(|window| window == b"COMMIT");
+        /// A query of seven bytes. The word alone would do no good: sessions also say READ COMMITTED.
+        const COMMIT: &[u8] = b"\x07\0\0\0\x03COMMIT";
+        let is_commit = said.windows(COMMIT.len()).any(|window| window == COMMIT);
         let fault = is_commit.then(|| self.at_commit.lock().expect("nobody panics with it").take()).flatten();
         self.struck.fetch_add(u64::from(fault.is_some()), Ordering::Relaxed);
         fault

@@ -22,6 +22,10 @@ pub struct Options {
     pub mongodb: String,
     /// An administrator's URL.
     pub mysql: String,
+    /// What the host uses instead, where that is another: e.g. a way through a proxy, or an account with less rights.
+    pub host_mysql: Option<String>,
+    /// The host's account for tables, where that is another.
+    pub ddl_mysql: Option<String>,
     pub lanes: u32,
     pub batch_max: usize,
     /// Further lines of a projection's section.
@@ -50,6 +54,8 @@ impl Options {
         Self {
             mongodb: need("LATERNA_MONGODB_URI"),
             mysql: need(url),
+            host_mysql: None,
+            ddl_mysql: None,
             lanes: 4,
             batch_max: 500,
             extra: "",
@@ -109,7 +115,16 @@ impl World {
 
     /// The URL of the read model's database.
     pub fn url(&self) -> String {
-        self.options.mysql.replacen("/mysql", &format!("/{}", self.name), 1)
+        self.of_world(&self.options.mysql)
+    }
+
+    /// The same as the host has it.
+    pub fn host_url(&self) -> String {
+        self.of_world(self.options.host_mysql.as_ref().unwrap_or(&self.options.mysql))
+    }
+
+    fn of_world(&self, url: &str) -> String {
+        url.replacen("/mysql", &format!("/{}", self.name), 1)
     }
 
     /// Writes a configuration whose admin endpoint is at a port, and gives its path.
@@ -121,9 +136,12 @@ impl World {
             self.options.mongodb,
             self.name,
             self.options.outbox,
-            self.url(),
+            self.host_url(),
             self.control(),
         );
+        if let Some(url) = &self.options.ddl_mysql {
+            text += &format!("ddl_url = {:?}\n", self.of_world(url));
+        }
         for (name, component) in &self.projections {
             let Options { lanes, batch_max, extra, .. } = &self.options;
             let component = component.display();

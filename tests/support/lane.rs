@@ -1,0 +1,167 @@
+//! One lane's writing at the library, without a host: a lane over one table, and the connector under it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bson::doc;
+use laterna::event::{Aggregate, Delivery, Event, Id};
+use laterna::position::{Position, Token};
+use laterna::readmodel::lease::{self, Acquired};
+use laterna::readmodel::{Batch, Connector, Control, Entry, Lane, LaneModel, Session, Verdict};
+use laterna::readmodel::{checkpoint, tables};
+use laterna::sql;
+use laterna::statement::{
+    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+};
+
+use super::{Options, World};
+
+pub struct Bench {
+    pub world: World,
+    pub control: Control,
+    /// Connects as the host would.
+    pub connector: Connector,
+    pub schema: Arc<Schema>,
+}
+
+impl Bench {
+    pub async fn new(options: Options) -> Self {
+        Self::with(options, &[]).await
+    }
+
+    /// A bench whose schema has further tables, and statements on them behind `put` and `add`.
+    pub async fn with(options: Options, further: &[(&str, &[&str])]) -> Self {
+        let world = World::new("recorder", options).await;
+        let control = Control::new(&world.control());
+        let connector = Connector::new("mysql.url", &world.host_url().into()).expect("a URL");
+        let schema = Arc::new(schema(further));
+        let bench = Self { world, control, connector, schema };
+        let mut session = bench.direct().await;
+        bench.control.migrate(&mut session).await.expect("the control schema is created");
+        tables::create_missing(&mut session, &bench.schema).await.expect("the tables are created");
+        let epoch = bench.take_lease().await;
+        bench.place(&mut session, epoch, 1).await;
+        bench
+    }
+
+    /// Gives the projection new lanes.
+    pub async fn place(&self, session: &mut Session, epoch: u64, lanes: u32) {
+        let placed = checkpoint::replace(session, &self.control, "p", 1, epoch, lanes, &start()).await;
+        placed.expect("the lanes are placed");
+    }
+
+    /// A session of the administrator, past any proxy.
+    pub async fn direct(&self) -> Session {
+        let connector = Connector::new("mysql.url", &self.world.url().into()).expect("a URL");
+        connector.connect().await.expect("MySQL answers")
+    }
+
+    /// Takes the lease, whoever had it.
+    pub async fn take_lease(&self) -> u64 {
+        self.world.run(&format!("UPDATE IGNORE {}.lease SET connection_id = 0", self.world.control())).await;
+        let mut session = self.direct().await;
+        let ttl = Duration::from_mins(1);
+        match lease::acquire(&mut session, &self.control, "p", "a test", ttl).await.expect("MySQL answers") {
+            Acquired::Mine { epoch } => epoch,
+            Acquired::Taken { owner } => panic!("taken by {owner}"),
+        }
+    }
+
+    pub async fn lane(&self, epoch: u64) -> LaneModel {
+        self.numbered(epoch, 0).await
+    }
+
+    pub async fn numbered(&self, epoch: u64, lane: u32) -> LaneModel {
+        let lane = Lane { projection: "p".into(), generation: 1, lane };
+        let (connector, control) = (self.connector.clone(), self.control.clone());
+        let mut model = LaneModel::new(connector, control, lane, epoch, self.schema.clone(), 1000);
+        model.load().await.expect("the lane loads");
+        model
+    }
+
+    pub async fn amounts(&self) -> Vec<i64> {
+        let rows = self.world.rows("SELECT amount FROM totals ORDER BY id").await;
+        rows.iter().map(|row| sqlx::Row::get(row, 0)).collect()
+    }
+
+    /// How many batches all lanes have committed.
+    pub async fn batch_number(&self) -> i64 {
+        self.world.number(&format!("SELECT SUM(batch) FROM {}.checkpoint", self.world.control())).await
+    }
+}
+
+/// Where the lanes are placed.
+pub fn start() -> Position {
+    Position::Stream { token: Token { data: "82".into(), type_bits: None } }
+}
+
+fn schema(further: &[(&str, &[&str])]) -> Schema {
+    let statement = |name: &str, sql: &str| StatementDeclaration { name: name.into(), sql: sql.into() };
+    let mut manifest = Manifest {
+        name: "totals".into(),
+        version: "1".into(),
+        event_types: vec![],
+        ordering: Ordering::Aggregate,
+        commutative: false,
+        tables: vec![TableDeclaration {
+            name: "totals".into(),
+            ddl: "CREATE TABLE totals (id BIGINT PRIMARY KEY, amount BIGINT NOT NULL)".into(),
+        }],
+        statements: vec![
+            statement("put", "INSERT INTO totals (id, amount) VALUES (?, ?)"),
+            statement("add", "UPDATE totals SET amount = amount + 1 WHERE id = ?"),
+        ],
+    };
+    for (ddl, statements) in further {
+        let name = ddl.split_whitespace().nth(2).expect("CREATE TABLE name").to_owned();
+        manifest.tables.push(TableDeclaration { name, ddl: (*ddl).to_owned() });
+        for sql in *statements {
+            let name = format!("s{}", manifest.statements.len());
+            manifest.statements.push(statement(&name, sql));
+        }
+    }
+    sql::check(&manifest).unwrap_or_else(|failure| panic!("the SQL is not allowed: {failure:?}"))
+}
+
+pub fn put(id: i64) -> Operation {
+    Operation { statement: 0, parameters: vec![Value::Integer(id), Value::Integer(0)] }
+}
+
+pub fn add(id: i64) -> Operation {
+    Operation { statement: 1, parameters: vec![Value::Integer(id)] }
+}
+
+/// A batch of one event with these operations.
+pub fn batch(number: i64, operations: Vec<Operation>) -> Batch {
+    batch_of(number, vec![entry(number, 1, operations)])
+}
+
+pub fn batch_of(number: i64, entries: Vec<Entry>) -> Batch {
+    Batch { entries, position: place(number), digest: "d".into() }
+}
+
+/// What an event of an aggregate does.
+pub fn entry(number: i64, aggregate: i64, operations: Vec<Operation>) -> Entry {
+    let event = Event {
+        id: Id::Integer(number),
+        event_type: "T".into(),
+        version: 1,
+        aggregate: Aggregate { kind: "a".into(), id: Id::Integer(aggregate) },
+        sequence: Some(number),
+        occurred_at: None,
+        payload: "{}".into(),
+        metadata: "{}".into(),
+    };
+    let document = bson::serialize_to_vec(&doc! { "_id": number }).expect("a document");
+    let delivery = Delivery {
+        position: place(number),
+        time: None,
+        document: document.into(),
+        event: Ok(Arc::new(event)),
+    };
+    Entry { delivery, verdict: Verdict::Apply(operations) }
+}
+
+fn place(number: i64) -> Position {
+    Position::Stream { token: Token { data: format!("82{number:06}"), type_bits: None } }
+}
