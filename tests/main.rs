@@ -10,6 +10,7 @@ mod support;
 mod acknowledge;
 mod bad_input;
 mod coalesce;
+mod commits;
 mod containment;
 mod crash;
 mod fencing;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that grow from 50 ms to 5 s, with jitter, for as long as it takes.
+/// Waits that grow from 50 ms to at most 5 s with their jitter, for as long as it takes.
 pub struct Backoff {
     waits: ExponentialBackoff,
     attempts: u32,
@@ -14,7 +14,7 @@ impl Backoff {
     pub fn new() -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(5))
+            .with_max_delay(Duration::from_millis(2500))
             .with_factor(2.0)
             .with_jitter()
             .without_max_times()
@@ -49,7 +49,7 @@ mod tests {
         let waits: Vec<_> = (0..40).map(|_| backoff.next_wait()).collect();
         assert!(waits[0] < Duration::from_millis(101), "{:?}", waits[0]);
         assert!(
-            waits[39] >= Duration::from_secs(5) && waits[39] <= Duration::from_secs(10),
+            waits[39] >= Duration::from_millis(2500) && waits[39] <= Duration::from_secs(5),
             "{:?}",
             waits[39]
         );

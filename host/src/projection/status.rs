@@ -105,6 +105,7 @@ pub struct Status {
 struct State {
     phase: Phase,
     source_trouble: Option<String>,
+    read_model_trouble: Option<String>,
     component: String,
     digest: String,
     epoch: u64,
@@ -130,6 +131,7 @@ impl Status {
         let state = State {
             phase: Phase::Starting,
             source_trouble: None,
+            read_model_trouble: None,
             component: String::new(),
             digest: String::new(),
             epoch: 0,
@@ -239,12 +241,19 @@ impl Status {
         metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
     }
 
-    /// What the servers say, from time to time.
-    pub fn observed(&self, source_time: ClusterTime, documents: u64, letters: (u64, u64)) {
+    /// What the source says, from time to time.
+    pub fn source_says(&self, source_time: ClusterTime, documents: u64) {
         self.change(|state| {
             state.source_time = Some(source_time);
             state.documents = documents;
-            state.letters = letters;
+        });
+    }
+
+    /// How many letters MySQL counts, from time to time, or why it does not.
+    pub fn read_model_says(&self, letters: Result<(u64, u64), Failure>) {
+        self.change(|state| match letters {
+            Ok(letters) => (state.letters, state.read_model_trouble) = (letters, None),
+            Err(failure) => state.read_model_trouble = Some(failure.to_string()),
         });
     }
 
@@ -317,7 +326,8 @@ impl Status {
 
 impl State {
     fn trouble(&self) -> Option<String> {
-        self.source_trouble.clone().or_else(|| self.lanes.iter().find_map(|lane| lane.trouble.clone()))
+        let lanes = self.lanes.iter().find_map(|lane| lane.trouble.clone());
+        self.source_trouble.clone().or(lanes).or_else(|| self.read_model_trouble.clone())
     }
 
     /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as

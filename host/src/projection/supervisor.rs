@@ -16,7 +16,7 @@ use super::{Course, Loaded, Orders, Phase, Servers, Settings, Status, startup, u
 use crate::failure::{Failure, Fault};
 use crate::projector::Worker;
 use crate::readmodel::lease::{self, Acquired};
-use crate::readmodel::{Lane, LaneModel, Session};
+use crate::readmodel::{Lane, LaneModel, Session, within};
 use crate::retry::Backoff;
 use crate::source::OutboxReader;
 
@@ -28,6 +28,9 @@ const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// After a run of this length, what ended it is not a repetition of what ended the one before.
 const GOOD_RUN: Duration = Duration::from_mins(1);
+
+/// How long asking for the lease may take: it waits for rows that an old host's last transaction still holds.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a stop waits for the lease to be given back.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -116,7 +119,8 @@ impl Supervisor {
         drop(ddl);
         let mut session = self.servers.applier.connect().await?;
         loop {
-            match lease::acquire(&mut session, &self.servers.control, name, owner, *lease_ttl).await? {
+            let asked = lease::acquire(&mut session, &self.servers.control, name, owner, *lease_ttl);
+            match within(LEASE_TIMEOUT, "asking for the lease", asked).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
                     return Ok(Some((epoch, session)));

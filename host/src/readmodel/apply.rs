@@ -270,15 +270,23 @@ impl LaneModel {
             };
             (result, answered)
         };
-        let limited = tokio::time::timeout(TRANSACTION_TIMEOUT, limited).await;
+        let lost = |message: String| (Err(Failure::ConnectionLost { message }), false);
         let seconds = TRANSACTION_TIMEOUT.as_secs();
-        let timeout =
-            Failure::ConnectionLost { message: format!("the transaction took longer than {seconds} s") };
-        let (result, answered) = limited.unwrap_or((Err(timeout), false));
-        if answered {
-            self.session = Some(session);
-        } else {
+        let (result, answered) = tokio::select! {
+            biased;
+            ended = limited => ended,
+            () = tokio::time::sleep(TRANSACTION_TIMEOUT) => {
+                lost(format!("the transaction took longer than {seconds} s"))
+            }
+            () = self.connector.until_lost(id) => {
+                lost("a statement or its answer was lost: MySQL waits for the session that waits for it".to_owned())
+            }
+        };
+        if !answered {
             self.uncertain = Some(id);
+        } else if !matches!(result, Err(Failure::CannotWrite { .. })) {
+            // The server that can write may be another one by now, so that one is asked anew.
+            self.session = Some(session);
         }
         result
     }

@@ -4,12 +4,12 @@
 
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{Connection, MySql, Row};
+use sqlx::{MySql, Row};
 
 use super::control::Control;
 use super::lease;
 use super::mysql_error::classify;
-use super::query::Run;
+use super::query::{Run, send};
 use super::session::Session;
 use crate::failure::Failure;
 use crate::position::Position;
@@ -177,7 +177,8 @@ pub async fn record_session(
     Ok(())
 }
 
-/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease.
+/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease. After a
+/// failure the session must not be used again; whether it happened, the rows tell.
 pub async fn replace(
     session: &mut Session,
     control: &Control,
@@ -189,21 +190,22 @@ pub async fn replace(
 ) -> Result<(), Failure> {
     let doing = "setting up the lanes";
     let failed = |error: sqlx::Error| classify(doing, &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let connection = &mut session.connection;
+    send(connection, "BEGIN").await.map_err(failed)?;
+    lease::prove(connection, control, projection, epoch).await?;
     let totals = control.sql(
         "SELECT CAST(COALESCE(MAX(batch), 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), '') \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
-    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(&mut transaction).await;
+    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(connection).await;
     let totals = totals.map_err(failed)?;
     let (batch, digest): (u64, String) =
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
     let (events, parked): (u64, u64) =
         (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
-    sqlx::query(&delete).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
+    sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
          (projection, generation, lane, epoch, batch, position, digest, events, parked) \
@@ -222,16 +224,17 @@ pub async fn replace(
             .bind(&digest)
             .bind(events)
             .bind(parked)
-            .run(&mut transaction)
+            .run(connection)
             .await
             .map_err(failed)?;
     }
     // Marks of lanes that are no more would never be pruned.
     let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
-    sqlx::query(&marks).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
+    sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
     let count = control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ?");
-    sqlx::query(&count).bind(lanes).bind(projection).run(&mut transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    sqlx::query(&count).bind(lanes).bind(projection).run(connection).await.map_err(failed)?;
+    send(connection, "COMMIT").await.map_err(failed)?;
+    Ok(())
 }
 
 fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {

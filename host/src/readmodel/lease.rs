@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
+use sqlx::Row;
 
 use super::control::Control;
 use super::mysql_error::classify;
-use super::query::Run;
+use super::query::{Run, send};
 use super::session::Session;
 use crate::failure::Failure;
 
@@ -22,7 +22,8 @@ pub enum Acquired {
 }
 
 /// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. A take-over
-/// first ends the old holder's sessions, then raises the epoch of the lease and of all lanes at once.
+/// first ends the old holder's sessions, then raises the epoch of the lease and of all lanes at once. After a failure
+/// the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
 pub async fn acquire(
     session: &mut Session,
     control: &Control,
@@ -85,7 +86,8 @@ async fn raise_epoch(
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("taking the lease", &error);
     let id = session.id;
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let connection = &mut session.connection;
+    send(connection, "BEGIN").await.map_err(failed)?;
     let take = control.sql(
         "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, \
          expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE projection = ? AND epoch = ?",
@@ -96,18 +98,18 @@ async fn raise_epoch(
         .bind(micros(ttl))
         .bind(projection)
         .bind(seen)
-        .run(&mut transaction)
+        .run(connection)
         .await
         .map_err(failed)?;
     if taken.rows_affected() != 1 {
-        transaction.rollback().await.map_err(failed)?;
+        send(connection, "ROLLBACK").await.map_err(failed)?;
         return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
     }
     let lanes = control.sql(
         "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
     );
-    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(&mut transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
+    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(connection).await.map_err(failed)?;
+    send(connection, "COMMIT").await.map_err(failed)?;
     Ok(Acquired::Mine { epoch: seen + 1 })
 }
 

@@ -1,5 +1,11 @@
 //! Running queries on one connection, with futures that are boxed once: sqlx's own generic ones cannot be proven
 //! to be `Send` inside tasks that borrow.
+//!
+//! Each is bounded, so that nothing waits without end for a server that is gone without a word. Most have a tighter
+//! limit around them.
+
+use std::io;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlQueryResult, MySqlRow};
@@ -7,6 +13,9 @@ use sqlx::query::Query;
 use sqlx::{Executor, MySql};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
+
+/// How long one statement may take. A connection in which it took longer is lost.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs a prepared query.
 pub trait Run<'q> {
@@ -20,19 +29,19 @@ pub trait Run<'q> {
 
 impl<'q> Run<'q> for Query<'q, MySql, MySqlArguments> {
     fn run(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>> {
-        connection.execute(self)
+        bounded(connection.execute(self))
     }
 
     fn rows(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<Vec<MySqlRow>>> {
-        connection.fetch_all(self)
+        bounded(connection.fetch_all(self))
     }
 
     fn row(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlRow>> {
-        connection.fetch_one(self)
+        bounded(connection.fetch_one(self))
     }
 
     fn first(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<Option<MySqlRow>>> {
-        connection.fetch_optional(self)
+        bounded(connection.fetch_optional(self))
     }
 }
 
@@ -41,5 +50,15 @@ pub fn send<'q>(
     connection: &'q mut MySqlConnection,
     text: &'q str,
 ) -> BoxFuture<'q, Result<MySqlQueryResult>> {
-    connection.execute(text)
+    bounded(connection.execute(text))
+}
+
+fn bounded<'q, T: 'q>(asked: BoxFuture<'q, Result<T>>) -> BoxFuture<'q, Result<T>> {
+    Box::pin(async move {
+        let silence = |_| {
+            let seconds = STATEMENT_TIMEOUT.as_secs();
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s")).into())
+        };
+        tokio::time::timeout(STATEMENT_TIMEOUT, asked).await.unwrap_or_else(silence)
+    })
 }

@@ -17,6 +17,9 @@ use crate::failure::Failure;
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A session that says nothing for so long, while MySQL waits for it, is lost.
+const SILENCE: Duration = Duration::from_secs(4);
+
 /// How many statements a session keeps prepared.
 const STATEMENTS_KEPT: usize = 512;
 
@@ -111,6 +114,21 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// Ends when a session that was asked something is found idle or gone: the question or its answer was lost on
+    /// the way, and nobody would ever say so. MySQL at work, however slow, or not to be asked, is waited for.
+    pub async fn until_lost(&self, id: u64) {
+        tokio::time::sleep(SILENCE).await;
+        loop {
+            let asked = async { self.connect().await?.is_idle(id, SILENCE).await };
+            if within(CONNECT_TIMEOUT, "looking for a session", asked).await == Ok(true) {
+                return;
+            }
+            tokio::time::sleep(SILENCE / 4).await;
+        }
+    }
+}
+
 fn settings() -> String {
     format!(
         "SET NAMES utf8mb4; \
@@ -152,6 +170,18 @@ impl Session {
             .first(&mut self.connection)
             .await;
         Ok(found.map_err(|error| classify("looking for a session", &error))?.is_some())
+    }
+
+    /// Whether a session of this account waits for its client, and has for some time, or is gone.
+    async fn is_idle(&mut self, id: u64, time: Duration) -> Result<bool, Failure> {
+        let busy = sqlx::query(
+            "SELECT 1 FROM information_schema.processlist WHERE id = ? AND NOT (command = 'Sleep' AND time >= ?)",
+        )
+        .bind(id)
+        .bind(time.as_secs())
+        .first(&mut self.connection)
+        .await;
+        Ok(busy.map_err(|error| classify("looking for a session", &error))?.is_none())
     }
 
     /// A privilege of this account with which it would write to a server that is read-only.

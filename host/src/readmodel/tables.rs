@@ -22,12 +22,12 @@ pub async fn rehearse(
     let scratch = control.scratch();
     let doing = format!("rehearsing the tables in `{scratch}`");
     let failed = |error: sqlx::Error| classify(&doing, &error);
-    let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 30), 0)").bind(&scratch);
+    let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 20), 0)").bind(&scratch);
     let locked: i64 = asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)?;
     if locked != 1 {
         return Err(Failure::CannotWrite {
             code: 0,
-            message: format!("{doing}: another host has been at it for 30 s"),
+            message: format!("{doing}: another host has been at it for 20 s"),
         });
     }
     for sql in [
