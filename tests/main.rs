@@ -18,6 +18,7 @@ mod handover;
 mod key_conflicts;
 mod lanes;
 mod letters;
+mod mysql_errors;
 mod projector;
 mod spine;
 mod takeover;

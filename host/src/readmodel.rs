@@ -5,7 +5,7 @@
 
 pub mod session;
 mod query;
-mod mysql_error;
+pub mod mysql_error;
 pub mod control;
 pub mod registration;
 pub mod lease;

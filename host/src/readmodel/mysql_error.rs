@@ -27,47 +27,70 @@ fn lost(doing: &str, error: &Error) -> Failure {
     Failure::ConnectionLost { message: format!("{doing}: {error}") }
 }
 
+/// The codes that have a class, and the failure that they are. No code stands twice; any other is unknown, which pauses
+/// the projection after some tries and never blames an event.
+const CODES: [(&[u16], fn(u16, String) -> Failure); 8] = [
+    (TRANSACTION_LOST, |code, message| Failure::TransactionLost { code, message }),
+    (CONNECTION_LOST, |code, message| Failure::ConnectionLost {
+        message: format!("{message} (error {code})"),
+    }),
+    (CANNOT_WRITE, |code, message| Failure::CannotWrite { code, message }),
+    (REFUSED_VALUE, |code, message| Failure::RefusedValue { code, message }),
+    (KEY_CONFLICT, |code, message| Failure::KeyConflict { code, message }),
+    (SCHEMA_MISMATCH, |code, message| Failure::SchemaMismatch { code, message }),
+    (ACCESS_DENIED, |code, message| Failure::AccessDenied { code: code.into(), message }),
+    (MISCONFIGURED, |code, message| Failure::Misconfigured { reason: format!("{message} (error {code})") }),
+];
+
+/// Deadlock, lock wait, lock table full, changed since read, interrupted, time limits, commit hooks; the table was
+/// altered since the snapshot or since the statement was prepared.
+const TRANSACTION_LOST: &[u16] =
+    &[1213, 1205, 1206, 1614, 1637, 1020, 1317, 1969, 3024, 3058, 3572, 3101, 3100, 1180, 1181, 1412, 1615];
+
+/// Shutdown, killed, aborted, too many connections, blocked, timed out in idleness, packet too large (the server closes
+/// the connection with it), a prepared statement that the session does not have any more.
+const CONNECTION_LOST: &[u16] = &[
+    1040, 1203, 1226, 1053, 1077, 1078, 1079, 1080, 1129, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 1243,
+    1927, 3169, 4031,
+];
+
+/// Read-only, offline, not ready, full disk, no memory, engine errors, too many prepared statements.
+const CANNOT_WRITE: &[u16] = &[
+    1015, 1036, 1290, 1792, 1836, 1874, 3032, 3168, 1223, 1047, 1021, 1114, 1037, 1038, 1041, 1135, 1030,
+    1026, 1461,
+];
+
+/// Conversions, ranges, NULL, JSON, CHECK (3819, MariaDB 4025), row size, no partition for it, a trigger's SIGNAL.
+const REFUSED_VALUE: &[u16] = &[
+    1406, 1264, 1265, 1366, 1367, 1292, 1411, 1441, 1525, 1690, 1365, 1300, 3854, 3988, 1048, 1364, 1138,
+    3140, 3141, 3143, 3144, 3147, 3150, 3157, 3819, 4025, 1118, 1436, 1301, 1526, 1644,
+];
+
+/// Duplicate key, foreign keys.
+const KEY_CONFLICT: &[u16] = &[1062, 1451, 1452, 1216, 1217];
+
+/// SQL that does not fit the tables, tables or columns that are missing.
+const SCHEMA_MISMATCH: &[u16] = &[
+    1064, 1149, 1136, 1058, 1110, 1241, 1242, 1305, 1318, 1210, 1295, 1221, 1093, 1052, 1146, 1051, 1054,
+    1109, 1072, 1049, 1390, 4078,
+];
+
+/// Privileges, passwords, locked or expired accounts, hosts that may not connect.
+const ACCESS_DENIED: &[u16] = &[1044, 1045, 1130, 1142, 1143, 1227, 1370, 3118, 4151, 1820, 1862, 3159, 1698];
+
+/// Session variables; tables that are damaged.
+const MISCONFIGURED: &[u16] = &[1193, 1231, 1238, 1298, 1032, 1034, 1194, 1195, 1712];
+
 fn by_code(code: u16, message: String) -> Failure {
-    match code {
-        // Deadlock, lock wait, lock table full, changed since read, interrupted, time limits, commit hooks.
-        1213 | 1205 | 1206 | 1614 | 1637 | 1020 | 1317 | 1969 | 3024 | 3058 | 3572 | 3101 | 3100 | 1180
-        | 1181 => Failure::TransactionLost { code, message },
-        // Shutdown, killed, aborted, too many connections, blocked, timed out in idleness, packet too large
-        // (the server closes the connection with it).
-        1040
-        | 1203
-        | 1226
-        | 1053
-        | 1077..=1080
-        | 1129
-        | 1152
-        | 1153
-        | 1158..=1161
-        | 1184
-        | 1927
-        | 3169
-        | 4031 => Failure::ConnectionLost { message: format!("{message} (error {code})") },
-        // Read-only, offline, not ready, full disk, no memory, engine errors, too many prepared statements.
-        1290 | 1836 | 1874 | 3032 | 3168 | 1223 | 1047 | 1021 | 1114 | 1037 | 1038 | 1041 | 1135 | 1030
-        | 1026 | 1461 => Failure::CannotWrite { code, message },
-        // Conversions, ranges, NULL, JSON, CHECK (3819, MariaDB 4025), row size.
-        1406 | 1264 | 1265 | 1366 | 1367 | 1292 | 1411 | 1441 | 1525 | 1690 | 1365 | 1300 | 3988 | 1048
-        | 1364 | 1138 | 3140 | 3141 | 3143 | 3144 | 3147 | 3150 | 3157 | 3819 | 4025 | 1118 | 1436 | 1301 => {
-            Failure::RefusedValue { code, message }
-        }
-        // Duplicate key, foreign keys.
-        1062 | 1451 | 1452 | 1216 | 1217 => Failure::KeyConflict { code, message },
-        // SQL that does not fit the tables, tables or columns that are missing.
-        1064 | 1149 | 1136 | 1058 | 1110 | 1241 | 1242 | 1305 | 1318 | 1210 | 1295 | 1221 | 1093 | 1052
-        | 1146 | 1051 | 1054 | 1109 | 1072 | 1049 | 1390 => Failure::SchemaMismatch { code, message },
-        // Privileges, passwords, locked or expired accounts.
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 3118 | 1820 | 1862 | 3159 | 1698 => {
-            Failure::AccessDenied { code: code.into(), message }
-        }
-        // Session variables.
-        1193 | 1231 | 1238 | 1298 => Failure::Misconfigured { reason: format!("{message} (error {code})") },
-        _ => Failure::Unknown { code: code.into(), message },
+    match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
+        Some((_, failure)) => failure(code, message),
+        None => Failure::Unknown { code: code.into(), message },
     }
+}
+
+/// Every code that has a class.
+pub fn codes() -> impl Iterator<Item = u16> {
+    CODES.iter().flat_map(|(codes, _)| codes.iter().copied())
 }
 
 #[cfg(test)]
@@ -87,6 +110,15 @@ mod tests {
         for code in [1146, 1054, 1142, 1045, 1193, 65000] {
             assert_eq!(fault(code), Fault::Setup, "{code}");
         }
+    }
+
+    #[test]
+    fn no_code_has_two_classes() {
+        let mut codes: Vec<u16> = codes().collect();
+        let count = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
     }
 
     #[test]

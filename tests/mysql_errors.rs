@@ -1,0 +1,642 @@
+//! Which failure each error code of MySQL and MariaDB is: provoked on real servers wherever that can be done, and every
+//! one of them sent to a lane by a trigger, as both servers can raise any code.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use laterna::failure::Failure;
+use laterna::readmodel::mysql_error::{classify, codes};
+use laterna::readmodel::{Connector, Session};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::{ConnectOptions, Executor};
+
+use crate::support::lane::{Bench, batch, put};
+use crate::support::world::event;
+use crate::support::{Mysqld, Options, World, some_time};
+
+/// How a code is provoked.
+enum Way {
+    /// By a script: a line a step, done by `A`, a session as the host makes it, by `B`, an administrator's, or by `U`, a
+    /// new session as the account that is named. The line with `=>` fails with the code; those behind it clean up.
+    /// `B&` goes on in the background; `A~` is meanwhile interrupted by KILL QUERY, `A!` by KILL; `U*` connects as often as
+    /// it can. A step in which the server may also just close the connection has a `?`.
+    Both(&'static str),
+    Mysql(&'static str),
+    Mariadb(&'static str),
+    /// By that test.
+    Elsewhere(&'static str),
+    /// Not at all, and why.
+    Never(&'static str),
+}
+use Way::{Both, Elsewhere, Mariadb, Mysql, Never};
+
+const CONNECTION: &str = "connection-lost";
+const TRANSACTION: &str = "transaction-lost";
+const WRITE: &str = "cannot-write";
+const VALUE: &str = "refused-value";
+const KEY: &str = "key-conflict";
+const SCHEMA: &str = "schema-mismatch";
+const ACCESS: &str = "access-denied";
+const CONFIGURATION: &str = "misconfigured";
+
+const TWO_ROWS: &str =
+    "A CREATE TABLE t (id INT PRIMARY KEY, n INT); A INSERT INTO t VALUES (1, 0), (2, 0); ";
+
+/// Every code that has a class, and how it comes about.
+const ROWS: &[(u16, &str, Way)] = &[
+    (1213, TRANSACTION, Elsewhere("a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once")),
+    (
+        1205,
+        TRANSACTION,
+        Both(
+            "A SET innodb_lock_wait_timeout = 1; TWO ROWS; B BEGIN; B UPDATE t SET n = 1; => A UPDATE t SET n = 2",
+        ),
+    ),
+    (1206, TRANSACTION, Never("the locks of one transaction would have to fill the buffer pool")),
+    (1614, TRANSACTION, Never("the host uses no XA")),
+    (1637, TRANSACTION, Never("it takes more transactions at once than InnoDB has undo slots")),
+    (
+        1020,
+        TRANSACTION,
+        Mariadb(
+            "TWO ROWS; A SET innodb_snapshot_isolation = ON; A SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+        A BEGIN; A SELECT * FROM t; B UPDATE t SET n = 1; => A UPDATE t SET n = 2",
+        ),
+    ),
+    (1317, TRANSACTION, Both("TWO ROWS; B BEGIN; B UPDATE t SET n = 1; => A~ UPDATE t SET n = 2")),
+    (1969, TRANSACTION, Mariadb("A SET max_statement_time = 0.2; => A SELECT SLEEP(3)")),
+    (
+        3024,
+        TRANSACTION,
+        Mysql(
+            "A SET max_execution_time = 100; \
+        => A SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, information_schema.columns c",
+        ),
+    ),
+    (
+        3058,
+        TRANSACTION,
+        Mysql(
+            "B DO GET_LOCK('x', 1); A DO GET_LOCK('y', 1); B& DO GET_LOCK('y', 5); => A SELECT GET_LOCK('x', 5)",
+        ),
+    ),
+    (
+        3572,
+        TRANSACTION,
+        Mysql("TWO ROWS; B BEGIN; B UPDATE t SET n = 1; => A SELECT * FROM t FOR UPDATE NOWAIT"),
+    ),
+    (3101, TRANSACTION, Never("it takes Group Replication")),
+    (3100, TRANSACTION, Never("it takes a plugin whose hook fails")),
+    (1180, TRANSACTION, Never("it takes an engine that fails to commit")),
+    (1181, TRANSACTION, Never("it takes an engine that fails to roll back")),
+    (
+        1412,
+        TRANSACTION,
+        Both(
+            "TWO ROWS; A SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+        A START TRANSACTION WITH CONSISTENT SNAPSHOT; B ALTER TABLE t ADD COLUMN m INT, ALGORITHM = COPY; => A SELECT * FROM t",
+        ),
+    ),
+    (
+        1615,
+        TRANSACTION,
+        Never("the server prepares again by itself, unless the table changes several times meanwhile"),
+    ),
+    (
+        1040,
+        CONNECTION,
+        Both("B SET GLOBAL max_connections = 10; => U* plain; B SET GLOBAL max_connections = 151"),
+    ),
+    (
+        1203,
+        CONNECTION,
+        Never("max_user_connections has to be set at the start; 1226 is the same of one account"),
+    ),
+    (
+        1226,
+        CONNECTION,
+        Both(
+            "B CREATE USER limited WITH MAX_USER_CONNECTIONS 2; B GRANT ALL ON codes.* TO limited; => U* limited; \
+        B DROP USER limited",
+        ),
+    ),
+    (1053, CONNECTION, Never("only in the moment of a shutdown; the fault rows 33 and 34 stop servers")),
+    (1077, CONNECTION, Never("a message of the server's log")),
+    (1078, CONNECTION, Never("a message of the server's log")),
+    (1079, CONNECTION, Never("a message of the server's log")),
+    (1080, CONNECTION, Never("a message of the server's log")),
+    (1129, CONNECTION, Never("the server does not count failures of the loopback")),
+    (1152, CONNECTION, Never("a message of the server's log")),
+    (
+        1153,
+        CONNECTION,
+        Both(
+            "B SET GLOBAL max_allowed_packet = 1048576; A; => A? SELECT LENGTH('LONG'); \
+        B SET GLOBAL max_allowed_packet = 16777216",
+        ),
+    ),
+    (1158, CONNECTION, Never("its client has lost the connection by then")),
+    (1159, CONNECTION, Never("its client has lost the connection by then")),
+    (1160, CONNECTION, Never("its client has lost the connection by then")),
+    (1161, CONNECTION, Never("its client has lost the connection by then")),
+    (1184, CONNECTION, Never("a message of the server's log")),
+    (1243, CONNECTION, Both("=> A EXECUTE nothing")),
+    (1927, CONNECTION, Mariadb("=> A!? SELECT SLEEP(20)")),
+    (3169, CONNECTION, Mysql("=> A!? SELECT SLEEP(20)")),
+    (4031, CONNECTION, Mysql("A SET wait_timeout = 1; WAIT; => A? SELECT 1")),
+    (
+        1290,
+        WRITE,
+        Both(
+            "A CREATE TABLE t (id INT); B SET GLOBAL read_only = 1; U plain; => U INSERT INTO t VALUES (1); B SET GLOBAL read_only = 0",
+        ),
+    ),
+    (
+        1792,
+        WRITE,
+        Both("A CREATE TABLE t (id INT); A START TRANSACTION READ ONLY; => A INSERT INTO t VALUES (1)"),
+    ),
+    (1015, WRITE, Elsewhere("a_server_whose_storage_is_read_only_cannot_write")),
+    (1036, WRITE, Never("it takes a table whose files are read-only")),
+    (1836, WRITE, Never("storage that is read-only refuses rows with 1015 before it comes to this")),
+    (1874, WRITE, Never("storage that is read-only refuses rows with 1015 before it comes to this")),
+    (3032, WRITE, Mysql("B SET GLOBAL offline_mode = ON; => U plain; B SET GLOBAL offline_mode = OFF")),
+    (3168, WRITE, Never("only in the moment in which a server upgrades itself")),
+    (
+        1223,
+        WRITE,
+        Both("A CREATE TABLE t (id INT); A FLUSH TABLES WITH READ LOCK; => A INSERT INTO t VALUES (1)"),
+    ),
+    (1047, WRITE, Never("it takes a cluster of Galera that has lost its majority")),
+    (1021, WRITE, Never("the fault row 45 fills a disk; InnoDB says 1114")),
+    (
+        1114,
+        WRITE,
+        Both(
+            "A SET max_heap_table_size = 16384; A CREATE TABLE t (c CHAR(255)) ENGINE = MEMORY; \
+        => A INSERT INTO t SELECT 'a' FROM information_schema.columns LIMIT 400",
+        ),
+    ),
+    (1037, WRITE, Never("the server would have to be out of memory")),
+    (1038, WRITE, Never("the server would have to be out of memory")),
+    (1041, WRITE, Never("the server would have to be out of memory")),
+    (1135, WRITE, Never("the server would have to be out of threads")),
+    (1030, WRITE, Never("it takes an engine that fails")),
+    (1026, WRITE, Never("it takes a disk that fails")),
+    (
+        1461,
+        WRITE,
+        Both(
+            "B SET GLOBAL max_prepared_stmt_count = 0; => A PREPARE s FROM 'SELECT 1'; B SET GLOBAL max_prepared_stmt_count = 16382",
+        ),
+    ),
+    (1406, VALUE, Both("A CREATE TABLE t (c VARCHAR(3)); => A INSERT INTO t VALUES ('abcd')")),
+    (1264, VALUE, Both("A CREATE TABLE t (c TINYINT); => A INSERT INTO t VALUES (300)")),
+    (1265, VALUE, Both("A CREATE TABLE t (c ENUM('a')); => A INSERT INTO t VALUES ('b')")),
+    (1366, VALUE, Both("A CREATE TABLE t (c INT); => A INSERT INTO t VALUES ('abc')")),
+    (1367, VALUE, Both("=> A SELECT 1e500")),
+    (1292, VALUE, Both("A CREATE TABLE t (c DATE); => A INSERT INTO t VALUES ('2026-13-45')")),
+    (1411, VALUE, Both("A CREATE TABLE t (c DATE); => A INSERT INTO t VALUES (STR_TO_DATE('x', '%Y'))")),
+    (
+        1441,
+        VALUE,
+        Mysql("A CREATE TABLE t (c DATETIME(6)); => A INSERT INTO t VALUES ('9999-12-31 23:59:59.9999999')"),
+    ),
+    (1525, VALUE, Both("=> A SELECT TIMESTAMP '2026-99-99'")),
+    (1690, VALUE, Both("=> A SELECT 18446744073709551615 + 1")),
+    (1365, VALUE, Both("A CREATE TABLE t (c INT); => A INSERT INTO t VALUES (1 / 0)")),
+    (1300, VALUE, Both("=> A SELECT _utf8mb4 x'ff'")),
+    (
+        3854,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c VARCHAR(9) CHARACTER SET latin1); => A SELECT * FROM t WHERE c = CONCAT('é', _utf8mb4 x'f09f9880')",
+        ),
+    ),
+    (
+        3988,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c VARCHAR(9) CHARACTER SET latin1); A PREPARE s FROM 'SELECT * FROM t WHERE c = ?'; A SET @v = _utf8mb4 x'f09f9880'; => A EXECUTE s USING @v",
+        ),
+    ),
+    (1048, VALUE, Both("A CREATE TABLE t (c INT NOT NULL); => A INSERT INTO t VALUES (NULL)")),
+    (1364, VALUE, Both("A CREATE TABLE t (c INT NOT NULL, d INT); => A INSERT INTO t (d) VALUES (1)")),
+    (
+        1138,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c INT); A INSERT INTO t VALUES (NULL); => A ALTER TABLE t MODIFY c INT NOT NULL, ALGORITHM = INPLACE",
+        ),
+    ),
+    (3140, VALUE, Mysql("A CREATE TABLE t (c JSON); => A INSERT INTO t VALUES ('x')")),
+    (3141, VALUE, Mysql("=> A SELECT JSON_LENGTH('x')")),
+    (3143, VALUE, Mysql("=> A SELECT JSON_EXTRACT('{}', 'x')")),
+    (3144, VALUE, Mysql("A CREATE TABLE t (c JSON); => A INSERT INTO t VALUES (x'7b7d')")),
+    (3147, VALUE, Never("no statement was found that says it")),
+    (3150, VALUE, Never("it is about JSON columns' defaults and keys, which are DDL")),
+    (3157, VALUE, Mysql("=> A SELECT CAST(CONCAT(REPEAT('[', 101), REPEAT(']', 101)) AS JSON)")),
+    (3819, VALUE, Mysql("A CREATE TABLE t (c INT CHECK (c > 0)); => A INSERT INTO t VALUES (0)")),
+    (4025, VALUE, Mariadb("A CREATE TABLE t (c INT CHECK (c > 0)); => A INSERT INTO t VALUES (0)")),
+    (
+        1118,
+        VALUE,
+        Both(
+            "=> A CREATE TABLE t (a VARCHAR(40000) CHARACTER SET latin1, b VARCHAR(40000) CHARACTER SET latin1)",
+        ),
+    ),
+    (1436, VALUE, Never("it takes an expression that is deeper than the check of SQL lets pass")),
+    (1301, VALUE, Both("A CREATE TABLE t (c LONGTEXT); => A INSERT INTO t VALUES (REPEAT('a', 100000000))")),
+    (
+        1526,
+        VALUE,
+        Both(
+            "A CREATE TABLE t (c INT) PARTITION BY LIST (c) (PARTITION p VALUES IN (1)); => A INSERT INTO t VALUES (2)",
+        ),
+    ),
+    (
+        1644,
+        VALUE,
+        Both(
+            "A CREATE TABLE t (c INT); A CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SIGNAL SQLSTATE '45000'; \
+        => A INSERT INTO t VALUES (1)",
+        ),
+    ),
+    (1062, KEY, Both("TWO ROWS; => A INSERT INTO t VALUES (1, 1)")),
+    (
+        1451,
+        KEY,
+        Both(
+            "TWO ROWS; A CREATE TABLE c (p INT, FOREIGN KEY (p) REFERENCES t (id)); A INSERT INTO c VALUES (1); => A DELETE FROM t",
+        ),
+    ),
+    (
+        1452,
+        KEY,
+        Both(
+            "TWO ROWS; A CREATE TABLE c (p INT, FOREIGN KEY (p) REFERENCES t (id)); => A INSERT INTO c VALUES (3)",
+        ),
+    ),
+    (1216, KEY, Never("the servers of today say 1452, also to accounts that may not see the parent")),
+    (1217, KEY, Never("the servers of today say 1451, also to accounts that may not see the child")),
+    (1064, SCHEMA, Both("=> A SELEKT 1")),
+    (1149, SCHEMA, Never("no server of today says it")),
+    (1136, SCHEMA, Both("TWO ROWS; => A INSERT INTO t VALUES (1)")),
+    (1058, SCHEMA, Never("no server of today says it")),
+    (1110, SCHEMA, Both("TWO ROWS; => A INSERT INTO t (id, id) VALUES (1, 1)")),
+    (1241, SCHEMA, Both("=> A SELECT (SELECT 1, 2)")),
+    (4078, SCHEMA, Mariadb("=> A SELECT (1, 2) = 1")),
+    (1242, SCHEMA, Both("TWO ROWS; => A SELECT (SELECT id FROM t)")),
+    (1305, SCHEMA, Both("=> A SELECT codes.nothing()")),
+    (1318, SCHEMA, Both("A CREATE PROCEDURE p() SELECT 1; => A CALL p(1)")),
+    (1210, SCHEMA, Both("A PREPARE s FROM 'SELECT ?'; => A EXECUTE s")),
+    (1295, SCHEMA, Both("=> A PREPARE s FROM 'PREPARE q FROM \\'SELECT 1\\''")),
+    (1221, SCHEMA, Both("=> A SELECT DISTINCT ALL 1")),
+    (1093, SCHEMA, Mysql("TWO ROWS; => A UPDATE t SET n = (SELECT MAX(id) FROM t)")),
+    (1052, SCHEMA, Both("TWO ROWS; => A SELECT id FROM t, t AS u")),
+    (1146, SCHEMA, Both("=> A SELECT * FROM nothing")),
+    (1051, SCHEMA, Both("=> A DROP TABLE nothing")),
+    (1054, SCHEMA, Both("=> A SELECT nothing")),
+    (1109, SCHEMA, Both("TWO ROWS; => A DELETE nothing FROM t")),
+    (1072, SCHEMA, Both("=> A CREATE TABLE t (id INT, KEY (nothing))")),
+    (1049, SCHEMA, Both("=> A USE nothing")),
+    (1390, SCHEMA, Both("A SET @many = CONCAT('SELECT ?', REPEAT(',?', 65535)); => A PREPARE s FROM @many")),
+    (1044, ACCESS, Both("U plain; => U USE mysql")),
+    (1045, ACCESS, Both("=> U nobody")),
+    (1130, ACCESS, Never("each server of a test lets its own machine in")),
+    (1142, ACCESS, Both("U plain; => U SELECT * FROM mysql.user")),
+    (
+        1143,
+        ACCESS,
+        Both(
+            "TWO ROWS; B CREATE USER few; B GRANT SELECT (id) ON codes.t TO few; U few; => U SELECT n FROM codes.t; B DROP USER few",
+        ),
+    ),
+    (1227, ACCESS, Both("U plain; => U SET GLOBAL read_only = 1")),
+    (
+        1370,
+        ACCESS,
+        Both(
+            "A CREATE PROCEDURE p() SELECT 1; B CREATE USER few; B GRANT CREATE ON codes.* TO few; U few; => U CALL p(); B DROP USER few",
+        ),
+    ),
+    (3118, ACCESS, Mysql("B CREATE USER shut ACCOUNT LOCK; => U shut; B DROP USER shut")),
+    (4151, ACCESS, Mariadb("B CREATE USER shut ACCOUNT LOCK; => U shut; B DROP USER shut")),
+    (
+        1820,
+        ACCESS,
+        Mariadb(
+            "B CREATE USER late PASSWORD EXPIRE; B GRANT ALL ON codes.* TO late; => U late; B DROP USER late",
+        ),
+    ),
+    (
+        1862,
+        ACCESS,
+        Mysql(
+            "B CREATE USER late PASSWORD EXPIRE; B GRANT ALL ON codes.* TO late; => U late; B DROP USER late",
+        ),
+    ),
+    (
+        1862,
+        ACCESS,
+        Mariadb(
+            "B SET GLOBAL disconnect_on_expired_password = ON; B CREATE USER late PASSWORD EXPIRE; B GRANT ALL ON codes.* TO late; \
+        => U late; B DROP USER late; B SET GLOBAL disconnect_on_expired_password = OFF",
+        ),
+    ),
+    (
+        3159,
+        ACCESS,
+        Mysql(
+            "B SET GLOBAL require_secure_transport = ON; => U plain:tcp; B SET GLOBAL require_secure_transport = OFF",
+        ),
+    ),
+    (1698, ACCESS, Mariadb("B CREATE USER other IDENTIFIED VIA unix_socket; => U other; B DROP USER other")),
+    (1193, CONFIGURATION, Both("=> A SET nothing = 1")),
+    (1231, CONFIGURATION, Both("=> A SET sql_mode = 'NOTHING'")),
+    (1238, CONFIGURATION, Both("=> A SET version = '1'")),
+    (1298, CONFIGURATION, Both("=> A SET time_zone = 'Nowhere'")),
+    (1032, CONFIGURATION, Never("it takes a damaged table")),
+    (1034, CONFIGURATION, Never("it takes a damaged table")),
+    (1194, CONFIGURATION, Never("it takes a damaged table")),
+    (1195, CONFIGURATION, Never("it takes a damaged table")),
+    (1712, CONFIGURATION, Never("it takes a damaged index")),
+];
+
+#[test]
+fn every_code_that_has_a_class_has_a_row_and_no_other_code_has_one() {
+    let (rows, classified): (BTreeSet<u16>, BTreeSet<u16>) =
+        (ROWS.iter().map(|(code, ..)| *code).collect(), codes().collect());
+    assert_eq!(rows, classified);
+    for (code, _, way) in ROWS {
+        if let Elsewhere(test) | Never(test) = way {
+            assert!(!test.is_empty(), "{code}: neither a test nor a reason");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_errors_of_mysql_are_what_the_table_says() {
+    provoke(Mysqld::mysql().await, |way| match way {
+        Both(script) | Mysql(script) => Some(script),
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_errors_of_mariadb_are_what_the_table_says() {
+    provoke(Mysqld::mariadb().await, |way| match way {
+        Both(script) | Mariadb(script) => Some(script),
+        _ => None,
+    })
+    .await;
+}
+
+async fn provoke(server: Mysqld, script: impl Fn(&Way) -> Option<&'static str>) {
+    let mut ground = Ground::new(&server).await;
+    let mut wrong = vec![];
+    for (code, class, way) in ROWS {
+        if let Some(script) = script(way) {
+            let expected = format!("{code} {class}");
+            let playing = tokio::time::timeout(Duration::from_secs(30), ground.play(script)).await;
+            let found = playing.unwrap_or_else(|_| panic!("it does not end: {script}"));
+            if found.as_ref() != Some(&expected) && found.as_deref() != Some("closed connection-lost") {
+                wrong.push(format!("expected {expected}, found {found:?}: {script}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Who takes part in a script.
+struct Ground {
+    url: String,
+    port: u16,
+    host: Session,
+    administrator: Option<MySqlConnection>,
+    user: Option<Session>,
+    more: Vec<Session>,
+    background: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Ground {
+    async fn new(server: &Mysqld) -> Self {
+        let url = server.options().mysql.replacen("/mysql", "/codes", 1);
+        let mut administrator = connect(&server.options().mysql).await.expect("the server answers");
+        for sql in ["CREATE DATABASE codes", "CREATE USER plain", "GRANT ALL ON codes.* TO plain"] {
+            administrator.execute(sql).await.expect("it is the administrator");
+        }
+        let host = connector(&url).connect().await.expect("the server answers");
+        let (user, more, background) = (None, vec![], vec![]);
+        let port = server.port;
+        let administrator = Some(administrator);
+        Self { url, port, host, administrator, user, more, background }
+    }
+
+    /// Plays a script in an empty database, and tells the code and the class of what failed.
+    async fn play(&mut self, script: &str) -> Option<String> {
+        self.user = None;
+        self.more.clear();
+        for task in self.background.drain(..) {
+            task.abort();
+        }
+        // What they hold ends with the sessions, and would be in the way.
+        self.administrator = Some(self.connected("root").await);
+        self.host = connector(&self.url).connect().await.expect("the server answers");
+        for sql in ["DROP DATABASE codes", "CREATE DATABASE codes", "USE codes"] {
+            self.administrator().execute(sql).await.expect("it is the administrator");
+        }
+        self.host.connection.execute("USE codes").await.expect("it is there again");
+        let mut found = None;
+        for step in script.replace("TWO ROWS; ", TWO_ROWS).split(';').map(str::trim) {
+            if let Some(step) = step.strip_prefix("=> ") {
+                found = Some(self.fail(step).await);
+            } else {
+                self.step(step).await;
+            }
+        }
+        found
+    }
+
+    fn administrator(&mut self) -> &mut MySqlConnection {
+        self.administrator.as_mut().expect("it is not in the background")
+    }
+
+    async fn connected(&self, account: &str) -> MySqlConnection {
+        connect(&self.account(account)).await.expect("the server answers")
+    }
+
+    fn account(&self, account: &str) -> String {
+        match account.strip_suffix(":tcp") {
+            Some(account) => format!("mysql://{account}@127.0.0.1:{}/codes?ssl-mode=DISABLED", self.port),
+            None => self.url.replacen("root", account, 1),
+        }
+    }
+
+    async fn step(&mut self, step: &str) {
+        let (who, what) = step.split_once(' ').unwrap_or((step, ""));
+        let done = match who {
+            "WAIT" => return some_time(2500).await,
+            "A" if what.is_empty() => {
+                self.host = connector(&self.url).connect().await.expect("the server answers");
+                return;
+            }
+            "A" => self.host.connection.execute(what).await,
+            "B" => self.administrator().execute(what).await,
+            "B&" => {
+                let (mut connection, sql) = (self.administrator.take().expect("it is here"), what.to_owned());
+                self.administrator = Some(self.connected("root").await);
+                self.background.push(tokio::spawn(async move {
+                    let _ = connection.execute(sql.as_str()).await;
+                }));
+                return some_time(300).await;
+            }
+            "U" => {
+                let connected = connector(&self.account(what)).connect().await;
+                self.user = Some(connected.unwrap_or_else(|failure| panic!("{step}: {failure}")));
+                return;
+            }
+            _ => panic!("nobody does `{step}`"),
+        };
+        done.unwrap_or_else(|error| panic!("{step}: {error}"));
+    }
+
+    /// Takes the step that is refused.
+    async fn fail(&mut self, step: &str) -> String {
+        let (who, what) = step.split_once(' ').expect("who and what");
+        let what = what.replace("LONG", &"x".repeat(5_000_000));
+        let url = self.account(&what);
+        let error = match who {
+            "A" | "A?" => self.host.connection.execute(what.as_str()).await.err(),
+            "A~" | "A!?" => {
+                let kill = if who == "A~" { "KILL QUERY" } else { "KILL" };
+                let (kill, mut killer) = (format!("{kill} {}", self.host.id), self.connected("root").await);
+                let killing = tokio::spawn(async move {
+                    loop {
+                        some_time(200).await;
+                        let _ = killer.execute(kill.as_str()).await;
+                    }
+                });
+                let error = self.host.connection.execute(what.as_str()).await.err();
+                killing.abort();
+                error
+            }
+            "U" if self.user.is_some() => {
+                self.user.as_mut().expect("it is").connection.execute(what.as_str()).await.err()
+            }
+            "U" => refused(&url).await,
+            "U*" => loop {
+                match connector(&url).connect().await {
+                    Ok(session) => self.more.push(session),
+                    Err(_) => break refused(&url).await,
+                }
+            },
+            _ => panic!("nobody does `{step}`"),
+        };
+        let Some(error) = error else { return "nothing".to_owned() };
+        if who.starts_with('U') && self.user.is_none() {
+            // What the host itself makes of it.
+            let failure = connector(&url).connect().await.expect_err("it was refused just now");
+            assert_eq!(failure.class(), classify("x", &error).class(), "{step}: {failure}");
+        }
+        self.more.clear();
+        let code = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+        let code = match code {
+            Some(error) => error.number().to_string(),
+            None if who.ends_with('?') => "closed".to_owned(),
+            None => error.to_string(),
+        };
+        format!("{code} {}", classify("provoking it", &error).class())
+    }
+}
+
+async fn refused(url: &str) -> Option<sqlx::Error> {
+    let mut connection = match connect(url).await {
+        Ok(connection) => connection,
+        Err(error) => return Some(error),
+    };
+    connection.execute("SELECT 1").await.err()
+}
+
+fn connector(url: &str) -> Connector {
+    Connector::new("mysql.url", &url.to_owned().into()).expect("a URL")
+}
+
+async fn connect(url: &str) -> Result<MySqlConnection, sqlx::Error> {
+    url.parse::<MySqlConnectOptions>().expect("a URL").connect().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothing_behind() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let mut lane = bench.lane(1).await;
+        lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        // The trigger raises the code that a row asks for by its key.
+        let cases: String = codes()
+            .chain([60_000])
+            .map(|code| format!("WHEN {code} THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}; "))
+            .collect();
+        let database = &bench.world.name;
+        let trigger = format!(
+            "CREATE TRIGGER {database}.raise BEFORE INSERT ON {database}.totals FOR EACH ROW CASE NEW.id {cases} END CASE"
+        );
+        bench.world.run(&trigger).await;
+        for code in codes().chain([60_000]) {
+            let expected =
+                ROWS.iter().find(|(row, ..)| *row == code).map_or("unknown", |(_, class, _)| class);
+            let refused =
+                lane.commit(&batch(2, vec![put(code.into())])).await.expect_err("the trigger raised it");
+            assert_eq!(refused.class(), expected, "{code}: {refused}");
+            assert!(refused.to_string().contains(&code.to_string()), "{code} is told: {refused}");
+        }
+        assert_eq!(bench.amounts().await, [0]);
+        assert_eq!(bench.batch_number().await, 1);
+        bench.world.run(&format!("DROP TRIGGER {database}.raise")).await;
+        lane.commit(&batch(2, vec![put(2)])).await.expect("the same lane goes on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_storage_is_read_only_cannot_write() {
+    let mut server = Mysqld::mysql().await;
+    let bench = Bench::new(server.options()).await;
+    let mut lane = bench.lane(1).await;
+    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    server.stop().await;
+    server.arguments = vec!["--innodb-read-only".into(), "--skip-log-bin".into()];
+    server.start();
+    server.until_ready().await;
+    let refused = loop {
+        match lane.commit(&batch(2, vec![put(2)])).await.expect_err("nothing can be written") {
+            Failure::ConnectionLost { .. } => {}
+            failure => break failure,
+        }
+    };
+    assert!(matches!(refused, Failure::CannotWrite { code: 1015 | 1290, .. }), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_nobody_knows_pauses_the_projection_and_parks_nothing() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let host = world.start();
+    world.insert([event("e1", "a", 1, bson::doc! {})]).await;
+    world.until_committed("recorder", 1).await;
+    world
+        .run(&format!(
+            "CREATE TRIGGER {0}.raise BEFORE INSERT ON {0}.recorded FOR EACH ROW \
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 60000, MESSAGE_TEXT = 'a new kind of trouble'",
+            world.name
+        ))
+        .await;
+    world.insert([event("e2", "a", 2, bson::doc! {}), event("f1", "b", 1, bson::doc! {})]).await;
+    host.until_phase("recorder", "paused").await;
+    let (code, text) = host.get("/readyz").await.expect("it answers");
+    assert!(code == 503 && text.contains("60000") && text.contains("a new kind of trouble"), "{text}");
+    assert_eq!(world.letters().await, (0, 0));
+    world.run(&format!("DROP TRIGGER {}.raise", world.name)).await;
+    world.until_committed("recorder", 3).await;
+    world.assert_recorded(3, 2).await;
+    assert_eq!(world.letters().await, (0, 0));
+}
