@@ -154,7 +154,11 @@ async fn a_change_of_lanes_with_an_unknown_outcome_happened_or_did_not() {
                 .await;
                 lanes = wanted;
                 assert_eq!(bench.world.number(&count).await, i64::from(lanes), "{fault:?}");
-                assert_eq!(bench.world.number(&totals).await, 1, "{fault:?}: the counts are taken along once");
+                assert_eq!(
+                    bench.world.number(&totals).await,
+                    1,
+                    "{fault:?}: the counts are taken along once"
+                );
             }
         }
         assert_eq!(proxy.struck(), 11);
@@ -175,13 +179,8 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
                 let mut mine = None;
                 until("the lease is taken", async || {
                     let Ok(mut session) = bench.connector.connect().await else { return false };
-                    let asked = lease::acquire(
-                        &mut session,
-                        &bench.control,
-                        "p",
-                        "a test",
-                        Duration::from_mins(1),
-                    );
+                    let asked =
+                        lease::acquire(&mut session, &bench.control, "p", "a test", Duration::from_mins(1));
                     match tokio::time::timeout(Duration::from_secs(5), asked).await {
                         // The session goes, and with it the claim: so the next round can take it.
                         Ok(Ok(Acquired::Mine { epoch })) => mine = Some(epoch),
@@ -193,7 +192,8 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
                 let now = mine.expect("it was taken");
                 assert!(now > epoch, "{fault:?}: an epoch is never given twice: {now} after {epoch}");
                 epoch = now;
-                let epochs = |table: &str| format!("SELECT MAX(epoch) FROM {}.{table}", bench.world.control());
+                let epochs =
+                    |table: &str| format!("SELECT MAX(epoch) FROM {}.{table}", bench.world.control());
                 for table in ["lease", "checkpoint"] {
                     let stored = bench.world.number(&epochs(table)).await;
                     assert_eq!(stored.unsigned_abs(), epoch, "{fault:?}: {table}");
@@ -243,10 +243,8 @@ async fn a_host_whose_commits_are_cut_again_and_again_applies_each_event_once_wi
     assert_eq!(world.letters().await, (0, 0));
     let epoch = format!("SELECT epoch FROM {}.lease", world.control());
     assert_eq!(world.number(&epoch).await, 1, "each lane settled its commits itself");
-    until("the host is ready again", async || {
-        host.get("/readyz").await.is_some_and(|(code, _)| code == 200)
-    })
-    .await;
+    until("the host is ready again", async || host.get("/readyz").await.is_some_and(|(code, _)| code == 200))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,3 +138,59 @@ async fn entries_that_mysql_refuses_are_found_without_committing_anything() {
     assert_eq!(bench.world.number("SELECT COUNT(*) FROM totals").await, 1);
     assert_eq!(bench.batch_number().await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finding_a_few_refused_entries_in_a_large_batch_takes_a_few_halvings_for_each() {
+    const ENTRIES: i64 = 1000;
+    // Ten halvings come down to one of a thousand; each looks at two halves.
+    const LOOKS: i64 = 2 * 10;
+    for bad in [1, 3, 10] {
+        let bench = Bench::new(Options::mysql()).await;
+        let mut lane = bench.lane(1).await;
+        // As far from each other as they can be, which is the worst case.
+        let refused: Vec<i64> = (0..bad).map(|n| n * ENTRIES / bad + 1).collect();
+        lane.commit(&batch(1, refused.iter().copied().map(put).collect())).await.expect("it is its turn");
+        let counted = async |statements: &str| {
+            let sql = format!(
+                "SELECT SUM(count_star) FROM performance_schema.events_statements_summary_by_thread_by_event_name \
+                 JOIN performance_schema.threads USING (thread_id) WHERE event_name LIKE '{statements}' \
+                 AND processlist_id = (SELECT connection_id FROM {}.checkpoint)",
+                bench.world.control()
+            );
+            bench.world.number(&sql).await
+        };
+        let before = (counted("statement/sql/savepoint").await, counted("statement/%").await);
+        let many = batch_of(2, (1..=ENTRIES).map(|n| entry(n, n, vec![put(n)])).collect());
+        let found = lane.probe(&many).await.expect("MySQL answers");
+        assert_eq!(found.iter().map(|(index, _)| *index as i64 + 1).collect::<Vec<_>>(), refused);
+        let savepoints = counted("statement/sql/savepoint").await - before.0;
+        let statements = counted("statement/%").await - before.1;
+        println!("{bad} refused of {ENTRIES}: {savepoints} savepoints, {statements} statements");
+        assert!((1..=LOOKS * bad + 1).contains(&savepoints), "{bad} refused: {savepoints} savepoints");
+        // A look is a savepoint, its rows joined in few statements that may have to be prepared, and a way back.
+        assert!(statements <= 6 * savepoints, "{bad} refused: {statements} statements");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_write_is_left_for_whichever_answers_now() {
+    let bench = Bench::new(Options::mysql()).await;
+    let mut lane = bench.lane(1).await;
+    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    let session = format!("SELECT connection_id FROM {}.checkpoint", bench.world.control());
+    let before = bench.world.number(&session).await;
+    let trigger = format!("{}.refuse", bench.world.name);
+    bench
+        .world
+        .run(&format!(
+            "CREATE TRIGGER {trigger} BEFORE INSERT ON {}.totals FOR EACH ROW \
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'read-only'",
+            bench.world.name
+        ))
+        .await;
+    let refused = lane.commit(&batch(2, vec![put(2)])).await.expect_err("the trigger refuses it");
+    assert_eq!(refused.class(), "cannot-write");
+    bench.world.run(&format!("DROP TRIGGER {trigger}")).await;
+    lane.commit(&batch(2, vec![put(2)])).await.expect("now it can be written");
+    assert_ne!(bench.world.number(&session).await, before, "a failover would have moved the address");
+}

@@ -22,6 +22,9 @@ const INTERVAL: Duration = Duration::from_millis(300);
 /// How long MySQL may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same for a look, which is small and waits for nothing: a stop waits for it.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
 
@@ -55,7 +58,7 @@ async fn carry_out_next(
         None => servers.applier.connect().await?,
     };
     let asked = command::next(&mut session, &servers.control, projection);
-    if let Some(command) = within(PATIENCE, "reading commands", asked).await? {
+    if let Some(command) = within(LOOK, "reading commands", asked).await? {
         tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
         let outcome = match letters(&mut session, servers, projection, lanes, &command).await {
             Ok(text) => Outcome::Done(text),

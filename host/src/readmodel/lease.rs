@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sqlx::mysql::MySqlConnection;
 use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
 
 use super::control::Control;
 use super::mysql_error::classify;

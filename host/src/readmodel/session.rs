@@ -121,7 +121,7 @@ impl Connector {
         tokio::time::sleep(SILENCE).await;
         loop {
             let asked = async { self.connect().await?.is_idle(id, SILENCE).await };
-            if within(CONNECT_TIMEOUT, "looking for a session", asked).await == Ok(true) {
+            if within(SILENCE, "looking for a session", asked).await == Ok(true) {
                 return;
             }
             tokio::time::sleep(SILENCE / 4).await;
