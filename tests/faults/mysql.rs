@@ -428,7 +428,7 @@ async fn packet() {
     let batch = batch_of(2, entries);
     let refused = lane.commit(&batch).await.expect_err("it does not fit");
     assert_eq!(refused.class(), "refused-value");
-    let found = lane.probe(&batch).await.expect("the connection holds");
+    let found = lane.probe(&batch, &|_, _| true).await.expect("the connection holds");
     assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1]);
     lane.commit(&batch_of(2, batch.entries[..1].to_vec())).await.expect("the other one fits");
 }
