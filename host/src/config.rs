@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::projector::Budget;
 use crate::readmodel::Acknowledge;
-use crate::source::Fields;
+use crate::source::{Fields, OnLost};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +155,9 @@ pub struct Projection {
     pub dedupe_window: usize,
     #[serde(default)]
     pub start: Start,
+    /// What is done where the place in the change stream is lost.
+    #[serde(default)]
+    pub resume_lost: OnLost,
     #[serde(default)]
     pub budget: Budget,
 }

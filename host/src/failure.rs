@@ -16,6 +16,27 @@ pub enum Fault {
     Fenced,
 }
 
+/// Why the place in the change stream cannot be used. What can be done about each stands in `source::resume`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lost {
+    /// The oplog does not reach back to the checkpoint.
+    History,
+    /// The token is not in this stream.
+    UnknownToken,
+    /// The token is none.
+    BadToken,
+    /// The outbox has another name.
+    Renamed,
+    /// The outbox or its database was dropped, or the stream ended as if it were.
+    Ended,
+    /// There is no outbox under the configured name.
+    NoCollection,
+    /// The checkpoint was made from another collection of the same name, from another one or on another replica set.
+    OtherOutbox,
+    /// The checkpoint is later than the source's newest write.
+    FromTheFuture,
+}
+
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
     // ---- the event's fault ----
@@ -68,7 +89,7 @@ pub enum Failure {
     AccessDenied { code: u32, message: String },
     /// The place in the change stream is gone, or it is another stream.
     #[error("the change stream cannot be resumed: {reason}")]
-    ResumeLost { reason: String },
+    ResumeLost { cause: Lost, reason: String },
     /// Whatever else an operator has to settle.
     #[error("{reason}")]
     Misconfigured { reason: String },
@@ -92,6 +113,9 @@ pub enum Failure {
     /// The source does not answer.
     #[error("MongoDB is not reachable: {message}")]
     SourceUnavailable { message: String },
+    /// The next event is larger than a document may be, so the change stream cannot show it as it is.
+    #[error("an event is beyond MongoDB's document limit: {message}")]
+    Oversized { message: String },
     /// The checkpoint is behind what this host committed: the server lost commits, or was restored.
     #[error(
         "the checkpoint is at batch {found}, this host committed batch {committed}: the server lost commits"
@@ -128,6 +152,7 @@ impl Failure {
             | Self::TransactionLost { .. }
             | Self::CannotWrite { .. }
             | Self::SourceUnavailable { .. }
+            | Self::Oversized { .. }
             | Self::CommitsLost { .. } => Fault::Environment,
             Self::Fenced { .. } => Fault::Fenced,
         }
@@ -157,6 +182,7 @@ impl Failure {
             Self::TransactionLost { .. } => "transaction-lost",
             Self::CannotWrite { .. } => "cannot-write",
             Self::SourceUnavailable { .. } => "source-unavailable",
+            Self::Oversized { .. } => "oversized",
             Self::CommitsLost { .. } => "commits-lost",
             Self::Fenced { .. } => "fenced",
         }

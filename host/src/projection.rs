@@ -8,6 +8,7 @@ pub mod decide;
 pub mod progress;
 pub mod letters;
 pub mod startup;
+mod rebuild;
 pub mod supervisor;
 mod upkeep;
 mod acknowledge;
@@ -21,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::position::Position;
 use crate::projector::Component;
 use crate::readmodel::{Acknowledge, Connector, Control};
-use crate::source::{Decoder, Outbox};
+use crate::source::{Decoder, OnLost, Outbox};
 use letters::Order;
 
 pub use acknowledge::complete_history;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub acknowledge: Acknowledge,
     /// Whether a projection without a checkpoint begins with the outbox's history.
     pub from_history: bool,
+    /// What is to be done where the place in the change stream is lost.
+    pub resume_lost: OnLost,
     pub lease_ttl: Duration,
     pub stop_timeout: Duration,
 }

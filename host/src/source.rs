@@ -7,6 +7,8 @@ pub mod acknowledge;
 pub mod connection;
 mod history;
 mod tail;
+mod rescue;
+pub mod resume;
 mod reply;
 pub mod decode;
 mod json;
@@ -16,10 +18,12 @@ use std::time::Duration;
 
 use crate::event::Delivery;
 use crate::failure::Failure;
-use crate::position::{ClusterTime, Position};
+use crate::position::{ClusterTime, Position, Token};
 
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
+
+pub use resume::{OnLost, Plan};
 
 use history::History;
 use tail::Tail;
@@ -40,6 +44,7 @@ pub struct OutboxReader {
     outbox: Outbox,
     decoder: Decoder,
     place: Place,
+    care: Care,
 }
 
 /// What is open at MongoDB.
@@ -47,52 +52,118 @@ enum Place {
     Nothing,
     History(Box<History>),
     Stream(Box<Tail>),
+    /// Nothing is open, and what stands behind this token is next.
+    Behind(Token),
+}
+
+/// How the stream is read, since an event in it was too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// As it comes.
+    None,
+    /// So many events one by one, to come up to the one that is too large.
+    OneByOne(usize),
+    /// The next event is the one.
+    Rescue,
 }
 
 impl OutboxReader {
     pub fn new(outbox: Outbox, decoder: Decoder) -> Self {
-        Self { outbox, decoder, place: Place::Nothing }
+        Self { outbox, decoder, place: Place::Nothing, care: Care::None }
     }
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
-        self.place = match from {
+        let opened = match from {
             Position::Scan { start, key, beside } => {
                 let behind = key.as_ref().map(|key| (key, *beside));
-                Place::History(Box::new(History::open(&self.outbox, &self.decoder, start, behind).await?))
+                let history = History::open(&self.outbox, &self.decoder, start, behind).await;
+                history.map(|history| Place::History(Box::new(history)))
             }
-            Position::Stream { token } => Place::Stream(Box::new(Tail::open(&self.outbox, token).await?)),
+            Position::Stream { token } => open_stream(&self.outbox, self.care, token).await,
         };
+        self.place = opened.map_err(|failure| self.learn(failure))?;
         Ok(())
     }
 
     /// The next deliveries; without any after about [`AWAIT`] when there are none. After a failure the reader
     /// has to be opened again, behind the last feed it gave.
     pub async fn next(&mut self) -> Result<Feed, Failure> {
-        let read = match &mut self.place {
+        let read = self.read().await;
+        match &read {
+            Ok(feed) => self.go_on(feed),
+            Err(_) => self.place = Place::Nothing,
+        }
+        read.map_err(|failure| self.learn(failure))
+    }
+
+    async fn read(&mut self) -> Result<Feed, Failure> {
+        if let (Place::Behind(token), true) = (&self.place, self.care != Care::Rescue) {
+            let token = token.clone();
+            self.place = open_stream(&self.outbox, self.care, &token).await?;
+        }
+        match &mut self.place {
             Place::Nothing => {
                 Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() })
             }
             Place::History(history) => history.next(&self.decoder).await,
             Place::Stream(tail) => tail.next(&self.decoder).await,
-        };
-        match read {
-            Ok(feed) => {
-                if let (Place::History(_), Position::Stream { token }) = (&self.place, &feed.position) {
-                    self.place = Place::Stream(Box::new(Tail::open(&self.outbox, token).await?));
-                }
-                Ok(feed)
-            }
-            Err(failure) => {
-                self.place = Place::Nothing;
-                Err(failure)
-            }
+            Place::Behind(token) => rescue::rescue(&self.outbox, &self.decoder, token).await,
         }
+    }
+
+    /// Where to read behind a feed.
+    fn go_on(&mut self, feed: &Feed) {
+        let Position::Stream { token } = &feed.position else { return };
+        let read = feed.deliveries.len();
+        let changed = match self.care {
+            Care::Rescue => read > 0,
+            Care::OneByOne(left) => {
+                self.care = Care::OneByOne(left.saturating_sub(read));
+                left <= read
+            }
+            Care::None => false,
+        };
+        if changed {
+            self.care = Care::None;
+        }
+        if changed || !matches!(self.place, Place::Stream(_)) {
+            self.place = Place::Behind(token.clone());
+        }
+    }
+
+    /// What a failure means for how the stream is read next.
+    fn learn(&mut self, failure: Failure) -> Failure {
+        if resume::plan(&failure, OnLost::Pause, false) != Plan::Rescue {
+            return failure;
+        }
+        self.care = match self.care {
+            Care::None => Care::OneByOne(tail::BATCH_SIZE as usize),
+            Care::OneByOne(_) => Care::Rescue,
+            Care::Rescue => {
+                self.care = Care::None;
+                let reason = format!(
+                    "{failure}, even without its document: its `_id` is too long to be read; delete the document, and \
+                     begin anew behind it"
+                );
+                return Failure::Misconfigured { reason };
+            }
+        };
+        failure
     }
 
     /// The source's own time: of its newest majority-committed write.
     pub async fn now(&self) -> Result<ClusterTime, Failure> {
         self.outbox.now().await
     }
+}
+
+async fn open_stream(outbox: &Outbox, care: Care, token: &Token) -> Result<Place, Failure> {
+    let batch_size = match care {
+        Care::None => tail::BATCH_SIZE,
+        Care::OneByOne(_) => 1,
+        Care::Rescue => return Ok(Place::Behind(token.clone())),
+    };
+    Ok(Place::Stream(Box::new(Tail::open(outbox, token, batch_size).await?)))
 }

@@ -60,6 +60,10 @@ pub fn measure(snapshot: &Snapshot) {
         #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
         gauge("laterna_acknowledge_waiting_events", acknowledgement.waiting as f64);
     }
+    if let Some(oplog) = snapshot.oplog {
+        gauge("laterna_oplog_used_ratio", f64::from(oplog.used_percent) / 100.0);
+        gauge("laterna_oplog_left_seconds", oplog.left_seconds.into());
+    }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);
     for phase in Phase::NAMES {
@@ -77,6 +81,8 @@ mod tests {
             projection: "accounts".into(),
             phase,
             trouble: trouble.map(ToOwned::to_owned),
+            warning: None,
+            oplog: None,
             component: String::new(),
             digest: String::new(),
             epoch: 1,

@@ -93,7 +93,7 @@ async fn check_servers(
     loaded: &BTreeMap<String, Loaded>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let servers = match parts::servers(config).await {
+    let servers = match parts::servers(config) {
         Ok(servers) => servers,
         Err(error) => {
             report.fail("configuration", &format!("{error:#}"));
@@ -114,13 +114,23 @@ async fn check_servers(
 
 async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
     match servers.outbox.identify().await {
-        Ok(identity) => report
+        Ok(Some(identity)) => report
             .ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
+        Ok(None) => return report.fail("MongoDB", &servers.outbox.missing().to_string()),
         Err(failure) => return report.fail("MongoDB", &failure.to_string()),
     }
     match servers.outbox.current_token().await {
         Ok(_) => report.ok("change stream", "it can be opened"),
         Err(failure) => report.fail("change stream", &failure.to_string()),
+    }
+    match servers.outbox.oplog_begin().await {
+        Ok(Some(begin)) => report.ok("oplog", &format!("it reaches back to {begin}")),
+        Ok(None) => report.note(
+            "oplog",
+            "its length is unknown to the account of `mongodb.uri`, so nobody is warned before it is too short; \
+             grant it { role: \"read\", db: \"local\" }, or clusterMonitor",
+        ),
+        Err(failure) => report.fail("oplog", &failure.to_string()),
     }
     match servers.outbox.history_index(servers.decoder.fields()).await {
         Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),

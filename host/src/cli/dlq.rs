@@ -105,7 +105,7 @@ impl Choice {
 
 pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
-        let servers = parts::servers(config).await?;
+        let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
         match arguments.command {
             Command::List { projection, filter, heads, limit, json } => {

@@ -13,7 +13,7 @@ use crate::readmodel::{Connector, Control};
 use crate::source::{Decoder, Outbox, OutboxOptions};
 
 /// The servers of a configuration. Nothing is connected yet.
-pub async fn servers(config: &Config) -> anyhow::Result<Servers> {
+pub fn servers(config: &Config) -> anyhow::Result<Servers> {
     let options = OutboxOptions {
         uri: config.mongodb.uri()?.expose_secret().to_owned(),
         database: config.mongodb.database.clone(),
@@ -26,7 +26,7 @@ pub async fn servers(config: &Config) -> anyhow::Result<Servers> {
         anyhow::bail!("{problem}");
     }
     Ok(Servers {
-        outbox: Outbox::connect(&options).await?,
+        outbox: Outbox::new(options)?,
         decoder: Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max),
         applier,
         ddl,
@@ -95,6 +95,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         acknowledge: config.mongodb.acknowledging().expect("the configuration was checked"),
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
+        resume_lost: projection.resume_lost,
         stop_timeout: Duration::from_secs(config.host.stop_seconds.into()),
     }
 }

@@ -27,7 +27,7 @@ async fn serve(
     let metrics = telemetry::start_metrics()?;
     let stop = shutdown::on_signal()?;
     let listener = admin::listen(config.host.admin).await?;
-    let servers = parts::servers(&config).await?;
+    let servers = parts::servers(&config)?;
     let mut tasks = JoinSet::new();
     let mut projections = Vec::new();
     for (name, loaded) in components {

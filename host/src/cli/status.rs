@@ -48,7 +48,7 @@ fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
 
 /// What stands in the control schema.
 async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
-    let servers = parts::servers(config).await?;
+    let servers = parts::servers(config)?;
     let mut session = servers.applier.connect().await?;
     let mut snapshots = Vec::new();
     for registration in registration::all(&mut session, &servers.control).await? {
@@ -59,6 +59,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             projection: name,
             phase: Phase::Stopped,
             trouble: None,
+            warning: None,
+            oplog: None,
             component: String::new(),
             digest: rows.first().map(|row| row.digest.clone()).unwrap_or_default(),
             epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
@@ -140,6 +142,9 @@ fn notes(snapshot: &Snapshot) {
     }
     if let Some(trouble) = snapshot.acknowledgement.as_ref().and_then(|told| told.trouble.as_ref()) {
         output::line(format_args!("\n{name}: {trouble}"));
+    }
+    if let Some(warning) = &snapshot.warning {
+        output::line(format_args!("\n{name} warns: {warning}"));
     }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Acknowledging, Config, Mongodb, Projection};
+use super::{Acknowledging, Config, Mongodb, Projection, Start};
 use crate::readmodel::Acknowledge;
+use crate::source::OnLost;
 use crate::source::acknowledge::MARK_FIELD;
 
 /// Every problem, each in one line that names the setting and the remedy.
@@ -67,6 +68,13 @@ fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Project
         ));
     }
     let setting = |key: &str| format!("projection.{name}.{key}");
+    if projection.resume_lost == OnLost::Rebuild && projection.start == Start::Now {
+        problems.push(format!(
+            "`{}` is \"rebuild\", but `{}` is \"now\": a rebuild would add the events from before; use \"pause\"",
+            setting("resume_lost"),
+            setting("start")
+        ));
+    }
     range(problems, &setting("lanes"), projection.lanes.into(), 1, 64);
     range(problems, &setting("batch_max"), size(projection.batch_max), 1, 5000);
     range(problems, &setting("dedupe_window"), size(projection.dedupe_window), 1000, 1_000_000);

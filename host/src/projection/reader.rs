@@ -13,10 +13,10 @@ use super::parts::Source;
 use super::progress::Progress;
 use super::status::Status;
 use crate::event::Delivery;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::position::Position;
 use crate::retry::Backoff;
-use crate::source::Feed;
+use crate::source::{Feed, OnLost, Plan, resume};
 
 /// How many bytes of documents may wait in one lane.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
@@ -103,6 +103,8 @@ impl<S: Source> Reader<S> {
         let mut position = oldest.expect("a projection has at least one lane").clone();
         let mut backoff = Backoff::new();
         let mut open = false;
+        // A server that opens the stream and then fails, each time, is not asked without end.
+        let mut answers = 0_u32;
         loop {
             if self.until.as_ref().is_some_and(|until| position.compare(until) != Ordering::Less) {
                 return Ok(());
@@ -118,7 +120,10 @@ impl<S: Source> Reader<S> {
             open = read.is_ok();
             match read {
                 Ok(feed) => {
-                    backoff = Backoff::new();
+                    answers = answers.saturating_add(1);
+                    if answers > 1 {
+                        backoff = Backoff::new();
+                    }
                     self.status.source_answers(&feed);
                     position = self
                         .until
@@ -129,11 +134,14 @@ impl<S: Source> Reader<S> {
                         return Ok(());
                     }
                 }
-                Err(failure) if failure.fault() == Fault::Environment => {
-                    self.status.source_fails(&failure);
-                    tokio::time::sleep(backoff.next_wait()).await;
-                }
-                Err(failure) => return Err(failure),
+                Err(failure) => match resume::plan(&failure, OnLost::Pause, false) {
+                    Plan::Reopen | Plan::Rescue => {
+                        answers = 0;
+                        self.status.source_fails(&failure);
+                        tokio::time::sleep(backoff.next_wait()).await;
+                    }
+                    Plan::Rebuild | Plan::Pause { .. } => return Err(failure),
+                },
             }
         }
     }

@@ -2,8 +2,8 @@
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
 use super::acknowledge::complete_history;
-use super::{Course, Loaded, Servers, Settings};
-use crate::failure::Failure;
+use super::{Course, Loaded, Servers, Settings, rebuild};
+use crate::failure::{Failure, Lost};
 use crate::position::Position;
 use crate::readmodel::registration::{self, Registration};
 use crate::readmodel::{LaneRow, Session, checkpoint, tables};
@@ -19,17 +19,24 @@ pub async fn prepare(
     settings: &Settings,
     loaded: &Loaded,
     epoch: u64,
+    rebuild: Option<&Failure>,
 ) -> Result<(u32, Course), Failure> {
     let identity = servers.outbox.identify().await?;
     let mut session = servers.ddl.connect().await?;
     let schema = &loaded.deployed.schema;
     let found = registration::find(&mut session, &servers.control, &settings.name).await?;
     let generation = match found {
-        Some(registration) if registration.lanes > 0 => {
-            same_source(&settings.name, &registration, &identity)?;
-            registration.live_generation
+        Some(registration) if registration.lanes > 0 || registration.live_generation > FIRST_GENERATION => {
+            same_source(&settings.name, &registration, identity)?;
+            let job = rebuild::Job { servers, settings, loaded, epoch };
+            match rebuild {
+                _ if registration.lanes == 0 => job.refill(registration.live_generation).await?,
+                Some(lost) => job.run(registration.live_generation, lost).await?,
+                None => registration.live_generation,
+            }
         }
         _ => {
+            let identity = identity.ok_or_else(|| servers.outbox.missing())?;
             tables::rehearse(&mut session, &servers.control, servers.applier.database(), schema).await?;
             begin(servers, settings, loaded, epoch, &mut session, &identity).await?;
             FIRST_GENERATION
@@ -94,15 +101,7 @@ async fn begin(
     let start = servers.outbox.current_token().await?;
     let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
     let position = if history {
-        servers.outbox.history_index(servers.decoder.fields()).await?;
-        let manifest = &loaded.deployed.manifest;
-        if manifest.ordering == Ordering::Stream && !manifest.commutative {
-            return Err(Failure::Misconfigured {
-                reason: "the projector needs commit order over all aggregates, which history does not have; declare \
-                         its operations commutative, or begin with `start = \"now\"`"
-                    .to_owned(),
-            });
-        }
+        history_is_readable(servers, loaded).await?;
         Position::Scan { start, key: None, beside: 0 }
     } else {
         Position::Stream { token: start }
@@ -139,38 +138,62 @@ async fn needs_complete_history(
     complete
 }
 
+/// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
+pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(), Failure> {
+    servers.outbox.history_index(servers.decoder.fields()).await?;
+    let manifest = &loaded.deployed.manifest;
+    if manifest.ordering == Ordering::Stream && !manifest.commutative {
+        return Err(Failure::Misconfigured {
+            reason:
+                "the projector needs commit order over all aggregates, which history does not have; declare \
+                     its operations commutative, or begin with `start = \"now\"`"
+                    .to_owned(),
+        });
+    }
+    Ok(())
+}
+
 /// A projector that needs the order of the whole stream gets one lane.
-fn lanes(settings: &Settings, loaded: &Loaded) -> u32 {
+pub fn lanes(settings: &Settings, loaded: &Loaded) -> u32 {
     match loaded.deployed.manifest.ordering {
         Ordering::Aggregate => settings.lanes,
         Ordering::Stream => 1,
     }
 }
 
-fn same_source(projection: &str, registration: &Registration, now: &SourceIdentity) -> Result<(), Failure> {
+fn same_source(
+    projection: &str,
+    registration: &Registration,
+    now: Option<SourceIdentity>,
+) -> Result<(), Failure> {
     let then: Option<SourceIdentity> = serde_json::from_str(&registration.source).ok();
-    if then.as_ref() == Some(now) {
+    if then.is_some() && then == now {
         return Ok(());
     }
-    let then = then.map_or("an unknown outbox".to_owned(), |then| {
-        format!("{} of replica set {} (collection {})", then.namespace, then.replica_set, then.collection)
-    });
-    Err(Failure::ResumeLost {
-        reason: format!(
-            "`{projection}` was made from {then}, but this is {} of replica set {} (collection {}); point `mongodb` at \
-             the outbox it was made from, or give the projection another name",
-            now.namespace, now.replica_set, now.collection
-        ),
-    })
+    let name = |outbox: SourceIdentity| {
+        let SourceIdentity { replica_set, namespace, collection } = outbox;
+        format!("{namespace} of replica set {replica_set} (collection {collection})")
+    };
+    let then = then.map_or("an unknown outbox".to_owned(), name);
+    let (cause, reason) = match now {
+        Some(now) => {
+            (Lost::OtherOutbox, format!("`{projection}` was made from {then}, but this is {}", name(now)))
+        }
+        None => {
+            (Lost::NoCollection, format!("`{projection}` was made from {then}, which is not there any more"))
+        }
+    };
+    Err(Failure::ResumeLost { cause, reason })
 }
 
 /// A checkpoint that the source has not come to yet belongs to another history, e.g. of a restored database.
-async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<(), Failure> {
+pub async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<(), Failure> {
     let now = servers.outbox.now().await?;
     let newest = rows.iter().filter_map(|row| row.position.time()).max();
     match newest {
         // A high-water mark may be one write ahead, so seconds are compared.
         Some(newest) if newest.seconds > now.seconds => Err(Failure::ResumeLost {
+            cause: Lost::FromTheFuture,
             reason: format!(
                 "the checkpoint is at {newest}, but the source's newest write is of {now}: it was restored from a backup"
             ),

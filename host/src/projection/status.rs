@@ -58,6 +58,12 @@ pub struct Snapshot {
     pub phase: Phase,
     /// What is being waited out just now.
     pub trouble: Option<String>,
+    /// What is no trouble yet, and will be.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// How far back the oplog reaches behind the oldest checkpoint, where that is known.
+    #[serde(default)]
+    pub oplog: Option<Window>,
     /// The component: its own name and version, and its digest.
     pub component: String,
     pub digest: String,
@@ -87,6 +93,15 @@ pub struct Acknowledgement {
     pub trouble: Option<String>,
 }
 
+/// The part of the oplog that a projection still needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// From the oldest checkpoint to the newest write, of what the oplog holds.
+    pub used_percent: u32,
+    /// From the oplog's oldest entry to the oldest checkpoint.
+    pub left_seconds: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LaneSnapshot {
     pub lane: u32,
@@ -112,6 +127,9 @@ struct State {
     lanes: Vec<LaneState>,
     read_up_to: Option<Position>,
     source_time: Option<ClusterTime>,
+    oplog_begin: Option<ClusterTime>,
+    oplog_alarm: Alarm,
+    stillness: Stillness,
     documents: u64,
     letters: (u64, u64),
     acknowledgement: Option<Acknowledgement>,
@@ -138,6 +156,9 @@ impl Status {
             lanes: vec![],
             read_up_to: None,
             source_time: None,
+            oplog_begin: None,
+            oplog_alarm: Alarm::None,
+            stillness: Stillness::default(),
             documents: 0,
             letters: (0, 0),
             acknowledgement: None,
@@ -185,7 +206,14 @@ impl Status {
             Position::Scan { .. } => Phase::History,
             Position::Stream { .. } => Phase::Streaming,
         };
-        self.change(|state| state.read_up_to = Some(feed.position.clone()));
+        let stalled = self.change(|state| {
+            let moved = state.read_up_to.as_ref() != Some(&feed.position);
+            state.read_up_to = Some(feed.position.clone());
+            state.stillness.answered(moved, Instant::now())
+        });
+        if stalled {
+            tracing::warn!(projection = self.projection, "{STALLED}");
+        }
         self.enter(phase);
         metrics::counter!("laterna_events_read_total", "projection" => self.projection.clone())
             .increment(feed.deliveries.len() as u64);
@@ -284,6 +312,26 @@ impl Status {
         }
     }
 
+    /// How far the oplog reaches back, from time to time.
+    pub fn observed_oplog(&self, begin: Option<ClusterTime>) {
+        let (raised, window) = self.change(|state| {
+            state.oplog_begin = begin;
+            let (before, window) = (state.oplog_alarm, state.window());
+            state.oplog_alarm = state.alarm();
+            ((state.oplog_alarm > before).then_some(state.oplog_alarm), window)
+        });
+        let (Some(alarm), Some(window)) = (raised, window) else { return };
+        match alarm {
+            Alarm::Loud => tracing::error!(projection = self.projection, "{}", warning(window)),
+            _ => tracing::warn!(projection = self.projection, "{}", warning(window)),
+        }
+    }
+
+    /// Whether the stream is what is being read.
+    pub fn is_streaming(&self) -> bool {
+        self.change(|state| state.phase == Phase::Streaming)
+    }
+
     /// The projection's tasks are alive.
     pub fn beat(&self) {
         self.change(|state| state.heartbeat = Instant::now());
@@ -298,6 +346,8 @@ impl Status {
             projection: self.projection.clone(),
             phase: state.phase.clone(),
             trouble: state.trouble(),
+            warning: state.window().filter(|_| state.alarm() > Alarm::None).map(warning),
+            oplog: state.window(),
             component: state.component.clone(),
             digest: state.digest.clone(),
             epoch: state.epoch,
@@ -326,8 +376,37 @@ impl Status {
 
 impl State {
     fn trouble(&self) -> Option<String> {
+        let stalled =
+            (self.phase == Phase::Streaming && self.stillness.is_stalled()).then(|| STALLED.to_owned());
+        let source = self.source_trouble.clone().or(stalled);
         let lanes = self.lanes.iter().find_map(|lane| lane.trouble.clone());
-        self.source_trouble.clone().or(lanes).or_else(|| self.read_model_trouble.clone())
+        source.or(lanes).or_else(|| self.read_model_trouble.clone())
+    }
+
+    fn window(&self) -> Option<Window> {
+        let oldest = self.lanes.iter().filter_map(|lane| lane.position.time()).min()?;
+        let (begin, newest) = (self.oplog_begin?.seconds, self.source_time?.seconds);
+        let (used, all) = (newest.saturating_sub(oldest.seconds), newest.saturating_sub(begin));
+        let percent = u64::from(used) * 100 / u64::from(all.max(1));
+        Some(Window {
+            used_percent: u32::try_from(percent).unwrap_or(u32::MAX),
+            left_seconds: oldest.seconds.saturating_sub(begin),
+        })
+    }
+
+    /// A checkpoint is always some seconds old, which may be much of an oplog that has just begun.
+    fn alarm(&self) -> Alarm {
+        let oldest = self.lanes.iter().filter_map(|lane| lane.position.time()).min();
+        let age =
+            self.source_time.zip(oldest).map(|(now, oldest)| now.seconds.saturating_sub(oldest.seconds));
+        match self.window() {
+            Some(window) if age >= Some(ALARM_AGE_MIN) => match window.used_percent {
+                0..25 => Alarm::None,
+                25..50 => Alarm::Raised,
+                _ => Alarm::Loud,
+            },
+            _ => Alarm::None,
+        }
     }
 
     /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as
@@ -363,6 +442,53 @@ impl LaneState {
             waiting: self.waiting,
             trouble: self.trouble.clone(),
         }
+    }
+}
+
+/// How urgent it is that a projection's place comes near the oplog's oldest entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    None,
+    Raised,
+    Loud,
+}
+
+/// A younger checkpoint is no reason for alarm, in seconds.
+const ALARM_AGE_MIN: u32 = 30;
+
+fn warning(window: Window) -> String {
+    let Window { used_percent, left_seconds } = window;
+    let left = humantime::format_duration(Duration::from_secs(left_seconds.into()));
+    format!(
+        "the oldest checkpoint is {used_percent} % of the oplog away from the newest write; the place in the change stream \
+         is lost when another {left} of it are overwritten: let the projection catch up, or enlarge the oplog"
+    )
+}
+
+/// How long a source may answer without the stream moving: an idle primary writes every 10 s.
+const STILL_MAX: Duration = Duration::from_secs(30);
+
+const STALLED: &str = "stalled: MongoDB answers, but its change stream has not moved for 30 s, as when a majority of the \
+                       replica set is away; nothing new is committed there until it is back";
+
+/// Since when the source has answered with the same position. While nobody asks it, it is not said to be still.
+#[derive(Default)]
+struct Stillness {
+    since: Option<Instant>,
+    answered: Option<Instant>,
+}
+
+impl Stillness {
+    /// True when this answer is the one that makes it stalled.
+    fn answered(&mut self, moved: bool, now: Instant) -> bool {
+        let before = self.is_stalled();
+        self.since = self.since.filter(|_| !moved).or(Some(now));
+        self.answered = Some(now);
+        self.is_stalled() && !before
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.since.zip(self.answered).is_some_and(|(since, last)| last.duration_since(since) >= STILL_MAX)
     }
 }
 
@@ -407,5 +533,72 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::Pass(Passed::Discarded) => "discarded",
         Verdict::Park { .. } => "parked",
         Verdict::Hold => "held",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Token;
+
+    fn at(seconds: u32) -> Position {
+        Position::Stream {
+            token: Token { data: format!("82{seconds:08x}000000012B0229296E04"), type_bits: None },
+        }
+    }
+
+    fn row(lane: u32, seconds: u32) -> LaneRow {
+        LaneRow {
+            lane,
+            epoch: 1,
+            batch: 0,
+            position: at(seconds),
+            digest: String::new(),
+            events: 0,
+            parked: 0,
+            connection_id: None,
+        }
+    }
+
+    fn observed(oldest: u32, begin: u32, now: u32) -> Snapshot {
+        let status = Status::new("accounts");
+        status.starts("accounts 1", "", 1, &[row(0, now), row(1, oldest)]);
+        status.observed(ClusterTime { seconds: now, increment: 1 }, 0, (0, 0));
+        status.observed_oplog(Some(ClusterTime { seconds: begin, increment: 1 }));
+        status.snapshot()
+    }
+
+    #[test]
+    fn what_is_left_of_the_oplog_is_told_by_the_oldest_lane() {
+        let snapshot = observed(1750, 1000, 2000);
+        assert_eq!(snapshot.oplog, Some(Window { used_percent: 25, left_seconds: 750 }));
+        assert!(
+            snapshot.warning.is_some_and(|warning| warning.contains("25 %") && warning.contains("12m 30s"))
+        );
+        assert_eq!(observed(1760, 1000, 2000).warning, None);
+        assert_eq!(observed(990, 1000, 2000).oplog, Some(Window { used_percent: 101, left_seconds: 0 }));
+    }
+
+    #[test]
+    fn an_oplog_that_has_just_begun_is_no_reason_for_alarm() {
+        let snapshot = observed(1998, 1997, 2000);
+        assert_eq!((snapshot.oplog.map(|window| window.used_percent), snapshot.warning), (Some(66), None));
+    }
+
+    #[test]
+    fn a_stream_that_answers_and_does_not_move_is_stalled() {
+        let mut stillness = Stillness::default();
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert!(!stillness.answered(true, at(0)));
+        assert!(!stillness.answered(false, at(29)));
+        assert!(stillness.answered(false, at(30)), "now it is");
+        assert!(!stillness.answered(false, at(31)), "that is told once");
+        assert!(stillness.is_stalled());
+        assert!(!stillness.answered(true, at(32)));
+        assert!(!stillness.is_stalled());
+        // Nobody asked for a minute, because the lanes had enough to do.
+        assert!(!stillness.answered(true, at(95)));
+        assert!(!stillness.is_stalled());
     }
 }

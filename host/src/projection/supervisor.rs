@@ -18,7 +18,7 @@ use crate::projector::Worker;
 use crate::readmodel::lease::{self, Acquired};
 use crate::readmodel::{Lane, LaneModel, Session, within};
 use crate::retry::Backoff;
-use crate::source::OutboxReader;
+use crate::source::{OutboxReader, Plan, resume};
 
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
@@ -44,6 +44,15 @@ pub struct Supervisor {
     pub stop: CancellationToken,
 }
 
+/// What a lost place in the stream has led to.
+#[derive(Default)]
+struct Rebuild {
+    /// What was lost: the next run begins with a rebuild.
+    wanted: Option<Failure>,
+    /// A rebuild was begun, and history has not come to its end since.
+    began: bool,
+}
+
 /// Why a run ended.
 enum Ended {
     Stopped,
@@ -55,16 +64,17 @@ impl Supervisor {
     /// Runs until a stop is asked for.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut rebuild = Rebuild::default();
         while !self.stop.is_cancelled() {
             let began = Instant::now();
-            let ended = self.run_once().await;
+            let ended = self.run_once(&mut rebuild).await;
             if began.elapsed() > GOOD_RUN {
                 backoff = Backoff::new();
             }
             let wait = match ended {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
-                Err(failure) => self.after(&failure, &mut backoff),
+                Err(failure) => self.after(failure, &mut backoff, &mut rebuild),
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -75,33 +85,58 @@ impl Supervisor {
     }
 
     /// What a failure means for the projection: how long to wait before the next run.
-    fn after(&self, failure: &Failure, backoff: &mut Backoff) -> Duration {
+    fn after(&self, failure: Failure, backoff: &mut Backoff, rebuild: &mut Rebuild) -> Duration {
         let projection = &self.settings.name;
+        if rebuild.began && self.status.is_streaming() {
+            rebuild.began = false;
+        }
         match failure.fault() {
             Fault::Setup | Fault::Event => {
-                self.status.enter(Phase::Paused { reason: failure.to_string() });
+                match resume::plan(&failure, self.settings.resume_lost, rebuild.began) {
+                    Plan::Rebuild if rebuild.wanted.is_none() => {
+                        rebuild.wanted = Some(failure);
+                        self.status.enter(Phase::Starting);
+                        return Duration::ZERO;
+                    }
+                    Plan::Pause { reason } => self.status.enter(Phase::Paused { reason }),
+                    // It was tried, and refused for what the failure says.
+                    Plan::Rebuild | Plan::Rescue | Plan::Reopen => {
+                        self.status.enter(Phase::Paused { reason: failure.to_string() });
+                    }
+                }
                 PAUSE_INTERVAL
             }
             Fault::Environment => {
                 let wait = backoff.next_wait();
                 tracing::warn!(projection, "{failure}; starting again from the checkpoint in {wait:?}");
-                self.status.source_fails(failure);
+                self.status.source_fails(&failure);
                 wait
             }
             Fault::Fenced => {
                 tracing::warn!(projection, "{failure}; nothing more is written under the old epoch");
+                *rebuild = Rebuild::default();
                 *backoff = Backoff::new();
                 STANDBY_INTERVAL
             }
         }
     }
 
-    async fn run_once(&self) -> Result<Ended, Failure> {
+    async fn run_once(&self, rebuild: &mut Rebuild) -> Result<Ended, Failure> {
         self.status.beat();
-        let Some((epoch, session)) = self.take_lease().await? else { return Ok(Ended::Stopped) };
-        let prepared = startup::prepare(&self.servers, &self.settings, &self.loaded, epoch).await;
+        let Some((epoch, session)) = self.take_lease(rebuild).await? else { return Ok(Ended::Stopped) };
+        let mut tasks = Tasks::default();
+        tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
+        tasks.upkeep.spawn(upkeep::beat(self.status.clone()));
+        let wanted = rebuild.wanted.as_ref();
+        let prepared = tokio::select! {
+            prepared = startup::prepare(&self.servers, &self.settings, &self.loaded, epoch, wanted) => prepared,
+            Some(ended) = tasks.upkeep.join_next() => finished(ended).and(Err(Failure::Fenced { mine: epoch, found: 0 })),
+        };
         let ended = match prepared {
-            Ok((generation, course)) => self.run_lanes(epoch, generation, course, session).await,
+            Ok((generation, course)) => {
+                rebuild.began |= rebuild.wanted.take().is_some();
+                self.run_lanes(tasks, epoch, generation, course).await
+            }
             Err(failure) => Err(failure),
         };
         self.orders.replace(vec![]);
@@ -112,7 +147,7 @@ impl Supervisor {
     }
 
     /// Waits as a standby until the lease is this host's. Nothing when a stop comes first.
-    async fn take_lease(&self) -> Result<Option<(u64, Session)>, Failure> {
+    async fn take_lease(&self, rebuild: &mut Rebuild) -> Result<Option<(u64, Session)>, Failure> {
         let Settings { name, owner, lease_ttl, .. } = &self.settings;
         let mut ddl = self.servers.ddl.connect().await?;
         self.servers.control.migrate(&mut ddl).await?;
@@ -125,7 +160,12 @@ impl Supervisor {
                     tracing::info!(projection = name, epoch, "took the lease");
                     return Ok(Some((epoch, session)));
                 }
-                Acquired::Taken { owner } => {
+                Acquired::Taken { owner: other } => {
+                    // What was lost is the other host's business now.
+                    if other != *owner {
+                        *rebuild = Rebuild::default();
+                    }
+                    let owner = other;
                     self.status.enter(Phase::Standby { owner });
                 }
             }
@@ -153,16 +193,15 @@ impl Supervisor {
 
     async fn run_lanes(
         &self,
+        mut tasks: Tasks,
         epoch: u64,
         generation: u32,
         course: Course,
-        session: Session,
     ) -> Result<Ended, Failure> {
         let manifest = &self.loaded.deployed.manifest;
         let component = format!("{} {}", manifest.name, manifest.version);
         self.status.starts(&component, &self.loaded.deployed.digest, epoch, &course.rows);
         let stop = self.stop.child_token();
-        let mut tasks = Tasks::default();
         let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
         let (mut inboxes, mut orders, mut lanes) = (vec![], vec![], vec![]);
         for row in &course.rows {
@@ -182,7 +221,6 @@ impl Supervisor {
                 () = reader_stop.cancelled() => Ok(()),
             }
         });
-        tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
         let (servers, name) = (self.servers.clone(), self.settings.name.clone());
         tasks.upkeep.spawn(upkeep::observe(servers, name, self.status.clone()));
         let (servers, status) = (self.servers.clone(), self.status.clone());

@@ -1,7 +1,7 @@
 //! What goes on beside the lanes: the lease is renewed, and what the servers say is shown.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
@@ -10,6 +10,9 @@ use crate::retry::Backoff;
 
 /// How often the servers are asked how they stand.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is asked how far the oplog reaches back.
+const OPLOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a server may take to say how it stands.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,6 +41,14 @@ pub async fn keep_lease(
     }
 }
 
+/// Shows that the projection's loop turns, while it gets ready too, which may take long.
+pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {
+    loop {
+        status.beat();
+        tokio::time::sleep(OBSERVE_INTERVAL).await;
+    }
+}
+
 /// Renews the lease once. A session in which that failed, or was given up, is not kept.
 async fn renew(
     servers: &Servers,
@@ -58,8 +69,26 @@ async fn renew(
 /// reader's business.
 pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
     let mut session = None;
+    let (mut asked, mut told) = (None::<Instant>, false);
     loop {
         status.beat();
+        if asked.is_none_or(|asked| asked.elapsed() >= OPLOG_INTERVAL) {
+            asked = Some(Instant::now());
+            match servers.outbox.oplog_begin().await {
+                Ok(begin) => {
+                    status.observed_oplog(begin);
+                    if begin.is_none() && !told {
+                        told = true;
+                        tracing::warn!(
+                            projection,
+                            "the account of `mongodb.uri` may not see how long the oplog is, so \
+                                                    nobody is warned before it is too short: `laterna check` says more"
+                        );
+                    }
+                }
+                Err(failure) => tracing::debug!(projection, "the oplog's length: {failure}"),
+            }
+        }
         let counting = count_letters(&servers, &projection, &mut session);
         let letters = within(PATIENCE, "counting dead letters", counting).await;
         let source =

@@ -1,16 +1,19 @@
 //! The connection to the outbox: opened, checked, identified.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt, TryStreamExt};
-use mongodb::options::{ClientOptions, ReadConcern};
+use mongodb::error::{Error, ErrorKind};
+use mongodb::options::{ClientOptions, ConnectionString, ReadConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use super::Fields;
 use super::error::classify;
-use super::reply::{malformed, post_batch_token};
+use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
 
@@ -34,38 +37,59 @@ pub struct SourceIdentity {
 /// The outbox collection of one replica set. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Outbox {
+    options: OutboxOptions,
+    opened: Arc<OnceCell<Opened>>,
+}
+
+#[derive(Debug)]
+struct Opened {
     database: Database,
     collection: Collection<RawDocumentBuf>,
 }
 
 impl Outbox {
-    /// Does not talk to the server yet.
-    pub async fn connect(options: &OutboxOptions) -> Result<Self, Failure> {
-        let mut client = ClientOptions::parse(&options.uri).await.map_err(|error| {
-            Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
+    /// Does not talk to any server yet, not even to a name server.
+    pub fn new(options: OutboxOptions) -> Result<Self, Failure> {
+        ConnectionString::parse(&options.uri).map_err(|error| unusable(&error))?;
+        Ok(Self { options, opened: Arc::default() })
+    }
+
+    /// The driver's client, made when it is needed first: a `mongodb+srv` name has to be looked up for it.
+    async fn opened(&self) -> Result<&Opened, Failure> {
+        self.opened.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<Opened, Failure> {
+        let OutboxOptions { uri, database, collection } = &self.options;
+        let mut client = ClientOptions::parse(uri).await.map_err(|error| match *error.kind {
+            ErrorKind::InvalidArgument { .. } => unusable(&error),
+            _ => classify("looking up the servers of `mongodb.uri`", &error),
         })?;
         client.app_name.get_or_insert_with(|| "laterna".to_owned());
         client.server_selection_timeout.get_or_insert(Duration::from_secs(5));
         client.connect_timeout.get_or_insert(Duration::from_secs(5));
         client.read_concern = Some(ReadConcern::majority());
-        let client = Client::with_options(client).map_err(|error| Failure::Misconfigured {
-            reason: format!("`mongodb.uri` is not usable: {error}"),
-        })?;
-        let database = client.database(&options.database);
-        let collection = database.collection(&options.collection);
-        Ok(Self { database, collection })
+        let client = Client::with_options(client).map_err(|error| unusable(&error))?;
+        let database = client.database(database);
+        let collection = database.collection(collection);
+        Ok(Opened { database, collection })
     }
 
-    pub(super) fn database(&self) -> &Database {
-        &self.database
+    pub(super) async fn database(&self) -> Result<&Database, Failure> {
+        Ok(&self.opened().await?.database)
     }
 
-    pub(super) fn collection(&self) -> &Collection<RawDocumentBuf> {
-        &self.collection
+    pub(super) async fn collection(&self) -> Result<&Collection<RawDocumentBuf>, Failure> {
+        Ok(&self.opened().await?.collection)
     }
 
-    /// Checks that there is an outbox here that can be followed, and says which one it is.
-    pub async fn identify(&self) -> Result<SourceIdentity, Failure> {
+    pub(super) fn name(&self) -> &str {
+        &self.options.collection
+    }
+
+    /// Checks that there is an outbox here that can be followed, and says which one it is; none when there is no
+    /// collection of its name.
+    pub async fn identify(&self) -> Result<Option<SourceIdentity>, Failure> {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
         let replica_set = hello.get_str("setName").map_err(|_| Failure::Misconfigured {
             reason:
@@ -73,32 +97,38 @@ impl Outbox {
                      --replSet and run rs.initiate() once"
                     .to_owned(),
         })?;
-        let name = self.collection.name();
-        let namespace = format!("{}.{name}", self.database.name());
-        let listed = self.database.list_collections().filter(doc! { "name": name }).await;
+        let (name, database) = (self.name(), self.database().await?);
+        let namespace = format!("{}.{name}", database.name());
+        let listed = database.list_collections().filter(doc! { "name": name }).await;
         let listed = listed.map_err(|error| classify("looking for the outbox", &error))?;
         let listed: Vec<_> =
             listed.try_collect().await.map_err(|error| classify("looking for the outbox", &error))?;
         let Some(found) = listed.first() else {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "there is no collection {namespace}: create it (db.createCollection(\"{name}\")), \
-                                 or correct `mongodb.database` and `mongodb.outbox`"
-                ),
-            });
+            return Ok(None);
         };
         let uuid = found.info.uuid.as_ref().map(|uuid| hex::encode(&uuid.bytes)).ok_or_else(|| {
             Failure::Misconfigured {
                 reason: format!("{namespace} is a view; the outbox must be a collection"),
             }
         })?;
-        Ok(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid })
+        Ok(Some(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid }))
+    }
+
+    /// What to say where there has never been an outbox.
+    pub fn missing(&self) -> Failure {
+        let OutboxOptions { database, collection, .. } = &self.options;
+        Failure::Misconfigured {
+            reason: format!(
+                "there is no collection {database}.{collection}: create it (db.createCollection(\"{collection}\")), \
+                 or correct `mongodb.database` and `mongodb.outbox`"
+            ),
+        }
     }
 
     /// The token of "now": the stream behind it shows exactly what is committed later.
     pub async fn current_token(&self) -> Result<Token, Failure> {
         let doing = "opening the change stream";
-        let stream = self.collection.aggregate([doc! { "$changeStream": {} }]).batch_size(0);
+        let stream = self.collection().await?.aggregate([doc! { "$changeStream": {} }]).batch_size(0);
         let mut cursor = stream.batch().await.map_err(|error| classify(doing, &error))?;
         let reply = cursor.next().await.ok_or_else(|| malformed("a new stream has no first batch"))?;
         let reply = reply.map_err(|error| classify(doing, &error))?;
@@ -110,7 +140,7 @@ impl Outbox {
         let since = token.time().ok_or_else(|| malformed("the start token has no time"))?.before();
         let after = bson::Timestamp { time: since.seconds, increment: since.increment };
         let find = doc! {
-            "find": self.collection.name(),
+            "find": self.name(),
             "limit": 1,
             "singleBatch": true,
             "projection": { "_id": 1 },
@@ -131,8 +161,44 @@ impl Outbox {
 
     /// About how many documents the outbox has, from the collection's metadata.
     pub async fn estimate(&self) -> Result<u64, Failure> {
-        let count = self.collection.estimated_document_count().await;
+        let count = self.collection().await?.estimated_document_count().await;
         count.map_err(|error| classify("counting the outbox", &error))
+    }
+
+    /// How many documents the outbox has, counted.
+    pub async fn count(&self) -> Result<u64, Failure> {
+        let count = self.collection().await?.count_documents(doc! {}).await;
+        count.map_err(|error| classify("counting the outbox", &error))
+    }
+
+    /// The time of the oplog's oldest entry; none when the account may not know. Reading it takes `read` on
+    /// `local`, or `clusterMonitor`.
+    pub async fn oplog_begin(&self) -> Result<Option<ClusterTime>, Failure> {
+        let doing = "asking how far the oplog reaches back";
+        let client = self.database().await?.client();
+        let oplog = client.database("local").collection::<Document>("oplog.rs");
+        let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).projection(doc! { "ts": 1 });
+        let time = match first
+            .read_concern(ReadConcern::local())
+            .await
+            .map_err(|error| classify(doing, &error))
+        {
+            Ok(first) => first.and_then(|entry| entry.get_timestamp("ts").ok()),
+            Err(Failure::AccessDenied { .. }) => {
+                let ask = doc! { "serverStatus": 1, "oplog": 1 };
+                match client.database("admin").run_command(ask).await.map_err(|error| classify(doing, &error))
+                {
+                    Ok(status) => status
+                        .get_document("oplog")
+                        .and_then(|oplog| oplog.get_timestamp("earliestOptime"))
+                        .ok(),
+                    Err(Failure::AccessDenied { .. }) => None,
+                    Err(failure) => return Err(failure),
+                }
+            }
+            Err(failure) => return Err(failure),
+        };
+        Ok(time.map(cluster_time))
     }
 
     /// The fields of the index in whose order history is read. It has to give every document a place of its own:
@@ -141,7 +207,8 @@ impl Outbox {
         let doing = "reading the outbox's indexes";
         let order = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence].map(Clone::clone);
         let with_id = [&order[..], &["_id".to_owned()]].concat();
-        let indexes = self.collection.list_indexes().await.map_err(|error| classify(doing, &error))?;
+        let indexes =
+            self.collection().await?.list_indexes().await.map_err(|error| classify(doing, &error))?;
         let indexes: Vec<IndexModel> =
             indexes.try_collect().await.map_err(|error| classify(doing, &error))?;
         if indexes.iter().any(|index| is_plain(index) && has_keys(index, &with_id)) {
@@ -150,7 +217,7 @@ impl Outbox {
         if indexes.iter().any(|index| is_plain(index) && is_unique(index) && has_keys(index, &order)) {
             return Ok(order.to_vec());
         }
-        let (keys, name) = (order.map(|name| format!("\"{name}\": 1")).join(", "), self.collection.name());
+        let (keys, name) = (order.map(|name| format!("\"{name}\": 1")).join(", "), self.name());
         Err(Failure::Misconfigured {
             reason: format!(
                 "the order of events in history is unknown without an index on it; create it with: \
@@ -161,8 +228,12 @@ impl Outbox {
     }
 
     async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
-        self.database.run_command(command).await.map_err(|error| classify(doing, &error))
+        self.database().await?.run_command(command).await.map_err(|error| classify(doing, &error))
     }
+}
+
+fn unusable(error: &Error) -> Failure {
+    Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
 }
 
 /// Whether an index has every document, in plain order.

@@ -3,7 +3,7 @@
 
 use mongodb::error::{Error, ErrorKind};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Lost};
 
 /// The failure that an error is, with what was being done.
 pub fn classify(doing: &str, error: &Error) -> Failure {
@@ -20,21 +20,35 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
 
 /// One line a code: the place is lost, access, set-up; everything else heals by trying again.
 pub fn by_code(code: i32, message: String) -> Failure {
+    // An error of the pipeline wraps the one of the document that did not fit.
+    if matches!(code, 10334 | 17419 | 17420) || says_oversized(&message) {
+        return Failure::Oversized { message };
+    }
+    let lost = |cause, reason| Failure::ResumeLost { cause, reason };
     match code {
-        // ChangeStreamHistoryLost, CappedPositionLost, ChangeStreamFatalError, InvalidResumeToken and tokens that
-        // do not parse.
-        286 | 136 | 280 | 260 | 9 | 15 | 40647 | 40649 => Failure::ResumeLost { reason: message },
+        // ChangeStreamHistoryLost, CappedPositionLost, and what older servers say for them.
+        286 | 136 | 40576 => lost(Lost::History, message),
+        // ChangeStreamFatalError: the event of the token is not in this stream.
+        280 => lost(Lost::UnknownToken, message),
+        // InvalidResumeToken, and tokens that do not parse.
+        260 | 9 | 15 | 40647 | 40649 => lost(Lost::BadToken, message),
+        // ChangeStreamInvalidated.
+        346 => lost(Lost::Ended, message),
         // Unauthorized, AuthenticationFailed, UserNotFound, Atlas.
         13 | 18 | 11 | 8000 => {
             Failure::AccessDenied { code: u32::try_from(code).unwrap_or_default(), message }
         }
         // Not a replica set, a view, no such namespace, invalid namespace, unknown stage, invalid options,
-        // IndexNotFound-like refusals of a hint (BadValue), an event beyond the document limit.
-        40573 | 166 | 26 | 73 | 40324 | 72 | 238 | 2 | 27 | 10334 => {
-            Failure::Misconfigured { reason: message }
-        }
+        // IndexNotFound-like refusals of a hint (BadValue).
+        40573 | 166 | 26 | 73 | 40324 | 72 | 238 | 2 | 27 => Failure::Misconfigured { reason: message },
         _ => Failure::SourceUnavailable { message },
     }
+}
+
+fn says_oversized(message: &str) -> bool {
+    ["BSONObjectTooLarge", "BSONObj size:", "(10334", "(17419", "(17420"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 fn code(error: &Error) -> Option<i32> {
@@ -67,21 +81,45 @@ mod tests {
     #[test]
     fn each_code_has_its_failure() {
         let class = |code| by_code(code, String::new()).class();
-        for code in [286, 136, 280, 260, 9, 15, 40647] {
-            assert_eq!(class(code), "resume-lost", "{code}");
+        let cause = |code| match by_code(code, String::new()) {
+            Failure::ResumeLost { cause, .. } => cause,
+            other => panic!("{code}: {other}"),
+        };
+        for code in [286, 136, 40576] {
+            assert_eq!(cause(code), Lost::History, "{code}");
         }
-        for code in [13, 18] {
+        for code in [260, 9, 15, 40647, 40649] {
+            assert_eq!(cause(code), Lost::BadToken, "{code}");
+        }
+        assert_eq!([280, 346].map(cause), [Lost::UnknownToken, Lost::Ended]);
+        for code in [13, 18, 11, 8000] {
             assert_eq!(class(code), "access-denied", "{code}");
         }
-        for code in [40573, 166, 26, 10334] {
+        for code in [40573, 166, 26, 73, 40324, 72, 238, 2, 27] {
             assert_eq!(class(code), "misconfigured", "{code}");
+        }
+        for code in [10334, 17419, 17420] {
+            assert_eq!(class(code), "oversized", "{code}");
         }
     }
 
     #[test]
+    fn an_event_that_does_not_fit_is_known_by_its_text_too() {
+        let message =
+            "Executor error during getMore :: caused by :: BSONObj size: 16789000 (0x1002E08) is invalid.";
+        assert_eq!(by_code(8, message.to_owned()).class(), "oversized");
+    }
+
+    #[test]
     fn what_heals_by_itself_is_tried_again() {
-        for code in [6, 7, 43, 63, 89, 91, 112, 133, 189, 211, 234, 237, 262, 9001, 10107, 11600, 13435] {
+        for code in HEALING {
             assert_eq!(by_code(code, String::new()).fault(), Fault::Environment, "{code}");
         }
     }
+
+    /// Failovers, lost cursors, limits of time and load, and a code that nobody has met.
+    const HEALING: [i32; 31] = [
+        6, 7, 43, 50, 63, 89, 91, 112, 133, 134, 150, 189, 202, 211, 216, 234, 237, 246, 262, 365, 402, 433,
+        449, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 99999,
+    ];
 }

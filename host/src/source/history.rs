@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bson::{RawDocument, doc};
 use futures_util::StreamExt;
@@ -18,14 +19,20 @@ use super::reply::{
 use super::tail::next_reply;
 use super::{AWAIT, Decoder, Feed, Outbox};
 use crate::event::Delivery;
-use crate::failure::Failure;
+use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position, ScanKey, Token};
 
 /// Documents on one page.
 const PAGE_SIZE: u32 = 2000;
 
+/// How often it is looked whether the oplog still reaches back to the scan's beginning.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
 pub struct History {
+    outbox: Outbox,
     start: Token,
+    began: ClusterTime,
+    checked: Instant,
     /// The place of the last document that was handed out.
     key: Option<ScanKey>,
     beside: u32,
@@ -41,12 +48,17 @@ impl History {
         start: &Token,
         from: Option<(&ScanKey, u32)>,
     ) -> Result<Self, Failure> {
-        let since = start.time().ok_or_else(|| malformed("the start token has no time"))?.before();
+        let began = start.time().ok_or_else(|| Failure::ResumeLost {
+            cause: Lost::BadToken,
+            reason: "the token at which the scan of history began has no time".to_owned(),
+        })?;
+        let since = began.before();
+        reaches_back(outbox, began).await?;
         let index = outbox.history_index(decoder.fields()).await?;
         let pattern: bson::Document = index.iter().map(|name| (name.clone(), 1.into())).collect();
         let after = bson::Timestamp { time: since.seconds, increment: since.increment };
         let mut find = doc! {
-            "find": outbox.collection().name(),
+            "find": outbox.name(),
             "sort": pattern.clone(),
             "hint": pattern,
             "batchSize": PAGE_SIZE,
@@ -58,16 +70,21 @@ impl History {
                 index.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect();
             find.insert("min", least);
         }
-        let pages = outbox.database().run_cursor_command(find).batch().await;
+        let pages = outbox.database().await?.run_cursor_command(find).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
         let watch = Watch::open(outbox, start).await?;
         // Documents without a place of their own stand behind this key even when its document is gone.
         let key = from.map(|(key, _)| key.clone());
-        Ok(Self { start: start.clone(), key, beside: 0, pages, watch })
+        let (outbox, checked) = (outbox.clone(), Instant::now());
+        Ok(Self { outbox, start: start.clone(), began, checked, key, beside: 0, pages, watch })
     }
 
     /// The next page; behind the last one, the position where the stream takes over.
     pub async fn next(&mut self, decoder: &Decoder) -> Result<Feed, Failure> {
+        if self.checked.elapsed() >= CHECK_INTERVAL {
+            reaches_back(&self.outbox, self.began).await?;
+            self.checked = Instant::now();
+        }
         let Some(page) = self.pages.next().await else {
             return Ok(Feed { deliveries: vec![], position: Position::Stream { token: self.start.clone() } });
         };
@@ -115,6 +132,21 @@ impl History {
     }
 }
 
+/// The stream takes over behind the scan's beginning, so the oplog has to reach back to it until then. Where the account
+/// may not see that, the hand-over finds out.
+async fn reaches_back(outbox: &Outbox, began: ClusterTime) -> Result<(), Failure> {
+    match outbox.oplog_begin().await? {
+        Some(oldest) if oldest > began => Err(Failure::ResumeLost {
+            cause: Lost::History,
+            reason: format!(
+                "the scan of history began at {began}, but the oplog reaches back to {oldest} only, so the stream could \
+                 not take over behind the scan"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// What the change stream has shown since the start token: only ids are kept (16 bytes each).
 struct Watch {
     cursor: RawBatchCursor,
@@ -129,7 +161,8 @@ impl Watch {
             doc! { "$match": { "operationType": "insert" } },
             doc! { "$project": { "_id": 1, "documentKey": 1 } },
         ];
-        let cursor = outbox.collection().aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
+        let cursor =
+            outbox.collection().await?.aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
         let cursor =
             cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
         Ok(Self { cursor, shown: HashSet::new(), read_up_to: ClusterTime::default() })

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bson::{RawDocument, doc};
+use bson::{Document, RawDocument, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
@@ -13,11 +13,11 @@ use super::error::classify;
 use super::reply::{cluster_time, documents, malformed, post_batch_token, token, token_document};
 use super::{AWAIT, Decoder, Feed, Outbox};
 use crate::event::Delivery;
-use crate::failure::Failure;
-use crate::position::{Position, Token};
+use crate::failure::{Failure, Lost};
+use crate::position::{ClusterTime, Position, Token};
 
 /// How many events the server may put in one reply.
-const BATCH_SIZE: u32 = 2000;
+pub const BATCH_SIZE: u32 = 2000;
 
 /// The driver has no read timeout: a server that says nothing at all for this long is taken for gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -28,14 +28,10 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Opens the stream behind a token. The pipeline is the same for ever: a token is only good for the
-    /// pipeline it came from.
-    pub async fn open(outbox: &Outbox, from: &Token) -> Result<Self, Failure> {
-        let pipeline = [
-            doc! { "$changeStream": { "startAfter": token_document(from) } },
-            doc! { "$match": { "operationType": { "$in": ["insert", "drop", "rename", "dropDatabase", "invalidate"] } } },
-        ];
-        let cursor = outbox.collection().aggregate(pipeline).batch_size(BATCH_SIZE).max_await_time(AWAIT);
+    /// Opens the stream behind a token.
+    pub async fn open(outbox: &Outbox, from: &Token, batch_size: u32) -> Result<Self, Failure> {
+        let cursor = outbox.collection().await?.aggregate(pipeline(from));
+        let cursor = cursor.batch_size(batch_size).max_await_time(AWAIT);
         let cursor = cursor.batch().await.map_err(|error| classify("opening the change stream", &error))?;
         Ok(Self { cursor, position: from.clone() })
     }
@@ -58,6 +54,14 @@ impl Tail {
     }
 }
 
+/// What the server runs. It is the same for ever: a token is only good for the pipeline it came from.
+pub fn pipeline(from: &Token) -> [Document; 2] {
+    [
+        doc! { "$changeStream": { "startAfter": token_document(from) } },
+        doc! { "$match": { "operationType": { "$in": ["insert", "drop", "rename", "dropDatabase", "invalidate"] } } },
+    ]
+}
+
 /// The next reply of a cursor that never ends by itself.
 pub async fn next_reply(
     cursor: &mut RawBatchCursor,
@@ -69,6 +73,7 @@ pub async fn next_reply(
     match tokio::time::timeout(SILENCE_MAX + AWAIT, cursor.next()).await.map_err(silent)? {
         Some(reply) => reply.map_err(|error| classify(doing, &error)),
         None => Err(Failure::ResumeLost {
+            cause: Lost::Ended,
             reason: format!(
                 "{doing}: the server closed it, as it does when the collection is dropped or renamed"
             ),
@@ -83,20 +88,35 @@ fn token_of(delivery: &Delivery) -> &Token {
 }
 
 fn delivery(change: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure> {
-    let token =
-        change.get_document("_id").ok().and_then(token).ok_or_else(|| malformed("a change has no token"))?;
-    let operation =
-        change.get_str("operationType").map_err(|_| malformed("a change has no operation type"))?;
-    if operation != "insert" {
-        return Err(Failure::ResumeLost {
-            reason: format!("the outbox collection was ended by `{operation}`"),
-        });
-    }
+    let (token, time) = header(change)?;
     let document = change.get_document("fullDocument").map_err(|_| malformed("an insert has no document"))?;
     Ok(Delivery {
         position: Position::Stream { token },
-        time: change.get_timestamp("clusterTime").ok().map(cluster_time),
+        time,
         document: Arc::from(document.as_bytes()),
         event: decoder.decode(document),
     })
+}
+
+/// The token and the time of an insert. Whatever else the pipeline lets pass is the end of the stream.
+pub fn header(change: &RawDocument) -> Result<(Token, Option<ClusterTime>), Failure> {
+    let token =
+        change.get_document("_id").ok().and_then(token).ok_or_else(|| malformed("a change has no token"))?;
+    let time = change.get_timestamp("clusterTime").ok().map(cluster_time);
+    let to = |part| change.get_document("to").and_then(|to| to.get_str(part)).unwrap_or("another name");
+    match change.get_str("operationType") {
+        Ok("insert") => Ok((token, time)),
+        Ok("rename") => Err(Failure::ResumeLost {
+            cause: Lost::Renamed,
+            reason: format!("the outbox was renamed to {}.{}", to("db"), to("coll")),
+        }),
+        Ok("drop") => ended("the outbox collection was dropped"),
+        Ok("dropDatabase") => ended("the outbox's database was dropped"),
+        Ok(operation) => ended(&format!("the outbox collection was ended by `{operation}`")),
+        Err(_) => Err(malformed("a change has no operation type")),
+    }
+}
+
+fn ended<T>(reason: &str) -> Result<T, Failure> {
+    Err(Failure::ResumeLost { cause: Lost::Ended, reason: reason.to_owned() })
 }

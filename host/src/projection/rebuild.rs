@@ -1,0 +1,92 @@
+//! Filling a projection's tables again, in place, from the outbox's history.
+//!
+//! First one transaction gives the old generation up: from then on there is a new one without lanes, and whoever starts
+//! empties the tables, bit by bit, and places the lanes at the beginning of history. Killed anywhere, the next start
+//! finds either the old generation as it was or the new one, and goes on.
+
+use super::startup::{history_is_readable, lanes, not_from_the_future};
+use super::{Loaded, Servers, Settings};
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::{LaneRow, checkpoint, registration, tables};
+
+pub struct Job<'a> {
+    pub servers: &'a Servers,
+    pub settings: &'a Settings,
+    pub loaded: &'a Loaded,
+    pub epoch: u64,
+}
+
+impl Job<'_> {
+    /// Gives a generation up for what was lost, and fills the next one. Refuses before anything is touched.
+    pub async fn run(&self, generation: u32, lost: &Failure) -> Result<u32, Failure> {
+        let Servers { applier, control, .. } = self.servers;
+        let name = &self.settings.name;
+        let mut session = applier.connect().await?;
+        let rows = checkpoint::rows(&mut session, control, name, generation).await?;
+        not_from_the_future(self.servers, &rows).await?;
+        self.is_possible(&rows).await.map_err(|failure| refused(lost, failure))?;
+        tracing::warn!(
+            projection = name,
+            "{lost}; rebuilding: the tables are emptied and filled again from history, as `resume_lost` says"
+        );
+        let opened =
+            registration::open_generation(&mut session, control, name, generation, self.epoch).await?;
+        self.refill(opened).await
+    }
+
+    /// Empties the tables of a generation that has no lanes yet, and places its lanes.
+    pub async fn refill(&self, generation: u32) -> Result<u32, Failure> {
+        let Servers { applier, control, outbox, .. } = self.servers;
+        let name = &self.settings.name;
+        history_is_readable(self.servers, self.loaded).await?;
+        let mut session = applier.connect().await?;
+        let schema = &self.loaded.deployed.schema;
+        let deleted = tables::empty(&mut session, control, name, self.epoch, schema).await?;
+        tracing::info!(
+            projection = name,
+            generation,
+            deleted,
+            "the tables are empty; history is read into them"
+        );
+        let start = outbox.current_token().await?;
+        let position = Position::Scan { start, key: None, beside: 0 };
+        let lanes = lanes(self.settings, self.loaded);
+        checkpoint::replace(&mut session, control, name, generation, self.epoch, lanes, &position).await?;
+        Ok(generation)
+    }
+
+    async fn is_possible(&self, rows: &[LaneRow]) -> Result<(), Failure> {
+        if self.settings.history_deleted {
+            return Err(Failure::Misconfigured {
+                reason: "the outbox's documents are deleted once they are applied, so history is not whole"
+                    .to_owned(),
+            });
+        }
+        history_is_readable(self.servers, self.loaded).await?;
+        let (applied, there) =
+            (rows.iter().map(|row| row.events).sum::<u64>(), self.servers.outbox.count().await?);
+        if there < applied {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "the outbox holds {there} documents, but the read model was made from {applied} events: rebuilt \
+                     tables would lack some"
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why the tables stay as they are, beside what was lost.
+fn refused(lost: &Failure, why: Failure) -> Failure {
+    match (lost, why) {
+        (Failure::ResumeLost { cause, reason }, Failure::Misconfigured { reason: why }) => {
+            Failure::ResumeLost {
+                cause: *cause,
+                reason: format!("{reason}; a rebuild is not possible: {why}"),
+            }
+        }
+        (_, why) => why,
+    }
+}

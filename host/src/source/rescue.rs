@@ -1,0 +1,62 @@
+//! An event that is larger than a document may be: the change stream cannot show it, and fails at it for ever.
+//!
+//! What it says around the document can be shown, and the document itself can be found in the outbox, whose documents
+//! never change. (An insert needs an `_id` of thousands of bytes to be so large: the event says it three times.)
+
+use std::sync::Arc;
+
+use bson::{Document, RawDocument, doc};
+
+use super::error::classify;
+use super::reply::{documents, malformed, post_batch_token};
+use super::tail::{header, next_reply, pipeline};
+use super::{AWAIT, Decoder, Feed, Outbox};
+use crate::event::{Delivery, Undecodable};
+use crate::failure::Failure;
+use crate::position::{Position, Token};
+
+/// The next event behind a token, read in two parts.
+pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<Feed, Failure> {
+    let doing = "reading the change stream without its documents";
+    let [stream, only] = pipeline(from);
+    // Behind the constant part: the tokens are the same.
+    let without = doc! { "$project": { "operationType": 1, "clusterTime": 1, "documentKey": 1, "to": 1 } };
+    let cursor = outbox.collection().await?.aggregate([stream, only, without]);
+    let cursor = cursor.batch_size(1).max_await_time(AWAIT).batch().await;
+    let mut cursor = cursor.map_err(|error| classify(doing, &error))?;
+    let reply = next_reply(&mut cursor, doing).await?;
+    let reply = reply.as_raw_document();
+    let Some(change) = documents(reply)?.into_iter().next() else {
+        let token = post_batch_token(reply).unwrap_or_else(|| from.clone());
+        return Ok(Feed { deliveries: vec![], position: Position::Stream { token } });
+    };
+    let change = change.map_err(|_| malformed("a change is not BSON"))?;
+    let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
+    let (token, time) = header(change)?;
+    let key = change.get_document("documentKey").map_err(|_| malformed("a change has no document key"))?;
+    let position = Position::Stream { token };
+    let (document, event) = match find(outbox, key).await? {
+        Ok(document) => (Arc::from(document.as_bytes()), decoder.decode(&document)),
+        Err(reason) => {
+            let reason = format!("its event is beyond MongoDB's document limit, and {reason}");
+            (Arc::from(key.as_bytes()), Err(Undecodable { reason, id: None, aggregate: None }))
+        }
+    };
+    Ok(Feed { deliveries: vec![Delivery { position: position.clone(), time, document, event }], position })
+}
+
+/// The document with a key, or why it cannot be read.
+async fn find(
+    outbox: &Outbox,
+    key: &RawDocument,
+) -> Result<Result<bson::RawDocumentBuf, &'static str>, Failure> {
+    let Ok(key) = Document::try_from(key) else { return Ok(Err("its `_id` cannot be read")) };
+    let id = key.get("_id").cloned().ok_or_else(|| malformed("a document key has no `_id`"))?;
+    let found = outbox.collection().await?.find_one(doc! { "_id": { "$eq": id } }).await;
+    match found.map_err(|error| classify("reading the document of an event that is too large", &error)) {
+        Ok(Some(document)) => Ok(Ok(document)),
+        Ok(None) => Ok(Err("its document is not in the outbox any more")),
+        Err(Failure::Oversized { .. }) => Ok(Err("its document cannot be read by itself either")),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,154 @@
+//! What to do about what happened at the source: one pure function.
+//!
+//! The change stream is never opened at "now" to get past something: events would be missing, and nobody would know.
+
+use serde::Deserialize;
+
+use crate::failure::{Failure, Fault, Lost};
+
+/// What the operator wants where the place in the change stream is lost and the outbox is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLost {
+    /// Wait for an operator: queries go on seeing what was applied until then.
+    #[default]
+    Pause,
+    /// Empty the projection's tables and fill them from the outbox's history.
+    Rebuild,
+}
+
+/// What happens next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// The stream is opened again behind what was handed out last, after a wait.
+    Reopen,
+    /// The next event is read without its document, and the document by itself.
+    Rescue,
+    /// The tables are filled again from history.
+    Rebuild,
+    /// The projection waits for an operator, who is told what happened and what to choose from.
+    Pause { reason: String },
+}
+
+/// `refilling`: a rebuild began in this process and has not come to the end of history yet.
+pub fn plan(failure: &Failure, wish: OnLost, refilling: bool) -> Plan {
+    match failure {
+        Failure::Oversized { .. } => Plan::Rescue,
+        Failure::ResumeLost { cause, .. } => lost(failure, *cause, wish, refilling),
+        _ if failure.fault() == Fault::Environment => Plan::Reopen,
+        _ => Plan::Pause { reason: failure.to_string() },
+    }
+}
+
+fn lost(failure: &Failure, cause: Lost, wish: OnLost, refilling: bool) -> Plan {
+    let heals_by_rebuild = match cause {
+        Lost::History | Lost::UnknownToken | Lost::BadToken => true,
+        // The same collection may come back under its name; what it took meanwhile is in no stream.
+        Lost::Renamed => true,
+        Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture => false,
+    };
+    if heals_by_rebuild && wish == OnLost::Rebuild && !refilling {
+        return Plan::Rebuild;
+    }
+    let again = if refilling {
+        "; so it was again while history was read, which takes longer than the oplog reaches back"
+    } else {
+        ""
+    };
+    Plan::Pause { reason: format!("{failure}{again}. {}", choices(cause)) }
+}
+
+/// What an operator can choose from, in words.
+fn choices(cause: Lost) -> &'static str {
+    match cause {
+        Lost::History => {
+            "Nothing is skipped; choose: enlarge the oplog first (storage.oplogMinRetentionHours), or this happens \
+             again; then set `resume_lost = \"rebuild\"` for the projection and restart (its tables are emptied and \
+             filled from the outbox), or give it and its tables new names and build them beside the old ones"
+        }
+        Lost::UnknownToken | Lost::BadToken => {
+            "Nothing is skipped; choose: restore the control schema together with the read model if the checkpoint was \
+             damaged; or set `resume_lost = \"rebuild\"` for the projection and restart (its tables are emptied and \
+             filled from the outbox); or give it and its tables new names and build them beside the old ones"
+        }
+        Lost::Renamed => {
+            "Choose: rename the collection back, and with `resume_lost = \"rebuild\"` the tables are filled again from \
+             it; or name the new collection in `mongodb.outbox` and give the projection and its tables new names"
+        }
+        Lost::Ended | Lost::NoCollection => {
+            "Nothing of a new collection is applied on top of the old one's events; choose: restore the collection \
+             together with its oplog; or keep the tables as they are and remove the projection; or, when a new outbox \
+             begins, give the projection and its tables new names, and they are built from it"
+        }
+        Lost::OtherOutbox => {
+            "Choose: point `mongodb` at the outbox it was made from; or give the projection and its tables new names, \
+             and they are built from this one"
+        }
+        Lost::FromTheFuture => {
+            "Choose: point `mongodb` at the source as it was; or restore the read model and the control schema from \
+             before the source's backup; or give the projection and its tables new names, and they are built from \
+             what the outbox holds now"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Lost; 8] = [
+        Lost::History,
+        Lost::UnknownToken,
+        Lost::BadToken,
+        Lost::Renamed,
+        Lost::Ended,
+        Lost::NoCollection,
+        Lost::OtherOutbox,
+        Lost::FromTheFuture,
+    ];
+
+    fn failure(cause: Lost) -> Failure {
+        Failure::ResumeLost { cause, reason: "it is gone".into() }
+    }
+
+    #[test]
+    fn without_the_operators_word_every_loss_pauses_with_choices() {
+        for cause in ALL {
+            let Plan::Pause { reason } = plan(&failure(cause), OnLost::Pause, false) else {
+                panic!("{cause:?} does not pause");
+            };
+            assert!(reason.contains("it is gone"), "{reason}");
+            assert!(reason.to_lowercase().contains("choose:"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn only_a_lost_place_in_the_same_outbox_is_rebuilt() {
+        let rebuilt = |cause: &Lost| plan(&failure(*cause), OnLost::Rebuild, false) == Plan::Rebuild;
+        let rebuilt: Vec<Lost> = ALL.into_iter().filter(rebuilt).collect();
+        assert_eq!(rebuilt, [Lost::History, Lost::UnknownToken, Lost::BadToken, Lost::Renamed]);
+    }
+
+    #[test]
+    fn a_rebuild_that_the_oplog_is_too_short_for_is_not_begun_for_ever() {
+        let Plan::Pause { reason } = plan(&failure(Lost::History), OnLost::Rebuild, true) else {
+            panic!("it does not pause");
+        };
+        assert!(reason.contains("takes longer than the oplog reaches back"), "{reason}");
+    }
+
+    #[test]
+    fn outages_reopen_and_an_event_too_large_is_rescued() {
+        let outage = Failure::SourceUnavailable { message: String::new() };
+        assert_eq!(plan(&outage, OnLost::Rebuild, false), Plan::Reopen);
+        let oversized = Failure::Oversized { message: String::new() };
+        assert_eq!(plan(&oversized, OnLost::Pause, false), Plan::Rescue);
+    }
+
+    #[test]
+    fn what_is_no_loss_pauses_with_its_own_words() {
+        let denied = Failure::AccessDenied { code: 13, message: "not authorized".into() };
+        let paused = Plan::Pause { reason: denied.to_string() };
+        assert_eq!(plan(&denied, OnLost::Rebuild, false), paused);
+    }
+}
