@@ -9,6 +9,8 @@ mod guests;
 mod support;
 #[path = "faults/catalogue.rs"]
 mod catalogue;
+#[path = "faults/followed.rs"]
+mod followed;
 #[path = "faults/hosts.rs"]
 mod hosts;
 #[path = "faults/mongodb.rs"]

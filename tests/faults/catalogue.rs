@@ -68,7 +68,8 @@ pub fn run() -> ExitCode {
     conclusion.exit_code()
 }
 
-type Results = Arc<Mutex<BTreeMap<u32, (bool, Duration)>>>;
+/// By row: some faults have several.
+type Results = Arc<Mutex<BTreeMap<(u32, &'static str), (bool, Duration)>>>;
 
 fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Trial {
     Trial::test(format!("{number:02} {fault}"), move || {
@@ -78,7 +79,7 @@ fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Tria
             runtime.block_on(test());
         }));
         let passed = ended.is_ok();
-        results.lock().expect("nobody panics with it").insert(number, (passed, began.elapsed()));
+        results.lock().expect("nobody panics with it").insert((number, fault), (passed, began.elapsed()));
         if passed { Ok(()) } else { Err(Failed::from("see its panic above")) }
     })
 }
@@ -88,7 +89,7 @@ fn summarize(results: &Results) {
     let results = results.lock().expect("nobody panics with it");
     println!("fault  outcome");
     for Row { number, fault, proof } in rows() {
-        let outcome = match (results.get(&number), proof) {
+        let outcome = match (results.get(&(number, fault)), proof) {
             (Some((true, took)), _) => format!("held, {:.1} s", took.as_secs_f64()),
             (Some((false, _)), _) => "BROKEN".to_owned(),
             (None, Proof::Elsewhere(name)) => format!("shown by {name}"),
