@@ -20,6 +20,7 @@ mod lanes;
 mod letters;
 mod mysql_errors;
 mod projector;
+mod resume;
 mod spine;
 mod takeover;
 mod tidy;

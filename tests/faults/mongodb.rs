@@ -15,7 +15,7 @@ pub fn rows() -> Vec<Row> {
     let row = |number, fault, proof| Row { number, fault, proof };
     vec![
         row(13, "the primary is killed", Proof::Quick(test!(outages::the_primary_is_killed))),
-        row(14, "the primary steps down", Proof::Quick(test!(outages::the_primary_steps_down))),
+        row(14, "the primary steps down", Proof::Slow(test!(outages::the_primary_steps_down))),
         row(15, "the primary is frozen", Proof::Slow(test!(outages::the_primary_is_frozen))),
         row(16, "all of MongoDB is down", Proof::Slow(test!(outages::all_are_down))),
         row(17, "MongoDB has lost its majority", Proof::Slow(test!(outages::the_majority_is_lost))),
@@ -31,7 +31,7 @@ pub fn rows() -> Vec<Row> {
             Proof::Slow(test!(outages::the_connection_is_half_open)),
         ),
         row(19, "MongoDB is behind a black hole", Proof::Slow(test!(outages::a_black_hole))),
-        row(20, "MongoDB is far away", Proof::Quick(test!(outages::mongodb_is_far_away))),
+        row(20, "MongoDB is far away", Proof::Slow(test!(outages::mongodb_is_far_away))),
         row(21, "the cursor is killed", Proof::Quick(test!(answers::the_cursor_is_killed))),
         row(22, "MongoDB answers with an error that heals", Proof::Slow(test!(answers::errors_that_heal))),
         row(

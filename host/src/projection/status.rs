@@ -321,9 +321,10 @@ impl Status {
             ((state.oplog_alarm > before).then_some(state.oplog_alarm), window)
         });
         let (Some(alarm), Some(window)) = (raised, window) else { return };
-        match alarm {
-            Alarm::Loud => tracing::error!(projection = self.projection, "{}", warning(window)),
-            _ => tracing::warn!(projection = self.projection, "{}", warning(window)),
+        if alarm == Alarm::Loud {
+            tracing::error!(projection = self.projection, "{}", warning(window));
+        } else {
+            tracing::warn!(projection = self.projection, "{}", warning(window));
         }
     }
 

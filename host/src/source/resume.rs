@@ -42,9 +42,8 @@ pub fn plan(failure: &Failure, wish: OnLost, refilling: bool) -> Plan {
 
 fn lost(failure: &Failure, cause: Lost, wish: OnLost, refilling: bool) -> Plan {
     let heals_by_rebuild = match cause {
-        Lost::History | Lost::UnknownToken | Lost::BadToken => true,
-        // The same collection may come back under its name; what it took meanwhile is in no stream.
-        Lost::Renamed => true,
+        // A collection that was renamed may come back under its name; what it took meanwhile is in no stream.
+        Lost::History | Lost::UnknownToken | Lost::BadToken | Lost::Renamed => true,
         Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture => false,
     };
     if heals_by_rebuild && wish == OnLost::Rebuild && !refilling {
