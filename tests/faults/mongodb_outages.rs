@@ -173,7 +173,7 @@ pub async fn mongodb_is_far_away() {
 
 pub async fn the_name_is_unknown() {
     let mut world = World::new("recorder", Options::mysql()).await;
-    world.options.mongodb = "mongodb+srv://mongodb.laterna.invalid/?tls=false".to_owned();
+    "mongodb+srv://mongodb.laterna.invalid/?tls=false".clone_into(&mut world.options.mongodb);
     let host = world.start();
     until_within(Duration::from_mins(1), "the host waits for the name to be known", async || {
         let status = host.status("recorder").await;
