@@ -351,7 +351,7 @@ async fn a_later_mark_is_never_overwritten_by_an_earlier_one() {
         database: world.name.clone(),
         collection: "outbox".into(),
     };
-    let outbox = Outbox::connect(&options).await.expect("a URI");
+    let outbox = Outbox::new(options).expect("a URI");
     for (row, committed_ms, given, expected) in [
         (9, 9000, "parked", "parked"),
         // A host that lost its lease, and was slow.

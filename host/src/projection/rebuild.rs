@@ -4,17 +4,20 @@
 //! empties the tables, bit by bit, and places the lanes at the beginning of history. Killed anywhere, the next start
 //! finds either the old generation as it was or the new one, and goes on.
 
+use super::acknowledge::complete_history;
 use super::startup::{history_is_readable, lanes, not_from_the_future};
 use super::{Loaded, Servers, Settings};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::{LaneRow, checkpoint, registration, tables};
+use crate::source::SourceIdentity;
 
 pub struct Job<'a> {
     pub servers: &'a Servers,
     pub settings: &'a Settings,
     pub loaded: &'a Loaded,
     pub epoch: u64,
+    pub identity: &'a SourceIdentity,
 }
 
 impl Job<'_> {
@@ -57,12 +60,7 @@ impl Job<'_> {
     }
 
     async fn is_possible(&self, rows: &[LaneRow]) -> Result<(), Failure> {
-        if self.settings.history_deleted {
-            return Err(Failure::Misconfigured {
-                reason: "the outbox's documents are deleted once they are applied, so history is not whole"
-                    .to_owned(),
-            });
-        }
+        complete_history(self.servers, self.identity).await?;
         history_is_readable(self.servers, self.loaded).await?;
         let (applied, there) =
             (rows.iter().map(|row| row.events).sum::<u64>(), self.servers.outbox.count().await?);

@@ -27,8 +27,8 @@ pub async fn prepare(
     let found = registration::find(&mut session, &servers.control, &settings.name).await?;
     let generation = match found {
         Some(registration) if registration.lanes > 0 || registration.live_generation > FIRST_GENERATION => {
-            same_source(&settings.name, &registration, identity)?;
-            let job = rebuild::Job { servers, settings, loaded, epoch };
+            let identity = same_source(&settings.name, &registration, identity)?;
+            let job = rebuild::Job { servers, settings, loaded, epoch, identity: &identity };
             match rebuild {
                 _ if registration.lanes == 0 => job.refill(registration.live_generation).await?,
                 Some(lost) => job.run(registration.live_generation, lost).await?,
@@ -165,10 +165,10 @@ fn same_source(
     projection: &str,
     registration: &Registration,
     now: Option<SourceIdentity>,
-) -> Result<(), Failure> {
+) -> Result<SourceIdentity, Failure> {
     let then: Option<SourceIdentity> = serde_json::from_str(&registration.source).ok();
-    if then.is_some() && then == now {
-        return Ok(());
+    if let Some(same) = now.as_ref().filter(|now| then.as_ref() == Some(now)) {
+        return Ok(same.clone());
     }
     let name = |outbox: SourceIdentity| {
         let SourceIdentity { replica_set, namespace, collection } = outbox;

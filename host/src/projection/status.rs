@@ -564,7 +564,7 @@ mod tests {
     fn observed(oldest: u32, begin: u32, now: u32) -> Snapshot {
         let status = Status::new("accounts");
         status.starts("accounts 1", "", 1, &[row(0, now), row(1, oldest)]);
-        status.observed(ClusterTime { seconds: now, increment: 1 }, 0, (0, 0));
+        status.source_says(ClusterTime { seconds: now, increment: 1 }, 0);
         status.observed_oplog(Some(ClusterTime { seconds: begin, increment: 1 }));
         status.snapshot()
     }

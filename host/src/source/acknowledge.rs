@@ -90,7 +90,7 @@ impl Outbox {
         let mut deleted = 0;
         for chunk in ids.chunks(STATEMENT_IDS_MAX) {
             let delete = doc! { "q": one_of(chunk), "limit": 0 };
-            let command = doc! { "delete": self.collection().name(), "deletes": [delete], "ordered": false };
+            let command = doc! { "delete": self.name(), "deletes": [delete], "ordered": false };
             let (reply, errors) = self.write("deleting from the outbox", command).await?;
             if let Some((_, error)) = errors.first() {
                 return Err(error.failure("deleting from the outbox"));
@@ -126,7 +126,8 @@ impl Outbox {
             "readConcern": { "level": "linearizable" },
             "maxTimeMS": MAJORITY_TIMEOUT_MS,
         };
-        let found = self.database().run_command(find).await.map_err(|error| classify(doing, &error))?;
+        let found =
+            self.database().await?.run_command(find).await.map_err(|error| classify(doing, &error))?;
         let notes = found.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
         let note = notes.map_err(|_| malformed("it has no batch"))?.first().and_then(Bson::as_document);
         let since =
@@ -143,7 +144,7 @@ impl Outbox {
     /// Whether this account may delete documents, and record that it did. Changes nothing.
     pub async fn may_delete(&self) -> Result<(), Failure> {
         let delete = doc! { "q": one_of(&[]), "limit": 0 };
-        let delete = doc! { "delete": self.collection().name(), "deletes": [delete] };
+        let delete = doc! { "delete": self.name(), "deletes": [delete] };
         self.write("deleting from the outbox", delete).await?;
         let note =
             doc! { "q": one_of(&[]), "u": { "$set": { "historyDeletedSince": Bson::Null } }, "multi": true };
@@ -153,11 +154,11 @@ impl Outbox {
 
     /// The collection for what is to be known about the outbox.
     fn notes(&self) -> String {
-        format!("{}_laterna", self.collection().name())
+        format!("{}_laterna", self.name())
     }
 
     async fn update(&self, updates: Vec<Document>) -> Result<Vec<(usize, WriteError)>, Failure> {
-        let command = doc! { "update": self.collection().name(), "updates": updates, "ordered": false };
+        let command = doc! { "update": self.name(), "updates": updates, "ordered": false };
         Ok(self.write("marking the outbox's documents", command).await?.1)
     }
 
@@ -171,7 +172,7 @@ impl Outbox {
         let silence = |_| Failure::SourceUnavailable {
             message: format!("{doing}: no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
-        let writing = tokio::time::timeout(WRITE_TIMEOUT, self.database().run_command(command));
+        let writing = tokio::time::timeout(WRITE_TIMEOUT, self.database().await?.run_command(command));
         let reply = writing.await.map_err(silence)?;
         let reply = reply.map_err(|error| with_remedy(classify(doing, &error)))?;
         if let Ok(error) = reply.get_document("writeConcernError") {
