@@ -14,6 +14,8 @@ use anyhow::{Context, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::projection::Hold;
+use crate::projection::breaker::BreakerSettings;
 use crate::projector::Budget;
 use crate::source::Fields;
 
@@ -134,6 +136,22 @@ pub struct Projection {
     pub start: Start,
     #[serde(default)]
     pub budget: Budget,
+    /// How many dead letters there may be.
+    #[serde(default = "default_dead_letters_max")]
+    pub dead_letters_max: u64,
+    /// How many bytes their documents may have together.
+    #[serde(default = "default_dead_letter_bytes_max")]
+    pub dead_letter_bytes_max: u64,
+    /// After how many days letters are erased; 0: never.
+    #[serde(default)]
+    pub letter_retention_days: u32,
+    /// Whether another component tries again what others failed.
+    #[serde(default)]
+    pub replay_after_deployment: bool,
+    /// What a parked event holds back; as the projector's ordering says unless given.
+    pub hold: Option<Hold>,
+    #[serde(default)]
+    pub breaker: BreakerSettings,
 }
 
 /// Where a projection begins that has no checkpoint.
@@ -267,6 +285,14 @@ fn default_batch_max() -> usize {
 
 fn default_dedupe_window() -> usize {
     100_000
+}
+
+fn default_dead_letters_max() -> u64 {
+    100_000
+}
+
+fn default_dead_letter_bytes_max() -> u64 {
+    1 << 30
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ pub mod apply;
 mod bind;
 pub mod checkpoint;
 mod dedupe;
+pub mod volume;
 pub mod dead_letter;
 pub mod command;
+pub mod pause;
 
 pub use apply::{Final, LaneModel, LaneState};
 pub use batch::{Batch, Entry, Passed, Verdict};

@@ -7,8 +7,9 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Config, Projection, Start};
 use crate::operation::load;
-use crate::projection::{Loaded, Servers, Settings};
+use crate::projection::{LetterSettings, Loaded, Servers, Settings};
 use crate::projector::Engine;
+use crate::readmodel::volume::Limits;
 use crate::readmodel::{Connector, Control};
 use crate::source::{Decoder, Outbox, OutboxOptions};
 
@@ -95,6 +96,16 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
         stop_timeout: Duration::from_secs(config.host.stop_seconds.into()),
+        letters: LetterSettings {
+            limits: Limits {
+                letters_max: projection.dead_letters_max,
+                bytes_max: projection.dead_letter_bytes_max,
+            },
+            breaker: projection.breaker,
+            hold: projection.hold,
+            retention_days: projection.letter_retention_days,
+            replay_after_deployment: projection.replay_after_deployment,
+        },
     }
 }
 

@@ -131,6 +131,11 @@ impl Status {
         Self { projection: projection.to_owned(), state: Mutex::new(state) }
     }
 
+    /// Whose state it is.
+    pub fn projection(&self) -> &str {
+        &self.projection
+    }
+
     pub fn enter(&self, phase: Phase) {
         let changed = self.change(|state| {
             let changed = state.phase != phase;
@@ -232,6 +237,17 @@ impl Status {
             state.documents = documents;
             state.letters = letters;
         });
+    }
+
+    /// How many dead letters there are: parked, held.
+    pub fn counted(&self, letters: (u64, u64)) {
+        self.change(|state| state.letters = letters);
+    }
+
+    /// Letters were erased.
+    pub fn erased(&self, letters: u64) {
+        metrics::counter!("laterna_letters_erased_total", "projection" => self.projection.clone())
+            .increment(letters);
     }
 
     /// The projection's tasks are alive.

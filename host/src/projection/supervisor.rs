@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Breaker;
 use super::lane::{ApplyStage, ProjectStage, between, order_queue};
+use super::pause::{Question, holds_stream};
 use super::plan::Planner;
 use super::progress::Progress;
 use super::reader::{Inbox, Reader};
 use super::{Course, Loaded, Orders, Phase, Servers, Settings, Status, startup, upkeep};
 use crate::failure::{Failure, Fault};
+use crate::position::Position;
 use crate::projector::Worker;
 use crate::readmodel::lease::{self, Acquired};
-use crate::readmodel::{Lane, LaneModel, Session};
+use crate::readmodel::{Lane, LaneModel, Session, pause};
 use crate::retry::Backoff;
 use crate::source::OutboxReader;
 
@@ -51,16 +54,22 @@ impl Supervisor {
     /// Runs until a stop is asked for.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        // There was no room for a dead letter.
+        let mut full = None;
         while !self.stop.is_cancelled() {
             let began = Instant::now();
-            let ended = self.run_once().await;
+            let ended = self.run_once(full.take()).await;
             if began.elapsed() > GOOD_RUN {
                 backoff = Backoff::new();
             }
             let wait = match ended {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
-                Err(failure) => self.after(&failure, &mut backoff),
+                Err(failure) => {
+                    let wait = self.after(&failure, &mut backoff);
+                    full = Some(failure).filter(|failure| matches!(failure, Failure::LettersFull { .. }));
+                    wait
+                }
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -74,6 +83,11 @@ impl Supervisor {
     fn after(&self, failure: &Failure, backoff: &mut Backoff) -> Duration {
         let projection = &self.settings.name;
         match failure.fault() {
+            // The next run takes no events, but letters can be dealt with.
+            _ if failure.holds_events_only() => {
+                self.status.enter(Phase::Paused { reason: failure.to_string() });
+                Duration::ZERO
+            }
             Fault::Setup | Fault::Event => {
                 self.status.enter(Phase::Paused { reason: failure.to_string() });
                 PAUSE_INTERVAL
@@ -92,19 +106,51 @@ impl Supervisor {
         }
     }
 
-    async fn run_once(&self) -> Result<Ended, Failure> {
+    async fn run_once(&self, full: Option<Failure>) -> Result<Ended, Failure> {
         self.status.beat();
-        let Some((epoch, session)) = self.take_lease().await? else { return Ok(Ended::Stopped) };
+        let Some((epoch, mut session)) = self.take_lease().await? else { return Ok(Ended::Stopped) };
         let prepared = startup::prepare(&self.servers, &self.settings, &self.loaded, epoch).await;
         let ended = match prepared {
-            Ok((generation, course)) => self.run_lanes(epoch, generation, course, session).await,
+            Ok((generation, course)) => {
+                let question = Question {
+                    servers: self.servers.clone(),
+                    projection: self.settings.name.clone(),
+                    generation,
+                    holds_stream: holds_stream(&self.settings, &self.loaded),
+                    full,
+                };
+                let breaker = self.breaker(epoch, &mut session).await?;
+                self.run_lanes(epoch, question, breaker, course, session).await
+            }
             Err(failure) => Err(failure),
         };
         self.orders.replace(vec![]);
+        if let Err(Failure::BreakerOpen { reason }) = &ended {
+            self.record_open_breaker(epoch, reason).await?;
+        }
         if self.stop.is_cancelled() {
             self.release_lease(epoch).await;
         }
         ended
+    }
+
+    /// The breaker of a run. One that is open for another component is closed: this one may do better. One that an
+    /// operator resumed does not open again for the same component.
+    async fn breaker(&self, epoch: u64, session: &mut Session) -> Result<Breaker, Failure> {
+        let (control, name, digest) =
+            (&self.servers.control, &self.settings.name, &self.loaded.deployed.digest);
+        if pause::close_breaker_of_others(session, control, name, epoch, digest).await? {
+            tracing::info!(projection = name, digest, "another component: the breaker is closed");
+        }
+        let muted = pause::breaker_is_muted(session, control, name, digest).await?;
+        Ok(if muted { Breaker::off() } else { Breaker::new(self.settings.letters.breaker) })
+    }
+
+    /// Nothing of what opened it is committed: where this fails, the next run opens it again.
+    async fn record_open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
+        let mut session = self.servers.applier.connect().await?;
+        let (control, name) = (&self.servers.control, &self.settings.name);
+        pause::open_breaker(&mut session, control, name, epoch, &self.loaded.deployed.digest, reason).await
     }
 
     /// Waits as a standby until the lease is this host's. Nothing when a stop comes first.
@@ -149,33 +195,33 @@ impl Supervisor {
     async fn run_lanes(
         &self,
         epoch: u64,
-        generation: u32,
+        question: Question,
+        breaker: Breaker,
         course: Course,
-        session: Session,
+        mut session: Session,
     ) -> Result<Ended, Failure> {
         let manifest = &self.loaded.deployed.manifest;
         let component = format!("{} {}", manifest.name, manifest.version);
         self.status.starts(&component, &self.loaded.deployed.digest, epoch, &course.rows);
+        let pause = question.ask(&mut session).await?;
         let stop = self.stop.child_token();
         let mut tasks = Tasks::default();
-        let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
+        let shared = Shared {
+            progress: Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone()))),
+            breaker: Arc::new(breaker),
+            holds_stream: question.holds_stream,
+            stop: stop.clone(),
+        };
         let (mut inboxes, mut orders) = (vec![], vec![]);
         for row in &course.rows {
-            let lane = Lane { projection: self.settings.name.clone(), generation, lane: row.lane };
-            let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, &progress, epoch).await?;
+            let (projection, generation) = (self.settings.name.clone(), question.generation);
+            let lane = Lane { projection, generation, lane: row.lane };
+            let (inbox, order) = self.spawn_lane(&mut tasks, &shared, lane, epoch).await?;
             inboxes.push(inbox);
             orders.push(order);
         }
         self.orders.replace(orders);
-        let source = OutboxReader::new(self.servers.outbox.clone(), self.servers.decoder.clone());
-        let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
-        let reader_stop = stop.clone();
-        tasks.work.spawn(async move {
-            tokio::select! {
-                ended = reader.run() => ended,
-                () = reader_stop.cancelled() => Ok(()),
-            }
-        });
+        self.spawn_feed(&mut tasks, &shared, pause, question, inboxes, course.until);
         tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
         let (servers, name) = (self.servers.clone(), self.settings.name.clone());
         tasks.upkeep.spawn(upkeep::observe(servers, name, self.status.clone()));
@@ -185,20 +231,54 @@ impl Supervisor {
         ended
     }
 
+    /// Starts what feeds the lanes: the reader; or, while something holds the events back, nobody.
+    fn spawn_feed(
+        &self,
+        tasks: &mut Tasks,
+        shared: &Shared,
+        pause: Option<Failure>,
+        question: Question,
+        inboxes: Vec<Inbox>,
+        until: Option<Position>,
+    ) {
+        let stop = shared.stop.clone();
+        if let Some(pause) = pause {
+            self.status.enter(Phase::Paused { reason: pause.to_string() });
+            tasks.work.spawn(async move {
+                // The lanes end with their inboxes.
+                let _inboxes = inboxes;
+                tokio::select! {
+                    () = question.until_it_changes(Some(pause)) => Ok(()),
+                    () = stop.cancelled() => Ok(()),
+                }
+            });
+            return;
+        }
+        let source = OutboxReader::new(self.servers.outbox.clone(), self.servers.decoder.clone());
+        let reader = Reader::new(source, inboxes, self.status.clone(), shared.progress.clone(), until);
+        tasks.work.spawn(async move {
+            tokio::select! {
+                ended = reader.run() => ended,
+                () = stop.cancelled() => Ok(()),
+            }
+        });
+        tasks.upkeep.spawn(upkeep::watch_pause(question));
+    }
+
     /// Starts the two stages of a lane.
     async fn spawn_lane(
         &self,
         tasks: &mut Tasks,
-        stop: &CancellationToken,
+        shared: &Shared,
         lane: Lane,
-        progress: &Arc<Progress>,
         epoch: u64,
     ) -> Result<(Inbox, tokio::sync::mpsc::Sender<super::letters::Order>), Failure> {
         let Servers { applier, control, decoder, .. } = self.servers.clone();
         let deployed = self.loaded.deployed.clone();
         let number = lane.lane as usize;
         let window = self.settings.window;
-        let mut model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window);
+        let mut model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window)
+            .with_limits(self.settings.letters.limits);
         let state = model.load().await?;
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, work) = between();
@@ -212,7 +292,7 @@ impl Supervisor {
                 work: to_apply,
                 status: self.status.clone(),
                 lane: number,
-                stop: stop.clone(),
+                stop: shared.stop.clone(),
             }
             .run(),
         );
@@ -226,9 +306,11 @@ impl Supervisor {
                 orders,
                 status: self.status.clone(),
                 lane: number,
-                progress: progress.clone(),
+                progress: shared.progress.clone(),
                 decoder,
-                stop: stop.clone(),
+                breaker: shared.breaker.clone(),
+                holds_stream: shared.holds_stream,
+                stop: shared.stop.clone(),
             }
             .run(),
         );
@@ -240,6 +322,14 @@ impl Supervisor {
             Failure::CannotWrite { code: 0, message: format!("starting a projector thread: {error}") }
         })
     }
+}
+
+/// What the lanes of one run have in common.
+struct Shared {
+    progress: Arc<Progress>,
+    breaker: Arc<Breaker>,
+    holds_stream: bool,
+    stop: CancellationToken,
 }
 
 /// The tasks of one run.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
+use super::pause::Question;
 use crate::readmodel::{Session, dead_letter, lease, within};
 use crate::retry::Backoff;
 
@@ -52,6 +53,19 @@ async fn renew(
     lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl).await?;
     *kept = Some(session);
     Ok(())
+}
+
+/// Ends a run that takes events when an operator, or another lane's breaker, says so.
+pub async fn watch_pause(question: Question) -> Result<(), Failure> {
+    // The letters that hold back a stream, and the room there is, are found by the lanes.
+    let question = Question { holds_stream: false, full: None, ..question };
+    loop {
+        question.clone().until_it_changes(None).await;
+        let mut session = question.servers.applier.connect().await?;
+        if let Some(pause) = question.ask(&mut session).await? {
+            return Err(pause);
+        }
+    }
 }
 
 /// Shows what the servers say. Their outages are the other parts' business.

@@ -4,6 +4,8 @@
 //! closing statement only counts when the opening one is in the same transaction. It decides nothing: what to do
 //! about a failure is the lane's business.
 
+mod letters;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +14,12 @@ use super::batch::{Batch, Entry, Verdict};
 use super::bind::bind;
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
-use super::dead_letter::{self, Letter};
+use super::dead_letter;
 use super::dedupe::{self, Mark};
 use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
+use super::volume::{self, Limits, Volume};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
@@ -59,6 +62,8 @@ pub struct LaneModel {
     schema: Arc<Schema>,
     /// How many events this lane's dedupe rows cover at least.
     window: usize,
+    /// How much the projection's dead letters may be.
+    limits: Limits,
     /// How many batches are committed.
     batch: u64,
     marks: VecDeque<Mark>,
@@ -86,12 +91,18 @@ impl LaneModel {
             epoch,
             schema,
             window,
+            limits: Limits::NONE,
             batch: 0,
             marks,
             marked: 0,
             session: None,
             uncertain: None,
         }
+    }
+
+    /// The same with limits for dead letters: without, there are none.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     pub fn lane(&self) -> &Lane {
@@ -160,59 +171,6 @@ impl LaneModel {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.try_halves(session, batch, is_final).await
-        })
-        .await
-    }
-
-    /// The oldest letter of an aggregate.
-    pub async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            dead_letter::head(session, &model.control, &model.lane, aggregate_key).await
-        })
-        .await
-    }
-
-    /// Applies a letter's event and takes the letter away, in one transaction that leaves the checkpoint where
-    /// it is. A letter that is gone was applied before.
-    pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            if dead_letter::remove(&mut session.connection, &model.control, letter.id).await? {
-                model.run(session, operations.iter()).await?;
-            }
-            model.finish_unmoved(session).await
-        })
-        .await
-    }
-
-    /// Records that a letter failed again.
-    pub async fn keep_letter(
-        &mut self,
-        letter: &Letter,
-        failure: &Failure,
-        digest: &str,
-    ) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            let connection = &mut session.connection;
-            dead_letter::record_attempt(connection, &model.control, letter.id, failure, digest).await?;
-            model.finish_unmoved(session).await
-        })
-        .await
-    }
-
-    /// Gives a letter up: it is recorded as discarded, and taken away.
-    pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            let connection = &mut session.connection;
-            dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
-            dead_letter::remove(connection, &model.control, letter.id).await?;
-            model.finish_unmoved(session).await
         })
         .await
     }
@@ -314,10 +272,17 @@ impl LaneModel {
             dedupe::prune(&mut session.connection, &self.control, &self.lane, outdated.row).await?;
         }
         self.run(session, batch.operations()).await?;
+        let mut letters = Volume::default();
         for entry in &batch.entries {
-            dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
+            let more = dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
+            letters = letters.plus(more);
         }
-        let advance = advance(batch);
+        if letters.letters > 0 {
+            let Lane { projection, generation, .. } = &self.lane;
+            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
+            self.limits.hold(used, letters)?;
+        }
+        let advance = advance(batch, letters);
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
@@ -346,12 +311,6 @@ impl LaneModel {
             // Whatever a failed COMMIT says, it may have happened: only the checkpoint knows.
             Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
         }
-    }
-
-    async fn finish_unmoved(&self, session: &mut Session) -> Result<(), Failure> {
-        let connection = &mut session.connection;
-        let closed = checkpoint::close_unmoved(connection, &self.control, self.turn()).await?;
-        self.finish(session, closed).await
     }
 
     async fn run(
@@ -460,7 +419,7 @@ fn marked(batch: &Batch) -> Vec<&Id> {
     fresh.filter_map(|entry| entry.delivery.id()).collect()
 }
 
-fn advance(batch: &Batch) -> Advance<'_> {
+fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
     let is_letter = |entry: &&Entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold);
     let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
     Advance {
@@ -468,5 +427,6 @@ fn advance(batch: &Batch) -> Advance<'_> {
         digest: &batch.digest,
         events: number(batch.entries.len()),
         parked: number(batch.entries.iter().filter(is_letter).count()),
+        letters,
     }
 }
