@@ -64,7 +64,7 @@ impl Cli {
             Command::Check => check::check(&config, &runtime),
             Command::Status(arguments) => status::status(&config, &arguments, &runtime),
             Command::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
-            Command::Pause(arguments) => pause::pause(&config, arguments, &runtime),
+            Command::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
             Command::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
         }
     }

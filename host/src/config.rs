@@ -14,8 +14,6 @@ use anyhow::{Context, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::projection::Hold;
-use crate::projection::breaker::BreakerSettings;
 use crate::projector::Budget;
 use crate::source::Fields;
 
@@ -151,7 +149,35 @@ pub struct Projection {
     /// What a parked event holds back; as the projector's ordering says unless given.
     pub hold: Option<Hold>,
     #[serde(default)]
-    pub breaker: BreakerSettings,
+    pub breaker: Breaker,
+}
+
+/// What a parked event holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// The later events of its aggregate.
+    Aggregate,
+    /// Everything behind it.
+    Stream,
+}
+
+/// When a projection pauses because its projector looks broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// So many different aggregates were parked; 0: never.
+    pub aggregates: usize,
+    /// Within so many seconds.
+    pub seconds: u32,
+    /// And they were more than this share of the events that were projected meanwhile.
+    pub percent: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { aggregates: 50, seconds: 60, percent: 50 }
+    }
 }
 
 /// Where a projection begins that has no checkpoint.

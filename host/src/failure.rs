@@ -59,7 +59,9 @@ pub enum Failure {
     #[error("MySQL found a key conflict (error {code}): {message}")]
     KeyConflict { code: u16, message: String },
     /// The letter's document was erased, so nothing is left to try.
-    #[error("the letter was erased: nothing is left that could be replayed; discard it, and what it holds back follows")]
+    #[error(
+        "the letter was erased: nothing is left that could be replayed; discard it, and what it holds back follows"
+    )]
     Erased,
 
     // ---- the set-up's fault ----
@@ -180,7 +182,10 @@ impl Failure {
     pub fn holds_events_only(&self) -> bool {
         matches!(
             self,
-            Self::LettersFull { .. } | Self::BreakerOpen { .. } | Self::StreamHeld { .. } | Self::Paused { .. }
+            Self::LettersFull { .. }
+                | Self::BreakerOpen { .. }
+                | Self::StreamHeld { .. }
+                | Self::Paused { .. }
         )
     }
 

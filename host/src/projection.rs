@@ -74,8 +74,7 @@ pub struct LetterSettings {
 }
 
 /// What a parked event holds back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     /// The later events of its aggregate.
     Aggregate,

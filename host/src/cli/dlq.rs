@@ -226,7 +226,7 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                 submit::carry_out(session, servers, config, &name, &request, json).await
             }
             Command::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
-                let letters = Selection { id, aggregate, event, ..Selection::default() };
+                let letters = Selection { id, event, aggregate, ..Selection::default() };
                 let why = submit::reason(&why)?;
                 chosen(session, servers, &name, &letters).await?;
                 let request = Request::Erase { letters, why };

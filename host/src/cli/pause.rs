@@ -28,7 +28,7 @@ pub struct ResumeArguments {
     json: bool,
 }
 
-pub fn pause(config: &Config, arguments: PauseArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let why = submit::reason(&arguments.why)?;
     runtime.block_on(switch(config, &arguments.projection, &Request::Pause { why }, arguments.json))
 }

@@ -72,7 +72,7 @@ impl Commands {
     async fn carry_out_letters(&self) {
         let mut kept = None;
         let mut run: Option<mpsc::Sender<Order>> = None;
-        let mut tidied: Option<Instant> = None;
+        let mut looked: Option<Instant> = None;
         while self.rests().await {
             let lanes = self.orders.lanes();
             let Some(first) = lanes.first() else {
@@ -80,11 +80,11 @@ impl Commands {
                 continue;
             };
             let begins = !run.as_ref().is_some_and(|run| run.same_channel(first));
-            let tidies = tidied.is_none_or(|tidied| tidied.elapsed() >= RETENTION_INTERVAL);
-            match self.turn(&mut kept, &lanes, begins, begins || tidies).await {
+            let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            match self.turn(&mut kept, &lanes, begins, begins || retention).await {
                 Ok(()) => {
                     run = Some(first.clone());
-                    tidied = if begins || tidies { Some(Instant::now()) } else { tidied };
+                    looked = if begins || retention { Some(Instant::now()) } else { looked };
                 }
                 Err(failure) => {
                     tracing::warn!(projection = self.projection, "commands: {failure}; trying again");
@@ -99,14 +99,14 @@ impl Commands {
         kept: &mut Option<Session>,
         lanes: &[mpsc::Sender<Order>],
         begins: bool,
-        tidies: bool,
+        retention: bool,
     ) -> Result<(), Failure> {
         let mut session = self.session(kept).await?;
         if begins {
             letters::go_on_with_interrupted(self, &mut session, lanes).await?;
             letters::replay_after_deployment(self, &mut session).await?;
         }
-        if tidies {
+        if retention {
             letters::erase_outdated(self, &mut session, lanes).await?;
         }
         let control = &self.servers.control;

@@ -54,16 +54,14 @@ impl Sum {
                 _ => "no letter was selected that is the head of its aggregate".to_owned(),
             },
             Request::Rehearse { .. } => {
-                let mut text = format!("the deployed component would take {would_apply} of {letters}");
-                for (class, count) in would_fail {
-                    text += &format!("\n{count} would fail: {class}");
-                }
+                let mut lines = vec![format!("the deployed component would take {would_apply} of {letters}")];
+                lines.extend(would_fail.iter().map(|(class, count)| format!("{count} would fail: {class}")));
                 let failing: u64 = would_fail.values().sum();
                 let behind = letters.saturating_sub(would_apply + failing);
                 if behind > 0 {
-                    text += &format!("\n{behind} would wait behind them");
+                    lines.push(format!("{behind} would wait behind them"));
                 }
-                text
+                lines.join("\n")
             }
             Request::Erase { .. } => format!("{erased} erased"),
             _ => {
@@ -91,8 +89,12 @@ pub(super) async fn carry_out(
         Request::Pause { .. } | Request::Resume => return Ok(String::new()),
     };
     let erases = matches!(deed, Deed::Erase { .. });
-    let selection =
-        Selection { heads_only: !erases, not_erased: erases, untried_by: Some(command.id), ..letters.clone() };
+    let selection = Selection {
+        heads_only: !erases,
+        not_erased: erases,
+        untried_by: Some(command.id),
+        ..letters.clone()
+    };
     let sum = command.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
     // A dry run has changed nothing, so it begins anew.
     let sum = sum.filter(|_| deed != Deed::Rehearse).unwrap_or_default();
@@ -156,8 +158,7 @@ pub(super) async fn go_on_with_interrupted(
     session: &mut Session,
     lanes: &[mpsc::Sender<Order>],
 ) -> Result<(), Failure> {
-    let selection =
-        Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
+    let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
     let sum = each(commands, session, lanes, selection, &Deed::Replay, None, Sum::default()).await?;
     if sum != Sum::default() {
         let Sum { applied, still_parked, .. } = sum;

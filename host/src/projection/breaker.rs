@@ -8,15 +8,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 use crate::readmodel::{Batch, Verdict};
 
 /// When the breaker opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
     /// So many different aggregates were parked; 0: never.
     pub aggregates: usize,
@@ -24,12 +22,6 @@ pub struct BreakerSettings {
     pub seconds: u32,
     /// And they were more than this share of the events that were projected meanwhile.
     pub percent: u32,
-}
-
-impl Default for BreakerSettings {
-    fn default() -> Self {
-        Self { aggregates: 50, seconds: 60, percent: 50 }
-    }
 }
 
 /// One for all lanes of a run.
@@ -63,7 +55,7 @@ impl Breaker {
 
     /// One that never opens.
     pub fn off() -> Self {
-        Self::new(BreakerSettings { aggregates: 0, ..BreakerSettings::default() })
+        Self::new(BreakerSettings { aggregates: 0, seconds: 1, percent: 0 })
     }
 
     /// Lets a lane commit a batch, or opens. Once open, nothing more is let through.
@@ -148,7 +140,9 @@ fn count(batch: &Batch) -> Count {
             Verdict::Park { failure, .. } if !matches!(failure, Failure::Undecodable { .. }) => {
                 count.projected += 1;
                 count.parked += 1;
-                count.aggregates.extend(entry.delivery.aggregate().map(|aggregate| xxh3_64(&aggregate.key())));
+                count
+                    .aggregates
+                    .extend(entry.delivery.aggregate().map(|aggregate| xxh3_64(&aggregate.key())));
             }
             Verdict::Park { .. } | Verdict::Pass(_) | Verdict::Hold => {}
         }

@@ -64,12 +64,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         ends_lane.map_or(Ok(()), Err)
     }
 
-    async fn deal_with(
-        &mut self,
-        letter: Letter,
-        deed: Deed,
-        command: Option<u64>,
-    ) -> Result<Done, Failure> {
+    async fn deal_with(&mut self, letter: Letter, deed: Deed, command: Option<u64>) -> Result<Done, Failure> {
         if let Deed::Erase { who, why } = &deed {
             let erased = self.erase(&letter, who, why).await?;
             return Ok(Done { erased: u64::from(erased), ..Done::default() });
@@ -241,7 +236,12 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         Ok(Some(answer.and_then(|operations| judge(&self.deployed.schema, &operations).map(|()| operations))))
     }
 
-    async fn keep(&mut self, letter: &Letter, failure: &Failure, command: Option<u64>) -> Result<(), Failure> {
+    async fn keep(
+        &mut self,
+        letter: &Letter,
+        failure: &Failure,
+        command: Option<u64>,
+    ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
         let digest = self.deployed.digest.clone();
         while let Err(failure) =

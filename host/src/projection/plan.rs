@@ -175,7 +175,10 @@ pub fn halve(mut batch: Batch) -> Isolated {
     let position = batch.entries[last].delivery.position.clone();
     let entries = batch.entries.split_off(middle);
     let later = Batch { entries, position: batch.position, digest: batch.digest.clone() };
-    Isolated { now: Some(Batch { entries: batch.entries, position, digest: batch.digest }), later: Some(later) }
+    Isolated {
+        now: Some(Batch { entries: batch.entries, position, digest: batch.digest }),
+        later: Some(later),
+    }
 }
 
 /// Ends a batch behind its first parked entry. Whether there is one.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pause::Question;
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
-use super::pause::Question;
 use crate::readmodel::{Session, dead_letter, lease, within};
 use crate::retry::Backoff;
 

@@ -101,6 +101,7 @@ impl LaneModel {
     }
 
     /// The same with limits for dead letters: without, there are none.
+    #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }

@@ -212,10 +212,8 @@ pub async fn replace(
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
     let (events, parked): (u64, u64) =
         (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
-    let letters = Volume {
-        letters: totals.try_get(4).map_err(failed)?,
-        bytes: totals.try_get(5).map_err(failed)?,
-    };
+    let letters =
+        Volume { letters: totals.try_get(4).map_err(failed)?, bytes: totals.try_get(5).map_err(failed)? };
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
     sqlx::query(&delete).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
     let insert = control.sql(

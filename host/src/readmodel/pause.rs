@@ -54,7 +54,8 @@ pub(super) async fn pause(
          ON DUPLICATE KEY UPDATE reason = VALUES(reason), paused_by = VALUES(paused_by), \
          paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL",
     );
-    let paused = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await;
+    let paused =
+        sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await;
     paused.map_err(|error| classify("pausing the projection", &error))?;
     Ok(())
 }
@@ -124,6 +125,7 @@ pub async fn breaker_is_muted(
     let sql = control.sql(
         "SELECT 1 FROM laterna.pause WHERE projection = ? AND class = ? AND digest = ? AND resumed_at IS NOT NULL",
     );
-    let found = sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).first(&mut session.connection);
+    let found =
+        sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).first(&mut session.connection);
     Ok(found.await.map_err(|error| classify("reading the breaker", &error))?.is_some())
 }

@@ -33,6 +33,7 @@ impl Volume {
         Self { letters: -letters, bytes: -bytes }
     }
 
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { letters: self.letters + other.letters, bytes: self.bytes + other.bytes }
     }
@@ -114,7 +115,8 @@ mod tests {
     #[test]
     fn a_limit_holds_from_both_sides() {
         let limits = Limits { letters_max: 2, bytes_max: 100 };
-        let fits = |letters, bytes| limits.hold(Volume { letters: 1, bytes: 50 }, Volume { letters, bytes }).is_ok();
+        let fits =
+            |letters, bytes| limits.hold(Volume { letters: 1, bytes: 50 }, Volume { letters, bytes }).is_ok();
         assert!(fits(1, 50) && fits(0, 0) && fits(-1, -1));
         assert!(!fits(2, 50) && !fits(1, 51));
         assert!(Limits::NONE.hold(Volume::default(), Volume { letters: i64::MAX, bytes: i64::MAX }).is_ok());

@@ -80,14 +80,12 @@ fn line(letter: &Letter, content: Content) -> anyhow::Result<String> {
 
 /// The document as canonical Extended JSON; as base64 where it is no valid BSON.
 pub fn document(bytes: Vec<u8>) -> (&'static str, Value) {
-    match bson::deserialize_from_slice::<bson::Document>(&bytes) {
-        Ok(document) => ("document", bson::Bson::Document(document).into_canonical_extjson()),
-        Err(_) => {
-            let subtype = bson::spec::BinarySubtype::Generic;
-            let binary = bson::Bson::Binary(bson::Binary { subtype, bytes }).into_canonical_extjson();
-            ("document_base64", binary["$binary"]["base64"].clone())
-        }
+    if let Ok(document) = bson::deserialize_from_slice::<bson::Document>(&bytes) {
+        return ("document", bson::Bson::Document(document).into_canonical_extjson());
     }
+    let subtype = bson::spec::BinarySubtype::Generic;
+    let binary = bson::Bson::Binary(bson::Binary { subtype, bytes }).into_canonical_extjson();
+    ("document_base64", binary["$binary"]["base64"].clone())
 }
 
 /// Where the lines go. A file comes to its name when it is complete.
@@ -102,19 +100,17 @@ impl Target {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file =
-            File::create(&partial).with_context(|| format!("`--output` {} cannot be written", path.display()))?;
+        let file = File::create(&partial)
+            .with_context(|| format!("`--output` {} cannot be written", path.display()))?;
         Ok(Self::File { writer: BufWriter::new(file), partial, path: path.to_owned() })
     }
 
     fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        match self {
-            Self::Standard => output::line(text),
-            Self::File { writer, path, .. } => {
-                writeln!(writer, "{text}").with_context(|| format!("writing {}", path.display()))?;
-            }
-        }
-        Ok(())
+        let Self::File { writer, path, .. } = self else {
+            output::line(text);
+            return Ok(());
+        };
+        writeln!(writer, "{text}").with_context(|| format!("writing {}", path.display()))
     }
 
     fn close(self) -> anyhow::Result<()> {

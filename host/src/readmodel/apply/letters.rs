@@ -68,7 +68,8 @@ impl LaneModel {
             let connection = &mut session.connection;
             let removed = dead_letter::remove(connection, &model.control, letter).await?;
             if removed.is_some() {
-                dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
+                dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why)
+                    .await?;
             }
             model.finish_unmoved(session, removed.unwrap_or_default()).await?;
             Ok(removed.is_some())
