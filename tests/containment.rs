@@ -8,7 +8,11 @@ use crate::support::{Options, World, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_always_traps_does_not_disturb_the_other_one() {
     const EVENTS: i64 = 3000;
-    let world = World::with(&[("good", "recorder"), ("bad", "trap")], Options::mysql()).await;
+    let world = World::with(
+        &[("good", "recorder"), ("bad", "trap")],
+        Options { extra: "breaker.aggregates = 0", ..Options::mysql() },
+    )
+    .await;
     let document = |n: i64| event(&format!("e{n}"), &format!("a{}", n % 100), n / 100 + 1, doc! {});
     world.insert((0..EVENTS).map(document)).await;
     let host = world.start();

@@ -1,5 +1,9 @@
 //! Dead letters: listed, shown, replayed and discarded by their heads, in order, by commands that are rows.
 
+mod commands;
+mod limits;
+mod survival;
+
 use std::process::Output;
 
 use bson::doc;
@@ -9,7 +13,11 @@ use crate::support::{Host, Options, World, until};
 
 /// A world in which the aggregate `a` has a parked head and two held letters, because a row stands in the way.
 async fn blocked() -> (World, Host) {
-    let world = World::new("recorder", Options::mysql()).await;
+    blocked_with(Options::mysql()).await
+}
+
+async fn blocked_with(options: Options) -> (World, Host) {
+    let world = World::new("recorder", options).await;
     let host = world.start();
     world.insert([event("e1", "a", 1, doc! {})]).await;
     world.until_committed("recorder", 1).await;
@@ -24,6 +32,21 @@ async fn blocked() -> (World, Host) {
 fn dlq(world: &World, host: &Host, arguments: &[&str]) -> Output {
     let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
     laterna(&config, &[&["dlq"], arguments].concat())
+}
+
+/// What the lanes counted is what there is: letters and bytes.
+async fn assert_counted(world: &World) {
+    let control = world.control();
+    let letters = format!("SELECT SUM(letters) FROM {control}.checkpoint");
+    let bytes = format!("SELECT SUM(letter_bytes) FROM {control}.checkpoint");
+    let there = format!("SELECT COUNT(*) FROM {control}.dead_letter");
+    let there_bytes = format!("SELECT SUM(document_bytes) FROM {control}.dead_letter");
+    assert_eq!(world.number(&letters).await, world.number(&there).await, "letters as the lanes counted them");
+    assert_eq!(
+        world.number(&bytes).await,
+        world.number(&there_bytes).await,
+        "bytes as the lanes counted them"
+    );
 }
 
 async fn unblock(world: &World) {
@@ -87,6 +110,18 @@ async fn a_discarded_head_is_recorded_and_what_it_held_back_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_discard_of_all_gives_up_the_heads_there_were_and_no_head_that_comes_after_them() {
+    let (world, host) = blocked().await;
+    world.run(&format!("INSERT INTO {}.recorded VALUES ('thing', 'a', 4, 'y', 'y', NULL)", world.name)).await;
+    let discard = ["discard", "recorder", "--all", "--why", "entered twice", "--yes"];
+    let discard = said(&dlq(&world, &host, &discard));
+    assert!(discard.contains("1 discarded, 1 applied, 1 still parked"), "{discard}");
+    assert_eq!(world.letters().await, (1, 0));
+    assert_eq!(world.number(&format!("SELECT COUNT(*) FROM {}.discarded", world.control())).await, 1);
+    assert_counted(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_heads_can_be_replayed_or_discarded() {
     let (world, host) = blocked().await;
     let last = format!("SELECT MAX(id) FROM {}.dead_letter", world.control());
@@ -127,7 +162,19 @@ async fn wishes_that_make_no_sense_are_refused_with_the_way_out() {
         (&["replay", "recorder", "--id", "999999"], "no dead letter 999999"),
         (&["replay", "recorder", "--aggregate", "thing/zzz"], "no dead letter of `recorder` fits"),
         (&["replay", "recorder"], "--all"),
+        (&["replay", "recorder", "--all", "--id", "1"], "cannot be used with"),
+        (&["replay", "recorder", "--id", "one"], "invalid value 'one'"),
+        (&["replay", "recorder", "--reason", "tripped"], "letters have one of the classes"),
+        (&["list", "recorder", "--aggregate", "a"], "account/42"),
+        (&["list", "recorder", "--limit", "0"], "1.."),
         (&["discard", "recorder", "--all"], "--why"),
+        (&["discard", "recorder", "--all", "--why", " ", "--yes"], "`--why` is empty"),
+        (&["erase", "recorder", "--why", "x"], "--event"),
+        (&["erase", "recorder", "--event", "nobody", "--why", "x"], "no dead letter of `recorder` fits"),
+        (
+            &["export", "recorder", "--output", "/nowhere/letters"],
+            "`--output` /nowhere/letters cannot be written",
+        ),
     ] {
         let refused = dlq(&world, &host, arguments);
         assert!(

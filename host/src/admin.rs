@@ -56,15 +56,41 @@ async fn status(State(shown): State<Shown>) -> Json<Vec<Snapshot>> {
     Json(shown.projections.iter().map(|status| status.snapshot()).collect())
 }
 
+/// Which letters are asked for over HTTP: a page of them, those behind `after`.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    id: Option<u64>,
+    event: Option<String>,
+    aggregate: Option<String>,
+    class: Option<String>,
+    state: Option<String>,
+    #[serde(default)]
+    heads_only: bool,
+    #[serde(default)]
+    after: u64,
+    limit: Option<u32>,
+}
+
 async fn letters(
     State(shown): State<Shown>,
     Path(projection): Path<String>,
-    Query(selection): Query<Selection>,
+    Query(page): Query<Page>,
 ) -> Result<Json<Vec<Letter>>, (StatusCode, String)> {
+    let Page { id, event, aggregate, class, state, heads_only, after, limit } = page;
+    let limit = limit.unwrap_or(LETTERS_MAX);
+    if !(1..=LETTERS_MAX).contains(&limit) {
+        return Err((StatusCode::BAD_REQUEST, format!("`limit` is 1 to {LETTERS_MAX}\n")));
+    }
+    if !shown.projections.iter().any(|status| status.projection() == projection) {
+        return Err((StatusCode::NOT_FOUND, format!("there is no projection `{projection}`\n")));
+    }
+    let selection =
+        Selection { id, event, aggregate, class, state, heads_only, after, ..Selection::default() };
     let unavailable = |failure: Failure| (StatusCode::SERVICE_UNAVAILABLE, failure.to_string());
     let mut session = shown.servers.applier.connect().await.map_err(unavailable)?;
     let control = &shown.servers.control;
-    let letters = dead_letter::select(&mut session, control, &projection, &selection, LETTERS_MAX).await;
+    let letters = dead_letter::select(&mut session, control, &projection, &selection, limit).await;
     Ok(Json(letters.map_err(unavailable)?))
 }
 

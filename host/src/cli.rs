@@ -4,8 +4,10 @@ mod check;
 mod dlq;
 mod output;
 mod parts;
+mod pause;
 mod run;
 mod status;
+mod submit;
 mod table;
 
 use std::path::PathBuf;
@@ -32,8 +34,12 @@ enum Command {
     Check,
     /// Shows how the projections stand.
     Status(status::Arguments),
-    /// Lists, shows, replays and discards dead letters.
+    /// Lists, shows, exports, replays, discards and erases dead letters.
     Dlq(dlq::Arguments),
+    /// Keeps a projection from taking events, until it is resumed. Its dead letters can still be dealt with.
+    Pause(pause::PauseArguments),
+    /// Lets a projection take events again that was paused, by an operator or by its breaker.
+    Resume(pause::ResumeArguments),
 }
 
 /// The exit code for what was refused before anything was touched.
@@ -58,6 +64,8 @@ impl Cli {
             Command::Check => check::check(&config, &runtime),
             Command::Status(arguments) => status::status(&config, &arguments, &runtime),
             Command::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
+            Command::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
+            Command::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
         }
     }
 }

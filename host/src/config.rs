@@ -160,6 +160,50 @@ pub struct Projection {
     pub resume_lost: OnLost,
     #[serde(default)]
     pub budget: Budget,
+    /// How many dead letters there may be.
+    #[serde(default = "default_dead_letters_max")]
+    pub dead_letters_max: u64,
+    /// How many bytes their documents may have together.
+    #[serde(default = "default_dead_letter_bytes_max")]
+    pub dead_letter_bytes_max: u64,
+    /// After how many days letters are erased; 0: never.
+    #[serde(default)]
+    pub letter_retention_days: u32,
+    /// Whether another component tries again what others failed.
+    #[serde(default)]
+    pub replay_after_deployment: bool,
+    /// What a parked event holds back; as the projector's ordering says unless given.
+    pub hold: Option<Hold>,
+    #[serde(default)]
+    pub breaker: Breaker,
+}
+
+/// What a parked event holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// The later events of its aggregate.
+    Aggregate,
+    /// Everything behind it.
+    Stream,
+}
+
+/// When a projection pauses because its projector looks broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// So many different aggregates were parked; 0: never.
+    pub aggregates: usize,
+    /// Within so many seconds.
+    pub seconds: u32,
+    /// And they were more than this share of the events that were projected meanwhile.
+    pub percent: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { aggregates: 50, seconds: 60, percent: 50 }
+    }
 }
 
 /// Where a projection begins that has no checkpoint.
@@ -315,6 +359,14 @@ fn default_batch_max() -> usize {
 
 fn default_dedupe_window() -> usize {
     100_000
+}
+
+fn default_dead_letters_max() -> u64 {
+    100_000
+}
+
+fn default_dead_letter_bytes_max() -> u64 {
+    1 << 30
 }
 
 #[cfg(test)]

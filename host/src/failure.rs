@@ -79,6 +79,11 @@ pub enum Failure {
     /// A duplicate or foreign key. With several lanes it may be a matter of timing.
     #[error("MySQL found a key conflict (error {code}): {message}")]
     KeyConflict { code: u16, message: String },
+    /// The letter's document was erased, so nothing is left to try.
+    #[error(
+        "the letter was erased: nothing is left that could be replayed; discard it, and what it holds back follows"
+    )]
+    Erased,
 
     // ---- the set-up's fault ----
     /// A table or column is missing, or a statement does not fit it.
@@ -93,6 +98,25 @@ pub enum Failure {
     /// Whatever else an operator has to settle.
     #[error("{reason}")]
     Misconfigured { reason: String },
+    /// There is no room for another dead letter.
+    #[error(
+        "{letters} dead letters of {bytes} bytes leave no room for another one (`dead_letters_max` is {letters_max}, \
+         `dead_letter_bytes_max` is {bytes_max}): mend what parks them, then replay or discard letters, or raise the \
+         limit; it goes on by itself when there is room"
+    )]
+    LettersFull { letters: u64, bytes: u64, letters_max: u64, bytes_max: u64 },
+    /// So many different aggregates were parked in a short time that the projector looks broken.
+    #[error("{reason}")]
+    BreakerOpen { reason: String },
+    /// The order of the whole stream is kept, and a dead letter stands in it.
+    #[error(
+        "{letters} dead letter(s) stand in the way of the stream's order: laterna dlq replay or discard, then it goes on \
+         by itself (`hold = \"aggregate\"` would hold back only the letter's aggregate)"
+    )]
+    StreamHeld { letters: u64 },
+    /// An operator paused the projection.
+    #[error("paused by {by} since {since}: {why}; laterna resume {projection}")]
+    Paused { projection: String, by: String, since: String, why: String },
     /// A server code that no table knows, three times in a row.
     #[error("unknown error {code}: {message}")]
     Unknown { code: u32, message: String },
@@ -141,11 +165,16 @@ impl Failure {
             | Self::ParameterCount { .. }
             | Self::BadValue { .. }
             | Self::RefusedValue { .. }
-            | Self::KeyConflict { .. } => Fault::Event,
+            | Self::KeyConflict { .. }
+            | Self::Erased => Fault::Event,
             Self::SchemaMismatch { .. }
             | Self::AccessDenied { .. }
             | Self::ResumeLost { .. }
             | Self::Misconfigured { .. }
+            | Self::LettersFull { .. }
+            | Self::BreakerOpen { .. }
+            | Self::StreamHeld { .. }
+            | Self::Paused { .. }
             | Self::Unknown { .. } => Fault::Setup,
             Self::Deadline { .. }
             | Self::ConnectionLost { .. }
@@ -156,6 +185,33 @@ impl Failure {
             | Self::CommitsLost { .. } => Fault::Environment,
             Self::Fenced { .. } => Fault::Fenced,
         }
+    }
+
+    /// The classes of dead letters: those of events' faults.
+    pub const LETTER_CLASSES: [&'static str; 12] = [
+        "undecodable",
+        "rejected",
+        "trapped",
+        "out-of-fuel",
+        "out-of-memory",
+        "output-too-large",
+        "unknown-statement",
+        "parameter-count",
+        "bad-value",
+        "refused-value",
+        "key-conflict",
+        "erased",
+    ];
+
+    /// Whether it keeps the lanes from taking events, while dead letters can still be replayed and discarded.
+    pub fn holds_events_only(&self) -> bool {
+        matches!(
+            self,
+            Self::LettersFull { .. }
+                | Self::BreakerOpen { .. }
+                | Self::StreamHeld { .. }
+                | Self::Paused { .. }
+        )
     }
 
     /// The class of this failure: a fixed word for metrics, dead letters and `--reason`.
@@ -172,10 +228,15 @@ impl Failure {
             Self::BadValue { .. } => "bad-value",
             Self::RefusedValue { .. } => "refused-value",
             Self::KeyConflict { .. } => "key-conflict",
+            Self::Erased => "erased",
             Self::SchemaMismatch { .. } => "schema-mismatch",
             Self::AccessDenied { .. } => "access-denied",
             Self::ResumeLost { .. } => "resume-lost",
             Self::Misconfigured { .. } => "misconfigured",
+            Self::LettersFull { .. } => "letters-full",
+            Self::BreakerOpen { .. } => "breaker-open",
+            Self::StreamHeld { .. } => "stream-held",
+            Self::Paused { .. } => "paused",
             Self::Unknown { .. } => "unknown",
             Self::Deadline { .. } => "deadline",
             Self::ConnectionLost { .. } => "connection-lost",

@@ -7,6 +7,8 @@ pub mod plan;
 pub mod decide;
 pub mod progress;
 pub mod letters;
+pub mod breaker;
+pub mod pause;
 pub mod startup;
 mod rebuild;
 pub mod supervisor;
@@ -21,8 +23,10 @@ use tokio::sync::mpsc;
 
 use crate::position::Position;
 use crate::projector::Component;
+use crate::readmodel::volume::Limits;
 use crate::readmodel::{Acknowledge, Connector, Control};
 use crate::source::{Decoder, OnLost, Outbox};
+use breaker::BreakerSettings;
 use letters::Order;
 
 pub use acknowledge::complete_history;
@@ -60,6 +64,29 @@ pub struct Settings {
     pub resume_lost: OnLost,
     pub lease_ttl: Duration,
     pub stop_timeout: Duration,
+    pub letters: LetterSettings,
+}
+
+/// How dead letters are dealt with.
+#[derive(Debug, Clone, Copy)]
+pub struct LetterSettings {
+    pub limits: Limits,
+    pub breaker: BreakerSettings,
+    /// What a parked event holds back; as the projector's ordering says unless given.
+    pub hold: Option<Hold>,
+    /// After how many days letters are erased; 0: never.
+    pub retention_days: u32,
+    /// Whether another component tries the letters again that others failed.
+    pub replay_after_deployment: bool,
+}
+
+/// What a parked event holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The later events of its aggregate.
+    Aggregate,
+    /// Everything behind it.
+    Stream,
 }
 
 /// A component that was loaded and checked, and what a lane needs of it.

@@ -16,8 +16,10 @@ mod bind;
 pub mod checkpoint;
 mod dedupe;
 pub mod acknowledge;
+pub mod volume;
 pub mod dead_letter;
 pub mod command;
+pub mod pause;
 
 pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};

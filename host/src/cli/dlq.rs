@@ -1,20 +1,22 @@
 //! `laterna dlq`: dead letters, read from MySQL; what is to change is written down as a command and waited for.
 
+mod export;
+
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
-use super::{output, parts, table};
+use super::{output, parts, submit, table};
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::projection::Servers;
 use crate::readmodel::Session;
-use crate::readmodel::command::{self, Outcome, Request};
+use crate::readmodel::command::Request;
 use crate::readmodel::dead_letter::{self, Letter, Selection};
-use crate::readmodel::registration;
 
 /// How many letters are read at a time.
 const PAGE: u32 = 200;
@@ -36,19 +38,43 @@ enum Command {
         #[arg(long)]
         heads: bool,
         /// At most so many.
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Those behind this id: the next page.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
         /// For machines: one JSON object a line.
         #[arg(long)]
         json: bool,
     },
     /// Shows one letter with its document and its reason.
-    Show { projection: String, id: u64 },
+    Show {
+        projection: String,
+        id: u64,
+        /// For machines: one JSON object with the document in it.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes letters with their documents, one JSON object a line.
+    Export {
+        projection: String,
+        #[command(flatten)]
+        filter: Filter,
+        /// To this file instead of standard output. It is there when it is complete.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
     /// Tries letters again with the deployed component: heads first, then what they hold back.
     Replay {
         projection: String,
         #[command(flatten)]
         choice: Choice,
+        /// Only tell how many it would take. Each aggregate is tried by itself, and nothing stays of it.
+        #[arg(long)]
+        dry_run: bool,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
     },
     /// Gives the heads of letters up. What they held back is tried at once.
     Discard {
@@ -61,16 +87,35 @@ enum Command {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Erases the documents, operations and reasons of letters, for good. They keep their places, and can only be
+    /// discarded then.
+    Erase {
+        projection: String,
+        #[command(flatten)]
+        target: EraseTarget,
+        /// Why; it is recorded.
+        #[arg(long)]
+        why: String,
+        /// For machines.
+        #[arg(long)]
+        json: bool,
     },
 }
 
 #[derive(Debug, Args)]
 struct Filter {
-    /// The letters of one aggregate, e.g. account/42.
+    /// One letter, by its id.
     #[arg(long)]
+    id: Option<u64>,
+    /// The letters of one aggregate, e.g. account/42.
+    #[arg(long, value_parser = aggregate)]
     aggregate: Option<String>,
     /// The letters of one class, e.g. trapped.
-    #[arg(long)]
+    #[arg(long, value_parser = class)]
     reason: Option<String>,
 }
 
@@ -81,24 +126,69 @@ struct Choice {
     #[arg(long)]
     id: Option<u64>,
     /// The head of one aggregate, e.g. account/42.
-    #[arg(long)]
+    #[arg(long, value_parser = aggregate)]
     aggregate: Option<String>,
     /// All heads of one class, e.g. trapped.
-    #[arg(long)]
+    #[arg(long, value_parser = class)]
     reason: Option<String>,
     /// All heads.
     #[arg(long)]
     all: bool,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct EraseTarget {
+    /// One letter, by its id.
+    #[arg(long)]
+    id: Option<u64>,
+    /// All letters of one aggregate, e.g. account/42.
+    #[arg(long, value_parser = aggregate)]
+    aggregate: Option<String>,
+    /// The letter of one event, by the event's id.
+    #[arg(long)]
+    event: Option<String>,
+}
+
+/// An aggregate as lists show it.
+fn aggregate(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((kind, _)) if !kind.is_empty() => Ok(text.to_owned()),
+        _ => Err("an aggregate is its type and its id, as in account/42".to_owned()),
+    }
+}
+
+/// A class that letters may have.
+fn class(text: &str) -> Result<String, String> {
+    if Failure::LETTER_CLASSES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("letters have one of the classes {}", Failure::LETTER_CLASSES.join(", ")))
+}
+
+impl Filter {
+    fn selection(self) -> Selection {
+        let Self { id, aggregate, reason: class } = self;
+        Selection { id, aggregate, class, ..Selection::default() }
+    }
+}
+
 impl Choice {
-    fn selection(&self) -> Selection {
-        Selection {
-            id: self.id,
-            aggregate: self.aggregate.clone(),
-            class: self.reason.clone(),
-            heads_only: true,
-            after: 0,
+    fn selection(self) -> Selection {
+        let Self { id, aggregate, reason: class, all: _ } = self;
+        Selection { id, aggregate, class, heads_only: true, ..Selection::default() }
+    }
+}
+
+impl Command {
+    fn projection(&self) -> &str {
+        match self {
+            Self::List { projection, .. }
+            | Self::Show { projection, .. }
+            | Self::Export { projection, .. }
+            | Self::Replay { projection, .. }
+            | Self::Discard { projection, .. }
+            | Self::Erase { projection, .. } => projection,
         }
     }
 }
@@ -107,43 +197,43 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
     runtime.block_on(async {
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
+        let name = arguments.command.projection().to_owned();
+        submit::registered(&mut session, &servers, &name).await?;
+        let (session, servers) = (&mut session, &servers);
         match arguments.command {
-            Command::List { projection, filter, heads, limit, json } => {
-                registered(&mut session, &servers, &projection).await?;
-                let selection = Selection {
-                    aggregate: filter.aggregate,
-                    class: filter.reason,
-                    heads_only: heads,
-                    ..Selection::default()
-                };
-                list(&mut session, &servers, &projection, selection, limit, json).await
+            Command::List { filter, heads: heads_only, limit, after, json, .. } => {
+                let selection = Selection { heads_only, after, ..filter.selection() };
+                list(session, servers, &name, selection, limit as usize, json).await
             }
-            Command::Show { projection, id } => show(&mut session, &servers, &projection, id).await,
-            Command::Replay { projection, choice } => {
-                let letters = choice.selection();
-                chosen(&mut session, &servers, &projection, &letters).await?;
-                carry_out(&mut session, &servers, config, &projection, &Request::Replay { letters }).await
+            Command::Show { id, json, .. } => show(session, servers, &name, id, json).await,
+            Command::Export { filter, output, .. } => {
+                export::export(session, servers, &name, filter.selection(), output.as_deref()).await
             }
-            Command::Discard { projection, choice, why, yes } => {
+            Command::Replay { choice, dry_run, json, .. } => {
                 let letters = choice.selection();
-                let count = chosen(&mut session, &servers, &projection, &letters).await?;
+                chosen(session, servers, &name, &letters).await?;
+                let request =
+                    if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
+                submit::carry_out(session, servers, config, &name, &request, json).await
+            }
+            Command::Discard { choice, why, yes, json, .. } => {
+                let (letters, why) = (choice.selection(), submit::reason(&why)?);
+                let count = chosen(session, servers, &name, &letters).await?;
                 if !yes && !confirmed(count)? {
                     return Ok(ExitCode::FAILURE);
                 }
-                carry_out(&mut session, &servers, config, &projection, &Request::Discard { letters, why })
-                    .await
+                let request = Request::Discard { letters, why };
+                submit::carry_out(session, servers, config, &name, &request, json).await
+            }
+            Command::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
+                let letters = Selection { id, event, aggregate, ..Selection::default() };
+                let why = submit::reason(&why)?;
+                chosen(session, servers, &name, &letters).await?;
+                let request = Request::Erase { letters, why };
+                submit::carry_out(session, servers, config, &name, &request, json).await
             }
         }
     })
-}
-
-async fn registered(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<()> {
-    match registration::find(session, &servers.control, projection).await? {
-        Some(_) => Ok(()),
-        None => {
-            bail!("there is no projection `{projection}` in the control schema; laterna status lists them")
-        }
-    }
 }
 
 async fn list(
@@ -154,41 +244,43 @@ async fn list(
     limit: usize,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let mut letters = Vec::new();
-    while letters.len() < limit {
-        let page = dead_letter::select(session, &servers.control, projection, &selection, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        selection.after = last.id;
-        letters.extend(page);
-    }
-    letters.truncate(limit);
-    if json {
-        for letter in &letters {
-            output::line(format_args!("{}", serde_json::to_string(letter)?));
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    if letters.is_empty() {
-        output::line(format_args!("No dead letters."));
-        return Ok(ExitCode::SUCCESS);
-    }
     let mut rows =
         table::table(&["id", "state", "aggregate", "type", "class", "attempts", "since", "reason"]);
-    for letter in &letters {
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        rows.add_row([
-            letter.id.to_string(),
-            letter.state.clone(),
-            text(&letter.aggregate),
-            text(&letter.event_type),
-            text(&letter.class),
-            letter.attempts.to_string(),
-            letter.created_at.chars().take(19).collect(),
-            first_line(&text(&letter.reason)),
-        ]);
+    let mut left = limit;
+    while left > 0 {
+        let some = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
+        let page = dead_letter::select(session, &servers.control, projection, &selection, some).await?;
+        let Some(last) = page.last() else { break };
+        selection.after = last.id;
+        left -= page.len();
+        for letter in &page {
+            if json {
+                output::line(serde_json::to_string(letter)?);
+            } else {
+                rows.add_row(cells(letter));
+            }
+        }
     }
-    output::line(rows.trim_fmt());
+    match (json, left == limit) {
+        (true, _) => {}
+        (false, true) => output::line("No dead letters."),
+        (false, false) => output::line(rows.trim_fmt()),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn cells(letter: &Letter) -> [String; 8] {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    [
+        letter.id.to_string(),
+        letter.state.clone(),
+        text(&letter.aggregate),
+        text(&letter.event_type),
+        text(&letter.class),
+        letter.attempts.to_string(),
+        letter.created_at.chars().take(19).collect(),
+        first_line(&text(&letter.reason)),
+    ]
 }
 
 async fn show(
@@ -196,10 +288,22 @@ async fn show(
     servers: &Servers,
     projection: &str,
     id: u64,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
     let letter = find(session, servers, projection, id).await?;
-    output::line(format_args!("{}", serde_json::to_string_pretty(&letter)?));
-    output::line(format_args!("document:\n{}", document(&letter)));
+    let mut value = serde_json::to_value(&letter)?;
+    let bytes = dead_letter::document(session, &servers.control, &letter).await?.unwrap_or_default();
+    let (name, document) = export::document(bytes);
+    if json {
+        value[name] = document;
+        output::line(value);
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(serde_json::to_string_pretty(&value)?);
+    match letter.erased_at {
+        Some(_) => output::line("The document was erased."),
+        None => output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?)),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -214,28 +318,16 @@ async fn find(session: &mut Session, servers: &Servers, projection: &str, id: u6
     }
 }
 
-/// The stored document as canonical Extended JSON, or its bytes when it is no document.
-fn document(letter: &Letter) -> String {
-    match bson::deserialize_from_slice::<bson::Document>(&letter.document) {
-        Ok(document) => {
-            serde_json::to_string_pretty(&bson::Bson::Document(document).into_canonical_extjson())
-                .unwrap_or_default()
-        }
-        Err(_) => hex::encode(&letter.document),
-    }
-}
-
-/// How many heads a choice means; an error when there are none, which says why.
+/// How many letters a choice means; an error when there are none, which says why.
 async fn chosen(
     session: &mut Session,
     servers: &Servers,
     projection: &str,
     selection: &Selection,
 ) -> anyhow::Result<usize> {
-    registered(session, servers, projection).await?;
-    let heads = dead_letter::select(session, &servers.control, projection, selection, PAGE).await?;
-    if !heads.is_empty() {
-        return Ok(heads.len());
+    let letters = dead_letter::select(session, &servers.control, projection, selection, PAGE).await?;
+    if !letters.is_empty() {
+        return Ok(letters.len());
     }
     if let Some(id) = selection.id {
         let letter = find(session, servers, projection, id).await?;
@@ -257,38 +349,6 @@ fn confirmed(count: usize) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "yes"))
-}
-
-/// Writes a command down and waits for its result.
-async fn carry_out(
-    session: &mut Session,
-    servers: &Servers,
-    config: &Config,
-    projection: &str,
-    request: &Request,
-) -> anyhow::Result<ExitCode> {
-    const PATIENCE: Duration = Duration::from_mins(1);
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    let by = format!("{user}@{}", config.host.id);
-    let id = command::submit(session, &servers.control, projection, request, &by).await?;
-    let asked = Instant::now();
-    loop {
-        match command::outcome(session, &servers.control, id).await? {
-            Outcome::Done(result) => {
-                output::line(result);
-                return Ok(ExitCode::SUCCESS);
-            }
-            Outcome::Failed(reason) => bail!("command {id} failed: {reason}"),
-            Outcome::Pending if asked.elapsed() > PATIENCE => {
-                output::line(format_args!(
-                    "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
-                    PATIENCE.as_secs()
-                ));
-                return Ok(ExitCode::FAILURE);
-            }
-            Outcome::Pending => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }
 
 fn first_line(text: &str) -> String {

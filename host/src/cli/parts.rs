@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use crate::config::{Config, Projection, Start};
+use crate::config::{self, Config, Projection, Start};
 use crate::operation::load;
-use crate::projection::{Loaded, Servers, Settings};
+use crate::projection::breaker::BreakerSettings;
+use crate::projection::{Hold, LetterSettings, Loaded, Servers, Settings};
 use crate::projector::Engine;
+use crate::readmodel::volume::Limits;
 use crate::readmodel::{Connector, Control};
 use crate::source::{Decoder, Outbox, OutboxOptions};
 
@@ -86,6 +88,7 @@ pub fn shared_tables(loaded: &BTreeMap<String, Loaded>) -> Vec<String> {
 
 /// How a projection of a configuration is to run.
 pub fn settings(config: &Config, name: &str, projection: &Projection) -> Settings {
+    let config::Breaker { aggregates, seconds, percent } = projection.breaker;
     Settings {
         name: name.to_owned(),
         owner: config.host.id.clone(),
@@ -97,6 +100,19 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
         resume_lost: projection.resume_lost,
         stop_timeout: Duration::from_secs(config.host.stop_seconds.into()),
+        letters: LetterSettings {
+            limits: Limits {
+                letters_max: projection.dead_letters_max,
+                bytes_max: projection.dead_letter_bytes_max,
+            },
+            breaker: BreakerSettings { aggregates, seconds, percent },
+            hold: projection.hold.map(|hold| match hold {
+                config::Hold::Aggregate => Hold::Aggregate,
+                config::Hold::Stream => Hold::Stream,
+            }),
+            retention_days: projection.letter_retention_days,
+            replay_after_deployment: projection.replay_after_deployment,
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::parts;
 use crate::admin::{self, Shown};
 use crate::config::Config;
-use crate::operation::commands;
+use crate::operation::commands::Commands;
 use crate::projection::{Orders, Status, Supervisor};
 use crate::{shutdown, telemetry};
 
@@ -35,7 +35,16 @@ async fn serve(
         projections.push(status.clone());
         let orders = Orders::default();
         let settings = parts::settings(&config, &name, &config.projection[&name]);
-        tasks.spawn(commands::carry_out_all(servers.clone(), name, orders.clone(), stop.clone()));
+        let commands = Commands {
+            servers: servers.clone(),
+            projection: name,
+            digest: loaded.deployed.digest.clone(),
+            settings: settings.letters,
+            orders: orders.clone(),
+            status: status.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(commands.carry_out_all());
         let supervisor =
             Supervisor { servers: servers.clone(), settings, loaded, status, orders, stop: stop.clone() };
         tasks.spawn(supervisor.run());

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::{output, parts, table};
 use crate::config::Config;
 use crate::projection::{LaneSnapshot, Phase, Snapshot};
-use crate::readmodel::{checkpoint, dead_letter, registration};
+use crate::readmodel::{checkpoint, dead_letter, pause, registration};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -55,9 +55,10 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
         let (name, generation) = (registration.projection, registration.live_generation);
         let rows = checkpoint::rows(&mut session, &servers.control, &name, generation).await?;
         let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
+        let pause = pause::find(&mut session, &servers.control, &name).await?;
         snapshots.push(Snapshot {
             projection: name,
-            phase: Phase::Stopped,
+            phase: pause.map_or(Phase::Stopped, |pause| Phase::Paused { reason: pause.to_string() }),
             trouble: None,
             warning: None,
             oplog: None,

@@ -78,6 +78,13 @@ fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Project
     range(problems, &setting("lanes"), projection.lanes.into(), 1, 64);
     range(problems, &setting("batch_max"), size(projection.batch_max), 1, 5000);
     range(problems, &setting("dedupe_window"), size(projection.dedupe_window), 1000, 1_000_000);
+    range(problems, &setting("dead_letters_max"), projection.dead_letters_max, 1, 10_000_000);
+    // A document has up to 16 MiB: one letter always has room.
+    range(problems, &setting("dead_letter_bytes_max"), projection.dead_letter_bytes_max, 17 << 20, 1 << 40);
+    range(problems, &setting("letter_retention_days"), projection.letter_retention_days.into(), 0, 36_500);
+    range(problems, &setting("breaker.aggregates"), size(projection.breaker.aggregates), 0, 100_000);
+    range(problems, &setting("breaker.seconds"), projection.breaker.seconds.into(), 1, 3600);
+    range(problems, &setting("breaker.percent"), projection.breaker.percent.into(), 0, 99);
     range(problems, &setting("budget.fuel"), projection.budget.fuel, 1_000_000, 1_000_000_000_000);
     range(problems, &setting("budget.memory_bytes"), size(projection.budget.memory_bytes), 1 << 20, 4 << 30);
     range(problems, &setting("budget.operations"), size(projection.budget.operations), 1, 100_000);

@@ -1,66 +1,135 @@
 //! Carries out commands: rows in the control schema, done by the host that writes for the projection.
 //!
-//! A command that a crash interrupted is found again and done again; what it did to each letter is done once.
+//! A command that a crash interrupted is found again and gone on with; what it did to each letter is done once, because
+//! each letter is gone with its effect, or marked with the command under which it failed.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::lane_of;
+use super::letters;
 use crate::failure::{Failure, Fault};
-use crate::projection::letters::{Order, Replayed};
-use crate::projection::{Orders, Servers};
-use crate::readmodel::command::{self, Command, Outcome, Request};
-use crate::readmodel::dead_letter::{self, Letter, Selection};
+use crate::projection::letters::Order;
+use crate::projection::{LetterSettings, Orders, Servers, Status};
+use crate::readmodel::command::{self, Command, Kind, Outcome};
+use crate::readmodel::dead_letter;
 use crate::readmodel::{Session, within};
 
 /// How often it is looked for new commands.
 const INTERVAL: Duration = Duration::from_millis(300);
 
+/// How often it is looked for letters that are older than they may be.
+const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+
 /// How long MySQL may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same for a look, which is small and waits for nothing: a stop waits for it.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// How many letters are read at a time.
-const PAGE: u32 = 100;
-
-/// Carries out a projection's commands while its lanes run here.
-pub async fn carry_out_all(servers: Servers, projection: String, orders: Orders, stop: CancellationToken) {
-    let mut session = None;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = stop.cancelled() => return,
-        }
-        let lanes = orders.lanes();
-        if lanes.is_empty() {
-            session = None;
-            continue;
-        }
-        if let Err(failure) = carry_out_next(&servers, &projection, &lanes, &mut session).await {
-            tracing::warn!(projection, "commands: {failure}; trying again");
-        }
-    }
+/// The commands of one projection.
+#[derive(Clone)]
+pub struct Commands {
+    pub servers: Servers,
+    pub projection: String,
+    /// The component that runs here.
+    pub digest: String,
+    pub settings: LetterSettings,
+    pub orders: Orders,
+    pub status: Arc<Status>,
+    pub stop: CancellationToken,
 }
 
-async fn carry_out_next(
-    servers: &Servers,
-    projection: &str,
-    lanes: &[mpsc::Sender<Order>],
-    kept: &mut Option<Session>,
-) -> Result<(), Failure> {
-    let mut session = match kept.take() {
-        Some(session) => session,
-        None => servers.applier.connect().await?,
-    };
-    let asked = command::next(&mut session, &servers.control, projection);
-    if let Some(command) = within(LOOK, "reading commands", asked).await? {
+impl Commands {
+    /// Carries them out until a stop is asked for.
+    pub async fn carry_out_all(self) {
+        tokio::join!(self.carry_out_switches(), self.carry_out_letters());
+    }
+
+    /// Pausing and resuming wait for nothing else, and for no lane.
+    async fn carry_out_switches(&self) {
+        let mut kept = None;
+        while self.rests().await {
+            if let Err(failure) = self.carry_out_switch(&mut kept).await {
+                tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+            }
+        }
+    }
+
+    async fn carry_out_switch(&self, kept: &mut Option<Session>) -> Result<(), Failure> {
+        let mut session = self.session(kept).await?;
+        let (control, projection) = (&self.servers.control, &self.projection);
+        let asked = command::next(&mut session, control, projection, Kind::Switches);
+        if let Some(command) = within(LOOK, "reading commands", asked).await? {
+            tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
+            let switching = command::carry_out_switch(&mut session, control, projection, &command);
+            within(PATIENCE, "carrying a command out", switching).await?;
+        }
+        *kept = Some(session);
+        Ok(())
+    }
+
+    /// What concerns letters goes through the lanes, while they run here.
+    async fn carry_out_letters(&self) {
+        let mut kept = None;
+        let mut run: Option<mpsc::Sender<Order>> = None;
+        let mut looked: Option<Instant> = None;
+        while self.rests().await {
+            let lanes = self.orders.lanes();
+            let Some(first) = lanes.first() else {
+                (kept, run) = (None, None);
+                continue;
+            };
+            let begins = !run.as_ref().is_some_and(|run| run.same_channel(first));
+            let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            match self.turn(&mut kept, &lanes, begins, begins || retention).await {
+                Ok(()) => {
+                    run = Some(first.clone());
+                    looked = if begins || retention { Some(Instant::now()) } else { looked };
+                }
+                Err(failure) => {
+                    tracing::warn!(projection = self.projection, "commands: {failure}; trying again");
+                }
+            }
+        }
+    }
+
+    /// One look at what there is to do.
+    async fn turn(
+        &self,
+        kept: &mut Option<Session>,
+        lanes: &[mpsc::Sender<Order>],
+        begins: bool,
+        retention: bool,
+    ) -> Result<(), Failure> {
+        let mut session = self.session(kept).await?;
+        if begins {
+            letters::go_on_with_interrupted(self, &mut session, lanes).await?;
+            letters::replay_after_deployment(self, &mut session).await?;
+        }
+        if retention {
+            letters::erase_outdated(self, &mut session, lanes).await?;
+        }
+        let control = &self.servers.control;
+        let asked = command::next(&mut session, control, &self.projection, Kind::Letters);
+        if let Some(command) = within(LOOK, "reading commands", asked).await? {
+            self.carry_out(&mut session, lanes, &command).await?;
+        }
+        *kept = Some(session);
+        Ok(())
+    }
+
+    async fn carry_out(
+        &self,
+        session: &mut Session,
+        lanes: &[mpsc::Sender<Order>],
+        command: &Command,
+    ) -> Result<(), Failure> {
+        let (control, projection) = (&self.servers.control, &self.projection);
         tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
-        let outcome = match letters(&mut session, servers, projection, lanes, &command).await {
+        let outcome = match letters::carry_out(self, session, lanes, command).await {
             Ok(text) => Outcome::Done(text),
             // The row stays as it is, for the next try or for the next host.
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
@@ -68,68 +137,27 @@ async fn carry_out_next(
             }
             Err(failure) => Outcome::Failed(failure.to_string()),
         };
+        // Whoever waits for the command finds the numbers that it left.
+        let counting = dead_letter::count(session, control, projection);
+        self.status.counted(within(PATIENCE, "counting dead letters", counting).await?);
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
-        let finishing = command::finish(&mut session, &servers.control, command.id, &outcome);
-        within(PATIENCE, "recording a command's result", finishing).await?;
+        let finishing = command::finish(session, control, command.id, &outcome);
+        within(PATIENCE, "recording a command's result", finishing).await
     }
-    *kept = Some(session);
-    Ok(())
-}
 
-/// Gives each selected head to its lane, once an aggregate.
-async fn letters(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    lanes: &[mpsc::Sender<Order>],
-    command: &Command,
-) -> Result<String, Failure> {
-    let (Request::Replay { letters } | Request::Discard { letters, .. }) = &command.request;
-    let mut selection = Selection { heads_only: true, ..letters.clone() };
-    let mut done = Replayed::default();
-    let mut aggregates = HashSet::new();
-    loop {
-        let asked = dead_letter::select(session, &servers.control, projection, &selection, PAGE);
-        let page = within(PATIENCE, "reading dead letters", asked).await?;
-        let Some(last) = page.last() else { break };
-        selection.after = last.id;
-        for letter in page {
-            if let Some(key) = &letter.aggregate_key
-                && !aggregates.insert(key.clone())
-            {
-                continue;
-            }
-            let one = give(lanes, letter, command).await?;
-            done.applied += one.applied;
-            done.discarded += one.discarded;
-            done.still_parked += one.still_parked;
+    /// A session that answered before, or a new one.
+    async fn session(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
+        match kept.take() {
+            Some(session) => Ok(session),
+            None => self.servers.applier.connect().await,
         }
     }
-    Ok(summary(done))
-}
 
-async fn give(lanes: &[mpsc::Sender<Order>], letter: Letter, command: &Command) -> Result<Replayed, Failure> {
-    let count = u32::try_from(lanes.len()).expect("the configuration bounds the lanes");
-    let lane = letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count));
-    let (reply, answer) = oneshot::channel();
-    let letter = Box::new(letter);
-    let order = match &command.request {
-        Request::Replay { .. } => Order::Replay { letter, reply },
-        Request::Discard { why, .. } => {
-            Order::Discard { letter, who: command.requested_by.clone(), why: why.clone(), reply }
+    /// Waits a little. False when a stop was asked for.
+    async fn rests(&self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => true,
+            () = self.stop.cancelled() => false,
         }
-    };
-    let gone =
-        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
-    lanes[lane as usize].send(order).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
-}
-
-fn summary(done: Replayed) -> String {
-    let Replayed { applied, discarded, still_parked } = done;
-    if done == Replayed::default() {
-        return "no letter was selected that is the head of its aggregate".to_owned();
     }
-    let discarded = if discarded > 0 { format!("{discarded} discarded, ") } else { String::new() };
-    format!("{discarded}{applied} applied, {still_parked} still parked")
 }

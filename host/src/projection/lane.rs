@@ -9,10 +9,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::Breaker;
 use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Projector, ReadModel};
-use super::plan::{Answered, Isolated, Planner, Projected, isolate};
+use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, isolate};
 use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
 use super::status::Status;
@@ -178,6 +179,9 @@ pub struct ApplyStage<P, R> {
     pub lane: usize,
     pub progress: Arc<Progress>,
     pub decoder: Decoder,
+    pub breaker: Arc<Breaker>,
+    /// Whether a parked event holds the whole stream, and not only its aggregate.
+    pub holds_stream: bool,
     pub stop: CancellationToken,
 }
 
@@ -202,13 +206,26 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     async fn apply(&mut self, work: Work) -> Result<(), Failure> {
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let mut backoff = Backoff::new();
-        while let Some(batch) = todo.pop_front() {
+        while let Some(mut batch) = todo.pop_front() {
+            let holds = self.holds_stream && end_at_first_parked(&mut batch);
+            self.breaker.admit(self.lane, &batch)?;
             match self.model.commit(&batch).await {
                 Ok(()) => {
+                    self.breaker.committed(self.lane);
                     self.planner.committed(&batch);
                     self.status.committed(self.lane, &batch);
                     self.progress.committed(self.lane, batch.entries.len(), &batch.position);
                     backoff = Backoff::new();
+                    if holds {
+                        return Err(Failure::StreamHeld { letters: 1 });
+                    }
+                }
+                // What has room is committed still; the checkpoint comes to stand right before what has none.
+                Err(Failure::LettersFull { .. }) if batch.entries.len() > 1 => {
+                    let halves = halve(batch);
+                    for batch in [halves.later, halves.now].into_iter().flatten() {
+                        todo.push_front(batch);
+                    }
                 }
                 Err(failure) => {
                     let isolated = self.answer(batch, failure, &mut backoff).await?;

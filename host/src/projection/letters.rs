@@ -1,100 +1,155 @@
 //! Orders about dead letters, done by the lane that owns the aggregate, between its batches.
 
+use serde::{Deserialize, Serialize};
+
 use super::decide::{Decision, decide};
 use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
 use super::parts::{Answer, Projector, ReadModel};
 use crate::failure::Failure;
-use crate::readmodel::dead_letter::Letter;
+use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::judge;
 use crate::retry::Backoff;
-use crate::statement::Operation;
+use crate::statement::{Operation, Value};
 
-/// What a lane is to do with a letter that is the head of its aggregate.
-pub enum Order {
+/// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
+/// the component.
+const REHEARSED_MAX: usize = 500;
+
+/// And how many bytes of parameters these may have.
+const REHEARSED_BYTES_MAX: usize = 16 << 20;
+
+/// What a lane is to do with a letter.
+pub struct Order {
+    pub letter: Letter,
+    pub deed: Deed,
+    /// The command behind it: it tries no letter twice.
+    pub command: Option<u64>,
+    pub reply: Reply<Done>,
+}
+
+/// What is to be done. All but erasing only with the head of an aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
     /// Try it again, and then what it held back, until one fails.
-    Replay { letter: Box<Letter>, reply: Reply<Replayed> },
+    Replay,
     /// Give it up, then try what it held back.
-    Discard { letter: Box<Letter>, who: String, why: String, reply: Reply<Replayed> },
+    Discard { who: String, why: String },
+    /// Erase what it holds of its event.
+    Erase { who: String, why: String },
+    /// Tell what a replay would come to, and change nothing.
+    Rehearse,
 }
 
 /// What came of an order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Replayed {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Done {
     pub applied: u64,
     pub discarded: u64,
     pub still_parked: u64,
+    pub erased: u64,
+    /// Of a dry run: how many would be applied, and the class of the failure that ends it.
+    pub would_apply: u64,
+    pub would_fail: Option<String>,
 }
 
 impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     /// Carries an order out. Its own failures go back with the reply; only those that end the lane are returned.
     pub(super) async fn carry_out(&mut self, order: Order) -> Result<(), Failure> {
-        let (letter, discard, reply) = match order {
-            Order::Replay { letter, reply } => (letter, None, reply),
-            Order::Discard { letter, who, why, reply } => (letter, Some((who, why)), reply),
-        };
-        let done = match (self.is_head(&letter).await, discard) {
-            (Err(failure), _) => Err(failure),
-            (Ok(false), _) => Ok(Replayed::default()),
-            (Ok(true), None) => self.replay(*letter).await,
-            (Ok(true), Some((who, why))) => self.discard(*letter, &who, &why).await,
-        };
+        let Order { letter, deed, command, reply } = order;
+        let done = self.deal_with(letter, deed, command).await;
         let ends_lane = done.as_ref().err().cloned();
         // Whoever asked may be gone; what was done stays done.
         let _ = reply.send(done);
         ends_lane.map_or(Ok(()), Err)
     }
 
-    /// An order before this one may have taken the letter.
-    async fn is_head(&mut self, letter: &Letter) -> Result<bool, Failure> {
-        let Some(key) = letter.aggregate_key.as_deref() else { return Ok(true) };
-        Ok(self.next_head(Some(key)).await?.is_some_and(|head| head.id == letter.id))
+    async fn deal_with(&mut self, letter: Letter, deed: Deed, command: Option<u64>) -> Result<Done, Failure> {
+        if let Deed::Erase { who, why } = &deed {
+            let erased = self.erase(&letter, who, why).await?;
+            return Ok(Done { erased: u64::from(erased), ..Done::default() });
+        }
+        let Some(head) = self.as_head(letter).await? else { return Ok(Done::default()) };
+        match deed {
+            // A head that was never tried was held by one that is gone: a crash came between the two.
+            Deed::Discard { .. } if head.is_held() => self.replay(head, command).await,
+            Deed::Discard { who, why } => self.discard(head, &who, &why, command).await,
+            Deed::Replay | Deed::Erase { .. } => self.replay(head, command).await,
+            Deed::Rehearse => self.rehearse(head).await,
+        }
     }
 
-    async fn discard(&mut self, letter: Letter, who: &str, why: &str) -> Result<Replayed, Failure> {
+    /// The letter as it stands now, if it is the head: an order before this one may have taken it.
+    async fn as_head(&mut self, letter: Letter) -> Result<Option<Letter>, Failure> {
+        let Some(key) = letter.aggregate_key.as_deref() else { return Ok(Some(letter)) };
+        Ok(self.next_head(Some(key)).await?.filter(|head| head.id == letter.id))
+    }
+
+    async fn erase(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
         let mut backoff = Backoff::new();
-        while let Err(failure) = self.model.discard_letter(&letter, who, why).await {
-            self.endure(failure, &mut backoff).await?;
+        loop {
+            match self.model.erase_letter(letter, who, why).await {
+                // After an uncertain commit, "already" means by this one.
+                Ok(erased) => return Ok(erased || backoff.attempts() > 0),
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
         }
+    }
+
+    async fn discard(
+        &mut self,
+        letter: Letter,
+        who: &str,
+        why: &str,
+        command: Option<u64>,
+    ) -> Result<Done, Failure> {
+        let mut backoff = Backoff::new();
+        let discarded = loop {
+            match self.model.discard_letter(&letter, who, why).await {
+                Ok(discarded) => break discarded || backoff.attempts() > 0,
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        };
         if let Ok(key) = letter.document_key.clone().try_into() {
             self.planner.discard(key);
         }
         let next = self.next_head(letter.aggregate_key.as_deref()).await?;
-        let replayed = match next {
-            Some(next) => self.replay(next).await?,
-            None => Replayed::default(),
+        let followed = match next {
+            Some(next) => self.replay(next, command).await?,
+            None => Done::default(),
         };
-        Ok(Replayed { discarded: 1, ..replayed })
+        Ok(Done { discarded: u64::from(discarded), ..followed })
     }
 
-    async fn replay(&mut self, letter: Letter) -> Result<Replayed, Failure> {
-        let mut replayed = Replayed::default();
+    async fn replay(&mut self, letter: Letter, command: Option<u64>) -> Result<Done, Failure> {
+        let mut done = Done::default();
         let mut head = Some(letter);
         while let Some(letter) = head {
+            if self.stop.is_cancelled() {
+                let message = "the host stops; the command goes on with the next one".to_owned();
+                return Err(Failure::ConnectionLost { message });
+            }
             match self.try_letter(&letter).await? {
-                Ok(()) => replayed.applied += 1,
+                Ok(()) => done.applied += 1,
                 Err(failure) => {
-                    self.keep(&letter, &failure).await?;
-                    replayed.still_parked += 1;
+                    self.keep(&letter, &failure, command).await?;
+                    done.still_parked += 1;
                     break;
                 }
             }
             head = self.next_head(letter.aggregate_key.as_deref()).await?;
         }
-        Ok(replayed)
+        Ok(done)
     }
 
     /// Applies a letter. The inner failure is the event's own; the outer one ends the lane.
     async fn try_letter(&mut self, letter: &Letter) -> Result<Result<(), Failure>, Failure> {
-        let mut backoff = Backoff::new();
-        let operations = loop {
-            match self.answer_to(letter).await {
-                Ok(Ok(operations)) => break operations,
-                Ok(Err(failure)) => return Ok(Err(failure)),
-                // The letter stays where it is, and the lane goes on.
-                Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => return Ok(Err(failure)),
-                Err(failure) => self.endure(failure, &mut backoff).await?,
-            }
+        let operations = match self.answer_in_time(letter).await? {
+            Some(Ok(operations)) => operations,
+            Some(Err(failure)) => return Ok(Err(failure)),
+            None => return Ok(Ok(())),
         };
+        let mut backoff = Backoff::new();
         loop {
             match self.model.apply_letter(letter, &operations).await {
                 Ok(()) => return Ok(Ok(())),
@@ -106,10 +161,65 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         }
     }
 
+    /// What a replay of this head would come to, with what it holds back.
+    async fn rehearse(&mut self, head: Letter) -> Result<Done, Failure> {
+        let (mut tried, mut bytes, mut applied, mut failed) = (vec![], 0, 0, None);
+        let mut next = Some(head);
+        while let Some(letter) = next.take() {
+            let operations = match self.answer_in_time(&letter).await? {
+                Some(Ok(operations)) => operations,
+                Some(Err(failure)) => {
+                    failed = Some(failure);
+                    break;
+                }
+                None => break,
+            };
+            applied += 1;
+            bytes += operations.iter().flat_map(|one| &one.parameters).map(Value::bytes).sum::<usize>();
+            if tried.len() < REHEARSED_MAX && bytes <= REHEARSED_BYTES_MAX {
+                tried.push(operations);
+            }
+            next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
+        }
+        let mut backoff = Backoff::new();
+        let refused = loop {
+            match self.model.rehearse_letters(&tried).await {
+                Ok(refused) => break refused,
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        };
+        if let Some((index, failure)) = refused {
+            (applied, failed) = (index, Some(failure));
+        }
+        let would_apply = u64::try_from(applied).expect("letters are countable");
+        let would_fail = failed.map(|failure| failure.class().to_owned());
+        Ok(Done { would_apply, would_fail, ..Done::default() })
+    }
+
+    /// What the component says about a letter; one that was too slow for the clock's backstop is tried a few times.
+    /// None when the letter is gone.
+    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<Answer>, Failure> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.answer_to(letter).await {
+                Ok(answer) => return Ok(answer),
+                // The letter stays where it is, and the lane goes on.
+                Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
+                    return Ok(Some(Err(failure)));
+                }
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        }
+    }
+
     /// What the deployed component answers to a letter's event.
-    async fn answer_to(&mut self, letter: &Letter) -> Result<Answer, Failure> {
-        let undecodable = |reason: String| Ok(Err(Failure::Undecodable { reason }));
-        let Ok(document) = bson::RawDocument::from_bytes(&letter.document) else {
+    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<Answer>, Failure> {
+        if letter.erased_at.is_some() {
+            return Ok(Some(Err(Failure::Erased)));
+        }
+        let undecodable = |reason: String| Ok(Some(Err(Failure::Undecodable { reason })));
+        let Some(document) = self.model.document(letter).await? else { return Ok(None) };
+        let Ok(document) = bson::RawDocument::from_bytes(&document) else {
             return undecodable("it is not valid BSON".to_owned());
         };
         let event = match self.decoder.decode(document) {
@@ -117,18 +227,26 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             Err(wrong) => return undecodable(wrong.reason),
         };
         if !self.deployed.manifest.handles(&event.event_type) {
-            return Ok(Ok(Vec::<Operation>::new()));
+            return Ok(Some(Ok(Vec::<Operation>::new())));
         }
         let mut answers = self.projector.project(vec![event]).await?;
         let missing =
             || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
         let answer = answers.pop().ok_or_else(missing)?;
-        Ok(answer.and_then(|operations| judge(&self.deployed.schema, &operations).map(|()| operations)))
+        Ok(Some(answer.and_then(|operations| judge(&self.deployed.schema, &operations).map(|()| operations))))
     }
 
-    async fn keep(&mut self, letter: &Letter, failure: &Failure) -> Result<(), Failure> {
+    async fn keep(
+        &mut self,
+        letter: &Letter,
+        failure: &Failure,
+        command: Option<u64>,
+    ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
-        while let Err(failure) = self.model.keep_letter(letter, failure, &self.deployed.digest).await {
+        let digest = self.deployed.digest.clone();
+        while let Err(failure) =
+            self.model.keep_letter(letter, Attempt { failure, digest: &digest, command }).await
+        {
             self.endure(failure, &mut backoff).await?;
         }
         Ok(())
@@ -136,15 +254,23 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
 
     /// The letter that is the head now. Without one, the aggregate is free.
     async fn next_head(&mut self, aggregate_key: Option<&[u8]>) -> Result<Option<Letter>, Failure> {
+        let head = self.letter_behind(aggregate_key, 0).await?;
+        if let (None, Some(key)) = (&head, aggregate_key) {
+            self.planner.unblock(key);
+        }
+        Ok(head)
+    }
+
+    async fn letter_behind(
+        &mut self,
+        aggregate_key: Option<&[u8]>,
+        after: u64,
+    ) -> Result<Option<Letter>, Failure> {
         let Some(key) = aggregate_key else { return Ok(None) };
         let mut backoff = Backoff::new();
         loop {
-            match self.model.head(key).await {
-                Ok(Some(letter)) => return Ok(Some(letter)),
-                Ok(None) => {
-                    self.planner.unblock(key);
-                    return Ok(None);
-                }
+            match self.model.letter_behind(key, after).await {
+                Ok(letter) => return Ok(letter),
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
         }

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::projector::Worker;
-use crate::readmodel::dead_letter::Letter;
+use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::{Batch, Final, LaneModel, LaneState};
 use crate::source::{Feed, OutboxReader};
 use crate::statement::Operation;
@@ -45,15 +45,23 @@ pub trait ReadModel: Send + 'static {
         batch: &Batch,
         is_final: Final<'_>,
     ) -> impl Task<Result<Vec<(usize, Failure)>, Failure>>;
-    fn head(&mut self, aggregate_key: &[u8]) -> impl Task<Result<Option<Letter>, Failure>>;
-    fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
-    fn keep_letter(
+    /// The oldest letter of an aggregate behind an id; behind 0, its head.
+    fn letter_behind(
         &mut self,
-        letter: &Letter,
-        failure: &Failure,
-        digest: &str,
-    ) -> impl Task<Result<(), Failure>>;
-    fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<(), Failure>>;
+        aggregate_key: &[u8],
+        after: u64,
+    ) -> impl Task<Result<Option<Letter>, Failure>>;
+    /// A letter's document; none when the letter is gone.
+    fn document(&mut self, letter: &Letter) -> impl Task<Result<Option<Vec<u8>>, Failure>>;
+    fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
+    fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
+    fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
+    fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
+    /// Which of these letters, run one after the other, is refused first; nothing stays of it.
+    fn rehearse_letters(
+        &mut self,
+        letters: &[Vec<Operation>],
+    ) -> impl Task<Result<Option<(usize, Failure)>, Failure>>;
 }
 
 impl Source for OutboxReader {
@@ -86,19 +94,34 @@ impl ReadModel for LaneModel {
         self.probe(batch, is_final).await
     }
 
-    async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
-        self.head(aggregate_key).await
+    async fn letter_behind(&mut self, aggregate_key: &[u8], after: u64) -> Result<Option<Letter>, Failure> {
+        self.letter_behind(aggregate_key, after).await
+    }
+
+    async fn document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
+        self.document(letter).await
     }
 
     async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
         self.apply_letter(letter, operations).await
     }
 
-    async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
-        self.keep_letter(letter, failure, digest).await
+    async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
+        self.keep_letter(letter, attempt).await
     }
 
-    async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
+    async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
         self.discard_letter(letter, who, why).await
+    }
+
+    async fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
+        self.erase_letter(letter, who, why).await
+    }
+
+    async fn rehearse_letters(
+        &mut self,
+        letters: &[Vec<Operation>],
+    ) -> Result<Option<(usize, Failure)>, Failure> {
+        self.rehearse_letters(letters).await
     }
 }

@@ -168,6 +168,28 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>
     Isolated { now, later: Some(later) }
 }
 
+/// A batch as two halves, so that what has room can be committed; as it was when it is a single delivery.
+pub fn halve(mut batch: Batch) -> Isolated {
+    let middle = batch.entries.len() / 2;
+    let Some(last) = middle.checked_sub(1) else { return Isolated { now: Some(batch), later: None } };
+    let position = batch.entries[last].delivery.position.clone();
+    let entries = batch.entries.split_off(middle);
+    let later = Batch { entries, position: batch.position, digest: batch.digest.clone() };
+    Isolated {
+        now: Some(Batch { entries: batch.entries, position, digest: batch.digest }),
+        later: Some(later),
+    }
+}
+
+/// Ends a batch behind its first parked entry. Whether there is one.
+pub fn end_at_first_parked(batch: &mut Batch) -> bool {
+    let parked = |entry: &Entry| matches!(entry.verdict, Verdict::Park { .. });
+    let Some(index) = batch.entries.iter().position(parked) else { return false };
+    batch.entries.truncate(index + 1);
+    batch.position.clone_from(&batch.entries[index].delivery.position);
+    true
+}
+
 /// The marks of the events that were applied lately, at most `size` of them.
 #[derive(Debug, Default)]
 struct Window {
@@ -345,6 +367,28 @@ mod tests {
         assert_eq!(letters(&batch), "PAHP");
         let Verdict::Park { operations, .. } = &batch.entries[0].verdict else { panic!("it is parked") };
         assert_eq!(operations.len(), 1);
+    }
+
+    #[test]
+    fn a_batch_is_halved_down_to_a_single_delivery() {
+        let entries = [7, 8, 9].into_iter().zip(1..).map(|(aggregate, id)| (delivery(id, aggregate), good()));
+        let halves = halve(plan(&planner(100), entries.collect()));
+        assert_eq!(halves.now.as_ref().map(letters).as_deref(), Some("A"));
+        assert_eq!(halves.later.as_ref().map(letters).as_deref(), Some("AA"));
+        let single = halve(halves.now.expect("there is one"));
+        assert_eq!((single.now.as_ref().map(letters).as_deref(), single.later), (Some("A"), None));
+    }
+
+    #[test]
+    fn where_the_streams_order_counts_a_batch_ends_with_its_first_parked_event() {
+        let failed = || Answered::Answer(Err(trapped()));
+        let entries = vec![(delivery(1, 7), good()), (delivery(2, 8), failed()), (delivery(3, 9), failed())];
+        let mut batch = plan(&planner(100), entries);
+        assert!(end_at_first_parked(&mut batch));
+        assert_eq!(letters(&batch), "AP");
+        let mut batch = plan(&planner(100), vec![(delivery(1, 7), good())]);
+        assert!(!end_at_first_parked(&mut batch));
+        assert_eq!(letters(&batch), "A");
     }
 
     #[test]

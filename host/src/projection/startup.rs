@@ -6,7 +6,7 @@ use super::{Course, Loaded, Servers, Settings, rebuild};
 use crate::failure::{Failure, Lost};
 use crate::position::Position;
 use crate::readmodel::registration::{self, Registration};
-use crate::readmodel::{LaneRow, Session, checkpoint, tables};
+use crate::readmodel::{LaneRow, Session, checkpoint, tables, volume};
 use crate::source::SourceIdentity;
 use crate::statement::Ordering;
 
@@ -44,6 +44,7 @@ pub async fn prepare(
     };
     let mut applier = servers.applier.connect().await?;
     tables::prepare(&mut applier, schema).await?;
+    volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
     let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
     not_from_the_future(servers, &rows).await?;
     Ok((generation, course(servers, settings, loaded, epoch, generation, rows, &mut applier).await?))

@@ -4,20 +4,23 @@
 //! closing statement only counts when the opening one is in the same transaction. It decides nothing: what to do
 //! about a failure is the lane's business.
 
+mod letters;
+
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acknowledge::{self, Acknowledge};
-use super::batch::{Batch, Entry, Passed, Verdict};
+use super::acknowledge::Acknowledge;
+use super::batch::{Batch, Entry, Verdict};
 use super::bind::bind;
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
-use super::dead_letter::{self, Letter};
+use super::dead_letter;
 use super::dedupe::{self, Mark};
 use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
+use super::volume::{self, Limits, Volume};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
@@ -61,6 +64,8 @@ pub struct LaneModel {
     /// How many events this lane's dedupe rows cover at least.
     window: usize,
     acknowledge: Acknowledge,
+    /// How much the projection's dead letters may be.
+    limits: Limits,
     /// How many batches are committed.
     batch: u64,
     marks: VecDeque<Mark>,
@@ -89,6 +94,7 @@ impl LaneModel {
             schema,
             window,
             acknowledge: Acknowledge::Keep,
+            limits: Limits::NONE,
             batch: 0,
             marks,
             marked: 0,
@@ -102,6 +108,12 @@ impl LaneModel {
     pub fn acknowledging(mut self, acknowledge: Acknowledge) -> Self {
         self.acknowledge = acknowledge;
         self
+    }
+
+    /// The same with limits for dead letters: without, there are none.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     pub fn lane(&self) -> &Lane {
@@ -170,62 +182,6 @@ impl LaneModel {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.try_halves(session, batch, is_final).await
-        })
-        .await
-    }
-
-    /// The oldest letter of an aggregate.
-    pub async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            dead_letter::head(session, &model.control, &model.lane, aggregate_key).await
-        })
-        .await
-    }
-
-    /// Applies a letter's event and takes the letter away, in one transaction that leaves the checkpoint where
-    /// it is. A letter that is gone was applied before.
-    pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            model.echo_letter(session, letter).await?;
-            if dead_letter::remove(&mut session.connection, &model.control, letter.id).await? {
-                model.run(session, operations.iter()).await?;
-            }
-            model.finish_unmoved(session).await
-        })
-        .await
-    }
-
-    /// Records that a letter failed again.
-    pub async fn keep_letter(
-        &mut self,
-        letter: &Letter,
-        failure: &Failure,
-        digest: &str,
-    ) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            model.echo_letter(session, letter).await?;
-            let connection = &mut session.connection;
-            dead_letter::record_attempt(connection, &model.control, letter.id, failure, digest).await?;
-            model.finish_unmoved(session).await
-        })
-        .await
-    }
-
-    /// Gives a letter up: it is recorded as discarded, and taken away.
-    pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
-            model.echo_letter(session, letter).await?;
-            let connection = &mut session.connection;
-            dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
-            dead_letter::remove(connection, &model.control, letter.id).await?;
-            model.finish_unmoved(session).await
         })
         .await
     }
@@ -325,7 +281,7 @@ impl LaneModel {
         outdated: Option<Mark>,
     ) -> Result<Option<Mark>, Failure> {
         self.begin(session).await?;
-        let (fresh, repeated) = ids(batch);
+        let (fresh, repeated) = batch.ids();
         let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
         let mark = if fresh.is_empty() {
             None
@@ -339,20 +295,20 @@ impl LaneModel {
             dedupe::prune(connection, control, &self.lane, outdated.row, self.acknowledge.level()).await?;
         }
         self.run(session, batch.operations()).await?;
+        let mut letters = Volume::default();
         for entry in &batch.entries {
-            dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
+            let more = dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
+            letters = letters.plus(more);
         }
-        let advance = advance(batch);
+        if letters.letters > 0 {
+            let Lane { projection, generation, .. } = &self.lane;
+            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
+            self.limits.hold(used, letters)?;
+        }
+        let advance = advance(batch, letters);
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
-    }
-
-    async fn echo_letter(&self, session: &mut Session, letter: &Letter) -> Result<(), Failure> {
-        if self.acknowledge == Acknowledge::Keep {
-            return Ok(());
-        }
-        acknowledge::echo_letter(&mut session.connection, &self.control, &self.lane, letter.id).await
     }
 
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
@@ -378,12 +334,6 @@ impl LaneModel {
             // Whatever a failed COMMIT says, it may have happened: only the checkpoint knows.
             Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
         }
-    }
-
-    async fn finish_unmoved(&self, session: &mut Session) -> Result<(), Failure> {
-        let connection = &mut session.connection;
-        let closed = checkpoint::close_unmoved(connection, &self.control, self.turn()).await?;
-        self.finish(session, closed).await
     }
 
     async fn run(
@@ -485,17 +435,7 @@ async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
     }
 }
 
-/// The ids that enter the dedupe window, and those of duplicates, which are in it.
-fn ids(batch: &Batch) -> (Vec<&Id>, Vec<&Id>) {
-    let (mut fresh, mut repeated) = (Vec::with_capacity(batch.entries.len()), Vec::new());
-    for entry in &batch.entries {
-        let is_repeated = entry.verdict == Verdict::Pass(Passed::Duplicate);
-        if is_repeated { &mut repeated } else { &mut fresh }.extend(entry.delivery.id());
-    }
-    (fresh, repeated)
-}
-
-fn advance(batch: &Batch) -> Advance<'_> {
+fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
     let is_letter = |entry: &&Entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold);
     let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
     Advance {
@@ -503,5 +443,6 @@ fn advance(batch: &Batch) -> Advance<'_> {
         digest: &batch.digest,
         events: number(batch.entries.len()),
         parked: number(batch.entries.iter().filter(is_letter).count()),
+        letters,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Data only: it is planned in `projection` and written in `apply`.
 
-use crate::event::Delivery;
+use crate::event::{Delivery, Id};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::statement::Operation;
@@ -51,6 +51,16 @@ pub enum Passed {
 impl Batch {
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.entries.iter().flat_map(Entry::operations)
+    }
+
+    /// The ids that enter the dedupe window, and those of duplicates, which are in it.
+    pub fn ids(&self) -> (Vec<&Id>, Vec<&Id>) {
+        let (mut fresh, mut repeated) = (Vec::with_capacity(self.entries.len()), Vec::new());
+        for entry in &self.entries {
+            let is_repeated = entry.verdict == Verdict::Pass(Passed::Duplicate);
+            if is_repeated { &mut repeated } else { &mut fresh }.extend(entry.delivery.id());
+        }
+        (fresh, repeated)
     }
 }
 

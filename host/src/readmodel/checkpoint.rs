@@ -11,6 +11,7 @@ use super::lease;
 use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::Session;
+use super::volume::Volume;
 use crate::failure::Failure;
 use crate::position::Position;
 
@@ -56,6 +57,8 @@ pub struct Advance<'a> {
     pub digest: &'a str,
     pub events: u64,
     pub parked: u64,
+    /// What it adds to the dead letters.
+    pub letters: Volume,
 }
 
 const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id";
@@ -117,7 +120,8 @@ pub async fn close(
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "UPDATE laterna.checkpoint \
-         SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ? \
+         SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ?, \
+         letters = letters + ?, letter_bytes = letter_bytes + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let changes = sqlx::query(&sql)
@@ -125,7 +129,9 @@ pub async fn close(
         .bind(stored(advance.position))
         .bind(advance.digest)
         .bind(advance.events)
-        .bind(advance.parked);
+        .bind(advance.parked)
+        .bind(advance.letters.letters)
+        .bind(advance.letters.bytes);
     let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
 }
@@ -135,12 +141,15 @@ pub async fn close_unmoved(
     connection: &mut MySqlConnection,
     control: &Control,
     turn: Turn<'_>,
+    letters: Volume,
 ) -> Result<bool, Failure> {
     let sql = control.sql(
-        "UPDATE laterna.checkpoint SET open_batch = NULL \
+        "UPDATE laterna.checkpoint \
+         SET open_batch = NULL, letters = letters + ?, letter_bytes = letter_bytes + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
-    let closed = at_turn(sqlx::query(&sql), turn).bind(turn.batch + 1).run(connection).await;
+    let changes = sqlx::query(&sql).bind(letters.letters).bind(letters.bytes);
+    let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
 }
 
@@ -195,7 +204,8 @@ pub async fn replace(
     lease::prove(connection, control, projection, epoch).await?;
     let totals = control.sql(
         "SELECT CAST(COALESCE(MAX(batch), 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
-         CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), '') \
+         CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
+         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED) \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
     let totals = sqlx::query(&totals).bind(projection).bind(generation).row(connection).await;
@@ -204,16 +214,19 @@ pub async fn replace(
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
     let (events, parked): (u64, u64) =
         (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
+    let letters =
+        Volume { letters: totals.try_get(4).map_err(failed)?, bytes: totals.try_get(5).map_err(failed)? };
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
     sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
-         (projection, generation, lane, epoch, batch, position, digest, events, parked) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (projection, generation, lane, epoch, batch, position, digest, events, parked, letters, letter_bytes) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     for lane in 0..lanes {
         // The totals of the lanes before are kept with the first one.
-        let (events, parked) = if lane == 0 { (events, parked) } else { (0, 0) };
+        let (events, parked, letters) =
+            if lane == 0 { (events, parked, letters) } else { (0, 0, Volume::default()) };
         sqlx::query(&insert)
             .bind(projection)
             .bind(generation)
@@ -224,6 +237,8 @@ pub async fn replace(
             .bind(&digest)
             .bind(events)
             .bind(parked)
+            .bind(letters.letters)
+            .bind(letters.bytes)
             .run(connection)
             .await
             .map_err(failed)?;

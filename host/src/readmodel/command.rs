@@ -1,11 +1,12 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sqlx::{Connection, Row};
 
 use super::control::Control;
 use super::dead_letter::Selection;
 use super::mysql_error::classify;
+use super::pause;
 use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
@@ -18,6 +19,33 @@ pub enum Request {
     Replay { letters: Selection },
     /// Give the heads of the selected letters up; what they held back follows.
     Discard { letters: Selection, why: String },
+    /// Tell what a replay would come to, and change nothing.
+    Rehearse { letters: Selection },
+    /// Erase what the selected letters hold of their events.
+    Erase { letters: Selection, why: String },
+    /// Take no events until it is resumed.
+    Pause { why: String },
+    /// Take events again, also when the breaker is open.
+    Resume,
+}
+
+/// Who carries a command out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The lanes, of whichever host writes.
+    Letters,
+    /// Any host: it is one transaction.
+    Switches,
+}
+
+impl Kind {
+    /// The condition that tells them apart.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Letters => r#"NOT (request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#,
+            Self::Switches => r#"(request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#,
+        }
+    }
 }
 
 /// A stored command.
@@ -26,12 +54,15 @@ pub struct Command {
     pub id: u64,
     pub request: Request,
     pub requested_by: String,
+    /// What an interrupted try came to so far.
+    pub progress: Option<String>,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Pending,
+    /// Not done yet, with what it came to so far.
+    Pending(String),
     Done(String),
     Failed(String),
 }
@@ -56,29 +87,104 @@ pub async fn submit(
     Ok(inserted.last_insert_id())
 }
 
+/// Writes a command down that is to be done once, by its key. False when it was written before.
+pub async fn submit_once(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    request: &Request,
+    requested_by: &str,
+    key: &str,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("writing a command", &error);
+    let find = control.sql("SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?");
+    let found = sqlx::query(&find).bind(projection).bind(key).first(&mut session.connection).await;
+    if found.map_err(failed)?.is_some() {
+        return Ok(false);
+    }
+    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+    let sql = control.sql(
+        "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
+         ON DUPLICATE KEY UPDATE id = id",
+    );
+    let inserted = sqlx::query(&sql).bind(projection).bind(text).bind(requested_by).bind(key);
+    inserted.run(&mut session.connection).await.map_err(failed)?;
+    Ok(true)
+}
+
 /// The oldest command that is not done. One that this version cannot read is failed here.
 pub async fn next(
     session: &mut Session,
     control: &Control,
     projection: &str,
+    kind: Kind,
 ) -> Result<Option<Command>, Failure> {
     let failed = |error: sqlx::Error| classify("reading commands", &error);
-    let sql = control.sql(
-        "SELECT id, request, requested_by FROM laterna.command WHERE projection = ? AND state = 'pending' \
-         ORDER BY id LIMIT 1",
-    );
+    let sql = control.sql(&format!(
+        "SELECT id, request, requested_by, result FROM laterna.command \
+         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT 1",
+        kind.condition()
+    ));
     let row = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
     let id = row.try_get(0).map_err(failed)?;
     let text: String = row.try_get(1).map_err(failed)?;
     match serde_json::from_str(&text) {
-        Ok(request) => Ok(Some(Command { id, request, requested_by: row.try_get(2).map_err(failed)? })),
+        Ok(request) => Ok(Some(Command {
+            id,
+            request,
+            requested_by: row.try_get(2).map_err(failed)?,
+            progress: row.try_get(3).map_err(failed)?,
+        })),
         Err(error) => {
             let reason = format!("this version of the host does not know the command: {error}");
             finish(session, control, id, &Outcome::Failed(reason)).await?;
             Ok(None)
         }
     }
+}
+
+/// Records how far a command is, for the host that has to go on with it.
+pub async fn record_progress(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+    progress: &str,
+) -> Result<(), Failure> {
+    let sql = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'");
+    let recorded = sqlx::query(&sql).bind(progress).bind(id).run(&mut session.connection).await;
+    recorded.map_err(|error| classify("recording a command's progress", &error))?;
+    Ok(())
+}
+
+/// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
+pub async fn carry_out_switch(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    command: &Command,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
+    let found = sqlx::query(&lock).bind(command.id).first(&mut transaction).await.map_err(failed)?;
+    if found.is_none() {
+        return transaction.rollback().await.map_err(failed);
+    }
+    let by = &command.requested_by;
+    let result = match &command.request {
+        Request::Pause { why } => {
+            pause::pause(&mut transaction, control, projection, by, why).await?;
+            "paused; dead letters can still be replayed and discarded"
+        }
+        Request::Resume if pause::resume(&mut transaction, control, projection, by).await? => "resumed",
+        _ => "nothing paused it: neither an operator nor its breaker",
+    };
+    let done = control.sql(
+        "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+    );
+    sqlx::query(&done).bind(result).bind(command.id).run(&mut transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
 }
 
 /// Records how a command ended.
@@ -89,7 +195,7 @@ pub async fn finish(
     outcome: &Outcome,
 ) -> Result<(), Failure> {
     let (state, result) = match outcome {
-        Outcome::Pending => return Ok(()),
+        Outcome::Pending(_) => return Ok(()),
         Outcome::Done(result) => ("done", result),
         Outcome::Failed(reason) => ("failed", reason),
     };
@@ -116,6 +222,6 @@ pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Resul
     Ok(match state.as_str() {
         "done" => Outcome::Done(result),
         "failed" => Outcome::Failed(result),
-        _ => Outcome::Pending,
+        _ => Outcome::Pending(result),
     })
 }

@@ -94,7 +94,7 @@ const STEPS: [&[&str]; 2] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS];
 const VERSION: u32 = 2;
 
 /// Version 2.
-const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 5] = [
+const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 14] = [
     // When the personal data of a letter was erased.
     "ALTER TABLE laterna.dead_letter ADD COLUMN erased_at TIMESTAMP(6) NULL",
     // The key of a letter's event, for what the outbox is to be told of it.
@@ -103,6 +103,37 @@ const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 5] = [
     "ALTER TABLE laterna.dedupe ADD COLUMN bound MEDIUMTEXT NULL",
     "ALTER TABLE laterna.dedupe ADD COLUMN acknowledged TINYINT UNSIGNED NOT NULL DEFAULT 0",
     "ALTER TABLE laterna.dedupe ADD KEY by_acknowledgement (projection, generation, acknowledged, lane, id)",
+    // The document's length; where version 1 wrote the letter, that of `document`.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN document_bytes BIGINT UNSIGNED NULL",
+    // In how many parts a document is stored that is too large for a packet; then `document` is empty.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN parts INT UNSIGNED NOT NULL DEFAULT 0",
+    // The command under which it last failed: no command tries a letter twice.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN command BIGINT UNSIGNED NULL",
+    "CREATE TABLE IF NOT EXISTS laterna.dead_letter_part (
+        letter BIGINT UNSIGNED NOT NULL,
+        part INT UNSIGNED NOT NULL,
+        bytes LONGBLOB NOT NULL,
+        PRIMARY KEY (letter, part)
+    ) ENGINE=InnoDB",
+    // What each lane added to the letters, less what it took away: their sum over the lanes counts.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN letters BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN letter_bytes BIGINT NOT NULL DEFAULT 0",
+    // What is to be asked for no more than once, e.g. a replay after a deployment.
+    "ALTER TABLE laterna.command ADD COLUMN once VARCHAR(100) CHARACTER SET ascii NULL",
+    "ALTER TABLE laterna.command ADD UNIQUE KEY by_once (projection, once)",
+    // Why a projection takes no events: an operator's word (`paused`), or its breaker (`breaker-open`), which stays
+    // here when it was resumed, so that the same component does not trip it again.
+    "CREATE TABLE IF NOT EXISTS laterna.pause (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        class VARCHAR(32) CHARACTER SET ascii NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL DEFAULT '',
+        reason TEXT NOT NULL,
+        paused_by VARCHAR(255) NOT NULL,
+        paused_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        resumed_by VARCHAR(255) NULL,
+        resumed_at TIMESTAMP(6) NULL,
+        PRIMARY KEY (projection, class)
+    ) ENGINE=InnoDB",
 ];
 
 /// Version 1.

@@ -3,8 +3,10 @@
 //! A letter is written in the transaction that moves the checkpoint past its event, and taken away in the one
 //! that applies it. Only an aggregate's head (its oldest letter) is ever replayed or discarded.
 
-use sqlx::Row;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+mod document;
+mod selection;
+
+use sqlx::mysql::MySqlConnection;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::batch::{Entry, Verdict};
@@ -13,14 +15,21 @@ use super::control::Control;
 use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
+use super::volume::Volume;
 use crate::event::{Delivery, Id};
 use crate::failure::Failure;
 use crate::statement::Operation;
 
+pub use document::{Content, contents, document};
+pub use selection::{Selection, behind, blocked, count, discarded, length, newest, select};
+
 /// The longest reason that is stored, in bytes.
 const REASON_BYTES_MAX: usize = 8 << 10;
 
-/// A stored letter.
+/// The most that is stored of an event's operations, in bytes.
+const OPERATIONS_BYTES_MAX: usize = 64 << 10;
+
+/// A stored letter, without its document.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Letter {
     pub id: u64,
@@ -34,12 +43,24 @@ pub struct Letter {
     pub digest: String,
     pub attempts: u32,
     pub created_at: String,
+    pub updated_at: String,
+    pub document_bytes: u64,
+    /// When its document, operations and reason were erased.
+    pub erased_at: Option<String>,
+    /// In how many parts the document is stored; 0: in the letter itself.
+    #[serde(skip)]
+    pub parts: u32,
     #[serde(skip)]
     pub aggregate_key: Option<Vec<u8>>,
     #[serde(skip)]
     pub document_key: Vec<u8>,
-    #[serde(skip)]
-    pub document: Vec<u8>,
+}
+
+impl Letter {
+    /// An event that waits behind a parked one. As the head of its aggregate, it was not tried yet.
+    pub fn is_held(&self) -> bool {
+        self.state == "held"
+    }
 }
 
 /// What identifies a document, also one whose id cannot be read: XXH3-128 of the id's key or of the raw bytes.
@@ -55,29 +76,33 @@ pub fn key_of(id: &Id) -> [u8; 16] {
     xxh3_128(&id.key()).to_be_bytes()
 }
 
-/// Writes an entry's letter, if its verdict asks for one, in the batch's transaction.
+/// Writes an entry's letter, if its verdict asks for one, in the batch's transaction. What it adds.
 pub async fn write(
     session: &mut Session,
     control: &Control,
     lane: &Lane,
     entry: &Entry,
     digest: &str,
-) -> Result<(), Failure> {
+) -> Result<Volume, Failure> {
+    let packet = session.packet_bytes_max;
     let (state, failure, operations) = match &entry.verdict {
-        Verdict::Park { failure, operations } => ("parked", Some(failure), described(operations)),
+        Verdict::Park { failure, operations } => ("parked", Some(failure), described(operations, packet)),
         Verdict::Hold => ("held", None, None),
-        Verdict::Apply(_) | Verdict::Pass(_) => return Ok(()),
+        Verdict::Apply(_) | Verdict::Pass(_) => return Ok(Volume::default()),
     };
     let delivery = &entry.delivery;
-    let stored_bytes = stored_bytes(delivery.document.len(), session.packet_bytes_max);
-    // The same document may come twice when history is scanned again; its letter stays as it was.
+    let bytes = u64::try_from(delivery.document.len()).expect("a document's length fits");
+    let (whole, parts) = document::divide(&delivery.document, packet);
+    // The same document may come twice when history is scanned again; its letter stays as it was. MySQL tells a new
+    // row from one that stayed by the count of rows, and only if something changes.
     let sql = control.sql(
         "INSERT INTO laterna.dead_letter \
          (projection, generation, state, document_key, aggregate_key, aggregate, event_id, event_type, document, \
-          position, class, reason, digest, operations, attempts, event_key) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id",
+          position, class, reason, digest, operations, attempts, event_key, document_bytes, parts) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE \
+         updated_at = GREATEST(CURRENT_TIMESTAMP(6), updated_at + INTERVAL 1 MICROSECOND)",
     );
-    sqlx::query(&sql)
+    let inserted = sqlx::query(&sql)
         .bind(&lane.projection)
         .bind(lane.generation)
         .bind(state)
@@ -86,7 +111,7 @@ pub async fn write(
         .bind(delivery.aggregate().map(ToString::to_string))
         .bind(delivery.id().map(ToString::to_string))
         .bind(delivery.event.as_ref().ok().map(|event| event.event_type.as_str()))
-        .bind(&delivery.document[..stored_bytes])
+        .bind(whole)
         .bind(stored(&delivery.position))
         .bind(failure.map(Failure::class))
         .bind(failure.map(reason))
@@ -94,127 +119,44 @@ pub async fn write(
         .bind(operations)
         .bind(u32::from(failure.is_some()))
         .bind(delivery.id().map(Id::key))
+        .bind(bytes)
+        .bind(u32::try_from(parts.len()).expect("a document's length bounds its parts"))
         .run(&mut session.connection)
         .await
         .map_err(|error| classify("writing a dead letter", &error))?;
-    Ok(())
+    if inserted.rows_affected() != 1 {
+        return Ok(Volume::default());
+    }
+    document::write_parts(session, control, inserted.last_insert_id(), &parts).await?;
+    Ok(Volume::more(1, bytes))
 }
 
-/// How much of a document is stored: all of it, unless MySQL's `max_allowed_packet` has no room for it. Then the
-/// outbox alone has the rest, and a replay says that the document is not whole.
-fn stored_bytes(document: usize, packet: usize) -> usize {
-    /// For everything else that stands in a letter.
-    const RESERVE_BYTES: usize = 1 << 20;
-    document.min(packet.saturating_sub(RESERVE_BYTES))
-}
-
-/// The keys of the aggregates that have letters in a generation.
-pub async fn blocked(
-    session: &mut Session,
+/// Takes a letter away, in the transaction that applied or discarded it. What that takes from the letters; nothing
+/// when it was gone already.
+pub async fn remove(
+    connection: &mut MySqlConnection,
     control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading which aggregates have dead letters", &error);
-    let sql = control.sql(
-        "SELECT DISTINCT aggregate_key FROM laterna.dead_letter \
-         WHERE projection = ? AND generation = ? AND aggregate_key IS NOT NULL",
-    );
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
-    rows.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
-}
-
-/// Which letters are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Selection {
-    pub id: Option<u64>,
-    pub aggregate: Option<String>,
-    pub class: Option<String>,
-    #[serde(default)]
-    pub heads_only: bool,
-    /// The letters behind this id.
-    #[serde(default)]
-    pub after: u64,
-}
-
-/// The letters of a projection that a selection fits, in order, at most `limit`.
-pub async fn select(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    selection: &Selection,
-    limit: u32,
-) -> Result<Vec<Letter>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let sql = control.sql(
-        "SELECT d.* FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation \
-         WHERE d.projection = ? AND d.id > ? AND (? IS NULL OR d.id = ?) AND (? IS NULL OR d.aggregate COLLATE utf8mb4_bin = ?) \
-         AND (? IS NULL OR d.class = ?) AND (? = 0 OR NOT EXISTS (SELECT 1 FROM laterna.dead_letter e \
-           WHERE e.projection = d.projection AND e.generation = d.generation \
-           AND e.aggregate_key = d.aggregate_key AND e.id < d.id)) \
-         ORDER BY d.id LIMIT ?",
-    );
-    let rows = sqlx::query(&sql)
-        .bind(projection)
-        .bind(selection.after)
-        .bind(selection.id)
-        .bind(selection.id)
-        .bind(&selection.aggregate)
-        .bind(&selection.aggregate)
-        .bind(&selection.class)
-        .bind(&selection.class)
-        .bind(i8::from(selection.heads_only))
-        .bind(limit)
-        .rows(&mut session.connection)
-        .await;
-    rows.map_err(failed)?.iter().map(|row| letter(row).map_err(failed)).collect()
-}
-
-/// How many letters a projection has: parked, held.
-pub async fn count(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<(u64, u64), Failure> {
-    let failed = |error: sqlx::Error| classify("counting dead letters", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(SUM(d.state = 'parked'), 0) AS UNSIGNED), \
-         CAST(COALESCE(SUM(d.state = 'held'), 0) AS UNSIGNED) \
-         FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
-    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
-}
-
-/// The oldest letter of an aggregate.
-pub async fn head(
-    session: &mut Session,
-    control: &Control,
-    lane: &Lane,
-    aggregate_key: &[u8],
-) -> Result<Option<Letter>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a dead letter", &error);
-    let sql = control.sql(
-        "SELECT * FROM laterna.dead_letter WHERE projection = ? AND generation = ? AND aggregate_key = ? \
-         ORDER BY id LIMIT 1",
-    );
-    let row = sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(aggregate_key)
-        .first(&mut session.connection)
-        .await
-        .map_err(failed)?;
-    row.map(|row| letter(&row).map_err(failed)).transpose()
-}
-
-/// Takes a letter away, in the transaction that applied or discarded it. False when it was gone already.
-pub async fn remove(connection: &mut MySqlConnection, control: &Control, id: u64) -> Result<bool, Failure> {
+    letter: &Letter,
+) -> Result<Option<Volume>, Failure> {
+    let failed = |error: sqlx::Error| classify("removing a dead letter", &error);
     let sql = control.sql("DELETE FROM laterna.dead_letter WHERE id = ?");
-    let removed = sqlx::query(&sql).bind(id).run(connection).await;
-    Ok(removed.map_err(|error| classify("removing a dead letter", &error))?.rows_affected() == 1)
+    let removed = sqlx::query(&sql).bind(letter.id).run(&mut *connection).await.map_err(failed)?;
+    if removed.rows_affected() != 1 {
+        return Ok(None);
+    }
+    if letter.parts > 0 {
+        document::remove_parts(connection, control, letter.id).await?;
+    }
+    Ok(Some(Volume::less(1, letter.document_bytes)))
+}
+
+/// What came of a try.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    pub failure: &'a Failure,
+    pub digest: &'a str,
+    /// The command that asked for it: it does not try this letter again.
+    pub command: Option<u64>,
 }
 
 /// Records that a letter was tried and failed: it is the parked head of its aggregate now.
@@ -222,22 +164,45 @@ pub async fn record_attempt(
     connection: &mut MySqlConnection,
     control: &Control,
     id: u64,
-    failure: &Failure,
-    digest: &str,
+    attempt: Attempt<'_>,
 ) -> Result<(), Failure> {
     let sql = control.sql(
-        "UPDATE laterna.dead_letter SET state = 'parked', attempts = attempts + 1, class = ?, reason = ?, digest = ? \
-         WHERE id = ?",
+        "UPDATE laterna.dead_letter SET state = 'parked', attempts = attempts + 1, class = ?, reason = ?, digest = ?, \
+         command = ? WHERE id = ?",
     );
     sqlx::query(&sql)
-        .bind(failure.class())
-        .bind(reason(failure))
-        .bind(digest)
+        .bind(attempt.failure.class())
+        .bind(reason(attempt.failure))
+        .bind(attempt.digest)
+        .bind(attempt.command)
         .bind(id)
         .run(connection)
         .await
         .map_err(|error| classify("recording an attempt", &error))?;
     Ok(())
+}
+
+/// Erases what a letter holds of the event: the document, the operations, the reason's text. Its place in the order, its
+/// ids and its class stay. What that takes from the letters.
+pub async fn erase(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    letter: &Letter,
+    who: &str,
+    why: &str,
+) -> Result<Option<Volume>, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.dead_letter SET document = '', document_bytes = 0, parts = 0, operations = NULL, reason = ?, \
+         erased_at = CURRENT_TIMESTAMP(6) WHERE id = ? AND erased_at IS NULL",
+    );
+    let note = cut(format!("erased by {who}: {why}"), REASON_BYTES_MAX);
+    let erased = sqlx::query(&sql).bind(note).bind(letter.id).run(&mut *connection).await;
+    let erased = erased.map_err(|error| classify("erasing a dead letter", &error))?;
+    if erased.rows_affected() != 1 {
+        return Ok(None);
+    }
+    document::remove_parts(connection, control, letter.id).await?;
+    Ok(Some(Volume::less(0, letter.document_bytes)))
 }
 
 /// Records a discard, in the transaction that removes the letter.
@@ -265,48 +230,19 @@ pub async fn record_discard(
     Ok(())
 }
 
-/// The document keys that operators discarded.
-pub async fn discarded(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<[u8; 16]>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading discarded events", &error);
-    let sql = control.sql("SELECT document_key FROM laterna.discarded WHERE projection = ?");
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let keys = rows.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
-    keys.map(|key| key.map(|key| key.try_into().unwrap_or_default())).collect()
-}
-
-fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {
-    let created: time::OffsetDateTime = row.try_get("created_at")?;
-    let rfc3339 = time::format_description::well_known::Rfc3339;
-    Ok(Letter {
-        id: row.try_get("id")?,
-        state: row.try_get("state")?,
-        aggregate: row.try_get("aggregate")?,
-        event_id: row.try_get("event_id")?,
-        event_type: row.try_get("event_type")?,
-        class: row.try_get("class")?,
-        reason: row.try_get("reason")?,
-        digest: row.try_get("digest")?,
-        attempts: row.try_get("attempts")?,
-        created_at: created.format(&rfc3339).unwrap_or_default(),
-        aggregate_key: row.try_get("aggregate_key")?,
-        document_key: row.try_get("document_key")?,
-        document: row.try_get("document")?,
-    })
-}
-
 fn reason(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let end = (0..=REASON_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    cut(failure.to_string(), REASON_BYTES_MAX)
+}
+
+/// The beginning of a text, at most so many bytes.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or_default());
     text
 }
 
-/// The operations as people read them; none when there are none.
-fn described(operations: &[Operation]) -> Option<String> {
-    const CHARACTERS_MAX: usize = 64 << 10;
-    (!operations.is_empty()).then(|| format!("{operations:?}").chars().take(CHARACTERS_MAX).collect())
+/// The operations as people read them, as far as a packet has room; none when there are none.
+fn described(operations: &[Operation], packet: usize) -> Option<String> {
+    let bytes_max = OPERATIONS_BYTES_MAX.min(packet / 8);
+    (!operations.is_empty()).then(|| cut(format!("{operations:?}"), bytes_max))
 }

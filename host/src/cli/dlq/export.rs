@@ -1,0 +1,141 @@
+//! `laterna dlq export`: one JSON object a line and letter, with everything that is stored of it.
+//!
+//! Letters are read page by page behind the last id, so that memory stays small and none comes twice. Those that come
+//! while it runs are left out; those that go are left out, too.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use super::PAGE;
+use crate::cli::output;
+use crate::projection::Servers;
+use crate::readmodel::Session;
+use crate::readmodel::dead_letter::{self, Content, Letter, Selection};
+
+/// How many bytes of documents are read at a time; one document may have more.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// Writes all letters that a selection fits, to a file or to standard output.
+pub async fn export(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    selection: Selection,
+    file: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let mut target = Target::open(file)?;
+    let until = dead_letter::newest(session, &servers.control, projection).await?;
+    let mut selection = Selection { until: Some(until), ..selection };
+    let mut count = 0_u64;
+    loop {
+        let page = dead_letter::select(session, &servers.control, projection, &selection, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        selection.after = last.id;
+        let mut rest = &page[..];
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(fitting(rest));
+            rest = others;
+            let contents = dead_letter::contents(session, &servers.control, some).await?;
+            for (letter, content) in some.iter().zip(contents) {
+                // It was replayed or discarded in between.
+                let Some(content) = content else { continue };
+                target.line(&line(letter, content)?)?;
+                count += 1;
+            }
+        }
+    }
+    target.close()?;
+    let letters = if count == 1 { "letter" } else { "letters" };
+    eprintln!("{count} {letters} exported");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many of these letters are read together: one at least.
+fn fitting(letters: &[Letter]) -> usize {
+    let mut bytes = 0;
+    let fits = |letter: &&Letter| {
+        bytes += letter.document_bytes;
+        bytes <= BYTES_MAX
+    };
+    letters.iter().take_while(fits).count().max(1)
+}
+
+fn line(letter: &Letter, content: Content) -> anyhow::Result<String> {
+    let mut line: Map<String, Value> = match serde_json::to_value(letter)? {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("letter".to_owned(), other)]),
+    };
+    line.insert("document_key".to_owned(), hex::encode(&letter.document_key).into());
+    line.insert("position".to_owned(), serde_json::from_str(&content.position).unwrap_or(Value::Null));
+    line.insert("operations".to_owned(), content.operations.into());
+    let (name, document) = document(content.document);
+    line.insert(name.to_owned(), document);
+    Ok(Value::Object(line).to_string())
+}
+
+/// The document as canonical Extended JSON; as base64 where it is no valid BSON.
+pub fn document(bytes: Vec<u8>) -> (&'static str, Value) {
+    if let Ok(document) = bson::deserialize_from_slice::<bson::Document>(&bytes) {
+        return ("document", bson::Bson::Document(document).into_canonical_extjson());
+    }
+    let subtype = bson::spec::BinarySubtype::Generic;
+    let binary = bson::Bson::Binary(bson::Binary { subtype, bytes }).into_canonical_extjson();
+    ("document_base64", binary["$binary"]["base64"].clone())
+}
+
+/// Where the lines go. A file comes to its name when it is complete.
+enum Target {
+    Standard,
+    File { writer: BufWriter<File>, partial: PathBuf, path: PathBuf },
+}
+
+impl Target {
+    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Standard) };
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = File::create(&partial)
+            .with_context(|| format!("`--output` {} cannot be written", path.display()))?;
+        Ok(Self::File { writer: BufWriter::new(file), partial, path: path.to_owned() })
+    }
+
+    fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        let Self::File { writer, path, .. } = self else {
+            output::line(text);
+            return Ok(());
+        };
+        writeln!(writer, "{text}").with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn close(self) -> anyhow::Result<()> {
+        let Self::File { writer, partial, path } = self else { return Ok(()) };
+        let closing = || -> std::io::Result<()> {
+            writer.into_inner()?.sync_all()?;
+            std::fs::rename(&partial, &path)
+        };
+        closing().with_context(|| format!("writing {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_document_keeps_its_types_and_bytes_that_are_none_stay_whole() {
+        let bytes = bson::serialize_to_vec(&doc! { "a": 5_i64, "b": 5_i32 }).expect("it is a document");
+        let (name, value) = document(bytes);
+        assert_eq!(name, "document");
+        assert_eq!(value["a"]["$numberLong"], "5");
+        assert_eq!(value["b"]["$numberInt"], "5");
+        assert_eq!(document(vec![1, 2, 3]), ("document_base64", "AQID".into()));
+    }
+}
