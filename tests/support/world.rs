@@ -12,7 +12,7 @@ use mongodb::{Client, Collection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Row as _};
 
-use super::host::Host;
+use super::host::{BINARY, Host};
 use super::until;
 use crate::guests;
 
@@ -132,6 +132,24 @@ impl World {
     pub fn start(&self) -> Host {
         let port = free_port();
         Host::start(&self.config(port), port)
+    }
+
+    /// Starts a host with settings that differ, by the names of their environment variables without `LATERNA_`.
+    pub fn start_with(&self, settings: &[(&str, &str)]) -> Host {
+        let port = free_port();
+        let mut command = Command::new(BINARY);
+        command.envs(settings.iter().map(|(name, value)| (format!("LATERNA_{name}"), value)));
+        Host::start_as(command, &self.config(port), port)
+    }
+
+    /// The URL of the read model's database over TCP, e.g. through a proxy. An account without a password needs no TLS.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("mysql://root@127.0.0.1:{port}/{}?ssl-mode=DISABLED", self.name)
+    }
+
+    /// The URI of MongoDB at another port, e.g. a proxy's.
+    pub fn mongodb_at(&self, port: u16) -> String {
+        format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0&directConnection=true")
     }
 
     /// A connection to the read model's database.
