@@ -59,6 +59,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             projection: name,
             phase: Phase::Stopped,
             trouble: None,
+            class: None,
+            remedy: None,
             component: String::new(),
             digest: rows.first().map(|row| row.digest.clone()).unwrap_or_default(),
             epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
@@ -76,6 +78,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
                     events: row.events,
                     waiting: 0,
                     trouble: None,
+                    doing: None,
                 })
                 .collect(),
         });
@@ -137,13 +140,17 @@ fn notes(snapshot: &Snapshot) {
     if let Some(trouble) = &snapshot.trouble {
         output::line(format_args!("\n{name} waits: {trouble}"));
     }
+    if let (Some(class), Some(remedy)) = (&snapshot.class, &snapshot.remedy) {
+        output::line(format_args!("  what to do ({class}): {remedy}"));
+    }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));
     }
 }
 
 fn print_lanes(snapshots: &[Snapshot]) {
-    let mut lanes = table::table(&["projection", "lane", "position", "events", "waiting", "trouble"]);
+    let mut lanes =
+        table::table(&["projection", "lane", "position", "events", "waiting", "doing", "trouble"]);
     for snapshot in snapshots {
         for lane in &snapshot.lanes {
             lanes.add_row([
@@ -152,6 +159,7 @@ fn print_lanes(snapshots: &[Snapshot]) {
                 lane.position.clone(),
                 table::number(lane.events),
                 table::number(lane.waiting),
+                lane.doing.clone().unwrap_or_default(),
                 lane.trouble.clone().unwrap_or_default(),
             ]);
         }

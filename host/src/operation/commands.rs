@@ -15,6 +15,7 @@ use crate::projection::{Orders, Servers};
 use crate::readmodel::command::{self, Command, Outcome, Request};
 use crate::readmodel::dead_letter::{self, Letter, Selection};
 use crate::readmodel::{Session, within};
+use crate::retry::Backoff;
 
 /// How often it is looked for new commands.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -25,21 +26,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
 
-/// Carries out a projection's commands while its lanes run here.
+/// Carries out a projection's commands while its lanes run here. Ends by being dropped; after a stop it begins none.
 pub async fn carry_out_all(servers: Servers, projection: String, orders: Orders, stop: CancellationToken) {
     let mut session = None;
+    let mut backoff = Backoff::new();
+    let mut wait = INTERVAL;
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = stop.cancelled() => return,
-        }
-        let lanes = orders.lanes();
+        tokio::time::sleep(wait).await;
+        wait = INTERVAL;
+        let lanes = if stop.is_cancelled() { vec![] } else { orders.lanes() };
         if lanes.is_empty() {
             session = None;
             continue;
         }
-        if let Err(failure) = carry_out_next(&servers, &projection, &lanes, &mut session).await {
-            tracing::warn!(projection, "commands: {failure}; trying again");
+        match carry_out_next(&servers, &projection, &lanes, &mut session).await {
+            Ok(()) => backoff = Backoff::new(),
+            Err(failure) => {
+                tracing::warn!(projection, "commands: {}; trying again", failure.without_values());
+                wait += backoff.next_wait();
+            }
         }
     }
 }

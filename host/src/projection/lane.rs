@@ -15,7 +15,7 @@ use super::parts::{Answer, Projector, ReadModel};
 use super::plan::{Answered, Isolated, Planner, Projected, isolate};
 use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
-use super::status::Status;
+use super::status::{Status, Work as Busy};
 use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;
@@ -123,7 +123,10 @@ impl<P: Projector> ProjectStage<P> {
         let asked = events.len();
         let mut backoff = Backoff::new();
         loop {
-            match self.projector.project(events.clone()).await {
+            self.status.begins(self.lane, Busy::Projecting(asked));
+            let projected = self.projector.project(events.clone()).await;
+            self.status.ends(self.lane, Busy::Projecting(asked));
+            match projected {
                 Ok(answers) if answers.len() == asked => return Ok(answers),
                 Ok(answers) => {
                     let reason = format!("the projector gave {} answers to {asked} events", answers.len());
@@ -192,7 +195,11 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
                     None => return Ok(()),
                 },
                 order = self.orders.recv(), if orders_open => match order {
-                    Some(order) => self.carry_out(order).await?,
+                    Some(order) => {
+                        self.status.begins(self.lane, Busy::Letter);
+                        self.carry_out(order).await?;
+                        self.status.ends(self.lane, Busy::Letter);
+                    }
                     None => orders_open = false,
                 },
             }
@@ -203,7 +210,10 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let mut backoff = Backoff::new();
         while let Some(batch) = todo.pop_front() {
-            match self.model.commit(&batch).await {
+            self.status.begins(self.lane, Busy::Committing(batch.entries.len()));
+            let committed = self.model.commit(&batch).await;
+            self.status.ends(self.lane, Busy::Committing(batch.entries.len()));
+            match committed {
                 Ok(()) => {
                     self.planner.committed(&batch);
                     self.status.committed(self.lane, &batch);

@@ -30,12 +30,15 @@ pub enum Phase {
     Paused {
         reason: String,
     },
+    /// Asked to stop: what is in its transaction is finished, nothing new is begun.
+    Stopping,
     Stopped,
 }
 
 impl Phase {
     /// The words for all phases.
-    pub const NAMES: [&'static str; 6] = ["starting", "standby", "history", "streaming", "paused", "stopped"];
+    pub const NAMES: [&'static str; 7] =
+        ["starting", "standby", "history", "streaming", "paused", "stopping", "stopped"];
 
     /// The word for this phase.
     pub fn name(&self) -> &'static str {
@@ -45,6 +48,7 @@ impl Phase {
             Self::History => "history",
             Self::Streaming => "streaming",
             Self::Paused { .. } => "paused",
+            Self::Stopping => "stopping",
             Self::Stopped => "stopped",
         }
     }
@@ -58,6 +62,11 @@ pub struct Snapshot {
     pub phase: Phase,
     /// What is being waited out just now.
     pub trouble: Option<String>,
+    /// The class of what paused it or is waited out, for machines, and what the operator does about it.
+    #[serde(default)]
+    pub class: Option<String>,
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// The component: its own name and version, and its digest.
     pub component: String,
     pub digest: String,
@@ -83,6 +92,27 @@ pub struct LaneSnapshot {
     /// Handed to the lane, not committed yet.
     pub waiting: u64,
     pub trouble: Option<String>,
+    /// What it is doing just now, and for how long.
+    #[serde(default)]
+    pub doing: Option<String>,
+}
+
+/// What keeps a lane busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// The projector has so many events.
+    Projecting(usize),
+    /// MySQL has a batch of so many events.
+    Committing(usize),
+    /// An operator's order about a dead letter.
+    Letter,
+}
+
+/// The servers whose answers are observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    ReadModel,
+    Source,
 }
 
 pub struct Status {
@@ -92,7 +122,15 @@ pub struct Status {
 
 struct State {
     phase: Phase,
-    source_trouble: Option<String>,
+    /// A stop was asked for: no other phase than the last follows.
+    stopping: bool,
+    /// What paused the projection.
+    paused_by: Option<Failure>,
+    /// What ended the last run.
+    run_trouble: Option<Failure>,
+    source_trouble: Option<Failure>,
+    /// What the servers did not answer to, by [`Server`].
+    silence: [Option<Failure>; 2],
     component: String,
     digest: String,
     epoch: u64,
@@ -109,14 +147,20 @@ struct LaneState {
     position: Position,
     events: u64,
     waiting: u64,
-    trouble: Option<String>,
+    trouble: Option<Failure>,
+    /// What its two stages and its operator are busy with, by [`Work::slot`].
+    work: [Option<(Work, Instant)>; 3],
 }
 
 impl Status {
     pub fn new(projection: &str) -> Self {
         let state = State {
             phase: Phase::Starting,
+            stopping: false,
+            paused_by: None,
+            run_trouble: None,
             source_trouble: None,
+            silence: [None, None],
             component: String::new(),
             digest: String::new(),
             epoch: 0,
@@ -132,18 +176,44 @@ impl Status {
     }
 
     pub fn enter(&self, phase: Phase) {
+        let changed = self.change(|state| state.enter(&phase));
+        if changed {
+            tracing::info!(projection = self.projection, phase = phase.name(), "phase");
+        }
+    }
+
+    /// An operator has to act.
+    pub fn pauses(&self, failure: &Failure) {
+        self.count_failure(failure);
+        let reason = failure.to_string();
         let changed = self.change(|state| {
-            let changed = state.phase != phase;
-            state.phase = phase.clone();
-            state.source_trouble = None;
+            let changed = state.enter(&Phase::Paused { reason });
+            state.paused_by = Some(failure.clone());
             changed
         });
-        match phase {
-            Phase::Paused { reason } if changed => {
-                tracing::error!(projection = self.projection, "paused: {reason}");
-            }
-            phase if changed => tracing::info!(projection = self.projection, phase = phase.name(), "phase"),
-            _ => {}
+        if changed {
+            let (projection, class, remedy) = (&self.projection, failure.class(), failure.remedy());
+            tracing::error!(projection, class, remedy, "paused: {}", failure.without_values());
+        }
+    }
+
+    /// A run ended, and another one begins after a while.
+    pub fn run_fails(&self, failure: &Failure) {
+        self.count_failure(failure);
+        self.change(|state| {
+            state.enter(&Phase::Starting);
+            state.run_trouble = Some(failure.clone());
+        });
+    }
+
+    /// A stop was asked for.
+    pub fn stops(&self) {
+        let first = self.change(|state| {
+            state.enter(&Phase::Stopping);
+            !std::mem::replace(&mut state.stopping, true)
+        });
+        if first {
+            tracing::info!(projection = self.projection, phase = Phase::Stopping.name(), "phase");
         }
     }
 
@@ -154,11 +224,13 @@ impl Status {
             digest.clone_into(&mut state.digest);
             state.epoch = epoch;
             state.read_up_to = None;
+            state.silence = [None, None];
             let lane = |row: &LaneRow| LaneState {
                 position: row.position.clone(),
                 events: row.events,
                 waiting: 0,
                 trouble: None,
+                work: [None; 3],
             };
             state.lanes = rows.iter().map(lane).collect();
         });
@@ -178,7 +250,26 @@ impl Status {
     pub fn source_fails(&self, failure: &Failure) {
         self.count_failure(failure);
         tracing::warn!(projection = self.projection, "source: {failure}; trying again");
-        self.change(|state| state.source_trouble = Some(failure.to_string()));
+        self.change(|state| state.source_trouble = Some(failure.clone()));
+    }
+
+    /// What a server answered to an observation, or that it did not.
+    pub fn observes(&self, server: Server, silence: Option<Failure>) {
+        self.change(|state| state.silence[server as usize] = silence);
+    }
+
+    pub fn begins(&self, lane: usize, work: Work) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
+    }
+
+    pub fn ends(&self, lane: usize, work: Work) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = None);
+    }
+
+    /// The lanes that are still busy, and what with.
+    pub fn stragglers(&self) -> Vec<(usize, String)> {
+        let busy = |(lane, state): (usize, &LaneState)| state.doing().map(|doing| (lane, doing));
+        self.change(|state| state.lanes.iter().enumerate().filter_map(busy).collect())
     }
 
     pub fn handed_out(&self, lane: usize, deliveries: usize) {
@@ -187,8 +278,8 @@ impl Status {
 
     pub fn lane_waits(&self, lane: usize, failure: &Failure) {
         self.count_failure(failure);
-        tracing::warn!(projection = self.projection, lane, "{failure}; trying again");
-        self.change(|state| state.lanes[lane].trouble = Some(failure.to_string()));
+        tracing::warn!(projection = self.projection, lane, "{}; trying again", failure.without_values());
+        self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
     }
 
     pub fn committed(&self, lane: usize, batch: &Batch) {
@@ -207,7 +298,8 @@ impl Status {
             if let Verdict::Park { failure, .. } = &entry.verdict {
                 let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
                 let (event, aggregate) = (event.map(ToString::to_string), aggregate.map(ToString::to_string));
-                tracing::warn!(projection, class = failure.class(), event, aggregate, "parked: {failure}");
+                let (class, reason) = (failure.class(), failure.without_values());
+                tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
             }
         }
     }
@@ -225,13 +317,17 @@ impl Status {
         metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
     }
 
-    /// What the servers say, from time to time.
-    pub fn observed(&self, source_time: ClusterTime, documents: u64, letters: (u64, u64)) {
+    /// What the source says, from time to time.
+    pub fn observed_source(&self, source_time: ClusterTime, documents: u64) {
         self.change(|state| {
             state.source_time = Some(source_time);
             state.documents = documents;
-            state.letters = letters;
         });
+    }
+
+    /// How many letters are parked and held.
+    pub fn observed_letters(&self, letters: (u64, u64)) {
+        self.change(|state| state.letters = letters);
     }
 
     /// The projection's tasks are alive.
@@ -247,7 +343,9 @@ impl Status {
         self.change(|state| Snapshot {
             projection: self.projection.clone(),
             phase: state.phase.clone(),
-            trouble: state.trouble(),
+            trouble: state.trouble().map(ToString::to_string),
+            class: state.obstacle().map(|failure| failure.class().to_owned()),
+            remedy: state.obstacle().map(|failure| failure.remedy().to_owned()),
             component: state.component.clone(),
             digest: state.digest.clone(),
             epoch: state.epoch,
@@ -274,8 +372,28 @@ impl Status {
 }
 
 impl State {
-    fn trouble(&self) -> Option<String> {
-        self.source_trouble.clone().or_else(|| self.lanes.iter().find_map(|lane| lane.trouble.clone()))
+    /// Whether the phase is another one now. What was waited out before it is over.
+    fn enter(&mut self, phase: &Phase) -> bool {
+        let changed = self.phase != *phase;
+        if self.stopping && *phase != Phase::Stopped {
+            return false;
+        }
+        self.phase.clone_from(phase);
+        self.paused_by = None;
+        self.run_trouble = None;
+        self.source_trouble = None;
+        changed
+    }
+
+    /// What is being waited out.
+    fn trouble(&self) -> Option<&Failure> {
+        let lanes = self.lanes.iter().filter_map(|lane| lane.trouble.as_ref());
+        let told = [&self.run_trouble, &self.source_trouble].into_iter().flatten().chain(lanes);
+        told.chain(self.silence.iter().flatten()).next()
+    }
+
+    fn obstacle(&self) -> Option<&Failure> {
+        self.paused_by.as_ref().or_else(|| self.trouble())
     }
 
     /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as
@@ -309,7 +427,38 @@ impl LaneState {
             position: self.position.to_string(),
             events: self.events,
             waiting: self.waiting,
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.as_ref().map(ToString::to_string),
+            doing: self.doing(),
+        }
+    }
+
+    fn doing(&self) -> Option<String> {
+        let all: Vec<_> =
+            self.work.iter().flatten().map(|(work, since)| work.tell(since.elapsed())).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+impl Work {
+    /// A lane has one work of each kind at a time.
+    fn slot(self) -> usize {
+        match self {
+            Self::Projecting(_) => 0,
+            Self::Committing(_) => 1,
+            Self::Letter => 2,
+        }
+    }
+
+    fn tell(self, time: Duration) -> String {
+        let seconds = time.as_secs_f64();
+        match self {
+            Self::Projecting(events) => {
+                format!("waiting for the projector with {events} events for {seconds:.1} s")
+            }
+            Self::Committing(events) => {
+                format!("waiting for MySQL to commit a batch of {events} events for {seconds:.1} s")
+            }
+            Self::Letter => format!("carrying out an order about a dead letter for {seconds:.1} s"),
         }
     }
 }

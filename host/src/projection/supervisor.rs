@@ -2,25 +2,32 @@
 //! the checkpoint when one of them ends. It owns every task of the projection.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{ApplyStage, ProjectStage, between, order_queue};
 use super::plan::Planner;
 use super::progress::Progress;
 use super::reader::{Inbox, Reader};
-use super::{Course, Loaded, Orders, Phase, Servers, Settings, Status, startup, upkeep};
+use super::{Loaded, Orders, Phase, Servers, Settings, Status, startup, upkeep};
 use crate::failure::{Failure, Fault};
 use crate::projector::Worker;
 use crate::readmodel::lease::{self, Acquired};
-use crate::readmodel::{Lane, LaneModel, Session};
+use crate::readmodel::{Lane, LaneModel, Session, within};
 use crate::retry::Backoff;
 use crate::source::OutboxReader;
 
 /// How often a standby asks for the lease.
-const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
+const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long MySQL may take to answer a question about the lease.
+const LEASE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long making everything ready may take.
+const START_PATIENCE: Duration = Duration::from_secs(75);
 
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
@@ -60,6 +67,10 @@ impl Supervisor {
             let wait = match ended {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
+                Err(failure) if self.stop.is_cancelled() => {
+                    tracing::warn!(projection = self.settings.name, "{}", failure.without_values());
+                    break;
+                }
                 Err(failure) => self.after(&failure, &mut backoff),
             };
             tokio::select! {
@@ -75,17 +86,18 @@ impl Supervisor {
         let projection = &self.settings.name;
         match failure.fault() {
             Fault::Setup | Fault::Event => {
-                self.status.enter(Phase::Paused { reason: failure.to_string() });
+                self.status.pauses(failure);
                 PAUSE_INTERVAL
             }
             Fault::Environment => {
                 let wait = backoff.next_wait();
                 tracing::warn!(projection, "{failure}; starting again from the checkpoint in {wait:?}");
-                self.status.source_fails(failure);
+                self.status.run_fails(failure);
                 wait
             }
             Fault::Fenced => {
                 tracing::warn!(projection, "{failure}; nothing more is written under the old epoch");
+                self.status.run_fails(failure);
                 *backoff = Backoff::new();
                 STANDBY_INTERVAL
             }
@@ -94,12 +106,26 @@ impl Supervisor {
 
     async fn run_once(&self) -> Result<Ended, Failure> {
         self.status.beat();
-        let Some((epoch, session)) = self.take_lease().await? else { return Ok(Ended::Stopped) };
-        let prepared = startup::prepare(&self.servers, &self.settings, &self.loaded, epoch).await;
-        let ended = match prepared {
-            Ok((generation, course)) => self.run_lanes(epoch, generation, course, session).await,
+        let Some(taken) = self.stop.run_until_cancelled(self.take_lease()).await else {
+            return Ok(Ended::Stopped);
+        };
+        let (epoch, session, good_until) = taken?;
+        let mut tasks = Tasks::default();
+        let (servers, settings) = (self.servers.clone(), self.settings.clone());
+        tasks.upkeep.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
+        // Not a child of `stop`: a stop is shown before anything ends because of it.
+        let run = CancellationToken::new();
+        let started = tokio::select! {
+            started = self.start(&mut tasks.work, epoch, &run) => started,
+            Some(joined) = tasks.upkeep.join_next() => finished(joined),
+            () = self.stop.cancelled() => Ok(()),
+        };
+        let ended = match started {
+            Ok(()) => self.watch(&mut tasks, &run).await,
             Err(failure) => Err(failure),
         };
+        run.cancel();
+        tasks.end().await;
         self.orders.replace(vec![]);
         if self.stop.is_cancelled() {
             self.release_lease(epoch).await;
@@ -107,28 +133,27 @@ impl Supervisor {
         ended
     }
 
-    /// Waits as a standby until the lease is this host's. Nothing when a stop comes first.
-    async fn take_lease(&self) -> Result<Option<(u64, Session)>, Failure> {
+    /// Waits as a standby until the lease is this host's, and says until when it is good by this host's clock.
+    async fn take_lease(&self) -> Result<(u64, Session, Instant), Failure> {
         let Settings { name, owner, lease_ttl, .. } = &self.settings;
         let mut ddl = self.servers.ddl.connect().await?;
-        self.servers.control.migrate(&mut ddl).await?;
+        within(START_PATIENCE, "creating the control schema", self.servers.control.migrate(&mut ddl)).await?;
         drop(ddl);
         let mut session = self.servers.applier.connect().await?;
         loop {
-            match lease::acquire(&mut session, &self.servers.control, name, owner, *lease_ttl).await? {
+            let asked = Instant::now();
+            let asking = lease::acquire(&mut session, &self.servers.control, name, owner, *lease_ttl);
+            match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
-                    return Ok(Some((epoch, session)));
+                    return Ok((epoch, session, asked + *lease_ttl));
                 }
                 Acquired::Taken { owner } => {
                     self.status.enter(Phase::Standby { owner });
                 }
             }
             self.status.beat();
-            tokio::select! {
-                () = tokio::time::sleep(STANDBY_INTERVAL) => {}
-                () = self.stop.cancelled() => return Ok(None),
-            }
+            tokio::time::sleep(STANDBY_INTERVAL).await;
         }
     }
 
@@ -146,49 +171,84 @@ impl Supervisor {
         }
     }
 
-    async fn run_lanes(
+    /// Makes everything ready, and starts the lanes, then the reader.
+    async fn start(
         &self,
+        work: &mut JoinSet<Result<(), Failure>>,
         epoch: u64,
-        generation: u32,
-        course: Course,
-        session: Session,
-    ) -> Result<Ended, Failure> {
+        run: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let preparing = startup::prepare(&self.servers, &self.settings, &self.loaded, epoch);
+        let (generation, course) = within(START_PATIENCE, "making everything ready", preparing).await?;
         let manifest = &self.loaded.deployed.manifest;
         let component = format!("{} {}", manifest.name, manifest.version);
         self.status.starts(&component, &self.loaded.deployed.digest, epoch, &course.rows);
-        let stop = self.stop.child_token();
-        let mut tasks = Tasks::default();
         let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
         let (mut inboxes, mut orders) = (vec![], vec![]);
         for row in &course.rows {
             let lane = Lane { projection: self.settings.name.clone(), generation, lane: row.lane };
-            let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, &progress, epoch).await?;
+            let (inbox, order) = self.spawn_lane(work, run, lane, &progress, epoch).await?;
             inboxes.push(inbox);
             orders.push(order);
         }
         self.orders.replace(orders);
         let source = OutboxReader::new(self.servers.outbox.clone(), self.servers.decoder.clone());
         let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
-        let reader_stop = stop.clone();
-        tasks.work.spawn(async move {
-            tokio::select! {
-                ended = reader.run() => ended,
-                () = reader_stop.cancelled() => Ok(()),
-            }
-        });
-        tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
+        let stop = run.clone();
+        work.spawn(async move { stop.run_until_cancelled(reader.run()).await.unwrap_or(Ok(())) });
+        Ok(())
+    }
+
+    /// Waits for the end: of the work, by the first failure, or by a stop, which the work has some time to follow.
+    async fn watch(&self, tasks: &mut Tasks, run: &CancellationToken) -> Result<Ended, Failure> {
         let (servers, name) = (self.servers.clone(), self.settings.name.clone());
         tasks.upkeep.spawn(upkeep::observe(servers, name, self.status.clone()));
-        let ended = tasks.watch(&self.stop, self.settings.stop_timeout).await;
-        stop.cancel();
-        tasks.end().await;
-        ended
+        let deadline = async {
+            self.stop.cancelled().await;
+            self.status.stops();
+            run.cancel();
+            tokio::time::sleep(self.settings.stop_timeout).await;
+        };
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                joined = tasks.work.join_next() => match joined.map(finished) {
+                    Some(Ok(())) => {}
+                    // The others may finish what they have begun.
+                    Some(Err(failure)) if run.is_cancelled() => self.gives_up(&failure),
+                    Some(Err(failure)) => return Err(failure),
+                    None if self.stop.is_cancelled() => return Ok(Ended::Stopped),
+                    None => return Ok(Ended::Arrived),
+                },
+                Some(joined) = tasks.upkeep.join_next() => finished(joined)?,
+                () = &mut deadline => {
+                    self.name_stragglers();
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+    }
+
+    fn gives_up(&self, failure: &Failure) {
+        let (projection, failure) = (&self.settings.name, failure.without_values());
+        tracing::warn!(
+            projection,
+            "a lane gave up while stopping; what it had open is rolled back: {failure}"
+        );
+    }
+
+    /// Says who was not done by the deadline of a stop.
+    fn name_stragglers(&self) {
+        let projection = &self.settings.name;
+        for (lane, doing) in self.status.stragglers() {
+            tracing::warn!(projection, lane, "the stop took too long; what is open is rolled back: {doing}");
+        }
     }
 
     /// Starts the two stages of a lane.
     async fn spawn_lane(
         &self,
-        tasks: &mut Tasks,
+        work: &mut JoinSet<Result<(), Failure>>,
         stop: &CancellationToken,
         lane: Lane,
         progress: &Arc<Progress>,
@@ -201,9 +261,9 @@ impl Supervisor {
         let mut model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window);
         let state = model.load().await?;
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
-        let (to_apply, work) = between();
+        let (to_apply, projected) = between();
         let (order, orders) = order_queue();
-        tasks.work.spawn(
+        work.spawn(
             ProjectStage {
                 projector: self.worker()?,
                 deployed: deployed.clone(),
@@ -216,13 +276,13 @@ impl Supervisor {
             }
             .run(),
         );
-        tasks.work.spawn(
+        work.spawn(
             ApplyStage {
                 model,
                 projector: self.worker()?,
                 deployed,
                 planner: Planner::new(state, window),
-                work,
+                work: projected,
                 orders,
                 status: self.status.clone(),
                 lane: number,
@@ -249,31 +309,6 @@ struct Tasks {
     work: JoinSet<Result<(), Failure>>,
     /// What goes on beside them, and never ends by itself.
     upkeep: JoinSet<Result<(), Failure>>,
-}
-
-impl Tasks {
-    /// Waits for the end: of the work, by the first failure, or by a stop, which the work has some time to follow.
-    async fn watch(&mut self, stop: &CancellationToken, timeout: Duration) -> Result<Ended, Failure> {
-        let stopped = async {
-            stop.cancelled().await;
-            tokio::time::sleep(timeout).await;
-        };
-        tokio::pin!(stopped);
-        loop {
-            tokio::select! {
-                joined = self.work.join_next() => match joined {
-                    Some(joined) => finished(joined)?,
-                    None if stop.is_cancelled() => return Ok(Ended::Stopped),
-                    None => return Ok(Ended::Arrived),
-                },
-                Some(joined) = self.upkeep.join_next() => finished(joined)?,
-                () = &mut stopped => {
-                    tracing::warn!(tasks = self.work.len(), "the stop took too long; what is open is rolled back");
-                    return Ok(Ended::Stopped);
-                }
-            }
-        }
-    }
 }
 
 impl Tasks {

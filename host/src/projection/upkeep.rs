@@ -3,37 +3,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::status::Server;
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
-use crate::readmodel::{Session, dead_letter, lease, within};
+use crate::readmodel::{Session, dead_letter, lease};
 use crate::retry::Backoff;
 
 /// How often the servers are asked how they stand.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a server may take to say how it stands.
+/// A server that takes longer to say how it stands is shown as trouble.
+const SILENCE: Duration = Duration::from_millis(800);
+
+/// How long a server may take to say how it stands, before it is asked anew.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Renews the lease until it is lost. While MySQL is away nobody can take it, and nothing is written.
+/// Renews the lease until it is lost: because another host has it, or because it ran out by this host's own
+/// monotonic clock. That counts from before the request, so it runs out here first, and MySQL's time plays no part.
 pub async fn keep_lease(
     servers: Servers,
     settings: Settings,
     epoch: u64,
     session: Session,
+    mut good_until: Instant,
 ) -> Result<(), Failure> {
+    let ttl = settings.lease_ttl;
     let mut kept = Some(session);
     loop {
-        tokio::time::sleep(settings.lease_ttl / 3).await;
+        tokio::time::sleep_until(good_until - ttl + ttl / 3).await;
         let mut backoff = Backoff::new();
         loop {
+            let asked = Instant::now();
+            // So that one connection that says nothing leaves time for another.
+            let limit = good_until.min(asked + ttl / 3);
             let renewing = renew(&servers, &settings, epoch, &mut kept);
             let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
-            match tokio::time::timeout(settings.lease_ttl, renewing).await.unwrap_or(Err(silence)) {
-                Ok(()) => break,
+            let failure = match tokio::time::timeout_at(limit, renewing).await.unwrap_or(Err(silence)) {
+                Ok(()) => {
+                    good_until = asked + ttl;
+                    break;
+                }
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
-                Err(failure) => tracing::warn!(projection = settings.name, "lease: {failure}; trying again"),
+                Err(failure) => failure,
+            };
+            tracing::warn!(projection = settings.name, "lease: {failure}; trying again");
+            tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
+            if Instant::now() >= good_until {
+                return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
             }
-            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 }
@@ -54,20 +73,53 @@ async fn renew(
     Ok(())
 }
 
-/// Shows what the servers say. Their outages are the other parts' business.
+/// Shows what the servers say, and that they say nothing. What is done about it is the other parts' business.
 pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
-    let mut session = None;
-    loop {
-        status.beat();
-        let counting = count_letters(&servers, &projection, &mut session);
-        let letters = within(PATIENCE, "counting dead letters", counting).await;
-        let source =
-            async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
-        if let (Ok(letters), Ok((time, documents))) = (letters, source.await) {
-            status.observed(time, documents, letters);
+    let read_model = async {
+        let mut session = None;
+        loop {
+            status.beat();
+            let counting = count_letters(&servers, &projection, &mut session);
+            let silence = |message| Failure::ConnectionLost { message };
+            if let Some(letters) = answer(&status, Server::ReadModel, silence, counting).await {
+                status.observed_letters(letters);
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
-        tokio::time::sleep(OBSERVE_INTERVAL).await;
-    }
+    };
+    let source = async {
+        loop {
+            let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
+            let silence = |message| Failure::SourceUnavailable { message };
+            if let Some((time, documents)) = answer(&status, Server::Source, silence, asking).await {
+                status.observed_source(time, documents);
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
+        }
+    };
+    tokio::join!(read_model, source).0
+}
+
+/// A server's answer. While it does not come, that is shown.
+async fn answer<T>(
+    status: &Status,
+    server: Server,
+    silence: impl Fn(String) -> Failure,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Option<T> {
+    let silent = |limit: Duration| silence(format!("no answer for {} ms", limit.as_millis()));
+    tokio::pin!(asking);
+    let soon = tokio::time::timeout(SILENCE, &mut asking).await;
+    let answer = match soon {
+        Ok(answer) => answer,
+        Err(_) => {
+            status.observes(server, Some(silent(SILENCE)));
+            let late = tokio::time::timeout(PATIENCE, asking).await;
+            late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
+        }
+    };
+    status.observes(server, answer.as_ref().err().cloned());
+    answer.ok()
 }
 
 async fn count_letters(
