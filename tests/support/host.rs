@@ -68,6 +68,14 @@ impl Host {
         assert!(sent.expect("kill runs").success(), "the host is gone; its log:\n{}", self.log());
     }
 
+    /// Sends a signal, waits until the process has ended, and gives its whole log.
+    pub async fn signal_and_log(self, signal: &str) -> String {
+        self.signal(signal);
+        let log = self.log.clone();
+        self.ended().await;
+        std::fs::read_to_string(log).unwrap_or_default()
+    }
+
     /// What the admin endpoint answers: code and text.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);

@@ -47,7 +47,8 @@ struct Shared {
     mode: watch::Sender<Mode>,
     /// Grows whenever every open connection is to be cut.
     generation: watch::Sender<u64>,
-    at_commit: Mutex<Option<AtCommit>>,
+    /// What is armed, and how many COMMITs pass before it strikes.
+    at_commit: Mutex<Option<(AtCommit, u32)>>,
     /// The next answer is cut in the middle.
     truncate: Mutex<bool>,
     /// Connections on which this was said are black holes.
@@ -82,9 +83,14 @@ impl Proxy {
         self.shared.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Arms a fault that strikes once.
+    /// Arms a fault that strikes once, at the next COMMIT.
     pub fn at_commit(&self, fault: AtCommit) {
-        *self.shared.at_commit.lock().expect("nobody panics with it") = Some(fault);
+        self.after_commits(0, fault);
+    }
+
+    /// Arms a fault that strikes once, after so many COMMITs that pass.
+    pub fn after_commits(&self, passing: u32, fault: AtCommit) {
+        *self.shared.at_commit.lock().expect("nobody panics with it") = Some((fault, passing));
     }
 
     /// The next answer of the server ends in its middle, and its connection with it.
@@ -211,11 +217,20 @@ fn contains(heard: &[u8], said: &[u8]) -> bool {
 
 impl Shared {
     fn strikes_at(&self, said: &[u8]) -> Option<AtCommit> {
-        // The whole text of a COM_QUERY: the session's settings speak of READ COMMITTED, too.
-        let is_commit = said.ends_with(b"\x03COMMIT");
-        let fault = is_commit.then(|| self.at_commit.lock().expect("nobody panics with it").take()).flatten();
-        self.struck.fetch_add(u64::from(fault.is_some()), Ordering::Relaxed);
-        fault
+        /// A query of seven bytes. The word alone would do no good: sessions also say READ COMMITTED.
+        const COMMIT: &[u8] = b"\x07\0\0\0\x03COMMIT";
+        let is_commit = said.windows(COMMIT.len()).any(|window| window == COMMIT);
+        if !is_commit {
+            return None;
+        }
+        let mut armed = self.at_commit.lock().expect("nobody panics with it");
+        if let Some((_, passing @ 1..)) = &mut *armed {
+            *passing -= 1;
+            return None;
+        }
+        let (fault, _) = armed.take()?;
+        self.struck.fetch_add(1, Ordering::Relaxed);
+        Some(fault)
     }
 
     fn truncates(&self) -> bool {

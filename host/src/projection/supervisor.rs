@@ -29,6 +29,9 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long making everything ready may take.
 const START_PATIENCE: Duration = Duration::from_secs(75);
 
+/// How long a host that could not renew its lease leaves it to one that can.
+const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -99,7 +102,11 @@ impl Supervisor {
                 tracing::warn!(projection, "{failure}; nothing more is written under the old epoch");
                 self.status.run_fails(failure);
                 *backoff = Backoff::new();
-                STANDBY_INTERVAL
+                if matches!(failure, Failure::LeaseExpired { .. }) {
+                    EXPIRED_INTERVAL
+                } else {
+                    STANDBY_INTERVAL
+                }
             }
         }
     }
