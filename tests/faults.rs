@@ -11,6 +11,8 @@ mod support;
 mod catalogue;
 #[path = "faults/hosts.rs"]
 mod hosts;
+#[path = "faults/health.rs"]
+mod health;
 #[path = "faults/shortage.rs"]
 mod shortage;
 #[path = "faults/mongodb.rs"]

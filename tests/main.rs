@@ -18,5 +18,6 @@ mod lanes;
 mod letters;
 mod projector;
 mod spine;
+mod stop;
 mod takeover;
 mod tidy;

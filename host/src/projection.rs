@@ -11,6 +11,7 @@ pub mod startup;
 pub mod supervisor;
 mod upkeep;
 pub mod status;
+mod busy;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

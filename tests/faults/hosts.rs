@@ -104,12 +104,14 @@ async fn assert_one_writer(world: &World, epochs: i64) {
     assert_eq!(world.number(&back).await, 0, "checkpoints that went back");
 }
 
-/// A host that writes, with one event committed and its writes noted, and another one that stands by.
+/// A host that writes, with two events committed, the second one noted, and another one that stands by.
 async fn pair(world: &World, first: &[(&str, &str)]) -> (Host, Host) {
     let first = world.start_with(first);
     insert(world, "a", 1..=1).await;
     world.until_committed("recorder", 1).await;
     audit(world).await;
+    insert(world, "a", 2..=2).await;
+    world.until_committed("recorder", 2).await;
     let second = world.start();
     second.until_phase("recorder", "standby").await;
     (first, second)
@@ -184,9 +186,9 @@ async fn host_frozen() {
     let world = World::new("recorder", Options::mysql()).await;
     let (first, second) = pair(&world, &[]).await;
     first.signal("STOP");
-    let took = time_to_next(&world, 2).await;
+    let took = time_to_next(&world, 3).await;
     assert_within("take-over from a frozen host", took, LEASE + Duration::from_secs(2));
-    insert(&world, "a", 3..=50).await;
+    insert(&world, "a", 4..=50).await;
     world.until_committed("recorder", 50).await;
     first.signal("CONT");
     until_it_knows(&first).await;
@@ -203,34 +205,33 @@ async fn host_frozen_with_locks() {
     let mut other = world.mysql().await;
     other.execute("BEGIN").await.expect("it begins");
     other.execute("SELECT * FROM last_seen FOR UPDATE").await.expect("the row is free");
-    insert(&world, "a", 2..=2).await;
-    until("the host waits for the row", async || {
-        let waiting =
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT INTO last_seen%'";
-        world.number(waiting).await > 0
-    })
-    .await;
+    insert(&world, "a", 3..=3).await;
+    until("the host waits for the row", async || transactions(&world, "t.trx_state = 'LOCK WAIT'").await > 0)
+        .await;
     first.signal("STOP");
     let began = Instant::now();
     other.execute("ROLLBACK").await.expect("it ends");
     // Now the statement is done, and the frozen host has what it wrote locked.
-    let locked =
-        other.execute("SELECT * FROM recorded WHERE aggregate_id = 'a' AND sequence = 2 FOR UPDATE NOWAIT");
     until("the host's transaction has its locks", async || {
-        let open = "SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
-                    ON p.id = t.trx_mysql_thread_id WHERE p.command = 'Sleep' AND t.trx_rows_modified > 0 AND p.db = ";
-        world.number(&format!("{open}'{}'", world.name)).await > 0
+        transactions(&world, "p.command = 'Sleep' AND t.trx_rows_modified > 0").await > 0
     })
     .await;
-    assert!(locked.await.is_err(), "the frozen host holds no lock: the test shows nothing");
-    world.until_committed("recorder", 2).await;
+    let locked = "SELECT * FROM recorded WHERE aggregate_id = 'a' AND sequence = 3 FOR UPDATE NOWAIT";
+    assert!(other.execute(locked).await.is_err(), "the frozen host holds no lock: the test shows nothing");
+    world.until_committed("recorder", 3).await;
     assert_within("take-over from a host with locks", began.elapsed(), LEASE + Duration::from_secs(5));
     first.signal("CONT");
     until_it_knows(&first).await;
-    insert(&world, "a", 3..=20).await;
+    insert(&world, "a", 4..=20).await;
     world.until_committed("recorder", 20).await;
     world.assert_recorded(20, 1).await;
     assert_one_writer(&world, 2).await;
+}
+
+/// How many transactions of this world MySQL has that are so.
+async fn transactions(world: &World, so: &str) -> i64 {
+    let joined = "information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
+    world.number(&format!("SELECT COUNT(*) FROM {joined} WHERE p.db = '{}' AND {so}", world.name)).await
 }
 
 async fn planned_hand_over() {
@@ -260,19 +261,20 @@ async fn renewals_blocked() {
     let began = Instant::now();
     proxy.mute(Some(".lease SET connection_id"));
     // Until the lease runs out, the data's way is free, and used.
-    insert(&world, "a", 2..=2).await;
-    world.until_committed("recorder", 2).await;
+    insert(&world, "a", 3..=3).await;
+    world.until_committed("recorder", 3).await;
     until("the host ends its lanes by itself", async || first.log().contains("another host may have it"))
         .await;
     let fenced = began.elapsed();
     println!("fenced itself after {fenced:.2?}");
     assert!(fenced < LEASE + Duration::from_millis(500), "it went on for {fenced:?}");
     second.until_phase("recorder", "streaming").await;
-    let took = time_to_next(&world, 3).await + began.elapsed();
+    time_to_next(&world, 4).await;
+    let took = began.elapsed();
     assert_within("take-over without renewals", took, LEASE + Duration::from_secs(2));
     proxy.mute(None);
     first.until_phase("recorder", "standby").await;
-    insert(&world, "a", 4..=20).await;
+    insert(&world, "a", 5..=20).await;
     world.until_committed("recorder", 20).await;
     world.assert_recorded(20, 1).await;
     assert_one_writer(&world, 2).await;
@@ -284,7 +286,7 @@ async fn cut_off_from_mysql() {
     let url = world.url_at(proxy.port);
     let (first, _second) = pair(&world, &[("MYSQL__URL", &url)]).await;
     proxy.set(Mode::BlackHole);
-    let took = time_to_next(&world, 2).await;
+    let took = time_to_next(&world, 3).await;
     assert_within("take-over from a host without MySQL", took, LEASE + Duration::from_secs(2));
     until_within(Duration::from_secs(3), "the host says that it does not write", async || {
         let ready = first.get("/readyz").await;
@@ -294,7 +296,7 @@ async fn cut_off_from_mysql() {
     .await;
     proxy.set(Mode::Pass);
     first.until_phase("recorder", "standby").await;
-    insert(&world, "a", 3..=20).await;
+    insert(&world, "a", 4..=20).await;
     world.until_committed("recorder", 20).await;
     world.assert_recorded(20, 1).await;
     assert_one_writer(&world, 2).await;
@@ -313,16 +315,16 @@ async fn cut_off_from_mongodb() {
         ready.is_some_and(|(code, text)| code == 503 && text.contains("[source-unavailable]"))
     })
     .await;
-    insert(&world, "a", 2..=2).await;
-    some_time(LEASE.as_millis() as u64 * 3 / 2).await;
+    insert(&world, "a", 3..=3).await;
+    some_time(6000).await;
     let epoch = format!("SELECT epoch FROM {}.lease", world.control());
     assert_eq!(world.number(&epoch).await, 1, "the lease stays where it is");
     second.until_phase("recorder", "standby").await;
     proxy.cut();
     proxy.set(Mode::Pass);
-    world.until_committed("recorder", 2).await;
+    world.until_committed("recorder", 3).await;
     until("it is ready again", async || is_ready(&first).await == Some(true)).await;
-    world.assert_recorded(2, 1).await;
+    world.assert_recorded(3, 1).await;
     assert_one_writer(&world, 1).await;
 }
 

@@ -71,9 +71,14 @@ impl Host {
     /// Sends a signal, waits until the process has ended, and gives its whole log.
     pub async fn signal_and_log(self, signal: &str) -> String {
         self.signal(signal);
+        self.ended_with_log().await.0
+    }
+
+    /// Waits until the process has ended, and gives its whole log with its exit code.
+    pub async fn ended_with_log(self) -> (String, ExitStatus) {
         let log = self.log.clone();
-        self.ended().await;
-        std::fs::read_to_string(log).unwrap_or_default()
+        let status = self.ended().await;
+        (std::fs::read_to_string(log).unwrap_or_default(), status)
     }
 
     /// What the admin endpoint answers: code and text.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::busy::Busy;
 use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Projector, ReadModel};
 use super::plan::{Answered, Isolated, Planner, Projected, isolate};
 use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
-use super::status::{Status, Work as Busy};
+use super::status::Status;
 use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::busy::Busy;
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::{Batch, LaneRow, Passed, Verdict};
@@ -97,17 +98,6 @@ pub struct LaneSnapshot {
     pub doing: Option<String>,
 }
 
-/// What keeps a lane busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// The projector has so many events.
-    Projecting(usize),
-    /// MySQL has a batch of so many events.
-    Committing(usize),
-    /// An operator's order about a dead letter.
-    Letter,
-}
-
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
@@ -148,8 +138,8 @@ struct LaneState {
     events: u64,
     waiting: u64,
     trouble: Option<Failure>,
-    /// What its two stages and its operator are busy with, by [`Work::slot`].
-    work: [Option<(Work, Instant)>; 3],
+    /// What its two stages and its operator are busy with, by [`Busy::slot`].
+    work: [Option<(Busy, Instant)>; 3],
 }
 
 impl Status {
@@ -258,11 +248,11 @@ impl Status {
         self.change(|state| state.silence[server as usize] = silence);
     }
 
-    pub fn begins(&self, lane: usize, work: Work) {
+    pub fn begins(&self, lane: usize, work: Busy) {
         self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
     }
 
-    pub fn ends(&self, lane: usize, work: Work) {
+    pub fn ends(&self, lane: usize, work: Busy) {
         self.change(|state| state.lanes[lane].work[work.slot()] = None);
     }
 
@@ -436,30 +426,6 @@ impl LaneState {
         let all: Vec<_> =
             self.work.iter().flatten().map(|(work, since)| work.tell(since.elapsed())).collect();
         (!all.is_empty()).then(|| all.join("; "))
-    }
-}
-
-impl Work {
-    /// A lane has one work of each kind at a time.
-    fn slot(self) -> usize {
-        match self {
-            Self::Projecting(_) => 0,
-            Self::Committing(_) => 1,
-            Self::Letter => 2,
-        }
-    }
-
-    fn tell(self, time: Duration) -> String {
-        let seconds = time.as_secs_f64();
-        match self {
-            Self::Projecting(events) => {
-                format!("waiting for the projector with {events} events for {seconds:.1} s")
-            }
-            Self::Committing(events) => {
-                format!("waiting for MySQL to commit a batch of {events} events for {seconds:.1} s")
-            }
-            Self::Letter => format!("carrying out an order about a dead letter for {seconds:.1} s"),
-        }
     }
 }
 
