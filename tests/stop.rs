@@ -119,9 +119,9 @@ async fn a_host_that_does_not_write_stops_at_once() {
     world.until_committed("recorder", 1).await;
     let standing = world.start();
     standing.until_phase("recorder", "standby").await;
-    let waiting = world.start_with(&[("MYSQL__URL", &world.url_at(proxy.port))]);
-    waiting.until_phase("recorder", "starting").await;
-    for host in [standing, waiting] {
+    let cut_off = world.start_with(&[("MYSQL__URL", &world.url_at(proxy.port))]);
+    cut_off.until_phase("recorder", "starting").await;
+    for host in [standing, cut_off] {
         let began = Instant::now();
         assert!(host.stop().await.success());
         assert!(began.elapsed() < Duration::from_secs(3), "it took {:?}", began.elapsed());

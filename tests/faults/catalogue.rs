@@ -116,17 +116,17 @@ fn sources() -> Vec<(String, String)> {
 }
 
 /// Whether a file holds the test that `module::test` names.
-fn has_test(path: &str, text: &str, name: &str) -> bool {
+fn has_test(path: &str, code: &str, name: &str) -> bool {
     let Some((modules, test)) = name.rsplit_once("::") else { return false };
     let is_here = modules
         .split("::")
         .filter(|module| *module != "tests")
         .all(|module| path.ends_with(&format!("/{module}.rs")) || path.contains(&format!("/{module}/")));
     let is_test = |at: usize| {
-        let above = text[..at].rsplit('\n').nth(1).unwrap_or_default().trim();
+        let above = code[..at].rsplit('\n').nth(1).unwrap_or_default().trim();
         above.starts_with("#[") && above.contains("test")
     };
-    is_here && text.match_indices(&format!("fn {test}(")).any(|(at, _)| is_test(at))
+    is_here && code.match_indices(&format!("fn {test}(")).any(|(at, _)| is_test(at))
 }
 
 type Results = Arc<Mutex<BTreeMap<u32, (bool, Duration)>>>;

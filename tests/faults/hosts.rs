@@ -10,7 +10,7 @@ use crate::catalogue::Proof::{Elsewhere, Not, Quick, Slow};
 use crate::catalogue::{Row, test};
 use crate::shortage;
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::world::event;
+use crate::support::world::{event, mongodb_at};
 use crate::support::{Host, Options, World, some_time, until, until_within};
 
 const NO_GENERATIONS: &str =
@@ -306,7 +306,7 @@ async fn cut_off_from_mysql() {
 async fn cut_off_from_mongodb() {
     let world = World::new("recorder", Options::mysql()).await;
     let proxy = Proxy::to(mongodb_port()).await;
-    let uri = world.mongodb_at(proxy.port);
+    let uri = mongodb_at(proxy.port);
     let (first, second) = pair(&world, &[("MONGODB__URI", &uri)]).await;
     until("it is ready", async || is_ready(&first).await == Some(true)).await;
     proxy.set(Mode::BlackHole);

@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 
 use bson::doc;
 
-use crate::hosts::mysql_port;
 use crate::support::host::BINARY;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::{event, free_port};
-use crate::support::{Host, Options, World, some_time, until};
+use crate::support::{Host, Options, PrivateServers, World, some_time, until};
 
 /// Two hundred megabytes of events arrive while MySQL says nothing: the queues bound what is kept of them.
 pub async fn memory_is_bounded() {
     const EVENTS: i64 = 400;
     const EVENT_BYTES: usize = 512 << 10;
     const GROWTH_BYTES_MAX: u64 = 250 << 20;
-    let world = World::new("recorder", Options::mysql()).await;
-    let proxy = Proxy::to(mysql_port()).await;
+    let servers = PrivateServers::start().await;
+    let world = World::new("recorder", servers.options()).await;
+    let proxy = Proxy::to(servers.mysql_port()).await;
     let url = world.url_at(proxy.port);
     // The lease outlives the silence: a host that gave it up would have nothing in its queues.
     let host = world.start_with(&[("MYSQL__URL", &url), ("HOST__LEASE_SECONDS", "120")]);

@@ -147,11 +147,6 @@ impl World {
         format!("mysql://root@127.0.0.1:{port}/{}?ssl-mode=DISABLED", self.name)
     }
 
-    /// The URI of MongoDB at another port, e.g. a proxy's.
-    pub fn mongodb_at(&self, port: u16) -> String {
-        format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0&directConnection=true")
-    }
-
     /// A connection to the read model's database.
     pub async fn mysql(&self) -> MySqlConnection {
         connect(&self.url()).await
@@ -298,6 +293,11 @@ async fn order_history(outbox: &Collection<Document>) {
         .create_index(mongodb::IndexModel::builder().keys(keys).build())
         .await
         .expect("the index is created");
+}
+
+/// The URI of MongoDB at another port, e.g. a proxy's.
+pub fn mongodb_at(port: u16) -> String {
+    format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0&directConnection=true")
 }
 
 /// Runs the binary to its end.

@@ -166,9 +166,9 @@ impl Status {
     }
 
     pub fn enter(&self, phase: Phase) {
-        let changed = self.change(|state| state.enter(&phase));
-        if changed {
-            tracing::info!(projection = self.projection, phase = phase.name(), "phase");
+        let name = phase.name();
+        if self.change(|state| state.enter(phase)) {
+            tracing::info!(projection = self.projection, phase = name, "phase");
         }
     }
 
@@ -177,7 +177,7 @@ impl Status {
         self.count_failure(failure);
         let reason = failure.to_string();
         let changed = self.change(|state| {
-            let changed = state.enter(&Phase::Paused { reason });
+            let changed = state.enter(Phase::Paused { reason });
             state.paused_by = Some(failure.clone());
             changed
         });
@@ -191,7 +191,7 @@ impl Status {
     pub fn run_fails(&self, failure: &Failure) {
         self.count_failure(failure);
         self.change(|state| {
-            state.enter(&Phase::Starting);
+            state.enter(Phase::Starting);
             state.run_trouble = Some(failure.clone());
         });
     }
@@ -199,7 +199,7 @@ impl Status {
     /// A stop was asked for.
     pub fn stops(&self) {
         let first = self.change(|state| {
-            state.enter(&Phase::Stopping);
+            state.enter(Phase::Stopping);
             !std::mem::replace(&mut state.stopping, true)
         });
         if first {
@@ -363,12 +363,12 @@ impl Status {
 
 impl State {
     /// Whether the phase is another one now. What was waited out before it is over.
-    fn enter(&mut self, phase: &Phase) -> bool {
-        let changed = self.phase != *phase;
-        if self.stopping && *phase != Phase::Stopped {
+    fn enter(&mut self, phase: Phase) -> bool {
+        let changed = self.phase != phase;
+        if self.stopping && phase != Phase::Stopped {
             return false;
         }
-        self.phase.clone_from(phase);
+        self.phase = phase;
         self.paused_by = None;
         self.run_trouble = None;
         self.source_trouble = None;

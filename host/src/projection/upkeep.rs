@@ -110,13 +110,12 @@ async fn answer<T>(
     let silent = |limit: Duration| silence(format!("no answer for {} ms", limit.as_millis()));
     tokio::pin!(asking);
     let soon = tokio::time::timeout(SILENCE, &mut asking).await;
-    let answer = match soon {
-        Ok(answer) => answer,
-        Err(_) => {
-            status.observes(server, Some(silent(SILENCE)));
-            let late = tokio::time::timeout(PATIENCE, asking).await;
-            late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
-        }
+    let answer = if let Ok(answer) = soon {
+        answer
+    } else {
+        status.observes(server, Some(silent(SILENCE)));
+        let late = tokio::time::timeout(PATIENCE, asking).await;
+        late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
     };
     status.observes(server, answer.as_ref().err().cloned());
     answer.ok()
