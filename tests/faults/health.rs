@@ -132,7 +132,9 @@ async fn retries_are_bounded() {
     let world = World::with(&[("recorder", "recorder"), ("other", "picky")], Options::mysql()).await;
     let (mysql, mongodb) = (Proxy::to(mysql_port()).await, Proxy::to(mongodb_port()).await);
     let (url, uri) = (world.url_at(mysql.port), mongodb_at(mongodb.port));
-    let host = world.start_with(&[("MYSQL__URL", &url), ("MONGODB__URI", &uri)]);
+    // The lease outlasts the outage, so that the lanes try all the time.
+    let settings = [("MYSQL__URL", &*url), ("MONGODB__URI", &*uri), ("HOST__LEASE_SECONDS", "120")];
+    let host = world.start_with(&settings);
     world.insert([event("e1", "a", 1, doc! { "do": "ok" })]).await;
     world.until_committed("recorder", 1).await;
     world.until_committed("other", 1).await;
