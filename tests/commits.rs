@@ -82,7 +82,7 @@ async fn parked(lane: &mut LaneModel, number: i64) -> Letter {
     let key = entry.delivery.aggregate().expect("it has one").key();
     let entry = Entry { verdict: Verdict::Park { failure, operations }, ..entry };
     commit_at_last(lane, &batch_of(number, vec![entry])).await;
-    lane.head(&key).await.expect("MySQL answers").expect("it is parked")
+    lane.letter_behind(&key, 0).await.expect("MySQL answers").expect("it is parked")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,10 @@ mod catalogue;
 mod followed;
 #[path = "faults/hosts.rs"]
 mod hosts;
+#[path = "faults/health.rs"]
+mod health;
+#[path = "faults/shortage.rs"]
+mod shortage;
 #[path = "faults/mongodb.rs"]
 mod mongodb_faults;
 #[path = "faults/mysql.rs"]

@@ -22,5 +22,6 @@ mod mysql_errors;
 mod projector;
 mod resume;
 mod spine;
+mod stop;
 mod takeover;
 mod tidy;

@@ -125,3 +125,9 @@ in_world() {
     [[ -n $loader ]] || fail "$root is damaged: delete it and try again"
     in_world=("$loader" --library-path "$libraries" "$root/$2")
 }
+
+# Prints the path of a library for LD_PRELOAD that changes the wall clock of a process.
+print_faketime() {
+    install_world faketime bookworm libfaketime
+    find "$software_dir/faketime" -name 'libfaketime.so.1' -print -quit
+}

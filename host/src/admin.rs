@@ -6,6 +6,7 @@ mod health;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Json;
@@ -38,6 +39,9 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on `host.admin` {address}; choose another port"))
 }
 
+/// How long the endpoint waits at a stop for clients that keep their connection open.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Serves until a stop is asked for.
 pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) -> anyhow::Result<()> {
     tracing::info!("status, health and metrics on http://{}", listener.local_addr()?);
@@ -48,8 +52,15 @@ pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken)
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
         .with_state(shown);
-    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await?;
-    Ok(())
+    let farewell = async {
+        stop.cancelled().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = farewell => Ok(()),
+    }
 }
 
 async fn status(State(shown): State<Shown>) -> Json<Vec<Snapshot>> {

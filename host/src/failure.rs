@@ -37,16 +37,19 @@ pub enum Lost {
     FromTheFuture,
 }
 
+/// Each variant says what happened. What the host does follows from [`Failure::fault`], what the operator does is
+/// [`Failure::remedy`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    // ---- the event's fault ----
-    /// The document is not an event: a field is missing, has a wrong type or is beyond a limit.
+    // ---- the event's fault: the host parks it, holds what is behind it in its aggregate, and commits the others;
+    // ---- the operator mends the writer or the projector, then replays or discards the letter.
+    /// The document is not an event: a field is missing, has a wrong type or is beyond a limit. The writer's fault.
     #[error("the document is not an event: {reason}")]
     Undecodable { reason: String },
-    /// The projector answered that it does not take the event.
+    /// The projector answered that it does not take the event: its own rule, or a version it does not know.
     #[error("the projector rejected the event as {kind}: {reason}")]
     Rejected { kind: &'static str, reason: String },
-    /// The component trapped: a panic, an exception, an invalid access.
+    /// The component trapped: a panic, an exception, an invalid access. The projector's fault.
     #[error("the projector trapped: {message}")]
     Trapped { message: String },
     /// The component did not answer within its fuel. Deterministic: the machine's speed plays no part.
@@ -76,7 +79,8 @@ pub enum Failure {
     /// MySQL refused a value: too long, out of range, not null, a check.
     #[error("MySQL refused the event's values (error {code}): {message}")]
     RefusedValue { code: u16, message: String },
-    /// A duplicate or foreign key. With several lanes it may be a matter of timing.
+    /// A duplicate or foreign key. With several lanes it may be a matter of timing, so the host waits until the other
+    /// lanes have passed the event before it parks it.
     #[error("MySQL found a key conflict (error {code}): {message}")]
     KeyConflict { code: u16, message: String },
     /// The letter's document was erased, so nothing is left to try.
@@ -85,14 +89,16 @@ pub enum Failure {
     )]
     Erased,
 
-    // ---- the set-up's fault ----
-    /// A table or column is missing, or a statement does not fit it.
+    // ---- the set-up's fault: the host pauses the projection, parks nothing, and looks again from time to time;
+    // ---- the operator mends what the reason names, and it goes on by itself.
+    /// A table or column is missing, or a statement does not fit it. Whoever changed the tables is at fault.
     #[error("the read model's tables do not fit the projector (error {code}): {message}")]
     SchemaMismatch { code: u16, message: String },
-    /// The account may not do what it has to.
+    /// The account may not do what it has to, in MongoDB or MySQL.
     #[error("access denied (error {code}): {message}")]
     AccessDenied { code: u32, message: String },
-    /// The place in the change stream is gone, or it is another stream.
+    /// The place in the change stream is gone, or it is another stream. Going on from now would lose events, so the
+    /// host never does.
     #[error("the change stream cannot be resumed: {reason}")]
     ResumeLost { cause: Lost, reason: String },
     /// Whatever else an operator has to settle.
@@ -117,11 +123,12 @@ pub enum Failure {
     /// An operator paused the projection.
     #[error("paused by {by} since {since}: {why}; laterna resume {projection}")]
     Paused { projection: String, by: String, since: String, why: String },
-    /// A server code that no table knows, three times in a row.
+    /// A server code that no table knows, three times in a row, or a task that ended abnormally.
     #[error("unknown error {code}: {message}")]
     Unknown { code: u32, message: String },
 
-    // ---- the environment's fault ----
+    // ---- the environment's fault: the host tries the same again for as long as it takes, and says so; the operator
+    // ---- mends the server or the network, and nothing in the host.
     /// The guest ran against the clock's backstop, not its fuel: the machine is overloaded.
     #[error("the projector did not answer within {limit_ms} ms although it had fuel left")]
     Deadline { limit_ms: u64 },
@@ -137,6 +144,12 @@ pub enum Failure {
     /// The source does not answer.
     #[error("MongoDB is not reachable: {message}")]
     SourceUnavailable { message: String },
+    /// The source answers, and nothing is committed there.
+    #[error(
+        "stalled: MongoDB answers, but its change stream has not moved for {seconds} s, as when a majority of the \
+         replica set is away; nothing new is committed there until it is back"
+    )]
+    SourceStalled { seconds: u64 },
     /// The next event is larger than a document may be, so the change stream cannot show it as it is.
     #[error("an event is beyond MongoDB's document limit: {message}")]
     Oversized { message: String },
@@ -146,10 +159,14 @@ pub enum Failure {
     )]
     CommitsLost { committed: u64, found: u64 },
 
-    // ---- another writer ----
+    // ---- another writer: the host ends its lanes, commits nothing more under its epoch, and asks for the lease
+    // ---- again; the operator does nothing, unless it happens often.
     /// The epoch was raised by another host.
     #[error("another host took over: the epoch is {found}, this host's was {mine}")]
     Fenced { mine: u64, found: u64 },
+    /// The lease ran out before it could be renewed: another host may write, whether or not this one can see it.
+    #[error("the lease could not be renewed for {seconds} s, so another host may have it: {message}")]
+    LeaseExpired { seconds: u64, message: String },
 }
 
 impl Failure {
@@ -181,9 +198,10 @@ impl Failure {
             | Self::TransactionLost { .. }
             | Self::CannotWrite { .. }
             | Self::SourceUnavailable { .. }
+            | Self::SourceStalled { .. }
             | Self::Oversized { .. }
             | Self::CommitsLost { .. } => Fault::Environment,
-            Self::Fenced { .. } => Fault::Fenced,
+            Self::Fenced { .. } | Self::LeaseExpired { .. } => Fault::Fenced,
         }
     }
 
@@ -243,9 +261,78 @@ impl Failure {
             Self::TransactionLost { .. } => "transaction-lost",
             Self::CannotWrite { .. } => "cannot-write",
             Self::SourceUnavailable { .. } => "source-unavailable",
+            Self::SourceStalled { .. } => "source-stalled",
             Self::Oversized { .. } => "oversized",
             Self::CommitsLost { .. } => "commits-lost",
             Self::Fenced { .. } => "fenced",
+            Self::LeaseExpired { .. } => "lease-expired",
+        }
+    }
+
+    /// What the operator does about it: one short sentence. `docs/failures.md` says more.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Undecodable { .. } => "mend the writer, write a right document, and discard this one",
+            Self::Rejected { .. } => "deploy a projector that takes it and replay it, or discard it",
+            Self::Trapped { .. } | Self::UnknownStatement { .. } | Self::ParameterCount { .. } => {
+                "mend the projector and replay it"
+            }
+            Self::BadValue { .. } => "mend the projector, or the writer of the value, and replay it",
+            Self::OutOfFuel { .. } => "mend the projector or raise `budget.fuel`, and replay it",
+            Self::OutOfMemory { .. } => "mend the projector or raise `budget.memory_bytes`, and replay it",
+            Self::OutputTooLarge { .. } => {
+                "mend the projector or raise `budget.operations` or `budget.output_bytes`, and replay it"
+            }
+            Self::RefusedValue { .. } => "mend the writer, or the projector with its table, and replay it",
+            Self::KeyConflict { .. } => {
+                "remove the row in the way, or wait for the parent row, and replay it"
+            }
+            Self::SchemaMismatch { .. } => {
+                "bring back the tables as the projector declares them, or run the component that fits them"
+            }
+            Self::AccessDenied { .. } => "grant the account what it needs, or correct its password",
+            Self::ResumeLost { .. } => "choose one of the ways that the reason names",
+            Self::Misconfigured { .. } => "do what the reason says",
+            Self::Erased => "discard it; what it holds back follows",
+            Self::LettersFull { .. } => {
+                "mend what parks them, then replay or discard letters, or raise `dead_letters_max`"
+            }
+            Self::BreakerOpen { .. } => {
+                "mend the projector and deploy it, or, if the events are at fault, `laterna resume`"
+            }
+            Self::StreamHeld { .. } => "replay or discard the letter; it goes on by itself",
+            Self::Paused { .. } => "`laterna resume` when what it was paused for is done",
+            Self::Unknown { .. } => "look the code up, mend its cause, and report it",
+            Self::Deadline { .. } => "give the machine more processor time, or run fewer lanes",
+            Self::ConnectionLost { .. } => "make sure that MySQL runs and is reachable from this host",
+            Self::TransactionLost { .. } => "find out who else writes to or locks these tables",
+            Self::CannotWrite { .. } => "free space in MySQL, or point `mysql.url` at the primary",
+            Self::SourceUnavailable { .. } => {
+                "make sure that MongoDB has a primary and is reachable from this host"
+            }
+            Self::SourceStalled { .. } => "bring back a majority of the replica set's members",
+            Self::Oversized { .. } => "nothing; the event is read in two parts",
+            Self::CommitsLost { .. } => "make MySQL's commits durable",
+            Self::Fenced { .. } => "nothing; if it happens often, raise `host.lease_seconds`",
+            Self::LeaseExpired { .. } => {
+                "make sure that MySQL answers this host well within `host.lease_seconds`"
+            }
+        }
+    }
+
+    /// The failure without what the event, the projector or the row said, for the log: those may be personal data.
+    /// The whole text stands in the dead letter.
+    pub fn without_values(&self) -> String {
+        match self {
+            Self::RefusedValue { code, .. } => format!("MySQL refused the event's values (error {code})"),
+            Self::KeyConflict { code, .. } => format!("MySQL found a key conflict (error {code})"),
+            Self::Rejected { kind, .. } => format!("the projector rejected the event as {kind}"),
+            Self::Undecodable { .. } => "the document is not an event".to_owned(),
+            Self::Trapped { .. } => "the projector trapped".to_owned(),
+            Self::BadValue { operation, statement, parameter, .. } => {
+                format!("operation {operation}, parameter {parameter} of `{statement}` cannot be sent")
+            }
+            other => other.to_string(),
         }
     }
 }

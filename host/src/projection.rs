@@ -15,6 +15,10 @@ pub mod supervisor;
 mod upkeep;
 mod acknowledge;
 pub mod status;
+mod snapshot;
+mod busy;
+mod oplog;
+mod pace;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,7 +35,8 @@ use letters::Order;
 
 pub use acknowledge::complete_history;
 pub use lane::Deployed;
-pub use status::{Acknowledgement, LaneSnapshot, Phase, Snapshot, Status};
+pub use snapshot::{Acknowledgement, LaneSnapshot, Phase, Snapshot};
+pub use status::Status;
 pub use supervisor::Supervisor;
 
 /// The servers a projection works with.

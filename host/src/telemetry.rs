@@ -18,7 +18,8 @@ const DEFAULT_FILTER: &str = "info";
 pub fn start_logs(format: LogFormat) -> anyhow::Result<()> {
     let filter = std::env::var("LATERNA_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let filter: Targets = filter.parse().with_context(|| format!("LATERNA_LOG is not a filter: {filter}"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A disk that is full takes no lines; saying so on the same disk would be a panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry.with(lines.json()).init(),

@@ -1,6 +1,7 @@
 //! The rows of the fault catalogue, and how they are run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::{hosts, mongodb_faults, mysql_faults};
+use crate::{health, hosts, mongodb_faults, mysql_faults};
 
 /// One kind of fault.
 pub struct Row {
@@ -42,7 +43,7 @@ pub(crate) use test;
 
 /// All rows, in order.
 pub fn rows() -> Vec<Row> {
-    let mut rows = [hosts::rows(), mongodb_faults::rows(), mysql_faults::rows()]
+    let mut rows = [hosts::rows(), mongodb_faults::rows(), mysql_faults::rows(), health::rows()]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>();
@@ -61,11 +62,70 @@ pub fn run() -> ExitCode {
         Proof::Slow(test) if all => Some(trial(row.number, row.fault, test, results.clone())),
         _ => None,
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let mut trials: Vec<Trial> = trials.collect();
+    trials.push(Trial::test("every fault has a row and every named test exists", || match gaps() {
+        gaps if gaps.is_empty() => Ok(()),
+        gaps => Err(Failed::from(gaps.join("\n"))),
+    }));
+    let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         summarize(&results);
     }
     conclusion.exit_code()
+}
+
+/// How many kinds of fault there are. What holds during all of them has the numbers behind.
+const FAULTS: u32 = 60;
+
+/// What is wrong with the catalogue: a number without a row, a test that is named and is not there.
+fn gaps() -> Vec<String> {
+    let rows = rows();
+    let count = |number: u32| rows.iter().filter(|row| row.number == number).count();
+    let last = rows.iter().map(|row| row.number).max().unwrap_or_default().max(FAULTS);
+    let numbers = (1..=last).filter(|number| count(*number) == 0);
+    let mut gaps: Vec<String> = numbers.map(|number| format!("fault {number} has no row")).collect();
+    let sources = sources();
+    for row in &rows {
+        if let Proof::Elsewhere(name) = row.proof
+            && !sources.iter().any(|(path, text)| has_test(path, text, name))
+        {
+            gaps.push(format!("fault {} names the test {name}, which does not exist", row.number));
+        }
+    }
+    gaps
+}
+
+/// All Rust files that hold tests of `make test`, by their paths.
+fn sources() -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    let host = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![host.join("src"), host.join("../tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("it is readable");
+                sources.push((path.display().to_string(), text));
+            }
+        }
+    }
+    sources
+}
+
+/// Whether a file holds the test that `module::test` names.
+fn has_test(path: &str, code: &str, name: &str) -> bool {
+    let Some((modules, test)) = name.rsplit_once("::") else { return false };
+    let is_here = modules
+        .split("::")
+        .filter(|module| *module != "tests")
+        .all(|module| path.ends_with(&format!("/{module}.rs")) || path.contains(&format!("/{module}/")));
+    let is_test = |at: usize| {
+        let above = code[..at].rsplit('\n').nth(1).unwrap_or_default().trim();
+        above.starts_with("#[") && above.contains("test")
+    };
+    is_here && code.match_indices(&format!("fn {test}(")).any(|(at, _)| is_test(at))
 }
 
 /// By row: some faults have several.
@@ -76,6 +136,7 @@ fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Tria
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let began = Instant::now();
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // Not spawned, as in `#[tokio::test]`: async closures are not `Send` in general.
             runtime.block_on(test());
         }));
         let passed = ended.is_ok();

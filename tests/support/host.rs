@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::until;
 
+/// The host's program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_laterna");
+
 pub struct Host {
     child: Child,
     pub port: u16,
@@ -16,9 +19,14 @@ pub struct Host {
 impl Host {
     /// Starts `laterna run`. Its log stands beside its configuration.
     pub fn start(config: &Path, port: u16) -> Self {
+        Self::start_as(Command::new(BINARY), config, port)
+    }
+
+    /// The same by a command that ends in the binary, or that has an environment of its own.
+    pub fn start_as(mut command: Command, config: &Path, port: u16) -> Self {
         let log = config.with_extension("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_laterna"))
+        let child = command
             .arg("--config")
             .arg(config)
             .arg("run")
@@ -39,9 +47,18 @@ impl Host {
     }
 
     /// SIGTERM, and its exit code. A host that does not stop fails the test.
-    pub async fn stop(mut self) -> ExitStatus {
+    pub async fn stop(self) -> ExitStatus {
         self.signal("TERM");
-        until("the host has stopped", async || self.child.try_wait().expect("it is a child").is_some()).await;
+        self.ended().await
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        until("the host has ended", async || self.child.try_wait().expect("it is a child").is_some()).await;
         self.stopped = true;
         self.child.wait().expect("it is a child")
     }
@@ -49,6 +66,19 @@ impl Host {
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
         assert!(sent.expect("kill runs").success(), "the host is gone; its log:\n{}", self.log());
+    }
+
+    /// Sends a signal, waits until the process has ended, and gives its whole log.
+    pub async fn signal_and_log(self, signal: &str) -> String {
+        self.signal(signal);
+        self.ended_with_log().await.0
+    }
+
+    /// Waits until the process has ended, and gives its whole log with its exit code.
+    pub async fn ended_with_log(self) -> (String, ExitStatus) {
+        let log = self.log.clone();
+        let status = self.ended().await;
+        (std::fs::read_to_string(log).unwrap_or_default(), status)
     }
 
     /// What the admin endpoint answers: code and text.

@@ -51,6 +51,8 @@ struct Shared {
     at_commit: Mutex<Option<(AtCommit, u32)>>,
     /// The next answer is cut in the middle.
     truncate: Mutex<bool>,
+    /// Connections on which this was said are black holes.
+    muted: watch::Sender<Option<&'static str>>,
     struck: AtomicU64,
 }
 
@@ -65,6 +67,7 @@ impl Proxy {
             generation: watch::Sender::new(0),
             at_commit: Mutex::new(None),
             truncate: Mutex::new(false),
+            muted: watch::Sender::new(None),
             struck: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -93,6 +96,12 @@ impl Proxy {
     /// The next answer of the server ends in its middle, and its connection with it.
     pub fn truncate(&self) {
         *self.shared.truncate.lock().expect("nobody panics with it") = true;
+    }
+
+    /// Nothing passes any more on connections on which this was said in plain text, before or from now on; the others
+    /// are left alone.
+    pub fn mute(&self, said: Option<&'static str>) {
+        self.shared.muted.send_replace(said);
     }
 
     /// How often an armed fault struck.
@@ -144,10 +153,15 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
     let mut lose_answers = false;
     let mut cut_at_answer = false;
     let mut mode = shared.mode.subscribe();
+    let mut muted = shared.muted.subscribe();
+    // What tells a connection apart is said when its statements are prepared, which is at its beginning.
+    let mut heard = Vec::new();
     loop {
-        if *mode.borrow_and_update() == Mode::BlackHole {
-            if mode.changed().await.is_err() {
-                return End::Cut;
+        let is_mute = muted.borrow_and_update().is_some_and(|said| contains(&heard, said.as_bytes()));
+        if *mode.borrow_and_update() == Mode::BlackHole || is_mute {
+            tokio::select! {
+                changed = mode.changed() => if changed.is_err() { return End::Cut },
+                changed = muted.changed() => if changed.is_err() { return End::Cut },
             }
             continue;
         }
@@ -155,6 +169,10 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
             read = client.read(&mut said) => {
                 let Ok(1..) = read else { return End::Closed };
                 let said = &said[..read.unwrap_or_default()];
+                heard.extend(said.iter().take(HEARD_BYTES_MAX.saturating_sub(heard.len())));
+                if muted.borrow().is_some_and(|muting| contains(&heard, muting.as_bytes())) {
+                    continue;
+                }
                 match shared.strikes_at(said) {
                     Some(AtCommit::CutBefore) => return End::Cut,
                     Some(AtCommit::CutAfter) => cut_at_answer = true,
@@ -185,8 +203,16 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
                 }
             }
             _ = mode.changed() => {}
+            _ = muted.changed() => {}
         }
     }
+}
+
+/// How much of what a client says is remembered.
+const HEARD_BYTES_MAX: usize = 64 << 10;
+
+fn contains(heard: &[u8], said: &[u8]) -> bool {
+    heard.windows(said.len()).any(|window| window == said)
 }
 
 impl Shared {

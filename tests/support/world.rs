@@ -12,7 +12,7 @@ use mongodb::{Client, Collection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Row as _};
 
-use super::host::Host;
+use super::host::{BINARY, Host};
 use super::until;
 use crate::guests;
 
@@ -162,6 +162,19 @@ impl World {
         Host::start(&self.config(port), port)
     }
 
+    /// Starts a host with settings that differ, by the names of their environment variables without `LATERNA_`.
+    pub fn start_with(&self, settings: &[(&str, &str)]) -> Host {
+        let port = free_port();
+        let mut command = Command::new(BINARY);
+        command.envs(settings.iter().map(|(name, value)| (format!("LATERNA_{name}"), value)));
+        Host::start_as(command, &self.config(port), port)
+    }
+
+    /// The URL of the read model's database over TCP, e.g. through a proxy. An account without a password needs no TLS.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("mysql://root@127.0.0.1:{port}/{}?ssl-mode=DISABLED", self.name)
+    }
+
     /// A connection to the read model's database.
     pub async fn mysql(&self) -> MySqlConnection {
         connect(&self.url()).await
@@ -308,6 +321,11 @@ async fn order_history(outbox: &Collection<Document>) {
         .create_index(mongodb::IndexModel::builder().keys(keys).build())
         .await
         .expect("the index is created");
+}
+
+/// The URI of MongoDB at another port, e.g. a proxy's.
+pub fn mongodb_at(port: u16) -> String {
+    format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0&directConnection=true")
 }
 
 /// Runs the binary to its end.

@@ -30,15 +30,20 @@ pub async fn ready(State(shown): State<Shown>) -> (StatusCode, String) {
 /// What keeps a projection from making progress.
 fn obstacle(snapshot: &Snapshot) -> Option<String> {
     let name = &snapshot.projection;
-    match &snapshot.phase {
-        Phase::Starting => Some(format!("{name}: starting")),
-        Phase::Paused { reason } => Some(format!("{name}: paused: {reason}")),
-        Phase::Stopped => Some(format!("{name}: stopped")),
-        Phase::Standby { .. } => None,
-        Phase::History | Phase::Streaming => {
-            snapshot.trouble.as_ref().map(|trouble| format!("{name}: degraded: {trouble}"))
+    let told = match (&snapshot.phase, &snapshot.trouble) {
+        (Phase::Paused { reason }, _) => format!("paused: {reason}"),
+        (Phase::Starting, Some(trouble)) => format!("starting: {trouble}"),
+        (phase @ (Phase::Starting | Phase::Stopping | Phase::Stopped), _) => phase.name().to_owned(),
+        (Phase::Standby { .. } | Phase::History | Phase::Streaming, Some(trouble)) => {
+            format!("degraded: {trouble}")
         }
-    }
+        (Phase::Standby { .. } | Phase::History | Phase::Streaming, None) => return None,
+    };
+    let todo = match (&snapshot.class, &snapshot.remedy) {
+        (Some(class), Some(remedy)) => format!(" [{class}]; what to do: {remedy}"),
+        _ => String::new(),
+    };
+    Some(format!("{name}: {told}{todo}"))
 }
 
 /// Puts a snapshot's numbers into the metrics.
@@ -75,6 +80,8 @@ pub fn measure(snapshot: &Snapshot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
+    use crate::projection::Status;
 
     fn snapshot(phase: Phase, trouble: Option<&str>) -> Snapshot {
         Snapshot {
@@ -83,6 +90,8 @@ mod tests {
             trouble: trouble.map(ToOwned::to_owned),
             warning: None,
             oplog: None,
+            class: None,
+            remedy: None,
             component: String::new(),
             digest: String::new(),
             epoch: 1,
@@ -106,7 +115,19 @@ mod tests {
         assert_eq!(told(paused, None).as_deref(), Some("accounts: paused: no table"));
         let degraded = told(Phase::Streaming, Some("MySQL is not reachable"));
         assert_eq!(degraded.as_deref(), Some("accounts: degraded: MySQL is not reachable"));
-        assert!(told(Phase::Starting, None).is_some());
-        assert!(told(Phase::Stopped, None).is_some());
+        for phase in [Phase::Starting, Phase::Stopping, Phase::Stopped] {
+            assert!(told(phase, None).is_some());
+        }
+        let standby = told(Phase::Standby { owner: "b".into() }, Some("MySQL is not reachable"));
+        assert!(standby.is_some(), "a standby that could not take over is not ready");
+    }
+
+    #[test]
+    fn an_obstacle_names_its_class_and_the_next_step() {
+        let failure = Failure::SchemaMismatch { code: 1146, message: "no table".into() };
+        let status = Status::new("accounts");
+        status.pauses(&failure, failure.to_string());
+        let told = obstacle(&status.snapshot()).expect("it is paused");
+        assert!(told.contains("[schema-mismatch]") && told.contains(failure.remedy()), "{told}");
     }
 }

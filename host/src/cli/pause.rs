@@ -43,7 +43,7 @@ async fn switch(
     request: &Request,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let servers = parts::servers(config).await?;
+    let servers = parts::servers(config)?;
     let mut session = servers.applier.connect().await?;
     submit::registered(&mut session, &servers, projection).await?;
     submit::carry_out(&mut session, &servers, config, projection, request, json).await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::parts;
 use crate::admin::{self, Shown};
@@ -44,14 +45,29 @@ async fn serve(
             status: status.clone(),
             stop: stop.clone(),
         };
-        tasks.spawn(commands.carry_out_all());
         let supervisor =
             Supervisor { servers: servers.clone(), settings, loaded, status, orders, stop: stop.clone() };
-        tasks.spawn(supervisor.run());
+        tasks.spawn(async move {
+            // A command that is not done by then stays a row, and is done later.
+            tokio::select! {
+                () = supervisor.run() => {}
+                () = commands.carry_out_all() => {}
+            }
+        });
     }
-    tasks.spawn(telemetry::tidy_metrics(metrics.clone(), stop.clone()));
-    admin::serve(listener, Shown { projections, servers, metrics }, stop).await?;
-    tasks.join_all().await;
+    // The endpoint outlives the projections, so that it can say how they stop.
+    let drained = CancellationToken::new();
+    let draining = async {
+        tasks.join_all().await;
+        drained.cancel();
+    };
+    let shown = Shown { projections, servers, metrics: metrics.clone() };
+    let (served, (), ()) = tokio::join!(
+        admin::serve(listener, shown, drained.clone()),
+        draining,
+        telemetry::tidy_metrics(metrics, drained.clone())
+    );
+    served?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -62,6 +62,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             trouble: None,
             warning: None,
             oplog: None,
+            class: None,
+            remedy: None,
             component: String::new(),
             digest: rows.first().map(|row| row.digest.clone()).unwrap_or_default(),
             epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
@@ -80,6 +82,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
                     events: row.events,
                     waiting: 0,
                     trouble: None,
+                    doing: None,
                 })
                 .collect(),
         });
@@ -141,6 +144,9 @@ fn notes(snapshot: &Snapshot) {
     if let Some(trouble) = &snapshot.trouble {
         output::line(format_args!("\n{name} waits: {trouble}"));
     }
+    if let (Some(class), Some(remedy)) = (&snapshot.class, &snapshot.remedy) {
+        output::line(format_args!("  what to do ({class}): {remedy}"));
+    }
     if let Some(trouble) = snapshot.acknowledgement.as_ref().and_then(|told| told.trouble.as_ref()) {
         output::line(format_args!("\n{name}: {trouble}"));
     }
@@ -153,7 +159,8 @@ fn notes(snapshot: &Snapshot) {
 }
 
 fn print_lanes(snapshots: &[Snapshot]) {
-    let mut lanes = table::table(&["projection", "lane", "position", "events", "waiting", "trouble"]);
+    let mut lanes =
+        table::table(&["projection", "lane", "position", "events", "waiting", "doing", "trouble"]);
     for snapshot in snapshots {
         for lane in &snapshot.lanes {
             lanes.add_row([
@@ -162,6 +169,7 @@ fn print_lanes(snapshots: &[Snapshot]) {
                 lane.position.clone(),
                 table::number(lane.events),
                 table::number(lane.waiting),
+                lane.doing.clone().unwrap_or_default(),
                 lane.trouble.clone().unwrap_or_default(),
             ]);
         }

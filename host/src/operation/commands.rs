@@ -16,6 +16,7 @@ use crate::projection::{LetterSettings, Orders, Servers, Status};
 use crate::readmodel::command::{self, Command, Kind, Outcome};
 use crate::readmodel::dead_letter;
 use crate::readmodel::{Session, within};
+use crate::retry::Backoff;
 
 /// How often it is looked for new commands.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -43,7 +44,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Carries them out until a stop is asked for.
+    /// Carries them out. Ends by being dropped; after a stop it begins none.
     pub async fn carry_out_all(self) {
         tokio::join!(self.carry_out_switches(), self.carry_out_letters());
     }
@@ -51,10 +52,20 @@ impl Commands {
     /// Pausing and resuming wait for nothing else, and for no lane.
     async fn carry_out_switches(&self) {
         let mut kept = None;
-        while self.rests().await {
-            if let Err(failure) = self.carry_out_switch(&mut kept).await {
-                tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
-            }
+        let mut backoff = Backoff::new();
+        let mut wait = INTERVAL;
+        loop {
+            self.rest(wait).await;
+            wait = match self.carry_out_switch(&mut kept).await {
+                Ok(()) => {
+                    backoff = Backoff::new();
+                    INTERVAL
+                }
+                Err(failure) => {
+                    tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+                    INTERVAL + backoff.next_wait()
+                }
+            };
         }
     }
 
@@ -76,7 +87,11 @@ impl Commands {
         let mut kept = None;
         let mut run: Option<mpsc::Sender<Order>> = None;
         let mut looked: Option<Instant> = None;
-        while self.rests().await {
+        let mut backoff = Backoff::new();
+        let mut wait = INTERVAL;
+        loop {
+            self.rest(wait).await;
+            wait = INTERVAL;
             let lanes = self.orders.lanes();
             let Some(first) = lanes.first() else {
                 (kept, run) = (None, None);
@@ -86,11 +101,14 @@ impl Commands {
             let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
             match self.turn(&mut kept, &lanes, begins, begins || retention).await {
                 Ok(()) => {
+                    backoff = Backoff::new();
                     run = Some(first.clone());
                     looked = if begins || retention { Some(Instant::now()) } else { looked };
                 }
                 Err(failure) => {
-                    tracing::warn!(projection = self.projection, "commands: {failure}; trying again");
+                    let told = failure.without_values();
+                    tracing::warn!(projection = self.projection, "commands: {told}; trying again");
+                    wait += backoff.next_wait();
                 }
             }
         }
@@ -139,7 +157,7 @@ impl Commands {
         };
         // Whoever waits for the command finds the numbers that it left.
         let counting = dead_letter::count(session, control, projection);
-        self.status.counted(within(PATIENCE, "counting dead letters", counting).await?);
+        self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?);
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
         let finishing = command::finish(session, control, command.id, &outcome);
         within(PATIENCE, "recording a command's result", finishing).await
@@ -153,11 +171,11 @@ impl Commands {
         }
     }
 
-    /// Waits a little. False when a stop was asked for.
-    async fn rests(&self) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => true,
-            () = self.stop.cancelled() => false,
+    /// Waits, for ever when a stop was asked for.
+    async fn rest(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+        if self.stop.is_cancelled() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
+use super::busy::Busy;
 use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Projector, ReadModel};
@@ -124,7 +125,10 @@ impl<P: Projector> ProjectStage<P> {
         let asked = events.len();
         let mut backoff = Backoff::new();
         loop {
-            match self.projector.project(events.clone()).await {
+            self.status.begins(self.lane, Busy::Projecting(asked));
+            let projected = self.projector.project(events.clone()).await;
+            self.status.ends(self.lane, Busy::Projecting(asked));
+            match projected {
                 Ok(answers) if answers.len() == asked => return Ok(answers),
                 Ok(answers) => {
                     let reason = format!("the projector gave {} answers to {asked} events", answers.len());
@@ -196,7 +200,11 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
                     None => return Ok(()),
                 },
                 order = self.orders.recv(), if orders_open => match order {
-                    Some(order) => self.carry_out(order).await?,
+                    Some(order) => {
+                        self.status.begins(self.lane, Busy::Letter);
+                        self.carry_out(order).await?;
+                        self.status.ends(self.lane, Busy::Letter);
+                    }
                     None => orders_open = false,
                 },
             }
@@ -209,7 +217,10 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         while let Some(mut batch) = todo.pop_front() {
             let holds = self.holds_stream && end_at_first_parked(&mut batch);
             self.breaker.admit(self.lane, &batch)?;
-            match self.model.commit(&batch).await {
+            self.status.begins(self.lane, Busy::Committing(batch.entries.len()));
+            let committed = self.model.commit(&batch).await;
+            self.status.ends(self.lane, Busy::Committing(batch.entries.len()));
+            match committed {
                 Ok(()) => {
                     self.breaker.committed(self.lane);
                     self.planner.committed(&batch);

@@ -6,110 +6,20 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use crate::failure::Failure;
+use super::busy::Busy;
+use super::oplog::{Alarm, Window};
+use super::pace::{Rate, STILL_MAX, Stillness};
+use super::snapshot::{Acknowledgement, LaneSnapshot, Phase, Snapshot};
+use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::{Batch, LaneRow, Passed, Verdict};
 use crate::source::Feed;
 
-/// What a projection is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "phase")]
-pub enum Phase {
-    Starting,
-    /// Another host writes.
-    Standby {
-        owner: String,
-    },
-    /// Reading history.
-    History,
-    /// Following the change stream.
-    Streaming,
-    /// Waiting for an operator; tried again from time to time.
-    Paused {
-        reason: String,
-    },
-    Stopped,
-}
-
-impl Phase {
-    /// The words for all phases.
-    pub const NAMES: [&'static str; 6] = ["starting", "standby", "history", "streaming", "paused", "stopped"];
-
-    /// The word for this phase.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Standby { .. } => "standby",
-            Self::History => "history",
-            Self::Streaming => "streaming",
-            Self::Paused { .. } => "paused",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// A projection's state at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub projection: String,
-    #[serde(flatten)]
-    pub phase: Phase,
-    /// What is being waited out just now.
-    pub trouble: Option<String>,
-    /// What is no trouble yet, and will be.
-    #[serde(default)]
-    pub warning: Option<String>,
-    /// How far back the oplog reaches behind the oldest checkpoint, where that is known.
-    #[serde(default)]
-    pub oplog: Option<Window>,
-    /// The component: its own name and version, and its digest.
-    pub component: String,
-    pub digest: String,
-    pub epoch: u64,
-    /// How far the read model is behind the outbox.
-    pub lag_seconds: u32,
-    /// About how many events are not applied yet.
-    pub lag_events: u64,
-    /// Events committed in the last seconds, per second.
-    pub events_per_second: f64,
-    pub events: u64,
-    /// Dead letters that failed, and those that wait behind them.
-    pub parked: u64,
-    pub held: u64,
-    /// How the outbox is told of it; none where its documents are kept.
-    #[serde(default)]
-    pub acknowledgement: Option<Acknowledgement>,
-    pub lanes: Vec<LaneSnapshot>,
-}
-
-/// What the outbox was not told yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Acknowledgement {
-    /// About how many events.
-    pub waiting: u64,
-    /// What keeps it from being told. The projection goes on.
-    pub trouble: Option<String>,
-}
-
-/// The part of the oplog that a projection still needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// From the oldest checkpoint to the newest write, of what the oplog holds.
-    pub used_percent: u32,
-    /// From the oplog's oldest entry to the oldest checkpoint.
-    pub left_seconds: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LaneSnapshot {
-    pub lane: u32,
-    pub position: String,
-    pub events: u64,
-    /// Handed to the lane, not committed yet.
-    pub waiting: u64,
-    pub trouble: Option<String>,
+/// The servers whose answers are observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    ReadModel,
+    Source,
 }
 
 pub struct Status {
@@ -119,8 +29,15 @@ pub struct Status {
 
 struct State {
     phase: Phase,
-    source_trouble: Option<String>,
-    read_model_trouble: Option<String>,
+    /// A stop was asked for: no other phase than the last follows.
+    stopping: bool,
+    /// What paused the projection.
+    paused_by: Option<Failure>,
+    /// What ended the last run.
+    run_trouble: Option<Failure>,
+    source_trouble: Option<Failure>,
+    /// What the servers did not answer to, by [`Server`].
+    silence: [Option<Failure>; 2],
     component: String,
     digest: String,
     epoch: u64,
@@ -141,15 +58,20 @@ struct LaneState {
     position: Position,
     events: u64,
     waiting: u64,
-    trouble: Option<String>,
+    trouble: Option<Failure>,
+    /// What its two stages and its operator are busy with, by [`Busy::slot`].
+    work: [Option<(Busy, Instant)>; 3],
 }
 
 impl Status {
     pub fn new(projection: &str) -> Self {
         let state = State {
             phase: Phase::Starting,
+            stopping: false,
+            paused_by: None,
+            run_trouble: None,
             source_trouble: None,
-            read_model_trouble: None,
+            silence: [None, None],
             component: String::new(),
             digest: String::new(),
             epoch: 0,
@@ -168,19 +90,49 @@ impl Status {
         Self { projection: projection.to_owned(), state: Mutex::new(state) }
     }
 
+    pub fn projection(&self) -> &str {
+        &self.projection
+    }
+
     pub fn enter(&self, phase: Phase) {
+        let name = phase.name();
+        if self.change(|state| state.enter(phase)) {
+            tracing::info!(projection = self.projection, phase = name, "phase");
+        }
+    }
+
+    /// An operator has to act. The reason says what happened, and what there is to choose from where it is that.
+    pub fn pauses(&self, failure: &Failure, reason: String) {
+        self.count_failure(failure);
+        let told = if failure.fault() == Fault::Event { failure.without_values() } else { reason.clone() };
         let changed = self.change(|state| {
-            let changed = state.phase != phase;
-            state.phase = phase.clone();
-            state.source_trouble = None;
+            let changed = state.enter(Phase::Paused { reason });
+            state.paused_by = Some(failure.clone());
             changed
         });
-        match phase {
-            Phase::Paused { reason } if changed => {
-                tracing::error!(projection = self.projection, "paused: {reason}");
-            }
-            phase if changed => tracing::info!(projection = self.projection, phase = phase.name(), "phase"),
-            _ => {}
+        if changed {
+            let (projection, class, remedy) = (&self.projection, failure.class(), failure.remedy());
+            tracing::error!(projection, class, remedy, "paused: {told}");
+        }
+    }
+
+    /// A run ended, and another one begins after a while.
+    pub fn run_fails(&self, failure: &Failure) {
+        self.count_failure(failure);
+        self.change(|state| {
+            state.enter(Phase::Starting);
+            state.run_trouble = Some(failure.clone());
+        });
+    }
+
+    /// A stop was asked for.
+    pub fn stops(&self) {
+        let first = self.change(|state| {
+            state.enter(Phase::Stopping);
+            !std::mem::replace(&mut state.stopping, true)
+        });
+        if first {
+            tracing::info!(projection = self.projection, phase = Phase::Stopping.name(), "phase");
         }
     }
 
@@ -191,11 +143,13 @@ impl Status {
             digest.clone_into(&mut state.digest);
             state.epoch = epoch;
             state.read_up_to = None;
+            state.silence = [None, None];
             let lane = |row: &LaneRow| LaneState {
                 position: row.position.clone(),
                 events: row.events,
                 waiting: 0,
                 trouble: None,
+                work: [None; 3],
             };
             state.lanes = rows.iter().map(lane).collect();
         });
@@ -212,7 +166,9 @@ impl Status {
             state.stillness.answered(moved, Instant::now())
         });
         if stalled {
-            tracing::warn!(projection = self.projection, "{STALLED}");
+            let failure = stalled_source();
+            self.count_failure(&failure);
+            tracing::warn!(projection = self.projection, "{failure}");
         }
         self.enter(phase);
         metrics::counter!("laterna_events_read_total", "projection" => self.projection.clone())
@@ -222,7 +178,26 @@ impl Status {
     pub fn source_fails(&self, failure: &Failure) {
         self.count_failure(failure);
         tracing::warn!(projection = self.projection, "source: {failure}; trying again");
-        self.change(|state| state.source_trouble = Some(failure.to_string()));
+        self.change(|state| state.source_trouble = Some(failure.clone()));
+    }
+
+    /// What a server answered to an observation, or that it did not.
+    pub fn observes(&self, server: Server, silence: Option<Failure>) {
+        self.change(|state| state.silence[server as usize] = silence);
+    }
+
+    pub fn begins(&self, lane: usize, work: Busy) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
+    }
+
+    pub fn ends(&self, lane: usize, work: Busy) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = None);
+    }
+
+    /// The lanes that are still busy, and what with.
+    pub fn stragglers(&self) -> Vec<(usize, String)> {
+        let busy = |(lane, state): (usize, &LaneState)| state.doing().map(|doing| (lane, doing));
+        self.change(|state| state.lanes.iter().enumerate().filter_map(busy).collect())
     }
 
     pub fn handed_out(&self, lane: usize, deliveries: usize) {
@@ -231,8 +206,8 @@ impl Status {
 
     pub fn lane_waits(&self, lane: usize, failure: &Failure) {
         self.count_failure(failure);
-        tracing::warn!(projection = self.projection, lane, "{failure}; trying again");
-        self.change(|state| state.lanes[lane].trouble = Some(failure.to_string()));
+        tracing::warn!(projection = self.projection, lane, "{}; trying again", failure.without_values());
+        self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
     }
 
     pub fn committed(&self, lane: usize, batch: &Batch) {
@@ -251,7 +226,8 @@ impl Status {
             if let Verdict::Park { failure, .. } = &entry.verdict {
                 let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
                 let (event, aggregate) = (event.map(ToString::to_string), aggregate.map(ToString::to_string));
-                tracing::warn!(projection, class = failure.class(), event, aggregate, "parked: {failure}");
+                let (class, reason) = (failure.class(), failure.without_values());
+                tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
             }
         }
     }
@@ -270,19 +246,16 @@ impl Status {
     }
 
     /// What the source says, from time to time.
-    pub fn source_says(&self, source_time: ClusterTime, documents: u64) {
+    pub fn observed_source(&self, source_time: ClusterTime, documents: u64) {
         self.change(|state| {
             state.source_time = Some(source_time);
             state.documents = documents;
         });
     }
 
-    /// How many letters MySQL counts, from time to time, or why it does not.
-    pub fn read_model_says(&self, letters: Result<(u64, u64), Failure>) {
-        self.change(|state| match letters {
-            Ok(letters) => (state.letters, state.read_model_trouble) = (letters, None),
-            Err(failure) => state.read_model_trouble = Some(failure.to_string()),
-        });
+    /// How many letters are parked and held.
+    pub fn observed_letters(&self, letters: (u64, u64)) {
+        self.change(|state| state.letters = letters);
     }
 
     /// The outbox was told so of some events.
@@ -312,6 +285,12 @@ impl Status {
         }
     }
 
+    /// Letters were erased.
+    pub fn erased(&self, letters: u64) {
+        metrics::counter!("laterna_letters_erased_total", "projection" => self.projection.clone())
+            .increment(letters);
+    }
+
     /// How far the oplog reaches back, from time to time.
     pub fn observed_oplog(&self, begin: Option<ClusterTime>) {
         let (raised, window) = self.change(|state| {
@@ -322,9 +301,9 @@ impl Status {
         });
         let (Some(alarm), Some(window)) = (raised, window) else { return };
         if alarm == Alarm::Loud {
-            tracing::error!(projection = self.projection, "{}", warning(window));
+            tracing::error!(projection = self.projection, "{}", window.warning());
         } else {
-            tracing::warn!(projection = self.projection, "{}", warning(window));
+            tracing::warn!(projection = self.projection, "{}", window.warning());
         }
     }
 
@@ -346,8 +325,10 @@ impl Status {
         self.change(|state| Snapshot {
             projection: self.projection.clone(),
             phase: state.phase.clone(),
-            trouble: state.trouble(),
-            warning: state.window().filter(|_| state.alarm() > Alarm::None).map(warning),
+            trouble: state.trouble().map(|failure| failure.to_string()),
+            class: state.obstacle().map(|failure| failure.class().to_owned()),
+            remedy: state.obstacle().map(|failure| failure.remedy().to_owned()),
+            warning: state.window().filter(|_| state.alarm() > Alarm::None).map(Window::warning),
             oplog: state.window(),
             component: state.component.clone(),
             digest: state.digest.clone(),
@@ -376,38 +357,43 @@ impl Status {
 }
 
 impl State {
-    fn trouble(&self) -> Option<String> {
-        let stalled =
-            (self.phase == Phase::Streaming && self.stillness.is_stalled()).then(|| STALLED.to_owned());
-        let source = self.source_trouble.clone().or(stalled);
-        let lanes = self.lanes.iter().find_map(|lane| lane.trouble.clone());
-        source.or(lanes).or_else(|| self.read_model_trouble.clone())
+    /// Whether the phase is another one now. What was waited out before it is over.
+    fn enter(&mut self, phase: Phase) -> bool {
+        let changed = self.phase != phase;
+        if self.stopping && phase != Phase::Stopped {
+            return false;
+        }
+        self.phase = phase;
+        self.paused_by = None;
+        self.run_trouble = None;
+        self.source_trouble = None;
+        changed
+    }
+
+    /// What is being waited out.
+    fn trouble(&self) -> Option<Failure> {
+        let stalled = (self.phase == Phase::Streaming && self.stillness.is_stalled()).then(stalled_source);
+        let source = self.run_trouble.clone().or_else(|| self.source_trouble.clone()).or(stalled);
+        let lanes = self.lanes.iter().filter_map(|lane| lane.trouble.as_ref());
+        source.or_else(|| lanes.chain(self.silence.iter().flatten()).next().cloned())
+    }
+
+    fn obstacle(&self) -> Option<Failure> {
+        self.paused_by.clone().or_else(|| self.trouble())
+    }
+
+    fn oldest(&self) -> Option<ClusterTime> {
+        self.lanes.iter().filter_map(|lane| lane.position.time()).min()
     }
 
     fn window(&self) -> Option<Window> {
-        let oldest = self.lanes.iter().filter_map(|lane| lane.position.time()).min()?;
-        let (begin, newest) = (self.oplog_begin?.seconds, self.source_time?.seconds);
-        let (used, all) = (newest.saturating_sub(oldest.seconds), newest.saturating_sub(begin));
-        let percent = u64::from(used) * 100 / u64::from(all.max(1));
-        Some(Window {
-            used_percent: u32::try_from(percent).unwrap_or(u32::MAX),
-            left_seconds: oldest.seconds.saturating_sub(begin),
-        })
+        Some(Window::of(self.oldest()?, self.oplog_begin?, self.source_time?))
     }
 
-    /// A checkpoint is always some seconds old, which may be much of an oplog that has just begun.
     fn alarm(&self) -> Alarm {
-        let oldest = self.lanes.iter().filter_map(|lane| lane.position.time()).min();
         let age =
-            self.source_time.zip(oldest).map(|(now, oldest)| now.seconds.saturating_sub(oldest.seconds));
-        match self.window() {
-            Some(window) if age >= Some(ALARM_AGE_MIN) => match window.used_percent {
-                0..25 => Alarm::None,
-                25..50 => Alarm::Raised,
-                _ => Alarm::Loud,
-            },
-            _ => Alarm::None,
-        }
+            self.source_time.zip(self.oldest()).map(|(now, then)| now.seconds.saturating_sub(then.seconds));
+        self.window().zip(age).map_or(Alarm::None, |(window, age)| window.alarm(age))
     }
 
     /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as
@@ -441,89 +427,20 @@ impl LaneState {
             position: self.position.to_string(),
             events: self.events,
             waiting: self.waiting,
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.as_ref().map(ToString::to_string),
+            doing: self.doing(),
         }
     }
-}
 
-/// How urgent it is that a projection's place comes near the oplog's oldest entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Alarm {
-    None,
-    Raised,
-    Loud,
-}
-
-/// A younger checkpoint is no reason for alarm, in seconds.
-const ALARM_AGE_MIN: u32 = 30;
-
-fn warning(window: Window) -> String {
-    let Window { used_percent, left_seconds } = window;
-    let left = humantime::format_duration(Duration::from_secs(left_seconds.into()));
-    format!(
-        "the oldest checkpoint is {used_percent} % of the oplog away from the newest write; the place in the change stream \
-         is lost when another {left} of it are overwritten: let the projection catch up, or enlarge the oplog"
-    )
-}
-
-/// How long a source may answer without the stream moving: an idle primary writes every 10 s.
-const STILL_MAX: Duration = Duration::from_secs(30);
-
-const STALLED: &str = "stalled: MongoDB answers, but its change stream has not moved for 30 s, as when a majority of the \
-                       replica set is away; nothing new is committed there until it is back";
-
-/// Since when the source has answered with the same position. While nobody asks it, it is not said to be still.
-#[derive(Default)]
-struct Stillness {
-    since: Option<Instant>,
-    answered: Option<Instant>,
-}
-
-impl Stillness {
-    /// True when this answer is the one that makes it stalled.
-    fn answered(&mut self, moved: bool, now: Instant) -> bool {
-        let before = self.is_stalled();
-        self.since = self.since.filter(|_| !moved).or(Some(now));
-        self.answered = Some(now);
-        self.is_stalled() && !before
-    }
-
-    fn is_stalled(&self) -> bool {
-        self.since.zip(self.answered).is_some_and(|(since, last)| last.duration_since(since) >= STILL_MAX)
+    fn doing(&self) -> Option<String> {
+        let all: Vec<_> =
+            self.work.iter().flatten().map(|(work, since)| work.tell(since.elapsed())).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
-/// Events per second over the last few seconds.
-#[derive(Default)]
-struct Rate {
-    since: Option<Instant>,
-    events: u64,
-    before: f64,
-}
-
-impl Rate {
-    const SPAN: Duration = Duration::from_secs(3);
-
-    fn add(&mut self, events: u64) {
-        self.roll();
-        self.events += events;
-    }
-
-    fn per_second(&mut self) -> f64 {
-        self.roll();
-        self.before
-    }
-
-    fn roll(&mut self) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= Self::SPAN {
-            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-            let events = self.events as f64;
-            self.before = events / since.elapsed().as_secs_f64();
-            self.events = 0;
-            self.since = Some(Instant::now());
-        }
-    }
+fn stalled_source() -> Failure {
+    Failure::SourceStalled { seconds: STILL_MAX.as_secs() }
 }
 
 fn verdict_name(verdict: &Verdict) -> &'static str {
@@ -564,7 +481,7 @@ mod tests {
     fn observed(oldest: u32, begin: u32, now: u32) -> Snapshot {
         let status = Status::new("accounts");
         status.starts("accounts 1", "", 1, &[row(0, now), row(1, oldest)]);
-        status.source_says(ClusterTime { seconds: now, increment: 1 }, 0);
+        status.observed_source(ClusterTime { seconds: now, increment: 1 }, 0);
         status.observed_oplog(Some(ClusterTime { seconds: begin, increment: 1 }));
         status.snapshot()
     }
@@ -584,22 +501,5 @@ mod tests {
     fn an_oplog_that_has_just_begun_is_no_reason_for_alarm() {
         let snapshot = observed(1998, 1997, 2000);
         assert_eq!((snapshot.oplog.map(|window| window.used_percent), snapshot.warning), (Some(66), None));
-    }
-
-    #[test]
-    fn a_stream_that_answers_and_does_not_move_is_stalled() {
-        let mut stillness = Stillness::default();
-        let began = Instant::now();
-        let at = |seconds| began + Duration::from_secs(seconds);
-        assert!(!stillness.answered(true, at(0)));
-        assert!(!stillness.answered(false, at(29)));
-        assert!(stillness.answered(false, at(30)), "now it is");
-        assert!(!stillness.answered(false, at(31)), "that is told once");
-        assert!(stillness.is_stalled());
-        assert!(!stillness.answered(true, at(32)));
-        assert!(!stillness.is_stalled());
-        // Nobody asked for a minute, because the lanes had enough to do.
-        assert!(!stillness.answered(true, at(95)));
-        assert!(!stillness.is_stalled());
     }
 }

@@ -1,11 +1,15 @@
 //! What goes on beside the lanes: the lease is renewed, and what the servers say is shown.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::pause::Question;
+use super::status::Server;
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
-use crate::readmodel::{Session, dead_letter, lease, within};
+use crate::readmodel::{Session, dead_letter, lease};
 use crate::retry::Backoff;
 
 /// How often the servers are asked how they stand.
@@ -14,38 +18,46 @@ const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked how far the oplog reaches back.
 const OPLOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a server may take to say how it stands.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A server that takes longer to say how it stands is shown as trouble.
+const SILENCE: Duration = Duration::from_millis(800);
 
-/// Renews the lease until it is lost. While MySQL is away nobody can take it, and nothing is written.
+/// How long a server may take to say how it stands, before it is asked anew.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Renews the lease until it is lost: because another host has it, or because it ran out by this host's own
+/// monotonic clock. That counts from before the request, so it runs out here first, and MySQL's time plays no part.
 pub async fn keep_lease(
     servers: Servers,
     settings: Settings,
     epoch: u64,
     session: Session,
+    mut good_until: Instant,
 ) -> Result<(), Failure> {
+    let ttl = settings.lease_ttl;
     let mut kept = Some(session);
     loop {
-        tokio::time::sleep(settings.lease_ttl / 3).await;
+        tokio::time::sleep_until(good_until - ttl + ttl / 3).await;
         let mut backoff = Backoff::new();
         loop {
+            let asked = Instant::now();
+            // So that one connection that says nothing leaves time for another.
+            let limit = good_until.min(asked + ttl / 3);
             let renewing = renew(&servers, &settings, epoch, &mut kept);
             let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
-            match tokio::time::timeout(settings.lease_ttl, renewing).await.unwrap_or(Err(silence)) {
-                Ok(()) => break,
+            let failure = match tokio::time::timeout_at(limit, renewing).await.unwrap_or(Err(silence)) {
+                Ok(()) => {
+                    good_until = asked + ttl;
+                    break;
+                }
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
-                Err(failure) => tracing::warn!(projection = settings.name, "lease: {failure}; trying again"),
+                Err(failure) => failure,
+            };
+            tracing::warn!(projection = settings.name, "lease: {failure}; trying again");
+            tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
+            if Instant::now() >= good_until {
+                return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
             }
-            tokio::time::sleep(backoff.next_wait()).await;
         }
-    }
-}
-
-/// Shows that the projection's loop turns, while it gets ready too, which may take long.
-pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {
-    loop {
-        status.beat();
-        tokio::time::sleep(OBSERVE_INTERVAL).await;
     }
 }
 
@@ -65,40 +77,94 @@ async fn renew(
     Ok(())
 }
 
-/// Shows what the servers say, and that MySQL says nothing: an idle lane would not notice. MongoDB's outages are the
-/// reader's business.
-pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
-    let mut session = None;
-    let (mut asked, mut told) = (None::<Instant>, false);
+/// Shows that the projection's loop turns, while it gets ready too, which may take long.
+pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {
     loop {
         status.beat();
-        if asked.is_none_or(|asked| asked.elapsed() >= OPLOG_INTERVAL) {
-            asked = Some(Instant::now());
-            match servers.outbox.oplog_begin().await {
-                Ok(begin) => {
-                    status.observed_oplog(begin);
-                    if begin.is_none() && !told {
-                        told = true;
-                        tracing::warn!(
-                            projection,
-                            "the account of `mongodb.uri` may not see how long the oplog is, so \
-                                                    nobody is warned before it is too short: `laterna check` says more"
-                        );
-                    }
-                }
-                Err(failure) => tracing::debug!(projection, "the oplog's length: {failure}"),
-            }
-        }
-        let counting = count_letters(&servers, &projection, &mut session);
-        let letters = within(PATIENCE, "counting dead letters", counting).await;
-        let source =
-            async { Ok::<_, Failure>((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
-        status.read_model_says(letters);
-        if let Ok((time, documents)) = source.await {
-            status.source_says(time, documents);
-        }
         tokio::time::sleep(OBSERVE_INTERVAL).await;
     }
+}
+
+/// Ends a run that takes events when an operator, or another lane's breaker, says so.
+pub async fn watch_pause(question: Question) -> Result<(), Failure> {
+    // The letters that hold back a stream, and the room there is, are found by the lanes.
+    let question = Question { holds_stream: false, full: None, ..question };
+    loop {
+        question.clone().until_it_changes(None).await;
+        let mut session = question.servers.applier.connect().await?;
+        if let Some(pause) = question.ask(&mut session).await? {
+            return Err(pause);
+        }
+    }
+}
+
+/// Shows what the servers say, and that they say nothing. What is done about it is the other parts' business.
+pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
+    let read_model = async {
+        let mut session = None;
+        loop {
+            let counting = count_letters(&servers, &projection, &mut session);
+            let silence = |message| Failure::ConnectionLost { message };
+            if let Some(letters) = answer(&status, Server::ReadModel, silence, counting).await {
+                status.observed_letters(letters);
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
+        }
+    };
+    let source = async {
+        loop {
+            let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
+            let silence = |message| Failure::SourceUnavailable { message };
+            if let Some((time, documents)) = answer(&status, Server::Source, silence, asking).await {
+                status.observed_source(time, documents);
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
+        }
+    };
+    tokio::join!(read_model, source, observe_oplog(&servers, &projection, &status)).0
+}
+
+/// Shows how far the oplog reaches back, where the account may see that.
+async fn observe_oplog(servers: &Servers, projection: &str, status: &Status) {
+    let mut told = false;
+    loop {
+        match tokio::time::timeout(PATIENCE, servers.outbox.oplog_begin()).await {
+            Ok(Ok(begin)) => {
+                status.observed_oplog(begin);
+                if begin.is_none() && !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        projection,
+                        "the account of `mongodb.uri` may not see how long the oplog is, so nobody is warned before it \
+                         is too short: `laterna check` says more"
+                    );
+                }
+            }
+            Ok(Err(failure)) => tracing::debug!(projection, "the oplog's length: {failure}"),
+            Err(_) => tracing::debug!(projection, "the oplog's length: no answer"),
+        }
+        tokio::time::sleep(OPLOG_INTERVAL).await;
+    }
+}
+
+/// A server's answer. While it does not come, that is shown.
+async fn answer<T>(
+    status: &Status,
+    server: Server,
+    silence: impl Fn(String) -> Failure,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Option<T> {
+    let silent = |limit: Duration| silence(format!("no answer for {} ms", limit.as_millis()));
+    tokio::pin!(asking);
+    let soon = tokio::time::timeout(SILENCE, &mut asking).await;
+    let answer = if let Ok(answer) = soon {
+        answer
+    } else {
+        status.observes(server, Some(silent(SILENCE)));
+        let late = tokio::time::timeout(PATIENCE, asking).await;
+        late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
+    };
+    status.observes(server, answer.as_ref().err().cloned());
+    answer.ok()
 }
 
 async fn count_letters(

@@ -32,20 +32,26 @@ pub async fn acquire(
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("asking for the lease", &error);
-    let ensure = control.sql(
-        "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
-         VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
-    );
-    sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
     let read = control.sql(
         "SELECT epoch, owner, connection_id, CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease \
          WHERE projection = ?",
     );
-    let row = sqlx::query(&read).bind(projection).row(&mut session.connection).await.map_err(failed)?;
+    // A standby asks often, so it only writes when there is no row.
+    let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let row = if let Some(row) = found {
+        row
+    } else {
+        let ensure = control.sql(
+            "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
+             VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
+        );
+        sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
+        sqlx::query(&read).bind(projection).row(&mut session.connection).await.map_err(failed)?
+    };
     let (epoch, holder): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
     let connection: u64 = row.try_get(2).map_err(failed)?;
     let expired = row.try_get::<i64, _>(3).map_err(failed)? != 0;
-    let free = expired || !session.is_connected(connection).await?;
+    let free = expired || connection == 0 || !session.is_connected(connection).await?;
     if !free {
         return Ok(Acquired::Taken { owner: holder });
     }

@@ -27,9 +27,11 @@ fn lost(doing: &str, error: &Error) -> Failure {
     Failure::ConnectionLost { message: format!("{doing}: {error}") }
 }
 
+type ToFailure = fn(u16, String) -> Failure;
+
 /// The codes that have a class, and the failure that they are. No code stands twice; any other is unknown, which pauses
 /// the projection after some tries and never blames an event.
-const CODES: [(&[u16], fn(u16, String) -> Failure); 8] = [
+const CODES: [(&[u16], ToFailure); 8] = [
     (TRANSACTION_LOST, |code, message| Failure::TransactionLost { code, message }),
     (CONNECTION_LOST, |code, message| Failure::ConnectionLost {
         message: format!("{message} (error {code})"),

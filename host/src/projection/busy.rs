@@ -1,0 +1,38 @@
+//! What keeps a lane busy, for whoever asks why it is not done yet.
+
+use std::time::Duration;
+
+/// What keeps a lane busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// The projector has so many events.
+    Projecting(usize),
+    /// MySQL has a batch of so many events.
+    Committing(usize),
+    /// An operator's order about a dead letter.
+    Letter,
+}
+
+impl Busy {
+    /// A lane has one work of each kind at a time.
+    pub(super) fn slot(self) -> usize {
+        match self {
+            Self::Projecting(_) => 0,
+            Self::Committing(_) => 1,
+            Self::Letter => 2,
+        }
+    }
+
+    pub(super) fn tell(self, time: Duration) -> String {
+        let seconds = time.as_secs_f64();
+        match self {
+            Self::Projecting(events) => {
+                format!("waiting for the projector with {events} events for {seconds:.1} s")
+            }
+            Self::Committing(events) => {
+                format!("waiting for MySQL to commit a batch of {events} events for {seconds:.1} s")
+            }
+            Self::Letter => format!("carrying out an order about a dead letter for {seconds:.1} s"),
+        }
+    }
+}

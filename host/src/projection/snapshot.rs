@@ -1,0 +1,107 @@
+//! How a projection stands at one moment, for people and machines.
+
+use serde::{Deserialize, Serialize};
+
+use super::oplog::Window;
+
+/// What a projection is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum Phase {
+    Starting,
+    /// Another host writes.
+    Standby {
+        owner: String,
+    },
+    /// Reading history.
+    History,
+    /// Following the change stream.
+    Streaming,
+    /// Waiting for an operator; tried again from time to time.
+    Paused {
+        reason: String,
+    },
+    /// Asked to stop: what is in its transaction is finished, nothing new is begun.
+    Stopping,
+    Stopped,
+}
+
+impl Phase {
+    /// The words for all phases.
+    pub const NAMES: [&'static str; 7] =
+        ["starting", "standby", "history", "streaming", "paused", "stopping", "stopped"];
+
+    /// The word for this phase.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Standby { .. } => "standby",
+            Self::History => "history",
+            Self::Streaming => "streaming",
+            Self::Paused { .. } => "paused",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A projection's state at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub projection: String,
+    #[serde(flatten)]
+    pub phase: Phase,
+    /// What is being waited out just now.
+    pub trouble: Option<String>,
+    /// The class of what paused it or is waited out, for machines, and what the operator does about it.
+    #[serde(default)]
+    pub class: Option<String>,
+    #[serde(default)]
+    pub remedy: Option<String>,
+    /// What is no trouble yet, and will be.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// How far back the oplog reaches behind the oldest checkpoint, where that is known.
+    #[serde(default)]
+    pub oplog: Option<Window>,
+    /// The component: its own name and version, and its digest.
+    pub component: String,
+    pub digest: String,
+    pub epoch: u64,
+    /// How far the read model is behind the outbox.
+    pub lag_seconds: u32,
+    /// About how many events are not applied yet.
+    pub lag_events: u64,
+    /// Events committed in the last seconds, per second.
+    pub events_per_second: f64,
+    pub events: u64,
+    /// Dead letters that failed, and those that wait behind them.
+    pub parked: u64,
+    pub held: u64,
+    /// How the outbox is told of it; none where its documents are kept.
+    #[serde(default)]
+    pub acknowledgement: Option<Acknowledgement>,
+    pub lanes: Vec<LaneSnapshot>,
+}
+
+/// What the outbox was not told yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// About how many events.
+    pub waiting: u64,
+    /// What keeps it from being told. The projection goes on.
+    pub trouble: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LaneSnapshot {
+    pub lane: u32,
+    pub position: String,
+    pub events: u64,
+    /// Handed to the lane, not committed yet.
+    pub waiting: u64,
+    pub trouble: Option<String>,
+    /// What it is doing just now, and for how long.
+    #[serde(default)]
+    pub doing: Option<String>,
+}

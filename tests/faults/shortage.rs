@@ -1,0 +1,204 @@
+//! Hosts that lack something: memory, disk, the right time, a name server.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bson::doc;
+
+use crate::support::host::BINARY;
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::world::{event, free_port};
+use crate::support::{Host, Options, PrivateServers, World, some_time, until};
+
+/// Two hundred megabytes of events arrive while MySQL says nothing: the queues bound what is kept of them.
+pub async fn memory_is_bounded() {
+    const EVENTS: i64 = 400;
+    const EVENT_BYTES: usize = 512 << 10;
+    const GROWTH_BYTES_MAX: u64 = 250 << 20;
+    let servers = PrivateServers::start().await;
+    let world = World::new("recorder", servers.options()).await;
+    let proxy = Proxy::to(servers.mysql_port()).await;
+    let url = world.url_at(proxy.port);
+    // The lease outlives the silence: a host that gave it up would have nothing in its queues.
+    let host = world.start_with(&[("MYSQL__URL", &url), ("HOST__LEASE_SECONDS", "120")]);
+    world.insert([event("first", "first", 1, doc! {})]).await;
+    world.until_committed("recorder", 1).await;
+    let before = peak_bytes(&host);
+    proxy.set(Mode::BlackHole);
+    let payload = "x".repeat(EVENT_BYTES);
+    for n in 0..EVENTS {
+        let text = doc! { "ordinal": n, "text": &payload };
+        world.insert([event(&format!("e{n}"), &format!("a{}", n % 40), n / 40 + 1, text)]).await;
+    }
+    let mut peak = 0;
+    let mut steady = 0;
+    until("the host takes no more memory", async || {
+        let now = peak_bytes(&host);
+        steady = if now == peak { steady + 1 } else { 0 };
+        peak = now;
+        steady > 60
+    })
+    .await;
+    let waiting = host.status("recorder").await.expect("it answers")["lanes"].clone();
+    println!("{} MiB before, {} MiB at most, lanes: {waiting}", before >> 20, peak >> 20);
+    proxy.cut();
+    proxy.set(Mode::Pass);
+    world.until_committed("recorder", EVENTS + 1).await;
+    world.assert_recorded(EVENTS + 1, 41).await;
+    let grown = peak_bytes(&host) - before;
+    assert!(grown < GROWTH_BYTES_MAX, "the host took {} MiB more", grown >> 20);
+    assert_eq!(world.letters().await, (0, 0));
+}
+
+/// The most memory a host ever had.
+fn peak_bytes(host: &Host) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
+}
+
+/// Neither the log nor the cache of compiled components takes a byte.
+pub async fn disk_full() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let state = world.folder.path().join("full");
+    std::fs::create_dir(&state).expect("a folder");
+    let port = free_port();
+    let mut command = Command::new("unshare");
+    // A namespace of its own may have a file system of its own, whoever runs this.
+    let script = "mount -t tmpfs -o size=16k tmpfs \"$0\" && dd if=/dev/zero of=\"$0\"/filler bs=4k; \
+                  exec \"$@\" 2>/dev/full";
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).arg(&state).arg(BINARY);
+    command.env("LATERNA_HOST__STATE", &state);
+    let host = Host::start_as(command, &world.config(port), port);
+    world.insert((1..=200).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
+    world.until_committed("recorder", 200).await;
+    // Something to warn of, too.
+    world.run(&format!("INSERT INTO {}.recorded VALUES ('thing', 'b', 1, 'x', 'x', NULL)", world.name)).await;
+    world.insert([event("b1", "b", 1, doc! {})]).await;
+    world.insert((201..=220).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
+    world.until_committed("recorder", 221).await;
+    assert_eq!(world.letters().await, (1, 0));
+    assert_eq!(world.number("SELECT COUNT(*) FROM recorded").await, 221);
+    assert!(host.stop().await.success());
+}
+
+/// The wall clock jumps three days ahead and an hour back: leases, waits and order do not notice.
+pub async fn clock_of_the_host() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let library = faketime();
+    let clock = world.folder.path().join("clock");
+    std::fs::write(&clock, "+0").expect("written");
+    let port = free_port();
+    let mut command = Command::new(BINARY);
+    command.env("LD_PRELOAD", &library).env("FAKETIME_TIMESTAMP_FILE", &clock);
+    command
+        .env("LATERNA_HOST__LEASE_SECONDS", "2")
+        .env("FAKETIME_CACHE_DURATION", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let host = Host::start_as(command, &world.config(port), port);
+    let standby = {
+        world.insert([event("e1", "a", 1, doc! {})]).await;
+        world.until_committed("recorder", 1).await;
+        world.start()
+    };
+    standby.until_phase("recorder", "standby").await;
+    let mut events = 1;
+    for jump in ["+3d", "-1h", "+0"] {
+        std::fs::write(&clock, jump).expect("written");
+        // Longer than a lease, so that it was renewed under this clock.
+        let until_then = Instant::now() + Duration::from_secs(3);
+        until("the lease was renewed under another clock", async || {
+            events += 1;
+            world.insert([event(&format!("e{events}"), "a", events, doc! {})]).await;
+            Instant::now() > until_then
+        })
+        .await;
+        world.until_committed("recorder", events).await;
+    }
+    let days: std::collections::BTreeSet<_> = host.log().lines().map(|line| line[..10].to_owned()).collect();
+    let status = host.status("recorder").await.expect("it answers");
+    assert!(status["lag_seconds"].as_u64().is_some_and(|lag| lag < 60), "{status}");
+    assert_eq!(world.number(&format!("SELECT epoch FROM {}.lease", world.control())).await, 1);
+    world.assert_recorded(events, 1).await;
+    // Whoever finds one day only has not moved the clock: something has to be logged while it is wrong.
+    std::fs::write(&clock, "+3d").expect("written");
+    some_time(1500).await;
+    assert!(
+        host.signal_and_log("TERM").await.lines().any(|line| !days.contains(&line[..10])),
+        "the clock stood"
+    );
+}
+
+fn faketime() -> String {
+    let services = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services");
+    let found = Command::new(services).arg("faketime").output().expect("it runs");
+    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    assert!(!path.is_empty(), "{}", String::from_utf8_lossy(&found.stderr));
+    path
+}
+
+/// MySQL's clock jumps ahead, so that leases have run out, and back, so that they last. Only the time of a take-over
+/// depends on it.
+pub async fn clock_of_the_server() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let first = world.start();
+    let insert = async |from: i64, to: i64| {
+        world.insert((from..=to).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
+        world.until_committed("recorder", to).await;
+    };
+    insert(1, 10).await;
+    let second = world.start();
+    second.until_phase("recorder", "standby").await;
+    let moved = |by: &str| {
+        format!("UPDATE {}.lease SET expires_at = CURRENT_TIMESTAMP(6) {by} INTERVAL 1 HOUR", world.control())
+    };
+    world.run(&moved("-")).await;
+    // Which of them is faster does not matter: one writes.
+    insert(11, 100).await;
+    until("one host stands by", async || {
+        let mut standing = 0;
+        for host in [&first, &second] {
+            let status = host.status("recorder").await;
+            standing += i32::from(status.is_some_and(|status| status["phase"] == "standby"));
+        }
+        standing == 1
+    })
+    .await;
+    // A lease that lasts for an hour: a host that is gone is noticed by its session.
+    world.run(&moved("+")).await;
+    let is_second = second.status("recorder").await.is_some_and(|status| status["phase"] == "streaming");
+    let (writing, standing) = if is_second { (second, first) } else { (first, second) };
+    writing.kill();
+    world.run(&moved("+")).await;
+    let began = Instant::now();
+    insert(101, 120).await;
+    println!("take-over with a lease of an hour: {:.2?}", began.elapsed());
+    world.assert_recorded(120, 1).await;
+    standing.until_phase("recorder", "streaming").await;
+}
+
+/// The host waits, says for what, and needs nothing but the right name.
+pub async fn name_does_not_resolve() {
+    let world = World::new("recorder", Options::mysql()).await;
+    world.insert([event("e1", "a", 1, doc! {})]).await;
+    let mysql = format!("mysql://root@mysql.invalid:3306/{}", world.name);
+    let mongodb = "mongodb://mongodb.invalid:27017/?replicaSet=rs0&serverSelectionTimeoutMS=1000".to_owned();
+    for (setting, value, class) in
+        [("MYSQL__URL", mysql, "connection-lost"), ("MONGODB__URI", mongodb, "source-unavailable")]
+    {
+        let host = world.start_with(&[(setting, &value)]);
+        until("the host says what it waits for", async || {
+            let ready = host.get("/readyz").await;
+            ready.is_some_and(|(code, text)| {
+                code == 503 && text.contains(class) && text.contains("what to do")
+            })
+        })
+        .await;
+        some_time(1000).await;
+        assert_eq!(host.get("/livez").await.expect("it runs on").0, 200);
+        assert!(host.stop().await.success());
+    }
+    let _host = world.start();
+    world.until_committed("recorder", 1).await;
+    world.assert_recorded(1, 1).await;
+}
