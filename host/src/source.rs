@@ -9,6 +9,8 @@ mod tail;
 mod reply;
 pub mod decode;
 mod json;
+#[cfg(test)]
+mod random;
 mod error;
 
 use std::time::Duration;

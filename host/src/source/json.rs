@@ -63,6 +63,14 @@ impl Text {
                 self.write(format_args!("{{\"$date\":{{\"$numberLong\":\"{}\"}}}}", date.timestamp_millis()));
             }
             RawBsonRef::ObjectId(id) => self.write(format_args!("{{\"$oid\":\"{}\"}}", id.to_hex())),
+            // A scope is a document like any other, with the same limits, one object further in.
+            RawBsonRef::JavaScriptCodeWithScope(code) => {
+                self.out.extend_from_slice(b"{\"$code\":");
+                self.string(code.code);
+                self.out.extend_from_slice(b",\"$scope\":");
+                self.document(code.scope, depth + 2)?;
+                self.out.push(b'}');
+            }
             rare => self.rare(rare)?,
         }
         if self.out.len() > self.bytes_max { Err(NotJson::TooLong(self.bytes_max)) } else { Ok(()) }
