@@ -1,5 +1,8 @@
 //! Bad input is refused in one clear line: which file, which statement, what to do; before any event is touched.
 
+mod documents;
+mod proof;
+
 use std::path::Path;
 
 use bson::doc;

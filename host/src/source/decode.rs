@@ -87,13 +87,15 @@ impl Decoder {
     /// reason is the one that is told.
     fn read(&self, document: &RawDocument, envelope: &mut Envelope) -> Result<(), String> {
         let mut result = Ok(());
-        for element in document {
-            let (name, value) = match element {
+        for element in document.iter_elements() {
+            let element = match element {
                 Ok(element) => element,
                 Err(error) => return result.and(Err(format!("it is not valid BSON: {error}"))),
             };
-            let field = self.field(name.as_str(), value, envelope);
-            result = result.and(field.map_err(|reason| format!("the field `{}` {reason}", name.as_str())));
+            let name = element.key().as_str();
+            let value = element.value().map_err(|error| format!("is not valid BSON: {error}"));
+            let field = value.and_then(|value| self.field(name, value, envelope));
+            result = result.and(field.map_err(|reason| format!("the field `{name}` {reason}")));
         }
         result
     }
@@ -439,6 +441,17 @@ mod tests {
             undecodable.reason
         );
         assert!(undecodable.aggregate.is_some());
+    }
+
+    #[test]
+    fn the_aggregate_is_found_behind_a_field_that_is_not_utf8() {
+        let mut bytes = RawDocumentBuf::try_from(valid()).expect("a document has raw bytes").into_bytes();
+        let at = bytes.windows(3).position(|window| window == b"Acc").expect("the type is in there");
+        bytes[at] = 0xff;
+        let raw = RawDocumentBuf::from_bytes(bytes).expect("the frame is intact");
+        let undecodable = Decoder::new(Fields::default(), 1 << 20).decode(&raw).expect_err("not UTF-8");
+        assert!(undecodable.reason.contains("the field `type` is not valid BSON"), "{}", undecodable.reason);
+        assert_eq!(undecodable.aggregate.expect("it stands behind").to_string(), "account/7");
     }
 
     #[test]
