@@ -2,6 +2,8 @@
 
 mod documents;
 mod proof;
+mod requests;
+mod values;
 
 use std::path::Path;
 

@@ -61,6 +61,9 @@ async fn letters(
     Path(projection): Path<String>,
     Query(selection): Query<Selection>,
 ) -> Result<Json<Vec<Letter>>, (StatusCode, String)> {
+    if !shown.projections.iter().any(|status| status.snapshot().projection == projection) {
+        return Err((StatusCode::NOT_FOUND, "this host has no such projection\n".to_owned()));
+    }
     let unavailable = |failure: Failure| (StatusCode::SERVICE_UNAVAILABLE, failure.to_string());
     let mut session = shown.servers.applier.connect().await.map_err(unavailable)?;
     let control = &shown.servers.control;

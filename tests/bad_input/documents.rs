@@ -277,23 +277,14 @@ fn texts() -> Vec<(&'static str, Proof<Case>)> {
                 seen.payload = "\"\u{1f600}\u{202e}\u{5d0}\u{200b}\"".into()
             }),
         ),
-        (
-            "text: not UTF-8",
-            damaged("payload", "@@".into(), b"@@", b"\xff\xfe", Parked("`payload`")),
-        ),
+        ("text: not UTF-8", damaged("payload", "@@".into(), b"@@", b"\xff\xfe", Parked("`payload`"))),
         (
             "text: a lone surrogate",
             damaged("payload", "@@@".into(), b"@@@", b"\xed\xa0\x80", Parked("`payload`")),
         ),
         (
             "text: not UTF-8 in a name",
-            damaged(
-                "payload",
-                doc! { "@@": 1 }.into(),
-                b"@@",
-                b"\xff\xfe",
-                Parked("`payload`"),
-            ),
+            damaged("payload", doc! { "@@": 1 }.into(), b"@@", b"\xff\xfe", Parked("`payload`")),
         ),
         (
             "text: not UTF-8 in the type",
