@@ -1,5 +1,10 @@
 //! Bad input is refused in one clear line: which file, which statement, what to do; before any event is touched.
 
+mod documents;
+mod proof;
+mod requests;
+mod values;
+
 use std::path::Path;
 
 use bson::doc;

@@ -141,7 +141,10 @@ async fn a_change_of_lanes_with_an_unknown_outcome_happened_or_did_not() {
                     // As a start does it: what the rows say comes first.
                     let rows = checkpoint::rows(&mut session, &bench.control, "p", 1).await;
                     let found = rows.expect("MySQL answers").len();
-                    assert!([lanes, wanted].contains(&(found as u32)), "{found} is neither before nor after");
+                    assert!(
+                        [lanes, wanted].contains(&u32::try_from(found).expect("it is small")),
+                        "{found} is neither before nor after"
+                    );
                     if found == wanted as usize {
                         return true;
                     }

@@ -162,7 +162,13 @@ async fn finding_a_few_refused_entries_in_a_large_batch_takes_a_few_halvings_for
         let before = (counted("statement/sql/savepoint").await, counted("statement/%").await);
         let many = batch_of(2, (1..=ENTRIES).map(|n| entry(n, n, vec![put(n)])).collect());
         let found = lane.probe(&many, &|_, _| true).await.expect("MySQL answers");
-        assert_eq!(found.iter().map(|(index, _)| *index as i64 + 1).collect::<Vec<_>>(), refused);
+        assert_eq!(
+            found
+                .iter()
+                .map(|(index, _)| i64::try_from(*index).expect("it is small") + 1)
+                .collect::<Vec<_>>(),
+            refused
+        );
         let savepoints = counted("statement/sql/savepoint").await - before.0;
         let statements = counted("statement/%").await - before.1;
         println!("{bad} refused of {ENTRIES}: {savepoints} savepoints, {statements} statements");

@@ -574,10 +574,8 @@ async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothin
         let mut lane = bench.lane(1).await;
         lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
         // The trigger raises the code that a row asks for by its key.
-        let cases: String = codes()
-            .chain([60_000])
-            .map(|code| format!("WHEN {code} THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}; "))
-            .collect();
+        let raise = |code| format!("WHEN {code} THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}; ");
+        let cases = codes().chain([60_000]).map(raise).collect::<Vec<_>>().concat();
         let database = &bench.world.name;
         let trigger = format!(
             "CREATE TRIGGER {database}.raise BEFORE INSERT ON {database}.totals FOR EACH ROW CASE NEW.id {cases} END CASE"

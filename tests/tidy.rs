@@ -43,6 +43,11 @@ const VAGUE_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers", 
 
 type Rule = fn(&Tree) -> Vec<String>;
 
+/// The names of all tests there are, for tables that point at some of them.
+pub fn tests_of_the_repository() -> BTreeSet<String> {
+    test_names(&repository())
+}
+
 // ---- the rules ----
 
 #[test]

@@ -94,7 +94,7 @@ async fn letters(
         return Err((StatusCode::BAD_REQUEST, format!("`limit` is 1 to {LETTERS_MAX}\n")));
     }
     if !shown.projections.iter().any(|status| status.projection() == projection) {
-        return Err((StatusCode::NOT_FOUND, format!("there is no projection `{projection}`\n")));
+        return Err((StatusCode::NOT_FOUND, format!("this host has no projection `{projection}`\n")));
     }
     let selection =
         Selection { id, event, aggregate, class, state, heads_only, after, ..Selection::default() };

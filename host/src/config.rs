@@ -5,6 +5,9 @@
 //! files of their own (`uri_file`, `url_file`, `ddl_url_file`) and never show in logs.
 
 mod check;
+#[cfg(test)]
+mod random;
+mod read;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -232,22 +235,12 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read the configuration {}; name another with --config", path.display())
         })?;
-        let environment = config::Environment::with_prefix("LATERNA")
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .source(Some(overrides.into_iter().collect()));
-        let config: Self = config::Config::builder()
-            .add_source(config::File::from_str(&text, config::FileFormat::Toml))
-            .add_source(environment)
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .with_context(|| format!("the configuration {} is not valid", path.display()))?;
-        let problems = check::problems(&config);
-        if !problems.is_empty() {
-            bail!("the configuration {} is not valid:\n  {}", path.display(), problems.join("\n  "));
+        let read::Read { settings, mut problems } = read::read::<Self>(&text, overrides);
+        problems.extend(settings.iter().flat_map(check::problems));
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => bail!("the configuration {} is not valid:\n  {}", path.display(), problems.join("\n  ")),
         }
-        Ok(config)
     }
 }
 
@@ -377,7 +370,7 @@ mod tests {
 
     use super::*;
 
-    const VALID: &str = r#"
+    pub(super) const VALID: &str = r#"
         [mongodb]
         uri = "mongodb://127.0.0.1/?replicaSet=rs0"
         database = "bank"
@@ -387,7 +380,7 @@ mod tests {
         component = "accounts.wasm"
     "#;
 
-    fn load(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
+    pub(super) fn load(text: &str, overrides: &[(&str, &str)]) -> anyhow::Result<Config> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("laterna.toml");
         std::fs::write(&path, text)?;
@@ -397,7 +390,7 @@ mod tests {
     }
 
     /// What is said about a configuration that must be refused.
-    fn refusal(text: &str, overrides: &[(&str, &str)]) -> String {
+    pub(super) fn refusal(text: &str, overrides: &[(&str, &str)]) -> String {
         format!("{:#}", load(text, overrides).expect_err("it must be refused"))
     }
 
@@ -483,6 +476,25 @@ mod tests {
         let refused = refusal(&text, &[]);
         assert!(refused.contains("`projection.accounts.lanes`"), "{refused}");
         assert!(refused.contains("`projection.accounts.batch_max`"), "{refused}");
+    }
+
+    #[test]
+    fn an_editors_marks_and_line_ends_are_no_obstacle() {
+        let text = format!("\u{feff}{}", VALID.replace('\n', "\r\n"));
+        load(&text, &[]).expect("it is valid");
+    }
+
+    #[test]
+    fn a_broken_line_is_named_but_not_repeated() {
+        let refused = refusal(&VALID.replace("hunter2@127.0.0.1/bank\"", "hunter2@127.0.0.1/bank"), &[]);
+        assert!(refused.contains("line 6") && !refused.contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_by_its_line() {
+        let refused =
+            refusal(&VALID.replace("database = \"bank\"", "database = \"a\"\ndatabase = \"b\""), &[]);
+        assert!(refused.contains("duplicate key") && refused.contains("line 5"), "{refused}");
     }
 
     #[test]

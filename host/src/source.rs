@@ -12,6 +12,8 @@ pub mod resume;
 mod reply;
 pub mod decode;
 mod json;
+#[cfg(test)]
+mod random;
 mod error;
 
 use std::time::Duration;

@@ -140,7 +140,7 @@ impl World {
             self.control(),
         );
         if let Some(url) = &self.options.ddl_mysql {
-            text += &format!("ddl_url = {:?}\n", self.of_world(url));
+            text += &["ddl_url = ", &format!("{:?}", self.of_world(url)), "\n"].concat();
         }
         for (name, component) in &self.projections {
             let Options { lanes, batch_max, extra, .. } = &self.options;

@@ -73,8 +73,8 @@ fn refusal(value: &Value) -> Option<String> {
 }
 
 fn decimal(text: &str) -> Result<BigDecimal, String> {
-    let plain = text.len() <= DIGITS_MAX + 2
-        && text.bytes().any(|byte| byte.is_ascii_digit())
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let plain = (1..=DIGITS_MAX).contains(&digits)
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.'));
     if !plain {
         return Err(format!(
@@ -88,10 +88,8 @@ fn decimal(text: &str) -> Result<BigDecimal, String> {
 fn timestamp(text: &str) -> Result<PrimitiveDateTime, String> {
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| format!("`{}` is not RFC 3339 like 2026-01-31T12:00:00.000Z", start(text)))?;
-    let moment = moment.to_offset(UtcOffset::UTC);
-    if !(0..=9999).contains(&moment.year()) {
-        return Err(format!("`{}` is outside the years 0 to 9999", start(text)));
-    }
+    let utc = moment.checked_to_offset(UtcOffset::UTC).filter(|utc| (0..=9999).contains(&utc.year()));
+    let moment = utc.ok_or_else(|| format!("`{}` is outside the years 0 to 9999", start(text)))?;
     let micros = moment.nanosecond() / 1000 * 1000;
     let cut = moment.replace_nanosecond(micros).map_err(|_| "its fraction is out of range".to_owned())?;
     Ok(PrimitiveDateTime::new(cut.date(), cut.time()))
@@ -104,8 +102,125 @@ fn start(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
+    use crate::failure::Fault;
     use crate::statement::Statement;
+
+    /// A schema of two statements, with one and two parameters.
+    fn schema() -> Schema {
+        let statement = |parameters: usize| Statement {
+            name: format!("takes-{parameters}"),
+            sql: format!("DELETE FROM t WHERE id IN (1{})", ", ?".repeat(parameters)),
+            table: "t".into(),
+            reads: vec![],
+            parameters,
+            multi_row: None,
+        };
+        Schema { tables: vec![], statements: vec![statement(1), statement(2)] }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let odd = select(vec![
+            "",
+            "-",
+            ".",
+            "+.",
+            "1.",
+            ".5",
+            "1-2",
+            "1e5",
+            "0x1",
+            " 1",
+            "\u{663}",
+            "a\0b",
+            "{}",
+            "[",
+            "\"",
+            "null",
+            "NaN",
+            "9999-12-31T23:59:59-23:59",
+            "0000-01-01T00:00:00+23:59",
+            "9999-12-31T23:59:60Z",
+            "2026-01-31T12:00:00.9999999999999999999999Z",
+            "2026-02-29T00:00:00Z",
+            "2016-12-31t23:59:60z",
+        ]);
+        let text = prop_oneof![
+            any::<String>(),
+            "[-+]?[0-9]{0,3}[.]?[0-9]{0,3}",
+            "[-+]?[0-9]{30,34}[.]?[0-9]{30,34}",
+            "[0-9]{4}-[01][0-9]-[0-3][0-9].[0-2][0-9]:[0-5][0-9]:[0-6][0-9]([.][0-9]{1,12})?(Z|[-+][0-2][0-9]:[0-5][0-9])",
+            (0..2000_usize).prop_map(|depth| "[".repeat(depth) + &"]".repeat(depth)),
+            odd.prop_map(str::to_owned),
+        ];
+        (text, 0..9_u8, any::<i64>(), any::<f64>(), select(vec![f64::NAN, f64::INFINITY, -0.0])).prop_map(
+            |(text, kind, integer, number, odd)| match kind {
+                0 => Value::Null,
+                1 => Value::Boolean(integer > 0),
+                2 => Value::Integer(integer),
+                3 => Value::Number(if integer % 2 == 0 { number } else { odd }),
+                4 => Value::Decimal(text),
+                5 => Value::Text(text),
+                6 => Value::Bytes(text.into_bytes()),
+                7 => Value::Json(text),
+                _ => Value::Timestamp(text),
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+
+        /// Whatever a component answers, it fits or is the event's fault; and what fits can be bound as it is.
+        #[test]
+        fn any_operation_fits_or_is_the_events_fault(
+            (statement, parameters) in prop_oneof![
+                (Just(0), prop::collection::vec(any_value(), 1)),
+                (Just(1), prop::collection::vec(any_value(), 2)),
+                (prop_oneof![0..3_u32, Just(u32::MAX)], prop::collection::vec(any_value(), 0..4)),
+            ],
+        ) {
+            let schema = schema();
+            let operations = [Operation { statement, parameters }];
+            if let Err(failure) = judge(&schema, &operations) {
+                prop_assert_eq!(failure.fault(), Fault::Event);
+                prop_assert!(failure.to_string().chars().count() < 1000);
+                return Ok(());
+            }
+            let taken = &schema.statements[usize::try_from(statement).expect("it is declared")];
+            prop_assert_eq!(operations[0].parameters.len(), taken.parameters);
+            let mut query = operations[0].parameters.iter().fold(sqlx::query(&taken.sql), bind);
+            let bound = sqlx::Execute::take_arguments(&mut query);
+            let bound = bound.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(bound.map(|bound| sqlx::Arguments::len(&bound)), Some(taken.parameters));
+            for value in &operations[0].parameters {
+                check_is_exact(value)?;
+            }
+        }
+    }
+
+    /// A decimal keeps its digits, a moment its microseconds; neither becomes NULL on its way.
+    fn check_is_exact(value: &Value) -> Result<(), TestCaseError> {
+        match value {
+            Value::Decimal(text) => {
+                let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+                let sent = decimal(text).map_err(TestCaseError::fail)?;
+                prop_assert!(digits(text) <= DIGITS_MAX, "{text}");
+                prop_assert_eq!(sent, text.parse::<BigDecimal>().expect("it was taken"));
+            }
+            Value::Timestamp(text) => {
+                let sent = timestamp(text).map_err(TestCaseError::fail)?;
+                let said = OffsetDateTime::parse(text, &Rfc3339).expect("it was taken");
+                let lost = said - sent.assume_utc();
+                prop_assert!((0..1000).contains(&lost.whole_nanoseconds()), "{text} is sent as {sent}");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 
     #[test]
     fn an_operation_fits_its_statement_or_is_named() {
@@ -160,6 +275,23 @@ mod tests {
         ];
         for value in values {
             assert_eq!(refusal(&value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn moments_are_taken_up_to_the_edge_of_what_mysql_can_say() {
+        for (text, expected) in [
+            ("9999-12-31T23:59:59.9999999Z", time::macros::datetime!(9999-12-31 23:59:59.999999)),
+            ("9999-12-31T23:59:59+23:59", time::macros::datetime!(9999-12-31 00:00:59)),
+            ("0000-01-01T00:00:00-00:01", time::macros::datetime!(0000-01-01 00:01)),
+            ("1969-12-31T23:59:59.9999999Z", time::macros::datetime!(1969-12-31 23:59:59.999999)),
+            ("2016-12-31T23:59:60Z", time::macros::datetime!(2016-12-31 23:59:59.999999)),
+        ] {
+            assert_eq!(timestamp(text), Ok(expected), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+00:01"] {
+            let refused = timestamp(text).expect_err(text);
+            assert!(refused.contains("outside the years 0 to 9999"), "{refused}");
         }
     }
 

@@ -11,6 +11,9 @@ use bson::spec::BinarySubtype;
 use super::json::{MILLIS_OF_9999, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, Undecodable};
 
+/// How much of a reason is told: a field's name, which may be in it, can be megabytes.
+const REASON_CHARACTERS_MAX: usize = 300;
+
 /// The longest event type or aggregate type, in bytes.
 pub const TYPE_BYTES_MAX: usize = 128;
 
@@ -85,7 +88,7 @@ impl Decoder {
         let (id, aggregate) = (envelope.id.clone(), envelope.aggregate());
         match read.and_then(|()| envelope.into_event(&self.fields)) {
             Ok(event) => Ok(Arc::new(event)),
-            Err(reason) => Err(Undecodable { reason, id, aggregate }),
+            Err(reason) => Err(Undecodable { reason: one_line(&reason), id, aggregate }),
         }
     }
 
@@ -93,13 +96,15 @@ impl Decoder {
     /// reason is the one that is told.
     fn read(&self, document: &RawDocument, envelope: &mut Envelope) -> Result<(), String> {
         let mut result = Ok(());
-        for element in document {
-            let (name, value) = match element {
+        for element in document.iter_elements() {
+            let element = match element {
                 Ok(element) => element,
                 Err(error) => return result.and(Err(format!("it is not valid BSON: {error}"))),
             };
-            let field = self.field(name.as_str(), value, envelope);
-            result = result.and(field.map_err(|reason| format!("the field `{}` {reason}", name.as_str())));
+            let name = element.key().as_str();
+            let value = element.value().map_err(|error| format!("is not valid BSON: {error}"));
+            let field = value.and_then(|value| self.field(name, value, envelope));
+            result = result.and(field.map_err(|reason| format!("the field `{name}` {reason}")));
         }
         result
     }
@@ -222,9 +227,7 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
         RawBsonRef::Int32(number) => Some(number.into()),
         RawBsonRef::Int64(number) => Some(number),
         #[expect(clippy::cast_possible_truncation, reason = "the guard lets only exact integers pass")]
-        RawBsonRef::Double(number) if number.fract().abs() < f64::MIN_POSITIVE && number.abs() <= EXACT => {
-            Some(number as i64)
-        }
+        RawBsonRef::Double(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(number as i64),
         _ => None,
     }
 }
@@ -244,12 +247,19 @@ fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
         RawBsonRef::String(text) => {
             let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
             let parsed = parsed.map_err(|_| "is text, but not RFC 3339".to_owned())?;
-            let millis = i64::try_from(parsed.unix_timestamp_nanos() / 1_000_000);
+            let millis = i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000_000));
             let date = bson::DateTime::from_millis(millis.map_err(|_| "is out of range".to_owned())?);
             moment(RawBsonRef::DateTime(date))
         }
         other => Err(wrong_type(&other, "a date")),
     }
+}
+
+/// What people can read in a log or a list, whatever names the document has.
+fn one_line(reason: &str) -> String {
+    let plain =
+        |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    reason.chars().take(REASON_CHARACTERS_MAX).map(plain).collect()
 }
 
 /// The bson crate leaves out zero milliseconds; projectors always see three digits.
@@ -393,6 +403,33 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_as_text_is_cut_to_the_millisecond_it_is_in() {
+        let cases = [
+            ("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999Z"),
+            ("9999-12-31T23:59:59+00:01", "9999-12-31T23:58:59.000Z"),
+        ];
+        for (text, expected) in cases {
+            let event = decode(with("occurredAt", text)).expect("it is RFC 3339");
+            assert_eq!(event.occurred_at.as_deref(), Some(expected));
+        }
+        for text in ["0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"] {
+            assert!(reason("occurredAt", text).contains("outside the years 0 to 9999"), "{text}");
+        }
+        for text in [
+            "",
+            "2026-02-29T00:00:00Z",
+            "2026-01-31T12:00:00",
+            "2026-01-31T24:00:00Z",
+            "10000-01-01T00:00:00Z",
+        ] {
+            assert!(reason("occurredAt", text).contains("not RFC 3339"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_field_that_stands_twice_is_refused() {
         let mut raw = RawDocumentBuf::try_from(valid()).expect("a document has raw bytes");
         raw.append(bson::cstr!("type"), "Other");
@@ -413,6 +450,17 @@ mod tests {
             undecodable.reason
         );
         assert!(undecodable.aggregate.is_some());
+    }
+
+    #[test]
+    fn the_aggregate_is_found_behind_a_field_that_is_not_utf8() {
+        let mut bytes = RawDocumentBuf::try_from(valid()).expect("a document has raw bytes").into_bytes();
+        let at = bytes.windows(3).position(|window| window == b"Acc").expect("the type is in there");
+        bytes[at] = 0xff;
+        let raw = RawDocumentBuf::from_bytes(bytes).expect("the frame is intact");
+        let undecodable = Decoder::new(Fields::default(), 1 << 20).decode(&raw).expect_err("not UTF-8");
+        assert!(undecodable.reason.contains("the field `type` is not valid BSON"), "{}", undecodable.reason);
+        assert_eq!(undecodable.aggregate.expect("it stands behind").to_string(), "account/7");
     }
 
     #[test]

@@ -63,6 +63,24 @@ impl Text {
                 self.write(format_args!("{{\"$date\":{{\"$numberLong\":\"{}\"}}}}", date.timestamp_millis()));
             }
             RawBsonRef::ObjectId(id) => self.write(format_args!("{{\"$oid\":\"{}\"}}", id.to_hex())),
+            RawBsonRef::Timestamp(at) => {
+                self.write(format_args!("{{\"$timestamp\":{{\"t\":{},\"i\":{}}}}}", at.time, at.increment));
+            }
+            RawBsonRef::RegularExpression(regex) => {
+                self.out.extend_from_slice(b"{\"$regularExpression\":{\"pattern\":");
+                self.string(regex.pattern.as_str());
+                self.out.extend_from_slice(b",\"options\":");
+                self.string(regex.options.as_str());
+                self.out.extend_from_slice(b"}}");
+            }
+            // A scope is a document like any other, with the same limits, one object further in.
+            RawBsonRef::JavaScriptCodeWithScope(code) => {
+                self.out.extend_from_slice(b"{\"$code\":");
+                self.string(code.code);
+                self.out.extend_from_slice(b",\"$scope\":");
+                self.document(code.scope, depth + 2)?;
+                self.out.push(b'}');
+            }
             rare => self.rare(rare)?,
         }
         if self.out.len() > self.bytes_max { Err(NotJson::TooLong(self.bytes_max)) } else { Ok(()) }
@@ -177,14 +195,21 @@ mod tests {
     #[test]
     fn rare_types_are_extended_json() {
         let decimal: bson::Decimal128 = "12.30".parse().expect("a decimal");
+        let regex = bson::Regex {
+            pattern: bson::raw::CString::try_from("^a\"").expect("no NUL"),
+            options: bson::raw::CString::try_from("i").expect("no NUL"),
+        };
         let document = doc! {
+            "regex": regex, "timestamp": bson::Timestamp { time: 1, increment: 2 },
             "decimal": decimal, "nan": f64::NAN, "date": bson::DateTime::from_millis(0),
             "before": bson::DateTime::from_millis(-1), "last": bson::DateTime::from_millis(MILLIS_OF_9999),
             "far": bson::DateTime::from_millis(MILLIS_OF_9999 + 1),
             "id": bson::oid::ObjectId::from_bytes([1; 12]),
         };
         let expected = concat!(
-            r#"{"decimal":{"$numberDecimal":"12.30"},"nan":{"$numberDouble":"NaN"},"#,
+            r#"{"regex":{"$regularExpression":{"pattern":"^a\"","options":"i"}},"#,
+            r#""timestamp":{"$timestamp":{"t":1,"i":2}},"#,
+            r#""decimal":{"$numberDecimal":"12.30"},"nan":{"$numberDouble":"NaN"},"#,
             r#""date":{"$date":"1970-01-01T00:00:00Z"},"before":{"$date":{"$numberLong":"-1"}},"#,
             r#""last":{"$date":"9999-12-31T23:59:59.999Z"},"far":{"$date":{"$numberLong":"253402300800000"}},"#,
             r#""id":{"$oid":"010101010101010101010101"}}"#

@@ -1,5 +1,6 @@
 //! The rules of `sql::check`, in tables of texts and what becomes of them.
 
+mod attack;
 mod ddl;
 mod dml;
 mod random;

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{manifest, statement, table};
-use crate::sql::{Refusal, coalesce::render};
+use crate::sql::{Refusal, coalesce::render, parse};
 
 /// Pieces of SQL, good and bad, from which soup is made.
 const PIECES: &[&str] = &[
@@ -215,6 +215,10 @@ fn check_is_safe(text: &str) -> Result<(), TestCaseError> {
     if let Some(schema) = accepted(statement(text))? {
         let checked = &schema.statements[0];
         check_is_plain(&checked.sql)?;
+        check_is_its_tree(&checked.sql)?;
+        for table in std::iter::once(&checked.table).chain(&checked.reads) {
+            prop_assert!(["orders", "order_lines"].contains(&table.as_str()), "{table} in {text}");
+        }
         let placeholders = outside_strings(&checked.sql).matches('?').count();
         prop_assert_eq!(checked.parameters, placeholders);
         let again = accepted(statement(&checked.sql))?;
@@ -229,9 +233,22 @@ fn check_is_safe(text: &str) -> Result<(), TestCaseError> {
     if let Some(schema) = accepted(table(text))? {
         let ddl = &schema.tables[1].ddl;
         check_is_plain(ddl)?;
+        check_is_its_tree(ddl)?;
+        prop_assert!(
+            schema.tables[1].references.iter().all(|table| table == "orders" || table == "t"),
+            "{text}"
+        );
         let again = accepted(table(ddl))?;
         prop_assert_eq!(again.map(|schema| schema.tables[1].ddl.clone()), Some(ddl.clone()));
     }
+    Ok(())
+}
+
+/// The text reads as one tree, and this tree is written as the text.
+fn check_is_its_tree(sent: &str) -> Result<(), TestCaseError> {
+    let read = parse::parse(sent).map_err(|reason| TestCaseError::fail(format!("{sent}: {reason}")))?;
+    prop_assert_eq!(read.statement.to_string(), sent);
+    prop_assert_eq!(parse::write(&read.statement), Ok(sent.to_owned()));
     Ok(())
 }
 
