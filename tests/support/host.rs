@@ -16,6 +16,11 @@ pub struct Host {
 impl Host {
     /// Starts `laterna run`. Its log stands beside its configuration.
     pub fn start(config: &Path, port: u16) -> Self {
+        Self::start_in(config, port, &[])
+    }
+
+    /// The same, with additions to its environment.
+    pub fn start_in(config: &Path, port: u16, environment: &[(String, String)]) -> Self {
         let log = config.with_extension("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_laterna"))
@@ -23,6 +28,7 @@ impl Host {
             .arg(config)
             .arg("run")
             .env_remove("LATERNA_LOG")
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -33,7 +39,8 @@ impl Host {
 
     /// `kill -9`: nothing is flushed, nothing is said.
     pub fn kill(mut self) {
-        self.child.kill().expect("it was running");
+        // One that ended by itself is no error here: whoever watches it says so.
+        let _ = self.child.kill();
         self.child.wait().expect("it is a child");
         self.stopped = true;
     }
@@ -44,6 +51,13 @@ impl Host {
         until("the host has stopped", async || self.child.try_wait().expect("it is a child").is_some()).await;
         self.stopped = true;
         self.child.wait().expect("it is a child")
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("it is a child");
+        self.stopped |= status.is_some();
+        status
     }
 
     pub fn signal(&self, signal: &str) {
