@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::{hosts, mongodb_faults, mysql_faults};
+use crate::{chaos, hosts, mongodb_faults, mysql_faults};
 
 /// One kind of fault.
 pub struct Row {
@@ -62,7 +62,11 @@ pub fn run() -> ExitCode {
         Proof::Slow(test) if all => Some(trial(row.number, row.fault, test, results.clone())),
         _ => None,
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let random = [
+        trial(0, "chaos: a seed is a schedule", test!(chaos::seed), results.clone()),
+        trial(0, "chaos", test!(chaos::run), results.clone()),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials.chain(random).collect());
     if !arguments.list {
         summarize(&results);
     }
@@ -72,7 +76,9 @@ pub fn run() -> ExitCode {
 type Results = Arc<Mutex<BTreeMap<u32, (bool, Duration)>>>;
 
 fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Trial {
-    Trial::test(format!("{number:02} {fault}"), move || {
+    // What is no row of the catalogue has the number 0, and no line in the summary.
+    let name = if number == 0 { fault.to_owned() } else { format!("{number:02} {fault}") };
+    Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let began = Instant::now();
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
