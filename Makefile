@@ -41,6 +41,7 @@ faults: ## Every fault of the catalogue on real servers, with a summary: about 2
 	FAULTS=all dev/test --no-coverage --test faults
 
 chaos: ## Random faults under load, then a full account: make chaos SECONDS=600 SEED=7
+	export LATERNA_FAKETIME=$$(dev/services faketime || true)
 	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) dev/test --no-coverage --test faults -- chaos
 
 bench: ## Measures the host beside a hand-written loop

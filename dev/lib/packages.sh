@@ -125,3 +125,12 @@ in_world() {
     [[ -n $loader ]] || fail "$root is damaged: delete it and try again"
     in_world=("$loader" --library-path "$libraries" "$root/$2")
 }
+
+# print_faketime: libfaketime.so, for LD_PRELOAD. It needs nothing but libc, so the system's own programs can load it.
+print_faketime() {
+    local file
+    install_world faketime bookworm libfaketime || fail "libfaketime cannot be had from Debian's packages"
+    for file in "$software_dir"/faketime/usr/lib/*/faketime/libfaketime.so.1; do
+        printf '%s\n' "$file"
+    done
+}

@@ -23,7 +23,6 @@ pub struct Fleet {
 
 /// Where one host runs, or will again. Whoever does something to it holds it.
 pub struct Place {
-    who: Who,
     config: PathBuf,
     port: u16,
     clock: Clock,
@@ -32,19 +31,13 @@ pub struct Place {
 
 impl Fleet {
     pub fn new([a, b]: [(PathBuf, u16); 2]) -> Self {
-        let place = |who, (config, port): (PathBuf, u16)| Place {
-            who,
+        let place = |(config, port): (PathBuf, u16)| Place {
             clock: Clock::new(config.with_extension("clock")),
             config,
             port,
             host: Mutex::new(None),
         };
-        Self {
-            a: place(Who::A, a),
-            b: place(Who::B, b),
-            restarts: StateMutex::new(0),
-            violations: StateMutex::default(),
-        }
+        Self { a: place(a), b: place(b), restarts: StateMutex::new(0), violations: StateMutex::default() }
     }
 
     fn place(&self, who: Who) -> &Place {

@@ -106,11 +106,6 @@ impl Mysqld {
     fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
-
-    /// The server's own log.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("mysqld.log")).unwrap_or_default()
-    }
 }
 
 impl Drop for Mysqld {

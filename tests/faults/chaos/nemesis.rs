@@ -270,7 +270,9 @@ impl Nemesis<'_> {
             run(session, "BEGIN").await?;
             run(session, &weight).await?;
             for table in ["counted", "last_seen"] {
-                let some = format!("SELECT aggregate_id FROM {read_model}.{table} ORDER BY RAND() LIMIT 12");
+                let some = format!(
+                    "SELECT aggregate_id COLLATE utf8mb4_general_ci FROM {read_model}.{table} ORDER BY RAND() LIMIT 12"
+                );
                 let mut things: Vec<String> =
                     rows(session, &some).await?.iter().map(|row| row.get(0)).collect();
                 things.sort();
