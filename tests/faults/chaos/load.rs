@@ -37,8 +37,8 @@ const THINGS: usize = 40;
 pub const ACCOUNTS: i64 = 30;
 pub const OPENING_CENTS: i64 = 100_000;
 
-/// How long a write may take before it is given up, and its outcome unknown.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a write may take before it is given up, and its outcome unknown. Elections take longer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A poison event every so many, and how many a writer writes at most.
 const POISON_EVERY: u32 = 250;

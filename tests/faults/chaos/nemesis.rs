@@ -16,12 +16,16 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::clock::Clock;
 use super::ground::{Ground, PROJECTIONS};
 use super::history;
+use super::load::ACCOUNTS;
 use super::mysqld::admin;
 use super::schedule::{Fault, Road, Step, Trouble};
-use crate::support::proxy::Mode;
+use crate::support::proxy::{AtCommit, Mode, Proxy};
 
 /// How long one statement of the nemesis may take, so that a frozen server does not hold it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a COMMIT to strike at is waited for.
+const COMMITS_WITHIN: Duration = Duration::from_millis(700);
 
 /// How long healing insists.
 const INSISTENCE: Duration = Duration::from_secs(90);
@@ -30,7 +34,7 @@ const INSISTENCE: Duration = Duration::from_secs(90);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Injected {
     Yes,
-    /// What it was to strike was down already.
+    /// What it was to strike was down already, or did nothing.
     Missed,
     /// This machine cannot do it.
     Impossible,
@@ -103,13 +107,29 @@ impl Nemesis<'_> {
                 fleet.clock(who).set(0);
             }
             Fault::Network { road, trouble, ms: time } => self.network(road, trouble, ms(time)).await,
-            Fault::Commit { who, fault } => self.ground.proxy(Road::MySql(who)).at_commit(fault),
+            Fault::Commit { who, fault, times } => {
+                return self.commits(self.ground.proxy(Road::MySql(who)), fault, times).await;
+            }
             Fault::KillPrimary { .. } | Fault::StepDown | Fault::FreezeMember { .. } => {
                 return self.mongodb(fault).await;
             }
             _ => return self.mysql(fault, random).await,
         }
         Injected::Yes
+    }
+
+    /// Strikes at one COMMIT after the other, as they come.
+    async fn commits(&self, proxy: &Proxy, fault: AtCommit, times: u32) -> Injected {
+        let struck = proxy.struck();
+        for time in 1..=u64::from(times) {
+            proxy.at_commit(fault);
+            let until = Instant::now() + COMMITS_WITHIN;
+            while proxy.struck() < struck + time && Instant::now() < until {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+        // What is armed stays so: a host that stands by strikes it later.
+        if proxy.struck() > struck { Injected::Yes } else { Injected::Missed }
     }
 
     async fn network(&self, road: Road, trouble: Trouble, time: Duration) {
@@ -225,7 +245,7 @@ impl Nemesis<'_> {
                         // One that has ended meanwhile is no error.
                         attempt(session, &format!("KILL QUERY {id}")).await?;
                     }
-                    sleep(Duration::from_millis(20)).await;
+                    sleep(Duration::from_millis(1)).await;
                 }
             }
             Fault::HoldCheckpoint { projection, lane, ms } => {
@@ -238,6 +258,7 @@ impl Nemesis<'_> {
                 sleep(Duration::from_millis(ms)).await;
                 run(session, "ROLLBACK").await?;
             }
+            Fault::HoldRows { ms } => self.hold_rows(session, Duration::from_millis(ms)).await?,
             Fault::LockStorm { ms } => self.lock_storm(session, Duration::from_millis(ms)).await?,
             other => unreachable!("{other:?} needs no session"),
         }
@@ -256,10 +277,10 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    /// Locks rows of the read model against the order in which hosts do, in transactions so heavy that InnoDB takes the
+    /// Locks the accounts' rows against the order in which hosts do, in transactions so heavy that InnoDB takes the
     /// host's for the victim.
     async fn lock_storm(&self, session: &mut MySqlConnection, time: Duration) -> sqlx::Result<()> {
-        let (read_model, schema) = (&self.ground.world.name, history::schema(self.ground));
+        let schema = history::schema(self.ground);
         run(session, "SET SESSION innodb_lock_wait_timeout = 3").await?;
         let weight = format!(
             "INSERT INTO {schema}.weight (n) WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300) \
@@ -269,20 +290,11 @@ impl Nemesis<'_> {
         while Instant::now() < until {
             run(session, "BEGIN").await?;
             run(session, &weight).await?;
-            for table in ["counted", "last_seen"] {
-                let some = format!(
-                    "SELECT aggregate_id COLLATE utf8mb4_general_ci FROM {read_model}.{table} ORDER BY RAND() LIMIT 12"
-                );
-                let mut things: Vec<String> =
-                    rows(session, &some).await?.iter().map(|row| row.get(0)).collect();
-                things.sort();
-                for thing in things.iter().rev() {
-                    let lock = format!(
-                        "SELECT 1 FROM {read_model}.{table} WHERE aggregate_id = '{thing}' FOR UPDATE"
-                    );
+            'locking: for table in ["accounts", "last_seen"] {
+                for account in (0..ACCOUNTS).rev() {
                     // A deadlock ends the transaction; then the next round begins.
-                    if !attempt(session, &lock).await? {
-                        break;
+                    if !attempt(session, &self.lock(table, account)).await? {
+                        break 'locking;
                     }
                     sleep(Duration::from_millis(5)).await;
                 }
@@ -290,6 +302,29 @@ impl Nemesis<'_> {
             run(session, "ROLLBACK").await?;
         }
         Ok(())
+    }
+
+    /// Holds rows for longer than hosts wait for a lock, as somebody does who forgot to commit.
+    async fn hold_rows(&self, session: &mut MySqlConnection, time: Duration) -> sqlx::Result<()> {
+        run(session, "SET SESSION innodb_lock_wait_timeout = 3").await?;
+        run(session, "BEGIN").await?;
+        for account in 0..ACCOUNTS {
+            for table in ["accounts", "last_seen"] {
+                // Where it is the victim of a deadlock itself, it holds what comes after.
+                if !attempt(session, &self.lock(table, account)).await? {
+                    run(session, "BEGIN").await?;
+                }
+            }
+        }
+        sleep(time).await;
+        run(session, "ROLLBACK").await
+    }
+
+    /// Locks the row that a table has for an account.
+    fn lock(&self, table: &str, account: i64) -> String {
+        let key = if table == "accounts" { "account_id" } else { "aggregate_id" };
+        let read_model = &self.ground.world.name;
+        format!("SELECT 1 FROM {read_model}.{table} WHERE {key} = 'account-{account}' FOR UPDATE")
     }
 
     /// Runs a statement until it succeeds, with as many sessions as it takes.

@@ -42,25 +42,78 @@ pub enum Trouble {
 /// One fault. `ms` is how long it lasts, or how long what was killed stays down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    KillHost { who: Who, ms: u64 },
-    FreezeHost { who: Who, ms: u64 },
-    StopHost { who: Who, ms: u64 },
-    JumpClock { who: Who, seconds: i64, ms: u64 },
-    Network { road: Road, trouble: Trouble, ms: u64 },
-    Commit { who: Who, fault: AtCommit },
-    KillPrimary { ms: u64 },
+    KillHost {
+        who: Who,
+        ms: u64,
+    },
+    FreezeHost {
+        who: Who,
+        ms: u64,
+    },
+    StopHost {
+        who: Who,
+        ms: u64,
+    },
+    JumpClock {
+        who: Who,
+        seconds: i64,
+        ms: u64,
+    },
+    Network {
+        road: Road,
+        trouble: Trouble,
+        ms: u64,
+    },
+    /// Strikes at so many COMMITs, one after the other.
+    Commit {
+        who: Who,
+        fault: AtCommit,
+        times: u32,
+    },
+    KillPrimary {
+        ms: u64,
+    },
     StepDown,
-    FreezeMember { member: usize, ms: u64 },
-    KillMysqld { ms: u64 },
-    FreezeMysqld { ms: u64 },
-    ReadOnly { ms: u64 },
-    KillSessions { sessions: usize },
-    KillQueries { ms: u64 },
-    LockStorm { ms: u64 },
-    HoldCheckpoint { projection: usize, lane: u32, ms: u64 },
-    FillDisk { ms: u64 },
-    ShrinkPackets { bytes: u32, ms: u64 },
-    FewConnections { ms: u64 },
+    FreezeMember {
+        member: usize,
+        ms: u64,
+    },
+    KillMysqld {
+        ms: u64,
+    },
+    FreezeMysqld {
+        ms: u64,
+    },
+    ReadOnly {
+        ms: u64,
+    },
+    KillSessions {
+        sessions: usize,
+    },
+    KillQueries {
+        ms: u64,
+    },
+    LockStorm {
+        ms: u64,
+    },
+    HoldRows {
+        ms: u64,
+    },
+    HoldCheckpoint {
+        projection: usize,
+        lane: u32,
+        ms: u64,
+    },
+    FillDisk {
+        ms: u64,
+    },
+    ShrinkPackets {
+        bytes: u32,
+        ms: u64,
+    },
+    FewConnections {
+        ms: u64,
+    },
 }
 
 /// A fault and when it strikes, from the start of the load.
@@ -98,6 +151,7 @@ impl Fault {
             Self::KillSessions { .. } => "sessions killed",
             Self::KillQueries { .. } => "queries killed",
             Self::LockStorm { .. } => "locks and deadlocks",
+            Self::HoldRows { .. } => "rows held",
             Self::HoldCheckpoint { .. } => "checkpoint row held",
             Self::FillDisk { .. } => "MySQL's disk full",
             Self::ShrinkPackets { .. } => "max_allowed_packet lowered",
@@ -133,7 +187,7 @@ const LAST: Duration = Duration::from_secs(3);
 type Draw = fn(&mut StdRng) -> Fault;
 
 /// The cards that are drawn. What harms most is there more than once.
-const DECK: [Draw; 34] = [
+const DECK: [Draw; 35] = [
     kill_host,
     kill_host,
     kill_host,
@@ -151,10 +205,10 @@ const DECK: [Draw; 34] = [
     },
     |r| mysql(r, Trouble::Refuse),
     |r| mysql(r, Trouble::Truncate),
-    |r| Fault::Commit { who: who(r), fault: AtCommit::CutBefore },
-    |r| Fault::Commit { who: who(r), fault: AtCommit::CutAfter },
-    |r| Fault::Commit { who: who(r), fault: AtCommit::CutAfter },
-    |r| Fault::Commit { who: who(r), fault: AtCommit::LoseAnswer },
+    |r| commit(r, AtCommit::CutBefore),
+    |r| commit(r, AtCommit::CutAfter),
+    |r| commit(r, AtCommit::CutAfter),
+    |r| commit(r, AtCommit::LoseAnswer),
     mongodb,
     mongodb,
     mongodb,
@@ -167,6 +221,7 @@ const DECK: [Draw; 34] = [
     |r| Fault::KillSessions { sessions: r.random_range(1..6) },
     |r| Fault::KillQueries { ms: r.random_range(500..3000) },
     |r| Fault::LockStorm { ms: r.random_range(1000..5000) },
+    |r| Fault::HoldRows { ms: r.random_range(3000..14_000) },
     |r| Fault::HoldCheckpoint {
         projection: r.random_range(0..3),
         lane: r.random_range(0..4),
@@ -212,6 +267,10 @@ fn jump_clock(random: &mut StdRng) -> Fault {
     Fault::JumpClock { who: who(random), seconds, ms: random.random_range(2000..6000) }
 }
 
+fn commit(random: &mut StdRng, fault: AtCommit) -> Fault {
+    Fault::Commit { who: who(random), fault, times: random.random_range(1..8) }
+}
+
 fn mysql(random: &mut StdRng, trouble: Trouble) -> Fault {
     Fault::Network { road: Road::MySql(who(random)), trouble, ms: random.random_range(500..6000) }
 }
@@ -238,5 +297,5 @@ pub fn check() {
     let apart = Duration::from_secs(1)..Duration::from_secs(6);
     assert!(gaps.into_iter().all(|gap| apart.contains(&gap)), "a fault every 1 to 6 s");
     let kinds: BTreeSet<_> = long.iter().map(|step| step.fault.kind()).collect();
-    assert_eq!(kinds.len(), 33, "kinds that occur: {kinds:?}");
+    assert_eq!(kinds.len(), 34, "kinds that occur: {kinds:?}");
 }
