@@ -22,7 +22,14 @@ mod mongodb_faults;
 #[path = "faults/mysql.rs"]
 mod mysql_faults;
 
+/// With a folder of its own.
+mod faults {
+    pub mod chaos;
+}
+
 use std::process::ExitCode;
+
+use faults::chaos;
 
 fn main() -> ExitCode {
     catalogue::run()

@@ -126,8 +126,11 @@ in_world() {
     in_world=("$loader" --library-path "$libraries" "$root/$2")
 }
 
-# Prints the path of a library for LD_PRELOAD that changes the wall clock of a process.
+# print_faketime: libfaketime.so, for LD_PRELOAD. It needs nothing but libc, so the system's own programs can load it.
 print_faketime() {
-    install_world faketime bookworm libfaketime
-    find "$software_dir/faketime" -name 'libfaketime.so.1' -print -quit
+    local file
+    install_world faketime bookworm libfaketime || fail "libfaketime cannot be had from Debian's packages"
+    for file in "$software_dir"/faketime/usr/lib/*/faketime/libfaketime.so.1; do
+        printf '%s\n' "$file"
+    done
 }

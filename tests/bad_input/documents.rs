@@ -97,6 +97,7 @@ fn date(millis: i64) -> Bson {
 }
 
 /// Missing fields and wrong types.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn envelopes() -> Vec<(&'static str, Proof<Case>)> {
     vec![
         ("no `_id`", Proof::Not("MongoDB gives a document without `_id` one")),
@@ -274,7 +275,7 @@ fn texts() -> Vec<(&'static str, Proof<Case>)> {
         (
             "text: four bytes, right to left, zero width",
             json("\u{1f600}\u{202e}\u{5d0}\u{200b}", |seen| {
-                seen.payload = "\"\u{1f600}\u{202e}\u{5d0}\u{200b}\"".into()
+                seen.payload = "\"\u{1f600}\u{202e}\u{5d0}\u{200b}\"".into();
             }),
         ),
         ("text: not UTF-8", damaged("payload", "@@".into(), b"@@", b"\xff\xfe", Parked("`payload`"))),
@@ -320,6 +321,7 @@ fn texts() -> Vec<(&'static str, Proof<Case>)> {
 }
 
 /// Numbers, dates and the rare types.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn values() -> Vec<(&'static str, Proof<Case>)> {
     vec![
         ("NaN", json(f64::NAN, |seen| seen.payload = r#"{"$numberDouble":"NaN"}"#.into())),
@@ -336,7 +338,7 @@ fn values() -> Vec<(&'static str, Proof<Case>)> {
         (
             "2^53 + 1",
             json(9_007_199_254_740_993_i64, |seen| {
-                seen.payload = r#"{"$numberLong":"9007199254740993"}"#.into()
+                seen.payload = r#"{"$numberLong":"9007199254740993"}"#.into();
             }),
         ),
         (
@@ -367,13 +369,13 @@ fn values() -> Vec<(&'static str, Proof<Case>)> {
         (
             "date: the first",
             json(date(i64::MIN), |seen| {
-                seen.payload = r#"{"$date":{"$numberLong":"-9223372036854775808"}}"#.into()
+                seen.payload = r#"{"$date":{"$numberLong":"-9223372036854775808"}}"#.into();
             }),
         ),
         (
             "date: the last",
             json(date(i64::MAX), |seen| {
-                seen.payload = r#"{"$date":{"$numberLong":"9223372036854775807"}}"#.into()
+                seen.payload = r#"{"$date":{"$numberLong":"9223372036854775807"}}"#.into();
             }),
         ),
         (
@@ -433,7 +435,7 @@ fn values() -> Vec<(&'static str, Proof<Case>)> {
         (
             "timestamp",
             json(Timestamp { time: 1, increment: 2 }, |seen| {
-                seen.payload = r#"{"$timestamp":{"t":1,"i":2}}"#.into()
+                seen.payload = r#"{"$timestamp":{"t":1,"i":2}}"#.into();
             }),
         ),
         (
@@ -461,7 +463,7 @@ fn values() -> Vec<(&'static str, Proof<Case>)> {
         (
             "MinKey and MaxKey",
             json(vec![Bson::MinKey, Bson::MaxKey], |seen| {
-                seen.payload = r#"[{"$minKey":1},{"$maxKey":1}]"#.into()
+                seen.payload = r#"[{"$minKey":1},{"$maxKey":1}]"#.into();
             }),
         ),
         ("DBPointer", Proof::Elsewhere("any_value_is_json_or_has_a_reason")),
@@ -514,7 +516,7 @@ fn sizes() -> Vec<(&'static str, Proof<Case>)> {
         (
             "1 MiB of payload",
             json("x".repeat((1 << 20) - 2), |seen| {
-                seen.payload = format!("\"{}\"", "x".repeat((1 << 20) - 2))
+                seen.payload = format!("\"{}\"", "x".repeat((1 << 20) - 2));
             }),
         ),
         (
@@ -668,7 +670,7 @@ async fn whatever_mongodb_takes_is_applied_as_it_is_or_parked_with_its_reason() 
     for (number, (input, proof)) in rows.iter().enumerate() {
         match proof {
             Proof::Here(case) if !case.once => {
-                written.push(write(&world, "history-", input, case, number).await)
+                written.push(write(&world, "history-", input, case, number).await);
             }
             _ => {}
         }

@@ -79,14 +79,13 @@ fn any_request(rng: &mut StdRng) -> Vec<u8> {
     let pick = |rng: &mut StdRng, from: &[&'static str]| *from.choose(rng).expect("there are some");
     let mut path = pick(rng, &PATHS).to_owned();
     if rng.random_bool(0.2) {
-        path = format!(
-            "/dlq/{}",
-            (0..rng.random_range(0..40)).map(|_| format!("%{:02X}", rng.random::<u8>())).collect::<String>()
-        );
+        let bytes: Vec<String> =
+            (0..rng.random_range(0..40)).map(|_| format!("%{:02X}", rng.random::<u8>())).collect();
+        path = format!("/dlq/{}", bytes.concat());
     }
     for n in 0..rng.random_range(0..4) {
         path += if n == 0 { "?" } else { "&" };
-        path += &format!("{}={}", pick(rng, &KEYS), pick(rng, &VALUES));
+        path += &[pick(rng, &KEYS), "=", pick(rng, &VALUES)].concat();
     }
     let method = if rng.random_bool(0.7) { "GET" } else { pick(rng, &METHODS) };
     let mut request =

@@ -234,7 +234,7 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
         let number = i64::try_from(number).expect("few");
         let (.., read) = COLUMNS.iter().find(|(name, ..)| name == column).expect("there is such a column");
         let found = world.rows(&format!("SELECT {read} FROM extremes WHERE id = {number}")).await;
-        let found = found.first().map(|row| text(row));
+        let found = found.first().map(text);
         let told = format!("{column} {:.80} is {found:?}", format!("{value:?}"));
         assert_eq!(refused.contains(&number), matches!(outcome, Refused), "{told}");
         match outcome {

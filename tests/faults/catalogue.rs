@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::{health, hosts, mongodb_faults, mysql_faults};
+use crate::{chaos, health, hosts, mongodb_faults, mysql_faults};
 
 /// One kind of fault.
 pub struct Row {
@@ -31,6 +31,7 @@ pub enum Proof {
     Not(&'static str),
 }
 
+/// It need not be `Send`: async closures borrow in a way that nobody can prove to be.
 type Test = fn() -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// Makes a row's proof out of an async function.
@@ -67,6 +68,8 @@ pub fn run() -> ExitCode {
         gaps if gaps.is_empty() => Ok(()),
         gaps => Err(Failed::from(gaps.join("\n"))),
     }));
+    trials.push(trial(0, "chaos: a seed is a schedule", test!(chaos::seed), results.clone()));
+    trials.push(trial(0, "chaos", test!(chaos::run), results.clone()));
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         summarize(&results);
@@ -132,7 +135,9 @@ fn has_test(path: &str, code: &str, name: &str) -> bool {
 type Results = Arc<Mutex<BTreeMap<(u32, &'static str), (bool, Duration)>>>;
 
 fn trial(number: u32, fault: &'static str, test: Test, results: Results) -> Trial {
-    Trial::test(format!("{number:02} {fault}"), move || {
+    // What is no row of the catalogue has the number 0, and no line in the summary.
+    let name = if number == 0 { fault.to_owned() } else { format!("{number:02} {fault}") };
+    Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let began = Instant::now();
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

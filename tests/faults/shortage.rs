@@ -7,6 +7,7 @@ use bson::doc;
 
 use crate::support::host::BINARY;
 use crate::support::proxy::{Mode, Proxy};
+use crate::support::server::faketime;
 use crate::support::world::{event, free_port};
 use crate::support::{Host, Options, PrivateServers, World, some_time, until};
 
@@ -85,7 +86,7 @@ pub async fn disk_full() {
 /// The wall clock jumps three days ahead and an hour back: leases, waits and order do not notice.
 pub async fn clock_of_the_host() {
     let world = World::new("recorder", Options::mysql()).await;
-    let library = faketime();
+    let library = faketime().expect("libfaketime can be had");
     let clock = world.folder.path().join("clock");
     std::fs::write(&clock, "+0").expect("written");
     let port = free_port();
@@ -127,14 +128,6 @@ pub async fn clock_of_the_host() {
         host.signal_and_log("TERM").await.lines().any(|line| !days.contains(&line[..10])),
         "the clock stood"
     );
-}
-
-fn faketime() -> String {
-    let services = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services");
-    let found = Command::new(services).arg("faketime").output().expect("it runs");
-    let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    assert!(!path.is_empty(), "{}", String::from_utf8_lossy(&found.stderr));
-    path
 }
 
 /// MySQL's clock jumps ahead, so that leases have run out, and back, so that they last. Only the time of a take-over

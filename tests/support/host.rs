@@ -41,7 +41,8 @@ impl Host {
 
     /// `kill -9`: nothing is flushed, nothing is said.
     pub fn kill(mut self) {
-        self.child.kill().expect("it was running");
+        // One that ended by itself is no error here: whoever watches it says so.
+        let _ = self.child.kill();
         self.child.wait().expect("it is a child");
         self.stopped = true;
     }
@@ -61,6 +62,13 @@ impl Host {
         until("the host has ended", async || self.child.try_wait().expect("it is a child").is_some()).await;
         self.stopped = true;
         self.child.wait().expect("it is a child")
+    }
+
+    /// How it ended, if it did.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("it is a child");
+        self.stopped |= status.is_some();
+        status
     }
 
     pub fn signal(&self, signal: &str) {

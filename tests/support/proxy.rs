@@ -1,13 +1,13 @@
 //! A proxy between the host and a server, which a test tells how to misbehave.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -19,7 +19,8 @@ pub enum Mode {
     Refuse,
     /// Connections are accepted, and nothing passes either way.
     BlackHole,
-    /// What the client says arrives; the answers are thrown away.
+    /// What the client says arrives; the answers are thrown away. A connection that missed one gets none any more, as
+    /// nothing is ever missing in the middle of what TCP delivers.
     Deaf,
     /// Everything takes this much longer, each way.
     Delay(Duration),
@@ -36,6 +37,9 @@ pub enum AtCommit {
     LoseAnswer,
 }
 
+/// The packet: three bytes of length, its number, `COM_QUERY`, the text. The word alone is also part of `READ COMMITTED`.
+const COMMIT: &[u8] = b"\x07\0\0\0\x03COMMIT";
+
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
@@ -44,6 +48,8 @@ pub struct Proxy {
 
 struct Shared {
     server: SocketAddr,
+    /// Where the server sees its connections come from.
+    from: Ipv4Addr,
     mode: watch::Sender<Mode>,
     /// Grows whenever every open connection is to be cut.
     generation: watch::Sender<u64>,
@@ -59,10 +65,16 @@ struct Shared {
 impl Proxy {
     /// A proxy before a server on the loopback.
     pub async fn to(port: u16) -> Self {
+        Self::between(Ipv4Addr::LOCALHOST, port).await
+    }
+
+    /// The same, which comes from an address of its own (127.x.y.z), so that the server can tell its clients apart.
+    pub async fn between(from: Ipv4Addr, port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             server: SocketAddr::from(([127, 0, 0, 1], port)),
+            from,
             mode: watch::Sender::new(Mode::Pass),
             generation: watch::Sender::new(0),
             at_commit: Mutex::new(None),
@@ -136,7 +148,7 @@ enum End {
 async fn carry(client: TcpStream, shared: Arc<Shared>) {
     let mut generation = shared.generation.subscribe();
     generation.mark_unchanged();
-    let Ok(server) = TcpStream::connect(shared.server).await else { return reset(&client) };
+    let Ok(server) = connect(&shared).await else { return reset(&client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut client, mut server) = (client, server);
     let end = tokio::select! {
@@ -146,6 +158,12 @@ async fn carry(client: TcpStream, shared: Arc<Shared>) {
     if matches!(end, End::Cut) {
         reset(&client);
     }
+}
+
+async fn connect(shared: &Shared) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((shared.from, 0)))?;
+    socket.connect(shared.server).await
 }
 
 async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -> End {
@@ -190,7 +208,8 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
                 if cut_at_answer {
                     return End::Cut;
                 }
-                if lose_answers || *shared.mode.borrow() == Mode::Deaf {
+                lose_answers |= *shared.mode.borrow() == Mode::Deaf;
+                if lose_answers {
                     continue;
                 }
                 if shared.truncates() {
@@ -217,8 +236,6 @@ fn contains(heard: &[u8], said: &[u8]) -> bool {
 
 impl Shared {
     fn strikes_at(&self, said: &[u8]) -> Option<AtCommit> {
-        /// A query of seven bytes. The word alone would do no good: sessions also say READ COMMITTED.
-        const COMMIT: &[u8] = b"\x07\0\0\0\x03COMMIT";
         let is_commit = said.windows(COMMIT.len()).any(|window| window == COMMIT);
         if !is_commit {
             return None;

@@ -1,0 +1,148 @@
+//! Random faults under load, and then a full account: `make chaos SECONDS=600 SEED=7`.
+//!
+//! Two hosts, a replica set of three, a MySQL, constant writers; a nemesis that draws its faults from a seed. When all is
+//! healed and quiet, every promise is checked against what the writers know, row for row and commit for commit.
+//! `docs/testing.md` tells more.
+//!
+//! A checker that finds nothing proves nothing, so the host was broken on purpose, with `CHAOS_SEED=2`, 45 s each, and
+//! each time the report told what for:
+//!
+//! | broken | told by |
+//! |---|---|
+//! | after a commit of unknown outcome that did happen, the batch is done again | rows and counters, counts of checkpoints |
+//! | the checkpoint is committed, and the statements after it | snapshots, missing rows, counters, the bank's sum |
+//! | neither first nor last statement, nor what follows a lost commit, proves the epoch | the triggers: another host's session wrote under an epoch |
+//! | what comes behind a dead letter is applied | rows too many, `disorder`, letters missing |
+//! | deadlocks, lock waits and killed queries are taken for the events' fault | letters too many, rows missing |
+//! | reading goes on from the lane that is furthest, not from the oldest | rows missing, checkpoints that count too few |
+//! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
+
+mod checker;
+mod clock;
+mod commits;
+mod fleet;
+mod ground;
+mod history;
+mod load;
+mod mysqld;
+mod nemesis;
+mod report;
+mod schedule;
+mod truth;
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use checker::Violations;
+use ground::Ground;
+use history::Observer;
+use load::{Load, Outcome};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use report::Report;
+use truth::Truth;
+
+use crate::support::some_time;
+
+/// How long a short run lasts, as in `cargo test`, and its seed.
+const SECONDS: u64 = 45;
+const SEED: u64 = 1;
+
+/// How long everything may take to be applied after the last fault. A full disk costs MySQL up to a minute by itself.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// A seed is a schedule.
+pub async fn seed() {
+    schedule::check();
+}
+
+/// The whole run. `CHAOS_SECONDS` and `CHAOS_SEED` say how long, and which.
+pub async fn run() {
+    let (seconds, seed) = (setting("CHAOS_SECONDS", SECONDS), setting("CHAOS_SEED", SEED));
+    let steps = schedule::draw(seed, seconds);
+    println!("chaos: CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
+    for step in &steps {
+        println!("{step}");
+    }
+    let ground = Arc::new(Ground::prepare(&mut StdRng::seed_from_u64(seed)).await);
+    let load = Load::start(&ground, seed);
+    let log = load.log.clone();
+    // Some of it is history by then.
+    some_time(1500).await;
+    let began = Instant::now();
+    ground.fleet.start().await;
+    history::audit(&ground).await;
+    let observer = Observer::start(&ground, log.clone());
+
+    let (counts, ()) =
+        tokio::join!(nemesis::rage(&ground, &steps, seed), tokio::time::sleep(Duration::from_secs(seconds)));
+    nemesis::heal(&ground).await;
+    load.stop().await;
+
+    let mut violations = Violations::default();
+    let truth = Truth::read(&ground).await;
+    let recovery = history::settle(&ground, truth.ids.len() as u64, PATIENCE).await;
+    if let Err(what) = &recovery {
+        violations.add(format!("{PATIENCE:?} after the last fault: {what}"));
+    }
+    let snapshots = observer.stop().await;
+    let log = std::mem::take(&mut *log.lock().expect("nobody panics with it"));
+    checker::source(&log, &truth, &mut violations);
+    checker::read_models(&ground, &log, &truth, &mut violations).await;
+    checker::health(&ground, &mut violations).await;
+    let (grants, advances) = (history::grants(&ground).await, history::advances(&ground).await);
+    let take_overs = commits::grants(&grants, &mut violations);
+    commits::advances(&advances, &grants, &mut violations);
+    let most_lines = checker::logs(&ground, began.elapsed().as_secs(), &mut violations);
+    violations.0.extend(ground.fleet.violations());
+    violations.0.extend(snapshots.violations.iter().map(|(what, times)| format!("{what} ({times} times)")));
+
+    let count = |outcome| log.outcomes.values().filter(|found| **found == outcome).count();
+    let letters = |state| truth.letters.iter().filter(|(_, _, found)| found == state).count();
+    let report = Report {
+        seed,
+        seconds,
+        counts,
+        struck: ground.roads().iter().map(|proxy| proxy.struck()).sum(),
+        acknowledged: count(Outcome::Acknowledged),
+        failed: count(Outcome::Failed),
+        unknown: count(Outcome::Unknown),
+        documents: truth.ids.len(),
+        applied: truth.recorded.len(),
+        parked: letters("parked"),
+        held: letters("held"),
+        commits: advances.len(),
+        snapshots: snapshots.snapshots,
+        restarts: ground.fleet.restarts(),
+        take_overs,
+        longest_wait: snapshots.longest_wait,
+        recovery: recovery.ok(),
+        most_lines,
+        violations: violations.0,
+    };
+    println!("{report}");
+    keep(&ground, &report);
+    assert!(report.violations.is_empty(), "{} violations", report.violations.len());
+}
+
+/// What failed can be looked at: the logs of a run with violations stay.
+fn keep(ground: &Ground, report: &Report) {
+    if report.violations.is_empty() {
+        return;
+    }
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{}", report.seed));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for (host, log) in ground.fleet.logs() {
+        std::fs::write(folder.join(format!("{host}.log")), log).expect("a log can be kept");
+    }
+    std::fs::write(folder.join("report.txt"), report.to_string()).expect("a report can be kept");
+    println!("the hosts' logs are in {}", folder.display());
+}
+
+fn setting<N: FromStr>(name: &str, default: N) -> N {
+    match std::env::var(name) {
+        Err(_) => default,
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, and should be a number")),
+    }
+}
