@@ -7,10 +7,13 @@ pub mod plan;
 pub mod decide;
 pub mod progress;
 pub mod letters;
+pub mod run;
 pub mod startup;
 pub mod supervisor;
 mod upkeep;
 pub mod status;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

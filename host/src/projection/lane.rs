@@ -68,8 +68,9 @@ impl<P: Projector> ProjectStage<P> {
         loop {
             if waiting.is_empty() {
                 let received = tokio::select! {
-                    received = self.chunks.recv() => received,
+                    biased;
                     () = self.stop.cancelled() => return Ok(()),
+                    received = self.chunks.recv() => received,
                 };
                 match received {
                     Some(chunk) => waiting.push_back(chunk),
@@ -186,14 +187,16 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     pub async fn run(mut self) -> Result<(), Failure> {
         let mut orders_open = true;
         loop {
+            // Orders are few and come one by one: before work, they never starve it, and are never starved.
             tokio::select! {
-                work = self.work.recv() => match work {
-                    Some(work) => self.apply(work).await?,
-                    None => return Ok(()),
-                },
+                biased;
                 order = self.orders.recv(), if orders_open => match order {
                     Some(order) => self.carry_out(order).await?,
                     None => orders_open = false,
+                },
+                work = self.work.recv() => match work {
+                    Some(work) => self.apply(work).await?,
+                    None => return Ok(()),
                 },
             }
         }
@@ -269,20 +272,22 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         if isolated.now.is_none() {
             self.status.lane_waits(self.lane, &failure);
             tokio::select! {
-                () = tokio::time::sleep(backoff.next_wait()) => {}
-                () = moved => {}
+                biased;
                 () = self.stop.cancelled() => return Err(failure),
+                () = moved => {}
+                () = tokio::time::sleep(backoff.next_wait()) => {}
             }
         }
         Ok(isolated)
     }
 
     /// Waits before the next try. A stop ends the wait with the failure.
-    pub(super) async fn wait(&self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
+    pub(super) async fn wait(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
         self.status.lane_waits(self.lane, &failure);
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            biased;
             () = self.stop.cancelled() => Err(failure),
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
         }
     }
 }

@@ -1,16 +1,12 @@
 //! Runs one projection: takes the lease, makes everything ready, runs reader and lanes, and starts them again from
-//! the checkpoint when one of them ends. It owns every task of the projection.
+//! the checkpoint when one of them ends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{ApplyStage, ProjectStage, between, order_queue};
-use super::plan::Planner;
-use super::progress::Progress;
-use super::reader::{Inbox, Reader};
+use super::run::{Ended, Parts, Run};
 use super::{Course, Loaded, Orders, Phase, Servers, Settings, Status, startup, upkeep};
 use crate::failure::{Failure, Fault};
 use crate::projector::Worker;
@@ -38,13 +34,6 @@ pub struct Supervisor {
     pub status: Arc<Status>,
     pub orders: Orders,
     pub stop: CancellationToken,
-}
-
-/// Why a run ended.
-enum Ended {
-    Stopped,
-    /// The lanes came to the end of their course; the next one begins.
-    Arrived,
 }
 
 impl Supervisor {
@@ -157,138 +146,55 @@ impl Supervisor {
         let component = format!("{} {}", manifest.name, manifest.version);
         self.status.starts(&component, &self.loaded.deployed.digest, epoch, &course.rows);
         let stop = self.stop.child_token();
-        let mut tasks = Tasks::default();
-        let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
-        let (mut inboxes, mut orders) = (vec![], vec![]);
-        for row in &course.rows {
-            let lane = Lane { projection: self.settings.name.clone(), generation, lane: row.lane };
-            let (inbox, order) = self.spawn_lane(&mut tasks, &stop, lane, &progress, epoch).await?;
-            inboxes.push(inbox);
-            orders.push(order);
-        }
+        let run = Run {
+            parts: &Writer { supervisor: self, epoch, generation },
+            deployed: &self.loaded.deployed,
+            decoder: &self.servers.decoder,
+            batch_max: self.settings.batch_max,
+            window: self.settings.window,
+            status: &self.status,
+            stop: &stop,
+        };
+        let (mut tasks, orders) = run.start(course).await?;
         self.orders.replace(orders);
-        let source = OutboxReader::new(self.servers.outbox.clone(), self.servers.decoder.clone());
-        let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
-        let reader_stop = stop.clone();
-        tasks.work.spawn(async move {
-            tokio::select! {
-                ended = reader.run() => ended,
-                () = reader_stop.cancelled() => Ok(()),
-            }
-        });
-        tasks.upkeep.spawn(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
+        tasks.beside(upkeep::keep_lease(self.servers.clone(), self.settings.clone(), epoch, session));
         let (servers, name) = (self.servers.clone(), self.settings.name.clone());
-        tasks.upkeep.spawn(upkeep::observe(servers, name, self.status.clone()));
+        tasks.beside(upkeep::observe(servers, name, self.status.clone()));
         let ended = tasks.watch(&self.stop, self.settings.stop_timeout).await;
         stop.cancel();
         tasks.end().await;
         ended
     }
+}
 
-    /// Starts the two stages of a lane.
-    async fn spawn_lane(
-        &self,
-        tasks: &mut Tasks,
-        stop: &CancellationToken,
-        lane: Lane,
-        progress: &Arc<Progress>,
-        epoch: u64,
-    ) -> Result<(Inbox, tokio::sync::mpsc::Sender<super::letters::Order>), Failure> {
-        let Servers { applier, control, decoder, .. } = self.servers.clone();
-        let deployed = self.loaded.deployed.clone();
-        let number = lane.lane as usize;
-        let window = self.settings.window;
-        let mut model = LaneModel::new(applier, control, lane, epoch, deployed.schema.clone(), window);
-        let state = model.load().await?;
-        let (inbox, chunks) = Inbox::new(state.row.position.clone());
-        let (to_apply, work) = between();
-        let (order, orders) = order_queue();
-        tasks.work.spawn(
-            ProjectStage {
-                projector: self.worker()?,
-                deployed: deployed.clone(),
-                batch_max: self.settings.batch_max,
-                chunks,
-                work: to_apply,
-                status: self.status.clone(),
-                lane: number,
-                stop: stop.clone(),
-            }
-            .run(),
-        );
-        tasks.work.spawn(
-            ApplyStage {
-                model,
-                projector: self.worker()?,
-                deployed,
-                planner: Planner::new(state, window),
-                work,
-                orders,
-                status: self.status.clone(),
-                lane: number,
-                progress: progress.clone(),
-                decoder,
-                stop: stop.clone(),
-            }
-            .run(),
-        );
-        Ok((inbox, order))
+/// A supervisor that holds the lease.
+struct Writer<'a> {
+    supervisor: &'a Supervisor,
+    epoch: u64,
+    generation: u32,
+}
+
+impl Parts for Writer<'_> {
+    type Source = OutboxReader;
+    type Projector = Worker;
+    type ReadModel = LaneModel;
+
+    fn source(&self) -> OutboxReader {
+        let Servers { outbox, decoder, .. } = &self.supervisor.servers;
+        OutboxReader::new(outbox.clone(), decoder.clone())
     }
 
-    fn worker(&self) -> Result<Worker, Failure> {
-        Worker::start(self.loaded.component.clone(), &self.settings.name).map_err(|error| {
+    fn projector(&self) -> Result<Worker, Failure> {
+        let Supervisor { loaded, settings, .. } = self.supervisor;
+        Worker::start(loaded.component.clone(), &settings.name).map_err(|error| {
             Failure::CannotWrite { code: 0, message: format!("starting a projector thread: {error}") }
         })
     }
-}
 
-/// The tasks of one run.
-#[derive(Default)]
-struct Tasks {
-    /// Reader and lanes: the run ends when they all have.
-    work: JoinSet<Result<(), Failure>>,
-    /// What goes on beside them, and never ends by itself.
-    upkeep: JoinSet<Result<(), Failure>>,
-}
-
-impl Tasks {
-    /// Waits for the end: of the work, by the first failure, or by a stop, which the work has some time to follow.
-    async fn watch(&mut self, stop: &CancellationToken, timeout: Duration) -> Result<Ended, Failure> {
-        let stopped = async {
-            stop.cancelled().await;
-            tokio::time::sleep(timeout).await;
-        };
-        tokio::pin!(stopped);
-        loop {
-            tokio::select! {
-                joined = self.work.join_next() => match joined {
-                    Some(joined) => finished(joined)?,
-                    None if stop.is_cancelled() => return Ok(Ended::Stopped),
-                    None => return Ok(Ended::Arrived),
-                },
-                Some(joined) = self.upkeep.join_next() => finished(joined)?,
-                () = &mut stopped => {
-                    tracing::warn!(tasks = self.work.len(), "the stop took too long; what is open is rolled back");
-                    return Ok(Ended::Stopped);
-                }
-            }
-        }
+    fn read_model(&self, lane: u32) -> LaneModel {
+        let Supervisor { servers, settings, loaded, .. } = self.supervisor;
+        let lane = Lane { projection: settings.name.clone(), generation: self.generation, lane };
+        let Servers { applier, control, .. } = servers.clone();
+        LaneModel::new(applier, control, lane, self.epoch, loaded.deployed.schema.clone(), settings.window)
     }
-}
-
-impl Tasks {
-    /// Ends what still runs: a transaction that is open is rolled back by MySQL when its connection closes.
-    async fn end(mut self) {
-        self.work.shutdown().await;
-        self.upkeep.shutdown().await;
-    }
-}
-
-fn finished(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
-    joined.unwrap_or_else(|error| {
-        Err(Failure::Unknown {
-            code: 0,
-            message: format!("a task of the projection ended abnormally: {error}"),
-        })
-    })
 }
