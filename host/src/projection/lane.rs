@@ -232,43 +232,47 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         backoff: &mut Backoff,
     ) -> Result<Isolated, Failure> {
         match decide(&failure, backoff.attempts()) {
-            Decision::Isolate => match self.model.probe(&batch).await {
-                Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
-                Ok(refused) => return self.judge(batch, refused, failure, backoff).await,
-                Err(failure) => match decide(&failure, backoff.attempts()) {
-                    Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
-                    Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
-                },
-            },
+            Decision::Isolate => return self.isolate(batch, failure, backoff).await,
             Decision::Retry => self.wait(failure, backoff).await?,
             Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
         }
         Ok(Isolated { now: Some(batch), later: None })
     }
 
-    /// Judges what was refused. Where that is too early for the very first entry, it waits until a lane moves.
-    async fn judge(
+    /// Parks what MySQL refuses. Where it is too early to judge the very first entry, it waits until a lane moves.
+    async fn isolate(
         &mut self,
         batch: Batch,
-        refused: Vec<(usize, Failure)>,
         failure: Failure,
         backoff: &mut Backoff,
     ) -> Result<Isolated, Failure> {
-        let is_final = |failure: &Failure, position: &Position| {
-            !matches!(failure, Failure::KeyConflict { .. })
-                || self.progress.others_passed(self.lane, position)
-        };
-        // Whoever is stuck has to say so before it looks at the others: of two, one sees the other.
-        if let Some((index, _)) =
-            refused.iter().find(|(_, failure)| matches!(failure, Failure::KeyConflict { .. }))
-            && *index == 0
-        {
-            self.progress.stuck(self.lane, &batch.entries[0].delivery.position);
-        }
-        let moved = self.progress.moved();
+        // First how far the others are, then the probe: it sees what they had written by then.
+        let progress = self.progress.clone();
+        let moved = progress.moved();
         tokio::pin!(moved);
         moved.as_mut().enable();
-        let isolated = isolate(batch, refused, is_final);
+        let others = progress.others(self.lane);
+        let refused = match self.model.probe(&batch).await {
+            Ok(refused) => refused,
+            Err(failure) => match decide(&failure, backoff.attempts()) {
+                Decision::Retry | Decision::Isolate => {
+                    self.wait(failure, backoff).await?;
+                    return Ok(Isolated { now: Some(batch), later: None });
+                }
+                Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+            },
+        };
+        if refused.is_empty() {
+            self.wait(failure, backoff).await?;
+            return Ok(Isolated { now: Some(batch), later: None });
+        }
+        // Whoever is stuck says so, for the others to see.
+        if let Some((0, Failure::KeyConflict { .. })) = refused.first() {
+            progress.stuck(self.lane, &batch.entries[0].delivery.position);
+        }
+        let isolated = isolate(batch, refused, |failure, position| {
+            !matches!(failure, Failure::KeyConflict { .. }) || others.passed(position)
+        });
         if isolated.now.is_none() {
             self.status.lane_waits(self.lane, &failure);
             tokio::select! {

@@ -201,8 +201,10 @@ impl LaneModel {
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             let connection = &mut session.connection;
-            dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
-            dead_letter::remove(connection, &model.control, letter.id).await?;
+            // A letter that is gone was applied or given up before.
+            if dead_letter::remove(connection, &model.control, letter.id).await? {
+                dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why).await?;
+            }
             model.finish_unmoved(session).await
         })
         .await
