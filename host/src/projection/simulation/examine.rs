@@ -57,12 +57,11 @@ pub fn entry(
         let verdict = told(&entry.verdict);
         Err(format!("lane {lane}: event {number} at {} is {verdict}: {why}", place(&placed.delivery.position)))
     };
-    let id = placed.delivery.id();
-    let is_again = id.is_some_and(|id| tables.marked.contains(id));
+    let is_again = tables.marked[number] && placed.delivery.id().is_some();
     let is_discarded = tables.discarded.contains(&document_key(&placed.delivery));
     let event_type = placed.delivery.event.as_ref().ok().map(|event| event.event_type.as_str());
     let is_unhandled = event_type.is_some_and(|event_type| !HANDLED.contains(&event_type));
-    let is_behind = placed.delivery.aggregate().is_some_and(|aggregate| tables.head(&aggregate.key()).is_some());
+    let is_behind = placed.key.as_ref().is_some_and(|key| tables.head(key).is_some());
     let answered = answer(&outbox.facts[number], number, version(digest));
     let passes = match (is_again, is_discarded, is_unhandled) {
         (true, _, _) => Some(Passed::Duplicate),
@@ -133,7 +132,7 @@ fn conflict(
         return Err(format!("event {number} of lane {other} stands before it and is not committed"));
     }
     let fact = &outbox.facts[placed.number];
-    let needed = fact.needs.filter(|needed| tables.settled.get(needed) == Some(&"applied"));
+    let needed = fact.needs.filter(|needed| tables.settled[*needed] == Some("applied"));
     let first = needed.map(|needed| &outbox.documents[outbox.first[needed]]);
     match first {
         Some(first) if !fact.impossible && first.delivery.position.compare(here).is_lt() => {
@@ -172,12 +171,12 @@ pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
     let waiting: BTreeSet<usize> = tables.letters.values().map(|(number, _)| *number).collect();
     for placed in &outbox.documents {
         let number = placed.number;
-        let settled = tables.settled.get(&number).copied();
+        let settled = tables.settled[number];
         if settled.is_some() == waiting.contains(&number) {
             return Err(format!("event {number} is {settled:?}, and has a letter: {}", settled.is_some()));
         }
-        let key = placed.delivery.aggregate().map(crate::event::Aggregate::key).unwrap_or_default();
-        let rows = tables.rows.get(&key).into_iter().flatten().filter(|(row, _)| *row == number).count();
+        let key = placed.key.as_deref().unwrap_or_default();
+        let rows = tables.rows.get(key).into_iter().flatten().filter(|(row, _)| *row == number).count();
         let has_rows = matches!(settled, Some("applied" | "replayed"));
         let expected = if has_rows { outbox.facts[number].operations } else { 0 };
         if rows != expected {

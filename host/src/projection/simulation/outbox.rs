@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use super::steps::{Life, Steps};
-use crate::event::Delivery;
+use crate::event::{Aggregate, Delivery, lane_of};
 use crate::failure::Failure;
 use crate::position::{KeyPart, Position, ScanKey, Token};
 use crate::projection::parts::Source;
@@ -74,8 +74,21 @@ pub struct Fact {
 pub struct Placed {
     pub number: usize,
     pub delivery: Delivery,
+    /// The key of its aggregate.
+    pub key: Option<Vec<u8>>,
     /// When it was written.
     pub visible: Duration,
+}
+
+impl Placed {
+    fn new(number: usize, delivery: Delivery, visible: u64) -> Self {
+        let key = delivery.aggregate().map(Aggregate::key);
+        Self { number, delivery, key, visible: Duration::from_millis(visible) }
+    }
+
+    fn lane(&self, lanes: u32) -> u32 {
+        self.key.as_ref().map_or(0, |key| lane_of(key, lanes))
+    }
 }
 
 pub struct Outbox {
@@ -127,7 +140,7 @@ impl Outbox {
     pub fn between(&self, from: &Position, to: &Position, lane: u32, lanes: u32) -> Vec<usize> {
         let is_there = |placed: &Placed| {
             let position = &placed.delivery.position;
-            !from.covers(position) && to.covers(position) && placed.delivery.lane(lanes) == lane
+            !from.covers(position) && to.covers(position) && placed.lane(lanes) == lane
         };
         (0..self.documents.len()).filter(|index| is_there(&self.documents[*index])).collect()
     }
@@ -202,11 +215,7 @@ fn history(chance: &mut StdRng, raw: &[Document], start: &Token, decoder: &Decod
             }
         };
         let position = Position::Scan { start: start.clone(), key: key.clone(), beside };
-        placed.push(Placed {
-            number,
-            delivery: delivery(&raw[number], position, decoder),
-            visible: Duration::ZERO,
-        });
+        placed.push(Placed::new(number, delivery(&raw[number], position, decoder), 0));
     }
     placed
 }
@@ -244,7 +253,7 @@ fn stream(
         within += 1;
         let position = Position::Stream { token: token(1_000 + group, 0, Some(within)) };
         let delivery = delivery(&raw[number], position, decoder);
-        documents.push(Placed { number, delivery, visible: Duration::from_millis(visible) });
+        documents.push(Placed::new(number, delivery, visible));
     }
 }
 

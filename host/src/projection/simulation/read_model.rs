@@ -4,6 +4,8 @@
 //! An uncertain commit is settled before the next one and reported done once; another epoch fences; a lower batch
 //! number means that commits were lost.
 
+use std::sync::Arc;
+
 use super::examine;
 use super::outbox::place;
 use super::steps::{Life, Steps};
@@ -93,31 +95,31 @@ impl SimulatedReadModel {
         }
     }
 
-    /// Opens a transaction. After an uncertain one it is settled first: true when it did happen.
-    fn begin(&mut self, uncertain: &Uncertain) -> Result<Option<Tables>, Failure> {
-        let tables = self.store.state().tables.clone();
-        let Some(row) = tables.lanes.get(self.lane as usize) else {
+    /// Opens a transaction. After an uncertain one it is settled first: false when it did happen.
+    fn begin(&mut self, uncertain: &Uncertain) -> Result<bool, Failure> {
+        let row = self.store.state().tables.lanes.get(self.lane as usize).map(|row| (row.epoch, row.batch));
+        let Some((epoch, batch)) = row else {
             return self.ended(Failure::Misconfigured { reason: "the checkpoint is gone".to_owned() });
         };
-        if row.epoch != self.epoch {
-            return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
+        if epoch != self.epoch {
+            return self.ended(Failure::Fenced { mine: self.epoch, found: epoch });
         }
-        if row.batch < self.batch {
-            return self.ended(Failure::CommitsLost { committed: self.batch, found: row.batch });
+        if batch < self.batch {
+            return self.ended(Failure::CommitsLost { committed: self.batch, found: batch });
         }
         let was = self.uncertain.take().unwrap_or(Uncertain::Nothing);
-        if row.batch == self.batch {
-            return Ok(Some(tables));
+        if batch == self.batch {
+            return Ok(true);
         }
         if was == Uncertain::Nothing {
-            return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
+            return self.ended(Failure::Fenced { mine: self.epoch, found: epoch });
         }
         if was != *uncertain {
             self.steps.violated(|| self.told(&format!("does {uncertain:?} after {was:?} became uncertain")));
         }
-        self.batch = row.batch;
+        self.batch = batch;
         self.steps.note(|| self.told("finds it committed"));
-        Ok(None)
+        Ok(false)
     }
 
     /// A transaction: all of it or nothing, and its answer may be lost.
@@ -129,11 +131,14 @@ impl SimulatedReadModel {
         self.comes_again();
         self.step(|| format!("begins {uncertain:?}")).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
-        let Some(_) = self.begin(&uncertain)? else { return Ok(()) };
+        if !self.begin(&uncertain)? {
+            return Ok(());
+        }
         self.step(|| "writes".to_owned()).await;
         self.fail(Point::Within, &Uncertain::Nothing)?;
         // Nobody else writes what a lane reads, but for other rows and a take-over.
-        let Some(mut tables) = self.begin(&Uncertain::Nothing)? else { return Ok(()) };
+        self.begin(&Uncertain::Nothing)?;
+        let mut tables = self.store.state().tables.clone();
         if let Err(failure) = work(self, &mut tables) {
             self.steps.note(|| self.told(&failure.to_string()));
             return Err(failure);
@@ -171,14 +176,14 @@ impl SimulatedReadModel {
                 steps.violated(|| wrong);
             }
             match &entry.verdict {
-                Verdict::Apply(_) => drop(tables.settled.insert(number, "applied")),
-                Verdict::Pass(Passed::Unhandled) => drop(tables.settled.insert(number, "unhandled")),
-                Verdict::Pass(Passed::Discarded) => drop(tables.settled.insert(number, "discarded")),
+                Verdict::Apply(_) => tables.settled[number] = Some("applied"),
+                Verdict::Pass(Passed::Unhandled) => tables.settled[number] = Some("unhandled"),
+                Verdict::Pass(Passed::Discarded) => tables.settled[number] = Some("discarded"),
                 Verdict::Pass(Passed::Duplicate) => {}
                 Verdict::Park { .. } => tables.write_letter(number, entry, true, &batch.digest),
                 Verdict::Hold => tables.write_letter(number, entry, false, &batch.digest),
             }
-            tables.marked.extend(entry.delivery.id().cloned());
+            tables.marked[number] = true;
         }
         tables.lanes[self.lane as usize].position = batch.position.clone();
         fails.map_or(Ok(()), Err)
@@ -205,10 +210,14 @@ impl ReadModel for SimulatedReadModel {
             return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
         }
         self.batch = row.batch;
+        let outbox = &self.store.outbox;
+        let marked = (0..tables.marked.len()).filter(|number| tables.marked[*number]);
+        let documents = marked.map(|number| &outbox.documents[outbox.first[number]]);
+        let window = documents.filter_map(|placed| placed.delivery.id().cloned()).collect();
         let blocked = tables.letters.values().filter_map(|(_, letter)| letter.aggregate_key.clone());
         Ok(LaneState {
             row,
-            window: tables.marked.into_iter().collect(),
+            window,
             blocked: blocked.collect(),
             discarded: tables.discarded.into_iter().collect(),
         })
@@ -225,7 +234,8 @@ impl ReadModel for SimulatedReadModel {
         self.comes_again();
         self.step(|| "probes".to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
-        let Some(mut tables) = self.begin(&Uncertain::Nothing)? else { return Ok(vec![]) };
+        self.begin(&Uncertain::Nothing)?;
+        let mut tables = self.store.state().tables.clone();
         let mended = self.store.state().mended;
         let (mut refused, mut blocked) = (vec![], std::collections::BTreeSet::new());
         for (index, entry) in batch.entries.iter().enumerate() {
@@ -233,11 +243,9 @@ impl ReadModel for SimulatedReadModel {
             if aggregate.as_ref().is_some_and(|key| blocked.contains(key)) {
                 continue;
             }
-            let before = tables.clone();
             match tables.run(&self.store.outbox, mended, aggregate.as_ref(), entry.operations()) {
                 Ok(()) => {}
                 Err(failure) if failure.fault() == Fault::Event => {
-                    tables = before;
                     blocked.extend(aggregate);
                     refused.push((index, failure));
                 }
@@ -262,7 +270,7 @@ impl ReadModel for SimulatedReadModel {
             let Some(number) = model.take_letter(tables, letter) else { return Ok(()) };
             let mended = model.store.state().mended;
             tables.run(&model.store.outbox, mended, letter.aggregate_key.as_ref(), operations)?;
-            tables.settled.insert(number, "replayed");
+            tables.settled[number] = Some("replayed");
             Ok(())
         })
         .await
@@ -273,6 +281,7 @@ impl ReadModel for SimulatedReadModel {
         self.transaction(Uncertain::Letter(letter.id), |model, tables| {
             match tables.letters.get_mut(&letter.id) {
                 Some((_, stored)) => {
+                    let stored = Arc::make_mut(stored);
                     (stored.state, stored.digest) = ("parked".to_owned(), digest.to_owned());
                     stored.class = Some(class.to_owned());
                     stored.attempts += 1;
@@ -289,7 +298,7 @@ impl ReadModel for SimulatedReadModel {
     async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<(), Failure> {
         self.transaction(Uncertain::Letter(letter.id), |model, tables| {
             if let Some(number) = model.take_letter(tables, letter) {
-                tables.settled.insert(number, "discarded");
+                tables.settled[number] = Some("discarded");
                 tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
             }
             Ok(())

@@ -241,7 +241,7 @@ impl<'a> Play<'a> {
     /// Orders something about a letter: mostly a head, now and then one that is not, or was.
     fn order(&mut self) {
         let letters: Vec<Letter> = match self.chance.random_range(0..5) {
-            0 => self.store.state().tables.letters.values().map(|(_, letter)| letter.clone()).collect(),
+            0 => self.store.state().tables.letters.values().map(|(_, letter)| (**letter).clone()).collect(),
             _ => self.store.heads(),
         };
         if letters.is_empty() {

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::outbox::{Fact, Outbox, place};
 use super::steps::Steps;
-use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::dead_letter::{Letter, document_key};
@@ -53,19 +52,21 @@ pub struct Tables {
     /// The rows of events in the order in which they were written, by aggregate.
     pub rows: BTreeMap<Vec<u8>, Vec<(usize, usize)>>,
     /// The events that have rows.
-    pub written: BTreeSet<usize>,
-    pub letters: BTreeMap<u64, (usize, Letter)>,
+    pub written: Vec<bool>,
+    pub letters: BTreeMap<u64, (usize, Arc<Letter>)>,
     letter: u64,
     pub discarded: BTreeSet<[u8; 16]>,
-    /// The ids of the dedupe window, which is large enough for all of them.
-    pub marked: BTreeSet<Id>,
+    /// The events in the dedupe window, which is large enough for all of them.
+    pub marked: Vec<bool>,
     /// What became of the events that are done with: applied, replayed, unhandled or discarded.
-    pub settled: BTreeMap<usize, &'static str>,
+    pub settled: Vec<Option<&'static str>>,
 }
 
 impl Store {
     pub fn new(outbox: Arc<Outbox>, steps: Steps, lanes: u32, broken: Option<(Duration, Duration)>) -> Self {
-        let mut tables = Tables::default();
+        let events = outbox.facts.len();
+        let (written, marked, settled) = (vec![false; events], vec![false; events], vec![None; events]);
+        let mut tables = Tables { written, marked, settled, ..Tables::default() };
         tables.place_lanes(lanes, &outbox.beginning());
         let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
         tables.discarded = discarded.map(|placed| document_key(&placed.delivery)).collect();
@@ -167,7 +168,7 @@ impl Store {
     pub fn heads(&self) -> Vec<Letter> {
         let mut seen = BTreeSet::new();
         let state = self.state();
-        let letters = state.tables.letters.values().map(|(_, letter)| letter);
+        let letters = state.tables.letters.values().map(|(_, letter)| &**letter);
         let is_head = |letter: &&Letter| letter.aggregate_key.as_ref().is_none_or(|key| seen.insert(key.clone()));
         letters.filter(is_head).cloned().collect()
     }
@@ -218,9 +219,10 @@ impl Tables {
             let (Ok(number), Ok(at)) = (usize::try_from(number), usize::try_from(at)) else {
                 return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
             };
+            // All operations of an event are refused, or none.
             self.refuses(&outbox.facts[number], mended)?;
             self.rows.entry(aggregate.cloned().unwrap_or_default()).or_default().push((number, at));
-            self.written.insert(number);
+            self.written[number] = true;
         }
         Ok(())
     }
@@ -233,7 +235,7 @@ impl Tables {
         if fact.impossible && !mended {
             return Err(Failure::KeyConflict { code: 1062, message: "it is there".to_owned() });
         }
-        if fact.needs.is_some_and(|needed| !self.written.contains(&needed)) {
+        if fact.needs.is_some_and(|needed| !self.written[needed]) {
             return Err(Failure::KeyConflict { code: 1452, message: "what it needs is not there".to_owned() });
         }
         Ok(())
@@ -261,12 +263,12 @@ impl Tables {
             document_key: document,
             document: entry.delivery.document.to_vec(),
         };
-        self.letters.insert(letter.id, (number, letter));
+        self.letters.insert(letter.id, (number, Arc::new(letter)));
     }
 
     /// The oldest letter of an aggregate.
     pub fn head(&self, key: &[u8]) -> Option<&Letter> {
-        let mut letters = self.letters.values().map(|(_, letter)| letter);
+        let mut letters = self.letters.values().map(|(_, letter)| &**letter);
         letters.find(|letter| letter.aggregate_key.as_deref() == Some(key))
     }
 }
