@@ -55,7 +55,7 @@ pub struct LaneModel {
     schema: Arc<Schema>,
     /// How many events this lane's dedupe rows cover at least.
     window: usize,
-    /// How many batches are committed.
+    /// How many batches are committed; letters' transactions count, too.
     batch: u64,
     marks: VecDeque<Mark>,
     /// How many events the marks stand for.
@@ -167,8 +167,7 @@ impl LaneModel {
     /// Applies a letter's event and takes the letter away, in one transaction that leaves the checkpoint where
     /// it is. A letter that is gone was applied before.
     pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved(async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             if dead_letter::remove(&mut session.connection, &model.control, letter.id).await? {
                 model.run(session, operations.iter()).await?;
@@ -185,8 +184,7 @@ impl LaneModel {
         failure: &Failure,
         digest: &str,
     ) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved(async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             let connection = &mut session.connection;
             dead_letter::record_attempt(connection, &model.control, letter.id, failure, digest).await?;
@@ -197,8 +195,7 @@ impl LaneModel {
 
     /// Gives a letter up: it is recorded as discarded, and taken away.
     pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved(async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             let connection = &mut session.connection;
             // A letter that is gone was applied or given up before.
@@ -208,6 +205,23 @@ impl LaneModel {
             model.finish_unmoved(session).await
         })
         .await
+    }
+
+    /// Runs a transaction about a letter, once. It leaves the position where it is, but counts like a batch: so its
+    /// loss shows, and a lane that remembers it does not go on.
+    async fn unmoved(
+        &mut self,
+        work: impl AsyncFnOnce(&Self, &mut Session) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut session = self.session().await?;
+        if let Some(found) = self.settle(&mut session).await? {
+            self.batch = found;
+            self.session = Some(session);
+            return Ok(());
+        }
+        self.bounded(session, work).await?;
+        self.batch += 1;
+        Ok(())
     }
 
     /// The lane's session, or a new one. With a new one, the old one is ended first if a commit may run in it.
