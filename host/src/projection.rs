@@ -9,6 +9,7 @@ pub mod progress;
 pub mod letters;
 pub mod breaker;
 pub mod pause;
+pub mod run;
 pub mod startup;
 mod rebuild;
 pub mod supervisor;
@@ -19,6 +20,8 @@ mod snapshot;
 mod busy;
 mod oplog;
 mod pace;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

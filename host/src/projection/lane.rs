@@ -70,8 +70,9 @@ impl<P: Projector> ProjectStage<P> {
         loop {
             if waiting.is_empty() {
                 let received = tokio::select! {
-                    received = self.chunks.recv() => received,
+                    biased;
                     () = self.stop.cancelled() => return Ok(()),
+                    received = self.chunks.recv() => received,
                 };
                 match received {
                     Some(chunk) => waiting.push_back(chunk),
@@ -194,11 +195,9 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     pub async fn run(mut self) -> Result<(), Failure> {
         let mut orders_open = true;
         loop {
+            // Orders are few and come one by one: before work, they never starve it, and are never starved.
             tokio::select! {
-                work = self.work.recv() => match work {
-                    Some(work) => self.apply(work).await?,
-                    None => return Ok(()),
-                },
+                biased;
                 order = self.orders.recv(), if orders_open => match order {
                     Some(order) => {
                         self.status.begins(self.lane, Busy::Letter);
@@ -206,6 +205,10 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
                         self.status.ends(self.lane, Busy::Letter);
                     }
                     None => orders_open = false,
+                },
+                work = self.work.recv() => match work {
+                    Some(work) => self.apply(work).await?,
+                    None => return Ok(()),
                 },
             }
         }
@@ -284,7 +287,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
 
     /// Where it was too early to judge the very first entry, waits until another lane moves.
     async fn stand_by(
-        &self,
+        &mut self,
         isolated: &Isolated,
         others: &Others,
         failure: Failure,
@@ -294,21 +297,23 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         self.status.lane_waits(self.lane, &failure);
         let position = &later.entries[0].delivery.position;
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            biased;
+            () = self.stop.cancelled() => Err(failure),
             () = self.progress.stuck(self.lane, position, others) => {
                 *backoff = Backoff::new();
                 Ok(())
             }
-            () = self.stop.cancelled() => Err(failure),
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
         }
     }
 
     /// Waits before the next try. A stop ends the wait with the failure.
-    pub(super) async fn wait(&self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
+    pub(super) async fn wait(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
         self.status.lane_waits(self.lane, &failure);
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            biased;
             () = self.stop.cancelled() => Err(failure),
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
         }
     }
 }

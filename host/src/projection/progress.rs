@@ -4,19 +4,21 @@
 //! So such an event is judged only when every other lane has passed its position. Lanes that wait for each other are
 //! told apart by what they wait with: of all that wait, the earliest has been passed by the others.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::position::Position;
 
 pub struct Progress {
     state: Mutex<State>,
-    /// How often a lane moved.
-    moves: watch::Sender<u64>,
+    /// Wakes who waits, in the order in which they began to.
+    moved: Notify,
 }
 
 struct State {
+    /// How often a lane moved.
+    moves: u64,
     /// Everything up to here was handed to the lanes.
     handed_out: Option<Position>,
     lanes: Vec<LaneProgress>,
@@ -54,8 +56,8 @@ impl Progress {
     /// The lanes of a run, with what they had committed before it.
     pub fn new(committed: impl IntoIterator<Item = Position>) -> Self {
         let lane = |committed| LaneProgress { committed, waiting: 0, stuck_at: None };
-        let state = State { handed_out: None, lanes: committed.into_iter().map(lane).collect() };
-        Self { state: Mutex::new(state), moves: watch::Sender::new(0) }
+        let lanes = committed.into_iter().map(lane).collect();
+        Self { state: Mutex::new(State { moves: 0, handed_out: None, lanes }), moved: Notify::new() }
     }
 
     /// Deliveries are about to be handed to a lane.
@@ -97,16 +99,24 @@ impl Progress {
         });
         // Its own word is no move of another.
         let moves = seen.moves + u64::from(said);
-        let _ = self.moves.subscribe().wait_for(|now| *now > moves).await;
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if self.lock().moves > moves {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// How a lane sees the others now. What MySQL refuses from now on, it refuses with all in place that they have
     /// committed.
     pub fn seen_by(&self, lane: usize) -> Others {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let others = state.lanes.iter().enumerate().filter(|(number, _)| *number != lane);
         Others {
-            moves: *self.moves.borrow(),
+            moves: state.moves,
             handed_out: state.handed_out.clone(),
             lanes: others.map(|(_, other)| other.clone()).collect(),
         }
@@ -114,12 +124,17 @@ impl Progress {
 
     /// Changes the state; true is news for the other lanes.
     fn change(&self, change: impl FnOnce(&mut State) -> bool) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let news = change(&mut state);
         if news {
-            self.moves.send_modify(|moves| *moves += 1);
+            state.moves += 1;
+            self.moved.notify_waiters();
         }
         news
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

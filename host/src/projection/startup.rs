@@ -61,32 +61,51 @@ async fn course(
     session: &mut Session,
 ) -> Result<Course, Failure> {
     let lanes = lanes(settings, loaded);
-    let furthest = rows.iter().map(|row| &row.position).max_by(|a, b| a.compare(b)).cloned();
-    let Some(furthest) = furthest else {
-        return Err(Failure::Misconfigured {
-            reason: format!(
-                "the checkpoints of `{}` are gone; restore the control schema together with the read model's tables",
-                settings.name
-            ),
-        });
+    let (from, projection) = (rows.len(), &settings.name);
+    let furthest = match towards(&rows, lanes) {
+        Some(Towards::Run) => return Ok(Course { rows, until: None }),
+        Some(Towards::Meet(furthest)) => {
+            tracing::info!(projection, from, to = lanes, "the lanes come to one position");
+            return Ok(Course { rows, until: Some(furthest) });
+        }
+        Some(Towards::Replace(furthest)) => furthest,
+        None => {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "the checkpoints of `{projection}` are gone; restore the control schema together with the read \
+                     model's tables"
+                ),
+            });
+        }
     };
-    if rows.len() == lanes as usize {
-        return Ok(Course { rows, until: None });
-    }
-    if rows.iter().any(|row| row.position.compare(&furthest).is_lt()) {
-        tracing::info!(
-            projection = settings.name,
-            from = rows.len(),
-            to = lanes,
-            "the lanes come to one position"
-        );
-        return Ok(Course { rows, until: Some(furthest) });
-    }
     let (control, name) = (&servers.control, &settings.name);
     checkpoint::replace(session, control, name, generation, epoch, lanes, &furthest).await?;
-    tracing::info!(projection = name, from = rows.len(), to = lanes, "the number of lanes changed");
+    tracing::info!(projection, from, to = lanes, "the number of lanes changed");
     let rows = checkpoint::rows(session, control, name, generation).await?;
     Ok(Course { rows, until: None })
+}
+
+/// What brings a projection from its rows to a number of lanes.
+#[derive(Debug, PartialEq)]
+pub(super) enum Towards {
+    /// The rows are as they should be.
+    Run,
+    /// The lanes stand at different positions, and come to the furthest of them first.
+    Meet(Position),
+    /// The lanes stand at one position, and other rows take their place.
+    Replace(Position),
+}
+
+/// The next step towards a number of lanes. Without any row there is none.
+pub(super) fn towards(rows: &[LaneRow], lanes: u32) -> Option<Towards> {
+    let furthest = rows.iter().map(|row| &row.position).max_by(|a, b| a.compare(b))?;
+    Some(if rows.len() == lanes as usize {
+        Towards::Run
+    } else if rows.iter().any(|row| row.position.compare(furthest).is_lt()) {
+        Towards::Meet(furthest.clone())
+    } else {
+        Towards::Replace(furthest.clone())
+    })
 }
 
 /// The first start of a projection: its tables, its registration, its lanes.

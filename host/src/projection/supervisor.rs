@@ -1,7 +1,7 @@
 //! Runs one projection: takes the lease, makes everything ready, runs reader and lanes, and starts them again from
 //! the checkpoint when one of them ends.
 
-mod run;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Loaded, Orders, Phase, Servers, Settings, Status};
+use super::run::{Ended, Tasks, finished};
+use super::{Loaded, Orders, Phase, Servers, Settings, Status, upkeep};
 use crate::failure::{Failure, Fault};
 use crate::readmodel::lease::{self, Acquired};
 use crate::readmodel::{Session, pause, within};
 use crate::retry::Backoff;
 use crate::source::{Plan, resume};
-use run::{Ended, Run};
 
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
@@ -133,7 +133,7 @@ impl Supervisor {
             return Ok(Ended::Stopped);
         };
         let (epoch, session, good_until) = taken?;
-        let ended = Run::new(self, epoch, session, good_until).until_it_ends(legacy).await;
+        let ended = self.run_under(epoch, session, good_until, legacy).await;
         self.orders.replace(vec![]);
         if let Err(Failure::BreakerOpen { reason }) = &ended {
             self.record_open_breaker(epoch, reason).await?;
@@ -141,6 +141,34 @@ impl Supervisor {
         if self.stop.is_cancelled() {
             self.release_lease(epoch).await;
         }
+        ended
+    }
+
+    /// One run, under a lease that is good until then, by this host's clock, unless it is renewed.
+    async fn run_under(
+        &self,
+        epoch: u64,
+        session: Session,
+        good_until: Instant,
+        legacy: &mut Legacy,
+    ) -> Result<Ended, Failure> {
+        let mut tasks = Tasks::default();
+        let (servers, settings) = (self.servers.clone(), self.settings.clone());
+        tasks.lease.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
+        tasks.lease.spawn(upkeep::beat(self.status.clone()));
+        let run = CancellationToken::new();
+        let starting = writer::start(self, epoch, (&mut tasks.work, &mut tasks.beside), &run, legacy);
+        let started = tokio::select! {
+            started = starting => started,
+            Some(joined) = tasks.lease.join_next() => finished(joined),
+            () = self.stop.cancelled() => Ok(()),
+        };
+        let ended = match started {
+            Ok(()) => tasks.watch(&self.stop, &run, &self.status, self.settings.stop_timeout).await,
+            Err(failure) => Err(failure),
+        };
+        run.cancel();
+        tasks.end().await;
         ended
     }
 

@@ -66,7 +66,7 @@ pub struct LaneModel {
     acknowledge: Acknowledge,
     /// How much the projection's dead letters may be.
     limits: Limits,
-    /// How many batches are committed.
+    /// How many batches are committed; letters' transactions count, too.
     batch: u64,
     marks: VecDeque<Mark>,
     /// How many events the marks stand for.

@@ -28,7 +28,7 @@ pub struct Lane {
 pub struct LaneRow {
     pub lane: u32,
     pub epoch: u64,
-    /// How many batches it has committed.
+    /// How many batches it has committed; letters' transactions and new rows count, too.
     pub batch: u64,
     pub position: Position,
     /// The component that gave the last batch's operations; empty before the first.
@@ -136,7 +136,7 @@ pub async fn close(
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
 }
 
-/// Closes a batch that was opened for a dead letter: the lane stays where it is.
+/// Closes a batch that was opened for a dead letter: the lane stays at its position.
 pub async fn close_unmoved(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -145,10 +145,10 @@ pub async fn close_unmoved(
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "UPDATE laterna.checkpoint \
-         SET open_batch = NULL, letters = letters + ?, letter_bytes = letter_bytes + ? \
+         SET batch = ?, open_batch = NULL, letters = letters + ?, letter_bytes = letter_bytes + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
-    let changes = sqlx::query(&sql).bind(letters.letters).bind(letters.bytes);
+    let changes = sqlx::query(&sql).bind(turn.batch + 1).bind(letters.letters).bind(letters.bytes);
     let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
 }
@@ -202,8 +202,9 @@ pub async fn replace(
     let connection = &mut session.connection;
     send(connection, "BEGIN").await.map_err(failed)?;
     lease::prove(connection, control, projection, epoch).await?;
+    // The number goes on, so that a lane notices when the server loses this transaction.
     let totals = control.sql(
-        "SELECT CAST(COALESCE(MAX(batch), 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
+        "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
          CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED) \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",

@@ -37,8 +37,7 @@ impl LaneModel {
 
     /// Applies a letter's event and takes the letter away. A letter that is gone was applied before.
     pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             model.echo_letter(session, letter).await?;
             let removed = dead_letter::remove(&mut session.connection, &model.control, letter).await?;
@@ -52,8 +51,7 @@ impl LaneModel {
 
     /// Records that a letter failed again.
     pub async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             model.echo_letter(session, letter).await?;
             let connection = &mut session.connection;
@@ -65,8 +63,7 @@ impl LaneModel {
 
     /// Gives a letter up: it is taken away, and recorded as discarded. False when it was gone already.
     pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved(true, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             model.echo_letter(session, letter).await?;
             let connection = &mut session.connection;
@@ -83,8 +80,7 @@ impl LaneModel {
 
     /// Erases what a letter holds of its event; it keeps its place. False when that was done already.
     pub async fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
-        let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
+        self.unmoved(true, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
             let connection = &mut session.connection;
             let erased = dead_letter::erase(connection, &model.control, letter, who, why).await?;
@@ -119,6 +115,26 @@ impl LaneModel {
             Ok(refused)
         })
         .await
+    }
+
+    /// Runs a transaction about a letter, once; `done` is the answer where it turns out to have happened before. It leaves
+    /// the position where it is, but counts like a batch: so its loss shows, and a lane that remembers it does not go on.
+    ///
+    /// What is in doubt is never anything else: a lane does one thing until that is settled, or ends.
+    async fn unmoved<T>(
+        &mut self,
+        done: T,
+        work: impl AsyncFnOnce(&Self, &mut Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut session = self.session().await?;
+        if let Some(found) = self.settle(&mut session).await? {
+            self.batch = found;
+            self.session = Some(session);
+            return Ok(done);
+        }
+        let answer = self.bounded(session, work).await?;
+        self.batch += 1;
+        Ok(answer)
     }
 
     /// Where the outbox is told what became of its documents, it is told of this one again.

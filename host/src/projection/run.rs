@@ -1,0 +1,246 @@
+//! One run of a projection: its reader and its lanes as tasks, from their checkpoints to their end.
+//!
+//! It knows its parts by their traits only, and owns every task. Who may write, and what happens after the end of a
+//! run, is the supervisor's business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Breaker;
+use super::lane::{ApplyStage, Deployed, ProjectStage, between, order_queue};
+use super::letters::Order;
+use super::parts::{Projector, ReadModel, Source, Task};
+use super::plan::Planner;
+use super::progress::Progress;
+use super::reader::{Inbox, Reader};
+use super::{Course, Status};
+use crate::failure::Failure;
+use crate::source::Decoder;
+
+/// Makes the parts that a run consists of.
+pub trait Parts {
+    type Source: Source;
+    type Projector: Projector;
+    type ReadModel: ReadModel;
+
+    fn source(&self) -> Self::Source;
+    /// Called twice a lane: for its batches, and for its letters.
+    fn projector(&self) -> Result<Self::Projector, Failure>;
+    fn read_model(&self, lane: u32) -> Self::ReadModel;
+}
+
+/// What all parts of a run share.
+pub struct Run<'a, P> {
+    pub parts: &'a P,
+    pub deployed: &'a Deployed,
+    pub decoder: &'a Decoder,
+    pub batch_max: usize,
+    pub window: usize,
+    pub breaker: Arc<Breaker>,
+    /// Whether a parked event holds back the whole stream, or only its aggregate.
+    pub holds_stream: bool,
+    pub status: &'a Arc<Status>,
+    /// Ends reader and lanes when they have finished what they have begun.
+    pub stop: &'a CancellationToken,
+}
+
+/// Why a run ended.
+pub enum Ended {
+    Stopped,
+    /// The lanes came to the end of their course; the next one begins.
+    Arrived,
+}
+
+/// The queues for orders about dead letters, one a lane.
+pub type OrderQueues = Vec<mpsc::Sender<Order>>;
+
+impl<P: Parts> Run<'_, P> {
+    /// Starts the lanes, and the reader that feeds them.
+    pub async fn start(&self, work: &mut TaskSet, course: Course) -> Result<OrderQueues, Failure> {
+        let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
+        let (inboxes, orders) = self.start_lanes(work, &course, &progress).await?;
+        let source = self.parts.source();
+        let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
+        let stop = self.stop.clone();
+        work.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Ok(()),
+                ended = reader.run() => ended,
+            }
+        });
+        Ok(orders)
+    }
+
+    /// Starts the lanes, and gives them no events until `released` says so; then the run ends. Orders they take.
+    pub async fn start_held(
+        &self,
+        work: &mut TaskSet,
+        course: Course,
+        released: impl Task<()> + 'static,
+    ) -> Result<OrderQueues, Failure> {
+        let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
+        let (inboxes, orders) = self.start_lanes(work, &course, &progress).await?;
+        let stop = self.stop.clone();
+        work.spawn(async move {
+            // The lanes end with their inboxes.
+            let _inboxes = inboxes;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = released => {}
+            }
+            Ok(())
+        });
+        Ok(orders)
+    }
+
+    async fn start_lanes(
+        &self,
+        work: &mut TaskSet,
+        course: &Course,
+        progress: &Arc<Progress>,
+    ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
+        let (mut inboxes, mut orders) = (vec![], vec![]);
+        for row in &course.rows {
+            let (inbox, order) = self.start_lane(work, row.lane, progress).await?;
+            inboxes.push(inbox);
+            orders.push(order);
+        }
+        Ok((inboxes, orders))
+    }
+
+    /// Starts the two stages of a lane.
+    async fn start_lane(
+        &self,
+        work: &mut TaskSet,
+        lane: u32,
+        progress: &Arc<Progress>,
+    ) -> Result<(Inbox, mpsc::Sender<Order>), Failure> {
+        let number = lane as usize;
+        let mut model = self.parts.read_model(lane);
+        let state = model.load().await?;
+        let (inbox, chunks) = Inbox::new(state.row.position.clone());
+        let (to_apply, projected) = between();
+        let (order, orders) = order_queue();
+        work.spawn(
+            ProjectStage {
+                projector: self.parts.projector()?,
+                deployed: self.deployed.clone(),
+                batch_max: self.batch_max,
+                chunks,
+                work: to_apply,
+                status: self.status.clone(),
+                lane: number,
+                stop: self.stop.clone(),
+            }
+            .run(),
+        );
+        work.spawn(
+            ApplyStage {
+                model,
+                projector: self.parts.projector()?,
+                deployed: self.deployed.clone(),
+                planner: Planner::new(state, self.window),
+                work: projected,
+                orders,
+                status: self.status.clone(),
+                lane: number,
+                progress: progress.clone(),
+                decoder: self.decoder.clone(),
+                breaker: self.breaker.clone(),
+                holds_stream: self.holds_stream,
+                stop: self.stop.clone(),
+            }
+            .run(),
+        );
+        Ok((inbox, order))
+    }
+}
+
+pub type TaskSet = JoinSet<Result<(), Failure>>;
+
+/// The tasks of one run.
+#[derive(Default)]
+pub struct Tasks {
+    /// What keeps the lease, from before the first lane to after the last one.
+    pub lease: TaskSet,
+    /// Reader and lanes: the run ends when they all have.
+    pub work: TaskSet,
+    /// What goes on beside them, and never ends by itself.
+    pub beside: TaskSet,
+}
+
+impl Tasks {
+    /// Waits for the end: of the work, by the first failure, or by the host's stop. The work is told of that by `run`, and
+    /// has some time to follow.
+    pub async fn watch(
+        &mut self,
+        stop: &CancellationToken,
+        run: &CancellationToken,
+        status: &Status,
+        timeout: Duration,
+    ) -> Result<Ended, Failure> {
+        let deadline = async {
+            stop.cancelled().await;
+            // A stop is shown before anything ends because of it.
+            status.stops();
+            run.cancel();
+            tokio::time::sleep(timeout).await;
+        };
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                biased;
+                joined = self.work.join_next() => match joined.map(finished) {
+                    Some(Ok(())) => {}
+                    // The others may finish what they have begun.
+                    Some(Err(failure)) if run.is_cancelled() => gives_up(status, &failure),
+                    Some(Err(failure)) => return Err(failure),
+                    None if stop.is_cancelled() => return Ok(Ended::Stopped),
+                    None => return Ok(Ended::Arrived),
+                },
+                Some(joined) = self.lease.join_next() => finished(joined)?,
+                Some(joined) = self.beside.join_next() => finished(joined)?,
+                () = &mut deadline => {
+                    name_stragglers(status);
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+    }
+
+    /// Ends what still runs: a transaction that is open is rolled back by MySQL when its connection closes.
+    pub async fn end(mut self) {
+        self.work.shutdown().await;
+        self.beside.shutdown().await;
+        self.lease.shutdown().await;
+    }
+}
+
+fn gives_up(status: &Status, failure: &Failure) {
+    let (projection, failure) = (status.projection(), failure.without_values());
+    tracing::warn!(projection, "a lane gave up while stopping; what it had open is rolled back: {failure}");
+}
+
+/// Says who was not done by the deadline of a stop.
+fn name_stragglers(status: &Status) {
+    let projection = status.projection();
+    for (lane, doing) in status.stragglers() {
+        tracing::warn!(projection, lane, "the stop took too long; what is open is rolled back: {doing}");
+    }
+}
+
+/// What a task that ended says.
+pub fn finished(joined: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
+    joined.unwrap_or_else(|error| {
+        Err(Failure::Unknown {
+            code: 0,
+            message: format!("a task of the projection ended abnormally: {error}"),
+        })
+    })
+}

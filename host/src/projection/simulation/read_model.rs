@@ -1,0 +1,313 @@
+//! The simulated read model: what `readmodel/apply.rs` promises of a lane's writing, over a store that fails in every
+//! way.
+//!
+//! An uncertain commit is settled before the next one and reported done once; another epoch fences; a lower batch
+//! number means that commits were lost.
+
+use std::sync::Arc;
+
+use super::examine;
+use super::outbox::place;
+use super::steps::{Life, Steps};
+use super::store::{Store, Tables};
+use crate::event::Aggregate;
+use crate::failure::{Failure, Fault};
+use crate::position::Position;
+use crate::projection::parts::ReadModel;
+use crate::readmodel::dead_letter::Letter;
+use crate::readmodel::{Batch, Entry, LaneState, Passed, Verdict};
+use crate::statement::Operation;
+
+pub struct SimulatedReadModel {
+    pub store: Store,
+    pub steps: Steps,
+    pub life: Life,
+    pub lane: u32,
+    pub epoch: u64,
+    /// One transaction in so many fails.
+    pub trouble: u32,
+    /// How much slower than others this lane is.
+    pub slowness: u64,
+    pub batch: u64,
+    /// What a commit was given whose outcome is not known.
+    pub uncertain: Option<Uncertain>,
+    /// Why the lane has to end.
+    pub over: Option<Failure>,
+}
+
+/// What may have been committed: nothing, a batch up to a position, or something about a letter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Uncertain {
+    Nothing,
+    Batch(Position),
+    Letter(u64),
+}
+
+/// How far a transaction comes that fails.
+#[derive(Clone, Copy, PartialEq)]
+enum Point {
+    Before,
+    Within,
+    Behind,
+}
+
+impl SimulatedReadModel {
+    fn told(&self, what: &str) -> String {
+        format!("lane {} (epoch {}, batch {}) {what}", self.lane, self.epoch, self.batch)
+    }
+
+    async fn step(&self, what: impl FnOnce() -> String) {
+        self.steps.step(&self.life, self.slowness, || self.told(&what())).await;
+    }
+
+    /// Fails as MySQL does, now and then. What lost its connection is uncertain.
+    fn fail(&mut self, point: Point, uncertain: &Uncertain) -> Result<(), Failure> {
+        if self.store.is_broken() && point == Point::Within {
+            return self.ended(Failure::SchemaMismatch { code: 1146, message: "no such table".to_owned() });
+        }
+        if !self.steps.fails(self.trouble) {
+            return Ok(());
+        }
+        let message = "made up".to_owned();
+        let failure = match (point, self.steps.pick(0..=5)) {
+            (Point::Behind, _) | (_, 0 | 1) => {
+                self.uncertain = Some(uncertain.clone());
+                Failure::ConnectionLost { message }
+            }
+            (_, 2) => Failure::CannotWrite { code: 1290, message },
+            (_, 3) => Failure::Unknown { code: 9999, message },
+            _ => Failure::TransactionLost { code: 1213, message },
+        };
+        self.steps.note(|| self.told(&failure.to_string()));
+        Err(failure)
+    }
+
+    /// A failure after which this lane must not come again.
+    fn ended<T>(&mut self, failure: Failure) -> Result<T, Failure> {
+        self.steps.note(|| self.told(&failure.to_string()));
+        self.over = Some(failure.clone());
+        Err(failure)
+    }
+
+    fn comes_again(&self) {
+        if let Some(failure) = &self.over {
+            self.steps.violated(|| self.told(&format!("comes again after: {failure}")));
+        }
+    }
+
+    /// Opens a transaction. After an uncertain one it is settled first: false when it did happen.
+    fn begin(&mut self, uncertain: &Uncertain) -> Result<bool, Failure> {
+        let row = self.store.state().tables.lanes.get(self.lane as usize).map(|row| (row.epoch, row.batch));
+        let Some((epoch, batch)) = row else {
+            return self.ended(Failure::Misconfigured { reason: "the checkpoint is gone".to_owned() });
+        };
+        if epoch != self.epoch {
+            return self.ended(Failure::Fenced { mine: self.epoch, found: epoch });
+        }
+        if batch < self.batch {
+            return self.ended(Failure::CommitsLost { committed: self.batch, found: batch });
+        }
+        let was = self.uncertain.take().unwrap_or(Uncertain::Nothing);
+        if batch == self.batch {
+            return Ok(true);
+        }
+        if was == Uncertain::Nothing {
+            return self.ended(Failure::Fenced { mine: self.epoch, found: epoch });
+        }
+        if was != *uncertain {
+            self.steps.violated(|| self.told(&format!("does {uncertain:?} after {was:?} became uncertain")));
+        }
+        self.batch = batch;
+        self.steps.note(|| self.told("finds it committed"));
+        Ok(false)
+    }
+
+    /// A transaction: all of it or nothing, and its answer may be lost.
+    async fn transaction(
+        &mut self,
+        uncertain: Uncertain,
+        work: impl FnOnce(&Self, &mut Tables) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.comes_again();
+        self.step(|| format!("begins {uncertain:?}")).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        if !self.begin(&uncertain)? {
+            return Ok(());
+        }
+        self.step(|| "writes".to_owned()).await;
+        self.fail(Point::Within, &Uncertain::Nothing)?;
+        // Nobody else writes what a lane reads, but for other rows and a take-over.
+        self.begin(&Uncertain::Nothing)?;
+        let mut tables = self.store.state().tables.clone();
+        if let Err(failure) = work(self, &mut tables) {
+            self.steps.note(|| self.told(&failure.to_string()));
+            return Err(failure);
+        }
+        if self.steps.violation().is_none()
+            && let Err(wrong) = examine::order(&self.store.outbox, &tables)
+        {
+            self.steps.violated(|| self.told(&wrong));
+        }
+        tables.lanes[self.lane as usize].batch += 1;
+        self.store.commit(tables);
+        self.step(|| "committed".to_owned()).await;
+        self.fail(Point::Behind, &uncertain)?;
+        self.batch += 1;
+        Ok(())
+    }
+
+    /// Writes a batch, entry by entry, each of which is examined.
+    fn write(&self, tables: &mut Tables, batch: &Batch) -> Result<(), Failure> {
+        let (outbox, steps) = (&self.store.outbox, &self.steps);
+        let state = self.store.state();
+        let indices = examine::indices(outbox, tables, self.lane, batch).unwrap_or_else(|wrong| {
+            steps.violated(|| wrong);
+            vec![]
+        });
+        let mut fails = None;
+        for (index, entry) in indices.into_iter().zip(&batch.entries) {
+            let number = outbox.documents[index].number;
+            let judged = examine::entry(outbox, &state, tables, self.lane, index, entry, &batch.digest);
+            if let Err(failure) = tables.run(outbox, state.mended, key(entry).as_ref(), entry.operations()) {
+                fails.get_or_insert(failure);
+                continue;
+            }
+            if let (Err(wrong), None) = (judged, &fails) {
+                steps.violated(|| wrong);
+            }
+            match &entry.verdict {
+                Verdict::Apply(_) => tables.settled[number] = Some("applied"),
+                Verdict::Pass(Passed::Unhandled) => tables.settled[number] = Some("unhandled"),
+                Verdict::Pass(Passed::Discarded) => tables.settled[number] = Some("discarded"),
+                Verdict::Pass(Passed::Duplicate) => {}
+                Verdict::Park { .. } => tables.write_letter(number, entry, true, &batch.digest),
+                Verdict::Hold => tables.write_letter(number, entry, false, &batch.digest),
+            }
+            tables.marked[number] = true;
+        }
+        tables.lanes[self.lane as usize].position = batch.position.clone();
+        fails.map_or(Ok(()), Err)
+    }
+
+    /// Takes a letter away, in the transaction that does something about it; nothing when it is gone.
+    fn take_letter(&self, tables: &mut Tables, letter: &Letter) -> Option<usize> {
+        if let Err(wrong) = examine::head(tables, letter) {
+            self.steps.violated(|| self.told(&wrong));
+        }
+        tables.letters.remove(&letter.id).map(|(number, _)| number)
+    }
+}
+
+impl ReadModel for SimulatedReadModel {
+    async fn load(&mut self) -> Result<LaneState, Failure> {
+        self.step(|| "loads".to_owned()).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        let tables = self.store.state().tables.clone();
+        let Some(row) = tables.lanes.get(self.lane as usize).cloned() else {
+            return self.ended(Failure::Misconfigured { reason: "the checkpoint is gone".to_owned() });
+        };
+        if row.epoch != self.epoch {
+            return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
+        }
+        self.batch = row.batch;
+        let outbox = &self.store.outbox;
+        let marked = (0..tables.marked.len()).filter(|number| tables.marked[*number]);
+        let documents = marked.map(|number| &outbox.documents[outbox.first[number]]);
+        let window = documents.filter_map(|placed| placed.delivery.id().cloned()).collect();
+        let blocked = tables.letters.values().filter_map(|(_, letter)| letter.aggregate_key.clone());
+        Ok(LaneState {
+            row,
+            window,
+            blocked: blocked.collect(),
+            discarded: tables.discarded.into_iter().collect(),
+        })
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let verdicts = || batch.entries.iter().map(|entry| examine::told(&entry.verdict)).collect::<Vec<_>>();
+        self.steps.note(|| self.told(&format!("has {} {:?}", place(&batch.position), verdicts())));
+        let uncertain = Uncertain::Batch(batch.position.clone());
+        self.transaction(uncertain, |model, tables| model.write(tables, batch)).await
+    }
+
+    async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.comes_again();
+        self.step(|| "probes".to_owned()).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        self.begin(&Uncertain::Nothing)?;
+        let mut tables = self.store.state().tables.clone();
+        let mended = self.store.state().mended;
+        let (mut refused, mut blocked) = (vec![], std::collections::BTreeSet::new());
+        for (index, entry) in batch.entries.iter().enumerate() {
+            let aggregate = key(entry);
+            if aggregate.as_ref().is_some_and(|key| blocked.contains(key)) {
+                continue;
+            }
+            match tables.run(&self.store.outbox, mended, aggregate.as_ref(), entry.operations()) {
+                Ok(()) => {}
+                Err(failure) if failure.fault() == Fault::Event => {
+                    blocked.extend(aggregate);
+                    refused.push((index, failure));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.steps.note(|| self.told(&format!("finds {refused:?}")));
+        self.step(|| "has probed".to_owned()).await;
+        self.fail(Point::Within, &Uncertain::Nothing)?;
+        Ok(refused)
+    }
+
+    async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
+        self.comes_again();
+        self.step(|| "asks for a head".to_owned()).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        Ok(self.store.state().tables.head(aggregate_key).cloned())
+    }
+
+    async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
+            let Some(number) = model.take_letter(tables, letter) else { return Ok(()) };
+            let mended = model.store.state().mended;
+            tables.run(&model.store.outbox, mended, letter.aggregate_key.as_ref(), operations)?;
+            tables.settled[number] = Some("replayed");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
+        let class = failure.class();
+        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
+            match tables.letters.get_mut(&letter.id) {
+                Some((_, stored)) => {
+                    let stored = Arc::make_mut(stored);
+                    (stored.state, stored.digest) = ("parked".to_owned(), digest.to_owned());
+                    stored.class = Some(class.to_owned());
+                    stored.attempts += 1;
+                }
+                // One that blocks nobody is not looked up again: the order came twice.
+                None if letter.aggregate_key.is_none() => {}
+                None => model.steps.violated(|| model.told("keeps a letter that is gone")),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<(), Failure> {
+        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
+            if let Some(number) = model.take_letter(tables, letter) {
+                tables.settled[number] = Some("discarded");
+                tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The aggregate that an entry's rows belong to.
+fn key(entry: &Entry) -> Option<Vec<u8>> {
+    entry.delivery.aggregate().map(Aggregate::key)
+}

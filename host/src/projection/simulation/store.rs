@@ -1,0 +1,278 @@
+//! A model of MySQL with the control schema: what is stored, who may write, and its loss.
+//!
+//! Every write is a transaction on a copy that takes the place of the tables. Before it does, [`super::examine`] says
+//! whether a right projection would have written it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::outbox::{Fact, Outbox, place};
+use super::steps::Steps;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::dead_letter::{Letter, document_key};
+use crate::readmodel::{Entry, LaneRow};
+use crate::statement::{Operation, Value};
+
+/// How long a lease holds without renewal.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// How many older states are kept, to go back to.
+const KEPT_MAX: usize = 8;
+
+#[derive(Clone)]
+pub struct Store {
+    pub outbox: Arc<Outbox>,
+    pub steps: Steps,
+    state: Arc<Mutex<State>>,
+}
+
+pub struct State {
+    pub tables: Tables,
+    /// Older states of this epoch.
+    kept: Vec<Tables>,
+    /// The epoch in which commits were last lost: its lanes may not know it yet.
+    pub lost_in: Option<u64>,
+    /// An operator has widened the columns and taken away what was in the way.
+    pub mended: bool,
+    /// During this time a table is missing.
+    pub broken: Option<(Duration, Duration)>,
+}
+
+/// Everything that is stored.
+#[derive(Clone, Default)]
+pub struct Tables {
+    pub epoch: u64,
+    owner: String,
+    until: Option<Instant>,
+    pub lanes: Vec<LaneRow>,
+    /// The rows of events in the order in which they were written, by aggregate.
+    pub rows: BTreeMap<Vec<u8>, Vec<(usize, usize)>>,
+    /// The events that have rows.
+    pub written: Vec<bool>,
+    pub letters: BTreeMap<u64, (usize, Arc<Letter>)>,
+    letter: u64,
+    pub discarded: BTreeSet<[u8; 16]>,
+    /// The events in the dedupe window, which is large enough for all of them.
+    pub marked: Vec<bool>,
+    /// What became of the events that are done with: applied, replayed, unhandled or discarded.
+    pub settled: Vec<Option<&'static str>>,
+}
+
+impl Store {
+    pub fn new(outbox: Arc<Outbox>, steps: Steps, lanes: u32, broken: Option<(Duration, Duration)>) -> Self {
+        let events = outbox.facts.len();
+        let (written, marked, settled) = (vec![false; events], vec![false; events], vec![None; events]);
+        let mut tables = Tables { written, marked, settled, ..Tables::default() };
+        tables.place_lanes(lanes, &outbox.beginning());
+        let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
+        tables.discarded = discarded.map(|placed| document_key(&placed.delivery)).collect();
+        let state = State { tables, kept: vec![], lost_in: None, mended: false, broken };
+        Self { outbox, steps, state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts new tables in the place of the old ones: the commit of a transaction.
+    pub fn commit(&self, tables: Tables) {
+        let keep = self.steps.pick(0..=2) == 0;
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.tables, tables);
+        if state.kept.last().is_some_and(|kept| kept.epoch != state.tables.epoch) {
+            state.kept.clear();
+        }
+        if keep && before.epoch == state.tables.epoch {
+            state.kept.push(before);
+            if state.kept.len() > KEPT_MAX {
+                state.kept.remove(0);
+            }
+        }
+    }
+
+    /// A fail-over to a server that had not got the last commits.
+    pub fn lose_commits(&self) {
+        let back = self.steps.pick(1..=KEPT_MAX as u64);
+        let mut state = self.state();
+        let at = state.kept.len().saturating_sub(usize::try_from(back).unwrap_or_default());
+        if state.kept.get(at).is_none_or(|kept| kept.epoch != state.tables.epoch) {
+            return;
+        }
+        let mut tables = state.kept.swap_remove(at);
+        state.kept.clear();
+        (tables.owner, tables.until) = (state.tables.owner.clone(), state.tables.until);
+        state.lost_in = Some(tables.epoch);
+        state.tables = tables;
+        drop(state);
+        self.steps.note(|| format!("commits are lost: {}", self.told()));
+    }
+
+    /// The epoch under which this owner writes from now on; nothing while another one does.
+    pub fn acquire(&self, owner: &str) -> Option<u64> {
+        let mut tables = self.state().tables.clone();
+        if tables.owner != owner && tables.until.is_some_and(|until| until > Instant::now()) {
+            return None;
+        }
+        tables.epoch += 1;
+        owner.clone_into(&mut tables.owner);
+        tables.until = Some(Instant::now() + LEASE);
+        for row in &mut tables.lanes {
+            row.epoch = tables.epoch;
+        }
+        let epoch = tables.epoch;
+        self.steps.note(|| format!("{owner} writes under epoch {epoch}"));
+        self.commit(tables);
+        Some(epoch)
+    }
+
+    pub fn renew(&self, epoch: u64) -> Result<(), Failure> {
+        let mut state = self.state();
+        if state.tables.epoch != epoch {
+            return Err(Failure::Fenced { mine: epoch, found: state.tables.epoch });
+        }
+        state.tables.until = Some(Instant::now() + LEASE);
+        Ok(())
+    }
+
+    pub fn replace_lanes(&self, epoch: u64, lanes: u32, position: &Position) -> Result<(), Failure> {
+        let mut tables = self.state().tables.clone();
+        if tables.epoch != epoch {
+            return Err(Failure::Fenced { mine: epoch, found: tables.epoch });
+        }
+        if tables.lanes.iter().any(|row| row.position != *position) {
+            self.steps.violated(|| "lanes are replaced that do not stand at one position".to_owned());
+        }
+        tables.place_lanes(lanes, position);
+        self.steps.note(|| format!("{lanes} lanes from {}", place(position)));
+        self.commit(tables);
+        Ok(())
+    }
+
+    /// Whether a table is missing just now.
+    pub fn is_broken(&self) -> bool {
+        let now = self.outbox.began.elapsed();
+        self.state().broken.is_some_and(|(from, to)| from <= now && now < to)
+    }
+
+    /// Whether every lane has committed the last document.
+    pub fn is_through(&self) -> bool {
+        let end = self.outbox.end();
+        self.state().tables.lanes.iter().all(|row| row.position.covers(&end))
+    }
+
+    /// The oldest letter of each aggregate, and all letters without one.
+    pub fn heads(&self) -> Vec<Letter> {
+        let mut seen = BTreeSet::new();
+        let state = self.state();
+        let letters = state.tables.letters.values().map(|(_, letter)| &**letter);
+        let is_head =
+            |letter: &&Letter| letter.aggregate_key.as_ref().is_none_or(|key| seen.insert(key.clone()));
+        letters.filter(is_head).cloned().collect()
+    }
+
+    /// The lanes, for the record.
+    pub fn told(&self) -> String {
+        let state = self.state();
+        let lane = |row: &LaneRow| format!("#{} {} ({})", row.lane, place(&row.position), row.batch);
+        let lanes: Vec<String> = state.tables.lanes.iter().map(lane).collect();
+        format!("epoch {}, {}, {} letters", state.tables.epoch, lanes.join(", "), state.tables.letters.len())
+    }
+}
+
+impl Tables {
+    /// As `checkpoint::replace` does.
+    fn place_lanes(&mut self, lanes: u32, position: &Position) {
+        let batch = self.lanes.iter().map(|row| row.batch + 1).max().unwrap_or_default();
+        let row = |lane| LaneRow {
+            lane,
+            epoch: self.epoch,
+            batch,
+            position: position.clone(),
+            digest: String::new(),
+            events: 0,
+            parked: 0,
+            connection_id: None,
+        };
+        self.lanes = (0..lanes).map(row).collect();
+    }
+
+    /// How many lanes there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.lanes.len()).expect("a schedule has few lanes")
+    }
+
+    /// Runs operations, each of which appends a row to its event's aggregate.
+    pub fn run(
+        &mut self,
+        outbox: &Outbox,
+        mended: bool,
+        aggregate: Option<&Vec<u8>>,
+        operations: &[Operation],
+    ) -> Result<(), Failure> {
+        for operation in operations {
+            let [Value::Integer(number), Value::Integer(at)] = operation.parameters[..] else {
+                return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
+            };
+            let (Ok(number), Ok(at)) = (usize::try_from(number), usize::try_from(at)) else {
+                return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
+            };
+            // All operations of an event are refused, or none.
+            self.refuses(&outbox.facts[number], mended)?;
+            self.rows.entry(aggregate.cloned().unwrap_or_default()).or_default().push((number, at));
+            self.written[number] = true;
+        }
+        Ok(())
+    }
+
+    /// What MySQL says to an event's values.
+    fn refuses(&self, fact: &Fact, mended: bool) -> Result<(), Failure> {
+        if fact.refused && !mended {
+            return Err(Failure::RefusedValue { code: 1406, message: "too long".to_owned() });
+        }
+        if fact.impossible && !mended {
+            return Err(Failure::KeyConflict { code: 1062, message: "it is there".to_owned() });
+        }
+        if fact.needs.is_some_and(|needed| !self.written[needed]) {
+            return Err(Failure::KeyConflict {
+                code: 1452,
+                message: "what it needs is not there".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes a letter, unless this document has one.
+    pub fn write_letter(&mut self, number: usize, entry: &Entry, parked: bool, digest: &str) {
+        let document = document_key(&entry.delivery).to_vec();
+        if self.letters.values().any(|(_, letter)| letter.document_key == document) {
+            return;
+        }
+        self.letter += 1;
+        let letter = Letter {
+            id: self.letter,
+            state: if parked { "parked" } else { "held" }.to_owned(),
+            aggregate: None,
+            event_id: None,
+            event_type: None,
+            class: None,
+            reason: None,
+            digest: digest.to_owned(),
+            attempts: u32::from(parked),
+            created_at: String::new(),
+            aggregate_key: entry.delivery.aggregate().map(crate::event::Aggregate::key),
+            document_key: document,
+            document: entry.delivery.document.to_vec(),
+        };
+        self.letters.insert(letter.id, (number, Arc::new(letter)));
+    }
+
+    /// The oldest letter of an aggregate.
+    pub fn head(&self, key: &[u8]) -> Option<&Letter> {
+        let mut letters = self.letters.values().map(|(_, letter)| &**letter);
+        letters.find(|letter| letter.aggregate_key.as_deref() == Some(key))
+    }
+}

@@ -1,0 +1,136 @@
+//! A supervisor that holds the lease: it makes everything ready, and starts a run under its epoch.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Legacy, START_PATIENCE, Supervisor};
+use crate::failure::Failure;
+use crate::projection::acknowledge::Acknowledger;
+use crate::projection::breaker::Breaker;
+use crate::projection::pause::{Question, holds_stream};
+use crate::projection::run::{Parts, Run, TaskSet};
+use crate::projection::{Course, Servers, startup, upkeep};
+use crate::projector::Worker;
+use crate::readmodel::{Lane, LaneModel, Session, pause, within};
+use crate::source::OutboxReader;
+
+/// Makes everything ready, and starts the lanes, then what feeds them.
+pub async fn start(
+    supervisor: &Supervisor,
+    epoch: u64,
+    tasks: (&mut TaskSet, &mut TaskSet),
+    stop: &CancellationToken,
+    legacy: &mut Legacy,
+) -> Result<(), Failure> {
+    let Supervisor { servers, settings, loaded, status, .. } = supervisor;
+    let lost = legacy.lost.as_ref();
+    let preparing = startup::prepare(servers, settings, loaded, epoch, lost);
+    let (generation, course) = match lost {
+        None => within(START_PATIENCE, "making everything ready", preparing).await?,
+        // Large tables take their time to be emptied.
+        Some(_) => preparing.await?,
+    };
+    legacy.refilling |= legacy.lost.take().is_some();
+    let manifest = &loaded.deployed.manifest;
+    let component = format!("{} {}", manifest.name, manifest.version);
+    status.starts(&component, &loaded.deployed.digest, epoch, &course.rows);
+    let full = legacy.full.take();
+    Writer { supervisor, epoch, generation }.start(tasks, stop, course, full).await
+}
+
+struct Writer<'a> {
+    supervisor: &'a Supervisor,
+    epoch: u64,
+    generation: u32,
+}
+
+impl Writer<'_> {
+    async fn start(
+        &self,
+        (work, beside): (&mut TaskSet, &mut TaskSet),
+        stop: &CancellationToken,
+        course: Course,
+        full: Option<Failure>,
+    ) -> Result<(), Failure> {
+        let Supervisor { servers, settings, loaded, status, .. } = self.supervisor;
+        let question = Question {
+            servers: servers.clone(),
+            projection: settings.name.clone(),
+            generation: self.generation,
+            holds_stream: holds_stream(settings, loaded),
+            full,
+        };
+        let mut session = servers.applier.connect().await?;
+        let run = Run {
+            parts: self,
+            deployed: &loaded.deployed,
+            decoder: &servers.decoder,
+            batch_max: settings.batch_max,
+            window: settings.window,
+            breaker: Arc::new(self.breaker(&mut session).await?),
+            holds_stream: question.holds_stream,
+            status,
+            stop,
+        };
+        let held = question.ask(&mut session).await?;
+        drop(session);
+        let lanes = course.rows.iter().map(|row| self.lane(row.lane)).collect();
+        let orders = if let Some(held) = held {
+            status.pauses(&held, held.to_string());
+            run.start_held(work, course, question.until_it_changes(Some(held))).await?
+        } else {
+            beside.spawn(upkeep::watch_pause(question));
+            run.start(work, course).await?
+        };
+        self.supervisor.orders.replace(orders);
+        let acknowledger = Acknowledger::new(servers.clone(), status.clone(), settings.acknowledge, lanes);
+        beside.spawn(acknowledger.run());
+        beside.spawn(upkeep::observe(servers.clone(), settings.name.clone(), status.clone()));
+        Ok(())
+    }
+
+    /// The breaker of a run. One that is open for another component is closed: this one may do better. One that an
+    /// operator resumed does not open again for the same component.
+    async fn breaker(&self, session: &mut Session) -> Result<Breaker, Failure> {
+        let Supervisor { servers, settings, loaded, .. } = self.supervisor;
+        let (control, name, digest) = (&servers.control, &settings.name, &loaded.deployed.digest);
+        if pause::close_breaker_of_others(session, control, name, self.epoch, digest).await? {
+            tracing::info!(projection = name, digest, "another component: the breaker is closed");
+        }
+        let muted = pause::breaker_is_muted(session, control, name, digest).await?;
+        Ok(if muted { Breaker::off() } else { Breaker::new(settings.letters.breaker) })
+    }
+
+    fn lane(&self, lane: u32) -> Lane {
+        Lane { projection: self.supervisor.settings.name.clone(), generation: self.generation, lane }
+    }
+}
+
+impl Parts for Writer<'_> {
+    type Source = OutboxReader;
+    type Projector = Worker;
+    type ReadModel = LaneModel;
+
+    fn source(&self) -> OutboxReader {
+        let Servers { outbox, decoder, .. } = &self.supervisor.servers;
+        OutboxReader::new(outbox.clone(), decoder.clone())
+    }
+
+    fn projector(&self) -> Result<Worker, Failure> {
+        let Supervisor { loaded, settings, .. } = self.supervisor;
+        Worker::start(loaded.component.clone(), &settings.name).map_err(|error| Failure::CannotWrite {
+            code: 0,
+            message: format!("starting a projector thread: {error}"),
+        })
+    }
+
+    fn read_model(&self, lane: u32) -> LaneModel {
+        let Supervisor { servers, settings, loaded, .. } = self.supervisor;
+        let Servers { applier, control, .. } = servers.clone();
+        let schema = loaded.deployed.schema.clone();
+        LaneModel::new(applier, control, self.lane(lane), self.epoch, schema, settings.window)
+            .with_limits(settings.letters.limits)
+            .acknowledging(settings.acknowledge)
+    }
+}
