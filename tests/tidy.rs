@@ -317,6 +317,15 @@ fn imports(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// What the stages lend the configuration: the types of their own settings.
+const SETTINGS: [(&str, &str); 5] = [
+    ("projector", "Budget"),
+    ("readmodel", "Acknowledge"),
+    ("source", "Fields"),
+    ("source", "MARK_FIELD"),
+    ("source", "OnLost"),
+];
+
 /// Whether a module at the top of the host may use a path of another one.
 fn may_use(home: &str, used: &[String]) -> bool {
     let (target, item) = (used[0].as_str(), used.get(1).map_or("", String::as_str));
@@ -330,7 +339,7 @@ fn may_use(home: &str, used: &[String]) -> bool {
         "projection" => stage,
         "operation" => stage || target == "projection",
         "admin" => stage || ["projection", "operation"].contains(&target),
-        "config" => vocabulary || [("projector", "Budget"), ("source", "Fields")].contains(&(target, item)),
+        "config" => vocabulary || SETTINGS.contains(&(target, item)),
         "telemetry" => vocabulary || target == "config",
         "shutdown" => vocabulary,
         "cli" | "lib" | "main" => true,
@@ -399,7 +408,9 @@ fn lints(tree: &Tree) -> Vec<String> {
 }
 
 fn sleeps(tree: &Tree) -> Vec<String> {
-    let is_test = |path: &str| is_test_folder(path) && !path.starts_with("tests/support");
+    // The nemesis of the chaos keeps to a schedule in time: that is what it is.
+    let may_sleep = |path: &str| path.starts_with("tests/support") || path.starts_with("tests/faults/chaos");
+    let is_test = |path: &str| is_test_folder(path) && !may_sleep(path);
     let code = rust(tree).filter(|(path, _)| is_test(path)).map(|(path, text)| (path, blank(text)));
     let sleeping = code.filter(|(_, code)| has_word(code, "sleep"));
     sleeping.map(|(path, _)| format!("{path}: it sleeps: wait for a state with `support::until`")).collect()

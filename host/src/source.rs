@@ -22,6 +22,7 @@ use crate::event::Delivery;
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
 
+pub use acknowledge::MARK_FIELD;
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 

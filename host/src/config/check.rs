@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{Acknowledging, Config, Mongodb, Projection, Start};
 use crate::readmodel::Acknowledge;
-use crate::source::OnLost;
-use crate::source::acknowledge::MARK_FIELD;
+use crate::source::{MARK_FIELD, OnLost};
 
 /// Every problem, each in one line that names the setting and the remedy.
 pub fn problems(config: &Config) -> Vec<String> {

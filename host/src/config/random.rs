@@ -12,13 +12,20 @@ const PROJECTION: &str = "projection.accounts";
 
 /// Every number that can be set, with the least and the largest that is taken. A bound that is checked and does not
 /// stand here is found by `every_bound_stands_in_the_list`.
-const BOUNDS: [(&str, &str, u64, u64); 10] = [
+const BOUNDS: [(&str, &str, u64, u64); 17] = [
     ("host", "lease_seconds", 2, 300),
     ("host", "stop_seconds", 1, 600),
     ("mongodb", "payload_bytes_max", 1024, 32 << 20),
+    ("mongodb", "delete_after_seconds", 0, 31 * 86_400),
     (PROJECTION, "lanes", 1, 64),
     (PROJECTION, "batch_max", 1, 5000),
     (PROJECTION, "dedupe_window", 1000, 1_000_000),
+    (PROJECTION, "dead_letters_max", 1, 10_000_000),
+    (PROJECTION, "dead_letter_bytes_max", 17 << 20, 1 << 40),
+    (PROJECTION, "letter_retention_days", 0, 36_500),
+    (PROJECTION, "breaker.aggregates", 0, 100_000),
+    (PROJECTION, "breaker.seconds", 1, 3600),
+    (PROJECTION, "breaker.percent", 0, 99),
     (PROJECTION, "budget.fuel", 1_000_000, 1_000_000_000_000),
     (PROJECTION, "budget.memory_bytes", 1 << 20, 4 << 30),
     (PROJECTION, "budget.operations", 1, 100_000),
