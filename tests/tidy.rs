@@ -248,6 +248,24 @@ fn the_tests_and_files_that_documents_name_exist() {
     }
 }
 
+#[test]
+fn every_breakage_fits_the_code_and_says_which_test_notices() {
+    let code = ("host/src/a.rs", "fn a() {\n    one();\n    two();\n}\n");
+    let patch = |head: &str, line: &str| {
+        format!(
+            "{head}\ndiff --git a/host/src/a.rs b/host/src/a.rs\n--- a/host/src/a.rs\n+++ b/host/src/a.rs\n\
+                 @@ -1,4 +1,3 @@\n fn a() {{\n     one();\n-    {line}();\n }}\n"
+        )
+    };
+    let (head, name) = ("Breaks: it\nCaught by: main a\n", "tests/mutants/a.patch");
+    for (head, line) in
+        [("", "two"), ("Breaks: it\n", "two"), ("Breaks: it\nCaught by: nobody a\n", "two"), (head, "three")]
+    {
+        holds(mutants, &[(name, &patch(head, line)), code], &[]);
+    }
+    holds(mutants, &[], &[(name, &patch(head, "two")), code]);
+}
+
 /// Fails unless the rule finds something in the bad sample, nothing in the good one, and nothing in the repository.
 #[track_caller]
 fn holds(rule: Rule, bad: &[(&str, &str)], good: &[(&str, &str)]) {
@@ -539,6 +557,32 @@ fn with_attribute(tree: &Tree, is_wrong: impl Fn(&str, usize, &str) -> bool, rem
         found.extend(wrong.map(|(at, attribute)| {
             format!("{path}:{}: {}: {remedy}", code[..at].lines().count(), attribute.trim())
         }));
+    }
+    found
+}
+
+/// `dev/mutants` breaks the host by these patches; one that does not fit shows nothing.
+fn mutants(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, patch) in tree.iter().filter(|(path, _)| path.starts_with("tests/mutants/")) {
+        let said = |key: &str| patch.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        let binary = said("Caught by: ").split(' ').next().unwrap_or_default();
+        if said("Breaks: ").is_empty() || !["lib", "main", "faults"].contains(&binary) {
+            found.push(format!("{path}: it says `Breaks: ...`, and `Caught by:` with lib, main or faults"));
+        }
+        let mut file = String::new();
+        for hunk in patch.split("\n@@ ") {
+            let (_, lines) = hunk.split_once('\n').unwrap_or_default();
+            let before = lines.lines().take_while(|line| !line.starts_with("diff "));
+            let before =
+                before.filter_map(|line| line.strip_prefix([' ', '-'])).map(|line| format!("{line}\n"));
+            let is_there = tree.get(&file).is_some_and(|text| text.contains(&before.collect::<String>()));
+            if !file.is_empty() && !is_there {
+                found.push(format!("{path}: it does not fit {file}"));
+            }
+            let next = hunk.lines().find_map(|line| line.strip_prefix("--- a/"));
+            file = next.map_or(file, str::to_owned);
+        }
     }
     found
 }

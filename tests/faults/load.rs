@@ -54,6 +54,12 @@ impl Load {
         println!("told after {:.1} s", began.elapsed().as_secs_f64());
     }
 
+    /// Whether the host has tried anything again because MySQL gave its transaction up.
+    pub async fn has_lost_transactions(&self) -> bool {
+        let (_, metrics) = self.host.get("/metrics").await.expect("it answers");
+        metrics.lines().any(|line| line.contains("class=\"transaction-lost\""))
+    }
+
     /// The fault is over: all that was sent until now has to be there within a time.
     pub async fn recovers_within(&self, limit: Duration) {
         let (sent, began) = (self.sent(), Instant::now());

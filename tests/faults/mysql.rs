@@ -159,7 +159,11 @@ async fn deadlocks() {
     for options in [Options::mysql(), Options::mariadb()] {
         let load = Load::on(Options { batch_max: 50, ..options }).await;
         let mut hostile = load.world.mysql().await;
-        for _ in 0..40 {
+        let mut rounds = 0;
+        // Until the lanes have lost some: which transaction is the victim is the server's choice.
+        while rounds < 40 || !load.has_lost_transactions().await {
+            rounds += 1;
+            assert!(rounds < 2000, "no deadlock came about: the test shows nothing");
             // All rows, in an order that crosses the lanes', and changed, so that the lanes are the cheaper victims.
             hostile.execute("BEGIN").await.expect("it begins");
             for row in (0..100).rev() {
@@ -172,9 +176,6 @@ async fn deadlocks() {
             hostile.execute("ROLLBACK").await.expect("it ends");
         }
         drop(hostile);
-        let (_, metrics) = load.host.get("/metrics").await.expect("it answers");
-        let lost = metrics.lines().find(|line| line.contains("class=\"transaction-lost\""));
-        assert!(lost.is_some(), "no deadlock came about: the test shows nothing");
         load.recovers_within(SECONDS(8)).await;
         load.ends_well().await;
     }

@@ -100,13 +100,13 @@ impl Progress {
         // Its own word is no move of another.
         let moves = seen.moves + u64::from(said);
         loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
+            let news = self.moved.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
             if self.lock().moves > moves {
                 return;
             }
-            moved.await;
+            news.await;
         }
     }
 

@@ -363,6 +363,13 @@ impl State {
         if self.stopping && phase != Phase::Stopped {
             return false;
         }
+        if !matches!(phase, Phase::History | Phase::Streaming | Phase::Stopping) {
+            // No lane runs, and nobody observes the servers.
+            self.silence = [None, None];
+            for lane in &mut self.lanes {
+                (lane.trouble, lane.work) = (None, [None; 3]);
+            }
+        }
         self.phase = phase;
         self.paused_by = None;
         self.run_trouble = None;
@@ -495,6 +502,20 @@ mod tests {
         );
         assert_eq!(observed(1760, 1000, 2000).warning, None);
         assert_eq!(observed(990, 1000, 2000).oplog, Some(Window { used_percent: 101, left_seconds: 0 }));
+    }
+
+    #[test]
+    fn what_troubled_a_run_is_over_for_a_standby() {
+        let status = Status::new("accounts");
+        status.starts("accounts 1", "", 1, &[row(0, 1000)]);
+        let failure = Failure::CannotWrite { code: 1290, message: "read-only".into() };
+        status.lane_waits(0, &failure);
+        status.observes(Server::ReadModel, Some(failure.clone()));
+        assert_eq!(status.snapshot().class.as_deref(), Some("cannot-write"));
+        status.run_fails(&failure);
+        assert!(status.snapshot().trouble.is_some());
+        status.enter(Phase::Standby { owner: "another".into() });
+        assert_eq!(status.snapshot().trouble, None);
     }
 
     #[test]
