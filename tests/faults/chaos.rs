@@ -18,7 +18,6 @@
 //! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
 
 mod checker;
-mod clock;
 mod commits;
 mod fleet;
 mod ground;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bson::doc;
 
+use crate::support::clock::Clock;
 use crate::support::host::BINARY;
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::server::faketime;
 use crate::support::world::{event, free_port};
 use crate::support::{Host, Options, PrivateServers, World, some_time, until};
 
@@ -83,19 +83,18 @@ pub async fn disk_full() {
     assert!(host.stop().await.success());
 }
 
+/// In seconds.
+const DAY: i64 = 86_400;
+
 /// The wall clock jumps three days ahead and an hour back: leases, waits and order do not notice.
 pub async fn clock_of_the_host() {
     let world = World::new("recorder", Options::mysql()).await;
-    let library = faketime().expect("libfaketime can be had");
-    let clock = world.folder.path().join("clock");
-    std::fs::write(&clock, "+0").expect("written");
+    let clock = Clock::new(world.folder.path().join("clock"));
+    let environment = clock.environment();
+    assert!(!environment.is_empty(), "libfaketime can be had");
     let port = free_port();
     let mut command = Command::new(BINARY);
-    command.env("LD_PRELOAD", &library).env("FAKETIME_TIMESTAMP_FILE", &clock);
-    command
-        .env("LATERNA_HOST__LEASE_SECONDS", "2")
-        .env("FAKETIME_CACHE_DURATION", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command.envs(environment).env("LATERNA_HOST__LEASE_SECONDS", "2");
     let host = Host::start_as(command, &world.config(port), port);
     let standby = {
         world.insert([event("e1", "a", 1, doc! {})]).await;
@@ -104,8 +103,8 @@ pub async fn clock_of_the_host() {
     };
     standby.until_phase("recorder", "standby").await;
     let mut events = 1;
-    for jump in ["+3d", "-1h", "+0"] {
-        std::fs::write(&clock, jump).expect("written");
+    for jump in [3 * DAY, -3600, 0] {
+        clock.set(jump);
         // Longer than a lease, so that it was renewed under this clock.
         let until_then = Instant::now() + Duration::from_secs(3);
         until("the lease was renewed under another clock", async || {
@@ -122,12 +121,11 @@ pub async fn clock_of_the_host() {
     assert_eq!(world.number(&format!("SELECT epoch FROM {}.lease", world.control())).await, 1);
     world.assert_recorded(events, 1).await;
     // Whoever finds known days only has not moved the clock: something is logged on a day of its own.
-    std::fs::write(&clock, "+9d").expect("written");
-    some_time(1500).await;
-    assert!(
-        host.signal_and_log("TERM").await.lines().any(|line| !days.contains(&line[..10])),
-        "the clock stood"
-    );
+    clock.set(9 * DAY);
+    // It looks once a second how far off it is.
+    some_time(3000).await;
+    let log = host.signal_and_log("TERM").await;
+    assert!(log.lines().any(|line| !days.contains(&line[..10])), "the clock stood:\n{log}");
 }
 
 /// MySQL's clock jumps ahead, so that leases have run out, and back, so that they last. Only the time of a take-over

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::clock::Clock;
 use super::ground::{STOP_SECONDS, id};
 use super::schedule::Who;
+use crate::support::clock::Clock;
 use crate::support::host::BINARY;
 use crate::support::{Host, some_time};
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::server::faketime;
+use super::server::faketime;
 
 pub struct Clock {
     offset: PathBuf,
