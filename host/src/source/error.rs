@@ -1,5 +1,5 @@
-//! What an error of the MongoDB driver means. Classified by code, never by text or label: 136 and 10334 carry
-//! no label, and the driver would retry them for ever.
+//! What an error of the MongoDB driver means. Classified by code, never by label: 136 and 10334 carry none, and the
+//! driver would retry them for ever. By text only where one error wraps another.
 
 use mongodb::error::{Error, ErrorKind};
 
