@@ -34,7 +34,7 @@ demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compa
 	echo
 	target/debug/demo
 
-test: ## All tests, on servers that it starts and stops itself
+test: ## All tests but the slow faults, on servers that it starts and stops itself; prints the coverage of host/
 	dev/test
 
 faults: ## Every fault of the catalogue on real servers, with a summary: about 20 minutes
@@ -43,10 +43,10 @@ faults: ## Every fault of the catalogue on real servers, with a summary: about 2
 chaos: ## Random faults under load, then a full account: make chaos SECONDS=600 SEED=7
 	CHAOS_SECONDS=$(or $(SECONDS),60) CHAOS_SEED=$(or $(SEED),1) dev/test --no-coverage --test faults -- chaos
 
-mutants: ## Breaks the host on purpose, one way after the other, and shows that a test notices: about half an hour
+mutants: ## Breaks the host on purpose, one way after the other, and shows which test notices
 	dev/mutants
 
-bench: ## Measures the host beside a hand-written loop
+bench: ## Measures the host beside a hand-written loop: docs/performance.md
 	dev/bench
 
 build: ## The release binary and the projectors
