@@ -14,7 +14,7 @@ use crate::support::world::{event, mongodb_at};
 use crate::support::{Host, Options, World, some_time, until, until_within};
 
 const NO_GENERATIONS: &str =
-    "one set of tables a projection: nothing is swapped or rebuilt while it runs yet";
+    "one component and one set of tables a projection: nothing is swapped, and rebuilt in place only (24)";
 
 pub fn rows() -> Vec<Row> {
     let row = |number, fault, proof| Row { number, fault, proof };
