@@ -162,11 +162,18 @@ pub enum Failure {
     // ---- another writer: the host ends its lanes, commits nothing more under its epoch, and asks for the lease
     // ---- again; the operator does nothing, unless it happens often.
     /// The epoch was raised by another host.
-    #[error("another host took over: the epoch is {found}, this host's was {mine}")]
+    #[error("{}", fenced(*mine, *found))]
     Fenced { mine: u64, found: u64 },
     /// The lease ran out before it could be renewed: another host may write, whether or not this one can see it.
     #[error("the lease could not be renewed for {seconds} s, so another host may have it: {message}")]
     LeaseExpired { seconds: u64, message: String },
+}
+
+fn fenced(mine: u64, found: u64) -> String {
+    if found < mine {
+        return format!("the server lost commits: the epoch is {found} again, this host's was {mine}");
+    }
+    format!("another host took over: the epoch is {found}, this host's was {mine}")
 }
 
 impl Failure {
