@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use super::outbox::{HANDLED, Outbox, Placed, place};
 use super::projector::answer;
+use super::read_model::Rules;
 use super::store::{State, Tables};
+use crate::event::lane_of;
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Letter, document_key};
 use crate::readmodel::{Batch, Entry, Passed, Verdict};
@@ -143,6 +145,53 @@ fn conflict(
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a lane may take events at all, and these.
+pub fn may_take(tables: &Tables, lane: u32, rules: &Rules, batch: &Batch) -> Result<(), String> {
+    if batch.entries.is_empty() {
+        return Ok(());
+    }
+    if tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
+        return Err("takes events while the breaker is open".to_owned());
+    }
+    let of_lane = |letter: &Letter| {
+        let key = letter.aggregate_key.as_ref();
+        key.map_or(0, |key| lane_of(key, tables.count())) == lane
+    };
+    if rules.holds_stream && tables.letters.values().any(|(_, letter)| of_lane(letter)) {
+        return Err("takes events although a letter holds the stream".to_owned());
+    }
+    let before = &batch.entries[..batch.entries.len() - 1];
+    if rules.holds_stream && before.iter().any(|entry| matches!(entry.verdict, Verdict::Park { .. })) {
+        return Err("takes events behind one that is parked and holds the stream".to_owned());
+    }
+    Ok(())
+}
+
+/// A breaker that any share of parked events opens lets a run park those of too few aggregates only.
+pub fn breaker(
+    tables: &mut Tables,
+    rules: &Rules,
+    entry: &Entry,
+    failure: &Failure,
+    epoch: u64,
+) -> Result<(), String> {
+    let (Some(settings), Some(aggregate)) = (rules.breaker, entry.delivery.aggregate()) else {
+        return Ok(());
+    };
+    if matches!(failure, Failure::Undecodable { .. }) || settings.percent > 0 {
+        return Ok(());
+    }
+    if tables.parked.0 != epoch {
+        tables.parked = (epoch, BTreeSet::new());
+    }
+    tables.parked.1.insert(aggregate.key());
+    let parked = tables.parked.1.len();
+    if parked >= settings.aggregates {
+        return Err(format!("parks events of {parked} aggregates in one run"));
+    }
+    Ok(())
 }
 
 /// A letter is applied or given up only as the head of its aggregate.

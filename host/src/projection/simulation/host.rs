@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Outbox, SimulatedSource, Trouble, decoder};
 use super::projector::{SimulatedProjector, deployed};
-use super::read_model::SimulatedReadModel;
+use super::read_model::{Rules, SimulatedReadModel};
 use super::steps::{Life, Steps};
 use super::store::{LEASE, Store};
 use crate::failure::{Failure, Fault};
-use crate::projection::run::{Ended, Parts, Run};
+use crate::projection::breaker::{Breaker, BreakerSettings};
+use crate::projection::run::{Ended, Parts, Run, TaskSet, Tasks, finished};
 use crate::projection::startup::{Towards, towards};
 use crate::projection::{Course, Orders, Status};
 use crate::retry::Backoff;
@@ -20,6 +22,10 @@ use crate::retry::Backoff;
 const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const GOOD_RUN: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether what holds the events is over.
+const HELD_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Larger than any schedule: what leaves the window is the planner's own test.
 const WINDOW: usize = 100_000;
@@ -50,14 +56,25 @@ pub struct Habits {
     pub absent: u32,
     /// How much slower than the others one of the lanes may be.
     pub slowness: u64,
+    /// Whether a parked event holds the whole stream.
+    pub holds_stream: bool,
+    /// How many letters there may be.
+    pub letters_max: u64,
+    pub breaker: Option<BreakerSettings>,
 }
 
 impl Host {
     /// As `Supervisor::run`.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
+        let mut full = None;
         while !self.stop.is_cancelled() {
-            let wait = match self.run_once().await {
+            let began = Instant::now();
+            let ended = self.run_once(full.take()).await;
+            if began.elapsed() > GOOD_RUN {
+                backoff = Backoff::new();
+            }
+            let wait = match ended {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
                 Err(failure) => {
@@ -65,37 +82,60 @@ impl Host {
                     if failure.to_string().contains("ended abnormally") {
                         self.steps.violated(|| failure.to_string());
                     }
+                    full = Some(failure.clone()).filter(|one| matches!(one, Failure::LettersFull { .. }));
                     match failure.fault() {
+                        _ if failure.holds_events_only() => Duration::ZERO,
                         Fault::Setup | Fault::Event => PAUSE_INTERVAL,
                         Fault::Environment => backoff.next_wait(),
                         Fault::Fenced => STANDBY_INTERVAL,
                     }
                 }
             };
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
+            self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
 
-    async fn run_once(&self) -> Result<Ended, Failure> {
-        let epoch = loop {
-            self.steps.step(&self.life, 1, || format!("{} asks for the lease", self.name)).await;
-            match self.store.acquire(self.name) {
-                Some(epoch) => break epoch,
-                None => tokio::time::sleep(STANDBY_INTERVAL).await,
-            }
-            if self.stop.is_cancelled() {
-                return Ok(Ended::Stopped);
-            }
+    async fn run_once(&self, full: Option<Failure>) -> Result<Ended, Failure> {
+        let Some(epoch) = self.stop.run_until_cancelled(self.take_lease()).await else {
+            return Ok(Ended::Stopped);
         };
-        let ended = match self.prepare(epoch).await {
-            Ok(course) => self.run_lanes(epoch, course).await,
+        let ended = self.run_under(epoch, full).await;
+        self.orders.replace(vec![]);
+        if let Err(Failure::BreakerOpen { .. }) = &ended {
+            self.steps.step(&self.life, 1, || format!("{} records the open breaker", self.name)).await;
+            self.store.open_breaker(epoch, &self.version.to_string())?;
+        }
+        ended
+    }
+
+    async fn take_lease(&self) -> u64 {
+        loop {
+            self.steps.step(&self.life, 1, || format!("{} asks for the lease", self.name)).await;
+            if let Some(epoch) = self.store.acquire(self.name) {
+                return epoch;
+            }
+            tokio::time::sleep(STANDBY_INTERVAL).await;
+        }
+    }
+
+    async fn run_under(&self, epoch: u64, full: Option<Failure>) -> Result<Ended, Failure> {
+        let mut tasks = Tasks::default();
+        tasks.lease.spawn(self.clone().keep_lease(epoch));
+        let run = CancellationToken::new();
+        let status = Arc::new(Status::new("simulated"));
+        let starting = self.start(epoch, &mut tasks.work, &status, &run, full);
+        let started = tokio::select! {
+            biased;
+            started = starting => started,
+            Some(joined) = tasks.lease.join_next() => finished(joined),
+            () = self.stop.cancelled() => Ok(()),
+        };
+        let ended = match started {
+            Ok(()) => tasks.watch(&self.stop, &run, &status, STOP_TIMEOUT).await,
             Err(failure) => Err(failure),
         };
-        self.orders.replace(vec![]);
+        run.cancel();
+        tasks.end().await;
         ended
     }
 
@@ -123,28 +163,68 @@ impl Host {
         Ok(Course { rows, until })
     }
 
-    async fn run_lanes(&self, epoch: u64, course: Course) -> Result<Ended, Failure> {
-        let status = Arc::new(Status::new("simulated"));
+    /// As the supervisor's writer starts a run: one that takes events, or one that is held.
+    async fn start(
+        &self,
+        epoch: u64,
+        work: &mut TaskSet,
+        status: &Arc<Status>,
+        stop: &CancellationToken,
+        full: Option<Failure>,
+    ) -> Result<(), Failure> {
+        let course = self.prepare(epoch).await?;
         let deployed = deployed(self.version);
         status.starts("simulated", &deployed.digest, epoch, &course.rows);
         self.steps.note(|| format!("{} runs {:?}: {}", self.name, course.until, self.store.told()));
-        let stop = self.stop.child_token();
+        let is_muted = self.store.settle_breaker(epoch, &deployed.digest)?;
+        let breaker = self.habits.breaker.filter(|_| !is_muted);
         let run = Run {
-            parts: &Simulated { host: self, epoch },
+            parts: &Simulated { host: self, epoch, breaker },
             deployed: &deployed,
             decoder: &decoder(),
             batch_max: self.habits.batch_max,
             window: WINDOW,
-            status: &status,
-            stop: &stop,
+            breaker: Arc::new(breaker.map_or_else(Breaker::off, Breaker::new)),
+            holds_stream: self.habits.holds_stream,
+            status,
+            stop,
         };
-        let (mut tasks, orders) = run.start(course).await?;
+        self.steps.step(&self.life, 1, || format!("{} asks what holds the events", self.name)).await;
+        let orders = match self.holds(full.as_ref()) {
+            Some(why) => {
+                self.steps.note(|| format!("{} is held: {why}", self.name));
+                let host = self.clone();
+                run.start_held(work, course, async move { host.until_released(&why, full).await }).await?
+            }
+            None => run.start(work, course).await?,
+        };
         self.orders.replace(orders);
-        tasks.beside(self.clone().keep_lease(epoch));
-        let ended = tasks.watch(&self.stop, STOP_TIMEOUT).await;
-        stop.cancel();
-        tasks.end().await;
-        ended
+        Ok(())
+    }
+
+    /// What keeps the events back, as `pause::Question` asks.
+    fn holds(&self, full: Option<&Failure>) -> Option<Failure> {
+        let state = self.store.state();
+        if state.tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
+            return Some(Failure::BreakerOpen { reason: "made up".to_owned() });
+        }
+        let letters = state.tables.letters.len() as u64;
+        if self.habits.holds_stream && letters > 0 {
+            return Some(Failure::StreamHeld { letters });
+        }
+        let is_full =
+            |full: &&Failure| matches!(full, Failure::LettersFull { letters: then, .. } if letters >= *then);
+        full.filter(is_full).cloned()
+    }
+
+    async fn until_released(&self, why: &Failure, full: Option<Failure>) {
+        while !self.life.is_over() {
+            tokio::time::sleep(HELD_INTERVAL).await;
+            if self.holds(full.as_ref()).is_none_or(|now| now.class() != why.class()) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Renews the lease, unless the host is absent for so long that another one takes it.
@@ -167,6 +247,7 @@ impl Host {
 struct Simulated<'a> {
     host: &'a Host,
     epoch: u64,
+    breaker: Option<BreakerSettings>,
 }
 
 impl Parts for Simulated<'_> {
@@ -196,6 +277,11 @@ impl Parts for Simulated<'_> {
             epoch: self.epoch,
             trouble: habits.trouble,
             slowness,
+            rules: Rules {
+                holds_stream: habits.holds_stream,
+                letters_max: habits.letters_max,
+                breaker: self.breaker,
+            },
             batch: 0,
             uncertain: None,
             over: None,

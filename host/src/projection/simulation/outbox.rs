@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::steps::{Life, Steps};
 use crate::event::{Aggregate, Delivery, lane_of};
-use crate::failure::Failure;
+use crate::failure::{Failure, Lost};
 use crate::position::{KeyPart, Position, ScanKey, Token};
 use crate::projection::parts::Source;
 use crate::source::{AWAIT, Decoder, Feed, Fields};
@@ -335,7 +335,10 @@ impl SimulatedSource {
     fn fails(&self) -> Result<(), Failure> {
         let now = self.outbox.began.elapsed();
         if self.trouble.lost.is_some_and(|(from, to)| from <= now && now < to) {
-            return Err(Failure::ResumeLost { reason: "the oplog is too short".to_owned() });
+            return Err(Failure::ResumeLost {
+                cause: Lost::History,
+                reason: "the oplog is too short".to_owned(),
+            });
         }
         if self.steps.fails(self.trouble.unavailable) {
             return Err(Failure::SourceUnavailable { message: "made up".to_owned() });

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::examine;
 use super::outbox::place;
 use super::steps::{Life, Steps};
-use super::store::{Store, Tables};
+use super::store::{Store, Tables, Wanted, wish};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
+use crate::projection::breaker::BreakerSettings;
 use crate::projection::parts::ReadModel;
-use crate::readmodel::dead_letter::Letter;
-use crate::readmodel::{Batch, Entry, LaneState, Passed, Verdict};
+use crate::readmodel::dead_letter::{Attempt, Letter};
+use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
 use crate::statement::Operation;
 
 pub struct SimulatedReadModel {
@@ -28,11 +29,20 @@ pub struct SimulatedReadModel {
     pub trouble: u32,
     /// How much slower than others this lane is.
     pub slowness: u64,
+    pub rules: Rules,
     pub batch: u64,
     /// What a commit was given whose outcome is not known.
     pub uncertain: Option<Uncertain>,
     /// Why the lane has to end.
     pub over: Option<Failure>,
+}
+
+/// What the run keeps to, beside what always holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub holds_stream: bool,
+    pub letters_max: u64,
+    pub breaker: Option<BreakerSettings>,
 }
 
 /// What may have been committed: nothing, a batch up to a position, or something about a letter.
@@ -123,26 +133,26 @@ impl SimulatedReadModel {
     }
 
     /// A transaction: all of it or nothing, and its answer may be lost.
-    async fn transaction(
+    async fn transaction<T>(
         &mut self,
         uncertain: Uncertain,
-        work: impl FnOnce(&Self, &mut Tables) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        done: T,
+        work: impl FnOnce(&Self, &mut Tables) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         self.comes_again();
         self.step(|| format!("begins {uncertain:?}")).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
         if !self.begin(&uncertain)? {
-            return Ok(());
+            return Ok(done);
         }
         self.step(|| "writes".to_owned()).await;
         self.fail(Point::Within, &Uncertain::Nothing)?;
         // Nobody else writes what a lane reads, but for other rows and a take-over.
         self.begin(&Uncertain::Nothing)?;
         let mut tables = self.store.state().tables.clone();
-        if let Err(failure) = work(self, &mut tables) {
+        let answer = work(self, &mut tables).inspect_err(|failure| {
             self.steps.note(|| self.told(&failure.to_string()));
-            return Err(failure);
-        }
+        })?;
         if self.steps.violation().is_none()
             && let Err(wrong) = examine::order(&self.store.outbox, &tables)
         {
@@ -153,7 +163,25 @@ impl SimulatedReadModel {
         self.step(|| "committed".to_owned()).await;
         self.fail(Point::Behind, &uncertain)?;
         self.batch += 1;
-        Ok(())
+        Ok(answer)
+    }
+
+    /// A transaction about a letter.
+    async fn about<T>(
+        &mut self,
+        letter: &Letter,
+        done: T,
+        work: impl FnOnce(&Self, &mut Tables) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.transaction(Uncertain::Letter(letter.id), done, work).await
+    }
+
+    /// Something that only looks.
+    async fn look(&mut self, what: &str) -> Result<Tables, Failure> {
+        self.comes_again();
+        self.step(|| what.to_owned()).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        Ok(self.store.state().tables.clone())
     }
 
     /// Writes a batch, entry by entry, each of which is examined.
@@ -164,7 +192,10 @@ impl SimulatedReadModel {
             steps.violated(|| wrong);
             vec![]
         });
-        let mut fails = None;
+        if let Err(wrong) = examine::may_take(tables, self.lane, &self.rules, batch) {
+            steps.violated(|| self.told(&wrong));
+        }
+        let (mut fails, letters) = (None, tables.letters.len() as u64);
         for (index, entry) in indices.into_iter().zip(&batch.entries) {
             let number = outbox.documents[index].number;
             let judged = examine::entry(outbox, &state, tables, self.lane, index, entry, &batch.digest);
@@ -180,21 +211,39 @@ impl SimulatedReadModel {
                 Verdict::Pass(Passed::Unhandled) => tables.settled[number] = Some("unhandled"),
                 Verdict::Pass(Passed::Discarded) => tables.settled[number] = Some("discarded"),
                 Verdict::Pass(Passed::Duplicate) => {}
-                Verdict::Park { .. } => tables.write_letter(number, entry, true, &batch.digest),
+                Verdict::Park { failure, .. } => {
+                    tables.write_letter(number, entry, true, &batch.digest);
+                    if let Err(wrong) = examine::breaker(tables, &self.rules, entry, failure, self.epoch) {
+                        steps.violated(|| self.told(&wrong));
+                    }
+                }
                 Verdict::Hold => tables.write_letter(number, entry, false, &batch.digest),
             }
             tables.marked[number] = true;
         }
         tables.lanes[self.lane as usize].position = batch.position.clone();
+        let (there, letters_max) = (tables.letters.len() as u64, self.rules.letters_max);
+        if fails.is_none() && there > letters && there > letters_max {
+            return Err(Failure::LettersFull { letters, bytes: 0, letters_max, bytes_max: u64::MAX });
+        }
         fails.map_or(Ok(()), Err)
     }
 
     /// Takes a letter away, in the transaction that does something about it; nothing when it is gone.
-    fn take_letter(&self, tables: &mut Tables, letter: &Letter) -> Option<usize> {
+    fn take_letter(&self, tables: &mut Tables, letter: &Letter, deed: Wanted) -> Option<usize> {
+        self.examine_wish(letter, deed);
         if let Err(wrong) = examine::head(tables, letter) {
             self.steps.violated(|| self.told(&wrong));
         }
         tables.letters.remove(&letter.id).map(|(number, _)| number)
+    }
+
+    /// Nothing is done about a letter that no operator ordered.
+    fn examine_wish(&self, letter: &Letter, deed: Wanted) {
+        if !self.store.state().wishes.contains(&wish(letter, deed)) {
+            self.steps
+                .violated(|| self.told(&format!("{deed:?} of letter {}: nobody ordered it", letter.id)));
+        }
     }
 }
 
@@ -227,10 +276,10 @@ impl ReadModel for SimulatedReadModel {
         let verdicts = || batch.entries.iter().map(|entry| examine::told(&entry.verdict)).collect::<Vec<_>>();
         self.steps.note(|| self.told(&format!("has {} {:?}", place(&batch.position), verdicts())));
         let uncertain = Uncertain::Batch(batch.position.clone());
-        self.transaction(uncertain, |model, tables| model.write(tables, batch)).await
+        self.transaction(uncertain, (), |model, tables| model.write(tables, batch)).await
     }
 
-    async fn probe(&mut self, batch: &Batch) -> Result<Vec<(usize, Failure)>, Failure> {
+    async fn probe(&mut self, batch: &Batch, is_final: Final<'_>) -> Result<Vec<(usize, Failure)>, Failure> {
         self.comes_again();
         self.step(|| "probes".to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
@@ -247,7 +296,11 @@ impl ReadModel for SimulatedReadModel {
                 Ok(()) => {}
                 Err(failure) if failure.fault() == Fault::Event => {
                     blocked.extend(aggregate);
+                    let ends = !is_final(&failure, &entry.delivery.position);
                     refused.push((index, failure));
+                    if ends {
+                        break;
+                    }
                 }
                 Err(failure) => return Err(failure),
             }
@@ -258,16 +311,27 @@ impl ReadModel for SimulatedReadModel {
         Ok(refused)
     }
 
-    async fn head(&mut self, aggregate_key: &[u8]) -> Result<Option<Letter>, Failure> {
-        self.comes_again();
-        self.step(|| "asks for a head".to_owned()).await;
-        self.fail(Point::Before, &Uncertain::Nothing)?;
-        Ok(self.store.state().tables.head(aggregate_key).cloned())
+    async fn letter_behind(&mut self, aggregate_key: &[u8], after: u64) -> Result<Option<Letter>, Failure> {
+        let tables = self.look("asks for a letter").await?;
+        Ok(tables.letter_behind(aggregate_key, after).cloned())
+    }
+
+    async fn document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
+        let tables = self.look("asks for a document").await?;
+        let outbox = &self.store.outbox;
+        let document = |(number, stored): &(usize, Arc<Letter>)| match stored.erased_at {
+            Some(_) => vec![],
+            None => outbox.documents[outbox.first[*number]].delivery.document.to_vec(),
+        };
+        Ok(tables.letters.get(&letter.id).map(document))
     }
 
     async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
-            let Some(number) = model.take_letter(tables, letter) else { return Ok(()) };
+        self.about(letter, (), |model, tables| {
+            if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {
+                model.steps.violated(|| model.told("applies a letter that is erased"));
+            }
+            let Some(number) = model.take_letter(tables, letter, Wanted::Try) else { return Ok(()) };
             let mended = model.store.state().mended;
             tables.run(&model.store.outbox, mended, letter.aggregate_key.as_ref(), operations)?;
             tables.settled[number] = Some("replayed");
@@ -276,13 +340,17 @@ impl ReadModel for SimulatedReadModel {
         .await
     }
 
-    async fn keep_letter(&mut self, letter: &Letter, failure: &Failure, digest: &str) -> Result<(), Failure> {
-        let class = failure.class();
-        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
+    async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
+        let class = attempt.failure.class();
+        self.about(letter, (), |model, tables| {
+            model.examine_wish(letter, Wanted::Try);
+            if letter.erased_at.is_some() && class != Failure::Erased.class() {
+                model.steps.violated(|| model.told(&format!("says of an erased letter: {class}")));
+            }
             match tables.letters.get_mut(&letter.id) {
                 Some((_, stored)) => {
                     let stored = Arc::make_mut(stored);
-                    (stored.state, stored.digest) = ("parked".to_owned(), digest.to_owned());
+                    (stored.state, stored.digest) = ("parked".to_owned(), attempt.digest.to_owned());
                     stored.class = Some(class.to_owned());
                     stored.attempts += 1;
                 }
@@ -295,15 +363,42 @@ impl ReadModel for SimulatedReadModel {
         .await
     }
 
-    async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<(), Failure> {
-        self.transaction(Uncertain::Letter(letter.id), |model, tables| {
-            if let Some(number) = model.take_letter(tables, letter) {
-                tables.settled[number] = Some("discarded");
-                tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
-            }
-            Ok(())
+    async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<bool, Failure> {
+        self.about(letter, true, |model, tables| {
+            let Some(number) = model.take_letter(tables, letter, Wanted::Discard) else { return Ok(false) };
+            tables.settled[number] = Some("discarded");
+            tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
+            Ok(true)
         })
         .await
+    }
+
+    async fn erase_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<bool, Failure> {
+        self.about(letter, true, |model, tables| {
+            model.examine_wish(letter, Wanted::Erase);
+            let Some((_, stored)) = tables.letters.get_mut(&letter.id) else { return Ok(false) };
+            let is_new = stored.erased_at.is_none();
+            Arc::make_mut(stored).erased_at = Some("now".to_owned());
+            Ok(is_new)
+        })
+        .await
+    }
+
+    async fn rehearse_letters(
+        &mut self,
+        letters: &[Vec<Operation>],
+    ) -> Result<Option<(usize, Failure)>, Failure> {
+        let mut tables = self.look("rehearses").await?;
+        self.begin(&Uncertain::Nothing)?;
+        let mended = self.store.state().mended;
+        for (index, operations) in letters.iter().enumerate() {
+            match tables.run(&self.store.outbox, mended, None, operations) {
+                Ok(()) => {}
+                Err(failure) if failure.fault() == Fault::Event => return Ok(Some((index, failure))),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(None)
     }
 }
 

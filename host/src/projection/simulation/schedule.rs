@@ -15,9 +15,11 @@ use super::examine;
 use super::host::{Habits, Host};
 use super::outbox::{Likely, Outbox, Shape, Trouble};
 use super::steps::{Life, Steps};
-use super::store::Store;
+use super::store::{Store, Wanted, wish};
+use crate::failure::Failure;
 use crate::projection::Orders;
-use crate::projection::letters::{Order, Replayed};
+use crate::projection::breaker::BreakerSettings;
+use crate::projection::letters::{Deed, Done, Order};
 use crate::readmodel::dead_letter::Letter;
 
 /// How long a schedule may take until everything is through, in its own time.
@@ -25,6 +27,9 @@ const PATIENCE: Duration = Duration::from_hours(1);
 
 /// How often it is looked whether it is.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the answer to an order may take, when nothing fails any more.
+const ANSWER: Duration = Duration::from_mins(5);
 
 /// How often letters are replayed in the end: each time at least one of them goes.
 const ROUNDS_MAX: usize = 1_000;
@@ -48,6 +53,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    fn is_held_by_letters(&self) -> bool {
+        self.habits.holds_stream || self.habits.letters_max < u64::MAX
+    }
+
     pub fn of(seed: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let chance = &mut chance;
@@ -63,6 +72,8 @@ impl Schedule {
             (from, from + Duration::from_secs(chance.random_range(1..40)))
         };
         let hosts = if sometimes(chance, 5) { 2 } else { 1 };
+        let holds_stream = sometimes(chance, 6);
+        let letters_max = if sometimes(chance, 6) { chance.random_range(1..=10) } else { u64::MAX };
         let crashes = if sometimes(chance, 2) { vec![] } else { moments(chance, 6) };
         Self {
             seed,
@@ -84,13 +95,20 @@ impl Schedule {
                 trouble,
                 absent: if hosts > 1 { 3 } else { 0 },
                 slowness: [1, 5, 40][chance.random_range(0..3)],
+                holds_stream,
+                letters_max,
+                breaker: breaker(chance),
             },
             lanes: [1, 2, 2, 3, 4, 7][chance.random_range(0..6)],
             resizes: sometimes(chance, 3),
             hosts,
             crashes,
             failures: 60,
-            orders: [0, 300, 2_000][chance.random_range(0..3)],
+            orders: match [0, 300, 2_000][chance.random_range(0..3)] {
+                // Only an operator makes such a projection go on.
+                0 if holds_stream || letters_max < u64::MAX => 300,
+                interval => interval,
+            },
             losses: if sometimes(chance, 6) {
                 (0..3).map(|_| chance.random_range(20..8_000)).collect()
             } else {
@@ -99,6 +117,12 @@ impl Schedule {
             broken: sometimes(chance, 12).then(|| while_(chance)),
         }
     }
+}
+
+fn breaker(chance: &mut StdRng) -> Option<BreakerSettings> {
+    let aggregates = [0, 0, 0, 2, 4][chance.random_range(0..5)];
+    let percent = [0, 0, 50][chance.random_range(0..3)];
+    (aggregates > 0).then_some(BreakerSettings { aggregates, seconds: 10_000, percent })
 }
 
 fn likely(chance: &mut StdRng) -> Likely {
@@ -202,9 +226,13 @@ impl<'a> Play<'a> {
                 self.store.lose_commits();
             }
             let interval = self.schedule.orders;
-            if !calm && interval > 0 && ordered.elapsed() > Duration::from_millis(interval) {
+            let is_due = !calm || self.schedule.is_held_by_letters();
+            if is_due && interval > 0 && ordered.elapsed() > Duration::from_millis(interval) {
                 ordered = Instant::now();
                 self.order();
+            }
+            if self.chance.random_ratio(1, 20) && self.store.resume() {
+                self.steps.note(|| "operator: resume".to_owned());
             }
             if passed > PATIENCE {
                 return Err(format!("not through after {PATIENCE:?}: {}", self.store.told()));
@@ -248,28 +276,51 @@ impl<'a> Play<'a> {
             return;
         }
         let letter = letters[self.chance.random_range(0..letters.len())].clone();
-        let discards = self.chance.random_range(0..4) == 0;
+        let deed = match self.chance.random_range(0..10) {
+            0 | 1 => discard(),
+            2 => Deed::Erase { who: "operator".to_owned(), why: "made up".to_owned() },
+            3 => Deed::Rehearse,
+            _ => Deed::Replay,
+        };
         let twice = self.chance.random_range(0..4) == 0;
         for _ in 0..=usize::from(twice) {
-            drop(self.give(letter.clone(), discards));
+            drop(self.give(letter.clone(), deed.clone()));
         }
     }
 
     /// Gives an order to the lane of a letter, where one runs.
-    fn give(&self, letter: Letter, discards: bool) -> Option<oneshot::Receiver<Answered>> {
+    fn give(&self, letter: Letter, deed: Deed) -> Option<oneshot::Receiver<Answered>> {
         let lanes = self.hosts.iter().map(|(host, _)| host.orders.lanes()).find(|lanes| !lanes.is_empty())?;
         let count = u32::try_from(lanes.len()).expect("a schedule has few lanes");
         let key = letter.aggregate_key.as_ref();
         let lane = key.map_or(0, |key| crate::event::lane_of(key, count)) as usize;
         let (reply, answer) = oneshot::channel();
-        self.steps.note(|| format!("operator: letter {}, discard {discards}", letter.id));
-        let letter = Box::new(letter);
-        let order = if discards {
-            Order::Discard { letter, who: "operator".to_owned(), why: "made up".to_owned(), reply }
-        } else {
-            Order::Replay { letter, reply }
+        self.steps.note(|| format!("operator: {deed:?} of letter {}", letter.id));
+        let wishes: &[Wanted] = match deed {
+            Deed::Replay => &[Wanted::Try],
+            Deed::Discard { .. } => &[Wanted::Discard, Wanted::Try],
+            Deed::Erase { .. } => &[Wanted::Erase],
+            Deed::Rehearse => &[],
         };
-        lanes[lane].try_send(order).ok().map(|()| answer)
+        self.store.state().wishes.extend(wishes.iter().map(|wanted| wish(&letter, *wanted)));
+        lanes[lane].try_send(Order { letter, deed, command: None, reply }).ok().map(|()| answer)
+    }
+
+    /// Gives an order until it is answered.
+    async fn ask(&self, letter: &Letter, deed: &Deed) -> Result<Done, String> {
+        let began = Instant::now();
+        while began.elapsed() < ANSWER {
+            self.violated()?;
+            match self.give(letter.clone(), deed.clone()) {
+                Some(answer) => {
+                    if let Ok(Ok(Ok(done))) = tokio::time::timeout(ANSWER, answer).await {
+                        return Ok(done);
+                    }
+                }
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
+        Err(format!("letter {} is not answered: {deed:?}", letter.id))
     }
 
     async fn stop(&mut self) -> Result<(), String> {
@@ -304,18 +355,10 @@ impl<'a> Play<'a> {
             let before = self.store.state().tables.letters.len();
             let discards = round % 2 == 1;
             for head in heads.into_iter().take(if discards { 1 } else { usize::MAX }) {
-                let began = Instant::now();
-                while began.elapsed() < Duration::from_mins(5) {
-                    self.violated()?;
-                    let Some(answer) = self.give(head.clone(), discards) else {
-                        tokio::time::sleep(LOOK).await;
-                        continue;
-                    };
-                    match tokio::time::timeout(Duration::from_mins(5), answer).await {
-                        Ok(Ok(Ok(_))) => break,
-                        Ok(_) => {}
-                        Err(_) => return Err(format!("letter {} is not answered", head.id)),
-                    }
+                if discards {
+                    self.ask(&head, &discard()).await?;
+                } else {
+                    self.replay_as_rehearsed(&head).await?;
                 }
             }
             let after = self.store.state().tables.letters.len();
@@ -326,10 +369,25 @@ impl<'a> Play<'a> {
         Err("letters are left".to_owned())
     }
 
+    /// Nothing else moves any more, so a replay comes to what its rehearsal says.
+    async fn replay_as_rehearsed(&self, head: &Letter) -> Result<(), String> {
+        let rehearsed = self.ask(head, &Deed::Rehearse).await?;
+        let replayed = self.ask(head, &Deed::Replay).await?;
+        let fails = u64::from(rehearsed.would_fail.is_some());
+        if (rehearsed.would_apply, fails) == (replayed.applied, replayed.still_parked) {
+            return Ok(());
+        }
+        Err(format!("the rehearsal of letter {} says {rehearsed:?}, its replay {replayed:?}", head.id))
+    }
+
     fn check(&self) -> Result<(), String> {
         self.violated()?;
         examine::complete(&self.store.outbox, &self.store.state().tables)
     }
 }
 
-type Answered = Result<Replayed, crate::failure::Failure>;
+fn discard() -> Deed {
+    Deed::Discard { who: "operator".to_owned(), why: "made up".to_owned() }
+}
+
+type Answered = Result<Done, Failure>;

@@ -40,6 +40,23 @@ pub struct State {
     pub mended: bool,
     /// During this time a table is missing.
     pub broken: Option<(Duration, Duration)>,
+    /// What operators ordered, of which aggregate or document.
+    pub wishes: BTreeSet<(Wanted, Vec<u8>)>,
+}
+
+/// What an operator wants of a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Of its whole aggregate: what is held follows.
+    Try,
+    Discard,
+    Erase,
+}
+
+/// What an order about a letter is known by.
+pub fn wish(letter: &Letter, wanted: Wanted) -> (Wanted, Vec<u8>) {
+    let aggregate = letter.aggregate_key.clone().filter(|_| wanted == Wanted::Try);
+    (wanted, aggregate.unwrap_or_else(|| letter.document_key.clone()))
 }
 
 /// Everything that is stored.
@@ -60,6 +77,17 @@ pub struct Tables {
     pub marked: Vec<bool>,
     /// What became of the events that are done with: applied, replayed, unhandled or discarded.
     pub settled: Vec<Option<&'static str>>,
+    /// An open breaker.
+    pub breaker: Option<OpenBreaker>,
+    /// The aggregates of which events were parked, and in which epoch.
+    pub parked: (u64, BTreeSet<Vec<u8>>),
+}
+
+/// That a breaker opened.
+#[derive(Clone)]
+pub struct OpenBreaker {
+    digest: String,
+    pub resumed: bool,
 }
 
 impl Store {
@@ -70,7 +98,8 @@ impl Store {
         tables.place_lanes(lanes, &outbox.beginning());
         let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
         tables.discarded = discarded.map(|placed| document_key(&placed.delivery)).collect();
-        let state = State { tables, kept: vec![], lost_in: None, mended: false, broken };
+        let state =
+            State { tables, kept: vec![], lost_in: None, mended: false, broken, wishes: BTreeSet::new() };
         Self { outbox, steps, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -139,10 +168,7 @@ impl Store {
     }
 
     pub fn replace_lanes(&self, epoch: u64, lanes: u32, position: &Position) -> Result<(), Failure> {
-        let mut tables = self.state().tables.clone();
-        if tables.epoch != epoch {
-            return Err(Failure::Fenced { mine: epoch, found: tables.epoch });
-        }
+        let mut tables = self.proven(epoch)?;
         if tables.lanes.iter().any(|row| row.position != *position) {
             self.steps.violated(|| "lanes are replaced that do not stand at one position".to_owned());
         }
@@ -150,6 +176,40 @@ impl Store {
         self.steps.note(|| format!("{lanes} lanes from {}", place(position)));
         self.commit(tables);
         Ok(())
+    }
+
+    /// As `pause::open_breaker` does.
+    pub fn open_breaker(&self, epoch: u64, digest: &str) -> Result<(), Failure> {
+        let mut tables = self.proven(epoch)?;
+        tables.breaker = Some(OpenBreaker { digest: digest.to_owned(), resumed: false });
+        self.commit(tables);
+        Ok(())
+    }
+
+    /// Closes a breaker that opened for another component. Whether an operator resumed this one.
+    pub fn settle_breaker(&self, epoch: u64, digest: &str) -> Result<bool, Failure> {
+        let mut tables = self.proven(epoch)?;
+        tables.breaker = tables.breaker.filter(|breaker| breaker.digest == digest);
+        let is_muted = tables.breaker.as_ref().is_some_and(|breaker| breaker.resumed);
+        self.commit(tables);
+        Ok(is_muted)
+    }
+
+    /// An operator ends what an open breaker keeps back. Whether one did.
+    pub fn resume(&self) -> bool {
+        let mut tables = self.state().tables.clone();
+        let Some(breaker) = tables.breaker.as_mut().filter(|breaker| !breaker.resumed) else { return false };
+        breaker.resumed = true;
+        self.commit(tables);
+        true
+    }
+
+    fn proven(&self, epoch: u64) -> Result<Tables, Failure> {
+        let tables = self.state().tables.clone();
+        if tables.epoch != epoch {
+            return Err(Failure::Fenced { mine: epoch, found: tables.epoch });
+        }
+        Ok(tables)
     }
 
     /// Whether a table is missing just now.
@@ -263,16 +323,23 @@ impl Tables {
             digest: digest.to_owned(),
             attempts: u32::from(parked),
             created_at: String::new(),
+            updated_at: String::new(),
+            document_bytes: entry.delivery.document.len() as u64,
+            erased_at: None,
+            parts: 0,
             aggregate_key: entry.delivery.aggregate().map(crate::event::Aggregate::key),
             document_key: document,
-            document: entry.delivery.document.to_vec(),
         };
         self.letters.insert(letter.id, (number, Arc::new(letter)));
     }
 
     /// The oldest letter of an aggregate.
     pub fn head(&self, key: &[u8]) -> Option<&Letter> {
-        let mut letters = self.letters.values().map(|(_, letter)| &**letter);
+        self.letter_behind(key, 0)
+    }
+
+    pub fn letter_behind(&self, key: &[u8], after: u64) -> Option<&Letter> {
+        let mut letters = self.letters.range(after + 1..).map(|(_, (_, letter))| &**letter);
         letters.find(|letter| letter.aggregate_key.as_deref() == Some(key))
     }
 }
