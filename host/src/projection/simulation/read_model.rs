@@ -365,6 +365,9 @@ impl ReadModel for SimulatedReadModel {
 
     async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<bool, Failure> {
         self.about(letter, true, |model, tables| {
+            if letter.is_held() {
+                model.steps.violated(|| model.told("gives up a letter that was never tried"));
+            }
             let Some(number) = model.take_letter(tables, letter, Wanted::Discard) else { return Ok(false) };
             tables.settled[number] = Some("discarded");
             tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
