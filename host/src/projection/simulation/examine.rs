@@ -68,15 +68,15 @@ pub fn entry(
     let is_unhandled = event_type.is_some_and(|event_type| !HANDLED.contains(&event_type));
     let is_behind = placed.key.as_ref().is_some_and(|key| tables.head(key).is_some());
     let answered = answer(&outbox.facts[number], number, version(digest));
-    let passes = match (is_again, is_discarded, is_unhandled) {
+    let expected = match (is_again, is_discarded, is_unhandled) {
         (true, _, _) => Some(Passed::Duplicate),
         (_, true, _) => Some(Passed::Discarded),
         (_, _, true) => Some(Passed::Unhandled),
         _ => None,
     };
-    match (&entry.verdict, passes) {
-        (Verdict::Pass(passed), Some(passes)) if *passed == passes => Ok(()),
-        (_, Some(passes)) => wrong(&format!("it is {passes:?}")),
+    match (&entry.verdict, expected) {
+        (Verdict::Pass(given), Some(expected)) if *given == expected => Ok(()),
+        (_, Some(expected)) => wrong(&format!("it is {expected:?}")),
         (Verdict::Pass(_), None) => wrong("nothing lets it pass"),
         (Verdict::Hold, None) if is_behind => Ok(()),
         (Verdict::Hold, None) => wrong("its aggregate has no letter"),

@@ -224,7 +224,7 @@ impl Host {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Renews the lease, unless the host is absent for so long that another one takes it.

@@ -54,6 +54,7 @@ pub struct Shape {
 
 /// What is true of an event, by the number that its documents carry.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may be so of the same event")]
 pub struct Fact {
     /// The projector's first version fails it.
     pub rejected: bool,

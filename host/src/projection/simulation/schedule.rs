@@ -320,6 +320,7 @@ impl<'a> Play<'a> {
                 None => tokio::time::sleep(LOOK).await,
             }
         }
+        self.violated()?;
         Err(format!("letter {} is not answered: {deed:?}", letter.id))
     }
 
@@ -360,6 +361,7 @@ impl<'a> Play<'a> {
                 } else {
                     self.replay_as_rehearsed(&head).await?;
                 }
+                self.has_followed(&head)?;
             }
             let after = self.store.state().tables.letters.len();
             if discards && after >= before {
@@ -367,6 +369,16 @@ impl<'a> Play<'a> {
             }
         }
         Err("letters are left".to_owned())
+    }
+
+    /// What a letter held back was tried after it.
+    fn has_followed(&self, letter: &Letter) -> Result<(), String> {
+        let state = self.store.state();
+        let head = letter.aggregate_key.as_ref().and_then(|key| state.tables.head(key));
+        match head.filter(|head| head.is_held()) {
+            Some(head) => Err(format!("letter {} was not tried after letter {}", head.id, letter.id)),
+            None => Ok(()),
+        }
     }
 
     /// Nothing else moves any more, so a replay comes to what its rehearsal says.
