@@ -306,15 +306,16 @@ impl<'a> Play<'a> {
         lanes[lane].try_send(Order { letter, deed, command: None, reply }).ok().map(|()| answer)
     }
 
-    /// Gives an order until it is answered.
-    async fn ask(&self, letter: &Letter, deed: &Deed) -> Result<Done, String> {
-        let began = Instant::now();
+    /// Gives an order until it is answered. None where a run ended over it, and it was given again.
+    async fn ask(&self, letter: &Letter, deed: &Deed) -> Result<Option<Done>, String> {
+        let (began, mut given) = (Instant::now(), 0);
         while began.elapsed() < ANSWER {
             self.violated()?;
             match self.give(letter.clone(), deed.clone()) {
                 Some(answer) => {
+                    given += 1;
                     if let Ok(Ok(Ok(done))) = tokio::time::timeout(ANSWER, answer).await {
-                        return Ok(done);
+                        return Ok((given == 1).then_some(done));
                     }
                 }
                 None => tokio::time::sleep(LOOK).await,
@@ -356,12 +357,14 @@ impl<'a> Play<'a> {
             let before = self.store.state().tables.letters.len();
             let discards = round % 2 == 1;
             for head in heads.into_iter().take(if discards { 1 } else { usize::MAX }) {
-                if discards {
-                    self.ask(&head, &discard()).await?;
+                let at_once = if discards {
+                    self.ask(&head, &discard()).await?.is_some()
                 } else {
-                    self.replay_as_rehearsed(&head).await?;
+                    self.replay_as_rehearsed(&head).await?
+                };
+                if at_once {
+                    self.has_followed(&head)?;
                 }
-                self.has_followed(&head)?;
             }
             let after = self.store.state().tables.letters.len();
             if discards && after >= before {
@@ -382,12 +385,14 @@ impl<'a> Play<'a> {
     }
 
     /// Nothing else moves any more, so a replay comes to what its rehearsal says.
-    async fn replay_as_rehearsed(&self, head: &Letter) -> Result<(), String> {
+    /// Whether no run ended meanwhile.
+    async fn replay_as_rehearsed(&self, head: &Letter) -> Result<bool, String> {
         let rehearsed = self.ask(head, &Deed::Rehearse).await?;
         let replayed = self.ask(head, &Deed::Replay).await?;
+        let (Some(rehearsed), Some(replayed)) = (rehearsed, replayed) else { return Ok(false) };
         let fails = u64::from(rehearsed.would_fail.is_some());
         if (rehearsed.would_apply, fails) == (replayed.applied, replayed.still_parked) {
-            return Ok(());
+            return Ok(true);
         }
         Err(format!("the rehearsal of letter {} says {rehearsed:?}, its replay {replayed:?}", head.id))
     }
