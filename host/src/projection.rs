@@ -20,8 +20,8 @@ mod snapshot;
 mod busy;
 mod oplog;
 mod pace;
-//#[cfg(test)]
-//mod simulation;
+#[cfg(test)]
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
