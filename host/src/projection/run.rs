@@ -19,6 +19,7 @@ use super::progress::Progress;
 use super::reader::{Inbox, Reader};
 use super::{Course, Status};
 use crate::failure::Failure;
+use crate::readmodel::LaneRow;
 use crate::source::Decoder;
 
 /// Makes the parts that a run consists of.
@@ -107,7 +108,7 @@ impl<P: Parts> Run<'_, P> {
     ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
         let (mut inboxes, mut orders) = (vec![], vec![]);
         for row in &course.rows {
-            let (inbox, order) = self.start_lane(work, row.lane, progress).await?;
+            let (inbox, order) = self.start_lane(work, row, progress).await?;
             inboxes.push(inbox);
             orders.push(order);
         }
@@ -118,12 +119,16 @@ impl<P: Parts> Run<'_, P> {
     async fn start_lane(
         &self,
         work: &mut TaskSet,
-        lane: u32,
+        row: &LaneRow,
         progress: &Arc<Progress>,
     ) -> Result<(Inbox, mpsc::Sender<Order>), Failure> {
-        let number = lane as usize;
-        let mut model = self.parts.read_model(lane);
+        let number = row.lane as usize;
+        let mut model = self.parts.read_model(row.lane);
         let state = model.load().await?;
+        // The course no longer holds: what was lost may be that there are other lanes now.
+        if state.row.batch < row.batch {
+            return Err(Failure::CommitsLost { committed: row.batch, found: state.row.batch });
+        }
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, projected) = between();
         let (order, orders) = order_queue();
