@@ -7,6 +7,8 @@
 mod guests;
 #[expect(dead_code, reason = "these are shared with the tests in main.rs")]
 mod support;
+#[expect(dead_code, reason = "these are tests in main.rs")]
+mod deploy;
 #[path = "faults/catalogue.rs"]
 mod catalogue;
 #[path = "faults/followed.rs"]

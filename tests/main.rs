@@ -13,6 +13,7 @@ mod coalesce;
 mod commits;
 mod containment;
 mod crash;
+mod deploy;
 mod fencing;
 mod handover;
 mod key_conflicts;

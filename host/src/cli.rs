@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod deploy;
 mod dlq;
 mod output;
 mod parts;
@@ -40,6 +41,12 @@ enum Command {
     Pause(pause::PauseArguments),
     /// Lets a projection take events again that was paused, by an operator or by its breaker.
     Resume(pause::ResumeArguments),
+    /// Gives a running projection another component: checked first, then taken up between two batches.
+    Deploy(deploy::DeployArguments),
+    /// Gives a projection the component back that it had before.
+    Rollback(deploy::RollbackArguments),
+    /// Lists what a projection was given, by whom, when, and what came of it.
+    Deployments(deploy::ListArguments),
 }
 
 /// The exit code for what was refused before anything was touched.
@@ -66,6 +73,9 @@ impl Cli {
             Command::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
             Command::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
             Command::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
+            Command::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
+            Command::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
+            Command::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Host {
     /// How long a stop may take, in seconds.
     pub stop_seconds: u32,
     pub log: LogFormat,
+    /// Whether a component's file that changes is deployed: for development.
+    pub watch: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -65,6 +67,7 @@ impl Default for Host {
             lease_seconds: 10,
             stop_seconds: 20,
             log: LogFormat::Text,
+            watch: false,
         }
     }
 }

@@ -159,6 +159,10 @@ pub enum Failure {
     )]
     CommitsLost { committed: u64, found: u64 },
 
+    /// A deployed component failed what the one before takes, so the change was taken back.
+    #[error("the deployment was taken back: {reason}")]
+    TakenBack { reason: String },
+
     // ---- another writer: the host ends its lanes, commits nothing more under its epoch, and asks for the lease
     // ---- again; the operator does nothing, unless it happens often.
     /// The epoch was raised by another host.
@@ -207,7 +211,8 @@ impl Failure {
             | Self::SourceUnavailable { .. }
             | Self::SourceStalled { .. }
             | Self::Oversized { .. }
-            | Self::CommitsLost { .. } => Fault::Environment,
+            | Self::CommitsLost { .. }
+            | Self::TakenBack { .. } => Fault::Environment,
             Self::Fenced { .. } | Self::LeaseExpired { .. } => Fault::Fenced,
         }
     }
@@ -271,6 +276,7 @@ impl Failure {
             Self::SourceStalled { .. } => "source-stalled",
             Self::Oversized { .. } => "oversized",
             Self::CommitsLost { .. } => "commits-lost",
+            Self::TakenBack { .. } => "taken-back",
             Self::Fenced { .. } => "fenced",
             Self::LeaseExpired { .. } => "lease-expired",
         }
@@ -320,6 +326,7 @@ impl Failure {
             Self::SourceStalled { .. } => "bring back a majority of the replica set's members",
             Self::Oversized { .. } => "nothing; the event is read in two parts",
             Self::CommitsLost { .. } => "make MySQL's commits durable",
+            Self::TakenBack { .. } => "mend the component and deploy it again; the one before goes on",
             Self::Fenced { .. } => "nothing; if it happens often, raise `host.lease_seconds`",
             Self::LeaseExpired { .. } => {
                 "make sure that MySQL answers this host well within `host.lease_seconds`"

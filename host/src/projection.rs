@@ -9,6 +9,8 @@ pub mod progress;
 pub mod letters;
 pub mod breaker;
 pub mod pause;
+pub mod slide;
+pub mod versions;
 pub mod run;
 pub mod startup;
 mod rebuild;
@@ -100,6 +102,9 @@ pub enum Hold {
 /// A component that was loaded and checked, and what a lane needs of it.
 #[derive(Clone)]
 pub struct Loaded {
+    pub projection: String,
+    /// The component as it was read.
+    pub bytes: Arc<[u8]>,
     pub component: Component,
     pub deployed: Deployed,
 }

@@ -20,6 +20,7 @@ pub mod volume;
 pub mod dead_letter;
 pub mod command;
 pub mod pause;
+pub mod deployment;
 
 pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};

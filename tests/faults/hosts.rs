@@ -8,13 +8,13 @@ use sqlx::Executor;
 
 use crate::catalogue::Proof::{Elsewhere, Not, Quick, Slow};
 use crate::catalogue::{Row, test};
+use crate::deploy;
 use crate::shortage;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::{event, mongodb_at};
 use crate::support::{Host, Options, World, some_time, until, until_within};
 
-const NO_GENERATIONS: &str =
-    "one component and one set of tables a projection: nothing is swapped, and rebuilt in place only (24)";
+const NO_GENERATIONS: &str = "one set of tables a projection, rebuilt in place only (24)";
 
 pub fn rows() -> Vec<Row> {
     let row = |number, fault, proof| Row { number, fault, proof };
@@ -44,11 +44,11 @@ pub fn rows() -> Vec<Row> {
             "a projector traps, loops or wants too much",
             Elsewhere("containment::whatever_a_projector_does_wrong_parks_exactly_that_event_on_mysql"),
         ),
-        row(52, "another component under load", Not(NO_GENERATIONS)),
+        row(52, "another component under load, a hundred times", Slow(test!(hundred_swaps))),
         row(
             53,
             "a bad component is deployed",
-            Not("components are taken at the start only: a bad one is refused before anything runs"),
+            Elsewhere("deploy::what_does_not_fit_is_refused_and_the_component_in_force_goes_on"),
         ),
         row(54, "rebuild during live traffic, killed in every phase", Not(NO_GENERATIONS)),
         row(
@@ -404,4 +404,9 @@ pub fn mongodb_port() -> u16 {
 
 fn port(name: &str) -> u16 {
     std::env::var(name).ok().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{name} is not set"))
+}
+
+/// See `tests/deploy.rs`, which has less of them.
+async fn hundred_swaps() {
+    deploy::swaps(Options::mysql(), 100).await;
 }

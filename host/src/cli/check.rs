@@ -65,7 +65,7 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<S
     let mut all = BTreeMap::new();
     for (name, projection) in &config.projection {
         let what = format!("component of `{name}`");
-        match load::load(&engine, &projection.component, &projection.budget) {
+        match load::load(&engine, name, &projection.component, &projection.budget) {
             Ok(loaded) => {
                 let manifest = &loaded.deployed.manifest;
                 let digest: String = loaded.deployed.digest.chars().take(12).collect();

@@ -53,12 +53,16 @@ fn clash(database: &str, ddl_database: &str, control: &Control) -> Option<String
     ))
 }
 
+/// The engine that runs components, with the cache of this host.
+pub fn engine(config: &Config) -> anyhow::Result<Engine> {
+    Engine::new(Some(&config.host.state.join("components")))
+}
+
 /// All components of a configuration, or every problem with them.
-pub fn components(config: &Config) -> anyhow::Result<BTreeMap<String, Loaded>> {
-    let engine = Engine::new(Some(&config.host.state.join("components")))?;
+pub fn components(config: &Config, engine: &Engine) -> anyhow::Result<BTreeMap<String, Loaded>> {
     let (mut loaded, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, projection) in &config.projection {
-        match load::load(&engine, &projection.component, &projection.budget) {
+        match load::load(engine, name, &projection.component, &projection.budget) {
             Ok(component) => {
                 loaded.insert(name.clone(), component);
             }

@@ -11,18 +11,23 @@ use super::parts;
 use crate::admin::{self, Shown};
 use crate::config::Config;
 use crate::operation::commands::Commands;
+use crate::operation::watch::Watch;
+use crate::projection::versions::Versions;
 use crate::projection::{Orders, Status, Supervisor};
+use crate::projector::Engine;
 use crate::{shutdown, telemetry};
 
 pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(config.host.log)?;
     // Before any server is asked: components are compiled on this thread, which is none of the runtime's.
-    let components = parts::components(&config)?;
-    runtime.block_on(serve(config, components))
+    let engine = parts::engine(&config)?;
+    let components = parts::components(&config, &engine)?;
+    runtime.block_on(serve(config, engine, components))
 }
 
 async fn serve(
     config: Config,
+    engine: Engine,
     components: std::collections::BTreeMap<String, crate::projection::Loaded>,
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics()?;
@@ -36,17 +41,29 @@ async fn serve(
         projections.push(status.clone());
         let orders = Orders::default();
         let settings = parts::settings(&config, &name, &config.projection[&name]);
+        let budget = config.projection[&name].budget.clone();
+        let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
+        let watching = config.host.watch.then(|| Watch {
+            servers: servers.clone(),
+            projection: name.clone(),
+            file: config.projection[&name].component.clone(),
+            versions: versions.clone(),
+            stop: stop.clone(),
+        });
         let commands = Commands {
             servers: servers.clone(),
             projection: name,
-            digest: loaded.deployed.digest.clone(),
+            versions: versions.clone(),
             settings: settings.letters,
             orders: orders.clone(),
             status: status.clone(),
             stop: stop.clone(),
         };
         let supervisor =
-            Supervisor { servers: servers.clone(), settings, loaded, status, orders, stop: stop.clone() };
+            Supervisor { servers: servers.clone(), settings, versions, status, orders, stop: stop.clone() };
+        if let Some(watch) = watching {
+            tasks.spawn(watch.run());
+        }
         tasks.spawn(async move {
             // A command that is not done by then stays a row, and is done later.
             tokio::select! {

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::letters;
+use super::{deploy, letters};
 use crate::failure::{Failure, Fault};
 use crate::projection::letters::Order;
+use crate::projection::versions::Versions;
 use crate::projection::{LetterSettings, Orders, Servers, Status};
 use crate::readmodel::command::{self, Command, Kind, Outcome};
 use crate::readmodel::dead_letter;
@@ -35,8 +36,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Commands {
     pub servers: Servers,
     pub projection: String,
-    /// The component that runs here.
-    pub digest: String,
+    pub versions: Arc<Versions>,
     pub settings: LetterSettings,
     pub orders: Orders,
     pub status: Arc<Status>,
@@ -46,17 +46,21 @@ pub struct Commands {
 impl Commands {
     /// Carries them out. Ends by being dropped; after a stop it begins none.
     pub async fn carry_out_all(self) {
-        tokio::join!(self.carry_out_switches(), self.carry_out_letters());
+        tokio::join!(
+            self.carry_out_each(Kind::Switches),
+            self.carry_out_each(Kind::Deployments),
+            self.carry_out_letters()
+        );
     }
 
-    /// Pausing and resuming wait for nothing else, and for no lane.
-    async fn carry_out_switches(&self) {
+    /// Pausing, resuming and deploying wait for nothing else, and for no lane: what does not work is to be mended by them.
+    async fn carry_out_each(&self, kind: Kind) {
         let mut kept = None;
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
             self.rest(wait).await;
-            wait = match self.carry_out_switch(&mut kept).await {
+            wait = match self.carry_out_one(kind, &mut kept).await {
                 Ok(()) => {
                     backoff = Backoff::new();
                     INTERVAL
@@ -69,14 +73,18 @@ impl Commands {
         }
     }
 
-    async fn carry_out_switch(&self, kept: &mut Option<Session>) -> Result<(), Failure> {
+    async fn carry_out_one(&self, kind: Kind, kept: &mut Option<Session>) -> Result<(), Failure> {
         let mut session = self.session(kept).await?;
         let (control, projection) = (&self.servers.control, &self.projection);
-        let asked = command::next(&mut session, control, projection, Kind::Switches);
+        let asked = command::next(&mut session, control, projection, kind);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
-            let switching = command::carry_out_switch(&mut session, control, projection, &command);
-            within(PATIENCE, "carrying a command out", switching).await?;
+            if kind == Kind::Deployments {
+                deploy::carry_out(self, &mut session, &command).await?;
+            } else {
+                let switching = command::carry_out_switch(&mut session, control, projection, &command);
+                within(PATIENCE, "carrying a command out", switching).await?;
+            }
         }
         *kept = Some(session);
         Ok(())
@@ -86,6 +94,7 @@ impl Commands {
     async fn carry_out_letters(&self) {
         let mut kept = None;
         let mut run: Option<mpsc::Sender<Order>> = None;
+        let mut digest = String::new();
         let mut looked: Option<Instant> = None;
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
@@ -97,12 +106,13 @@ impl Commands {
                 (kept, run) = (None, None);
                 continue;
             };
-            let begins = !run.as_ref().is_some_and(|run| run.same_channel(first));
+            let now = self.digest();
+            let begins = digest != now || !run.as_ref().is_some_and(|run| run.same_channel(first));
             let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
             match self.turn(&mut kept, &lanes, begins, begins || retention).await {
                 Ok(()) => {
                     backoff = Backoff::new();
-                    run = Some(first.clone());
+                    (run, digest) = (Some(first.clone()), now);
                     looked = if begins || retention { Some(Instant::now()) } else { looked };
                 }
                 Err(failure) => {
@@ -161,6 +171,11 @@ impl Commands {
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
         let finishing = command::finish(session, control, command.id, &outcome);
         within(PATIENCE, "recording a command's result", finishing).await
+    }
+
+    /// The component that the lanes work with now.
+    pub(super) fn digest(&self) -> String {
+        self.versions.targets.get().current.digest().to_owned()
     }
 
     /// A session that answered before, or a new one.

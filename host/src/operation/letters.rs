@@ -86,7 +86,9 @@ pub(super) async fn carry_out(
         Request::Rehearse { letters } => (letters, Deed::Rehearse),
         Request::Discard { letters, why } => (letters, Deed::Discard { who, why: why.clone() }),
         Request::Erase { letters, why } => (letters, Deed::Erase { who, why: why.clone() }),
-        Request::Pause { .. } | Request::Resume => return Ok(String::new()),
+        Request::Pause { .. } | Request::Resume | Request::Deploy { .. } | Request::Rollback => {
+            return Ok(String::new());
+        }
     };
     let erases = matches!(deed, Deed::Erase { .. });
     let selection = Selection {
@@ -180,7 +182,7 @@ pub(super) async fn replay_after_deployment(
     if !commands.settings.replay_after_deployment {
         return Ok(());
     }
-    let (control, projection, digest) = (&commands.servers.control, &commands.projection, &commands.digest);
+    let (control, projection, digest) = (&commands.servers.control, &commands.projection, &commands.digest());
     let letters =
         Selection { heads_only: true, other_than_digest: Some(digest.clone()), ..Selection::default() };
     let asked = dead_letter::select(session, control, projection, &letters, 1);

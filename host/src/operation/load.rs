@@ -3,11 +3,9 @@
 //! No server is asked here; whether the statements fit the real tables shows at the rehearsal.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::projection::{Deployed, Loaded};
-use crate::projector::{Budget, COMPONENT_BYTES_MAX, Component, Engine};
-use crate::sql;
+use crate::projection::Loaded;
+use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine};
 
 /// Why a file cannot be deployed: one line a problem, each with the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +13,12 @@ use crate::sql;
 pub struct NotDeployable(pub Vec<String>);
 
 /// Loads a component. Compiling may take seconds: not to be called on an async worker.
-pub fn load(engine: &Engine, path: &Path, budget: &Budget) -> Result<Loaded, NotDeployable> {
+pub fn load(
+    engine: &Engine,
+    projection: &str,
+    path: &Path,
+    budget: &Budget,
+) -> Result<Loaded, NotDeployable> {
     let file = path.display();
     let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
     let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
@@ -24,11 +27,7 @@ pub fn load(engine: &Engine, path: &Path, budget: &Budget) -> Result<Loaded, Not
         return Err(one(format!("has {length} bytes; a component has at most {COMPONENT_BYTES_MAX}")));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let component = Component::load(engine, &bytes, budget).map_err(|refusal| one(refusal.to_string()))?;
-    let manifest = Arc::new(component.manifest().clone());
-    let schema = sql::check(&manifest).map_err(|refusals| {
-        NotDeployable(refusals.iter().map(|refusal| format!("{file}: {refusal}")).collect())
-    })?;
-    let deployed = Deployed { digest: component.digest().to_owned(), manifest, schema: Arc::new(schema) };
-    Ok(Loaded { component, deployed })
+    Loaded::load(engine, projection, bytes.into(), budget).map_err(|problems| {
+        NotDeployable(problems.iter().map(|problem| format!("{file}: {problem}")).collect())
+    })
 }

@@ -38,6 +38,8 @@ struct State {
     /// What each lane is about to commit.
     pending: HashMap<usize, Count>,
     open: Option<String>,
+    /// The component that this is about.
+    digest: String,
 }
 
 #[derive(Default, Clone)]
@@ -64,7 +66,16 @@ impl Breaker {
         if self.settings.aggregates == 0 {
             return Ok(());
         }
+        self.changes(&batch.digest);
         self.admit_at(lane, count(batch), Instant::now())
+    }
+
+    /// What another component did says nothing about this one.
+    fn changes(&self, digest: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.digest != digest {
+            *state = State { digest: digest.to_owned(), ..State::default() };
+        }
     }
 
     /// The batch that was let through is committed.

@@ -25,7 +25,7 @@ pub enum Decision {
 pub fn decide(failure: &Failure, attempts: u32) -> Decision {
     match failure {
         Failure::Unknown { .. } if attempts < UNKNOWN_ATTEMPTS => Decision::Retry,
-        Failure::CommitsLost { .. } => Decision::Restart,
+        Failure::CommitsLost { .. } | Failure::TakenBack { .. } => Decision::Restart,
         _ => match failure.fault() {
             Fault::Event => Decision::Isolate,
             Fault::Environment => Decision::Retry,

@@ -13,15 +13,16 @@ use super::breaker::Breaker;
 use super::busy::Busy;
 use super::decide::{Decision, decide};
 use super::letters::Order;
-use super::parts::{Answer, Projector, ReadModel};
+use super::parts::{Answer, ReadModel, Version};
 use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, isolate};
 use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
+use super::slide::Slide;
 use super::status::Status;
 use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::{Batch, judge};
+use crate::readmodel::{Batch, Final, Verdict, judge};
 use crate::retry::Backoff;
 use crate::source::Decoder;
 use crate::statement::{Manifest, Operation, Schema};
@@ -43,6 +44,7 @@ pub struct Deployed {
 /// A projected batch on its way to the second stage, with its share of the queue.
 pub struct Work {
     pub projected: Projected,
+    pub schema: Arc<Schema>,
     pub costs: Vec<Cost>,
 }
 
@@ -52,9 +54,8 @@ pub fn between() -> (mpsc::Sender<Work>, mpsc::Receiver<Work>) {
 }
 
 /// The first stage.
-pub struct ProjectStage<P> {
-    pub projector: P,
-    pub deployed: Deployed,
+pub struct ProjectStage<V: Version> {
+    pub slide: Slide<V>,
     pub batch_max: usize,
     pub chunks: mpsc::Receiver<Chunk>,
     pub work: mpsc::Sender<Work>,
@@ -63,7 +64,7 @@ pub struct ProjectStage<P> {
     pub stop: CancellationToken,
 }
 
-impl<P: Projector> ProjectStage<P> {
+impl<V: Version> ProjectStage<V> {
     /// Runs until the reader is done, or a stop is asked for: what is queued then is read again later.
     pub async fn run(mut self) -> Result<(), Failure> {
         let mut waiting: VecDeque<Chunk> = VecDeque::new();
@@ -86,37 +87,51 @@ impl<P: Projector> ProjectStage<P> {
                 waiting.push_back(chunk);
             }
             let (deliveries, position, costs) = take(&mut waiting, self.batch_max);
-            let entries = self.project(deliveries).await?;
-            let projected = Projected { entries, position, digest: self.deployed.digest.clone() };
-            if self.work.send(Work { projected, costs }).await.is_err() {
+            self.slide.follow()?;
+            let answers = self.project(&deliveries).await?;
+            let entries = deliveries.into_iter().zip(answers).collect();
+            let Deployed { digest, schema, .. } = self.slide.deployed().clone();
+            let projected = Projected { entries, position, digest };
+            if self.work.send(Work { projected, schema, costs }).await.is_err() {
                 return Ok(());
             }
         }
     }
 
-    async fn project(&mut self, deliveries: Vec<Delivery>) -> Result<Vec<(Delivery, Answered)>, Failure> {
-        let manifest = &self.deployed.manifest;
-        let asked = |delivery: &Delivery| {
-            delivery.event.as_ref().ok().filter(|event| manifest.handles(&event.event_type)).cloned()
-        };
-        let events: Vec<Arc<Event>> = deliveries.iter().filter_map(asked).collect();
-        let mut answers = self.ask(events).await?.into_iter();
-        let mut entries = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            let answered = match &delivery.event {
-                Err(_) => Answered::Nobody,
-                Ok(event) if !self.deployed.manifest.handles(&event.event_type) => Answered::Unhandled,
-                Ok(_) => {
-                    let answer = answers.next().expect("there is one answer for each event that was asked");
-                    let judged = |operations: Vec<Operation>| {
-                        judge(&self.deployed.schema, &operations).map(|()| operations)
-                    };
-                    Answered::Answer(answer.and_then(judged))
-                }
-            };
-            entries.push((delivery, answered));
+    /// One answer a delivery. Where the component fails what the one before takes, the change is taken back.
+    async fn project(&mut self, deliveries: &[Delivery]) -> Result<Vec<Answered>, Failure> {
+        loop {
+            let events = asked(self.slide.deployed(), deliveries);
+            let answers = self.ask(events).await?;
+            let answers = judged(self.slide.deployed(), deliveries, answers);
+            match self.better_before(deliveries, &answers).await? {
+                None => return Ok(answers),
+                Some(reason) => self.slide.take_back(&reason)?,
+            }
         }
-        Ok(entries)
+    }
+
+    /// Why the component before is better: the first failure of this one that it does not share.
+    async fn better_before(
+        &mut self,
+        deliveries: &[Delivery],
+        answers: &[Answered],
+    ) -> Result<Option<String>, Failure> {
+        let Some(before) = self.slide.before().cloned() else { return Ok(None) };
+        for (delivery, answered) in deliveries.iter().zip(answers) {
+            let Answered::Answer(Err(failure)) = answered else { continue };
+            let alone = std::slice::from_ref(delivery);
+            let events = asked(&before, alone);
+            // What it did not handle is no sign of anything.
+            if events.is_empty() {
+                continue;
+            }
+            let answers = self.slide.project_before(events).await?;
+            if let [Answered::Answer(Ok(_))] = judged(&before, alone, answers)[..] {
+                return Ok(Some(taken_back_for(delivery, failure)));
+            }
+        }
+        Ok(None)
     }
 
     async fn ask(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
@@ -127,7 +142,7 @@ impl<P: Projector> ProjectStage<P> {
         let mut backoff = Backoff::new();
         loop {
             self.status.begins(self.lane, Busy::Projecting(asked));
-            let projected = self.projector.project(events.clone()).await;
+            let projected = self.slide.project(events.clone()).await;
             self.status.ends(self.lane, Busy::Projecting(asked));
             match projected {
                 Ok(answers) if answers.len() == asked => return Ok(answers),
@@ -146,6 +161,33 @@ impl<P: Projector> ProjectStage<P> {
             }
         }
     }
+}
+
+/// Why a change is taken back, for the record.
+pub(super) fn taken_back_for(delivery: &Delivery, failure: &Failure) -> String {
+    let event = delivery.id().map_or_else(|| "an event".to_owned(), |id| format!("the event {id}"));
+    format!("it fails {event}, which the component before takes: {failure}")
+}
+
+/// The events among deliveries that a component is asked about.
+fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
+    let events = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok());
+    events.filter(|event| deployed.manifest.handles(&event.event_type)).cloned().collect()
+}
+
+/// The answers to those events, each checked against the schema, and what becomes of the other deliveries.
+fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) -> Vec<Answered> {
+    let mut answers = answers.into_iter();
+    let answered = |delivery: &Delivery| match &delivery.event {
+        Err(_) => Answered::Nobody,
+        Ok(event) if !deployed.manifest.handles(&event.event_type) => Answered::Unhandled,
+        Ok(_) => {
+            let answer = answers.next().expect("there is one answer for each event that was asked");
+            let fits = |operations: Vec<Operation>| judge(&deployed.schema, &operations).map(|()| operations);
+            Answered::Answer(answer.and_then(fits))
+        }
+    };
+    deliveries.iter().map(answered).collect()
 }
 
 /// Takes up to `batch_max` deliveries, and the position behind them.
@@ -172,11 +214,10 @@ fn take(waiting: &mut VecDeque<Chunk>, batch_max: usize) -> (Vec<Delivery>, Posi
 }
 
 /// The second stage.
-pub struct ApplyStage<P, R> {
+pub struct ApplyStage<V: Version, R> {
     pub model: R,
     /// For dead letters that are tried again; the first stage has its own.
-    pub projector: P,
-    pub deployed: Deployed,
+    pub slide: Slide<V>,
     pub planner: Planner,
     pub work: mpsc::Receiver<Work>,
     pub orders: mpsc::Receiver<Order>,
@@ -190,7 +231,7 @@ pub struct ApplyStage<P, R> {
     pub stop: CancellationToken,
 }
 
-impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
+impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Runs until the first stage is done.
     pub async fn run(mut self) -> Result<(), Failure> {
         let mut orders_open = true;
@@ -201,6 +242,8 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
                 order = self.orders.recv(), if orders_open => match order {
                     Some(order) => {
                         self.status.begins(self.lane, Busy::Letter);
+                        self.slide.follow()?;
+                        self.model.works_with(&self.slide.deployed().schema);
                         self.carry_out(order).await?;
                         self.status.ends(self.lane, Busy::Letter);
                     }
@@ -215,6 +258,8 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
     }
 
     async fn apply(&mut self, work: Work) -> Result<(), Failure> {
+        self.slide.follow()?;
+        self.model.works_with(&work.schema);
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let mut backoff = Backoff::new();
         while let Some(mut batch) = todo.pop_front() {
@@ -269,6 +314,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
                 match self.model.probe(&batch, &is_final).await {
                     Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
                     Ok(refused) => {
+                        self.compare_with_before(&batch, &refused, &is_final).await?;
                         let isolated = isolate(batch, refused, &is_final);
                         self.stand_by(&isolated, &others, failure, backoff).await?;
                         return Ok(isolated);
@@ -283,6 +329,44 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
         }
         Ok(Isolated { now: Some(batch), later: None })
+    }
+
+    /// Ends the run where MySQL refuses what the component before would have written rightly: the change is taken back,
+    /// and the next run projects the batch anew.
+    async fn compare_with_before(
+        &mut self,
+        batch: &Batch,
+        refused: &[(usize, Failure)],
+        is_final: Final<'_>,
+    ) -> Result<(), Failure> {
+        let Some(before) = self.slide.before().cloned() else { return Ok(()) };
+        let Deployed { digest, schema, .. } = self.slide.deployed().clone();
+        let judged_now = refused
+            .iter()
+            .filter(|(index, failure)| is_final(failure, &batch.entries[*index].delivery.position))
+            .collect::<Vec<_>>();
+        if batch.digest != digest || judged_now.is_empty() {
+            return Ok(());
+        }
+        let deliveries: Vec<Delivery> = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
+        let answers = self.slide.project_before(asked(&before, &deliveries)).await?;
+        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, answers)).collect();
+        let position = batch.position.clone();
+        let as_before = self.planner.plan(Projected { entries, position, digest: before.digest.clone() });
+        self.model.works_with(&before.schema);
+        let refused_before = self.model.probe(&as_before, is_final).await;
+        self.model.works_with(&schema);
+        let refused_before = refused_before?;
+        for (index, failure) in judged_now {
+            let takes = matches!(as_before.entries[*index].verdict, Verdict::Apply(_))
+                && !refused_before.iter().any(|(other, _)| other == index);
+            if takes {
+                let reason = taken_back_for(&deliveries[*index], failure);
+                self.slide.take_back(&reason)?;
+                return Err(Failure::TakenBack { reason });
+            }
+        }
+        Ok(())
     }
 
     /// Where it was too early to judge the very first entry, waits until another lane moves.

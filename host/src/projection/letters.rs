@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::{Decision, decide};
 use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
-use super::parts::{Answer, Projector, ReadModel};
+use super::parts::{Answer, ReadModel, Version};
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::judge;
@@ -53,7 +53,7 @@ pub struct Done {
     pub would_fail: Option<String>,
 }
 
-impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
+impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Carries an order out. Its own failures go back with the reply; only those that end the lane are returned.
     pub(super) async fn carry_out(&mut self, order: Order) -> Result<(), Failure> {
         let Order { letter, deed, command, reply } = order;
@@ -226,14 +226,18 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
             Ok(event) => event,
             Err(wrong) => return undecodable(wrong.reason),
         };
-        if !self.deployed.manifest.handles(&event.event_type) {
+        if !self.slide.deployed().manifest.handles(&event.event_type) {
             return Ok(Some(Ok(Vec::<Operation>::new())));
         }
-        let mut answers = self.projector.project(vec![event]).await?;
+        let mut answers = self.slide.project(vec![event]).await?;
         let missing =
             || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
         let answer = answers.pop().ok_or_else(missing)?;
-        Ok(Some(answer.and_then(|operations| judge(&self.deployed.schema, &operations).map(|()| operations))))
+        Ok(Some(
+            answer.and_then(|operations| {
+                judge(&self.slide.deployed().schema, &operations).map(|()| operations)
+            }),
+        ))
     }
 
     async fn keep(
@@ -243,7 +247,7 @@ impl<P: Projector, R: ReadModel> ApplyStage<P, R> {
         command: Option<u64>,
     ) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
-        let digest = self.deployed.digest.clone();
+        let digest = self.slide.deployed().digest.clone();
         while let Err(failure) =
             self.model.keep_letter(letter, Attempt { failure, digest: &digest, command }).await
         {

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::Loaded;
+use super::lane::Deployed;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::position::Position;
@@ -11,7 +13,7 @@ use crate::projector::Worker;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::{Batch, Final, LaneModel, LaneState};
 use crate::source::{Feed, OutboxReader};
-use crate::statement::Operation;
+use crate::statement::{Operation, Schema};
 
 /// A future that tasks may run.
 pub trait Task<T>: Future<Output = T> + Send {}
@@ -34,9 +36,20 @@ pub trait Projector: Send + 'static {
     fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Answer>, Failure>>;
 }
 
+/// A component that lanes can be given.
+pub trait Version: Clone + Send + Sync + 'static {
+    type Projector: Projector;
+
+    fn deployed(&self) -> &Deployed;
+    /// Starts it, for one stage of one lane.
+    fn start(&self) -> Result<Self::Projector, Failure>;
+}
+
 /// Where a lane's batches go.
 pub trait ReadModel: Send + 'static {
     fn load(&mut self) -> impl Task<Result<LaneState, Failure>>;
+    /// The operations that follow are of statements of this schema.
+    fn works_with(&mut self, schema: &Arc<Schema>);
     /// Commits a batch, once, however often it is given after failures.
     fn commit(&mut self, batch: &Batch) -> impl Task<Result<(), Failure>>;
     /// Which entries are refused, in order, up to the first whose refusal is not final; nothing is committed.
@@ -81,9 +94,28 @@ impl Projector for Worker {
     }
 }
 
+impl Version for Loaded {
+    type Projector = Worker;
+
+    fn deployed(&self) -> &Deployed {
+        &self.deployed
+    }
+
+    fn start(&self) -> Result<Worker, Failure> {
+        Worker::start(self.component.clone(), &self.projection).map_err(|error| Failure::CannotWrite {
+            code: 0,
+            message: format!("starting a projector thread: {error}"),
+        })
+    }
+}
+
 impl ReadModel for LaneModel {
     async fn load(&mut self) -> Result<LaneState, Failure> {
         self.load().await
+    }
+
+    fn works_with(&mut self, schema: &Arc<Schema>) {
+        self.works_with(schema);
     }
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {

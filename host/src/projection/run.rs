@@ -11,12 +11,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
-use super::lane::{ApplyStage, Deployed, ProjectStage, between, order_queue};
+use super::lane::{ApplyStage, ProjectStage, between, order_queue};
 use super::letters::Order;
-use super::parts::{Projector, ReadModel, Source, Task};
+use super::parts::{ReadModel, Source, Task, Version};
 use super::plan::Planner;
 use super::progress::Progress;
 use super::reader::{Inbox, Reader};
+use super::slide::{Slide, Targets};
 use super::{Course, Status};
 use crate::failure::Failure;
 use crate::readmodel::LaneRow;
@@ -25,19 +26,18 @@ use crate::source::Decoder;
 /// Makes the parts that a run consists of.
 pub trait Parts {
     type Source: Source;
-    type Projector: Projector;
+    type Version: Version;
     type ReadModel: ReadModel;
 
     fn source(&self) -> Self::Source;
-    /// Called twice a lane: for its batches, and for its letters.
-    fn projector(&self) -> Result<Self::Projector, Failure>;
+    /// What the lanes work with.
+    fn targets(&self) -> Arc<Targets<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
 }
 
 /// What all parts of a run share.
 pub struct Run<'a, P> {
     pub parts: &'a P,
-    pub deployed: &'a Deployed,
     pub decoder: &'a Decoder,
     pub batch_max: usize,
     pub window: usize,
@@ -134,8 +134,7 @@ impl<P: Parts> Run<'_, P> {
         let (order, orders) = order_queue();
         work.spawn(
             ProjectStage {
-                projector: self.parts.projector()?,
-                deployed: self.deployed.clone(),
+                slide: Slide::new(&self.parts.targets())?,
                 batch_max: self.batch_max,
                 chunks,
                 work: to_apply,
@@ -148,8 +147,7 @@ impl<P: Parts> Run<'_, P> {
         work.spawn(
             ApplyStage {
                 model,
-                projector: self.parts.projector()?,
-                deployed: self.deployed.clone(),
+                slide: Slide::new(&self.parts.targets())?,
                 planner: Planner::new(state, self.window),
                 work: projected,
                 orders,

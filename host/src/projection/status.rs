@@ -90,6 +90,10 @@ impl Status {
         Self { projection: projection.to_owned(), state: Mutex::new(state) }
     }
 
+    pub fn digest(&self) -> String {
+        self.change(|state| state.digest.clone())
+    }
+
     pub fn projection(&self) -> &str {
         &self.projection
     }
@@ -138,9 +142,8 @@ impl Status {
 
     /// The parts are about to run from these rows.
     pub fn starts(&self, component: &str, digest: &str, epoch: u64, rows: &[LaneRow]) {
+        self.changes(component, digest);
         self.change(|state| {
-            component.clone_into(&mut state.component);
-            digest.clone_into(&mut state.digest);
             state.epoch = epoch;
             state.read_up_to = None;
             state.silence = [None, None];
@@ -153,6 +156,27 @@ impl Status {
             };
             state.lanes = rows.iter().map(lane).collect();
         });
+    }
+
+    /// The lanes go over to another component.
+    pub fn changes(&self, component: &str, digest: &str) {
+        let before = self.change(|state| {
+            component.clone_into(&mut state.component);
+            std::mem::replace(&mut state.digest, digest.to_owned())
+        });
+        self.show_digest(&before, digest);
+    }
+
+    /// So that metrics can be traced to a component.
+    fn show_digest(&self, before: &str, digest: &str) {
+        let gauge = |digest: &str| {
+            let labels = [("projection", self.projection.clone()), ("digest", digest.to_owned())];
+            metrics::gauge!("laterna_component", &labels)
+        };
+        if !before.is_empty() && before != digest {
+            gauge(before).set(0.0);
+        }
+        gauge(digest).set(1.0);
     }
 
     pub fn source_answers(&self, feed: &Feed) {

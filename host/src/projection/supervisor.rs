@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::run::{Ended, Tasks, finished};
-use super::{Loaded, Orders, Phase, Servers, Settings, Status, upkeep};
+use super::versions::Versions;
+use super::{Orders, Phase, Servers, Settings, Status, upkeep};
 use crate::failure::{Failure, Fault};
 use crate::readmodel::lease::{self, Acquired};
 use crate::readmodel::{Session, pause, within};
@@ -27,6 +28,9 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long making everything ready may take.
 const START_PATIENCE: Duration = Duration::from_secs(75);
 
+/// How long reading, compiling and checking what is deployed may take.
+const SETTLE_PATIENCE: Duration = Duration::from_mins(5);
+
 /// How long a host that could not renew its lease leaves it to one that can.
 const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -42,7 +46,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Supervisor {
     pub servers: Servers,
     pub settings: Settings,
-    pub loaded: Loaded,
+    pub versions: Arc<Versions>,
     pub status: Arc<Status>,
     pub orders: Orders,
     pub stop: CancellationToken,
@@ -176,7 +180,8 @@ impl Supervisor {
     async fn record_open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
         let mut session = self.servers.applier.connect().await?;
         let (control, name) = (&self.servers.control, &self.settings.name);
-        pause::open_breaker(&mut session, control, name, epoch, &self.loaded.deployed.digest, reason).await
+        let current = self.versions.targets.get().current;
+        pause::open_breaker(&mut session, control, name, epoch, current.digest(), reason).await
     }
 
     /// Waits as a standby until the lease is this host's, and says until when it is good by this host's clock.

@@ -17,6 +17,7 @@ use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
 use super::dead_letter;
 use super::dedupe::{self, Mark};
+use super::deployment;
 use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
@@ -68,6 +69,8 @@ pub struct LaneModel {
     limits: Limits,
     /// How many batches are committed; letters' transactions count, too.
     batch: u64,
+    /// The component of the last batch.
+    digest: String,
     marks: VecDeque<Mark>,
     /// How many events the marks stand for.
     marked: usize,
@@ -96,6 +99,7 @@ impl LaneModel {
             acknowledge: Acknowledge::Keep,
             limits: Limits::NONE,
             batch: 0,
+            digest: String::new(),
             marks,
             marked: 0,
             session: None,
@@ -114,6 +118,11 @@ impl LaneModel {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The operations that follow are of statements of this schema.
+    pub fn works_with(&mut self, schema: &Arc<Schema>) {
+        self.schema = schema.clone();
     }
 
     pub fn lane(&self) -> &Lane {
@@ -138,6 +147,7 @@ impl LaneModel {
         let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
         let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
         self.batch = row.batch;
+        self.digest.clone_from(&row.digest);
         self.uncertain = None;
         self.marks = marks.iter().map(|(mark, _)| *mark).filter(|mark| mark.lane == self.lane.lane).collect();
         self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
@@ -152,6 +162,7 @@ impl LaneModel {
         let mut session = self.session().await?;
         if let Some(found) = self.settle(&mut session).await? {
             self.batch = found;
+            self.digest.clone_from(&batch.digest);
             self.session = Some(session);
             return Ok(());
         }
@@ -162,6 +173,7 @@ impl LaneModel {
             })
             .await?;
         self.batch += 1;
+        self.digest.clone_from(&batch.digest);
         if outdated.is_some() {
             let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
             self.marked -= dropped.sum::<usize>();
@@ -293,6 +305,9 @@ impl LaneModel {
         }
         if let Some(outdated) = outdated {
             dedupe::prune(connection, control, &self.lane, outdated.row, self.acknowledge.level()).await?;
+        }
+        if batch.digest != self.digest {
+            deployment::change_lane(connection, control, &self.lane, &batch.digest).await?;
         }
         self.run(session, batch.operations()).await?;
         let mut letters = Volume::default();

@@ -5,6 +5,7 @@ use sqlx::{Connection, Row};
 
 use super::control::Control;
 use super::dead_letter::Selection;
+use super::deployment::{self, Proposal};
 use super::mysql_error::classify;
 use super::pause;
 use super::query::Run;
@@ -27,6 +28,10 @@ pub enum Request {
     Pause { why: String },
     /// Take events again, also when the breaker is open.
     Resume,
+    /// Work with this component, which is stored; for so long, it is taken back where it fails what the one before takes.
+    Deploy { digest: String, canary_seconds: u32 },
+    /// Work with the component before.
+    Rollback,
 }
 
 /// Who carries a command out.
@@ -36,14 +41,21 @@ pub enum Kind {
     Letters,
     /// Any host: it is one transaction.
     Switches,
+    /// Any host, after it has loaded and checked a component.
+    Deployments,
 }
 
 impl Kind {
     /// The condition that tells them apart.
     fn condition(self) -> &'static str {
+        const SWITCHES: &str = r#"(request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#;
+        const DEPLOYMENTS: &str = r#"(request LIKE '{"do":"deploy"%' OR request LIKE '{"do":"rollback"%')"#;
+        const LETTERS: &str = r#"NOT (request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%'
+            OR request LIKE '{"do":"deploy"%' OR request LIKE '{"do":"rollback"%')"#;
         match self {
-            Self::Letters => r#"NOT (request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#,
-            Self::Switches => r#"(request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#,
+            Self::Letters => LETTERS,
+            Self::Switches => SWITCHES,
+            Self::Deployments => DEPLOYMENTS,
         }
     }
 }
@@ -184,6 +196,29 @@ pub async fn carry_out_switch(
         "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
     );
     sqlx::query(&done).bind(result).bind(command.id).run(&mut transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// Puts a component in force, and records it as done, in one transaction: several hosts may try it at once.
+pub async fn carry_out_deployment(
+    session: &mut Session,
+    control: &Control,
+    command: &Command,
+    proposal: Proposal<'_>,
+    told: &str,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
+    let found = sqlx::query(&lock).bind(command.id).first(&mut transaction).await.map_err(failed)?;
+    if found.is_none() {
+        return transaction.rollback().await.map_err(failed);
+    }
+    deployment::deploy(&mut transaction, control, proposal).await?;
+    let done = control.sql(
+        "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+    );
+    sqlx::query(&done).bind(told).bind(command.id).run(&mut transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
 

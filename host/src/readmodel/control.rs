@@ -88,10 +88,53 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 2] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS];
+const STEPS: [&[&str]; 3] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS];
 
 /// The version this host creates.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// Version 3.
+const DEPLOYMENTS: [&str; 4] = [
+    // Components, whole: their parts are written first.
+    "CREATE TABLE IF NOT EXISTS laterna.component (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        name VARCHAR(255) NOT NULL,
+        version VARCHAR(255) NOT NULL,
+        bytes BIGINT UNSIGNED NOT NULL,
+        stored_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS laterna.component_part (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        at BIGINT UNSIGNED NOT NULL,
+        bytes LONGBLOB NOT NULL,
+        PRIMARY KEY (digest, at)
+    ) ENGINE=InnoDB",
+    // What each projection was given. The last one that is `deployed` is in force.
+    "CREATE TABLE IF NOT EXISTS laterna.deployment (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        previous CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NULL,
+        origin ENUM('configuration', 'command', 'rollback') NOT NULL,
+        state ENUM('deployed', 'refused', 'taken-back') NOT NULL,
+        deployed_by VARCHAR(255) NOT NULL,
+        deployed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        canary_until TIMESTAMP(6) NULL,
+        reason TEXT NULL,
+        KEY by_projection (projection, state, id)
+    ) ENGINE=InnoDB",
+    // From which position on a lane works with a digest.
+    "CREATE TABLE IF NOT EXISTS laterna.deployment_lane (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        batch BIGINT UNSIGNED NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        position MEDIUMTEXT NOT NULL,
+        changed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, generation, lane, batch)
+    ) ENGINE=InnoDB",
+];
 
 /// Version 2.
 const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 14] = [

@@ -114,6 +114,16 @@ impl Outbox {
         Ok(Some(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid }))
     }
 
+    /// The documents that were written last, oldest first.
+    pub async fn last(&self, documents: u32) -> Result<Vec<RawDocumentBuf>, Failure> {
+        let doing = "reading the outbox's last documents";
+        let found = self.collection().await?.find(doc! {}).sort(doc! { "$natural": -1 });
+        let found = found.limit(documents.into()).await.map_err(|error| classify(doing, &error))?;
+        let mut found: Vec<_> = found.try_collect().await.map_err(|error| classify(doing, &error))?;
+        found.reverse();
+        Ok(found)
+    }
+
     /// What to say where there has never been an outbox.
     pub fn missing(&self) -> Failure {
         let OutboxOptions { database, collection, .. } = &self.options;

@@ -1,19 +1,20 @@
 //! A simulated host: what the supervisor does around a run, with the real run inside.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{Outbox, SimulatedSource, Trouble, decoder};
-use super::projector::{SimulatedProjector, deployed};
+use super::projector::{SimulatedVersion, deployed};
 use super::read_model::{Rules, SimulatedReadModel};
 use super::steps::{Life, Steps};
 use super::store::{LEASE, Store};
 use crate::failure::{Failure, Fault};
 use crate::projection::breaker::{Breaker, BreakerSettings};
 use crate::projection::run::{Ended, Parts, Run, TaskSet, Tasks, finished};
+use crate::projection::slide::{Canary, Target, Targets};
 use crate::projection::startup::{Towards, towards};
 use crate::projection::{Course, Orders, Status};
 use crate::retry::Backoff;
@@ -41,7 +42,23 @@ pub struct Host {
     pub lanes: u32,
     pub life: Life,
     pub orders: Orders,
+    /// What the lanes of the run that goes on work with.
+    pub targets: Running,
     pub stop: CancellationToken,
+}
+
+/// Where the targets of a run are, while there is one.
+#[derive(Clone, Default)]
+pub struct Running(Arc<Mutex<Option<Arc<Targets<SimulatedVersion>>>>>);
+
+impl Running {
+    fn get(&self) -> Option<Arc<Targets<SimulatedVersion>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, targets: Option<Arc<Targets<SimulatedVersion>>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+    }
 }
 
 /// What a schedule decides about hosts.
@@ -163,6 +180,21 @@ impl Host {
         Ok(Course { rows, until })
     }
 
+    fn version(&self, version: u32) -> SimulatedVersion {
+        let Self { outbox, steps, life, habits, .. } = self.clone();
+        SimulatedVersion { outbox, steps, life, version, slow: habits.slow, deployed: deployed(version) }
+    }
+
+    /// Gives the lanes that run here the other version; with a canary, it may be taken back.
+    pub fn swap(&self, canary: bool) {
+        let Some(targets) = self.targets.get() else { return };
+        let previous = targets.get().current;
+        let current = self.version(3 - previous.version);
+        self.steps.note(|| format!("{} goes over to version {}", self.name, current.version));
+        let canary = canary.then(|| Canary { previous, until: Instant::now() + Duration::from_secs(5) });
+        targets.set(Target { current, canary });
+    }
+
     /// As the supervisor's writer starts a run: one that takes events, or one that is held.
     async fn start(
         &self,
@@ -173,14 +205,15 @@ impl Host {
         full: Option<Failure>,
     ) -> Result<(), Failure> {
         let course = self.prepare(epoch).await?;
-        let deployed = deployed(self.version);
+        let (targets, deployed) =
+            (Arc::new(Targets::new(self.version(self.version))), deployed(self.version));
+        self.targets.replace(Some(targets.clone()));
         status.starts("simulated", &deployed.digest, epoch, &course.rows);
         self.steps.note(|| format!("{} runs {:?}: {}", self.name, course.until, self.store.told()));
         let is_muted = self.store.settle_breaker(epoch, &deployed.digest)?;
         let breaker = self.habits.breaker.filter(|_| !is_muted);
         let run = Run {
-            parts: &Simulated { host: self, epoch, breaker },
-            deployed: &deployed,
+            parts: &Simulated { host: self, epoch, breaker, targets },
             decoder: &decoder(),
             batch_max: self.habits.batch_max,
             window: WINDOW,
@@ -248,11 +281,12 @@ struct Simulated<'a> {
     host: &'a Host,
     epoch: u64,
     breaker: Option<BreakerSettings>,
+    targets: Arc<Targets<SimulatedVersion>>,
 }
 
 impl Parts for Simulated<'_> {
     type Source = SimulatedSource;
-    type Projector = SimulatedProjector;
+    type Version = SimulatedVersion;
     type ReadModel = SimulatedReadModel;
 
     fn source(&self) -> SimulatedSource {
@@ -261,9 +295,8 @@ impl Parts for Simulated<'_> {
         SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None }
     }
 
-    fn projector(&self) -> Result<SimulatedProjector, Failure> {
-        let Host { outbox, steps, life, version, habits, .. } = self.host.clone();
-        Ok(SimulatedProjector { outbox, steps, life, version, slow: habits.slow })
+    fn targets(&self) -> Arc<Targets<SimulatedVersion>> {
+        self.targets.clone()
     }
 
     fn read_model(&self, lane: u32) -> SimulatedReadModel {

@@ -7,7 +7,7 @@ use super::steps::{Life, Steps};
 use crate::event::{Event, Id};
 use crate::failure::Failure;
 use crate::projection::lane::Deployed;
-use crate::projection::parts::{Answer, Projector};
+use crate::projection::parts::{Answer, Projector, Version};
 use crate::statement::{Manifest, Operation, Ordering, Schema, Statement, Value};
 
 pub struct SimulatedProjector {
@@ -17,6 +17,30 @@ pub struct SimulatedProjector {
     pub version: u32,
     /// One in so many times the clock is faster.
     pub slow: u32,
+}
+
+/// A version of the projector, to be given to lanes.
+#[derive(Clone)]
+pub struct SimulatedVersion {
+    pub outbox: Arc<Outbox>,
+    pub steps: Steps,
+    pub life: Life,
+    pub version: u32,
+    pub slow: u32,
+    pub deployed: Deployed,
+}
+
+impl Version for SimulatedVersion {
+    type Projector = SimulatedProjector;
+
+    fn deployed(&self) -> &Deployed {
+        &self.deployed
+    }
+
+    fn start(&self) -> Result<SimulatedProjector, Failure> {
+        let Self { outbox, steps, life, version, slow, .. } = self.clone();
+        Ok(SimulatedProjector { outbox, steps, life, version, slow })
+    }
 }
 
 impl Projector for SimulatedProjector {

@@ -17,7 +17,7 @@ use crate::projection::breaker::BreakerSettings;
 use crate::projection::parts::ReadModel;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
-use crate::statement::Operation;
+use crate::statement::{Operation, Schema};
 
 pub struct SimulatedReadModel {
     pub store: Store,
@@ -271,6 +271,8 @@ impl ReadModel for SimulatedReadModel {
             discarded: tables.discarded.into_iter().collect(),
         })
     }
+
+    fn works_with(&mut self, _schema: &Arc<Schema>) {}
 
     async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
         let verdicts = || batch.entries.iter().map(|entry| examine::told(&entry.verdict)).collect::<Vec<_>>();

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::examine;
-use super::host::{Habits, Host};
+use super::host::{Habits, Host, Running};
 use super::outbox::{Likely, Outbox, Shape, Trouble};
 use super::steps::{Life, Steps};
 use super::store::{Store, Wanted, wish};
@@ -50,6 +50,8 @@ pub struct Schedule {
     /// When the server loses commits.
     pub losses: Vec<u64>,
     pub broken: Option<(Duration, Duration)>,
+    /// One in so many looks, another version is deployed; never, if it is nothing.
+    pub swaps: u32,
 }
 
 impl Schedule {
@@ -115,6 +117,7 @@ impl Schedule {
                 vec![]
             },
             broken: sometimes(chance, 12).then(|| while_(chance)),
+            swaps: [0, 0, 4, 20][chance.random_range(0..4)],
         }
     }
 }
@@ -200,6 +203,7 @@ impl<'a> Play<'a> {
             lanes,
             life: Life::default(),
             orders: Orders::default(),
+            targets: Running::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -230,6 +234,12 @@ impl<'a> Play<'a> {
             if is_due && interval > 0 && ordered.elapsed() > Duration::from_millis(interval) {
                 ordered = Instant::now();
                 self.order();
+            }
+            // The breaker's bound is one of each version.
+            let swaps = if calm || self.schedule.habits.breaker.is_some() { 0 } else { self.schedule.swaps };
+            if swaps > 0 && self.chance.random_ratio(1, swaps) {
+                let canary = self.chance.random_range(0..2) == 0;
+                self.hosts.iter().for_each(|(host, _)| host.swap(canary));
             }
             if self.chance.random_ratio(1, 20) && self.store.resume() {
                 self.steps.note(|| "operator: resume".to_owned());

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Legacy, START_PATIENCE, Supervisor};
+use super::{Legacy, SETTLE_PATIENCE, START_PATIENCE, Supervisor};
 use crate::failure::Failure;
 use crate::projection::acknowledge::Acknowledger;
 use crate::projection::breaker::Breaker;
 use crate::projection::pause::{Question, holds_stream};
 use crate::projection::run::{Parts, Run, TaskSet};
-use crate::projection::{Course, Servers, startup, upkeep};
-use crate::projector::Worker;
+use crate::projection::slide::Targets;
+use crate::projection::{Course, Loaded, Servers, startup, upkeep};
 use crate::readmodel::{Lane, LaneModel, Session, pause, within};
 use crate::source::OutboxReader;
 
@@ -23,9 +23,11 @@ pub async fn start(
     stop: &CancellationToken,
     legacy: &mut Legacy,
 ) -> Result<(), Failure> {
-    let Supervisor { servers, settings, loaded, status, .. } = supervisor;
+    let Supervisor { servers, settings, versions, status, .. } = supervisor;
     let lost = legacy.lost.as_ref();
-    let preparing = startup::prepare(servers, settings, loaded, epoch, lost);
+    let settling = versions.settle(servers, &settings.owner, epoch);
+    let loaded = within(SETTLE_PATIENCE, "loading what is deployed", settling).await?;
+    let preparing = startup::prepare(servers, settings, &loaded, epoch, lost);
     let (generation, course) = match lost {
         None => within(START_PATIENCE, "making everything ready", preparing).await?,
         // Large tables take their time to be emptied.
@@ -36,13 +38,15 @@ pub async fn start(
     let component = format!("{} {}", manifest.name, manifest.version);
     status.starts(&component, &loaded.deployed.digest, epoch, &course.rows);
     let full = legacy.full.take();
-    Writer { supervisor, epoch, generation }.start(tasks, stop, course, full).await
+    Writer { supervisor, epoch, generation, loaded }.start(tasks, stop, course, full).await
 }
 
 struct Writer<'a> {
     supervisor: &'a Supervisor,
     epoch: u64,
     generation: u32,
+    /// What the run begins with.
+    loaded: Loaded,
 }
 
 impl Writer<'_> {
@@ -53,18 +57,17 @@ impl Writer<'_> {
         course: Course,
         full: Option<Failure>,
     ) -> Result<(), Failure> {
-        let Supervisor { servers, settings, loaded, status, .. } = self.supervisor;
+        let Supervisor { servers, settings, status, .. } = self.supervisor;
         let question = Question {
             servers: servers.clone(),
             projection: settings.name.clone(),
             generation: self.generation,
-            holds_stream: holds_stream(settings, loaded),
+            holds_stream: holds_stream(settings, &self.loaded),
             full,
         };
         let mut session = servers.applier.connect().await?;
         let run = Run {
             parts: self,
-            deployed: &loaded.deployed,
             decoder: &servers.decoder,
             batch_max: settings.batch_max,
             window: settings.window,
@@ -86,6 +89,14 @@ impl Writer<'_> {
         self.supervisor.orders.replace(orders);
         let acknowledger = Acknowledger::new(servers.clone(), status.clone(), settings.acknowledge, lanes);
         beside.spawn(acknowledger.run());
+        let (versions, following) = (self.supervisor.versions.clone(), (servers.clone(), status.clone()));
+        let (epoch, run) = (self.epoch, stop.clone());
+        beside.spawn(async move {
+            versions.follow(&following.0, &following.1, epoch).await?;
+            // The lanes finish what they have; the next run has other ones.
+            run.cancel();
+            std::future::pending().await
+        });
         beside.spawn(upkeep::observe(servers.clone(), settings.name.clone(), status.clone()));
         Ok(())
     }
@@ -93,8 +104,8 @@ impl Writer<'_> {
     /// The breaker of a run. One that is open for another component is closed: this one may do better. One that an
     /// operator resumed does not open again for the same component.
     async fn breaker(&self, session: &mut Session) -> Result<Breaker, Failure> {
-        let Supervisor { servers, settings, loaded, .. } = self.supervisor;
-        let (control, name, digest) = (&servers.control, &settings.name, &loaded.deployed.digest);
+        let Supervisor { servers, settings, .. } = self.supervisor;
+        let (control, name, digest) = (&servers.control, &settings.name, &self.loaded.deployed.digest);
         if pause::close_breaker_of_others(session, control, name, self.epoch, digest).await? {
             tracing::info!(projection = name, digest, "another component: the breaker is closed");
         }
@@ -109,7 +120,7 @@ impl Writer<'_> {
 
 impl Parts for Writer<'_> {
     type Source = OutboxReader;
-    type Projector = Worker;
+    type Version = Loaded;
     type ReadModel = LaneModel;
 
     fn source(&self) -> OutboxReader {
@@ -117,18 +128,14 @@ impl Parts for Writer<'_> {
         OutboxReader::new(outbox.clone(), decoder.clone())
     }
 
-    fn projector(&self) -> Result<Worker, Failure> {
-        let Supervisor { loaded, settings, .. } = self.supervisor;
-        Worker::start(loaded.component.clone(), &settings.name).map_err(|error| Failure::CannotWrite {
-            code: 0,
-            message: format!("starting a projector thread: {error}"),
-        })
+    fn targets(&self) -> Arc<Targets<Loaded>> {
+        self.supervisor.versions.targets.clone()
     }
 
     fn read_model(&self, lane: u32) -> LaneModel {
-        let Supervisor { servers, settings, loaded, .. } = self.supervisor;
+        let Supervisor { servers, settings, .. } = self.supervisor;
         let Servers { applier, control, .. } = servers.clone();
-        let schema = loaded.deployed.schema.clone();
+        let schema = self.loaded.deployed.schema.clone();
         LaneModel::new(applier, control, self.lane(lane), self.epoch, schema, settings.window)
             .with_limits(settings.letters.limits)
             .acknowledging(settings.acknowledge)

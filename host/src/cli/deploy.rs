@@ -1,0 +1,153 @@
+//! `laterna deploy`, `laterna rollback` and `laterna deployments`: a projection's component, changed while it runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::{output, parts, submit, table};
+use crate::config::Config;
+use crate::operation::{load, shadow};
+use crate::projection::{Loaded, Servers};
+use crate::readmodel::command::Request;
+use crate::readmodel::{Session, deployment, registration};
+
+#[derive(Debug, Args)]
+pub struct DeployArguments {
+    /// The component's file.
+    file: PathBuf,
+    #[arg(long, short)]
+    projection: String,
+    /// First runs it beside the component in force over the last N documents of the outbox, and shows where the two differ.
+    /// Nothing is deployed when they do, unless `--anyway` says so.
+    #[arg(long, value_name = "N")]
+    shadow: Option<u32>,
+    /// Deploys although the shadow run shows differences.
+    #[arg(long, requires = "shadow")]
+    anyway: bool,
+    /// For so many seconds, an event that it fails is given to the component before: where that takes it, the deployment is
+    /// taken back, and nothing is parked.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    canary: u32,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    projection: String,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    projection: String,
+    /// How many, the last one first.
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Loads and checks the file here before anything is stored.
+pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let name = &arguments.projection;
+    let Some(settings) = config.projection.get(name) else {
+        anyhow::bail!("there is no projection `{name}` in the configuration: add [projection.{name}]")
+    };
+    let engine = parts::engine(config)?;
+    let loaded = load::load(&engine, name, &arguments.file, &settings.budget)?;
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, name).await?;
+        if let Some(documents) = arguments.shadow {
+            let before = in_force(&mut session, &servers, &engine, settings, name).await?;
+            let found = shadow::compare(&servers, &before, &loaded, documents).await?;
+            output::line(&found);
+            if found.differs() && !arguments.anyway {
+                output::line("Nothing is deployed; `--anyway` deploys all the same.");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        let (digest, manifest) = (loaded.digest(), &loaded.deployed.manifest);
+        let about = (manifest.name.as_str(), manifest.version.as_str());
+        deployment::store(&mut session, &servers.control, (digest, &loaded.bytes), about).await?;
+        let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: arguments.canary };
+        submit::carry_out(&mut session, &servers, config, name, &request, arguments.json).await
+    })
+}
+
+async fn in_force(
+    session: &mut Session,
+    servers: &Servers,
+    engine: &crate::projector::Engine,
+    settings: &crate::config::Projection,
+    name: &str,
+) -> anyhow::Result<Loaded> {
+    let none = || anyhow::anyhow!("no component of `{name}` is in force yet: nothing to compare with");
+    let found = deployment::in_force(session, &servers.control, name).await?.ok_or_else(none)?;
+    let bytes = deployment::bytes(session, &servers.control, &found.digest).await?.ok_or_else(none)?;
+    let (engine, budget, name) = (engine.clone(), settings.budget.clone(), name.to_owned());
+    let loading = tokio::task::spawn_blocking(move || Loaded::load(&engine, &name, bytes.into(), &budget));
+    loading.await?.map_err(|problems| anyhow::anyhow!(problems.join("\n")))
+}
+
+pub fn rollback(
+    config: &Config,
+    arguments: &RollbackArguments,
+    runtime: &Runtime,
+) -> anyhow::Result<ExitCode> {
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, &arguments.projection).await?;
+        let (name, json) = (&arguments.projection, arguments.json);
+        submit::carry_out(&mut session, &servers, config, name, &Request::Rollback, json).await
+    })
+}
+
+pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let (control, name) = (&servers.control, &arguments.projection);
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, name).await?;
+        let found = deployment::list(&mut session, control, name, arguments.limit).await?;
+        let generation = registration::find(&mut session, control, name).await?;
+        let generation = generation.map_or(1, |registration| registration.live_generation);
+        let lanes = deployment::lane_changes(&mut session, control, name, generation).await?;
+        if arguments.json {
+            output::line(serde_json::json!({ "deployments": found, "lanes": lanes }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut shown = table::table(&["id", "digest", "component", "state", "origin", "by", "at", "lanes"]);
+        let in_force = found.iter().find(|deployment| deployment.state == "deployed").map(|one| one.id);
+        for one in &found {
+            let lanes = lanes.iter().filter(|lane| lane.digest == one.digest).map(|lane| lane.lane);
+            let lanes: std::collections::BTreeSet<u32> = lanes.collect();
+            let state = if Some(one.id) == in_force { "in force" } else { &one.state };
+            shown.add_row([
+                one.id.to_string(),
+                crate::projection::versions::short(&one.digest).to_owned(),
+                format!("{} {}", one.name, one.version),
+                state.to_owned(),
+                one.origin.clone(),
+                one.by.clone(),
+                one.at.clone(),
+                lanes.len().to_string(),
+            ]);
+        }
+        output::line(shown);
+        for one in found.iter().filter(|one| one.reason.is_some()) {
+            let reason = one.reason.as_deref().unwrap_or_default();
+            output::line(format_args!("\n{} {}: {reason}", one.id, one.state));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,83 @@
+//! Gives a projection another component, or the one before: checked on the real tables first, then a row, which the host
+//! that writes follows.
+
+use std::time::Duration;
+
+use super::commands::{Commands, PATIENCE};
+use crate::failure::{Failure, Fault};
+use crate::projection::versions::short;
+use crate::readmodel::command::{self, Command, Outcome, Request};
+use crate::readmodel::deployment::{self, Origin, Proposal};
+use crate::readmodel::{Session, within};
+
+/// How long reading and compiling a component may take.
+const LOAD_PATIENCE: Duration = Duration::from_mins(4);
+
+/// Carries a deployment out, or says in its result why not. Any host can, and several may try at once.
+pub(super) async fn carry_out(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+) -> Result<(), Failure> {
+    let control = &commands.servers.control;
+    match prepare(commands, session, asked).await {
+        Ok(Prepared::Ready { digest, origin, canary }) => {
+            let proposal = Proposal {
+                projection: &commands.projection,
+                digest: &digest,
+                origin,
+                by: &asked.requested_by,
+                canary,
+            };
+            let told = format!("deployed {}", short(&digest));
+            let deploying = command::carry_out_deployment(session, control, asked, proposal, &told);
+            within(PATIENCE, "recording the deployment", deploying).await
+        }
+        Ok(Prepared::Refused { digest, reason }) => {
+            let proposal = Proposal {
+                projection: &commands.projection,
+                digest: &digest,
+                origin: Origin::Command,
+                by: &asked.requested_by,
+                canary: Duration::ZERO,
+            };
+            deployment::refuse(session, control, proposal, &reason).await?;
+            let outcome = Outcome::Failed(format!("{} is refused: {reason}", short(&digest)));
+            command::finish(session, control, asked.id, &outcome).await
+        }
+        Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => Err(failure),
+        Err(failure) => {
+            command::finish(session, control, asked.id, &Outcome::Failed(failure.to_string())).await
+        }
+    }
+}
+
+enum Prepared {
+    Ready { digest: String, origin: Origin, canary: Duration },
+    Refused { digest: String, reason: String },
+}
+
+async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Prepared, Failure> {
+    let (servers, projection, versions) = (&commands.servers, &commands.projection, &commands.versions);
+    let (digest, origin, canary) = if let Request::Deploy { digest, canary_seconds } = &asked.request {
+        (digest.clone(), Origin::Command, Duration::from_secs((*canary_seconds).into()))
+    } else {
+        let before = deployment::before(session, &servers.control, projection).await?;
+        let none = || Failure::Misconfigured {
+            reason: format!("`{projection}` has had one component only: there is none to go back to"),
+        };
+        (before.ok_or_else(none)?, Origin::Rollback, Duration::ZERO)
+    };
+    let getting = versions.get(session, servers, &digest);
+    let next = match within(LOAD_PATIENCE, "loading the component", getting).await {
+        Ok(next) => next,
+        Err(Failure::Misconfigured { reason }) => return Ok(Prepared::Refused { digest, reason }),
+        Err(failure) => return Err(failure),
+    };
+    let in_force = deployment::in_force(session, &servers.control, projection).await?;
+    let obstacle = versions.obstacle(session, servers, in_force.as_ref(), &next);
+    match within(PATIENCE, "checking the component on the tables", obstacle).await? {
+        Some(reason) => Ok(Prepared::Refused { digest, reason }),
+        None => Ok(Prepared::Ready { digest, origin, canary }),
+    }
+}

@@ -1,0 +1,96 @@
+//! A component run beside the one in force over documents that are in the outbox, to see what it would do otherwise.
+//! Nothing is written.
+
+use std::fmt;
+
+use crate::failure::Failure;
+use crate::projection::{Loaded, Servers};
+use crate::projector::Worker;
+use crate::statement::Operation;
+
+/// How many differences are told.
+const TOLD_MAX: usize = 20;
+
+/// How many documents are projected at a time.
+const CHUNK: usize = 200;
+
+/// What came of it.
+pub struct Shadow {
+    pub events: usize,
+    pub differences: usize,
+    told: Vec<String>,
+}
+
+impl Shadow {
+    pub fn differs(&self) -> bool {
+        self.differences > 0
+    }
+}
+
+impl fmt::Display for Shadow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, differences, told } = self;
+        writeln!(f, "{differences} of the last {events} events would be projected otherwise.")?;
+        for difference in told {
+            writeln!(f, "{difference}")?;
+        }
+        if *differences > told.len() {
+            writeln!(f, "... and {} more", differences - told.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Compares the operations of two components for the last documents of the outbox.
+pub async fn compare(
+    servers: &Servers,
+    before: &Loaded,
+    next: &Loaded,
+    documents: u32,
+) -> anyhow::Result<Shadow> {
+    let documents = servers.outbox.last(documents).await?;
+    let events: Vec<_> =
+        documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();
+    let start = |loaded: &Loaded| Worker::start(loaded.component.clone(), &loaded.projection);
+    let (workers, mut found) =
+        ([start(before)?, start(next)?], Shadow { events: events.len(), differences: 0, told: vec![] });
+    for events in events.chunks(CHUNK) {
+        let mut told = Vec::with_capacity(2);
+        for (loaded, worker) in [before, next].into_iter().zip(&workers) {
+            let manifest = &loaded.deployed.manifest;
+            let handled: Vec<_> =
+                events.iter().filter(|event| manifest.handles(&event.event_type)).cloned().collect();
+            let mut answers = worker.project(handled).await?.into_iter();
+            let said = events.iter().map(|event| {
+                if !manifest.handles(&event.event_type) {
+                    return "not handled".to_owned();
+                }
+                answers.next().map_or_else(String::new, |answer| said(loaded, answer.verdict))
+            });
+            told.push(said.collect::<Vec<_>>());
+        }
+        for ((event, before), next) in events.iter().zip(&told[0]).zip(&told[1]) {
+            if before != next {
+                found.differences += 1;
+                if found.told.len() < TOLD_MAX {
+                    found.told.push(format!("\n{} {}\n- {before}\n+ {next}", event.event_type, event.id));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Operations as people read them, by the statements' texts: numbers and names may differ between components.
+fn said(loaded: &Loaded, answer: Result<Vec<Operation>, Failure>) -> String {
+    let operations = match answer {
+        Ok(operations) => operations,
+        Err(failure) => return format!("{}: {failure}", failure.class()),
+    };
+    let one = |operation: &Operation| {
+        let statement = loaded.deployed.schema.statements.get(operation.statement as usize);
+        let sql = statement.map_or("an unknown statement", |statement| statement.sql.as_str());
+        format!("{sql} {:?}", operation.parameters)
+    };
+    operations.iter().map(one).collect::<Vec<_>>().join("; ")
+}

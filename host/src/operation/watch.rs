@@ -1,0 +1,89 @@
+//! Watches the files of components, for development: one that has changed, and then stays as it is, is deployed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::projection::versions::{Versions, short};
+use crate::projection::{Loaded, Servers};
+use crate::readmodel::command::{self, Request};
+use crate::readmodel::deployment;
+
+/// How often a file is looked at. Twice the same, and nobody is writing it any more.
+const INTERVAL: Duration = Duration::from_millis(700);
+
+/// For how long a component that came this way may be taken back, in seconds.
+const CANARY_SECONDS: u32 = 60;
+
+/// The file of one projection's component.
+pub struct Watch {
+    pub servers: Servers,
+    pub projection: String,
+    pub file: PathBuf,
+    pub versions: Arc<Versions>,
+    pub stop: CancellationToken,
+}
+
+/// What tells a file from what it was.
+type Stamp = (u64, SystemTime);
+
+impl Watch {
+    /// Runs until a stop is asked for. A file that is not there, or is no component, changes nothing.
+    pub async fn run(self) {
+        let mut done = self.stamp();
+        let mut seen = done;
+        while self.stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+            let now = self.stamp();
+            if now.is_none() || now == done || now != seen {
+                seen = now;
+                continue;
+            }
+            match self.bring().await {
+                Ok(()) => done = now,
+                Err(failure) => {
+                    tracing::warn!(
+                        projection = self.projection,
+                        "the component's file: {failure}; trying again"
+                    );
+                }
+            }
+        }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let found = std::fs::metadata(&self.file).ok()?;
+        Some((found.len(), found.modified().ok()?))
+    }
+
+    /// Loads, stores and asks for it. What is wrong with the file is told once; it is tried again when it changes.
+    async fn bring(&self) -> Result<(), Failure> {
+        let (projection, file) = (&self.projection, self.file.display());
+        let Ok(bytes) = std::fs::read(&self.file) else { return Ok(()) };
+        let loaded = match self.versions.load(bytes.into()).await {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                tracing::error!(projection, "{file} is not deployed: {problems}");
+                return Ok(());
+            }
+        };
+        let Loaded { bytes, deployed, .. } = &loaded;
+        let (digest, manifest) = (&deployed.digest, &deployed.manifest);
+        let mut session = self.servers.applier.connect().await?;
+        let control = &self.servers.control;
+        if deployment::in_force(&mut session, control, projection)
+            .await?
+            .is_some_and(|in_force| in_force.digest == *digest)
+        {
+            return Ok(());
+        }
+        let about = (manifest.name.as_str(), manifest.version.as_str());
+        deployment::store(&mut session, control, (digest, bytes), about).await?;
+        let request = Request::Deploy { digest: digest.clone(), canary_seconds: CANARY_SECONDS };
+        command::submit(&mut session, control, projection, &request, "the watched file").await?;
+        tracing::info!(projection, "{file} has changed: {} is to be deployed", short(digest));
+        Ok(())
+    }
+}

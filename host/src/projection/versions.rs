@@ -1,0 +1,294 @@
+//! The components of one projection on this host: the one its configuration names, and those that the control schema
+//! says are deployed. Which one is in force is a row; here it is loaded, checked, and given to the lanes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::slide::{Canary, Target, Targets};
+use super::{Loaded, Servers, Status};
+use crate::failure::Failure;
+use crate::projector::{Budget, Component, Engine};
+use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
+use crate::readmodel::{Session, pause, registration, tables};
+use crate::sql;
+
+/// How often it is looked whether something else was deployed.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many components stay loaded beside the one in force.
+const KEPT_MAX: usize = 4;
+
+/// The components that are loaded, of one projection.
+pub struct Versions {
+    pub targets: Arc<Targets<Loaded>>,
+    projection: String,
+    configured: Loaded,
+    engine: Engine,
+    budget: Budget,
+    loaded: Mutex<BTreeMap<String, Loaded>>,
+}
+
+impl Versions {
+    pub fn new(engine: Engine, budget: Budget, configured: Loaded) -> Self {
+        let targets = Arc::new(Targets::new(configured.clone()));
+        let projection = configured.projection.clone();
+        let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
+        Self { targets, projection, configured, engine, budget, loaded }
+    }
+
+    /// Loads a component of these bytes, for this projection, or says what is wrong with it.
+    pub async fn load(&self, bytes: Arc<[u8]>) -> Result<Loaded, String> {
+        let (engine, budget, projection) =
+            (self.engine.clone(), self.budget.clone(), self.projection.clone());
+        let loading =
+            tokio::task::spawn_blocking(move || Loaded::load(&engine, &projection, bytes, &budget)).await;
+        let loaded =
+            loading.unwrap_or_else(|error| Err(vec![format!("loading it ended abnormally: {error}")]));
+        let loaded = loaded.map_err(|problems| problems.join("\n"))?;
+        self.keep(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// A component that is loaded here, or stored.
+    pub async fn get(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        digest: &str,
+    ) -> Result<Loaded, Failure> {
+        if let Some(loaded) = self.known(digest) {
+            return Ok(loaded);
+        }
+        let missing = || Failure::Misconfigured {
+            reason: format!(
+                "the deployed component {} is not in the control schema: deploy it again",
+                short(digest)
+            ),
+        };
+        let bytes = deployment::bytes(session, &servers.control, digest).await?.ok_or_else(missing)?;
+        let wrong = |problems: String| Failure::Misconfigured {
+            reason: format!(
+                "the deployed component {} cannot be loaded here: {problems}; `laterna rollback {}` goes back",
+                short(digest),
+                self.projection
+            ),
+        };
+        self.load(bytes.into()).await.map_err(wrong)
+    }
+
+    fn known(&self, digest: &str) -> Option<Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn keep(&self, loaded: Loaded) {
+        let target = self.targets.get();
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() > KEPT_MAX {
+            let previous = target.canary.as_ref().map(|canary| canary.previous.digest());
+            all.retain(|digest, _| {
+                [Some(target.current.digest()), previous, Some(self.configured.digest())]
+                    .contains(&Some(digest))
+            });
+        }
+        all.insert(loaded.digest().to_owned(), loaded);
+    }
+
+    /// At the beginning of a run, under its epoch: what the configuration brings that was not there before is deployed,
+    /// if it fits; then the lanes get what is in force.
+    pub async fn settle(&self, servers: &Servers, owner: &str, epoch: u64) -> Result<Loaded, Failure> {
+        let mut session = servers.applier.connect().await?;
+        let control = &servers.control;
+        let Loaded { bytes, deployed, .. } = &self.configured;
+        // Before a projection has begun, there are no tables that a component would have to fit.
+        let registered = registration::find(&mut session, control, &self.projection).await?;
+        let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
+        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        let in_force = in_force.filter(|_| has_begun);
+        let known =
+            deployment::was_configured(&mut session, control, &self.projection, &deployed.digest).await?;
+        if !known {
+            let (name, version) = (deployed.manifest.name.as_str(), deployed.manifest.version.as_str());
+            deployment::store(&mut session, control, (&deployed.digest, bytes), (name, version)).await?;
+            let proposal = Proposal {
+                projection: &self.projection,
+                digest: &deployed.digest,
+                origin: Origin::Configuration,
+                by: owner,
+                canary: Duration::ZERO,
+            };
+            match self.obstacle(&mut session, servers, in_force.as_ref(), &self.configured).await? {
+                None => {
+                    deployment::deploy_under_lease(&mut session, control, proposal, epoch).await?;
+                    tracing::info!(
+                        projection = self.projection,
+                        digest = deployed.digest,
+                        "deployed as configured"
+                    );
+                }
+                Some(reason) => {
+                    tracing::error!(
+                        projection = self.projection,
+                        digest = deployed.digest,
+                        "the configured component is not deployed, and the one before goes on: {reason}"
+                    );
+                    deployment::refuse(&mut session, control, proposal, &reason).await?;
+                }
+            }
+        }
+        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        if let Some(in_force) = in_force {
+            self.give(&mut session, servers, &in_force).await?;
+        }
+        Ok(self.targets.get().current)
+    }
+
+    /// Why a component cannot take the place of the one in force; nothing when it can.
+    pub async fn obstacle(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: Option<&InForce>,
+        next: &Loaded,
+    ) -> Result<Option<String>, Failure> {
+        let Some(in_force) = in_force else { return Ok(None) };
+        let now = self.get(session, servers, &in_force.digest).await?;
+        if now.deployed.schema.tables != next.deployed.schema.tables {
+            return Ok(Some(
+                "it declares other tables than the component in force; give it and its tables new names, and both are \
+                 there side by side"
+                    .to_owned(),
+            ));
+        }
+        match tables::prepare(session, &next.deployed.schema).await {
+            Ok(()) => Ok(None),
+            Err(failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. })) => {
+                Ok(Some(failure.to_string()))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives the lanes what is in force.
+    async fn give(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: &InForce,
+    ) -> Result<(), Failure> {
+        let target = self.targets.get();
+        if target.current.digest() == in_force.digest && target.canary.is_some() == in_force.canary.is_some()
+        {
+            return Ok(());
+        }
+        let current = self.get(session, servers, &in_force.digest).await?;
+        let canary = match &in_force.canary {
+            Some((previous, left)) => {
+                let previous = self.get(session, servers, previous).await?;
+                Some(Canary { previous, until: Instant::now() + *left })
+            }
+            None => None,
+        };
+        if target.current.digest() != in_force.digest {
+            let Loaded { deployed, .. } = &current;
+            let (digest, version) = (&deployed.digest, &deployed.manifest.version);
+            tracing::info!(
+                projection = self.projection,
+                digest,
+                version,
+                "the lanes go over to another component"
+            );
+        }
+        self.targets.set(Target { current, canary });
+        Ok(())
+    }
+
+    /// Follows what is deployed while this host writes, and records what its lanes took back. Ends when the next component
+    /// needs other lanes: then the run has to end.
+    pub async fn follow(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
+        let mut kept = None;
+        let ordering = self.targets.get().current.deployed.manifest.ordering;
+        let mut taken_back = self.targets.taken_back();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                Ok(()) = taken_back.changed() => {}
+            }
+            match self.look(servers, status, epoch, &mut kept).await {
+                Ok(()) => {}
+                Err(failure @ Failure::Fenced { .. }) => return Err(failure),
+                // An outage is the lanes' business; a component that cannot be had leaves the old one running.
+                Err(failure) => {
+                    tracing::warn!(projection = self.projection, "following the deployment: {failure}");
+                    tokio::time::sleep(INTERVAL * 4).await;
+                }
+            }
+            if self.targets.get().current.deployed.manifest.ordering != ordering {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        servers: &Servers,
+        status: &Status,
+        epoch: u64,
+        kept: &mut Option<Session>,
+    ) -> Result<(), Failure> {
+        let (control, name) = (&servers.control, &self.projection);
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => servers.applier.connect().await?,
+        };
+        let taken_back = self.targets.taken_back().borrow().clone();
+        if let Some(taken_back) = taken_back {
+            let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
+            tracing::error!(projection = name, digest, "the deployment is taken back: {reason}");
+            deployment::take_back(&mut session, control, name, epoch, (digest, reason)).await?;
+            self.targets.recorded();
+        }
+        if let Some(in_force) = deployment::in_force(&mut session, control, name).await? {
+            self.give(&mut session, servers, &in_force).await?;
+        }
+        let current = self.targets.get().current;
+        if status.digest() != current.digest() {
+            let manifest = &current.deployed.manifest;
+            status.changes(&format!("{} {}", manifest.name, manifest.version), current.digest());
+            // Events that it holds back go on: this component may do better.
+            pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
+        }
+        *kept = Some(session);
+        Ok(())
+    }
+}
+
+/// A digest as people see it.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+impl Loaded {
+    /// Loads and checks a component. Compiling may take seconds: not to be called on an async worker.
+    pub fn load(
+        engine: &Engine,
+        projection: &str,
+        bytes: Arc<[u8]>,
+        budget: &Budget,
+    ) -> Result<Self, Vec<String>> {
+        let component =
+            Component::load(engine, &bytes, budget).map_err(|refusal| vec![refusal.to_string()])?;
+        let manifest = Arc::new(component.manifest().clone());
+        let schema = sql::check(&manifest)
+            .map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let digest = component.digest().to_owned();
+        let deployed = super::Deployed { digest, manifest, schema: Arc::new(schema) };
+        Ok(Self { projection: projection.to_owned(), bytes, component, deployed })
+    }
+
+    pub fn digest(&self) -> &str {
+        &self.deployed.digest
+    }
+}

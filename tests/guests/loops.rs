@@ -1,0 +1,4 @@
+//! The component `loops` of the family that `first` begins.
+
+#[path = "first.rs"]
+mod stamped;

@@ -1,0 +1,4 @@
+//! The component `rejects` of the family that `first` begins.
+
+#[path = "first.rs"]
+mod stamped;
