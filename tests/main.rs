@@ -16,6 +16,7 @@ mod crash;
 mod fencing;
 mod handover;
 mod key_conflicts;
+mod languages;
 mod lanes;
 mod letters;
 mod mysql_errors;
