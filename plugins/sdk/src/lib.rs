@@ -100,10 +100,12 @@ pub mod bindings {
 }
 
 mod event;
+mod happened;
 pub mod extjson;
 pub mod log;
 mod manifest;
 mod projector;
+pub mod sql;
 mod statement;
 pub mod testing;
 mod value;
