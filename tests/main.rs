@@ -8,6 +8,7 @@ mod guests;
 mod support;
 
 mod acknowledge;
+mod author;
 mod bad_input;
 mod coalesce;
 mod commits;
