@@ -99,8 +99,8 @@ fn build_rust(folder: &Path, built: &Path) -> anyhow::Result<()> {
 fn artifact(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let files = message.get("filenames")?.as_array()?;
-    let files = files.iter().filter_map(serde_json::Value::as_str).map(PathBuf::from);
-    files.filter(|file| file.extension() == Some(OsStr::new("wasm"))).next_back()
+    let mut files = files.iter().filter_map(serde_json::Value::as_str).map(PathBuf::from);
+    files.rfind(|file| file.extension() == Some(OsStr::new("wasm")))
 }
 
 /// The script `build` of package.json, which says how: with componentize-qjs or another tool, bundled or not.

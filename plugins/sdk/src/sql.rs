@@ -107,7 +107,7 @@ impl Builder {
             Verb::Insert => assert!(changes > 0 && keys == 0, "an insert has columns to set, and no key"),
             Verb::Upsert => assert!(changes > 0 && keys > 0, "an upsert has a key and columns to set or add"),
             Verb::Update => {
-                assert!(changes > 0 && keys > 0, "an update has columns to set or add, and a key")
+                assert!(changes > 0 && keys > 0, "an update has columns to set or add, and a key");
             }
             Verb::Delete => assert!(changes == 0 && keys > 0, "a delete has a key, and nothing to set"),
         }

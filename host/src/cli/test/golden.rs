@@ -18,8 +18,9 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 pub fn write(path: &Path, answers: &[String]) -> anyhow::Result<()> {
-    let lines: String = counting(answers.iter().cloned()).iter().map(|line| format!("{line}\n")).collect();
-    std::fs::write(path, lines).with_context(|| format!("{} cannot be written", path.display()))
+    let lines = counting(answers.iter().cloned());
+    std::fs::write(path, lines.join("\n") + "\n")
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Whether the answers are those that were expected; says where they are not.
@@ -48,16 +49,14 @@ fn difference(expected: &[String], found: &[String]) -> Option<String> {
     let same = |(left, right): &(&String, &String)| equal(left, right);
     let end = expected.iter().rev().zip(found.iter().rev()).take_while(same).count();
     let (expected, found) = (&expected[..expected.len() - end], &found[..found.len() - end]);
-    let mut text = format!("\nFrom line {} on (- expected, + found):", begin + 1);
-    for (sign, lines) in [('-', expected), ('+', found)] {
-        for line in lines.iter().take(SHOWN) {
-            text.push_str(&format!("\n{sign} {line}"));
-        }
-        if lines.len() > SHOWN {
-            text.push_str(&format!("\n{sign} … {} lines more", lines.len() - SHOWN));
+    let mut lines = vec![String::new(), format!("From line {} on (- expected, + found):", begin + 1)];
+    for (sign, side) in [('-', expected), ('+', found)] {
+        lines.extend(side.iter().take(SHOWN).map(|line| format!("{sign} {line}")));
+        if side.len() > SHOWN {
+            lines.push(format!("{sign} … {} lines more", side.len() - SHOWN));
         }
     }
-    Some(text)
+    Some(lines.join("\n"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tracing::Level;
 
 use super::super::table;
 use crate::event::Event;
@@ -83,7 +84,10 @@ impl Report {
             lines.extend(failed(failure));
         }
         if let Outcome::Projected { observed, keeps_state, .. } = &self.outcome {
-            lines.extend(observed.said.iter().map(|(level, line)| format!("{ASIDE}{level} {line}")));
+            // The last words of a trap stand in its message already.
+            let trapped = matches!(self.failure(), Some(Failure::Trapped { .. }));
+            let said = observed.said.iter().filter(|(level, _)| !trapped || *level > Level::WARN);
+            lines.extend(said.map(|(level, line)| format!("{ASIDE}{level} {line}")));
             if *keeps_state {
                 lines.push(format!(
                     "{ASIDE}KEEPS STATE: after other events it answers otherwise than alone; take statics and the order of \
