@@ -57,6 +57,10 @@ fn follow(folder: &Path, script: &str, settings: &[(&str, String)]) -> String {
         std::env::var("CARGO_HOME").unwrap_or_else(|_| std::env::var("HOME").expect("a home") + "/.cargo");
     let path =
         format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").expect("there is a PATH"));
+    let flags = format!(
+        "--remap-path-prefix={home}/registry/src=registry --remap-path-prefix={}/=",
+        repository.display()
+    );
     let mut command = Command::new("bash");
     command.args(["-euxo", "pipefail", "-c", script]).current_dir(folder);
     with_toolchains(&mut command);
@@ -66,14 +70,7 @@ fn follow(folder: &Path, script: &str, settings: &[(&str, String)]) -> String {
         .env("XDG_CACHE_HOME", super::cache())
         // What the plugins have compiled already is not compiled again: the same flags and folder.
         .env("CARGO_TARGET_DIR", repository.join("target/plugins"))
-        .env("CARGO_BUILD_RUSTFLAGS", "")
-        .env(
-            "RUSTFLAGS",
-            format!(
-                "--remap-path-prefix={home}/registry/src=registry --remap-path-prefix={}/=",
-                repository.display()
-            ),
-        )
+        .env("CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS", flags)
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("LATERNA_LOG")
         .env_remove("LATERNA_CONFIG")
@@ -136,8 +133,10 @@ async fn deploy(project: &Path) {
     world.until_committed("customers", 7).await;
     let told = inside(then);
     assert!(told.contains("streaming") && told.contains("has no time"), "{told}");
-    let rows =
-        world.rows("SELECT customer_id, name, orders, total_cents FROM customers ORDER BY customer_id").await;
+    let text = |column: &str| format!("{column} COLLATE utf8mb4_general_ci");
+    let (id, name) = (text("customer_id"), text("name"));
+    let query = format!("SELECT {id}, {name}, orders, total_cents FROM customers ORDER BY customer_id");
+    let rows = world.rows(&query).await;
     let rows: Vec<(String, String, i32, i64)> =
         rows.iter().map(|row| sqlx::FromRow::from_row(row).expect("a row")).collect();
     // The second one is still there: what forgets it waits behind the dead letter.
