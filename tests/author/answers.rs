@@ -162,10 +162,14 @@ fn a_failing_event_shows_its_class_and_what_the_guest_said() {
         ("invalid", Some("-- FAILED, rejected: the projector rejected the event as invalid: ")),
         ("failed", Some("-- FAILED, rejected: the projector rejected the event as failed: ")),
         ("huge", Some("-- FAILED, output-too-large: ")),
+        ("bad-index", Some("-- FAILED, unknown-statement: operation 0 uses statement 99")),
+        ("bad-count", Some("-- FAILED, parameter-count: operation 0 gives 1 parameters to the statement `pick`")),
+        ("nan", Some("-- FAILED, bad-value: operation 0, parameter 4 of `pick`: NaN is not a number")),
+        ("nothing", Some("-- no operation\n")),
     ];
     let line = |(number, (what, _)): (usize, &(&str, _))| happened(number, &format!(r#"{{"do":"{what}"}}"#));
     let mut lines: Vec<String> = told.iter().enumerate().map(line).collect();
-    lines.push(r#"{"_id":"e9","type":"Happened","payload":{}}"#.to_owned());
+    lines.push(r#"{"_id":"e13","type":"Happened","payload":{}}"#.to_owned());
     let output = test(folder.path(), "picky", &lines, &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let text = String::from_utf8(output.stdout).expect("it is text");
@@ -183,7 +187,7 @@ fn a_failing_event_shows_its_class_and_what_the_guest_said() {
         "-- | the projector trapped: thread",
         "panicked at tests/guests/picky.rs",
         "-- |   in <picky::",
-        "-- 9: not an event",
+        "-- 13: not an event",
     ] {
         assert!(text.contains(expect), "{expect}: {text}");
     }
