@@ -163,7 +163,10 @@ fn a_failing_event_shows_its_class_and_what_the_guest_said() {
         ("failed", Some("-- FAILED, rejected: the projector rejected the event as failed: ")),
         ("huge", Some("-- FAILED, output-too-large: ")),
         ("bad-index", Some("-- FAILED, unknown-statement: operation 0 uses statement 99")),
-        ("bad-count", Some("-- FAILED, parameter-count: operation 0 gives 1 parameters to the statement `pick`")),
+        (
+            "bad-count",
+            Some("-- FAILED, parameter-count: operation 0 gives 1 parameters to the statement `pick`"),
+        ),
         ("nan", Some("-- FAILED, bad-value: operation 0, parameter 4 of `pick`: NaN is not a number")),
         ("nothing", Some("-- no operation\n")),
     ];

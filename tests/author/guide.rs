@@ -160,8 +160,8 @@ fn the_guide_in_javascript_leads_from_nothing_to_answers() {
 fn the_guide_in_python_leads_from_nothing_to_answers() {
     let mut script = commands("Python") + &commands("Trying it on events");
     if !installs() {
-        let lines = script.lines().filter(|line| !line.contains("venv"));
-        script = lines.map(|line| format!("{line}\n")).collect();
+        let lines: Vec<&str> = script.lines().filter(|line| !line.contains("venv")).collect();
+        script = lines.join("\n");
     }
     let text = follow(&folder("python"), &script, &[]);
     gave_the_expected_answers(&text);
