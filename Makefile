@@ -21,7 +21,7 @@ help: ## This list
 demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compares (DEMO_KEEP=1: all stays up)
 	dev/prerequisites
 	echo "== Building the projector."
-	dev/build-plugins plugins
+	dev/build-plugins rust
 	echo "== Building the host and the demo. The first time this takes about ten minutes on two cores."
 	cargo build --workspace --locked
 	before=$$(dev/services status)
@@ -51,7 +51,7 @@ bench: ## Measures the host beside a hand-written loop: docs/performance.md
 
 build: ## The release binary and the projectors
 	dev/prerequisites
-	dev/build-plugins plugins
+	dev/build-plugins rust
 	cargo build --workspace --locked --release
 	ls -l --human-readable target/release/laterna plugins/dist/*.wasm
 
@@ -84,7 +84,7 @@ format: ## Formats everything
 	cargo fmt --all --manifest-path plugins/Cargo.toml
 
 container: ## The main job with the host in a container: not root, read-only, no capabilities
-	dev/build-plugins plugins
+	dev/build-plugins rust
 	cargo build --workspace --locked --release
 	dev/services up mongodb mysql
 	eval "$$(dev/services env)"

@@ -8,6 +8,7 @@ mod guests;
 mod support;
 
 mod acknowledge;
+mod author;
 mod bad_input;
 mod coalesce;
 mod commits;
@@ -17,6 +18,7 @@ mod deploy;
 mod fencing;
 mod handover;
 mod key_conflicts;
+mod languages;
 mod lanes;
 mod letters;
 mod mysql_errors;

@@ -36,6 +36,19 @@ shutil.copyfileobj(zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]), sys.stdout.bu
     fi
 }
 
+# unpack_archive ARCHIVE FOLDER: all of a zip archive; under the same lock.
+unpack_archive() {
+    if command -v python3 >/dev/null; then
+        python3 -m zipfile -e "$1" "$2"
+    elif command -v unzip >/dev/null; then
+        unzip -q "$1" -d "$2"
+    else
+        unpack_world unzip bookworm unzip || fail "there is nothing here to unpack a zip archive with"
+        in_world unzip usr/bin/unzip
+        "${in_world[@]}" -q "$1" -d "$2"
+    fi
+}
+
 # install_world NAME SUITE PACKAGE...: Debian packages with everything they need, libc included, as a root of their own.
 install_world() {
     [[ -d $software_dir/$1 ]] || with_lock software unpack_world "$@"

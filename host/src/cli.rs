@@ -1,8 +1,12 @@
 //! The command line: one file a command.
 
+mod build;
 mod check;
+mod component;
 mod deploy;
 mod dlq;
+mod inspect;
+mod new;
 mod output;
 mod parts;
 mod pause;
@@ -10,8 +14,9 @@ mod run;
 mod status;
 mod submit;
 mod table;
+mod test;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +34,15 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Operator(Operator),
+    #[command(flatten)]
+    Author(Author),
+}
+
+/// What people do who run projections. All of it needs the configuration.
+#[derive(Debug, Subcommand)]
+enum Operator {
     /// Runs the projections until it is stopped.
     Run,
     /// Checks the configuration, the components, both databases and the privileges, and says what to do.
@@ -49,6 +63,19 @@ enum Command {
     Deployments(deploy::ListArguments),
 }
 
+/// What people do who write projectors. None of it needs a server.
+#[derive(Debug, Subcommand)]
+enum Author {
+    /// Makes a projector's project in Rust, JavaScript or Python: to be changed, built and tried.
+    New(new::Arguments),
+    /// Builds a projector's project with its language's own tool, into its folder `dist`.
+    Build(build::Arguments),
+    /// Runs a component against recorded events, and shows the SQL, the fuel and the memory of each.
+    Test(test::Arguments),
+    /// Shows what a component is: its digest, what it imports and exports, its tables and statements.
+    Inspect(inspect::Arguments),
+}
+
 /// The exit code for what was refused before anything was touched.
 const REFUSED: u8 = 2;
 
@@ -64,18 +91,38 @@ impl Cli {
     }
 
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let config = crate::config::Config::load(&self.config)?;
-        let runtime = tokio::runtime::Runtime::new()?;
         match self.command {
-            Command::Run => run::run(config, &runtime),
-            Command::Check => check::check(&config, &runtime),
-            Command::Status(arguments) => status::status(&config, &arguments, &runtime),
-            Command::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
-            Command::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
-            Command::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
-            Command::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
-            Command::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
-            Command::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
+            Command::Operator(operator) => operator.execute(&self.config),
+            Command::Author(author) => author.execute(&self.config),
+        }
+    }
+}
+
+impl Operator {
+    fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
+        let config = crate::config::Config::load(config)?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        match self {
+            Self::Run => run::run(config, &runtime),
+            Self::Check => check::check(&config, &runtime),
+            Self::Status(arguments) => status::status(&config, &arguments, &runtime),
+            Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
+            Self::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
+            Self::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
+            Self::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
+            Self::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
+            Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
+        }
+    }
+}
+
+impl Author {
+    fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::New(arguments) => new::new(&arguments),
+            Self::Build(arguments) => build::build(&arguments),
+            Self::Test(arguments) => test::test(config, &arguments),
+            Self::Inspect(arguments) => inspect::inspect(&arguments),
         }
     }
 }

@@ -32,6 +32,7 @@ mod specimen;
 pub use budget::Budget;
 pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::Engine;
-pub use guest::{Guest, Projected};
+pub use guest::{Guest, Observed, Projected};
+pub use inspection::Outline;
 pub use refusal::Refusal;
 pub use worker::Worker;

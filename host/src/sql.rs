@@ -7,6 +7,7 @@ pub mod coalesce;
 mod ddl;
 mod dml;
 mod expression;
+mod fill;
 mod function;
 mod name;
 mod parse;
@@ -19,6 +20,7 @@ use std::collections::HashMap;
 
 use crate::statement::{Manifest, Schema, Statement, Table};
 
+pub use fill::fill;
 pub use refusal::{Place, Reason, Refusal};
 
 /// Tables one projector may declare.

@@ -25,7 +25,9 @@ impl Projector for Verbatim {
             payload LONGBLOB NOT NULL,
             metadata LONGBLOB NOT NULL
         )";
-        Manifest::new("verbatim", env!("CARGO_PKG_VERSION")).table("verbatim", verbatim).statements(STATEMENTS)
+        Manifest::new("verbatim", env!("CARGO_PKG_VERSION"))
+            .table("verbatim", verbatim)
+            .statements(STATEMENTS)
     }
 
     fn project(event: &Event) -> Result<Vec<Operation>, Rejection> {
@@ -33,7 +35,15 @@ impl Projector for Verbatim {
         let occurred_at = event.occurred_at.as_deref();
         let texts = (event.payload.as_str(), event.metadata.as_str());
         Ok(vec![WRITE.with((
-            id, event_type, *version, aggregate_type, aggregate_id, *sequence, occurred_at, texts.0, texts.1,
+            id,
+            event_type,
+            *version,
+            aggregate_type,
+            aggregate_id,
+            *sequence,
+            occurred_at,
+            texts.0,
+            texts.1,
         ))])
     }
 }

@@ -32,6 +32,16 @@ pub struct Projected {
     pub fuel: u64,
 }
 
+/// What an author sees of a run of one event alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    pub projected: Projected,
+    /// All memory that the instance had at the end; it never shrinks.
+    pub memory_bytes: usize,
+    /// What the guest wrote to its log, stdout and stderr.
+    pub said: Vec<(tracing::Level, String)>,
+}
+
 /// A component at work for one projection. It has one instance at most, which it uses for many lists.
 pub struct Guest {
     component: Component,
@@ -81,6 +91,14 @@ impl Guest {
         let projected = self.run_alone(&mut instance, event);
         instance.journal().publish(|| self.heading(&[event]));
         projected
+    }
+
+    /// The same with what it took and said, which is not published then.
+    pub fn observe(&mut self, event: &Event) -> Result<Observed, Failure> {
+        let mut instance = self.start()?;
+        let projected = self.run_alone(&mut instance, event)?;
+        let (said, _) = instance.journal().take();
+        Ok(Observed { projected, memory_bytes: instance.memory_bytes(), said })
     }
 
     /// Another component takes over, from the next event on.

@@ -8,6 +8,22 @@ use wasmtime::Engine;
 use super::component::COMPONENT_BYTES_MAX;
 use super::refusal::Refusal;
 
+/// What stands on a component's outside, whether or not this host runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+}
+
+impl Outline {
+    /// Reads the names; refuses only what is no component at all.
+    pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+        recognise(bytes)?;
+        let Names { imports, exports, .. } = names(bytes)?;
+        Ok(Self { imports, exports })
+    }
+}
+
 /// The interface that makes a component a projector, without its version.
 const PROJECTOR: &str = "laterna:projection/projector";
 /// WASI packages whose 0.2 interfaces are linked, deterministic and denying.
@@ -16,6 +32,17 @@ const WASI: [&str; 6] =
 
 /// Refuses what is no projector, as early and as clearly as possible.
 pub(super) fn inspect(bytes: &[u8]) -> Result<(), Refusal> {
+    recognise(bytes)?;
+    let names = names(bytes)?;
+    check_imports(&names.imports)?;
+    if names.utf16 {
+        return Err(Refusal::Utf16);
+    }
+    check_exports(names.exports)
+}
+
+/// Refuses what cannot be a component, by its size and its first bytes.
+fn recognise(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -28,12 +55,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<(), Refusal> {
     if !bytes.starts_with(b"\0asm") {
         return Err(Refusal::NotWasm);
     }
-    let names = names(bytes)?;
-    check_imports(&names.imports)?;
-    if names.utf16 {
-        return Err(Refusal::Utf16);
-    }
-    check_exports(names.exports)
+    Ok(())
 }
 
 #[derive(Default)]

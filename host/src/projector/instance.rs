@@ -80,6 +80,11 @@ impl Instance {
         self.given.saturating_sub(left)
     }
 
+    /// All memory it has.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes()
+    }
+
     /// How many events it has seen.
     pub(super) fn events(&self) -> usize {
         self.events

@@ -96,12 +96,7 @@ impl Journal {
 
     /// Hands the lines to the host's log. The heading is asked for only if there are any.
     pub(super) fn publish<'a>(&self, heading: impl FnOnce() -> Heading<'a>) {
-        let (lines, dropped) = {
-            let mut pages = self.pages();
-            pages.finish(Voice::Stdout);
-            pages.finish(Voice::Stderr);
-            (std::mem::take(&mut pages.lines), std::mem::take(&mut pages.dropped))
-        };
+        let (lines, dropped) = self.take();
         if lines.is_empty() {
             return;
         }
@@ -112,6 +107,14 @@ impl Journal {
         if dropped > 0 {
             publish_line(Level::WARN, &format!("{dropped} more lines were dropped"), &heading);
         }
+    }
+
+    /// The lines since the last run began, and how many there was no room for.
+    pub(super) fn take(&self) -> (Vec<(Level, String)>, usize) {
+        let mut pages = self.pages();
+        pages.finish(Voice::Stdout);
+        pages.finish(Voice::Stderr);
+        (std::mem::take(&mut pages.lines), std::mem::take(&mut pages.dropped))
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {

@@ -72,7 +72,7 @@ fn refusal(value: &Value) -> Option<String> {
     }
 }
 
-fn decimal(text: &str) -> Result<BigDecimal, String> {
+pub(super) fn decimal(text: &str) -> Result<BigDecimal, String> {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let plain = (1..=DIGITS_MAX).contains(&digits)
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.'));
@@ -85,7 +85,7 @@ fn decimal(text: &str) -> Result<BigDecimal, String> {
     text.parse().map_err(|_| format!("`{}` is not a decimal like -12.30", start(text)))
 }
 
-fn timestamp(text: &str) -> Result<PrimitiveDateTime, String> {
+pub(super) fn timestamp(text: &str) -> Result<PrimitiveDateTime, String> {
     let moment = OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| format!("`{}` is not RFC 3339 like 2026-01-31T12:00:00.000Z", start(text)))?;
     let utc = moment.checked_to_offset(UtcOffset::UTC).filter(|utc| (0..=9999).contains(&utc.year()));

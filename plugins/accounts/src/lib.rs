@@ -1,5 +1,6 @@
 //! One row for each open bank account, from the events of `examples/bank`.
 
+use laterna_sdk::sql::{delete, insert, update};
 use laterna_sdk::{Event, Manifest, Operation, Projector, Rejection, export_projector, statements};
 use serde::Deserialize;
 
@@ -18,31 +19,35 @@ const TABLE: &str = "CREATE TABLE accounts (
 )";
 
 statements! {
-    OPEN = "INSERT INTO accounts (account_id, owner, balance_cents, last_sequence, opened_at, updated_at) \
-            VALUES (?, ?, ?, ?, ?, ?)";
-    MOVE_MONEY = "UPDATE accounts SET balance_cents = balance_cents + ?, last_sequence = ?, updated_at = ? \
-                  WHERE account_id = ?";
-    RENAME = "UPDATE accounts SET owner = ?, last_sequence = ?, updated_at = ? WHERE account_id = ?";
-    CLOSE = "DELETE FROM accounts WHERE account_id = ?";
+    OPEN = insert("accounts")
+        .set(&["account_id", "owner", "balance_cents", "last_sequence", "opened_at", "updated_at"]);
+    MOVE_MONEY = update("accounts")
+        .add(&["balance_cents"])
+        .set(&["last_sequence", "updated_at"])
+        .key(&["account_id"]);
+    RENAME = update("accounts").set(&["owner", "last_sequence", "updated_at"]).key(&["account_id"]);
+    CLOSE = delete("accounts").key(&["account_id"]);
 }
 
+/// What happens to an account: a variant for each event type, with its payload.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Opened {
-    owner: String,
-    #[serde(default)]
-    balance_cents: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MoneyMoved {
-    amount_cents: i64,
-}
-
-#[derive(Deserialize)]
-struct Renamed {
-    owner: String,
+#[serde(rename_all_fields = "camelCase")]
+enum Happened {
+    AccountOpened {
+        owner: String,
+        #[serde(default)]
+        balance_cents: i64,
+    },
+    MoneyDeposited {
+        amount_cents: i64,
+    },
+    MoneyWithdrawn {
+        amount_cents: i64,
+    },
+    AccountRenamed {
+        owner: String,
+    },
+    AccountClosed,
 }
 
 impl Projector for Accounts {
@@ -58,30 +63,27 @@ impl Projector for Accounts {
         let sequence = event.require_sequence()?;
         let time = event.require_occurred_at()?;
 
-        let operation = match event.event_type.as_str() {
-            "AccountOpened" => {
-                let Opened { owner, balance_cents } = event.payload()?;
+        Ok(vec![match event.read()? {
+            Happened::AccountOpened { owner, balance_cents } => {
                 OPEN.with((id, owner, balance_cents, sequence, time.clone(), time))
             }
-            "MoneyDeposited" => MOVE_MONEY.with((amount(event)?, sequence, time, id)),
-            "MoneyWithdrawn" => MOVE_MONEY.with((-amount(event)?, sequence, time, id)),
-            "AccountRenamed" => {
-                let Renamed { owner } = event.payload()?;
-                RENAME.with((owner, sequence, time, id))
+            Happened::MoneyDeposited { amount_cents } => {
+                MOVE_MONEY.with((amount(amount_cents)?, sequence, time, id))
             }
-            "AccountClosed" => CLOSE.with((id,)),
-            _ => return Err(event.unsupported()),
-        };
-        Ok(vec![operation])
+            Happened::MoneyWithdrawn { amount_cents } => {
+                MOVE_MONEY.with((-amount(amount_cents)?, sequence, time, id))
+            }
+            Happened::AccountRenamed { owner } => RENAME.with((owner, sequence, time, id)),
+            Happened::AccountClosed => CLOSE.with((id,)),
+        }])
     }
 }
 
-fn amount(event: &Event) -> Result<i64, Rejection> {
-    let MoneyMoved { amount_cents } = event.payload()?;
-    if amount_cents > 0 {
-        Ok(amount_cents)
+fn amount(cents: i64) -> Result<i64, Rejection> {
+    if cents > 0 {
+        Ok(cents)
     } else {
-        Err(Rejection::invalid(format!("amountCents is {amount_cents}, and should be more than 0")))
+        Err(Rejection::invalid(format!("amountCents is {cents}, and should be more than 0")))
     }
 }
 

@@ -71,7 +71,9 @@
 //! # What to know
 //!
 //! - **Statements** ([`statements!`]) are constants that know their number of `?`: a wrong number of parameters
-//!   does not compile. A statement is one INSERT, REPLACE, UPDATE or DELETE on your own tables.
+//!   does not compile. A statement is one INSERT, REPLACE, UPDATE or DELETE on your own tables, as a text or built by
+//!   [`sql`](mod@sql): `upsert("customers").key(&["customer_id"]).set(&["name"])`.
+//! - **Events** can be matched as above, or be read into an enum with a variant for each type: [`Event::read`].
 //! - **Parameters** are a tuple of anything that is [`Into<Value>`](Value): integers, `f64`, `bool`, text,
 //!   `Vec<u8>`, `Option` of those, the types of [`extjson`], and what [`decimal`], [`json`] and [`timestamp`] make.
 //! - **The payload** is relaxed MongoDB Extended JSON. Strings, booleans and numbers are themselves; a date, a
@@ -100,10 +102,12 @@ pub mod bindings {
 }
 
 mod event;
+mod happened;
 pub mod extjson;
 pub mod log;
 mod manifest;
 mod projector;
+pub mod sql;
 mod statement;
 pub mod testing;
 mod value;

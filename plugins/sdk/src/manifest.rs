@@ -38,7 +38,7 @@ impl Manifest {
             .iter()
             .map(|statement| Statement {
                 name: statement.name.to_ascii_lowercase(),
-                sql: statement.sql.to_owned(),
+                sql: statement.sql.text(),
             })
             .collect();
         self

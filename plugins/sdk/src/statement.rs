@@ -1,5 +1,6 @@
 //! Statements declared once, and used by name with a checked number of parameters.
 
+use crate::sql::Sql;
 use crate::{Operation, Value};
 
 /// A statement as [`statements!`](crate::statements!) lists it for the manifest.
@@ -8,7 +9,7 @@ pub struct Declaration {
     /// The constant's name.
     pub name: &'static str,
     /// The SQL, with a `?` for each parameter.
-    pub sql: &'static str,
+    pub sql: Sql,
 }
 
 /// A declared statement with `N` parameters.
@@ -33,6 +34,8 @@ impl<const N: usize> Statement<N> {
 /// Declares all SQL of a projector: a constant [`Statement`] for each line, and `STATEMENTS` for
 /// [`Manifest::statements`](crate::Manifest::statements). Use it once in a crate.
 ///
+/// Each is a text, or what the functions of [`sql`](crate::sql) make.
+///
 /// ```
 /// laterna_sdk::statements! {
 ///     /// Comments are welcome here, and not allowed inside of the SQL.
@@ -54,14 +57,14 @@ macro_rules! statements {
     ($($(#[$meta:meta])* $visibility:vis $name:ident = $sql:expr;)+) => {
         $(
             $(#[$meta])*
-            #[doc = concat!("\n\n```sql\n", $sql, "\n```")]
-            $visibility const $name: $crate::Statement<{ $crate::placeholders($sql) }> =
+            #[doc = concat!("\n\n```text\n", stringify!($sql), "\n```")]
+            $visibility const $name: $crate::Statement<{ $crate::sql::Declared($sql).sql().parameters() }> =
                 $crate::Statement::new(LaternaStatement::$name as u32);
         )+
 
         /// All statements, in the order of their indexes.
         pub(crate) const STATEMENTS: &[$crate::Declaration] =
-            &[$($crate::Declaration { name: stringify!($name), sql: $sql }),+];
+            &[$($crate::Declaration { name: stringify!($name), sql: $crate::sql::Declared($sql).sql() }),+];
 
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the names are the author's")]
         enum LaternaStatement { $($name),+ }

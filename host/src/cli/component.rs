@@ -1,0 +1,26 @@
+//! A component from a file, for the author's commands: the same checks as `run`, without a configuration or a server.
+
+use std::path::{Path, PathBuf};
+
+use crate::operation::load;
+use crate::projection::Loaded;
+use crate::projector::{Budget, Engine};
+
+/// Loads a component as a host would. What was compiled is kept in the account's cache, if it has one.
+pub fn load(path: &Path, budget: &Budget) -> anyhow::Result<Loaded> {
+    Ok(load::load(&engine()?, "a projector under test", path, budget)?)
+}
+
+fn engine() -> anyhow::Result<Engine> {
+    // A cache that cannot be used costs seconds, and no more.
+    match cache().map(|folder| Engine::new(Some(&folder))) {
+        Some(Ok(engine)) => Ok(engine),
+        Some(Err(_)) | None => Engine::new(None),
+    }
+}
+
+fn cache() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
+    Some(caches.join("laterna/components"))
+}

@@ -1,0 +1,153 @@
+//! `laterna test`: a component against recorded events, in the sandbox, with the budget and behind the checks that
+//! `run` has. No server is asked: what it prints is the SQL that would be sent.
+//!
+//! The verdict about each event is that of a run of this event alone. Beside it a used instance answers, too, because
+//! a projector that answers otherwise there keeps state.
+
+mod golden;
+mod record;
+mod report;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{component, output};
+use crate::config::Config;
+use crate::event::{Event, Undecodable};
+use crate::failure::Failure;
+use crate::projection::Loaded;
+use crate::projector::{Budget, Guest};
+use crate::readmodel::judge;
+use crate::source::{Decoder, Fields};
+
+use report::{Outcome, Report, Summary};
+
+/// What a projection has unless its configuration says otherwise.
+const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The component, a `.wasm` file.
+    component: PathBuf,
+    /// The events: one document of the outbox a line, as Extended JSON; what `mongoexport` writes will do.
+    #[arg(long, value_name = "FILE.jsonl")]
+    events: PathBuf,
+    /// The answers that are expected: what this command printed before. Lines that begin with `-- |` do not count.
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Writes the answers to the file of `--expect`, instead of comparing them.
+    #[arg(long, requires = "expect")]
+    update: bool,
+    /// With the budget and the field names of this projection of the configuration, not the defaults.
+    #[arg(long, value_name = "NAME")]
+    projection: Option<String>,
+    /// One JSON object an event, for machines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit code 1 when an event fails and nothing was expected, or when the answers are not those that were expected.
+pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (budget, decoder) = conditions(config, arguments.projection.as_deref())?;
+    let loaded = component::load(&arguments.component, &budget)?;
+    let expected = match &arguments.expect {
+        Some(path) if !arguments.update => Some(golden::read(path)?),
+        _ => None,
+    };
+    let mut bench = Bench::new(&loaded, decoder);
+    let mut answers = Vec::new();
+    let mut summary = Summary::default();
+    let (path, file) = (&arguments.events, File::open(&arguments.events));
+    let file = file.with_context(|| format!("the events {} cannot be read", path.display()))?;
+    for (line, number) in BufReader::new(file).lines().zip(1..) {
+        let place = format!("{}, line {number}", path.display());
+        let line = line.with_context(|| place.clone())?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let document = record::document(&line).with_context(|| place)?;
+        let report = bench.run(&document)?;
+        summary.add(&report);
+        let text = report.text(summary.events, &loaded.deployed.schema);
+        if arguments.json {
+            output::line(report.json(number, &loaded.deployed.schema));
+        } else {
+            text.iter().for_each(output::line);
+        }
+        if arguments.expect.is_some() {
+            answers.extend(text);
+        }
+    }
+    if summary.events == 0 {
+        bail!("{} has no events", path.display());
+    }
+    if !arguments.json {
+        output::line(summary.text(&loaded));
+    }
+    let as_expected = match (&arguments.expect, expected) {
+        (Some(path), None) => golden::write(path, &answers).map(|()| true)?,
+        (Some(path), Some(expected)) => golden::compare(path, &expected, &answers),
+        (None, _) => summary.failed == 0,
+    };
+    Ok(if as_expected && summary.keeps_state == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The budget and the shape of the documents.
+fn conditions(config: &Path, projection: Option<&str>) -> anyhow::Result<(Budget, Decoder)> {
+    let Some(name) = projection else {
+        return Ok((Budget::default(), Decoder::new(Fields::default(), PAYLOAD_BYTES_MAX)));
+    };
+    let config = Config::load(config)?;
+    let Some(projection) = config.projection.get(name) else {
+        let names: Vec<&str> = config.projection.keys().map(String::as_str).collect();
+        bail!("there is no projection `{name}`; the configuration has {}", names.join(", "));
+    };
+    let decoder = Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max);
+    Ok((projection.budget.clone(), decoder))
+}
+
+/// A component that is tried on one document after the other.
+struct Bench<'a> {
+    loaded: &'a Loaded,
+    decoder: Decoder,
+    alone: Guest,
+    used: Guest,
+}
+
+impl<'a> Bench<'a> {
+    fn new(loaded: &'a Loaded, decoder: Decoder) -> Self {
+        let guest = || Guest::new(loaded.component.clone(), "test");
+        Self { loaded, decoder, alone: guest(), used: guest() }
+    }
+
+    fn run(&mut self, document: &bson::RawDocument) -> anyhow::Result<Report> {
+        match self.decoder.decode(document) {
+            Ok(event) if !self.loaded.deployed.manifest.handles(&event.event_type) => {
+                Ok(Report::new(Some(event), Outcome::PassedBy))
+            }
+            Ok(event) => {
+                let outcome = self.project(&event)?;
+                Ok(Report::new(Some(event), outcome))
+            }
+            Err(Undecodable { reason, .. }) => {
+                Ok(Report::new(None, Outcome::failed(Failure::Undecodable { reason })))
+            }
+        }
+    }
+
+    fn project(&mut self, event: &Event) -> anyhow::Result<Outcome> {
+        let observed = self.alone.observe(event)?;
+        let again = self.used.project(&[event])?;
+        let keeps_state = again.iter().any(|again| again.verdict != observed.projected.verdict)
+            || self.used.component().is_impure();
+        let schema = &self.loaded.deployed.schema;
+        let judged = observed.projected.verdict.clone();
+        let judged = judged.and_then(|operations| judge(schema, &operations).map(|()| operations));
+        Ok(Outcome::Projected { judged, observed, keeps_state })
+    }
+}
