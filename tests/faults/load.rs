@@ -39,13 +39,14 @@ impl Load {
         Self { world, host, sent, done, writing }
     }
 
-    fn sent(&self) -> i64 {
+    /// How many events were written.
+    pub fn sent(&self) -> i64 {
         self.sent.load(Ordering::Relaxed)
     }
 
     /// Waits until health tells of the fault, in one of these words.
     pub async fn until_told(&self, words: &[&str]) {
-        let (what, began) = (format!("/readyz tells of {words:?}"), Instant::now());
+        let (what, began) = (format!("/readyz tells of {words:?}; the log:\n{}", self.host.log()), Instant::now());
         until_within(TOLD, &what, async || match self.host.get("/readyz").await {
             Some((503, text)) => words.iter().any(|word| text.contains(word)),
             _ => false,
@@ -68,7 +69,7 @@ impl Load {
             self.world.number_if_any(&committed).await.unwrap_or_default() >= sent
         })
         .await;
-        println!("recovered after {:.1} s", began.elapsed().as_secs_f64());
+        println!("recovered after {:.2?} of {limit:?}", began.elapsed());
     }
 
     /// Nothing was lost, nothing doubled, nothing blamed on an event; all is well, and the host stops when it is asked to.
