@@ -23,15 +23,13 @@ pub async fn statements_time_out() {
     let server = Mysqld::mariadb().await;
     let load = Load::on(server.options()).await;
     let mut administrator = administrator(&load.world.options).await;
-    let mut holder = load.world.mysql().await;
     administrator.execute("SET GLOBAL max_statement_time = 0.3").await.expect("it is the administrator");
-    holder.execute("BEGIN").await.expect("it begins");
-    holder
-        .execute("SELECT * FROM last_seen WHERE aggregate_id = 'a7' FOR UPDATE")
-        .await
-        .expect("the row is there");
     // It holds for new sessions.
     kill_sessions(&load.world, &mut administrator).await;
+    let mut holder = load.world.mysql().await;
+    holder.execute("SET SESSION max_statement_time = 0").await.expect("it waits for its own lock");
+    holder.execute("BEGIN").await.expect("it begins");
+    holder.execute("SELECT * FROM last_seen WHERE aggregate_id = 'a7' FOR UPDATE").await.expect("a row");
     load.until_told(&["error 1969"]).await;
     some_time(5000).await;
     holder.execute("ROLLBACK").await.expect("it ends");

@@ -11,13 +11,13 @@ use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::{event, free_port};
 use crate::support::{Host, Mysqld, Options, PrivateServers, World, some_time, until};
 
-/// A gigabyte of large events arrives while MySQL says nothing, and the host may not have a third of that: the queues
+/// Large events arrive, 900 MB together, while MySQL says nothing, and the host may not have half of that: the queues
 /// bound what is kept of them.
 pub async fn memory_is_bounded() {
-    const EVENTS: i64 = 500;
-    const EVENT_BYTES: usize = 2 << 20;
-    const GROWTH_BYTES_MAX: u64 = 200 << 20;
-    const LIMIT_BYTES: u64 = 300 << 20;
+    const EVENTS: i64 = 1000;
+    const EVENT_BYTES: usize = 900 << 10;
+    const GROWTH_BYTES_MAX: u64 = 350 << 20;
+    const LIMIT_BYTES: u64 = 450 << 20;
     let servers = PrivateServers::start().await;
     let world = World::new("recorder", servers.options()).await;
     let proxy = Proxy::to(servers.mysql_port()).await;
