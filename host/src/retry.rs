@@ -40,7 +40,7 @@ impl Backoff {
         let wait = self.next_wait();
         // What is over is jitter, so that those who met do not meet again.
         let over = Duration::from_millis(u64::from(wait.subsec_micros()) % 250);
-        wait.min(SHORT_MAX - over)
+        wait.min(SHORT_MAX.saturating_sub(over))
     }
 }
 

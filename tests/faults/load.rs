@@ -37,7 +37,7 @@ impl Load {
         let (sent, done) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
         let writing = tokio::spawn(write(world.outbox.clone(), sent.clone(), done.clone()));
         world.until_committed("recorder", 300).await;
-        Self { world, host, sent, done, writing }
+        Self { host, world, sent, done, writing }
     }
 
     /// How many events were written.
@@ -62,6 +62,18 @@ impl Load {
         metrics.lines().any(|line| line.contains("class=\"transaction-lost\""))
     }
 
+    /// The fault is over: the host commits again within a time, however much there is to make up for.
+    pub async fn goes_on_within(&self, limit: Duration) {
+        let committed = format!("SELECT SUM(events) FROM {}.checkpoint", self.world.control());
+        let (before, began) =
+            (self.world.number_if_any(&committed).await.unwrap_or_default(), Instant::now());
+        until_within(limit, "the host commits again", async || {
+            self.world.number_if_any(&committed).await.unwrap_or_default() > before
+        })
+        .await;
+        println!("went on after {:.2?} of {limit:?}", began.elapsed());
+    }
+
     /// The fault is over: all that was sent until now has to be there within a time.
     pub async fn recovers_within(&self, limit: Duration) {
         let (sent, began) = (self.sent(), Instant::now());
@@ -75,7 +87,7 @@ impl Load {
 
     /// Nothing was lost, nothing doubled, nothing blamed on an event; all is well, and the host stops when it is asked to.
     pub async fn ends_well(self) -> World {
-        let Self { world, host, sent, done, writing } = self;
+        let Self { host, world, sent, done, writing } = self;
         done.store(true, Ordering::Relaxed);
         writing.await.expect("the writer is done");
         let sent = sent.load(Ordering::Relaxed);
