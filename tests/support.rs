@@ -33,6 +33,15 @@ pub async fn until_within(patience: Duration, what: &str, mut condition: impl As
     }
 }
 
+/// Waits for what lasts for a moment only, e.g. that a fault strikes.
+pub async fn until_often(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// Lets some time pass in which something else has to go on, e.g. before a random kill.
 pub async fn some_time(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits that grow from 50 ms to at most 5 s with their jitter, for as long as it takes.
+/// The longest short wait.
+const SHORT_MAX: Duration = Duration::from_millis(500);
+
+/// Waits that grow from 50 ms to at most 2.5 s with their jitter, for as long as it takes.
 pub struct Backoff {
     waits: ExponentialBackoff,
     attempts: u32,
@@ -14,7 +17,7 @@ impl Backoff {
     pub fn new() -> Self {
         let waits = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_millis(2500))
+            .with_max_delay(Duration::from_millis(1250))
             .with_factor(2.0)
             .with_jitter()
             .without_max_times()
@@ -29,7 +32,15 @@ impl Backoff {
 
     pub fn next_wait(&mut self) -> Duration {
         self.attempts = self.attempts.saturating_add(1);
-        self.waits.next().unwrap_or(Duration::from_secs(5))
+        self.waits.next().unwrap_or(Duration::from_millis(2500))
+    }
+
+    /// The same, but never longer than half a second: for what has waited already, e.g. for a lock.
+    pub fn next_short_wait(&mut self) -> Duration {
+        let wait = self.next_wait();
+        // What is over is jitter, so that those who met do not meet again.
+        let over = Duration::from_millis(u64::from(wait.subsec_micros()) % 250);
+        wait.min(SHORT_MAX.saturating_sub(over))
     }
 }
 
@@ -49,10 +60,19 @@ mod tests {
         let waits: Vec<_> = (0..40).map(|_| backoff.next_wait()).collect();
         assert!(waits[0] < Duration::from_millis(101), "{:?}", waits[0]);
         assert!(
-            waits[39] >= Duration::from_millis(2500) && waits[39] <= Duration::from_secs(5),
+            waits[39] >= Duration::from_millis(1250) && waits[39] <= Duration::from_millis(2500),
             "{:?}",
             waits[39]
         );
         assert_eq!(backoff.attempts(), 40);
+    }
+
+    #[test]
+    fn short_waits_stay_short_and_apart() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<_> = (0..40).map(|_| backoff.next_short_wait()).collect();
+        assert!(waits.iter().all(|wait| *wait <= SHORT_MAX), "{waits:?}");
+        let late: std::collections::BTreeSet<_> = waits[20..].iter().collect();
+        assert!(late.len() > 10 && *late.first().expect("some") >= &Duration::from_millis(250), "{late:?}");
     }
 }

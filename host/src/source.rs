@@ -7,6 +7,7 @@ pub mod acknowledge;
 pub mod connection;
 mod history;
 mod tail;
+mod standstill;
 mod rescue;
 pub mod resume;
 mod reply;
@@ -16,7 +17,7 @@ mod json;
 mod random;
 mod error;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event::Delivery;
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ pub use decode::{Decoder, Fields};
 pub use resume::{OnLost, Plan};
 
 use history::History;
+use standstill::Standstill;
 use tail::Tail;
 
 /// How long the server waits for a new event before it answers with an empty batch. It bounds how soon a stop
@@ -48,6 +50,9 @@ pub struct OutboxReader {
     decoder: Decoder,
     place: Place,
     care: Care,
+    /// How many events a reply of the stream may have.
+    batch_size: u32,
+    standstill: Standstill,
 }
 
 /// What is open at MongoDB.
@@ -72,7 +77,8 @@ enum Care {
 
 impl OutboxReader {
     pub fn new(outbox: Outbox, decoder: Decoder) -> Self {
-        Self { outbox, decoder, place: Place::Nothing, care: Care::None }
+        let (batch_size, standstill) = (tail::BATCH_SIZE, Standstill::default());
+        Self { outbox, decoder, place: Place::Nothing, care: Care::None, batch_size, standstill }
     }
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
@@ -84,7 +90,10 @@ impl OutboxReader {
                 let history = History::open(&self.outbox, &self.decoder, start, behind).await;
                 history.map(|history| Place::History(Box::new(history)))
             }
-            Position::Stream { token } => open_stream(&self.outbox, self.care, token).await,
+            Position::Stream { token } => {
+                self.standstill = Standstill::default();
+                open_stream(&self.outbox, self.care, self.batch_size, token).await
+            }
         };
         self.place = opened.map_err(|failure| self.learn(failure))?;
         Ok(())
@@ -104,14 +113,24 @@ impl OutboxReader {
     async fn read(&mut self) -> Result<Feed, Failure> {
         if let (Place::Behind(token), true) = (&self.place, self.care != Care::Rescue) {
             let token = token.clone();
-            self.place = open_stream(&self.outbox, self.care, &token).await?;
+            self.place = open_stream(&self.outbox, self.care, self.batch_size, &token).await?;
         }
         match &mut self.place {
             Place::Nothing => {
                 Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() })
             }
             Place::History(history) => history.next(&self.decoder).await,
-            Place::Stream(tail) => tail.next(&self.decoder).await,
+            Place::Stream(tail) => {
+                let asked = Instant::now();
+                let read = tail.next(&self.decoder).await;
+                if read.is_err() && asked.elapsed() >= tail::SILENCE_MAX {
+                    // Where the way is narrow, a large reply takes longer than that.
+                    self.batch_size = (self.batch_size / 8).max(1);
+                }
+                let feed = read?;
+                self.standstill.look(&self.outbox, &feed).await?;
+                Ok(feed)
+            }
             Place::Behind(token) => rescue::rescue(&self.outbox, &self.decoder, token).await,
         }
     }
@@ -162,9 +181,9 @@ impl OutboxReader {
     }
 }
 
-async fn open_stream(outbox: &Outbox, care: Care, token: &Token) -> Result<Place, Failure> {
+async fn open_stream(outbox: &Outbox, care: Care, batch_size: u32, token: &Token) -> Result<Place, Failure> {
     let batch_size = match care {
-        Care::None => tail::BATCH_SIZE,
+        Care::None => batch_size,
         Care::OneByOne(_) => 1,
         Care::Rescue => return Ok(Place::Behind(token.clone())),
     };

@@ -25,6 +25,7 @@ mod history;
 mod load;
 mod mysqld;
 mod nemesis;
+mod operator;
 mod report;
 mod schedule;
 mod truth;
@@ -80,11 +81,12 @@ pub async fn run() {
     load.stop().await;
 
     let mut violations = Violations::default();
-    let truth = Truth::read(&ground).await;
-    let recovery = history::settle(&ground, truth.ids.len() as u64, PATIENCE).await;
-    if let Err(what) = &recovery {
+    let recovery = history::settle(&ground, truth::documents(&ground).await, PATIENCE).await;
+    let tidied = operator::tidy_up(&ground, PATIENCE).await;
+    for what in [recovery.as_ref().err(), tidied.as_ref().err()].into_iter().flatten() {
         violations.add(format!("{PATIENCE:?} after the last fault: {what}"));
     }
+    let truth = Truth::read(&ground).await;
     let snapshots = observer.stop().await;
     let log = std::mem::take(&mut *log.lock().expect("nobody panics with it"));
     checker::source(&log, &truth, &mut violations);
@@ -111,6 +113,11 @@ pub async fn run() {
         applied: truth.recorded.len(),
         parked: letters("parked"),
         held: letters("held"),
+        discarded: truth.discarded.len(),
+        commands: ground
+            .world
+            .number(&format!("SELECT COUNT(*) FROM {}.command", ground.world.control()))
+            .await,
         commits: advances.len(),
         snapshots: snapshots.snapshots,
         restarts: ground.fleet.restarts(),

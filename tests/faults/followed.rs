@@ -1,7 +1,7 @@
 //! An outbox that a host follows, and what has to hold whatever happens to it.
 
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::ErrorKind;
@@ -26,7 +26,7 @@ impl Watched {
         Self::on(Options { lanes: 2, ..Options::mysql() }).await
     }
 
-    async fn on(options: Options) -> Self {
+    pub async fn on(options: Options) -> Self {
         let mut watched = Self::new(World::new("recorder", options).await);
         watched.start_host("");
         watched.host().until_phase("recorder", "streaming").await;
@@ -41,6 +41,13 @@ impl Watched {
 
     pub fn host(&self) -> &Host {
         self.running.as_ref().expect("a host runs")
+    }
+
+    /// Starts a host with settings that differ, as [`World::start_with`] takes them.
+    pub async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        self.stop().await;
+        self.running = Some(self.world.start_with(settings));
+        self.host().until_phase("recorder", "streaming").await;
     }
 
     /// Starts a host with further lines in its projection's section.
@@ -86,6 +93,12 @@ impl Watched {
         assert_eq!(self.world.letters().await, (0, 0), "an outage is never an event's fault");
     }
 
+    /// The same within a limit from when the fault began, or was over.
+    pub async fn settled_since(&self, since: Instant, limit: Duration) {
+        self.settled_within(limit.saturating_sub(since.elapsed())).await;
+        println!("settled after {:.2?} of {limit:?}", since.elapsed());
+    }
+
     /// Everything written is applied, whatever else was.
     pub async fn applied(&self) {
         self.applied_within(Duration::from_mins(2)).await;
@@ -102,6 +115,7 @@ impl Watched {
 
     /// Waits until the host says what it waits for.
     pub async fn until_trouble(&self, says: &str, patience: Duration) {
+        let began = Instant::now();
         until_within(patience, &format!("the host says {says:?}"), async || {
             let status = self.host().status("recorder").await;
             status.is_some_and(|status| {
@@ -109,6 +123,12 @@ impl Watched {
             })
         })
         .await;
+        println!("told {says:?} after {:.2?} of {patience:?}", began.elapsed());
+    }
+
+    /// What `/readyz` answers.
+    pub async fn readiness(&self) -> (u16, String) {
+        self.host().get("/readyz").await.expect("it answers")
     }
 
     /// Waits until the projection is paused, and gives the reason.
@@ -136,8 +156,11 @@ pub struct Followed {
 
 impl Followed {
     pub async fn start(members: usize, arguments: &[&str]) -> Self {
-        let cluster = Cluster::start(members, arguments).await;
-        let options = Options { mongodb: cluster.uri(), lanes: 2, ..Options::mysql() };
+        Self::on(Cluster::start(members, arguments).await, Options::mysql()).await
+    }
+
+    pub async fn on(cluster: Cluster, options: Options) -> Self {
+        let options = Options { mongodb: cluster.uri(), lanes: 2, ..options };
         Self { watched: Watched::on(options).await, cluster }
     }
 
@@ -147,7 +170,13 @@ impl Followed {
 
     /// The next so many commands of this name that the host sends fail with a code.
     pub async fn fail(&self, command: &str, code: i32, times: i32) {
-        let data = doc! { "failCommands": [command], "errorCode": code, "appName": "laterna" };
+        self.fail_labelled(command, code, times, &[]).await;
+    }
+
+    /// The same with labels for the driver.
+    pub async fn fail_labelled(&self, command: &str, code: i32, times: i32, labels: &[&str]) {
+        let mut data = doc! { "failCommands": [command], "errorCode": code, "appName": "laterna" };
+        data.insert("errorLabels", labels.to_vec());
         self.cluster.fail(0, "failCommand", doc! { "times": times }, data).await;
     }
 }

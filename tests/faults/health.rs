@@ -119,14 +119,6 @@ async fn nothing_leaks() {
     world.assert_recorded(events * 8, 8).await;
 }
 
-/// The processor time that a host has taken.
-fn processor_time(host: &Host) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", host.id())).expect("it runs");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields[index].parse::<u64>().expect("a number");
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
-}
-
 async fn retries_are_bounded() {
     const OUTAGE_MS: u64 = 30_000;
     let world = World::with(&[("recorder", "recorder"), ("other", "picky")], Options::mysql()).await;
@@ -138,13 +130,13 @@ async fn retries_are_bounded() {
     world.insert([event("e1", "a", 1, doc! { "do": "ok" })]).await;
     world.until_committed("recorder", 1).await;
     world.until_committed("other", 1).await;
-    let (time, lines) = (processor_time(&host), host.log().lines().count());
+    let (time, lines) = (host.processor_time(), host.log().lines().count());
     for proxy in [&mysql, &mongodb] {
         proxy.set(Mode::Refuse);
         proxy.cut();
     }
     some_time(OUTAGE_MS).await;
-    let time = processor_time(&host).saturating_sub(time);
+    let time = host.processor_time().saturating_sub(time);
     let lines = host.log().lines().count() - lines;
     println!("in {OUTAGE_MS} ms: {time:?} of processor time, {lines} lines");
     // Two projections with four lanes each.

@@ -239,17 +239,16 @@ async fn planned_hand_over() {
     let mut writing = world.start();
     insert(&world, "a", 1..=1).await;
     world.until_committed("recorder", 1).await;
-    let mut took = vec![];
     for sequence in 2..=4 {
         let standby = world.start();
         standby.until_phase("recorder", "standby").await;
+        let began = Instant::now();
         assert!(writing.stop().await.success());
-        took.push(time_to_next(&world, sequence).await);
+        assert_within("stopping", began.elapsed(), Duration::from_secs(10));
+        let took = time_to_next(&world, sequence).await;
+        assert_within("planned hand-over", took, Duration::from_secs(1));
         writing = standby;
     }
-    println!("planned hand-overs: {took:.2?}");
-    took.sort();
-    assert!(took[1] < Duration::from_secs(1), "of three hand-overs the middle one is too slow: {took:?}");
     world.assert_recorded(4, 1).await;
 }
 
@@ -259,7 +258,7 @@ async fn renewals_blocked() {
     let url = world.url_at(proxy.port);
     let (first, second) = pair(&world, &[("MYSQL__URL", &url)]).await;
     let began = Instant::now();
-    proxy.mute(Some(".lease SET connection_id"));
+    proxy.mute(&[".lease SET connection_id"]);
     // Until the lease runs out, the data's way is free, and used.
     insert(&world, "a", 3..=3).await;
     world.until_committed("recorder", 3).await;
@@ -272,7 +271,7 @@ async fn renewals_blocked() {
     time_to_next(&world, 4).await;
     let took = began.elapsed();
     assert_within("take-over without renewals", took, LEASE + Duration::from_secs(2));
-    proxy.mute(None);
+    proxy.mute(&[]);
     first.until_phase("recorder", "standby").await;
     insert(&world, "a", 5..=20).await;
     world.until_committed("recorder", 20).await;
@@ -280,6 +279,7 @@ async fn renewals_blocked() {
     assert_one_writer(&world, 2).await;
 }
 
+/// By a proxy that carries nothing, in the place of a network of its own: the host's end sees the same.
 async fn cut_off_from_mysql() {
     let world = World::new("recorder", Options::mysql()).await;
     let proxy = Proxy::to(mysql_port()).await;

@@ -16,8 +16,9 @@ const AGGREGATES: i64 = 100;
 const TOLD: Duration = Duration::from_secs(20);
 
 pub struct Load {
-    pub world: World,
+    /// Before the world, so that its log is still there when a test fails.
     pub host: Host,
+    pub world: World,
     sent: Arc<AtomicI64>,
     done: Arc<AtomicBool>,
     writing: JoinHandle<()>,
@@ -36,10 +37,11 @@ impl Load {
         let (sent, done) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
         let writing = tokio::spawn(write(world.outbox.clone(), sent.clone(), done.clone()));
         world.until_committed("recorder", 300).await;
-        Self { world, host, sent, done, writing }
+        Self { host, world, sent, done, writing }
     }
 
-    fn sent(&self) -> i64 {
+    /// How many events were written.
+    pub fn sent(&self) -> i64 {
         self.sent.load(Ordering::Relaxed)
     }
 
@@ -60,6 +62,18 @@ impl Load {
         metrics.lines().any(|line| line.contains("class=\"transaction-lost\""))
     }
 
+    /// The fault is over: the host commits again within a time, however much there is to make up for.
+    pub async fn goes_on_within(&self, limit: Duration) {
+        let committed = format!("SELECT SUM(events) FROM {}.checkpoint", self.world.control());
+        let (before, began) =
+            (self.world.number_if_any(&committed).await.unwrap_or_default(), Instant::now());
+        until_within(limit, "the host commits again", async || {
+            self.world.number_if_any(&committed).await.unwrap_or_default() > before
+        })
+        .await;
+        println!("went on after {:.2?} of {limit:?}", began.elapsed());
+    }
+
     /// The fault is over: all that was sent until now has to be there within a time.
     pub async fn recovers_within(&self, limit: Duration) {
         let (sent, began) = (self.sent(), Instant::now());
@@ -68,12 +82,12 @@ impl Load {
             self.world.number_if_any(&committed).await.unwrap_or_default() >= sent
         })
         .await;
-        println!("recovered after {:.1} s", began.elapsed().as_secs_f64());
+        println!("recovered after {:.2?} of {limit:?}", began.elapsed());
     }
 
     /// Nothing was lost, nothing doubled, nothing blamed on an event; all is well, and the host stops when it is asked to.
     pub async fn ends_well(self) -> World {
-        let Self { world, host, sent, done, writing } = self;
+        let Self { host, world, sent, done, writing } = self;
         done.store(true, Ordering::Relaxed);
         writing.await.expect("the writer is done");
         let sent = sent.load(Ordering::Relaxed);

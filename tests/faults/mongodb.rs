@@ -53,6 +53,11 @@ pub fn rows() -> Vec<Row> {
             "the oplog is overwritten beyond the checkpoint",
             Proof::Quick(test!(place::the_oplog_is_overwritten)),
         ),
+        row(
+            24,
+            "the oplog is overwritten while MySQL is down",
+            Proof::Slow(test!(place::the_oplog_is_overwritten_without_mysql)),
+        ),
         row(24, "a rebuild is killed wherever it is", Proof::Slow(test!(place::a_rebuild_is_killed))),
         row(24, "a rebuild would lose something", Proof::Quick(test!(place::a_rebuild_that_would_lose))),
         row(
@@ -79,7 +84,7 @@ pub fn rows() -> Vec<Row> {
         row(31, "a transaction of 10 000 events", Proof::Quick(test!(outbox::a_large_transaction))),
         row(
             32,
-            "the host's account at MongoDB loses its role",
+            "the host's account at MongoDB loses its role, or has another password",
             Proof::Slow(test!(answers::the_role_is_revoked)),
         ),
         row(60, "the name of MongoDB cannot be looked up", Proof::Quick(test!(outages::the_name_is_unknown))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mongodb::bson::{Document, doc};
 
 use crate::followed::{Watched, numbered};
-use crate::support::{some_time, until};
+use crate::support::{Options, until};
 
 pub async fn it_is_renamed() {
     let mut watched = Watched::start().await;
@@ -110,9 +110,10 @@ pub async fn documents_are_changed() {
     assert_eq!(watched.world.number(wrong).await, 0, "an event is what it was when it was written");
 }
 
+/// The host is killed twice while each of its lanes stands in the middle of the transaction, and resumes there.
 pub async fn a_large_transaction() {
     const EVENTS: i64 = 10_000;
-    let mut watched = Watched::start().await;
+    let mut watched = Watched::on(Options { lanes: 2, batch_max: 25, ..Options::mysql() }).await;
     let from = watched.written;
     let documents: Vec<Document> = (from..from + EVENTS)
         .map(|n| {
@@ -126,12 +127,21 @@ pub async fn a_large_transaction() {
     for part in documents.chunks(2000) {
         watched.world.outbox.insert_many(part).session(&mut session).await.expect("they are taken");
     }
+    let committed = format!("SELECT MIN(events) FROM {}.checkpoint", watched.world.control());
+    let before = watched.world.number(&committed).await;
     session.commit_transaction().await.expect("it commits");
     watched.written += EVENTS;
-    // Killed in its middle, it is resumed there.
-    for pause in [150, 300] {
-        some_time(pause).await;
+    let mut middle = before;
+    for _ in 0..2 {
+        until("each lane has committed some more of it", async || {
+            watched.world.number(&committed).await > middle + 100
+        })
+        .await;
         watched.kill();
+        middle = watched.world.number(&committed).await;
+        let all = watched.world.number("SELECT COUNT(*) FROM recorded").await;
+        println!("killed at {all} of {} events, the lane that has least at {middle}", watched.written);
+        assert!(all < watched.written - 100, "it was applied before the kill: {all} of {}", watched.written);
         watched.start_host("");
     }
     watched.settled_within(Duration::from_mins(1)).await;

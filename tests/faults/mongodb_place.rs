@@ -6,8 +6,8 @@ use mongodb::bson::doc;
 use rand::Rng;
 
 use crate::followed::{Followed, numbered};
-use crate::support::cluster::TINY_OPLOG;
-use crate::support::{random, some_time, until};
+use crate::support::cluster::{Cluster, TINY_OPLOG};
+use crate::support::{Mysqld, random, some_time, until};
 
 const REBUILD: &str = "resume_lost = \"rebuild\"";
 
@@ -59,6 +59,36 @@ pub async fn the_oplog_is_overwritten() {
     followed.write(20).await;
     followed.settled().await;
     assert!(followed.host().log().contains("(136 "), "the cursor was not lost:\n{}", followed.host().log());
+}
+
+/// MySQL is down, and so nothing is read: when it is back, what the checkpoint needs is gone.
+pub async fn the_oplog_is_overwritten_without_mysql() {
+    let (mut server, cluster) = tokio::join!(Mysqld::mysql(), Cluster::start(1, &TINY_OPLOG));
+    let mut followed = Followed::on(cluster, server.options()).await;
+    for word in ["", REBUILD] {
+        followed.restart(word).await;
+        let log = followed.host().log().len();
+        server.kill();
+        followed.write(20).await;
+        overwrite_oplog(&followed).await;
+        // The lease, and with it everything that was open, does not outlast this.
+        until("the host lets go", async || {
+            followed.host().log()[log..].contains("nothing more is written under the old epoch")
+        })
+        .await;
+        overwrite_oplog(&followed).await;
+        followed.write(20).await;
+        server.start();
+        server.until_ready().await;
+        if word.is_empty() {
+            let reason = followed.until_paused().await;
+            assert!(reason.contains("Nothing is skipped") && reason.contains("resume_lost"), "{reason}");
+            let recorded = followed.world.number("SELECT COUNT(*) FROM recorded").await;
+            assert!((20..=40).contains(&recorded), "nothing is begun at now: {recorded} events");
+        }
+    }
+    followed.settled().await;
+    assert!(followed.world.number(&generation(&followed)).await > 1, "the tables were filled again");
 }
 
 pub async fn a_rebuild_is_killed() {

@@ -1,7 +1,7 @@
 //! Hosts that lack something: memory, disk, the right time, a name server.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use bson::doc;
 
@@ -9,22 +9,28 @@ use crate::support::clock::Clock;
 use crate::support::host::BINARY;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::{event, free_port};
-use crate::support::{Host, Options, PrivateServers, World, some_time, until};
+use crate::support::{Host, Mysqld, Options, PrivateServers, World, some_time, until};
 
-/// Two hundred megabytes of events arrive while MySQL says nothing: the queues bound what is kept of them.
+/// Large events arrive, 900 MB together, while MySQL says nothing, and the host may not have half of that: the queues
+/// bound what is kept of them.
 pub async fn memory_is_bounded() {
-    const EVENTS: i64 = 400;
-    const EVENT_BYTES: usize = 512 << 10;
-    const GROWTH_BYTES_MAX: u64 = 250 << 20;
+    const EVENTS: i64 = 1000;
+    const EVENT_BYTES: usize = 900 << 10;
+    const GROWTH_BYTES_MAX: u64 = 350 << 20;
+    const LIMIT_BYTES: u64 = 450 << 20;
     let servers = PrivateServers::start().await;
     let world = World::new("recorder", servers.options()).await;
     let proxy = Proxy::to(servers.mysql_port()).await;
     let url = world.url_at(proxy.port);
     // The lease outlives the silence: a host that gave it up would have nothing in its queues.
-    let host = world.start_with(&[("MYSQL__URL", &url), ("HOST__LEASE_SECONDS", "120")]);
+    let host = world.start_with(&[("MYSQL__URL", &url), ("HOST__LEASE_SECONDS", "300")]);
     world.insert([event("first", "first", 1, doc! {})]).await;
     world.until_committed("recorder", 1).await;
     let before = peak_bytes(&host);
+    // What it has written to, as a container's limit would count it: not the address space that guests reserve.
+    let limit = format!("--data={}", data_bytes(&host) + LIMIT_BYTES);
+    let set = Command::new("prlimit").args(["--pid", &host.id().to_string(), &limit]).status();
+    assert!(set.expect("prlimit runs").success(), "the host's memory is limited");
     proxy.set(Mode::BlackHole);
     let payload = "x".repeat(EVENT_BYTES);
     for n in 0..EVENTS {
@@ -47,14 +53,26 @@ pub async fn memory_is_bounded() {
     world.until_committed("recorder", EVENTS + 1).await;
     world.assert_recorded(EVENTS + 1, 41).await;
     let grown = peak_bytes(&host) - before;
+    println!("{} MiB more at most", grown >> 20);
     assert!(grown < GROWTH_BYTES_MAX, "the host took {} MiB more", grown >> 20);
     assert_eq!(world.letters().await, (0, 0));
+    assert!(host.stop().await.success());
+}
+
+/// What the kernel counts towards a process's limit of data.
+fn data_bytes(host: &Host) -> u64 {
+    kilobytes(host, "VmData:")
 }
 
 /// The most memory a host ever had.
 fn peak_bytes(host: &Host) -> u64 {
+    kilobytes(host, "VmHWM:")
+}
+
+/// In bytes, what a line of a process's status tells in kilobytes.
+fn kilobytes(host: &Host, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells it");
     line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
 }
 
@@ -128,10 +146,20 @@ pub async fn clock_of_the_host() {
     assert!(log.lines().any(|line| !days.contains(&line[..10])), "the clock stood:\n{log}");
 }
 
-/// MySQL's clock jumps ahead, so that leases have run out, and back, so that they last. Only the time of a take-over
+/// mysqld's clock jumps ahead, so that leases have run out, and back, so that they last. Only the time of a take-over
 /// depends on it.
 pub async fn clock_of_the_server() {
-    let world = World::new("recorder", Options::mysql()).await;
+    const HOUR: i64 = 3600;
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Clock::new(folder.path().join("clock"));
+    let server = Mysqld::by_clock(&clock).await;
+    let world = World::new("recorder", server.options()).await;
+    let here = async || world.number("SELECT UNIX_TIMESTAMP()").await;
+    let true_time = || i64::try_from(UNIX_EPOCH.elapsed().expect("it is later").as_secs()).expect("in range");
+    let jump = async |seconds: i64| {
+        clock.set(seconds);
+        until("mysqld has the other time", async || (here().await - true_time() - seconds).abs() < 5).await;
+    };
     let first = world.start();
     let insert = async |from: i64, to: i64| {
         world.insert((from..=to).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
@@ -140,32 +168,44 @@ pub async fn clock_of_the_server() {
     insert(1, 10).await;
     let second = world.start();
     second.until_phase("recorder", "standby").await;
-    let moved = |by: &str| {
-        format!("UPDATE {}.lease SET expires_at = CURRENT_TIMESTAMP(6) {by} INTERVAL 1 HOUR", world.control())
-    };
-    world.run(&moved("-")).await;
-    // Which of them is faster does not matter: one writes.
+    let epoch = format!("SELECT epoch FROM {}.lease", world.control());
+    // Every lease has run out. Whether it is renewed or taken first does not matter: one writes.
+    jump(HOUR).await;
     insert(11, 100).await;
-    until("one host stands by", async || {
-        let mut standing = 0;
-        for host in [&first, &second] {
-            let status = host.status("recorder").await;
-            standing += i32::from(status.is_some_and(|status| status["phase"] == "standby"));
-        }
-        standing == 1
-    })
-    .await;
-    // A lease that lasts for an hour: a host that is gone is noticed by its session.
-    world.run(&moved("+")).await;
+    until("one host stands by", async || standing(&first, &second).await == 1).await;
+    println!("epoch {} after a jump ahead", world.number(&epoch).await);
+    // From there back by three hours: until it is renewed, a lease lasts for as long.
+    jump(-2 * HOUR).await;
+    insert(101, 200).await;
+    until("one host stands by", async || standing(&first, &second).await == 1).await;
+    // The next hour's lease, as the clock says, and it is gone back before it is renewed.
     let is_second = second.status("recorder").await.is_some_and(|status| status["phase"] == "streaming");
     let (writing, standing) = if is_second { (second, first) } else { (first, second) };
+    jump(HOUR).await;
+    until("the lease is renewed by the clock of then", async || {
+        let left =
+            format!("SELECT UNIX_TIMESTAMP(expires_at) - UNIX_TIMESTAMP() FROM {}.lease", world.control());
+        world.number(&left).await > 0
+    })
+    .await;
     writing.kill();
-    world.run(&moved("+")).await;
+    jump(-HOUR).await;
     let began = Instant::now();
-    insert(101, 120).await;
-    println!("take-over with a lease of an hour: {:.2?}", began.elapsed());
-    world.assert_recorded(120, 1).await;
+    insert(201, 220).await;
+    println!("take-over with a lease of two hours: {:.2?}", began.elapsed());
+    world.assert_recorded(220, 1).await;
+    assert_eq!(world.letters().await, (0, 0));
     standing.until_phase("recorder", "streaming").await;
+}
+
+/// How many of two hosts stand by.
+async fn standing(first: &Host, second: &Host) -> i32 {
+    let mut standing = 0;
+    for host in [first, second] {
+        let status = host.status("recorder").await;
+        standing += i32::from(status.is_some_and(|status| status["phase"] == "standby"));
+    }
+    standing
 }
 
 /// The host waits, says for what, and needs nothing but the right name.

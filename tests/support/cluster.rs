@@ -5,6 +5,7 @@ use std::process::{Child, Command};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 
+use super::proxy::Proxy;
 use super::server::{exec, kill};
 use super::until;
 use super::world::free_port;
@@ -14,11 +15,17 @@ pub struct Cluster {
     arguments: Vec<String>,
     ports: Vec<u16>,
     members: Vec<Option<Child>>,
+    /// What stands before each member, where they are to be cut off from each other: they know each other, and are
+    /// known, by these.
+    roads: Vec<Proxy>,
 }
 
 /// What makes an oplog of 8 MB really roll over after about 9 MB.
 pub const TINY_OPLOG: [&str; 6] =
     ["--oplogSize", "8", "--syncdelay", "1", "--setParameter", "minOplogTruncationPoints=2"];
+
+/// What a member says on each connection to another one, right at its beginning.
+const MEMBERS_SAY: [&str; 2] = ["MongoDB Internal Client", "NetworkInterfaceTL"];
 
 /// What allows `configureFailPoint`.
 pub const FAIL_POINTS: [&str; 2] = ["--setParameter", "enableTestCommands=1"];
@@ -26,16 +33,31 @@ pub const FAIL_POINTS: [&str; 2] = ["--setParameter", "enableTestCommands=1"];
 impl Cluster {
     /// Starts a replica set and waits for its primary.
     pub async fn start(members: usize, arguments: &[&str]) -> Self {
+        Self::start_behind(vec![], (0..members).map(|_| free_port()).collect(), arguments).await
+    }
+
+    /// The same with a road to each member that can be closed for the others.
+    pub async fn start_apart(members: usize) -> Self {
+        let ports: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        let mut roads = vec![];
+        for port in &ports {
+            roads.push(Proxy::to(*port).await);
+        }
+        // What they say has to be plain text.
+        Self::start_behind(roads, ports, &["--networkMessageCompressors", "disabled"]).await
+    }
+
+    async fn start_behind(roads: Vec<Proxy>, ports: Vec<u16>, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("laterna").tempdir().expect("a folder");
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        let ports = (0..members).map(|_| free_port()).collect();
-        let mut cluster = Self { folder, arguments, ports, members: (0..members).map(|_| None).collect() };
-        for member in 0..members {
+        let members = ports.iter().map(|_| None).collect();
+        let mut cluster = Self { folder, arguments, ports, members, roads };
+        for member in 0..cluster.ports.len() {
             cluster.start_member(member);
         }
-        let hosts = cluster.ports.iter().zip(0..).map(|(port, id)| {
+        let hosts = (0..cluster.ports.len()).zip(0..).map(|(member, id)| {
             // The first one is the likeliest primary, so that tests need not search for it long.
-            doc! { "_id": id, "host": format!("127.0.0.1:{port}"), "priority": if id == 0 { 2 } else { 1 } }
+            doc! { "_id": id, "host": cluster.name(member), "priority": if id == 0 { 2 } else { 1 } }
         });
         let settings = doc! { "electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500 };
         let config = doc! { "_id": "rs0", "members": hosts.collect::<Vec<_>>(), "settings": settings };
@@ -53,8 +75,33 @@ impl Cluster {
 
     /// The URI of the whole set.
     pub fn uri(&self) -> String {
-        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let hosts: Vec<_> = (0..self.ports.len()).map(|member| self.name(member)).collect();
         format!("mongodb://{}/?replicaSet=rs0", hosts.join(","))
+    }
+
+    /// By which the others, and all clients, know a member.
+    fn name(&self, member: usize) -> String {
+        format!("127.0.0.1:{}", self.roads.get(member).map_or(self.ports[member], |road| road.port))
+    }
+
+    /// Cuts a member off from the others, both ways. Clients reach it as before.
+    pub fn isolate(&self, member: usize) {
+        let name = self.name(member);
+        for (number, road) in self.roads.iter().enumerate() {
+            if number == member {
+                road.mute(&MEMBERS_SAY);
+            } else {
+                // Its heartbeats say whose they are.
+                road.mute(&[&name]);
+            }
+        }
+    }
+
+    /// All members reach each other again.
+    pub fn reunite(&self) {
+        for road in &self.roads {
+            road.mute(&[]);
+        }
     }
 
     pub fn port(&self, member: usize) -> u16 {

@@ -57,6 +57,14 @@ impl Host {
         self.child.id()
     }
 
+    /// The processor time that it has taken.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<u64>().expect("a number");
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
     /// Waits until the process has ended by itself.
     pub async fn ended(mut self) -> ExitStatus {
         until("the host has ended", async || self.child.try_wait().expect("it is a child").is_some()).await;

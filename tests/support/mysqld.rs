@@ -6,7 +6,8 @@ use std::process::{Child, Command};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::server::{exec, kill};
+use super::clock::Clock;
+use super::server::{exec_in, kill};
 use super::until;
 use super::world::{Options, free_port};
 
@@ -18,6 +19,8 @@ pub struct Mysqld {
     flavor: &'static str,
     /// Further arguments of the server.
     pub arguments: Vec<String>,
+    /// What it is started with.
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -32,10 +35,27 @@ impl Mysqld {
 
     /// With its data in a folder that is the test's to fill and to remove.
     pub async fn start_in(flavor: &'static str, data: Option<&Path>) -> Self {
+        Self::start_with(flavor, data, vec![]).await
+    }
+
+    /// With a clock of its own.
+    pub async fn by_clock(clock: &Clock) -> Self {
+        let mut environment = clock.environment();
+        // What the library would mend for other servers makes this one wait without end.
+        environment.push(("FAKETIME_FORCE_MONOTONIC_FIX".to_owned(), "0".to_owned()));
+        Self::start_with("mysql", None, environment).await
+    }
+
+    async fn start_with(
+        flavor: &'static str,
+        data: Option<&Path>,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         // A socket's path is bounded at about 100 bytes, so the folder is where paths are short.
         let folder = tempfile::Builder::new().prefix("laterna").tempdir().expect("a folder");
         let data = data.map_or_else(|| folder.path().join("data"), Path::to_path_buf);
-        let mut server = Self { data, port: free_port(), flavor, arguments: vec![], child: None, folder };
+        let (port, arguments) = (free_port(), vec![]);
+        let mut server = Self { data, port, flavor, arguments, environment, child: None, folder };
         server.start();
         server.until_ready().await;
         server
@@ -82,7 +102,7 @@ impl Mysqld {
         let fixed = [command, &data, &port, &socket];
         let arguments: Vec<&str> =
             fixed.into_iter().chain(self.arguments.iter().map(String::as_str)).collect();
-        self.child = Some(exec(&self.folder.path().join("log"), &arguments));
+        self.child = Some(exec_in(&self.environment, &self.folder.path().join("log"), &arguments));
     }
 
     pub async fn until_ready(&self) {

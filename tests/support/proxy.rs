@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -24,6 +24,11 @@ pub enum Mode {
     Deaf,
     /// Everything takes this much longer, each way.
     Delay(Duration),
+    /// The same, and all connections together get no more through, each way, than so many bytes a second.
+    Narrow {
+        delay: Duration,
+        bytes_a_second: u32,
+    },
 }
 
 /// What happens, once, at the next COMMIT that passes in plain text.
@@ -57,8 +62,12 @@ struct Shared {
     at_commit: Mutex<Option<(AtCommit, u32)>>,
     /// The next answer is cut in the middle.
     truncate: Mutex<bool>,
-    /// Connections on which this was said are black holes.
-    muted: watch::Sender<Option<&'static str>>,
+    /// Connections on which one of these was said are black holes.
+    muted: watch::Sender<Vec<String>>,
+    /// How the connections that were open when this was set are treated from then on.
+    forsaken: watch::Sender<Mode>,
+    /// When a narrow link is free again, each way.
+    free_at: Mutex<[Option<Instant>; 2]>,
     struck: AtomicU64,
 }
 
@@ -79,7 +88,9 @@ impl Proxy {
             generation: watch::Sender::new(0),
             at_commit: Mutex::new(None),
             truncate: Mutex::new(false),
-            muted: watch::Sender::new(None),
+            muted: watch::Sender::default(),
+            forsaken: watch::Sender::new(Mode::Pass),
+            free_at: Mutex::default(),
             struck: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -110,10 +121,16 @@ impl Proxy {
         *self.shared.truncate.lock().expect("nobody panics with it") = true;
     }
 
-    /// Nothing passes any more on connections on which this was said in plain text, before or from now on; the others
-    /// are left alone.
-    pub fn mute(&self, said: Option<&'static str>) {
-        self.shared.muted.send_replace(said);
+    /// Nothing passes any more on connections on which one of these was said in plain text, before or from now on; the
+    /// others are left alone. What was lost meanwhile is not made up for: its connection is cut when nothing is muted.
+    pub fn mute(&self, said: &[&str]) {
+        self.shared.muted.send_replace(said.iter().map(ToString::to_string).collect());
+    }
+
+    /// Treats every connection that is open now like this for as long as it lives, as when a router has forgotten it:
+    /// neither end hears of it. New ones are treated as the mode says.
+    pub fn forsake(&self, mode: Mode) {
+        self.shared.forsaken.send_replace(mode);
     }
 
     /// How often an armed fault struck.
@@ -170,25 +187,28 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
     let (mut said, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     let mut lose_answers = false;
     let mut cut_at_answer = false;
-    let mut mode = shared.mode.subscribe();
-    let mut muted = shared.muted.subscribe();
+    let mut treatment = Treatment::of(shared);
     // What tells a connection apart is said when its statements are prepared, which is at its beginning.
     let mut heard = Vec::new();
+    let mut swallowed = false;
     loop {
-        let is_mute = muted.borrow_and_update().is_some_and(|said| contains(&heard, said.as_bytes()));
-        if *mode.borrow_and_update() == Mode::BlackHole || is_mute {
-            tokio::select! {
-                changed = mode.changed() => if changed.is_err() { return End::Cut },
-                changed = muted.changed() => if changed.is_err() { return End::Cut },
+        let (mode, is_mute) = (treatment.mode(), treatment.mutes(&heard));
+        if mode == Mode::BlackHole || is_mute {
+            if !treatment.changed().await {
+                return End::Cut;
             }
             continue;
+        }
+        if swallowed {
+            return End::Cut;
         }
         tokio::select! {
             read = client.read(&mut said) => {
                 let Ok(1..) = read else { return End::Closed };
                 let said = &said[..read.unwrap_or_default()];
                 heard.extend(said.iter().take(HEARD_BYTES_MAX.saturating_sub(heard.len())));
-                if muted.borrow().is_some_and(|muting| contains(&heard, muting.as_bytes())) {
+                swallowed = treatment.mutes(&heard);
+                if swallowed {
                     continue;
                 }
                 match shared.strikes_at(said) {
@@ -197,7 +217,7 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
                     Some(AtCommit::LoseAnswer) => lose_answers = true,
                     None => {}
                 }
-                shared.linger().await;
+                shared.linger(mode, 0, said.len()).await;
                 if server.write_all(said).await.is_err() {
                     return End::Closed;
                 }
@@ -208,7 +228,7 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
                 if cut_at_answer {
                     return End::Cut;
                 }
-                lose_answers |= *shared.mode.borrow() == Mode::Deaf;
+                lose_answers |= treatment.mode() == Mode::Deaf;
                 if lose_answers {
                     continue;
                 }
@@ -216,13 +236,49 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
                     let _ = client.write_all(&answered[..answered.len() / 2]).await;
                     return End::Closed;
                 }
-                shared.linger().await;
+                shared.linger(mode, 1, answered.len()).await;
                 if client.write_all(answered).await.is_err() {
                     return End::Closed;
                 }
             }
-            _ = mode.changed() => {}
-            _ = muted.changed() => {}
+            _ = treatment.changed() => {}
+        }
+    }
+}
+
+/// How one connection is treated.
+struct Treatment {
+    mode: watch::Receiver<Mode>,
+    muted: watch::Receiver<Vec<String>>,
+    forsaken: watch::Receiver<Mode>,
+    /// What was set for the connections that were open then, this one among them.
+    own: Option<Mode>,
+}
+
+impl Treatment {
+    fn of(shared: &Shared) -> Self {
+        let (mode, muted) = (shared.mode.subscribe(), shared.muted.subscribe());
+        Self { mode, muted, forsaken: shared.forsaken.subscribe(), own: None }
+    }
+
+    fn mode(&mut self) -> Mode {
+        let of_all = *self.mode.borrow_and_update();
+        self.own.unwrap_or(of_all)
+    }
+
+    fn mutes(&mut self, heard: &[u8]) -> bool {
+        self.muted.borrow_and_update().iter().any(|said| contains(heard, said.as_bytes()))
+    }
+
+    /// Waits until something is treated otherwise. False when the proxy is gone.
+    async fn changed(&mut self) -> bool {
+        tokio::select! {
+            changed = self.mode.changed() => changed.is_ok(),
+            changed = self.muted.changed() => changed.is_ok(),
+            changed = self.forsaken.changed() => {
+                self.own = Some(*self.forsaken.borrow());
+                changed.is_ok()
+            }
         }
     }
 }
@@ -256,10 +312,20 @@ impl Shared {
         truncates
     }
 
-    async fn linger(&self) {
-        let mode = *self.mode.borrow();
-        if let Mode::Delay(time) = mode {
-            tokio::time::sleep(time).await;
+    /// Takes the time that so many bytes take, one way.
+    async fn linger(&self, mode: Mode, way: usize, bytes: usize) {
+        match mode {
+            Mode::Delay(time) => tokio::time::sleep(time).await,
+            Mode::Narrow { delay, bytes_a_second } => {
+                let takes = Duration::from_secs(1) * u32::try_from(bytes).expect("a chunk") / bytes_a_second;
+                let through = {
+                    let free_at = &mut self.free_at.lock().expect("nobody panics with it")[way];
+                    let now = Instant::now();
+                    *free_at.insert(free_at.map_or(now, |free| free.max(now)) + takes)
+                };
+                tokio::time::sleep_until((through + delay).into()).await;
+            }
+            _ => {}
         }
     }
 }

@@ -132,9 +132,15 @@ impl Drop for PrivateServers {
 
 /// Starts a server in the foreground of a process, with `dev/services exec-…`.
 pub fn exec(log: &Path, arguments: &[&str]) -> Child {
+    exec_in(&[], log, arguments)
+}
+
+/// The same with an environment of its own, e.g. another clock.
+pub fn exec_in(environment: &[(String, String)], log: &Path, arguments: &[&str]) -> Child {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
     let errors = file.try_clone().expect("a log");
     let mut command = services();
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors);
     command.spawn().expect("the server starts")
 }

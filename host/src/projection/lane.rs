@@ -394,10 +394,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Waits before the next try. A stop ends the wait with the failure.
     pub(super) async fn wait(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
         self.status.lane_waits(self.lane, &failure);
+        // Whoever held the lock may be done: that is worth asking soon.
+        let lock = matches!(failure, Failure::TransactionLost { .. });
+        let wait = if lock { backoff.next_short_wait() } else { backoff.next_wait() };
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(failure),
-            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+            () = tokio::time::sleep(wait) => Ok(()),
         }
     }
 }

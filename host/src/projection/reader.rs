@@ -22,8 +22,9 @@ use crate::source::{Feed, OnLost, Plan, resume};
 /// How many bytes of documents may wait in one lane.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
-/// How many chunks may wait in one lane.
-const QUEUE_CHUNKS_MAX: usize = 16;
+/// How many chunks may wait in one lane, however small: a lane that is held up stops the others only when its queue is
+/// full, and where events trickle in, each is a chunk.
+const QUEUE_CHUNKS_MAX: usize = 10_000;
 
 /// How often a lane without events hears where the stream stands, so that its checkpoint does not age.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);

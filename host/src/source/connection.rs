@@ -17,6 +17,9 @@ use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
 
+/// How often the driver looks after each server, unless the URI says otherwise. By itself it would take 10 s.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Where the outbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxOptions {
@@ -68,6 +71,8 @@ impl Outbox {
         client.app_name.get_or_insert_with(|| "laterna".to_owned());
         client.server_selection_timeout.get_or_insert(Duration::from_secs(5));
         client.connect_timeout.get_or_insert(Duration::from_secs(5));
+        // A server that is gone, or was and is back, is noticed by this.
+        client.heartbeat_freq.get_or_insert(HEARTBEAT);
         client.read_concern = Some(ReadConcern::majority());
         let client = Client::with_options(client).map_err(|error| unusable(&error))?;
         let database = client.database(database);

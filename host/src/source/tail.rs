@@ -20,7 +20,7 @@ use crate::position::{ClusterTime, Position, Token};
 pub const BATCH_SIZE: u32 = 2000;
 
 /// The driver has no read timeout: a server that says nothing at all for this long is taken for gone.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 pub struct Tail {
     cursor: RawBatchCursor,

@@ -74,7 +74,10 @@ pub async fn read_models(ground: &Ground, log: &Log, truth: &Truth, violations: 
         .iter()
         .map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3)]))
         .collect();
-    let wanted = truth.last_seen.iter().map(|(id, (last, events))| (id.clone(), [*last, *events, 0]));
+    let wanted = truth
+        .last_seen
+        .iter()
+        .map(|(id, (last, events, disorder))| (id.clone(), [*last, *events, *disorder]));
     violations.same("rows of `last_seen` (sequence, events, disorder)", &seen, &wanted.collect());
     let counted = "SELECT aggregate_id COLLATE utf8mb4_general_ci, events, total FROM counted";
     let counted: BTreeSet<(String, (i64, i64))> =
@@ -83,6 +86,11 @@ pub async fn read_models(ground: &Ground, log: &Log, truth: &Truth, violations: 
     violations.same("rows of `counted` (events, total)", &counted, &wanted);
     bank(ground, log, violations).await;
     violations.same("dead letters", &letters(ground).await, &truth.letters);
+    order_of_letters(ground, violations).await;
+    for (projection, id) in &truth.discarded {
+        violations
+            .unless(truth.ids.contains(id), || format!("{projection} discarded {id:?}, which nobody wrote"));
+    }
     for projection in PROJECTIONS {
         let control = ground.world.control();
         let sql = format!("SELECT SUM(events) FROM {control}.checkpoint WHERE projection = '{projection}'");
@@ -108,6 +116,32 @@ async fn letters(ground: &Ground) -> BTreeSet<(String, String, String)> {
         ground.world.control()
     );
     ground.world.rows(&sql).await.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+}
+
+/// However often they were tried again, an aggregate's letters stand in the order of its events, and only the first of
+/// them is parked.
+async fn order_of_letters(ground: &Ground, violations: &mut Violations) {
+    let sql = format!(
+        "SELECT projection, COALESCE(aggregate, '') COLLATE utf8mb4_general_ci, CAST(state AS CHAR), \
+         COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {}.dead_letter ORDER BY id",
+        ground.world.control()
+    );
+    let mut latest: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for row in ground.world.rows(&sql).await {
+        let (projection, aggregate): (String, String) = (row.get(0), row.get(1));
+        let (state, id): (String, String) = (row.get(2), row.get(3));
+        // Each thing has one writer, who numbers what he writes.
+        let Some(number) = id.rsplit('-').next().and_then(|number| number.parse().ok()) else { continue };
+        let before = latest.insert((projection.clone(), aggregate.clone()), number);
+        violations.unless(before < Some(number), || {
+            format!("{projection}: of {aggregate}, the letter of {id} stands behind a later one")
+        });
+        violations.unless((state == "parked") == before.is_none(), || {
+            format!(
+                "{projection}: of {aggregate}, the letter of {id} is {state}, and {before:?} stands before it"
+            )
+        });
+    }
 }
 
 /// Row for row as the bank's model says, and no money made or lost.

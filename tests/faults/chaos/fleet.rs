@@ -1,6 +1,6 @@
 //! The two hosts: started, killed, frozen, stopped, and watched for ending by themselves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex as StateMutex;
 use std::time::{Duration, Instant};
@@ -51,6 +51,11 @@ impl Fleet {
 
     pub fn clock(&self, who: Who) -> &Clock {
         &self.place(who).clock
+    }
+
+    /// A host's configuration, by which operators reach the servers, too.
+    pub fn config(&self, who: Who) -> &Path {
+        &self.place(who).config
     }
 
     pub fn restarts(&self) -> u32 {

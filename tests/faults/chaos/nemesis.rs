@@ -17,6 +17,7 @@ use super::ground::{Ground, PROJECTIONS};
 use super::history;
 use super::load::ACCOUNTS;
 use super::mysqld::admin;
+use super::operator;
 use super::schedule::{Fault, Road, Step, Trouble};
 use crate::support::proxy::{AtCommit, Mode, Proxy};
 use crate::support::server::faketime;
@@ -110,6 +111,13 @@ impl Nemesis<'_> {
             Fault::Commit { who, fault, times } => {
                 return self.commits(self.ground.proxy(Road::MySql(who)), fault, times).await;
             }
+            Fault::BlockRows { ms: time } => {
+                return operator::block_rows(self.ground, ms(time), random).await;
+            }
+            Fault::Replay { projection, choice } => {
+                return operator::replay(self.ground, projection, choice, random).await;
+            }
+            Fault::Discard { projection } => return operator::discard(self.ground, projection, random).await,
             Fault::KillPrimary { .. } | Fault::StepDown | Fault::FreezeMember { .. } => {
                 return self.mongodb(fault).await;
             }
@@ -350,7 +358,7 @@ async fn ids(session: &mut MySqlConnection, further: &str) -> sqlx::Result<Vec<u
     Ok(rows(session, &sql).await?.iter().map(|row| row.get(0)).collect())
 }
 
-async fn run(session: &mut MySqlConnection, sql: &str) -> sqlx::Result<()> {
+pub async fn run(session: &mut MySqlConnection, sql: &str) -> sqlx::Result<()> {
     timeout(PATIENCE, session.execute(sql)).await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|_| ())
 }
 
@@ -363,6 +371,6 @@ async fn attempt(session: &mut MySqlConnection, sql: &str) -> sqlx::Result<bool>
     }
 }
 
-async fn rows(session: &mut MySqlConnection, sql: &str) -> sqlx::Result<Vec<sqlx::mysql::MySqlRow>> {
+pub async fn rows(session: &mut MySqlConnection, sql: &str) -> sqlx::Result<Vec<sqlx::mysql::MySqlRow>> {
     timeout(PATIENCE, session.fetch_all(sql)).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }

@@ -19,6 +19,9 @@ pub struct Report {
     pub applied: usize,
     pub parked: usize,
     pub held: usize,
+    pub discarded: usize,
+    /// What operators wished for about letters.
+    pub commands: i64,
     pub commits: usize,
     pub snapshots: u64,
     pub restarts: u32,
@@ -54,8 +57,9 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "applied by the recorder: {}; letters of all projections: {} parked, {} held",
-            self.applied, self.parked, self.held
+            "applied by the recorder: {}; letters of all projections: {} parked, {} held, {} discarded; {} commands \
+             about them",
+            self.applied, self.parked, self.held, self.discarded, self.commands
         )?;
         writeln!(
             f,

@@ -114,6 +114,27 @@ pub enum Fault {
     FewConnections {
         ms: u64,
     },
+    /// Rows that are in the way of events that are still to come, until an operator removes them.
+    BlockRows {
+        ms: u64,
+    },
+    /// An operator has letters of a projection tried again, whether or not what parked them is mended.
+    Replay {
+        projection: usize,
+        choice: Choice,
+    },
+    /// An operator gives a letter up.
+    Discard {
+        projection: usize,
+    },
+}
+
+/// Which letters an operator chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    All,
+    /// One aggregate's.
+    One,
 }
 
 /// A fault and when it strikes, from the start of the load.
@@ -156,6 +177,10 @@ impl Fault {
             Self::FillDisk { .. } => "MySQL's disk full",
             Self::ShrinkPackets { .. } => "max_allowed_packet lowered",
             Self::FewConnections { .. } => "max_connections lowered",
+            Self::BlockRows { .. } => "rows in the way of events, then removed",
+            Self::Replay { choice: Choice::All, .. } => "operator replays all letters",
+            Self::Replay { choice: Choice::One, .. } => "operator replays an aggregate's letters",
+            Self::Discard { .. } => "operator discards a letter",
         }
     }
 }
@@ -187,7 +212,7 @@ const LAST: Duration = Duration::from_secs(3);
 type Draw = fn(&mut StdRng) -> Fault;
 
 /// The cards that are drawn. What harms most is there more than once.
-const DECK: [Draw; 35] = [
+const DECK: [Draw; 40] = [
     kill_host,
     kill_host,
     kill_host,
@@ -230,6 +255,11 @@ const DECK: [Draw; 35] = [
     |r| Fault::FillDisk { ms: r.random_range(500..4000) },
     |r| Fault::ShrinkPackets { bytes: r.random_range(1_200_000..4_000_000), ms: r.random_range(2000..6000) },
     |r| Fault::FewConnections { ms: r.random_range(1000..5000) },
+    |r| Fault::BlockRows { ms: r.random_range(1000..6000) },
+    |r| Fault::Replay { projection: r.random_range(0..2), choice: Choice::All },
+    |r| Fault::Replay { projection: r.random_range(0..3), choice: Choice::One },
+    |r| Fault::Replay { projection: r.random_range(0..2), choice: Choice::One },
+    |r| Fault::Discard { projection: r.random_range(0..2) },
 ];
 
 /// All faults of a run, in their order. Kinds are drawn as cards are: each comes before any comes again. A longer run
@@ -297,5 +327,5 @@ pub fn check() {
     let apart = Duration::from_secs(1)..Duration::from_secs(6);
     assert!(gaps.into_iter().all(|gap| apart.contains(&gap)), "a fault every 1 to 6 s");
     let kinds: BTreeSet<_> = long.iter().map(|step| step.fault.kind()).collect();
-    assert_eq!(kinds.len(), 34, "kinds that occur: {kinds:?}");
+    assert_eq!(kinds.len(), 38, "kinds that occur: {kinds:?}");
 }

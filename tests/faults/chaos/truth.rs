@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use mongodb::options::ReadConcern;
+use sqlx::Row;
 
 use super::ground::{Ground, PROJECTIONS};
 
@@ -23,12 +24,15 @@ pub struct Truth {
     /// The ids of all documents.
     pub ids: BTreeSet<String>,
     pub recorded: BTreeSet<Recorded>,
-    /// By aggregate: its last sequence, how many events.
-    pub last_seen: BTreeMap<String, (i64, i64)>,
+    /// By aggregate: its last sequence, how many events, how many that did not follow their predecessor, because that was
+    /// discarded.
+    pub last_seen: BTreeMap<String, (i64, i64, i64)>,
     /// By aggregate: how many events, and the sum of their ordinals.
     pub counted: BTreeMap<String, (i64, i64)>,
     /// Projection, event id, `parked` or `held`.
     pub letters: BTreeSet<(String, String, String)>,
+    /// Projection, event id: what an operator gave up. That is known from the host alone.
+    pub discarded: BTreeSet<(String, String)>,
 }
 
 /// What a projection makes of an event that nothing holds back.
@@ -44,7 +48,7 @@ impl Truth {
         let find = ground.world.outbox.find(doc! {}).sort(doc! { "aggregateId": 1, "sequence": 1 });
         let cursor = find.read_concern(ReadConcern::majority()).await.expect("MongoDB answers");
         let documents: Vec<Document> = cursor.try_collect().await.expect("MongoDB answers");
-        let mut truth = Self::default();
+        let mut truth = Self { discarded: discarded(ground).await, ..Self::default() };
         for projection in PROJECTIONS {
             truth.fold(projection, &documents);
         }
@@ -56,6 +60,9 @@ impl Truth {
         for document in documents {
             let (id, aggregate) = (id(document), document.get_str("aggregateId").expect("all have one"));
             self.ids.insert(id.clone());
+            if self.discarded.contains(&(projection.to_owned(), id.clone())) {
+                continue;
+            }
             let state = match verdict(projection, document) {
                 Verdict::Pass => continue,
                 _ if blocked.contains(aggregate) => "held",
@@ -80,7 +87,8 @@ impl Truth {
             "recorder" => {
                 let (kind, event_type) = (text("aggregateType"), text("type"));
                 self.recorded.insert((kind, aggregate.to_owned(), sequence, id, event_type, ordinal));
-                let (last, events) = self.last_seen.entry(aggregate.to_owned()).or_default();
+                let (last, events, disorder) = self.last_seen.entry(aggregate.to_owned()).or_default();
+                *disorder += i64::from(sequence != *last + 1);
                 *last = sequence;
                 *events += 1;
             }
@@ -93,6 +101,21 @@ impl Truth {
             _ => {}
         }
     }
+}
+
+/// What is recorded as discarded.
+async fn discarded(ground: &Ground) -> BTreeSet<(String, String)> {
+    let sql = format!(
+        "SELECT projection, COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {}.discarded",
+        ground.world.control()
+    );
+    ground.world.rows(&sql).await.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// How many documents the majority has.
+pub async fn documents(ground: &Ground) -> u64 {
+    let count = ground.world.outbox.count_documents(doc! {}).read_concern(ReadConcern::majority());
+    count.await.expect("MongoDB answers")
 }
 
 /// The event's id as text.
