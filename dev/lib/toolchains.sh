@@ -77,7 +77,6 @@ need_componentize_py() {
     home=$software_dir/componentize-py-$(digest_of "$1/requirements.txt")
     choose_python
     [[ -d $home ]] || with_lock software install_componentize_py "$1" "$home"
-    componentize_py_home=$home
     componentize_py=(env "PYTHONPATH=$home" "${python[@]}" -c 'import componentize_py; componentize_py.script()')
 }
 
