@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::operation::load;
 use crate::projection::{Loaded, Servers};
 use crate::projector::Engine;
-use crate::readmodel::{Acknowledge, Connector, Session, registration, tables};
+use crate::readmodel::{Acknowledge, Connector, Session, ownership, registration, tables};
+use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
 #[derive(Default)]
@@ -100,6 +101,9 @@ async fn check_servers(
             return Ok(());
         }
     };
+    for advice in parts::advice(config, &servers) {
+        report.note("configuration", &advice);
+    }
     let from_history = config.projection.values().any(|projection| projection.start == Start::History);
     let acknowledge = config.mongodb.acknowledging()?;
     check_mongodb(&servers, from_history, report).await;
@@ -118,6 +122,10 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
             .ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
         Ok(None) => return report.fail("MongoDB", &servers.outbox.missing().to_string()),
         Err(failure) => return report.fail("MongoDB", &failure.to_string()),
+    }
+    match servers.outbox.advice().await {
+        Ok(advice) => advice.iter().for_each(|advice| report.note("MongoDB", advice)),
+        Err(failure) => report.fail("MongoDB", &failure.to_string()),
     }
     match servers.outbox.current_token().await {
         Ok(_) => report.ok("change stream", "it can be opened"),
@@ -193,14 +201,31 @@ async fn check_mysql(
         Err(failure) => report.fail("privileges", &failure.to_string()),
     }
     for (name, loaded) in loaded {
-        let rehearsed =
-            tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema)
-                .await;
+        let tables = &loaded.deployed.schema;
+        check_tables(servers, name, tables, ddl, report).await;
+        let rehearsed = tables::rehearse(ddl, &servers.control, servers.applier.database(), tables).await;
         let what = format!("SQL of `{name}`");
         match rehearsed {
             Ok(()) => report.ok(&what, "every statement fits its tables"),
             Err(failure) => report.fail(&what, &with_grant(&failure, &format!("{schema}_scratch"))),
         }
+    }
+}
+
+/// Whether the tables are, or can become, the projection's alone.
+async fn check_tables(
+    servers: &Servers,
+    projection: &str,
+    schema: &Schema,
+    ddl: &mut Session,
+    report: &mut Report,
+) {
+    let asked = async {
+        ownership::not_anothers(ddl, &servers.control, projection, schema).await?;
+        ownership::nothing_is_tied(ddl, schema).await
+    };
+    if let Err(failure) = asked.await {
+        report.fail(&format!("tables of `{projection}`"), &failure.to_string());
     }
 }
 
