@@ -220,14 +220,15 @@ mod tests {
     }
 
     /// A projector whose `describe` gives this.
-    fn giving(kind: &str, export: &str) -> Refusal {
+    fn giving(kind: &str) -> Refusal {
         let other = format!(
             r#"(component
-                {kind}
-                (core module $m (func (export "describe") (result i32) (i32.const 1)))
-                (core instance $i (instantiate $m))
-                (func $describe (result $given) (canon lift (core func $i "describe")))
-                (instance $p (export "describe" (func $describe)) {export})
+                (component $made
+                    {kind}
+                    (core module $m (func (export "describe") (result i32) (i32.const 1)))
+                    (core instance $i (instantiate $m))
+                    (func (export "describe") (result $given) (canon lift (core func $i "describe"))))
+                (instance $p (instantiate $made))
                 (export "laterna:projection/projector@0.1.0" (instance $p)))"#,
         );
         let bytes = wat::parse_str(&other).unwrap_or_else(|error| panic!("{kind}: {error}"));
@@ -238,12 +239,12 @@ mod tests {
     fn what_cannot_cross_into_the_host_is_refused() {
         for kind in ["(type $given (stream u8))", "(type $given (future u8))", "(type $given error-context)"]
         {
-            let refusal = giving(kind, "");
+            let refusal = giving(kind);
             let is_invalid = matches!(refusal, Refusal::Invalid { .. });
             assert!(is_invalid && refusal.to_string().contains("feature"), "{kind}: {refusal}");
         }
-        let resource = "(type $r (resource (rep i32))) (type $given (own $r))";
-        let refusal = giving(resource, r#"(export "r" (type $r))"#);
+        let resource = r#"(type $a (resource (rep i32))) (export $r "r" (type $a)) (type $given (own $r))"#;
+        let refusal = giving(resource);
         assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
     }
 
