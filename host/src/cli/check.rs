@@ -9,7 +9,7 @@ use super::{output, parts};
 use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
-use crate::projection::{Loaded, Servers};
+use crate::projection::{Loaded, Servers, complete_history};
 use crate::projector::Engine;
 use crate::readmodel::{Acknowledge, Connector, Session, ownership, registration, tables};
 use crate::statement::Schema;
@@ -117,12 +117,12 @@ async fn check_servers(
 }
 
 async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
-    match servers.outbox.identify().await {
-        Ok(Some(identity)) => report
-            .ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
+    let identity = match servers.outbox.identify().await {
+        Ok(Some(identity)) => identity,
         Ok(None) => return report.fail("MongoDB", &servers.outbox.missing().to_string()),
         Err(failure) => return report.fail("MongoDB", &failure.to_string()),
-    }
+    };
+    report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace));
     match servers.outbox.advice().await {
         Ok(advice) => advice.iter().for_each(|advice| report.note("MongoDB", advice)),
         Err(failure) => report.fail("MongoDB", &failure.to_string()),
@@ -142,6 +142,13 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
     }
     match servers.outbox.history_index(servers.decoder.fields()).await {
         Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),
+        Err(failure) if from_history => report.fail("history", &failure.to_string()),
+        Err(failure) => report.note("history", &failure.to_string()),
+    }
+    // What has begun goes on without its history.
+    match complete_history(servers, &identity).await {
+        Ok(()) => {}
+        Err(failure @ Failure::Misconfigured { .. }) => report.note("history", &failure.to_string()),
         Err(failure) if from_history => report.fail("history", &failure.to_string()),
         Err(failure) => report.note("history", &failure.to_string()),
     }

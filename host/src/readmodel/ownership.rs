@@ -65,7 +65,7 @@ async fn find_anothers(
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("asking whose the read model's tables are", &error);
     let sql = control.sql(
-        "SELECT taken.table_name, taken.projection FROM laterna.projection_table AS taken \
+        "SELECT CONVERT(taken.table_name USING utf8mb4), taken.projection FROM laterna.projection_table AS taken \
          JOIN laterna.projection AS owner ON owner.projection = taken.projection \
          WHERE taken.table_schema = DATABASE() AND taken.projection <> ? ORDER BY taken.table_name",
     );

@@ -118,7 +118,8 @@ impl Connector {
         let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
         if !mode.contains("STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
             let reason = format!(
-                "{doing}: the session's settings do not hold: {mode}, {zone}, autocommit {autocommit}"
+                "{doing}: the session's settings do not hold: sql_mode {mode:?}, time_zone {zone:?}, autocommit \
+                 {autocommit}; connect to the server itself, without a proxy that changes or shares sessions"
             );
             return Err(Failure::Misconfigured { reason });
         }

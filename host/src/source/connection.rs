@@ -91,6 +91,10 @@ impl Outbox {
         Ok(&self.opened().await?.collection)
     }
 
+    pub(super) async fn is_direct(&self) -> Result<bool, Failure> {
+        Ok(self.opened().await?.is_direct)
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.options.collection
     }
@@ -148,7 +152,7 @@ impl Outbox {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
         let mut advice = Vec::new();
         let others = hello.get_array("hosts").map_or(0, |hosts| hosts.len().saturating_sub(1));
-        if self.opened().await?.is_direct && others > 0 {
+        if self.is_direct().await? && others > 0 {
             let role = match hello.get_bool("isWritablePrimary") {
                 Ok(true) => "the primary now",
                 _ => "no primary now, and so may be behind",
