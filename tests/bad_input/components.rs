@@ -377,8 +377,9 @@ async fn a_table_is_whose_claimed_it_first(options: Options) {
     ownership::claim(&mut two, control, "two", other, schema).await.expect("they are free");
     // A table of the same name in another database is another table.
     let elsewhere = format!("USE {}", bench.world.control());
-    sqlx::Executor::execute(&mut one.connection, elsewhere.as_str()).await.expect("it is there");
-    ownership::not_anothers(&mut one, control, "one", schema).await.expect("it is another one");
+    let mut three = bench.direct().await;
+    sqlx::Executor::execute(&mut three.connection, elsewhere.as_str()).await.expect("it is there");
+    ownership::not_anothers(&mut three, control, "three", schema).await.expect("it is another one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

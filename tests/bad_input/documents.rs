@@ -243,6 +243,13 @@ fn envelopes() -> Vec<(&'static str, Proof<Case>)> {
             "`_id`: again, with other content",
             Proof::Elsewhere("an_id_stands_for_one_event_whatever_else_is_written_with_it"),
         ),
+        (
+            "`_id`: again, in another aggregate",
+            Proof::Not(
+                "whether it is found out depends on its lane, which learns of others' ids at its start only (ADR 4): ids \
+                 are unique, and MongoDB sees to it while the document is there",
+            ),
+        ),
     ]
 }
 
@@ -512,7 +519,7 @@ fn unsigned() -> Vec<(&'static str, Proof<Case>)> {
         ),
         (
             "2^64 as a double",
-            json(18_446_744_073_709_551_616.0, |seen| seen.payload = "18446744073709552000.0".into()),
+            json(18_446_744_073_709_551_616.0, |seen| seen.payload = "1.8446744073709552e19".into()),
         ),
         (
             "2^63 as the integer that its bits are",
@@ -795,17 +802,14 @@ async fn events_are_applied_as_they_were_committed_whatever_they_count() {
     let world = World::new("recorder", Options::mysql()).await;
     let host = world.start();
     host.until_phase("recorder", "streaming").await;
-    for (n, sequence) in [(1, 1), (2, 3), (3, 2), (4, 3)] {
-        // Commits of their own, in this order; the fourth one says what the second one said.
-        let id = format!("e{n}");
-        let document =
-            if n == 4 { event(&id, "b", sequence, doc! {}) } else { event(&id, "a", sequence, doc! {}) };
-        world.insert([document]).await;
+    // Commits of their own, in this order.
+    for (id, sequence) in [("e1", 1), ("e2", 3), ("e3", 2)] {
+        world.insert([event(id, "a", sequence, doc! {})]).await;
     }
-    world.until_committed("recorder", 4).await;
-    let order = world.rows("SELECT sequence FROM recorded WHERE aggregate_id = 'a' ORDER BY ordinal").await;
-    let order: Vec<i64> = order.iter().map(|row| row.get("sequence")).collect();
-    assert_eq!(order, [1, 3, 2], "as they were committed");
+    world.until_committed("recorder", 3).await;
+    let last = world.rows("SELECT sequence, events, disorder FROM last_seen").await;
+    let last: Vec<i64> = (0..3).map(|column| last[0].get(column)).collect();
+    assert_eq!(last, [2, 3, 2], "the last one was the last, and neither came after the one before it");
     assert_eq!(world.letters().await, (0, 0), "which gaps are right, only the projector knows");
 }
 
@@ -816,7 +820,7 @@ async fn an_id_stands_for_one_event_whatever_else_is_written_with_it() {
     world.insert([event("e1", "a", 1, doc! { "n": 1 })]).await;
     world.until_committed("verbatim", 1).await;
     world.outbox.delete_one(doc! { "_id": "e1" }).await.expect("it is deleted");
-    world.insert([event("e1", "b", 7, doc! { "n": 2 })]).await;
+    world.insert([event("e1", "a", 7, doc! { "n": 2 })]).await;
     world.until_committed("verbatim", 2).await;
     let seen = seen(&world).await;
     let payloads: Vec<(&str, &str)> = seen.iter().map(|(id, seen)| (&**id, &*seen.payload)).collect();

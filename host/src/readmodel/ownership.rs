@@ -75,7 +75,8 @@ async fn find_anothers(
         if schema.tables.iter().any(|declared| declared.name == table) {
             return Err(Failure::Misconfigured {
                 reason: format!(
-                    "the table `{table}` belongs to the projection `{owner}` of the same control schema                      (`{}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
+                    "the table `{table}` belongs to the projection `{owner}` of the same control schema \
+                     (`{}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
                      `{owner}` is not wanted any more, forget it",
                     control.schema()
                 ),
