@@ -258,6 +258,10 @@ fn read_sides() -> Vec<(&'static str, Proof<Case>)> {
             "too wide privileges",
             case("url =", |world| format!("url = {:?}", world.host_url()), Noted("writes through read_only")),
         ),
+        (
+            "no wider ones than the operator's guide has",
+            Proof::Elsewhere("the_grants_of_the_guide_are_enough"),
+        ),
         ("too narrow privileges", Proof::Elsewhere("a_refusal_says_what_to_grant")),
         (
             "settings that a session does not take",
@@ -616,4 +620,51 @@ async fn two_hosts_of_one_name_have_one_writer() {
     world.assert_recorded(400, 1).await;
     assert_eq!(world.number(&epoch).await, 2);
     second.until_phase("recorder", "streaming").await;
+}
+
+/// The operator's guide, which says what to grant.
+const GUIDE: &str = include_str!("../../docs/operating.md");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grants_of_the_guide_are_enough() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let mut world = World::new("recorder", options).await;
+        let (name, control) = (world.name.clone(), world.control());
+        let (app, ddl) = (format!("{name}_app@localhost"), format!("{name}_ddl@localhost"));
+        for account in [&app, &ddl] {
+            world.run(&format!("CREATE USER {account}")).await;
+        }
+        let grants: Vec<&str> = GUIDE.lines().filter(|line| line.starts_with("GRANT ")).collect();
+        assert!(grants.len() >= 5, "{grants:?}");
+        for grant in grants {
+            let grant = grant
+                .replace(" ON bank.", &format!(" ON {name}."))
+                .replace(" ON laterna.", &format!(" ON {control}."))
+                .replace(" ON laterna_scratch.", &format!(" ON {control}_scratch."))
+                .replace("laterna_app", &app)
+                .replace("laterna_ddl", &ddl);
+            world.run(&grant).await;
+        }
+        let account =
+            |name: &str| Some(world.options.mysql.replacen("root", &name.replace("@localhost", ""), 1));
+        let (host_mysql, ddl_mysql) = (account(&app), account(&ddl));
+        (world.options.host_mysql, world.options.ddl_mysql) = (host_mysql, ddl_mysql);
+        let check = laterna(&world.config(1), &["check"]);
+        assert!(check.status.success(), "{}", said(&check));
+        assert!(said(&check).contains("cannot write through read_only"), "{}", said(&check));
+        let host = world.start();
+        let mut nothing = event("e1", "b", 1, doc! {});
+        nothing.remove("payload");
+        world.insert([nothing, event("e2", "a", 1, doc! {})]).await;
+        world.until_committed("recorder", 2).await;
+        assert_eq!(world.letters().await, (1, 0));
+        host.kill();
+        // The account for tables sees what is tied to them.
+        let trigger =
+            format!("CREATE TRIGGER {name}.nosy AFTER INSERT ON {name}.recorded FOR EACH ROW SET @seen = 1");
+        world.run(&trigger).await;
+        let check = laterna(&world.config(1), &["check"]);
+        assert!(!check.status.success() && said(&check).contains("the trigger `nosy`"), "{}", said(&check));
+        world.run(&format!("DROP USER {app}, {ddl}")).await;
+    }
 }
