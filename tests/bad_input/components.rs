@@ -271,7 +271,7 @@ fn a_file_that_is_no_projector_is_refused_with_its_name() {
             }
             Content::Path(there) => path = Path::new(there).to_owned(),
         }
-        let refused = load::load(&engine, &path, &Budget::default()).map(|_| ()).expect_err(input);
+        let refused = load::load(&engine, "p", &path, &Budget::default()).map(|_| ()).expect_err(input);
         let (told, name) = (refused.to_string(), path.display().to_string());
         assert!(told.starts_with(&name) && told.contains(says), "{input}: {told}");
     }
