@@ -1,11 +1,13 @@
 //! Bad input is refused in one clear line: which file, which statement, what to do; before any event is touched.
 
+mod components;
 mod documents;
 mod proof;
 mod requests;
+mod setup;
 mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bson::doc;
 
@@ -17,8 +19,13 @@ use crate::support::{Options, World};
 type Replacements<'a> = [(&'a str, &'a str)];
 
 /// A configuration file with these replacements in a valid one.
-fn config(world: &World, replacements: &Replacements<'_>) -> std::path::PathBuf {
-    let path = world.config(1);
+fn config(world: &World, replacements: &Replacements<'_>) -> PathBuf {
+    config_at(world, 1, replacements)
+}
+
+/// The same for a host that serves at this port.
+fn config_at(world: &World, port: u16, replacements: &Replacements<'_>) -> PathBuf {
+    let path = world.config(port);
     let mut text = std::fs::read_to_string(&path).expect("it was written");
     for (from, to) in replacements {
         assert!(text.contains(from), "{from} is not in\n{text}");
@@ -100,55 +107,6 @@ async fn a_column_that_does_not_exist_is_found_before_any_event_is_touched() {
         assert_eq!(world.number(tables).await, 0, "no table was created");
         assert_eq!(world.letters().await, (0, 0));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_that_is_wrong_is_refused_with_the_setting() {
-    let world = World::new("recorder", Options::mysql()).await;
-    let cases: [(&Replacements<'_>, &[&str]); 7] = [
-        (&[("lanes = 4", "lanes = 0")], &["`projection.recorder.lanes`", "1 to 64"]),
-        (&[("lanes = 4", "lines = 4")], &["lines"]),
-        (&[("lanes = 4", "lanes = \"many\"")], &["lanes"]),
-        (&[("batch_max = 500", "batch_max = 1000000000")], &["`projection.recorder.batch_max`"]),
-        (&[("[mongodb]", "[mongodb")], &["line"]),
-        (&[("lease_seconds = 4", "lease_seconds = 0")], &["`host.lease_seconds`"]),
-        (&[("[projection.recorder]", "[projection.\"Rec;order\"]")], &["a name is"]),
-    ];
-    for (replacements, says) in cases {
-        assert_refused(&config(&world, replacements), &[&["laterna-1.toml"], says].concat());
-    }
-    assert_refused(Path::new("/nowhere/laterna.toml"), &["/nowhere/laterna.toml"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn servers_that_cannot_be_used_are_told_apart() {
-    let world = World::new("recorder", Options::mysql()).await;
-    let path = world.config(1);
-    let text = std::fs::read_to_string(&path).expect("it was written");
-    let value = |key: &str| {
-        let line = text.lines().find(|line| line.starts_with(key)).expect("it is there");
-        line.to_owned()
-    };
-    let (uri, url, database) = (value("uri ="), value("url ="), value("database ="));
-    let cases: [(&str, &str, &str); 6] = [
-        (
-            &uri,
-            "uri = \"mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300&directConnection=true\"",
-            "MongoDB is not reachable",
-        ),
-        (&uri, "uri = \"nonsense\"", "`mongodb.uri` is not usable"),
-        (&database, "database = \"empty_database\"", "there is no collection"),
-        (&url, "url = \"mysql://root@127.0.0.1:1/x\"", "MySQL is not reachable"),
-        (&url, "url = \"mysql://root@localhost\"", "names no database"),
-        (&url, "url = \"nonsense\"", "is not a URL"),
-    ];
-    for (line, other, says) in cases {
-        let check = laterna(&config(&world, &[(line, other)]), &["check"]);
-        assert!(!check.status.success() && said(&check).contains(says), "{other}: {}", said(&check));
-    }
-    let unknown = value("url =").replace(&format!("/{}", world.name), "/no_such_database");
-    let check = laterna(&config(&world, &[(&url, &unknown)]), &["check"]);
-    assert!(!check.status.success() && said(&check).contains("no_such_database"), "{}", said(&check));
 }
 
 #[tokio::test(flavor = "multi_thread")]

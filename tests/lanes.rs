@@ -39,7 +39,7 @@ async fn the_number_of_lanes_changes_between_runs_without_reordering_an_aggregat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_aggregate_with_all_the_events_keeps_its_order() {
-    const EVENTS: i64 = 5000;
+    const EVENTS: i64 = 100_000;
     let world = World::new("recorder", Options::mysql()).await;
     world.insert((1..=EVENTS).map(|n| event(&format!("e{n}"), "hot", n, doc! {}))).await;
     let _host = world.start();

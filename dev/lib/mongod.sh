@@ -38,12 +38,16 @@ unpack_mongod() {
 }
 
 # mongod_command DATADIR PORT ARGUMENTS... sets the array `server_command`, and `server_mark`, the argument by which the
-# process is known.
+# process is known. With `--standalone` as the first of the arguments it is no member of a replica set.
 mongod_command() {
-    local data=$1 port=$2
+    local data=$1 port=$2 set=(--replSet=rs0)
     shift 2
+    if [[ ${1:-} == --standalone ]]; then
+        set=()
+        shift
+    fi
     mkdir -p "$data"
     server_mark=--dbpath=$data
-    server_command=("$mongod_bin" "$server_mark" --port="$port" --bind_ip=127.0.0.1 --nounixsocket --replSet=rs0
+    server_command=("$mongod_bin" "$server_mark" --port="$port" --bind_ip=127.0.0.1 --nounixsocket "${set[@]}"
         --wiredTigerCacheSizeGB=1 "$@")
 }

@@ -231,6 +231,11 @@ impl Config {
         Self::from_sources(path, overrides.collect())
     }
 
+    /// What is no obstacle, but should be known: each in one line that names the setting and the remedy.
+    pub fn advice(&self) -> Vec<String> {
+        check::advice(self)
+    }
+
     fn from_sources(
         path: &Path,
         overrides: std::collections::HashMap<String, String>,
@@ -522,6 +527,26 @@ mod tests {
         assert!(refusal(&text, &[]).contains("is empty"));
         std::fs::remove_file(&path).expect("removed");
         assert!(refusal(&text, &[]).contains("cannot read `mysql.url_file`"));
+    }
+
+    #[test]
+    fn a_secret_that_is_everybodys_to_read_is_told_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("url");
+        std::fs::write(&path, "mysql://app:hunter3@h/bank\n").expect("written");
+        let url_file = format!("url_file = {:?}", path.display().to_string());
+        let text = VALID.replace("url = \"mysql://app:hunter2@127.0.0.1/bank\"", &url_file);
+        let advice = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("it is mine");
+            load(&text, &[]).expect("it is valid").advice()
+        };
+        assert_eq!([advice(0o600), advice(0o640)], [vec![], Vec::<String>::new()]);
+        for mode in [0o644, 0o604] {
+            let advice = advice(mode);
+            let told = |says: &str| advice.len() == 1 && advice[0].contains(says);
+            assert!(told("`mysql.url_file`") && told("chmod 600") && !told("hunter3"), "{advice:?}");
+        }
     }
 
     #[test]

@@ -350,3 +350,66 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    const SOURCE: &str = include_str!("failure.rs");
+    const DOCUMENT: &str = include_str!("../../docs/failures.md");
+
+    /// What a function's `match` gives for each variant.
+    fn arms(function: &str) -> Vec<(&'static str, &'static str)> {
+        let (_, body) = SOURCE.split_once(&format!("pub fn {function}(&self)")).expect("there is one");
+        let (body, _) = body.split_once("\n    }\n").expect("it ends");
+        let name = |arm: &'static str| arm.split([' ', ',']).next().unwrap_or_default();
+        let mut arms = vec![];
+        let mut open = vec![];
+        for line in body.lines().map(str::trim) {
+            let (pattern, value) = line.split_once(" => ").map_or((line, None), |(p, v)| (p, Some(v)));
+            open.extend(pattern.split("Self::").skip(1).map(name));
+            if let Some(value) = value {
+                arms.extend(
+                    open.drain(..).map(|variant| (variant, value.trim_matches([',', '"', '{', ' ']))),
+                );
+            }
+        }
+        arms
+    }
+
+    /// The classes that have a row in a section.
+    fn rows(section: &str) -> Vec<&'static str> {
+        let (_, text) = DOCUMENT.split_once(&format!("\n## {section}\n")).expect("there is such a section");
+        let (text, _) = text.split_once("\n## ").unwrap_or((text, ""));
+        text.lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(class, _)| class)
+            .collect()
+    }
+
+    #[test]
+    fn every_class_has_its_row_in_the_document_under_whose_fault_it_is() {
+        let faults = arms("fault");
+        let fault = |variant: &str| faults.iter().find(|(name, _)| *name == variant).map(|(_, fault)| *fault);
+        let sections = [
+            ("Fault::Event", "The event's fault"),
+            ("Fault::Setup", "The set-up's fault"),
+            ("Fault::Environment", "The environment's fault"),
+            ("Fault::Fenced", "Another writer"),
+        ];
+        let mut told = 0;
+        for (whose, section) in sections {
+            let classes: BTreeSet<&str> = arms("class")
+                .into_iter()
+                .filter(|(variant, _)| fault(variant) == Some(whose))
+                .map(|(_, class)| class)
+                .collect();
+            let rows = rows(section);
+            told += rows.len();
+            assert_eq!(rows.iter().copied().collect::<BTreeSet<_>>(), classes, "{section}");
+            assert_eq!(rows.len(), classes.len(), "{section}: a class stands twice");
+        }
+        assert_eq!(told, arms("class").len());
+        assert!(told >= 31, "the source is not read as it was: {told}");
+    }
+}

@@ -9,6 +9,7 @@ pub mod mysql_error;
 pub mod control;
 pub mod registration;
 pub mod lease;
+pub mod ownership;
 pub mod tables;
 pub mod batch;
 pub mod apply;

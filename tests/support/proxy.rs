@@ -68,6 +68,8 @@ struct Shared {
     forsaken: watch::Sender<Mode>,
     /// When a narrow link is free again, each way.
     free_at: Mutex<[Option<Instant>; 2]>,
+    /// What clients say in plain text, and what the server hears instead, which is as long.
+    reworded: Mutex<Option<(&'static str, &'static str)>>,
     struck: AtomicU64,
 }
 
@@ -91,6 +93,7 @@ impl Proxy {
             muted: watch::Sender::default(),
             forsaken: watch::Sender::new(Mode::Pass),
             free_at: Mutex::default(),
+            reworded: Mutex::new(None),
             struck: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -131,6 +134,12 @@ impl Proxy {
     /// neither end hears of it. New ones are treated as the mode says.
     pub fn forsake(&self, mode: Mode) {
         self.shared.forsaken.send_replace(mode);
+    }
+
+    /// From now on the server hears something else, as from a proxy that knows better.
+    pub fn reword(&self, said: &'static str, heard: &'static str) {
+        assert_eq!(said.len(), heard.len());
+        *self.shared.reworded.lock().expect("nobody panics with it") = Some((said, heard));
     }
 
     /// How often an armed fault struck.
@@ -205,7 +214,9 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
         tokio::select! {
             read = client.read(&mut said) => {
                 let Ok(1..) = read else { return End::Closed };
-                let said = &said[..read.unwrap_or_default()];
+                let said = &mut said[..read.unwrap_or_default()];
+                shared.reword(said);
+                let said = &*said;
                 heard.extend(said.iter().take(HEARD_BYTES_MAX.saturating_sub(heard.len())));
                 swallowed = treatment.mutes(&heard);
                 if swallowed {
@@ -304,6 +315,13 @@ impl Shared {
         let (fault, _) = armed.take()?;
         self.struck.fetch_add(1, Ordering::Relaxed);
         Some(fault)
+    }
+
+    fn reword(&self, said: &mut [u8]) {
+        let Some((from, to)) = *self.reworded.lock().expect("nobody panics with it") else { return };
+        if let Some(at) = said.windows(from.len()).position(|window| window == from.as_bytes()) {
+            said[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
     }
 
     fn truncates(&self) -> bool {

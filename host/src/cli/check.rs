@@ -9,9 +9,10 @@ use super::{output, parts};
 use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
-use crate::projection::{Loaded, Servers};
+use crate::projection::{Loaded, Servers, complete_history};
 use crate::projector::Engine;
-use crate::readmodel::{Acknowledge, Connector, Session, registration, tables};
+use crate::readmodel::{Acknowledge, Connector, Session, ownership, registration, tables};
+use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
 #[derive(Default)]
@@ -100,6 +101,9 @@ async fn check_servers(
             return Ok(());
         }
     };
+    for advice in parts::advice(config, &servers) {
+        report.note("configuration", &advice);
+    }
     let from_history = config.projection.values().any(|projection| projection.start == Start::History);
     let acknowledge = config.mongodb.acknowledging()?;
     check_mongodb(&servers, from_history, report).await;
@@ -113,11 +117,15 @@ async fn check_servers(
 }
 
 async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
-    match servers.outbox.identify().await {
-        Ok(Some(identity)) => report
-            .ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace)),
+    let identity = match servers.outbox.identify().await {
+        Ok(Some(identity)) => identity,
         Ok(None) => return report.fail("MongoDB", &servers.outbox.missing().to_string()),
         Err(failure) => return report.fail("MongoDB", &failure.to_string()),
+    };
+    report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace));
+    match servers.outbox.advice().await {
+        Ok(advice) => advice.iter().for_each(|advice| report.note("MongoDB", advice)),
+        Err(failure) => report.fail("MongoDB", &failure.to_string()),
     }
     match servers.outbox.current_token().await {
         Ok(_) => report.ok("change stream", "it can be opened"),
@@ -134,6 +142,13 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
     }
     match servers.outbox.history_index(servers.decoder.fields()).await {
         Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),
+        Err(failure) if from_history => report.fail("history", &failure.to_string()),
+        Err(failure) => report.note("history", &failure.to_string()),
+    }
+    // What has begun goes on without its history.
+    match complete_history(servers, &identity).await {
+        Ok(()) => {}
+        Err(failure @ Failure::Misconfigured { .. }) => report.note("history", &failure.to_string()),
         Err(failure) if from_history => report.fail("history", &failure.to_string()),
         Err(failure) => report.note("history", &failure.to_string()),
     }
@@ -193,14 +208,31 @@ async fn check_mysql(
         Err(failure) => report.fail("privileges", &failure.to_string()),
     }
     for (name, loaded) in loaded {
-        let rehearsed =
-            tables::rehearse(ddl, &servers.control, servers.applier.database(), &loaded.deployed.schema)
-                .await;
+        let tables = &loaded.deployed.schema;
+        check_tables(servers, name, tables, ddl, report).await;
+        let rehearsed = tables::rehearse(ddl, &servers.control, servers.applier.database(), tables).await;
         let what = format!("SQL of `{name}`");
         match rehearsed {
             Ok(()) => report.ok(&what, "every statement fits its tables"),
             Err(failure) => report.fail(&what, &with_grant(&failure, &format!("{schema}_scratch"))),
         }
+    }
+}
+
+/// Whether the tables are, or can become, the projection's alone.
+async fn check_tables(
+    servers: &Servers,
+    projection: &str,
+    schema: &Schema,
+    ddl: &mut Session,
+    report: &mut Report,
+) {
+    let asked = async {
+        ownership::not_anothers(ddl, &servers.control, projection, schema).await?;
+        ownership::nothing_is_tied(ddl, schema).await
+    };
+    if let Err(failure) = asked.await {
+        report.fail(&format!("tables of `{projection}`"), &failure.to_string());
     }
 }
 

@@ -36,6 +36,12 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
     })
 }
 
+/// What is no obstacle, but should be known.
+pub fn advice(config: &Config, servers: &Servers) -> Vec<String> {
+    let exposed = [&servers.applier, &servers.ddl].into_iter().filter_map(Connector::exposed);
+    config.advice().into_iter().chain(exposed).collect()
+}
+
 /// Why these databases cannot stand beside each other: projectors' tables must not meet the host's own, and the
 /// scratch schema is dropped after each use.
 fn clash(database: &str, ddl_database: &str, control: &Control) -> Option<String> {

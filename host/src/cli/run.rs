@@ -34,6 +34,9 @@ async fn serve(
     let stop = shutdown::on_signal()?;
     let listener = admin::listen(config.host.admin).await?;
     let servers = parts::servers(&config)?;
+    for advice in parts::advice(&config, &servers) {
+        tracing::warn!("{advice}");
+    }
     let mut tasks = JoinSet::new();
     let mut projections = Vec::new();
     for (name, loaded) in components {

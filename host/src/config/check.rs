@@ -1,5 +1,7 @@
 //! What serde cannot check: ranges, names, and settings that do not go together. All problems at once.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Acknowledging, Config, Mongodb, Projection, Start};
@@ -38,6 +40,23 @@ pub fn problems(config: &Config) -> Vec<String> {
         check_projection(&mut problems, name, projection);
     }
     problems
+}
+
+/// What is no obstacle: secrets in files that are everybody's to read, as mounted ones often are inside of a container.
+pub fn advice(config: &Config) -> Vec<String> {
+    let secrets = [
+        ("mongodb.uri_file", config.mongodb.uri_file.as_deref()),
+        ("mysql.url_file", config.mysql.url_file.as_deref()),
+        ("mysql.ddl_url_file", config.mysql.ddl_url_file.as_deref()),
+    ];
+    secrets.into_iter().filter_map(|(name, file)| open_to_all(name, file?)).collect()
+}
+
+fn open_to_all(name: &str, file: &Path) -> Option<String> {
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o004 != 0).then(|| {
+        format!("`{name}` {} can be read by every account here (mode {mode:o}): chmod 600 it", file.display())
+    })
 }
 
 fn check_acknowledging(problems: &mut Vec<String>, mongodb: &Mongodb) {

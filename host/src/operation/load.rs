@@ -22,7 +22,12 @@ pub fn load(
     let file = path.display();
     let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
     let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    // A pipe or a device would be read for ever.
+    if !metadata.is_file() {
+        return Err(one("is not a file: give the `.wasm` file that the toolchain built".to_owned()));
+    }
+    let length = metadata.len();
     if length > COMPONENT_BYTES_MAX as u64 {
         return Err(one(format!("has {length} bytes; a component has at most {COMPONENT_BYTES_MAX}")));
     }

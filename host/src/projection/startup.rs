@@ -6,7 +6,7 @@ use super::{Course, Loaded, Servers, Settings, rebuild};
 use crate::failure::{Failure, Lost};
 use crate::position::Position;
 use crate::readmodel::registration::{self, Registration};
-use crate::readmodel::{LaneRow, Session, checkpoint, tables, volume};
+use crate::readmodel::{LaneRow, Session, checkpoint, ownership, tables, volume};
 use crate::source::SourceIdentity;
 use crate::statement::Ordering;
 
@@ -28,6 +28,8 @@ pub async fn prepare(
     let generation = match found {
         Some(registration) if registration.lanes > 0 || registration.live_generation > FIRST_GENERATION => {
             let identity = same_source(&settings.name, &registration, identity)?;
+            // Before a rebuild empties any.
+            ownership::claim(&mut session, &servers.control, &settings.name, epoch, schema).await?;
             let job = rebuild::Job { servers, settings, loaded, epoch, identity: &identity };
             match rebuild {
                 _ if registration.lanes == 0 => job.refill(registration.live_generation).await?,
@@ -42,6 +44,7 @@ pub async fn prepare(
             FIRST_GENERATION
         }
     };
+    ownership::nothing_is_tied(&mut session, schema).await?;
     let mut applier = servers.applier.connect().await?;
     tables::prepare(&mut applier, schema).await?;
     volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
@@ -117,7 +120,9 @@ async fn begin(
     session: &mut Session,
     identity: &SourceIdentity,
 ) -> Result<(), Failure> {
+    let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
     needs_complete_history(servers, settings, session, identity).await?;
+    ownership::not_anothers(session, control, name, schema).await?;
     let start = servers.outbox.current_token().await?;
     let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
     let position = if history {
@@ -126,17 +131,22 @@ async fn begin(
     } else {
         Position::Stream { token: start }
     };
-    tables::create_missing(session, &loaded.deployed.schema).await?;
+    tables::create_missing(session, schema).await?;
     let registration = Registration {
         projection: settings.name.clone(),
         live_generation: FIRST_GENERATION,
         lanes: 0,
         source: serde_json::to_string(identity).expect("an identity holds only text"),
     };
-    registration::register(session, &servers.control, &registration).await?;
+    registration::register(session, control, &registration).await?;
+    // Another projection may have been faster. Then this one is registered for nothing.
+    let claimed = ownership::claim(session, control, name, epoch, schema).await;
+    if matches!(claimed, Err(Failure::Misconfigured { .. })) {
+        registration::withdraw(session, control, name).await?;
+    }
+    claimed?;
     // Again, now that whoever deletes can see the registration.
     needs_complete_history(servers, settings, session, identity).await?;
-    let (control, name) = (&servers.control, &settings.name);
     checkpoint::replace(session, control, name, FIRST_GENERATION, epoch, lanes(settings, loaded), &position)
         .await
 }

@@ -47,13 +47,17 @@ impl Component {
     /// Checks, compiles and describes a component. It blocks: seconds for Rust and `QuickJS`, up to half a minute
     /// for Python and `StarlingMonkey`, [`COMPILE_SECONDS_MAX`] at most.
     pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
+        Self::load_within(Duration::from_secs(COMPILE_SECONDS_MAX), engine, bytes, budget)
+    }
+
+    fn load_within(limit: Duration, engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
         inspect(bytes)?;
         let digest = hex::encode(Sha256::digest(bytes));
         let (code, manifest) = {
             let _one_at_a_time = engine.compiling();
             let (engine, budget) = (engine.clone(), budget.clone());
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
-            on_its_own_thread(move || prepare(&engine, &digest, &bytes, &budget))?
+            on_its_own_thread(limit, move || prepare(&engine, &digest, &bytes, &budget))?
         };
         let impure = AtomicBool::new(false);
         Ok(Self(Arc::new(Parts { digest, manifest, budget: budget.clone(), code, impure })))
@@ -125,6 +129,7 @@ fn compiled(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<wasmtime::com
 /// A compiler that panics or does not end must not take the process along: it has a thread of its own, which is
 /// left behind if it takes too long.
 fn on_its_own_thread<T: Send + 'static>(
+    limit: Duration,
     task: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     let (sender, receiver) = mpsc::sync_channel(1);
@@ -139,7 +144,7 @@ fn on_its_own_thread<T: Send + 'static>(
         .stack_size(COMPILER_STACK_BYTES)
         .spawn(run)
         .map_err(|error| Refusal::Host { reason: format!("no thread to compile on: {error}") })?;
-    match receiver.recv_timeout(Duration::from_secs(COMPILE_SECONDS_MAX)) {
+    match receiver.recv_timeout(limit) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => Err(Refusal::CompileTime),
         Err(RecvTimeoutError::Disconnected) => {
@@ -213,6 +218,65 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_with_a_case_that_does_not_exist_is_refused() {
+        check_start("(i32.store8 (i32.const 88) (i32.const 7))", "discriminant");
+    }
+
+    /// A projector whose `describe` gives this.
+    fn giving(kind: &str) -> Refusal {
+        let other = format!(
+            r#"(component
+                (component $made
+                    {kind}
+                    (core module $m (func (export "describe") (result i32) (i32.const 1)))
+                    (core instance $i (instantiate $m))
+                    (func (export "describe") (result $given) (canon lift (core func $i "describe"))))
+                (instance $p (instantiate $made))
+                (export "laterna:projection/projector@0.1.0" (instance $p)))"#,
+        );
+        let bytes = wat::parse_str(&other).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        load(&bytes, &Budget::default()).expect_err("it is refused")
+    }
+
+    #[test]
+    fn what_cannot_cross_into_the_host_is_refused() {
+        for kind in ["(type $given (stream u8))", "(type $given (future u8))", "(type $given error-context)"]
+        {
+            let refusal = giving(kind);
+            let is_invalid = matches!(refusal, Refusal::Invalid { .. });
+            assert!(is_invalid && refusal.to_string().contains("feature"), "{kind}: {refusal}");
+        }
+        let resource = r#"(type $a (resource (rep i32))) (export $r "r" (type $a)) (type $given (own $r))"#;
+        let refusal = giving(resource);
+        assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn code_that_is_asynchronous_is_refused() {
+        let bytes = bytes_containing(
+            r#"(core module $m (func (export "f") (result i32) (i32.const 0))
+                 (func (export "c") (param i32 i32 i32) (result i32) (i32.const 0)))
+               (core instance $i (instantiate $m))
+               (func $f async (canon lift (core func $i "f") async (callback (core func $i "c"))))"#,
+        );
+        let refusal = load(&bytes, &Budget::default()).expect_err("it is refused");
+        let is_invalid = matches!(refusal, Refusal::Invalid { .. });
+        assert!(is_invalid && refusal.to_string().contains("async"), "{refusal}");
+    }
+
+    #[test]
+    fn ten_thousand_functions_are_compiled_or_refused_in_time() {
+        let functions: Vec<String> = (0..10_000)
+            .map(|n| format!("(func (param i32) (result i32) (i32.add (local.get 0) (i32.const {n})))"))
+            .collect();
+        let bytes = bytes_containing(&format!("(core module {})", functions.concat()));
+        match load(&bytes, &Budget::default()) {
+            Ok(_) | Err(Refusal::CompileTime) => {}
+            Err(refusal) => panic!("{refusal}"),
+        }
+    }
+
+    #[test]
     fn what_projectors_do_not_need_is_refused() {
         for module in [
             "(memory i64 1)",
@@ -283,7 +347,26 @@ mod tests {
 
     #[test]
     fn a_compiler_that_panics_is_a_refusal() {
-        let refusal = on_its_own_thread(|| -> Result<(), Refusal> { panic!("on purpose") });
+        let limit = Duration::from_secs(COMPILE_SECONDS_MAX);
+        let refusal = on_its_own_thread(limit, || -> Result<(), Refusal> { panic!("on purpose") });
         assert_eq!(refusal, Err(Refusal::Uncompilable { reason: "on purpose".into() }));
+    }
+
+    #[test]
+    fn code_that_takes_too_long_to_compile_is_refused_and_the_next_one_is_loaded() {
+        // The compiler's time grows with the square of such a depth: four times as many blocks would take minutes.
+        let blocks = 40_000;
+        let (open, close) = ("block ".repeat(blocks), "end ".repeat(blocks));
+        let bomb = bytes_containing(&format!("(core module (func {open} {close}))"));
+        let engine = Engine::new(None).expect("an engine starts");
+        let load = |limit, bytes: &[u8]| {
+            Component::load_within(Duration::from_millis(limit), &engine, bytes, &Budget::default())
+        };
+        let refusal = load(100, &bomb).expect_err("it takes seconds");
+        assert_eq!(refusal, Refusal::CompileTime);
+        let told = refusal.to_string();
+        assert!(told.contains("120 s") && told.contains("make it smaller"), "{told}");
+        // Its thread is still at it.
+        load(60_000, &bytes(HEALTHY)).expect("it loads");
     }
 }

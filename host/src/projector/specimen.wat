@@ -54,6 +54,7 @@
       (import "host" "monotonic" (func $monotonic (result i64)))
       (import "host" "log" (func $log (param i32 i32 i32)))
       (global $calls (mut i64) (i64.const 0))
+      (table $grown 1 funcref)
       (data (i32.const 0) "specimen")
       ;; name and version "specimen", nothing else
       (func (export "describe") (result i32)

@@ -37,11 +37,16 @@ impl Control {
 
     /// Creates and adds what is missing. Several hosts may do so at once: what is there already is no error.
     pub async fn migrate(&self, session: &mut Session) -> Result<(), Failure> {
+        self.migrate_to(VERSION, session).await
+    }
+
+    /// The same, as a host whose version of the control schema is this one.
+    pub async fn migrate_to(&self, version: u32, session: &mut Session) -> Result<(), Failure> {
         let doing = format!("creating the control schema `{}`", self.schema);
         let failed = |error: sqlx::Error| classify(&doing, &error);
         let found = self.version(session).await?.unwrap_or_default();
         // A newer host's tables serve this one too: migrations only add.
-        if found >= VERSION {
+        if found >= version {
             return Ok(());
         }
         let exists = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = ?")
@@ -53,7 +58,7 @@ impl Control {
             let create = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.schema);
             send(&mut session.connection, create.as_str()).await.map_err(failed)?;
         }
-        for step in &STEPS[found as usize..] {
+        for step in &STEPS[found as usize..version as usize] {
             for statement in *step {
                 match send(&mut session.connection, self.sql(statement).as_str()).await {
                     Err(error) if !is_there_already(&error) => return Err(failed(error)),
@@ -62,7 +67,7 @@ impl Control {
             }
         }
         let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
-        sqlx::query(&mark).bind(VERSION).run(&mut session.connection).await.map_err(failed)?;
+        sqlx::query(&mark).bind(version).run(&mut session.connection).await.map_err(failed)?;
         Ok(())
     }
 
@@ -91,10 +96,10 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 const STEPS: [&[&str]; 3] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS];
 
 /// The version this host creates.
-const VERSION: u32 = 3;
+pub const VERSION: u32 = 3;
 
 /// Version 3.
-const DEPLOYMENTS: [&str; 4] = [
+const DEPLOYMENTS: [&str; 5] = [
     // Components, whole: their parts are written first.
     "CREATE TABLE IF NOT EXISTS laterna.component (
         digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
@@ -133,6 +138,13 @@ const DEPLOYMENTS: [&str; 4] = [
         position MEDIUMTEXT NOT NULL,
         changed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
         PRIMARY KEY (projection, generation, lane, batch)
+    ) ENGINE=InnoDB",
+    // Which projection each table of a read model belongs to. What is not registered any more owns nothing.
+    "CREATE TABLE IF NOT EXISTS laterna.projection_table (
+        table_schema VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        PRIMARY KEY (table_schema, table_name)
     ) ENGINE=InnoDB",
 ];
 

@@ -3,11 +3,12 @@
 //! No pool: each lane has one session, and a session in which anything failed is dropped, never reused. A
 //! cancelled or timed-out call leaves sqlx's MySQL connections unusable.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Row};
 
 use super::mysql_error::classify;
@@ -73,6 +74,23 @@ impl Connector {
         &self.database
     }
 
+    /// Whether what is said may pass other machines in plain text, and what to do about it.
+    pub fn exposed(&self) -> Option<String> {
+        let host = self.options.get_host();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
+        if is_here || self.options.get_socket().is_some() {
+            return None;
+        }
+        let how = match self.options.get_ssl_mode() {
+            MySqlSslMode::Disabled => "is not encrypted",
+            MySqlSslMode::Preferred => "is encrypted only if whoever answers wants it to be",
+            _ => return None,
+        };
+        let setting = self.setting;
+        Some(format!("the connection of `{setting}` to {host} {how}: end it with ?ssl-mode=VERIFY_IDENTITY"))
+    }
+
     pub async fn connect(&self) -> Result<Session, Failure> {
         let doing = format!("connecting to MySQL with `{}`", self.setting);
         let connecting = async {
@@ -100,7 +118,8 @@ impl Connector {
         let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
         if !mode.contains("STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
             let reason = format!(
-                "{doing}: the session's settings do not hold: {mode}, {zone}, autocommit {autocommit}"
+                "{doing}: the session's settings do not hold: sql_mode {mode:?}, time_zone {zone:?}, autocommit \
+                 {autocommit}; connect to the server itself, without a proxy that changes or shares sessions"
             );
             return Err(Failure::Misconfigured { reason });
         }
@@ -205,5 +224,37 @@ fn not_shown(error: &sqlx::Error) -> Failure {
     match classify("looking for a session", error) {
         Failure::RefusedValue { code: 3854, message } => Failure::TransactionLost { code: 3854, message },
         failure => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_another_machine_is_encrypted_or_that_is_told() {
+        let exposed = |rest: &str| {
+            let url = format!("mysql://app@{rest}").into();
+            Connector::new("mysql.url", &url).expect("a URL").exposed()
+        };
+        for rest in [
+            "localhost/bank",
+            "127.0.0.1/bank",
+            "127.4.5.6/bank?ssl-mode=DISABLED",
+            "[::1]/bank",
+            "db.example/bank?socket=/run/mysqld.sock",
+            "db.example/bank?ssl-mode=VERIFY_IDENTITY",
+            "db.example/bank?ssl-mode=REQUIRED",
+        ] {
+            assert_eq!(exposed(rest), None, "{rest}");
+        }
+        for (rest, says) in [
+            ("db.example/bank", "`mysql.url` to db.example is encrypted only if"),
+            ("10.1.2.3/bank?ssl-mode=PREFERRED", "to 10.1.2.3 is encrypted only if"),
+            ("db.example/bank?ssl-mode=DISABLED", "is not encrypted: end it with ?ssl-mode=VERIFY_IDENTITY"),
+        ] {
+            let told = exposed(rest).unwrap_or_else(|| panic!("{rest} is not told"));
+            assert!(told.contains(says), "{told}");
+        }
     }
 }

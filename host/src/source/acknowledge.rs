@@ -126,8 +126,17 @@ impl Outbox {
             "readConcern": { "level": "linearizable" },
             "maxTimeMS": MAJORITY_TIMEOUT_MS,
         };
-        let found =
-            self.database().await?.run_command(find).await.map_err(|error| classify(doing, &error))?;
+        let is_direct = self.is_direct().await?;
+        let failed = |error| match classify(doing, &error) {
+            Failure::SourceUnavailable { message } if is_direct => Failure::SourceUnavailable {
+                message: format!(
+                    "{message}; only a primary can tell: `mongodb.uri` says directConnection=true, leave that out and \
+                     end it with ?replicaSet=NAME, so that the primary is found"
+                ),
+            },
+            failure => failure,
+        };
+        let found = self.database().await?.run_command(find).await.map_err(failed)?;
         let notes = found.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
         let note = notes.map_err(|_| malformed("it has no batch"))?.first().and_then(Bson::as_document);
         let since =

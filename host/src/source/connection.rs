@@ -48,6 +48,8 @@ pub struct Outbox {
 struct Opened {
     database: Database,
     collection: Collection<RawDocumentBuf>,
+    /// Only the server that is named is asked, whatever becomes of it.
+    is_direct: bool,
 }
 
 impl Outbox {
@@ -74,10 +76,11 @@ impl Outbox {
         // A server that is gone, or was and is back, is noticed by this.
         client.heartbeat_freq.get_or_insert(HEARTBEAT);
         client.read_concern = Some(ReadConcern::majority());
+        let is_direct = client.direct_connection == Some(true);
         let client = Client::with_options(client).map_err(|error| unusable(&error))?;
         let database = client.database(database);
         let collection = database.collection(collection);
-        Ok(Opened { database, collection })
+        Ok(Opened { database, collection, is_direct })
     }
 
     pub(super) async fn database(&self) -> Result<&Database, Failure> {
@@ -86,6 +89,10 @@ impl Outbox {
 
     pub(super) async fn collection(&self) -> Result<&Collection<RawDocumentBuf>, Failure> {
         Ok(&self.opened().await?.collection)
+    }
+
+    pub(super) async fn is_direct(&self) -> Result<bool, Failure> {
+        Ok(self.opened().await?.is_direct)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -138,6 +145,42 @@ impl Outbox {
                  or correct `mongodb.database` and `mongodb.outbox`"
             ),
         }
+    }
+
+    /// What is no obstacle, but should be known about how the outbox is reached and kept.
+    pub async fn advice(&self) -> Result<Vec<String>, Failure> {
+        let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
+        let mut advice = Vec::new();
+        let others = hello.get_array("hosts").map_or(0, |hosts| hosts.len().saturating_sub(1));
+        if self.is_direct().await? && others > 0 {
+            let role = match hello.get_bool("isWritablePrimary") {
+                Ok(true) => "the primary now",
+                _ => "no primary now, and so may be behind",
+            };
+            let (member, set) =
+                (hello.get_str("me").unwrap_or("it"), hello.get_str("setName").unwrap_or_default());
+            advice.push(format!(
+                "`mongodb.uri` says directConnection=true, so only {member} is asked, which is {role}; of the {others} \
+                 other member(s) none takes over when it is away: leave that out, and end it with ?replicaSet={set}"
+            ));
+        }
+        for index in self.indexes().await? {
+            let options = index.options.unwrap_or_default();
+            if let Some(age) = options.expire_after {
+                let (name, age) = (options.name.unwrap_or_default(), humantime::format_duration(age));
+                advice.push(format!(
+                    "the index `{name}` deletes documents after {age}, whether or not they were projected, and no read \
+                     model can be built from them any more: drop it, and let `mongodb.acknowledge` be \"retain\""
+                ));
+            }
+        }
+        Ok(advice)
+    }
+
+    async fn indexes(&self) -> Result<Vec<IndexModel>, Failure> {
+        let failed = |error: Error| classify("reading the outbox's indexes", &error);
+        let indexes = self.collection().await?.list_indexes().await.map_err(failed)?;
+        indexes.try_collect().await.map_err(failed)
     }
 
     /// The token of "now": the stream behind it shows exactly what is committed later.
@@ -219,13 +262,9 @@ impl Outbox {
     /// The fields of the index in whose order history is read. It has to give every document a place of its own:
     /// either by `_id`, or by being unique.
     pub async fn history_index(&self, fields: &Fields) -> Result<Vec<String>, Failure> {
-        let doing = "reading the outbox's indexes";
         let order = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence].map(Clone::clone);
         let with_id = [&order[..], &["_id".to_owned()]].concat();
-        let indexes =
-            self.collection().await?.list_indexes().await.map_err(|error| classify(doing, &error))?;
-        let indexes: Vec<IndexModel> =
-            indexes.try_collect().await.map_err(|error| classify(doing, &error))?;
+        let indexes = self.indexes().await?;
         if indexes.iter().any(|index| is_plain(index) && has_keys(index, &with_id)) {
             return Ok(with_id);
         }

@@ -153,6 +153,34 @@ fn a_pointer_out_of_bounds_is_a_trap() {
 }
 
 #[test]
+fn a_pointer_that_is_not_aligned_is_a_trap() {
+    check_trapped("(return (call $ok (local.get $n) (i32.const 0x20001) (i32.const 1)))", "not aligned");
+}
+
+#[test]
+fn a_case_that_does_not_exist_is_a_trap() {
+    let bad = "(drop (call $integer (i64.const 1))) (i32.store (i32.const 272) (i32.const 99))
+               (return (call $ok (local.get $n) (i32.const 256) (i32.const 1)))";
+    check_trapped(bad, "discriminant");
+}
+
+#[test]
+fn a_division_by_zero_is_a_trap() {
+    check_trapped("(drop (i32.div_s (local.get $n) (i32.const 0)))", "integer divide by zero");
+}
+
+#[test]
+fn a_table_that_grows_beyond_its_limit_is_a_trap() {
+    let grow = |elements: u32| format!("(drop (table.grow $grown (ref.null func) (i32.const {elements})))");
+    check_trapped(&grow(100_000), "it wanted a table of 100001 elements, at most 100000 are given");
+    // Up to its limit, and bit by bit.
+    let mut guest = guest(&format!("{} {HEALTHY}", grow(9_999)));
+    assert_eq!(project(&mut guest, &[event(1)]), [Ok(vec![])]);
+    let more = format!("(loop $more {} (br $more))", grow(10_000));
+    check_trapped(&more, "at most 100000 are given");
+}
+
+#[test]
 fn text_that_is_not_utf_8_is_a_trap() {
     let bad = "(i32.store (i32.const 0x40000) (i32.const -1))
                (return (call $ok (local.get $n) (call $texts (i32.const 1) (i32.const 4)) (i32.const 1)))";
