@@ -31,24 +31,32 @@ pub const IN_THE_WAY: &str = "in-the-way";
 /// The class of letters that are parked because of such rows, and for nothing else.
 const CONFLICT: &str = "key-conflict";
 
-/// `laterna dlq` at work, from one of the hosts' machines.
+/// `laterna dlq` at work, from one of the hosts' machines. Where that cannot reach MySQL, it is tried again.
 async fn dlq(ground: &Ground, who: Who, arguments: &[&str]) -> Injected {
-    let mut command = Command::new(BINARY);
-    command.arg("--config").arg(ground.fleet.config(who)).arg("dlq").args(arguments);
-    command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("the binary runs");
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            // Where MySQL did not answer, nothing was written down.
-            return if status.code() == Some(2) { Injected::Missed } else { Injected::Yes };
+        let mut command = Command::new(BINARY);
+        command.arg("--config").arg(ground.fleet.config(who)).arg("dlq").args(arguments);
+        command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+            ended = child.try_wait().expect("it is a child");
         }
-        sleep(Duration::from_millis(20)).await;
+        if ended.is_some_and(|status| status.code() == Some(REFUSED)) {
+            sleep(Duration::from_millis(300)).await;
+            continue;
+        }
+        let _ = child.kill();
+        child.wait().expect("it is a child");
+        return Injected::Yes;
     }
-    let _ = child.kill();
-    child.wait().expect("it is a child");
-    Injected::Yes
+    Injected::Missed
 }
+
+/// The exit code when nothing was written down, or nobody could be asked.
+const REFUSED: i32 = 2;
 
 /// Tries all letters of a projection again, or those of one aggregate.
 pub async fn replay(ground: &Ground, projection: usize, choice: Choice, mut random: StdRng) -> Injected {
