@@ -47,6 +47,11 @@ pub async fn some_time(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
+/// Lets time pass until then, for a fault that lasts for so long, whatever is done meanwhile.
+pub async fn until_then(moment: Instant) {
+    tokio::time::sleep_until(moment.into()).await;
+}
+
 /// A random number generator whose seed is printed, and can be given as `SEED`.
 pub fn random(test: &str) -> rand::rngs::StdRng {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);

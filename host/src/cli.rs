@@ -16,6 +16,7 @@ mod submit;
 mod table;
 mod test;
 
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -101,7 +102,9 @@ impl Cli {
 impl Operator {
     fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
         let config = crate::config::Config::load(config)?;
-        let runtime = tokio::runtime::Runtime::new()?;
+        // Never taken apart: the process ends with it. Where its tasks went one after the other, MongoDB's driver would
+        // meet some of its own that are gone, and panic.
+        let runtime = ManuallyDrop::new(tokio::runtime::Runtime::new()?);
         match self {
             Self::Run => run::run(config, &runtime),
             Self::Check => check::check(&config, &runtime),

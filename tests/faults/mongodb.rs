@@ -22,7 +22,7 @@ pub fn rows() -> Vec<Row> {
         row(
             18,
             "writes that no majority has are rolled back",
-            Proof::Slow(test!(outages::writes_are_rolled_back)),
+            Proof::Quick(test!(outages::writes_are_rolled_back)),
         ),
         row(19, "the connection to MongoDB is cut", Proof::Quick(test!(outages::the_connection_is_cut))),
         row(

@@ -9,7 +9,7 @@ use crate::followed::{Followed, numbered};
 use crate::support::cluster::Cluster;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::event;
-use crate::support::{Options, World, until, until_within};
+use crate::support::{Options, World, until, until_then, until_within};
 
 /// How soon a host goes on when a primary is lost, its election included.
 const ELECTED: Duration = Duration::from_secs(15);
@@ -51,7 +51,7 @@ pub async fn the_primary_is_frozen() {
     followed.write(50).await;
     followed.settled_since(since, Duration::from_secs(30)).await;
     // It comes back when the others have long gone on, and does not know that yet.
-    tokio::time::sleep_until((since + Duration::from_secs(40)).into()).await;
+    until_then(since + Duration::from_secs(40)).await;
     followed.cluster.signal(primary, "CONT");
     let since = Instant::now();
     followed.write(50).await;
@@ -72,7 +72,7 @@ pub async fn all_are_down() {
     followed.until_trouble(UNREACHABLE, ELECTED).await;
     let (tries, batch) = (followed.failures().await, followed.world.number(&batches).await);
     let time = followed.host().processor_time();
-    tokio::time::sleep_until((since + OUTAGE).into()).await;
+    until_then(since + OUTAGE).await;
     let tries = followed.failures().await - tries;
     let time = followed.host().processor_time().saturating_sub(time);
     println!("{tries} tries and {time:?} of processor time in {OUTAGE:?}");

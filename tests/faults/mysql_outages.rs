@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Executor};
 use super::load::Load;
 use super::{SECONDS, administrator, kill_sessions, number, sessions, strike, with_accounts};
 use crate::support::proxy::{AtCommit, Mode, Proxy};
-use crate::support::{Mysqld, Options, some_time, until, until_often, until_within};
+use crate::support::{Mysqld, Options, some_time, until, until_often, until_then, until_within};
 
 /// In the middle of a batch: while one of its statements waits for a row. And at its COMMIT: before it arrives, and
 /// right when it does, so that nobody is told what came of it.
@@ -126,7 +126,7 @@ async fn become_read_only(time: Duration) {
     })
     .await;
     println!("fenced itself after {:.2?}", began.elapsed());
-    tokio::time::sleep_until((began + time).into()).await;
+    until_then(began + time).await;
     assert_eq!(load.world.number(&epoch).await, before, "nobody can have the lease");
     assert_eq!(load.world.number(&batches).await, batch, "nothing was written");
     load.world.run("SET GLOBAL read_only = 0").await;

@@ -31,24 +31,32 @@ pub const IN_THE_WAY: &str = "in-the-way";
 /// The class of letters that are parked because of such rows, and for nothing else.
 const CONFLICT: &str = "key-conflict";
 
-/// `laterna dlq` at work, from one of the hosts' machines.
+/// `laterna dlq` at work, from one of the hosts' machines. Where that cannot reach MySQL, it is tried again.
 async fn dlq(ground: &Ground, who: Who, arguments: &[&str]) -> Injected {
-    let mut command = Command::new(BINARY);
-    command.arg("--config").arg(ground.fleet.config(who)).arg("dlq").args(arguments);
-    command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("the binary runs");
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
-        if let Some(status) = child.try_wait().expect("it is a child") {
-            // Where MySQL did not answer, nothing was written down.
-            return if status.code() == Some(2) { Injected::Missed } else { Injected::Yes };
+        let mut command = Command::new(BINARY);
+        command.arg("--config").arg(ground.fleet.config(who)).arg("dlq").args(arguments);
+        command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < until {
+            sleep(Duration::from_millis(20)).await;
+            ended = child.try_wait().expect("it is a child");
         }
-        sleep(Duration::from_millis(20)).await;
+        if ended.is_some_and(|status| status.code() == Some(REFUSED)) {
+            sleep(Duration::from_millis(300)).await;
+            continue;
+        }
+        let _ = child.kill();
+        child.wait().expect("it is a child");
+        return Injected::Yes;
     }
-    let _ = child.kill();
-    child.wait().expect("it is a child");
-    Injected::Yes
+    Injected::Missed
 }
+
+/// The exit code when nothing was written down, or nobody could be asked.
+const REFUSED: i32 = 2;
 
 /// Tries all letters of a projection again, or those of one aggregate.
 pub async fn replay(ground: &Ground, projection: usize, choice: Choice, mut random: StdRng) -> Injected {
@@ -74,8 +82,20 @@ fn who(random: &mut StdRng) -> Who {
     if random.random() { Who::A } else { Who::B }
 }
 
-/// The parked letters of a projection: their ids and aggregates.
+/// The parked letters of a projection: their ids and aggregates. Whoever wants to work on them looks again until there
+/// are some, and MySQL answers.
 async fn heads(ground: &Ground, projection: &str) -> Vec<(u64, String)> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let heads = look(ground, projection).await;
+        if !heads.is_empty() || Instant::now() > until {
+            return heads;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn look(ground: &Ground, projection: &str) -> Vec<(u64, String)> {
     let Some(mut session) = admin(&ground.admin_url).await else { return vec![] };
     let sql = format!(
         "SELECT id, aggregate COLLATE utf8mb4_general_ci FROM {}.dead_letter WHERE projection = '{projection}' \
@@ -88,27 +108,18 @@ async fn heads(ground: &Ground, projection: &str) -> Vec<(u64, String)> {
 
 /// Puts rows where the next events of some things belong, removes them after a while, and replays what they parked.
 pub async fn block_rows(ground: &Ground, time: Duration, mut random: StdRng) -> Injected {
-    let Some(mut session) = admin(&ground.admin_url).await else { return Injected::Missed };
-    let read_model = &ground.world.name;
-    // Those that were begun last are still written about.
-    let newest = format!(
-        "SELECT aggregate_id COLLATE utf8mb4_general_ci, sequence FROM {read_model}.last_seen \
-         WHERE aggregate_id LIKE 'thing-%' ORDER BY CAST(SUBSTRING_INDEX(aggregate_id, '-', -1) AS UNSIGNED) DESC LIMIT 60"
-    );
-    let Ok(things) = rows(&mut session, &newest).await else { return Injected::Missed };
-    for thing in things.iter().choose_multiple(&mut random, BLOCKED) {
-        let (id, last): (String, i64) = (thing.get(0), thing.get(1));
-        for ahead in 1..=ROWS_EACH {
-            // The event may have come meanwhile: then its row stays.
-            let row = format!("('thing', '{id}', {}, '{IN_THE_WAY}', 'x', NULL)", last + ahead);
-            if run(&mut session, &format!("INSERT IGNORE INTO {read_model}.recorded VALUES {row}"))
-                .await
-                .is_err()
-            {
-                break;
-            }
+    let until = Instant::now() + PATIENCE;
+    let mut session = loop {
+        if let Some(mut session) = admin(&ground.admin_url).await
+            && put_in_the_way(ground, &mut session, &mut random).await.is_ok()
+        {
+            break session;
         }
-    }
+        if Instant::now() > until {
+            return Injected::Missed;
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
     sleep(time).await;
     if !clear(ground, &mut session).await {
         return Injected::Yes;
@@ -116,6 +127,29 @@ pub async fn block_rows(ground: &Ground, time: Duration, mut random: StdRng) -> 
     let who = who(&mut random);
     dlq(ground, who, &["replay", PROJECTIONS[0], "--reason", CONFLICT]).await;
     Injected::Yes
+}
+
+async fn put_in_the_way(
+    ground: &Ground,
+    session: &mut MySqlConnection,
+    random: &mut StdRng,
+) -> sqlx::Result<()> {
+    let read_model = &ground.world.name;
+    // Those that were begun last are still written about.
+    let newest = format!(
+        "SELECT aggregate_id COLLATE utf8mb4_general_ci, sequence FROM {read_model}.last_seen \
+         WHERE aggregate_id LIKE 'thing-%' ORDER BY CAST(SUBSTRING_INDEX(aggregate_id, '-', -1) AS UNSIGNED) DESC LIMIT 60"
+    );
+    let things = rows(session, &newest).await?;
+    for thing in things.iter().choose_multiple(random, BLOCKED) {
+        let (id, last): (String, i64) = (thing.get(0), thing.get(1));
+        for ahead in 1..=ROWS_EACH {
+            // The event may have come meanwhile: then its row stays.
+            let row = format!("('thing', '{id}', {}, '{IN_THE_WAY}', 'x', NULL)", last + ahead);
+            run(session, &format!("INSERT IGNORE INTO {read_model}.recorded VALUES {row}")).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the rows in the way are gone.
