@@ -30,9 +30,11 @@ mysqld_command() {
     initialise_data "$flavor" "$data"
     server_mark=--datadir=$data
     clear_socket "$socket"
+    # A folder of its own: a server that starts removes what others left there, also while they need it.
+    mkdir -p "$data.tmp"
     mysqld_program "$flavor"
     server_command+=("$server_mark" --port="$port" --bind-address=127.0.0.1 --socket="$socket"
-        --pid-file="$data/server.pid" --server-id=1 --log-bin="$data/binlog" --sync-binlog=1
+        --pid-file="$data/server.pid" --tmpdir="$data.tmp" --server-id=1 --log-bin="$data/binlog" --sync-binlog=1
         --innodb-flush-log-at-trx-commit=1 --binlog-expire-logs-seconds=3600)
     if [[ $flavor == mysql ]]; then server_command+=(--mysqlx=OFF); fi
     server_command+=("$@")
