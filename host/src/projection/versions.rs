@@ -12,7 +12,7 @@ use super::{Loaded, Servers, Status};
 use crate::failure::Failure;
 use crate::projector::{Budget, Component, Engine};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
-use crate::readmodel::{Session, pause, registration, tables};
+use crate::readmodel::{Control, Session, pause, registration, tables};
 use crate::sql;
 
 /// How often it is looked whether something else was deployed.
@@ -105,6 +105,8 @@ impl Versions {
         // Before a projection has begun, there are no tables that a component would have to fit.
         let registered = registration::find(&mut session, control, &self.projection).await?;
         let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
+        // A run that ended by it may not have recorded it.
+        self.record_taken_back(&mut session, control, epoch).await?;
         let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
         let in_force = in_force.filter(|_| has_begun);
         let known =
@@ -231,6 +233,21 @@ impl Versions {
         }
     }
 
+    /// Records what the lanes took back on their own.
+    async fn record_taken_back(
+        &self,
+        session: &mut Session,
+        control: &Control,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        let Some(taken_back) = self.targets.taken_back().borrow().clone() else { return Ok(()) };
+        let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
+        tracing::error!(projection = self.projection, digest, "the deployment is taken back: {reason}");
+        deployment::take_back(session, control, &self.projection, epoch, (digest, reason)).await?;
+        self.targets.recorded();
+        Ok(())
+    }
+
     async fn look(
         &self,
         servers: &Servers,
@@ -243,13 +260,7 @@ impl Versions {
             Some(session) => session,
             None => servers.applier.connect().await?,
         };
-        let taken_back = self.targets.taken_back().borrow().clone();
-        if let Some(taken_back) = taken_back {
-            let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
-            tracing::error!(projection = name, digest, "the deployment is taken back: {reason}");
-            deployment::take_back(&mut session, control, name, epoch, (digest, reason)).await?;
-            self.targets.recorded();
-        }
+        self.record_taken_back(&mut session, control, epoch).await?;
         if let Some(in_force) = deployment::in_force(&mut session, control, name).await? {
             self.give(&mut session, servers, &in_force).await?;
         }
