@@ -4,8 +4,8 @@
 //! healed and quiet, every promise is checked against what the writers know, row for row and commit for commit.
 //! `docs/testing.md` tells more.
 //!
-//! A checker that finds nothing proves nothing, so the host was broken on purpose, with `CHAOS_SEED=2`, 45 s each, and
-//! each time the report told what for:
+//! A checker that finds nothing proves nothing, so the host was broken on purpose, 45 s each, and each time the report
+//! told what for:
 //!
 //! | broken | told by |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | what comes behind a dead letter is applied | rows too many, `disorder`, letters missing |
 //! | deadlocks, lock waits and killed queries are taken for the events' fault | letters too many, rows missing |
 //! | reading goes on from the lane that is furthest, not from the oldest | rows missing, checkpoints that count too few |
+//! | a letter is tried again although the one before it failed | rows too many, `disorder`, letters missing |
 //! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
 
 mod checker;
