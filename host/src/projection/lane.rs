@@ -104,9 +104,9 @@ impl<V: Version> ProjectStage<V> {
             let events = asked(self.slide.deployed(), deliveries);
             let answers = self.ask(events).await?;
             let answers = judged(self.slide.deployed(), deliveries, answers);
-            match self.better_before(deliveries, &answers).await? {
-                None => return Ok(answers),
-                Some(reason) => self.slide.take_back(&reason)?,
+            let Some(reason) = self.better_before(deliveries, &answers).await? else { return Ok(answers) };
+            if !self.slide.take_back(&reason)? {
+                return Err(Failure::TakenBack { reason });
             }
         }
     }

@@ -144,10 +144,12 @@ impl<V: Version> Slide<V> {
         previous.project(events).await
     }
 
-    /// Takes the change back, for all lanes. This stage follows.
-    pub fn take_back(&mut self, reason: &str) -> Result<(), Failure> {
+    /// Takes the change back, for all lanes, and follows. False when this stage still has the same component: something
+    /// else was deployed meanwhile that it cannot take up.
+    pub fn take_back(&mut self, reason: &str) -> Result<bool, Failure> {
         let digest = self.deployed().digest.clone();
         self.targets.take_back(&digest, reason);
-        self.follow()
+        self.follow()?;
+        Ok(self.deployed().digest != digest)
     }
 }
