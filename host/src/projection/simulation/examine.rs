@@ -148,11 +148,19 @@ fn conflict(
 }
 
 /// Whether a lane may take events at all, and these.
-pub fn may_take(tables: &Tables, lane: u32, rules: &Rules, batch: &Batch) -> Result<(), String> {
+pub fn may_take(
+    state: &State,
+    tables: &Tables,
+    lane: u32,
+    rules: &Rules,
+    batch: &Batch,
+) -> Result<(), String> {
     if batch.entries.is_empty() {
         return Ok(());
     }
-    if tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
+    // Where the server has forgotten that an operator resumed it, a run notices a little later.
+    let forgot = state.lost_in == Some(tables.epoch);
+    if !forgot && tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
         return Err("takes events while the breaker is open".to_owned());
     }
     let of_lane = |letter: &Letter| {

@@ -192,7 +192,7 @@ impl SimulatedReadModel {
             steps.violated(|| wrong);
             vec![]
         });
-        if let Err(wrong) = examine::may_take(tables, self.lane, &self.rules, batch) {
+        if let Err(wrong) = examine::may_take(&state, tables, self.lane, &self.rules, batch) {
             steps.violated(|| self.told(&wrong));
         }
         let (mut fails, letters) = (None, tables.letters.len() as u64);
