@@ -1,6 +1,7 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
 use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Row};
 
 use super::control::Control;
@@ -178,9 +179,7 @@ pub async fn carry_out_switch(
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("carrying a command out", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
-    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
-    let found = sqlx::query(&lock).bind(command.id).first(&mut transaction).await.map_err(failed)?;
-    if found.is_none() {
+    if !is_pending(&mut transaction, control, command.id).await? {
         return transaction.rollback().await.map_err(failed);
     }
     let by = &command.requested_by;
@@ -192,10 +191,7 @@ pub async fn carry_out_switch(
         Request::Resume if pause::resume(&mut transaction, control, projection, by).await? => "resumed",
         _ => "nothing paused it: neither an operator nor its breaker",
     };
-    let done = control.sql(
-        "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-    );
-    sqlx::query(&done).bind(result).bind(command.id).run(&mut transaction).await.map_err(failed)?;
+    done(&mut transaction, control, command.id, result).await?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -209,17 +205,34 @@ pub async fn carry_out_deployment(
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("carrying a command out", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
-    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
-    let found = sqlx::query(&lock).bind(command.id).first(&mut transaction).await.map_err(failed)?;
-    if found.is_none() {
+    if !is_pending(&mut transaction, control, command.id).await? {
         return transaction.rollback().await.map_err(failed);
     }
     deployment::deploy(&mut transaction, control, proposal).await?;
-    let done = control.sql(
+    done(&mut transaction, control, command.id, told).await?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// Locks a command, and says whether it is still to be done.
+async fn is_pending(connection: &mut MySqlConnection, control: &Control, id: u64) -> Result<bool, Failure> {
+    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
+    let found = sqlx::query(&lock).bind(id).first(connection).await;
+    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
+}
+
+/// Records that a command is done, in the transaction that does it.
+async fn done(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+    result: &str,
+) -> Result<(), Failure> {
+    let sql = control.sql(
         "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
     );
-    sqlx::query(&done).bind(told).bind(command.id).run(&mut transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    let recorded = sqlx::query(&sql).bind(result).bind(id).run(connection).await;
+    recorded.map_err(|error| classify("carrying a command out", &error))?;
+    Ok(())
 }
 
 /// Records how a command ended.
