@@ -252,7 +252,16 @@ pub async fn disk_full() {
             server.start();
         }
         // A server that waits for space looks again once a minute.
-        load.recovers_within(SECONDS(if crashed { 30 } else { 100 })).await;
+        {
+            let recovering = load.recovers_within(SECONDS(if crashed { 30 } else { 100 }));
+            tokio::pin!(recovering);
+            // MySQL may end over it later, too; whoever keeps servers running starts it again.
+            while tokio::time::timeout(SECONDS(1), &mut recovering).await.is_err() {
+                if !server.is_running() {
+                    server.start();
+                }
+            }
+        }
         load.ends_well().await;
         drop(server);
     }

@@ -182,13 +182,17 @@ impl Session {
         }
     }
 
-    /// Whether a session with this id is connected. Sessions of other accounts are not seen.
+    /// Whether a session with this id is connected. Sessions of other accounts are not seen; where the server cannot list
+    /// its sessions just now, it is taken for connected.
     pub async fn is_connected(&mut self, id: u64) -> Result<bool, Failure> {
         let found = sqlx::query("SELECT 1 FROM information_schema.processlist WHERE id = ?")
             .bind(id)
             .first(&mut self.connection)
             .await;
-        Ok(found.map_err(|error| not_shown(&error))?.is_some())
+        match found.map_err(|error| not_shown(&error)) {
+            Err(Failure::TransactionLost { code: 3854, .. }) => Ok(true),
+            found => Ok(found?.is_some()),
+        }
     }
 
     /// Whether a session of this account waits for its client, and has for some time, or is gone.
