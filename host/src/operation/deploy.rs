@@ -59,10 +59,11 @@ enum Prepared {
 
 async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Prepared, Failure> {
     let (servers, projection, versions) = (&commands.servers, &commands.projection, &commands.versions);
+    let in_force = deployment::in_force(session, &servers.control, projection).await?;
     let (digest, origin, canary) = if let Request::Deploy { digest, canary_seconds } = &asked.request {
         (digest.clone(), Origin::Command, Duration::from_secs((*canary_seconds).into()))
     } else {
-        let before = deployment::before(session, &servers.control, projection).await?;
+        let before = in_force.as_ref().and_then(|in_force| in_force.previous.clone());
         let none = || Failure::Misconfigured {
             reason: format!("`{projection}` has had one component only: there is none to go back to"),
         };
@@ -74,7 +75,6 @@ async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) ->
         Err(Failure::Misconfigured { reason }) => return Ok(Prepared::Refused { digest, reason }),
         Err(failure) => return Err(failure),
     };
-    let in_force = deployment::in_force(session, &servers.control, projection).await?;
     let obstacle = versions.obstacle(session, servers, in_force.as_ref(), &next);
     match within(PATIENCE, "checking the component on the tables", obstacle).await? {
         Some(reason) => Ok(Prepared::Refused { digest, reason }),

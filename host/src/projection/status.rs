@@ -12,7 +12,7 @@ use super::pace::{Rate, STILL_MAX, Stillness};
 use super::snapshot::{Acknowledgement, LaneSnapshot, Phase, Snapshot};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
-use crate::readmodel::{Batch, LaneRow, Passed, Verdict};
+use crate::readmodel::{Batch, LaneRow, Verdict};
 use crate::source::Feed;
 
 /// The servers whose answers are observed.
@@ -259,7 +259,7 @@ impl Status {
     fn count(&self, batch: &Batch) {
         let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
         for entry in &batch.entries {
-            *verdicts.entry(verdict_name(&entry.verdict)).or_default() += 1;
+            *verdicts.entry(entry.verdict.name()).or_default() += 1;
         }
         let projection = self.projection.clone();
         for (verdict, events) in verdicts {
@@ -472,17 +472,6 @@ impl LaneState {
 
 fn stalled_source() -> Failure {
     Failure::SourceStalled { seconds: STILL_MAX.as_secs() }
-}
-
-fn verdict_name(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Apply(_) => "applied",
-        Verdict::Pass(Passed::Unhandled) => "unhandled",
-        Verdict::Pass(Passed::Duplicate) => "duplicate",
-        Verdict::Pass(Passed::Discarded) => "discarded",
-        Verdict::Park { .. } => "parked",
-        Verdict::Hold => "held",
-    }
 }
 
 #[cfg(test)]

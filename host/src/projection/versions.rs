@@ -186,10 +186,10 @@ impl Versions {
             return Ok(());
         }
         let current = self.get(session, servers, &in_force.digest).await?;
-        let canary = match &in_force.canary {
+        let canary = match in_force.previous.as_ref().zip(in_force.canary) {
             Some((previous, left)) => {
                 let previous = self.get(session, servers, previous).await?;
-                Some(Canary { previous, until: Instant::now() + *left })
+                Some(Canary { previous, until: Instant::now() + left })
             }
             None => None,
         };

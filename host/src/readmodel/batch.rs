@@ -64,6 +64,20 @@ impl Batch {
     }
 }
 
+impl Verdict {
+    /// The word for it, in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "applied",
+            Self::Pass(Passed::Unhandled) => "unhandled",
+            Self::Pass(Passed::Duplicate) => "duplicate",
+            Self::Pass(Passed::Discarded) => "discarded",
+            Self::Park { .. } => "parked",
+            Self::Hold => "held",
+        }
+    }
+}
+
 impl Entry {
     /// The operations to run; none unless the verdict is to apply them.
     pub fn operations(&self) -> &[Operation] {

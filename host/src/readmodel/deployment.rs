@@ -55,8 +55,10 @@ pub struct Proposal<'a> {
 pub struct InForce {
     pub id: u64,
     pub digest: String,
-    /// While it may be taken back: what it would be taken back to, and for how long still.
-    pub canary: Option<(String, Duration)>,
+    /// What it took the place of. What was refused or taken back never was in force.
+    pub previous: Option<String>,
+    /// While it may be taken back to that: for how long still.
+    pub canary: Option<Duration>,
 }
 
 /// A deployment as people see it.
@@ -161,7 +163,8 @@ pub async fn in_force(
     Ok(Some(InForce {
         id: row.try_get(0).map_err(failed)?,
         digest: row.try_get(1).map_err(failed)?,
-        canary: previous.zip(left),
+        canary: left.filter(|_| previous.is_some()),
+        previous,
     }))
 }
 
@@ -177,20 +180,6 @@ pub async fn was_configured(
     );
     let found = sqlx::query(&sql).bind(projection).bind(digest).first(&mut session.connection).await;
     Ok(found.map_err(|error| classify("reading the deployments", &error))?.is_some())
-}
-
-/// The component that the one in force took the place of; what was refused or taken back never was in force.
-pub async fn before(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<String>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the deployments", &error);
-    let sql = control.sql(
-        "SELECT previous FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1",
-    );
-    let found = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
-    found.map_or(Ok(None), |row| row.try_get(0).map_err(failed))
 }
 
 /// Puts a component in force. What is in force already stays as it is.

@@ -20,7 +20,7 @@ pub fn indices(outbox: &Outbox, tables: &Tables, lane: u32, batch: &Batch) -> Re
         return Err(format!("lane {lane} goes back to {}", place(&batch.position)));
     }
     let expected = outbox.between(&row.position, &batch.position, lane, tables.count());
-    let given: Vec<&str> = batch.entries.iter().map(|entry| told(&entry.verdict)).collect();
+    let given: Vec<&str> = batch.entries.iter().map(|entry| entry.verdict.name()).collect();
     let is_same = expected.len() == batch.entries.len()
         && expected
             .iter()
@@ -56,7 +56,7 @@ pub fn entry(
     let placed = &outbox.documents[index];
     let number = placed.number;
     let wrong = |why: &str| {
-        let verdict = told(&entry.verdict);
+        let verdict = entry.verdict.name();
         Err(format!(
             "lane {lane}: event {number} at {} is {verdict}: {why}",
             place(&placed.delivery.position)
@@ -252,15 +252,4 @@ pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
 
 fn version(digest: &str) -> u32 {
     digest.parse().unwrap_or_default()
-}
-
-pub fn told(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Apply(_) => "applied",
-        Verdict::Pass(Passed::Unhandled) => "unhandled",
-        Verdict::Pass(Passed::Duplicate) => "duplicate",
-        Verdict::Pass(Passed::Discarded) => "discarded",
-        Verdict::Park { .. } => "parked",
-        Verdict::Hold => "held",
-    }
 }
