@@ -182,8 +182,14 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
                 let mut mine = None;
                 until("the lease is taken", async || {
                     let Ok(mut session) = bench.connector.connect().await else { return false };
-                    let asked =
-                        lease::acquire(&mut session, &bench.control, "p", "a test", Duration::from_mins(1));
+                    let asked = lease::acquire(
+                        &mut session,
+                        &bench.connector,
+                        &bench.control,
+                        "p",
+                        "a test",
+                        Duration::from_mins(1),
+                    );
                     match tokio::time::timeout(Duration::from_secs(5), asked).await {
                         // The session goes, and with it the claim: so the next round can take it.
                         Ok(Ok(Acquired::Mine { epoch })) => mine = Some(epoch),

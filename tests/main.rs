@@ -16,6 +16,7 @@ mod containment;
 mod crash;
 mod deploy;
 mod fencing;
+mod generations;
 mod handover;
 mod key_conflicts;
 mod languages;

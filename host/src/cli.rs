@@ -5,6 +5,7 @@ mod check;
 mod component;
 mod deploy;
 mod dlq;
+mod generations;
 mod inspect;
 mod new;
 mod output;
@@ -60,6 +61,10 @@ enum Operator {
     Deploy(deploy::DeployArguments),
     /// Gives a projection the component back that it had before.
     Rollback(deploy::RollbackArguments),
+    /// Makes a projection's tables anew from history, beside the live ones, and lets them take their place.
+    Rebuild(generations::RebuildArguments),
+    /// Lists the generations of a projection's tables; accepts, returns and drops them.
+    Generations(generations::Arguments),
     /// Lists what a projection was given, by whom, when, and what came of it.
     Deployments(deploy::ListArguments),
 }
@@ -114,6 +119,8 @@ impl Operator {
             Self::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
             Self::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
             Self::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
+            Self::Rebuild(arguments) => generations::rebuild(&config, &arguments, &runtime),
+            Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
         }
     }

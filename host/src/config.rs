@@ -178,6 +178,9 @@ pub struct Projection {
     /// Whether another component tries again what others failed.
     #[serde(default)]
     pub replay_after_deployment: bool,
+    /// How much of the time lanes beside the live ones may take while a generation is built, in percent.
+    #[serde(default = "default_rebuild_percent")]
+    pub rebuild_percent: u32,
     /// What a parked event holds back; as the projector's ordering says unless given.
     pub hold: Option<Hold>,
     #[serde(default)]
@@ -360,6 +363,10 @@ fn default_batch_max() -> usize {
 
 fn default_dedupe_window() -> usize {
     100_000
+}
+
+fn default_rebuild_percent() -> u32 {
+    50
 }
 
 fn default_dead_letters_max() -> u64 {

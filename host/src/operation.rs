@@ -1,7 +1,8 @@
-//! What operators do to a projection: give it a component, and settle its dead letters.
+//! What operators do to a projection: give it a component, make its tables anew, and settle its dead letters.
 
 pub mod commands;
 mod deploy;
+mod generations;
 pub mod shadow;
 pub mod watch;
 mod letters;

@@ -13,7 +13,8 @@ pub mod slide;
 pub mod versions;
 pub mod run;
 pub mod startup;
-mod rebuild;
+pub mod rebuild;
+mod aside;
 pub mod supervisor;
 mod upkeep;
 mod acknowledge;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub lease_ttl: Duration,
     pub stop_timeout: Duration,
     pub letters: LetterSettings,
+    /// How much of the time lanes beside the live ones may take, in percent.
+    pub rebuild_percent: u32,
 }
 
 /// How dead letters are dealt with.

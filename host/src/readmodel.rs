@@ -23,6 +23,8 @@ pub mod dead_letter;
 pub mod command;
 pub mod pause;
 pub mod deployment;
+pub mod generation;
+pub mod cut_over;
 
 pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};

@@ -121,3 +121,9 @@ pub struct Schema {
     pub tables: Vec<Table>,
     pub statements: Vec<Statement>,
 }
+
+impl Schema {
+    pub fn table_names(&self) -> Vec<String> {
+        self.tables.iter().map(|table| table.name.clone()).collect()
+    }
+}

@@ -8,7 +8,7 @@ use laterna::operation::load;
 use laterna::projector::{Budget, Engine};
 use laterna::readmodel::lease::{self, Acquired};
 use laterna::readmodel::registration::{self, Registration};
-use laterna::readmodel::{Control, Session, ownership};
+use laterna::readmodel::{Connector, Control, Session, ownership};
 
 use super::proof::{Proof, assert_complete};
 use super::{assert_refused, config, config_at};
@@ -343,7 +343,7 @@ async fn two_projections_never_share_a_table() {
     assert!(check.status.success(), "{}", said(&check));
 }
 
-async fn register(session: &mut Session, control: &Control, projection: &str) -> u64 {
+async fn register(connector: &Connector, session: &mut Session, control: &Control, projection: &str) -> u64 {
     let registration = Registration {
         projection: projection.to_owned(),
         live_generation: 1,
@@ -352,7 +352,8 @@ async fn register(session: &mut Session, control: &Control, projection: &str) ->
     };
     registration::register(session, control, &registration).await.expect("it is registered");
     let ttl = std::time::Duration::from_mins(1);
-    match lease::acquire(session, control, projection, "a test", ttl).await.expect("MySQL answers") {
+    match lease::acquire(session, connector, control, projection, "a test", ttl).await.expect("MySQL answers")
+    {
         Acquired::Mine { epoch } => epoch,
         Acquired::Taken { owner } => panic!("taken by {owner}"),
     }
@@ -362,7 +363,9 @@ async fn a_table_is_whose_claimed_it_first(options: Options) {
     let bench = Bench::new(options).await;
     let (control, schema) = (&bench.control, &bench.schema);
     let (mut one, mut two) = (bench.direct().await, bench.direct().await);
-    let (epoch, other) = (register(&mut one, control, "one").await, register(&mut two, control, "two").await);
+    let connector = &bench.connector;
+    let epoch = register(connector, &mut one, control, "one").await;
+    let other = register(connector, &mut two, control, "two").await;
     ownership::not_anothers(&mut two, control, "two", schema).await.expect("they are nobody's");
     for _ in 0..2 {
         ownership::claim(&mut one, control, "one", epoch, schema).await.expect("they are nobody's");

@@ -183,7 +183,8 @@ async fn lane(world: &World, schema: Schema) -> LaneModel {
     control.migrate(&mut session).await.expect("the control schema is created");
     tables::create_missing(&mut session, &schema).await.expect("the table is created");
     let ttl = Duration::from_mins(1);
-    let acquired = lease::acquire(&mut session, &control, "p", "a test", ttl).await.expect("MySQL answers");
+    let acquired =
+        lease::acquire(&mut session, &connector, &control, "p", "a test", ttl).await.expect("MySQL answers");
     let Acquired::Mine { epoch } = acquired else { panic!("nobody else is there") };
     let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
     checkpoint::replace(&mut session, &control, "p", 1, epoch, 1, &start).await.expect("the lane is placed");

@@ -19,7 +19,7 @@ statements! {
 
 impl Projector for Stamped {
     fn manifest() -> Manifest {
-        let more = if NAME == "other_tables" { ", more BIGINT NULL" } else { "" };
+        let more = if matches!(NAME, "other_tables" | "picky_tables") { ", more BIGINT NULL" } else { "" };
         let stamped = format!(
             "CREATE TABLE stamped (
                 event_id VARCHAR(64) NOT NULL PRIMARY KEY,
@@ -50,7 +50,7 @@ impl Projector for Stamped {
             "loops" if is_bad => loop {
                 std::hint::black_box(sequence);
             },
-            "rejects" if is_bad => return Err(Rejection::invalid("on purpose")),
+            "rejects" | "picky_tables" if is_bad => return Err(Rejection::invalid("on purpose")),
             "too_long" if is_bad => "longer than its column",
             _ => NAME,
         };

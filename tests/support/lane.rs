@@ -61,7 +61,10 @@ impl Bench {
         self.world.run(&format!("UPDATE IGNORE {}.lease SET connection_id = 0", self.world.control())).await;
         let mut session = self.direct().await;
         let ttl = Duration::from_mins(1);
-        match lease::acquire(&mut session, &self.control, "p", "a test", ttl).await.expect("MySQL answers") {
+        match lease::acquire(&mut session, &self.connector, &self.control, "p", "a test", ttl)
+            .await
+            .expect("MySQL answers")
+        {
             Acquired::Mine { epoch } => epoch,
             Acquired::Taken { owner } => panic!("taken by {owner}"),
         }

@@ -299,7 +299,13 @@ impl Drop for World {
         let dropping = async move {
             let _ = client.database(&name).drop().await;
             if let Ok(mut connection) = mysql.parse::<MySqlConnectOptions>().expect("a URL").connect().await {
-                for database in [name, control] {
+                let places = format!(
+                    "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE '{}\\_g%'",
+                    control.replace('_', "\\_")
+                );
+                let places = sqlx::query_scalar(&places).fetch_all(&mut connection).await.unwrap_or_default();
+                let all: Vec<String> = [name, control].into_iter().chain(places).collect();
+                for database in all {
                     let sql = format!("DROP DATABASE IF EXISTS {database}");
                     let _ = sqlx::Executor::execute(&mut connection, sql.as_str()).await;
                 }

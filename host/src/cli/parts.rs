@@ -123,6 +123,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
             retention_days: projection.letter_retention_days,
             replay_after_deployment: projection.replay_after_deployment,
         },
+        rebuild_percent: projection.rebuild_percent,
     }
 }
 

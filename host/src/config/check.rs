@@ -102,6 +102,7 @@ fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Project
     range(problems, &setting("letter_retention_days"), projection.letter_retention_days.into(), 0, 36_500);
     range(problems, &setting("breaker.aggregates"), size(projection.breaker.aggregates), 0, 100_000);
     range(problems, &setting("breaker.seconds"), projection.breaker.seconds.into(), 1, 3600);
+    range(problems, &setting("rebuild_percent"), projection.rebuild_percent.into(), 1, 100);
     range(problems, &setting("breaker.percent"), projection.breaker.percent.into(), 0, 99);
     range(problems, &setting("budget.fuel"), projection.budget.fuel, 1_000_000, 1_000_000_000_000);
     range(problems, &setting("budget.memory_bytes"), size(projection.budget.memory_bytes), 1 << 20, 4 << 30);

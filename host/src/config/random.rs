@@ -12,7 +12,7 @@ const PROJECTION: &str = "projection.accounts";
 
 /// Every number that can be set, with the least and the largest that is taken. A bound that is checked and does not
 /// stand here is found by `every_bound_stands_in_the_list`.
-const BOUNDS: [(&str, &str, u64, u64); 17] = [
+const BOUNDS: [(&str, &str, u64, u64); 18] = [
     ("host", "lease_seconds", 2, 300),
     ("host", "stop_seconds", 1, 600),
     ("mongodb", "payload_bytes_max", 1024, 32 << 20),
@@ -26,6 +26,7 @@ const BOUNDS: [(&str, &str, u64, u64); 17] = [
     (PROJECTION, "breaker.aggregates", 0, 100_000),
     (PROJECTION, "breaker.seconds", 1, 3600),
     (PROJECTION, "breaker.percent", 0, 99),
+    (PROJECTION, "rebuild_percent", 1, 100),
     (PROJECTION, "budget.fuel", 1_000_000, 1_000_000_000_000),
     (PROJECTION, "budget.memory_bytes", 1 << 20, 4 << 30),
     (PROJECTION, "budget.operations", 1, 100_000),

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::commands::{Commands, PATIENCE};
+use super::generations;
 use crate::failure::{Failure, Fault};
-use crate::projection::versions::short;
+use crate::projection::versions::{Fit, short};
 use crate::readmodel::command::{self, Command, Outcome, Request};
 use crate::readmodel::deployment::{self, Origin, Proposal};
 use crate::readmodel::{Session, within};
@@ -20,6 +21,20 @@ pub(super) async fn carry_out(
     asked: &Command,
 ) -> Result<(), Failure> {
     let control = &commands.servers.control;
+    let carried_out = match &asked.request {
+        Request::Deploy { .. } | Request::Rollback => deploy(commands, session, asked).await,
+        _ => generations::carry_out(commands, session, asked).await,
+    };
+    match carried_out {
+        Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
+            command::finish(session, control, asked.id, &Outcome::Failed(failure.to_string())).await
+        }
+        carried_out => carried_out,
+    }
+}
+
+async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> Result<(), Failure> {
+    let control = &commands.servers.control;
     match prepare(commands, session, asked).await {
         Ok(Prepared::Ready { digest, origin, canary }) => {
             let proposal = Proposal {
@@ -33,6 +48,9 @@ pub(super) async fn carry_out(
             let deploying = command::carry_out_deployment(session, control, asked, proposal, &told);
             within(PATIENCE, "recording the deployment", deploying).await
         }
+        Ok(Prepared::OtherTables { digest, origin }) => {
+            generations::deploy(commands, session, asked, (&digest, origin)).await
+        }
         Ok(Prepared::Refused { digest, reason }) => {
             let proposal = Proposal {
                 projection: &commands.projection,
@@ -45,15 +63,13 @@ pub(super) async fn carry_out(
             let outcome = Outcome::Failed(format!("{} is refused: {reason}", short(&digest)));
             command::finish(session, control, asked.id, &outcome).await
         }
-        Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => Err(failure),
-        Err(failure) => {
-            command::finish(session, control, asked.id, &Outcome::Failed(failure.to_string())).await
-        }
+        Err(failure) => Err(failure),
     }
 }
 
 enum Prepared {
     Ready { digest: String, origin: Origin, canary: Duration },
+    OtherTables { digest: String, origin: Origin },
     Refused { digest: String, reason: String },
 }
 
@@ -75,9 +91,10 @@ async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) ->
         Err(Failure::Misconfigured { reason }) => return Ok(Prepared::Refused { digest, reason }),
         Err(failure) => return Err(failure),
     };
-    let obstacle = versions.obstacle(session, servers, in_force.as_ref(), &next);
-    match within(PATIENCE, "checking the component on the tables", obstacle).await? {
-        Some(reason) => Ok(Prepared::Refused { digest, reason }),
-        None => Ok(Prepared::Ready { digest, origin, canary }),
-    }
+    let fitting = versions.fit(session, servers, in_force.as_ref(), &next);
+    Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
+        Fit::Live => Prepared::Ready { digest, origin, canary },
+        Fit::OtherTables => Prepared::OtherTables { digest, origin },
+        Fit::Not(reason) => Prepared::Refused { digest, reason },
+    })
 }

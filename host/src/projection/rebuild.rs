@@ -28,7 +28,8 @@ impl Job<'_> {
         let mut session = applier.connect().await?;
         let rows = checkpoint::rows(&mut session, control, name, generation).await?;
         not_from_the_future(self.servers, &rows).await?;
-        self.is_possible(&rows).await.map_err(|failure| refused(lost, failure))?;
+        let possible = is_possible(self.servers, self.loaded, self.identity, &rows).await;
+        possible.map_err(|failure| refused(lost, failure))?;
         tracing::warn!(
             projection = name,
             "{lost}; rebuilding: the tables are emptied and filled again from history, as `resume_lost` says"
@@ -58,22 +59,27 @@ impl Job<'_> {
         checkpoint::replace(&mut session, control, name, generation, self.epoch, lanes, &position).await?;
         Ok(generation)
     }
+}
 
-    async fn is_possible(&self, rows: &[LaneRow]) -> Result<(), Failure> {
-        complete_history(self.servers, self.identity).await?;
-        history_is_readable(self.servers, self.loaded).await?;
-        let (applied, there) =
-            (rows.iter().map(|row| row.events).sum::<u64>(), self.servers.outbox.count().await?);
-        if there < applied {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "the outbox holds {there} documents, but the read model was made from {applied} events: rebuilt \
-                     tables would lack some"
-                ),
-            });
-        }
-        Ok(())
+/// Whether history gives all that a read model was made from.
+pub async fn is_possible(
+    servers: &Servers,
+    loaded: &Loaded,
+    identity: &SourceIdentity,
+    rows: &[LaneRow],
+) -> Result<(), Failure> {
+    complete_history(servers, identity).await?;
+    history_is_readable(servers, loaded).await?;
+    let (applied, there) = (rows.iter().map(|row| row.events).sum::<u64>(), servers.outbox.count().await?);
+    if there < applied {
+        return Err(Failure::Misconfigured {
+            reason: format!(
+                "the outbox holds {there} documents, but the read model was made from {applied} events: rebuilt \
+                 tables would lack some"
+            ),
+        });
     }
+    Ok(())
 }
 
 /// Why the tables stay as they are, beside what was lost.

@@ -50,14 +50,12 @@ pub async fn prepare(
     volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
     let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
     not_from_the_future(servers, &rows).await?;
-    Ok((generation, course(servers, settings, loaded, epoch, generation, rows, &mut applier).await?))
+    Ok((generation, course((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
 }
 
 /// The lanes that run this time. A new lane count first lets the old lanes come to one position.
-async fn course(
-    servers: &Servers,
-    settings: &Settings,
-    loaded: &Loaded,
+pub(super) async fn course(
+    (servers, settings, loaded): (&Servers, &Settings, &Loaded),
     epoch: u64,
     generation: u32,
     rows: Vec<LaneRow>,
@@ -191,7 +189,7 @@ pub fn lanes(settings: &Settings, loaded: &Loaded) -> u32 {
     }
 }
 
-fn same_source(
+pub(super) fn same_source(
     projection: &str,
     registration: &Registration,
     now: Option<SourceIdentity>,

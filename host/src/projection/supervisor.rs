@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Ended, Tasks, finished};
+use super::aside::{self, Ground};
+use super::run::{Ended, TaskSet, Tasks, finished};
 use super::versions::Versions;
 use super::{Orders, Phase, Servers, Settings, Status, upkeep};
 use crate::failure::{Failure, Fault};
@@ -36,6 +37,9 @@ const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The same while something is built beside its tables: the building begins anew with each try.
+const ASIDE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// After a run of this length, what ended it is not a repetition of what ended the one before.
 const GOOD_RUN: Duration = Duration::from_mins(1);
@@ -161,7 +165,7 @@ impl Supervisor {
         tasks.lease.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
         tasks.lease.spawn(upkeep::beat(self.status.clone()));
         let run = CancellationToken::new();
-        let starting = writer::start(self, epoch, (&mut tasks.work, &mut tasks.beside), &run, legacy);
+        let starting = self.start(epoch, (&mut tasks.work, &mut tasks.beside), &run, legacy);
         let started = tokio::select! {
             started = starting => started,
             Some(joined) = tasks.lease.join_next() => finished(joined),
@@ -174,6 +178,40 @@ impl Supervisor {
         run.cancel();
         tasks.end().await;
         ended
+    }
+
+    /// Starts the lanes, and what goes on beside them.
+    async fn start(
+        &self,
+        epoch: u64,
+        (work, beside): (&mut TaskSet, &mut TaskSet),
+        run: &CancellationToken,
+        legacy: &mut Legacy,
+    ) -> Result<(), Failure> {
+        let ground = Ground {
+            servers: self.servers.clone(),
+            settings: self.settings.clone(),
+            versions: self.versions.clone(),
+            epoch,
+            live: self.status.clone(),
+        };
+        let settling = aside::settle(&ground);
+        let standing = within(START_PATIENCE, "looking for other generations", settling).await?;
+        let started = writer::start(self, epoch, (work, beside), run, (legacy, standing.until())).await;
+        match started {
+            // What is built beside the live tables may be their cure.
+            Err(failure) if failure.fault() == Fault::Setup && !standing.is_nothing() => {
+                self.status.pauses(&failure, failure.to_string());
+                let run = run.clone();
+                work.spawn(async move {
+                    run.run_until_cancelled(tokio::time::sleep(ASIDE_INTERVAL)).await;
+                    Ok(())
+                });
+            }
+            started => started?,
+        }
+        standing.start(ground, work, beside, run);
+        Ok(())
     }
 
     /// Nothing of what opened it is committed: where this fails, the next run opens it again.
@@ -193,7 +231,14 @@ impl Supervisor {
         let mut session = self.servers.applier.connect().await?;
         loop {
             let asked = Instant::now();
-            let asking = lease::acquire(&mut session, &self.servers.control, name, owner, *lease_ttl);
+            let asking = lease::acquire(
+                &mut session,
+                &self.servers.ddl,
+                &self.servers.control,
+                name,
+                owner,
+                *lease_ttl,
+            );
             match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");

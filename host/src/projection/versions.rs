@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::slide::{Canary, Target, Targets};
-use super::{Loaded, Servers, Status};
+use super::{Deployed, Loaded, Servers, Status};
 use crate::failure::Failure;
 use crate::projector::{Budget, Component, Engine};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
-use crate::readmodel::{Control, Session, pause, registration, tables};
+use crate::readmodel::generation::{self, Part, Purpose, Wanted};
+use crate::readmodel::{Control, Session, ownership, pause, registration, tables};
 use crate::sql;
 
 /// How often it is looked whether something else was deployed.
@@ -111,7 +112,9 @@ impl Versions {
         let in_force = in_force.filter(|_| has_begun);
         let known =
             deployment::was_configured(&mut session, control, &self.projection, &deployed.digest).await?;
-        if !known {
+        let standing = generation::list(&mut session, control, &self.projection).await?;
+        let is_built = standing.iter().any(|generation| generation.digest == deployed.digest);
+        if !known && !is_built {
             let (name, version) = (deployed.manifest.name.as_str(), deployed.manifest.version.as_str());
             deployment::store(&mut session, control, (&deployed.digest, bytes), (name, version)).await?;
             let proposal = Proposal {
@@ -121,16 +124,14 @@ impl Versions {
                 by: owner,
                 canary: Duration::ZERO,
             };
-            match self.obstacle(&mut session, servers, in_force.as_ref(), &self.configured).await? {
-                None => {
+            match self.fit(&mut session, servers, in_force.as_ref(), &self.configured).await? {
+                Fit::Live => {
                     deployment::deploy_under_lease(&mut session, control, proposal, epoch).await?;
-                    tracing::info!(
-                        projection = self.projection,
-                        digest = deployed.digest,
-                        "deployed as configured"
-                    );
+                    let digest = &deployed.digest;
+                    tracing::info!(projection = self.projection, digest, "deployed as configured");
                 }
-                Some(reason) => {
+                Fit::OtherTables => self.open_generation(&mut session, servers, owner).await?,
+                Fit::Not(reason) => {
                     tracing::error!(
                         projection = self.projection,
                         digest = deployed.digest,
@@ -147,27 +148,65 @@ impl Versions {
         Ok(self.targets.get().current)
     }
 
-    /// Why a component cannot take the place of the one in force; nothing when it can.
-    pub async fn obstacle(
+    /// The configured component has other tables: they are built beside the live ones.
+    async fn open_generation(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        owner: &str,
+    ) -> Result<(), Failure> {
+        let Deployed { digest, schema, .. } = &self.configured.deployed;
+        let wanted = Wanted {
+            projection: &self.projection,
+            purpose: Purpose::Replace,
+            digest,
+            tables: &schema.table_names(),
+            part: Part::default(),
+            expected: servers.outbox.count().await?,
+            accepted: false,
+            origin: Origin::Configuration,
+            command: None,
+            by: owner,
+        };
+        let opened = generation::open_alone(session, &servers.control, wanted).await?;
+        match opened {
+            Ok(generation) => tracing::info!(
+                projection = self.projection,
+                generation,
+                digest,
+                "the configured component has other tables: they are built beside the live ones"
+            ),
+            Err(why_not) => tracing::warn!(projection = self.projection, digest, "not built yet: {why_not}"),
+        }
+        Ok(())
+    }
+
+    /// Whether a component can take the place of the one in force.
+    pub async fn fit(
         &self,
         session: &mut Session,
         servers: &Servers,
         in_force: Option<&InForce>,
         next: &Loaded,
-    ) -> Result<Option<String>, Failure> {
-        let Some(in_force) = in_force else { return Ok(None) };
-        let now = self.get(session, servers, &in_force.digest).await?;
-        if now.deployed.schema.tables != next.deployed.schema.tables {
-            return Ok(Some(
-                "it declares other tables than the component in force; give it and its tables new names, and both are \
-                 there side by side"
-                    .to_owned(),
-            ));
+    ) -> Result<Fit, Failure> {
+        let Some(in_force) = in_force else { return Ok(Fit::Live) };
+        let standing = generation::list(session, &servers.control, &self.projection).await?;
+        if let Some(reason) = generation::in_the_way(&standing) {
+            return Ok(Fit::Not(reason));
         }
-        match tables::prepare(session, &next.deployed.schema).await {
-            Ok(()) => Ok(None),
+        let now = self.get(session, servers, &in_force.digest).await?;
+        let (now, next) = (&now.deployed.schema, &next.deployed.schema);
+        if now.tables != next.tables {
+            return match ownership::not_anothers(session, &servers.control, &self.projection, next).await {
+                Ok(()) => Ok(Fit::OtherTables),
+                Err(Failure::Misconfigured { reason }) => Ok(Fit::Not(reason)),
+                Err(failure) => Err(failure),
+            };
+        }
+        match tables::prepare(session, next).await {
+            Ok(()) => Ok(Fit::Live),
             Err(failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. })) => {
-                Ok(Some(failure.to_string()))
+                Ok(Fit::Not(failure.to_string()))
             }
             Err(failure) => Err(failure),
         }
@@ -274,6 +313,17 @@ impl Versions {
         *kept = Some(session);
         Ok(())
     }
+}
+
+/// How a component can take the place of the one in force.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// On the live tables, between two batches.
+    Live,
+    /// With tables that have to be built first.
+    OtherTables,
+    /// Not at all, and why.
+    Not(String),
 }
 
 /// A digest as people see it.

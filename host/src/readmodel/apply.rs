@@ -8,7 +8,7 @@ mod letters;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry, Verdict};
@@ -77,6 +77,8 @@ pub struct LaneModel {
     session: Option<Session>,
     /// A session in which a commit may still be running.
     uncertain: Option<u64>,
+    /// How much of the time its commits may take, in percent.
+    percent: u32,
 }
 
 impl LaneModel {
@@ -104,7 +106,14 @@ impl LaneModel {
             marked: 0,
             session: None,
             uncertain: None,
+            percent: 100,
         }
+    }
+
+    /// Leaves the server to others for the rest of the time.
+    #[must_use]
+    pub fn with_share(self, percent: u32) -> Self {
+        Self { percent: percent.clamp(1, 100), ..self }
     }
 
     /// Where the outbox is told what became of its documents, rows stay until it was.
@@ -167,6 +176,7 @@ impl LaneModel {
             return Ok(());
         }
         let outdated = self.outdated_mark();
+        let began = Instant::now();
         let mark = self
             .bounded(session, async |model: &Self, session: &mut Session| {
                 model.write(session, batch, outdated).await
@@ -180,6 +190,7 @@ impl LaneModel {
         }
         self.marked += mark.map_or(0, |mark| mark.events as usize);
         self.marks.extend(mark);
+        tokio::time::sleep(rest(began.elapsed(), self.percent)).await;
         Ok(())
     }
 
@@ -419,6 +430,11 @@ impl LaneModel {
         let oldest: usize = self.marks.iter().take(MARKS_PRUNED).map(|mark| mark.events as usize).sum();
         (self.marked - oldest >= self.window).then_some(*last)
     }
+}
+
+/// How long to rest after work of so long, where it may take so much of the time.
+fn rest(worked: Duration, percent: u32) -> Duration {
+    worked * (100 - percent) / percent
 }
 
 /// How many rows of a run fit one statement, by its largest row. A row that fits none is its event's fault: MySQL

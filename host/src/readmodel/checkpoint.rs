@@ -247,8 +247,10 @@ pub async fn replace(
     // Marks of lanes that are no more would never be pruned.
     let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
     sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    let count = control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ?");
-    sqlx::query(&count).bind(lanes).bind(projection).run(connection).await.map_err(failed)?;
+    let count =
+        control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ? AND live_generation = ?");
+    let counted = sqlx::query(&count).bind(lanes).bind(projection).bind(generation).run(connection).await;
+    counted.map_err(failed)?;
     send(connection, "COMMIT").await.map_err(failed)?;
     Ok(())
 }

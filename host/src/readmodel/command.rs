@@ -7,6 +7,7 @@ use sqlx::{Connection, Row};
 use super::control::Control;
 use super::dead_letter::Selection;
 use super::deployment::{self, Proposal};
+use super::generation::{self, Change, Wanted};
 use super::mysql_error::classify;
 use super::pause;
 use super::query::Run;
@@ -33,6 +34,16 @@ pub enum Request {
     Deploy { digest: String, canary_seconds: u32 },
     /// Work with the component before.
     Rollback,
+    /// Make the tables anew, beside the live ones, and let them take their place; with a part of history: to be looked at.
+    Rebuild { accept: bool, until: Option<String>, aggregate: Option<String> },
+    /// Make the tables anew and compare; where they differ, let them take the live ones' place.
+    Verify { repair: bool },
+    /// Let a generation take the live one's place whatever dead letters it has.
+    AcceptGeneration { generation: u32 },
+    /// Let a generation that was live before catch up, and take the live one's place.
+    ReturnGeneration { generation: u32 },
+    /// Give a generation up, with its tables.
+    DropGeneration { generation: u32 },
 }
 
 /// Who carries a command out.
@@ -42,24 +53,32 @@ pub enum Kind {
     Letters,
     /// Any host: it is one transaction.
     Switches,
-    /// Any host, after it has loaded and checked a component.
+    /// Any host, after it has loaded and checked a component: what concerns components and generations.
     Deployments,
 }
 
 impl Kind {
-    /// The condition that tells them apart.
-    fn condition(self) -> &'static str {
-        const SWITCHES: &str = r#"(request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%')"#;
-        const DEPLOYMENTS: &str = r#"(request LIKE '{"do":"deploy"%' OR request LIKE '{"do":"rollback"%')"#;
-        const LETTERS: &str = r#"NOT (request LIKE '{"do":"pause"%' OR request LIKE '{"do":"resume"%'
-            OR request LIKE '{"do":"deploy"%' OR request LIKE '{"do":"rollback"%')"#;
+    /// The condition that tells them apart. What a generation stands for waits until that is done with.
+    fn condition(self) -> String {
+        let any = |names: &[&str]| {
+            let each = names.iter().map(|name| format!(r#"request LIKE '{{"do":"{name}"%'"#));
+            each.collect::<Vec<_>>().join(" OR ")
+        };
         match self {
-            Self::Letters => LETTERS,
-            Self::Switches => SWITCHES,
-            Self::Deployments => DEPLOYMENTS,
+            Self::Letters => format!("NOT ({} OR {})", any(SWITCHES), any(DEPLOYMENTS)),
+            Self::Switches => format!("({})", any(SWITCHES)),
+            Self::Deployments => format!(
+                "({}) AND NOT EXISTS (SELECT 1 FROM laterna.generation g WHERE g.command = command.id)",
+                any(DEPLOYMENTS)
+            ),
         }
     }
 }
+
+const SWITCHES: &[&str] = &["pause", "resume"];
+
+const DEPLOYMENTS: &[&str] =
+    &["deploy", "rollback", "rebuild", "verify", "accept-generation", "return-generation", "drop-generation"];
 
 /// A stored command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +232,48 @@ pub async fn carry_out_deployment(
     transaction.commit().await.map_err(failed)
 }
 
+/// What a command comes to that concerns generations.
+#[derive(Debug, Clone)]
+pub enum Act<'a> {
+    Open(Wanted<'a>),
+    Change { generation: u32, change: Change },
+}
+
+/// Begins or changes a generation, and records the command as done, in one transaction: several hosts may try it at once.
+/// A command that waits for what its generation comes to stays as it is. Gives the number, or why not.
+pub async fn carry_out_generation(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    command: &Command,
+    act: Act<'_>,
+    told: impl Fn(u32) -> String,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    if !is_pending(&mut transaction, control, command.id).await? {
+        return transaction.rollback().await.map_err(failed);
+    }
+    let waits = matches!(&act, Act::Open(wanted) if wanted.command.is_some());
+    let done_with = match act {
+        Act::Open(wanted) => generation::open(&mut transaction, control, wanted).await?,
+        Act::Change { generation, change } => {
+            let changed =
+                generation::change(&mut transaction, control, projection, generation, change).await?;
+            changed.map(|()| generation)
+        }
+    };
+    match done_with {
+        Ok(_) if waits => {}
+        Ok(number) => done(&mut transaction, control, command.id, &told(number)).await?,
+        Err(why_not) => {
+            transaction.rollback().await.map_err(failed)?;
+            return finish(session, control, command.id, &Outcome::Failed(why_not)).await;
+        }
+    }
+    transaction.commit().await.map_err(failed)
+}
+
 /// Locks a command, and says whether it is still to be done.
 async fn is_pending(connection: &mut MySqlConnection, control: &Control, id: u64) -> Result<bool, Failure> {
     let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
@@ -233,6 +294,19 @@ async fn done(
     let recorded = sqlx::query(&sql).bind(result).bind(id).run(connection).await;
     recorded.map_err(|error| classify("carrying a command out", &error))?;
     Ok(())
+}
+
+/// Records how a command ended, unless that is recorded already.
+pub async fn finish_pending(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+    how: &Outcome,
+) -> Result<(), Failure> {
+    match outcome(session, control, id).await? {
+        Outcome::Pending(_) => finish(session, control, id, how).await,
+        Outcome::Done(_) | Outcome::Failed(_) => Ok(()),
+    }
 }
 
 /// Records how a command ended.

@@ -4,7 +4,7 @@
 
 use sqlx::Row;
 
-use super::mysql_error::classify;
+use super::mysql_error::{classify, number};
 use super::query::{Run, send};
 use super::session::Session;
 use crate::failure::Failure;
@@ -88,15 +88,45 @@ impl Control {
 
 /// Whether a table, column or key is there already: another host was faster, or an earlier try came so far.
 fn is_there_already(error: &sqlx::Error) -> bool {
-    let number = |error: &sqlx::mysql::MySqlDatabaseError| matches!(error.number(), 1050 | 1060 | 1061);
-    error.as_database_error().and_then(|error| error.try_downcast_ref()).is_some_and(number)
+    matches!(number(error), Some(1050 | 1060 | 1061))
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 3] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS];
+const STEPS: [&[&str]; 4] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS];
 
 /// The version this host creates.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
+
+/// Version 4.
+const GENERATIONS: [&str; 4] = [
+    // Generations whose tables are not the live ones: each in a schema of its own, its place.
+    "CREATE TABLE IF NOT EXISTS laterna.generation (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        place VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        purpose ENUM('replace', 'look', 'verify', 'repair') NOT NULL,
+        state ENUM('building', 'meeting', 'cutting-over', 'comparing', 'kept', 'dropping') NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        table_names TEXT NOT NULL,
+        stop_at VARCHAR(64) NULL,
+        only_aggregate VARCHAR(700) NULL,
+        expected BIGINT UNSIGNED NOT NULL,
+        accepted TINYINT NOT NULL DEFAULT 0,
+        attempts INT UNSIGNED NOT NULL DEFAULT 0,
+        origin ENUM('configuration', 'command', 'rollback') NOT NULL,
+        command BIGINT UNSIGNED NULL,
+        requested_by VARCHAR(255) NOT NULL,
+        since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        reason TEXT NULL,
+        PRIMARY KEY (projection, generation),
+        KEY by_command (command)
+    ) ENGINE=InnoDB",
+    // The highest number that a generation has had: none has it again.
+    "ALTER TABLE laterna.projection ADD COLUMN last_generation INT UNSIGNED NOT NULL DEFAULT 0",
+    // The sessions of a cut-over: the one that renames tables, and the one that keeps the lease meanwhile.
+    "ALTER TABLE laterna.lease ADD COLUMN ddl_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.lease ADD COLUMN guard_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+];
 
 /// Version 3.
 const DEPLOYMENTS: [&str; 5] = [

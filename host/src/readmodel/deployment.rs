@@ -30,11 +30,19 @@ pub enum Origin {
 }
 
 impl Origin {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
             Self::Command => "command",
             Self::Rollback => "rollback",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "configuration" => Self::Configuration,
+            "rollback" => Self::Rollback,
+            _ => Self::Command,
         }
     }
 }

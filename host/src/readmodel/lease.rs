@@ -1,7 +1,7 @@
 //! Who writes for a projection. Time is MySQL's clock; safety does not rest on time but on the epoch, which
 //! every commit proves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
@@ -9,8 +9,11 @@ use sqlx::mysql::MySqlConnection;
 use super::control::Control;
 use super::mysql_error::classify;
 use super::query::{Run, send};
-use super::session::Session;
+use super::session::{Connector, Session};
 use crate::failure::Failure;
+
+/// How long a session that renames tables may take to end.
+const RENAMING_ENDS: Duration = Duration::from_secs(10);
 
 /// What asking for the lease came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +25,11 @@ pub enum Acquired {
 }
 
 /// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. A take-over
-/// first ends the old holder's sessions, then raises the epoch of the lease and of all lanes at once. After a failure
+/// first ends the old holder's sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After a failure
 /// the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
 pub async fn acquire(
     session: &mut Session,
+    ddl: &Connector,
     control: &Control,
     projection: &str,
     owner: &str,
@@ -33,8 +37,8 @@ pub async fn acquire(
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("asking for the lease", &error);
     let read = control.sql(
-        "SELECT epoch, owner, connection_id, CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease \
-         WHERE projection = ?",
+        "SELECT epoch, owner, connection_id, CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, \
+         guard_connection_id FROM laterna.lease WHERE projection = ?",
     );
     // A standby asks often, so it only writes when there is no row.
     let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
@@ -55,22 +59,42 @@ pub async fn acquire(
     if !free {
         return Ok(Acquired::Taken { owner: holder });
     }
-    end_old_sessions(session, control, projection, connection).await?;
+    let (renames, guard): (u64, u64) = (row.try_get(4).map_err(failed)?, row.try_get(5).map_err(failed)?);
+    if renames != 0 {
+        end_renaming(ddl, renames).await?;
+    }
+    end_old_sessions(session, control, projection, [connection, guard]).await?;
     raise_epoch(session, control, projection, owner, epoch, ttl).await
+}
+
+/// Ends the session in which an old host renames tables, and waits until it is gone: it is the other account's, and nothing
+/// but its end keeps it from renaming later.
+async fn end_renaming(ddl: &Connector, id: u64) -> Result<(), Failure> {
+    let mut session = ddl.connect().await?;
+    let asked = Instant::now();
+    while session.is_connected(id).await? {
+        if asked.elapsed() > RENAMING_ENDS {
+            let message = format!("the session {id}, which renames tables, does not end");
+            return Err(Failure::CannotWrite { code: 0, message });
+        }
+        session.kill(id).await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 async fn end_old_sessions(
     session: &mut Session,
     control: &Control,
     projection: &str,
-    holder: u64,
+    holders: [u64; 2],
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
     let read = control.sql(
         "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
     );
     let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let mut ids = vec![holder];
+    let mut ids = holders.to_vec();
     for row in rows {
         ids.push(row.try_get(0).map_err(failed)?);
     }

@@ -23,6 +23,11 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
     }
 }
 
+/// The code of an error that is an answer of the server.
+pub fn number(error: &Error) -> Option<u16> {
+    error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
 fn lost(doing: &str, error: &Error) -> Failure {
     Failure::ConnectionLost { message: format!("{doing}: {error}") }
 }

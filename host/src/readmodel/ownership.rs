@@ -57,6 +57,21 @@ pub async fn claim(
     }
 }
 
+/// The tables that a projection has in the session's database.
+pub async fn tables(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<String>, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the read model's tables", &error);
+    let sql = control.sql(
+        "SELECT CONVERT(table_name USING utf8mb4) FROM laterna.projection_table \
+         WHERE table_schema = DATABASE() AND projection = ? ORDER BY table_name",
+    );
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
 async fn find_anothers(
     connection: &mut MySqlConnection,
     control: &Control,

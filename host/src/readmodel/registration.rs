@@ -3,6 +3,7 @@
 use sqlx::{Connection, Row};
 
 use super::control::Control;
+use super::generation;
 use super::lease;
 use super::mysql_error::classify;
 use super::query::Run;
@@ -90,15 +91,16 @@ pub async fn open_generation(
             control.sql(&format!("DELETE FROM laterna.{table} WHERE projection = ? AND generation = ?"));
         sqlx::query(&sql).bind(projection).bind(live).run(&mut transaction).await.map_err(failed)?;
     }
+    let next = generation::next_number(&mut transaction, control, projection).await?;
     let sql = control.sql(
-        "UPDATE laterna.projection SET live_generation = live_generation + 1, lanes = 0 \
-         WHERE projection = ? AND live_generation = ?",
+        "UPDATE laterna.projection SET live_generation = ?, lanes = 0 WHERE projection = ? AND live_generation = ?",
     );
-    let opened = sqlx::query(&sql).bind(projection).bind(live).run(&mut transaction).await.map_err(failed)?;
+    let opened = sqlx::query(&sql).bind(next).bind(projection).bind(live).run(&mut transaction).await;
+    let opened = opened.map_err(failed)?;
     if opened.rows_affected() != 1 {
         let message = format!("generation {live} of `{projection}` is not live any more");
         return Err(Failure::TransactionLost { code: 0, message });
     }
     transaction.commit().await.map_err(failed)?;
-    Ok(live + 1)
+    Ok(next)
 }

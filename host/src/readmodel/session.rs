@@ -74,6 +74,13 @@ impl Connector {
         &self.database
     }
 
+    /// The same account in another database.
+    #[must_use]
+    pub fn in_database(&self, database: &str) -> Self {
+        let options = self.options.clone().database(database);
+        Self { options, setting: self.setting, database: database.to_owned() }
+    }
+
     /// Whether what is said may pass other machines in plain text, and what to do about it.
     pub fn exposed(&self) -> Option<String> {
         let host = self.options.get_host();

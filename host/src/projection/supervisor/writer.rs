@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Legacy, SETTLE_PATIENCE, START_PATIENCE, Supervisor};
 use crate::failure::Failure;
+use crate::position::Position;
 use crate::projection::acknowledge::Acknowledger;
 use crate::projection::breaker::Breaker;
 use crate::projection::pause::{Question, holds_stream};
@@ -21,7 +22,7 @@ pub async fn start(
     epoch: u64,
     tasks: (&mut TaskSet, &mut TaskSet),
     stop: &CancellationToken,
-    legacy: &mut Legacy,
+    (legacy, until): (&mut Legacy, Option<Position>),
 ) -> Result<(), Failure> {
     let Supervisor { servers, settings, versions, status, .. } = supervisor;
     let lost = legacy.lost.as_ref();
@@ -38,7 +39,10 @@ pub async fn start(
     let component = format!("{} {}", manifest.name, manifest.version);
     status.starts(&component, &loaded.deployed.digest, epoch, &course.rows);
     let full = legacy.full.take();
-    Writer { supervisor, epoch, generation, loaded }.start(tasks, stop, course, full).await
+    // Where the number of lanes changes, that comes first.
+    let meets = until.is_some();
+    let course = Course { until: course.until.clone().or(until), ..course };
+    Writer { supervisor, epoch, generation, loaded, meets }.start(tasks, stop, course, full).await
 }
 
 struct Writer<'a> {
@@ -47,6 +51,8 @@ struct Writer<'a> {
     generation: u32,
     /// What the run begins with.
     loaded: Loaded,
+    /// Another generation comes to where the lanes end.
+    meets: bool,
 }
 
 impl Writer<'_> {
@@ -81,6 +87,10 @@ impl Writer<'_> {
         let lanes = course.rows.iter().map(|row| self.lane(row.lane)).collect();
         let orders = if let Some(held) = held {
             status.pauses(&held, held.to_string());
+            if self.meets {
+                // They stand still, so the other generation is the further one.
+                return Ok(());
+            }
             run.start_held(work, course, question.until_it_changes(Some(held))).await?
         } else {
             beside.spawn(upkeep::watch_pause(question));

@@ -1,0 +1,131 @@
+//! Generations, as operators want them: begun, accepted, brought back, dropped.
+
+use super::commands::{Commands, PATIENCE};
+use crate::failure::Failure;
+use crate::projection::rebuild;
+use crate::projection::versions::short;
+use crate::readmodel::command::{self, Act, Command, Outcome, Request};
+use crate::readmodel::deployment::{self, Origin};
+use crate::readmodel::generation::{Change, Part, Purpose, State, Wanted};
+use crate::readmodel::{Session, checkpoint, generation, registration, within};
+
+/// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
+pub(super) async fn carry_out(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+) -> Result<(), Failure> {
+    let (purpose, part, accept) = match &asked.request {
+        Request::AcceptGeneration { generation } => {
+            return change(commands, session, asked, (*generation, Change::Accept)).await;
+        }
+        Request::ReturnGeneration { generation } => {
+            return change(commands, session, asked, (*generation, Change::Return)).await;
+        }
+        Request::DropGeneration { generation } => {
+            return change(commands, session, asked, (*generation, Change::Drop)).await;
+        }
+        Request::Verify { repair } => {
+            let purpose = if *repair { Purpose::Repair } else { Purpose::Verify };
+            (purpose, Part::default(), true)
+        }
+        Request::Rebuild { accept, until, aggregate } => {
+            let part = Part { until: until.clone(), aggregate: aggregate.clone() };
+            (if part.is_all() { Purpose::Replace } else { Purpose::Look }, part, *accept)
+        }
+        other => {
+            let outcome = Outcome::Failed(format!("it does not concern generations: {other:?}"));
+            return command::finish(session, &commands.servers.control, asked.id, &outcome).await;
+        }
+    };
+    let (servers, projection) = (&commands.servers, &commands.projection);
+    let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
+    let in_force = deployment::in_force(session, &servers.control, projection).await?.ok_or_else(none)?;
+    let plan = Plan { purpose, part, accept, origin: Origin::Command };
+    open(commands, session, asked, &in_force.digest, plan).await
+}
+
+/// How a generation is to be made.
+pub(super) struct Plan {
+    pub purpose: Purpose,
+    pub part: Part,
+    pub accept: bool,
+    pub origin: Origin,
+}
+
+/// Begins a generation, if history gives all that it takes.
+pub(super) async fn open(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+    digest: &str,
+    plan: Plan,
+) -> Result<(), Failure> {
+    let (servers, projection) = (&commands.servers, &commands.projection);
+    let loaded = commands.versions.get(session, servers, digest).await?;
+    let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
+    let live = registration::find(session, &servers.control, projection).await?.ok_or_else(none)?;
+    let rows = checkpoint::rows(session, &servers.control, projection, live.live_generation).await?;
+    let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
+    within(PATIENCE, "asking for history", rebuild::is_possible(servers, &loaded, &identity, &rows)).await?;
+    let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
+    let wanted = Wanted {
+        projection,
+        purpose: plan.purpose,
+        digest,
+        tables: &loaded.deployed.schema.table_names(),
+        part: plan.part,
+        expected: servers.outbox.count().await?,
+        accepted: plan.accept,
+        origin: plan.origin,
+        command: waits,
+        by: &asked.requested_by,
+    };
+    let told = |number| {
+        format!(
+            "generation {number} is built with {} beside the live one; `laterna generations list {projection}` shows how \
+             far it is",
+            short(digest)
+        )
+    };
+    let opening =
+        command::carry_out_generation(session, &servers.control, projection, asked, Act::Open(wanted), told);
+    within(PATIENCE, "beginning a generation", opening).await
+}
+
+async fn change(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+    (generation, change): (u32, Change),
+) -> Result<(), Failure> {
+    let (control, projection) = (&commands.servers.control, &commands.projection);
+    let told = |number| match change {
+        Change::Accept => format!("generation {number} takes the live one's place when it has caught up"),
+        Change::Return => format!("generation {number} catches up, and takes the live one's place"),
+        Change::Drop => format!("generation {number} is dropped"),
+    };
+    let act = Act::Change { generation, change };
+    let changing = command::carry_out_generation(session, control, projection, asked, act, told);
+    within(PATIENCE, "changing a generation", changing).await
+}
+
+/// A component whose tables are not the live ones: a generation that was made with it and is kept returns; otherwise one is
+/// made.
+pub(super) async fn deploy(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+    (digest, origin): (&str, Origin),
+) -> Result<(), Failure> {
+    let standing = generation::list(session, &commands.servers.control, &commands.projection).await?;
+    let kept = standing
+        .iter()
+        .rev()
+        .find(|one| one.state == State::Kept && one.digest == digest && one.part.is_all());
+    if let Some(kept) = kept {
+        return change(commands, session, asked, (kept.generation, Change::Return)).await;
+    }
+    let plan = Plan { purpose: Purpose::Replace, part: Part::default(), accept: false, origin };
+    open(commands, session, asked, digest, plan).await
+}

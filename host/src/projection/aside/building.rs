@@ -1,0 +1,235 @@
+//! Builds generations beside the live one, one at a time, and drops those that nobody wants any more.
+
+use std::time::{Duration, Instant};
+
+use super::side::Side;
+use super::{Ground, PATIENCE};
+use crate::failure::{Failure, Fault};
+use crate::position::Position;
+use crate::readmodel::command::{self, Outcome};
+use crate::readmodel::generation::{self, Generation, Purpose, State};
+use crate::readmodel::{Session, checkpoint, cut_over, registration, within};
+use crate::retry::Backoff;
+
+/// How often it is looked for work, and whether what is being built has caught up.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long to wait when an operator has to act.
+const SETUP_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How far behind the source a generation may be that meets the live one, in seconds.
+const BEHIND_MAX: u32 = 5;
+
+pub struct Building {
+    ground: Ground,
+    session: Option<Session>,
+    backoff: Backoff,
+}
+
+/// Why lanes beside the live ones end.
+enum End {
+    /// They have caught up, and both generations are to meet.
+    Meets,
+    /// The generation is not to be built any more.
+    Over,
+}
+
+impl Building {
+    pub fn new(ground: Ground) -> Self {
+        Self { ground, session: None, backoff: Backoff::new() }
+    }
+
+    /// Works until a generation is to meet the live one.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        loop {
+            match self.step().await {
+                Ok(Some(End::Meets)) => return Ok(()),
+                Ok(Some(End::Over)) => self.backoff = Backoff::new(),
+                Ok(None) => tokio::time::sleep(INTERVAL).await,
+                Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
+                Err(failure) => {
+                    self.session = None;
+                    let projection = &self.ground.settings.name;
+                    let wait = self.backoff.next_wait();
+                    tracing::warn!(projection, "beside the live tables: {failure}; trying again in {wait:?}");
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+
+    async fn session(&mut self) -> Result<Session, Failure> {
+        match self.session.take() {
+            Some(session) => Ok(session),
+            None => self.ground.servers.applier.connect().await,
+        }
+    }
+
+    /// The oldest thing that is to be done. Nothing, when there is none.
+    async fn step(&mut self) -> Result<Option<End>, Failure> {
+        let mut session = self.session().await?;
+        let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
+        let listing = generation::list(&mut session, &control, &name);
+        let standing = within(PATIENCE, "reading the generations", listing).await?;
+        self.session = Some(session);
+        let Some(next) = standing.into_iter().find(|one| one.state != State::Kept) else { return Ok(None) };
+        match next.state {
+            State::Dropping => self.drop(&next).await.map(|()| Some(End::Over)),
+            State::Building => self.build(next).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn drop(&mut self, gone: &Generation) -> Result<(), Failure> {
+        let Ground { servers, settings, epoch, .. } = &self.ground;
+        let (control, name) = (servers.control.clone(), settings.name.clone());
+        let (epoch, mut ddl) = (*epoch, servers.ddl.connect().await?);
+        within(PATIENCE, "dropping a generation", cut_over::drop_place(&mut ddl, &gone.place)).await?;
+        let mut session = self.session().await?;
+        if let Some(command) = gone.command {
+            let given_up =
+                Outcome::Failed(gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned()));
+            command::finish_pending(&mut session, &control, command, &given_up).await?;
+        }
+        generation::forget(&mut session, &control, (&name, epoch), gone.generation).await?;
+        tracing::info!(projection = name, generation = gone.generation, "dropped");
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Builds a generation until it has caught up, or is not wanted any more.
+    async fn build(&mut self, next: Generation) -> Result<End, Failure> {
+        let ended = match Side::open(&self.ground, next.clone()).await {
+            Ok(side) => {
+                tokio::select! {
+                    ended = side.run(None) => ended.map(|()| End::Over),
+                    ended = self.watch(&side) => ended,
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        match ended {
+            Err(failure) if matches!(failure.fault(), Fault::Setup | Fault::Event) => {
+                self.wait_for_an_operator(&next, &failure).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn wait_for_an_operator(&mut self, next: &Generation, failure: &Failure) -> Result<End, Failure> {
+        let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
+        let reason = format!("{failure}: {}", failure.remedy());
+        tracing::error!(projection = name, generation = next.generation, "not built: {reason}");
+        let mut session = self.session().await?;
+        // What is compared only has nobody who would wait for it.
+        let purpose = next.purpose;
+        if matches!(purpose, Purpose::Verify | Purpose::Repair) {
+            let to = (State::Dropping, purpose);
+            let lease = (name.as_str(), self.ground.epoch);
+            generation::advance(&mut session, &control, lease, next, to, Some(&reason)).await?;
+            self.session = Some(session);
+            return Ok(End::Over);
+        }
+        generation::explain(&mut session, &control, &name, next.generation, Some(&reason)).await?;
+        let since = Instant::now();
+        while since.elapsed() < SETUP_INTERVAL {
+            let listing = generation::list(&mut session, &control, &name);
+            let standing = within(PATIENCE, "reading the generations", listing).await?;
+            let still =
+                standing.iter().any(|one| one.generation == next.generation && one.state == next.state);
+            if !still {
+                break;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+        self.session = Some(session);
+        Ok(End::Over)
+    }
+
+    /// Looks after lanes that run: whether they have caught up, and whether they are still wanted.
+    async fn watch(&self, side: &Side) -> Result<End, Failure> {
+        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
+        let (since, number) = (Instant::now(), side.generation.generation);
+        let mut session = self.ground.servers.applier.connect().await?;
+        let mut told = side.generation.reason.clone();
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let listing = generation::list(&mut session, control, name);
+            let standing = within(PATIENCE, "reading the generations", listing).await?;
+            let found = standing.into_iter().find(|one| one.generation == number);
+            let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(End::Over) };
+            if let Some(command) = now.command {
+                let (events, _) = generation::progress(&mut session, control, name, number).await?;
+                let progress = format!("generation {number}: {events} of {} events", now.expected);
+                command::record_progress(&mut session, control, command, &progress).await?;
+            }
+            if !self.has_caught_up(&mut session, number).await? {
+                continue;
+            }
+            let why_not = self.why_not_yet(&mut session, &now, since).await?;
+            if why_not.is_none() {
+                let to = if now.purpose == Purpose::Look { State::Kept } else { State::Meeting };
+                let (lease, to) = ((name, self.ground.epoch), (to, now.purpose));
+                let moved = generation::advance(&mut session, control, lease, &now, to, None).await?;
+                let meets = moved && now.purpose != Purpose::Look;
+                return Ok(if meets { End::Meets } else { End::Over });
+            }
+            if why_not != told {
+                tracing::warn!(
+                    projection = name,
+                    generation = number,
+                    "it waits: {}",
+                    why_not.as_deref().unwrap_or("")
+                );
+                generation::explain(&mut session, control, name, number, why_not.as_deref()).await?;
+                told = why_not;
+            }
+        }
+    }
+
+    async fn has_caught_up(&self, session: &mut Session, number: u32) -> Result<bool, Failure> {
+        let Ground { servers, settings, .. } = &self.ground;
+        let rows = checkpoint::rows(session, &servers.control, &settings.name, number).await?;
+        let now = servers.outbox.now().await?;
+        let close = |position: &Position| {
+            let time = position.time().filter(|_| matches!(position, Position::Stream { .. }));
+            time.is_some_and(|time| now.seconds.saturating_sub(time.seconds) <= BEHIND_MAX)
+        };
+        Ok(!rows.is_empty() && rows.iter().all(|row| close(&row.position)))
+    }
+
+    /// Why a generation that has caught up does not meet the live one yet.
+    async fn why_not_yet(
+        &self,
+        session: &mut Session,
+        next: &Generation,
+        since: Instant,
+    ) -> Result<Option<String>, Failure> {
+        let Ground { servers, settings, live, .. } = &self.ground;
+        let (control, name) = (&servers.control, settings.name.as_str());
+        if next.attempts > 0 {
+            // Each try stops the live lanes for a moment.
+            let wait = SETUP_INTERVAL * 2_u32.pow(next.attempts.min(6) - 1);
+            if since.elapsed() < wait {
+                return Ok(Some(next.reason.clone().unwrap_or_default()));
+            }
+        }
+        if matches!(next.purpose, Purpose::Verify | Purpose::Repair) {
+            return Ok((!live.is_streaming())
+                .then(|| format!("`{name}` is not streaming: both are compared when it is")));
+        }
+        let found = registration::find(session, control, name).await?;
+        let (_, letters) = generation::progress(session, control, name, next.generation).await?;
+        let live = found.map_or(1, |found| found.live_generation);
+        let (_, before) = generation::progress(session, control, name, live).await?;
+        if next.purpose == Purpose::Replace && !next.accepted && letters > before {
+            let first = generation::first_letter(session, control, name, next.generation).await?;
+            return Ok(Some(format!(
+                "it is ready, but has {letters} dead letters, and the live one {before} (the first: {first}); `laterna \
+                 generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` gives it up",
+                next.generation
+            )));
+        }
+        Ok(None)
+    }
+}

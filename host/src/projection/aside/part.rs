@@ -1,0 +1,49 @@
+//! A part of what the outbox holds: the events of one aggregate, or those up to a moment.
+
+use crate::event::Delivery;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::projection::parts::Source;
+use crate::readmodel::generation::Part;
+use crate::source::Feed;
+
+/// A source that leaves out what does not belong to a part. Positions stay as they are.
+pub struct Partial<S> {
+    source: S,
+    part: Part,
+}
+
+impl<S> Partial<S> {
+    pub fn new(source: S, part: Part) -> Self {
+        Self { source, part }
+    }
+}
+
+impl<S: Source> Source for Partial<S> {
+    async fn open(&mut self, from: &Position) -> Result<(), Failure> {
+        self.source.open(from).await
+    }
+
+    async fn next(&mut self) -> Result<Feed, Failure> {
+        let mut feed = self.source.next().await?;
+        if !self.part.is_all() {
+            feed.deliveries.retain(|delivery| belongs(delivery, &self.part));
+        }
+        Ok(feed)
+    }
+}
+
+/// An event without a time, or a document that is none, belongs to no part up to a moment; one whose aggregate cannot be
+/// read belongs to no aggregate.
+fn belongs(delivery: &Delivery, part: &Part) -> bool {
+    let aggregate = part
+        .aggregate
+        .as_ref()
+        .is_none_or(|wanted| delivery.aggregate().is_some_and(|aggregate| aggregate.to_string() == *wanted));
+    let occurred = |until: &String| {
+        let event = delivery.event.as_ref().ok()?;
+        // Both are RFC 3339 in UTC with milliseconds, so their order is that of their texts.
+        event.occurred_at.as_ref().map(|at| at <= until)
+    };
+    aggregate && part.until.as_ref().is_none_or(|until| occurred(until) == Some(true))
+}

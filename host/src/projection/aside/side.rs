@@ -1,0 +1,167 @@
+//! One generation beside the live one: its tables, its lanes and its component, run as those of the live one are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Ground;
+use super::part::Partial;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::projection::breaker::Breaker;
+use crate::projection::pause::holds_stream;
+use crate::projection::run::{Parts, Run, TaskSet, finished};
+use crate::projection::slide::Targets;
+use crate::projection::{Course, Loaded, Servers, Status, rebuild, startup};
+use crate::readmodel::generation::Generation;
+use crate::readmodel::{
+    Lane, LaneModel, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
+};
+use crate::source::OutboxReader;
+
+/// How long making its schema, tables and lanes may take.
+const START_PATIENCE: Duration = Duration::from_secs(75);
+
+/// How long reading and compiling its component may take.
+const LOAD_PATIENCE: Duration = Duration::from_mins(5);
+
+pub struct Side {
+    ground: Ground,
+    /// The same servers; the accounts work in the generation's place.
+    servers: Servers,
+    pub generation: Generation,
+    loaded: Loaded,
+    targets: Arc<Targets<Loaded>>,
+    pub status: Arc<Status>,
+}
+
+impl Side {
+    /// Loads its component. Nothing runs yet.
+    pub async fn open(ground: &Ground, generation: Generation) -> Result<Self, Failure> {
+        let mut session = ground.servers.applier.connect().await?;
+        let getting = ground.versions.get(&mut session, &ground.servers, &generation.digest);
+        let loaded = within(LOAD_PATIENCE, "loading the generation's component", getting).await?;
+        let mut servers = ground.servers.clone();
+        servers.applier = servers.applier.in_database(&generation.place);
+        servers.ddl = servers.ddl.in_database(&generation.place);
+        let name = format!("{}@{}", ground.settings.name, generation.generation);
+        Ok(Self {
+            ground: ground.clone(),
+            servers,
+            targets: Arc::new(Targets::new(loaded.clone())),
+            status: Arc::new(Status::new(&name)),
+            loaded,
+            generation,
+        })
+    }
+
+    /// Fills the tables up to a position, or for ever.
+    pub async fn run(&self, until: Option<Position>) -> Result<(), Failure> {
+        loop {
+            let course =
+                within(START_PATIENCE, "making the generation ready", self.prepare(until.clone())).await?;
+            let changes_lanes = course.until != until;
+            self.run_lanes(course).await?;
+            if !changes_lanes {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn run_lanes(&self, course: Course) -> Result<(), Failure> {
+        let settings = &self.ground.settings;
+        let manifest = &self.loaded.deployed.manifest;
+        let component = format!("{} {}", manifest.name, manifest.version);
+        self.status.starts(&component, self.loaded.digest(), self.ground.epoch, &course.rows);
+        let (mut work, stop) = (TaskSet::new(), CancellationToken::new());
+        let run = Run {
+            parts: self,
+            decoder: &self.servers.decoder,
+            batch_max: settings.batch_max,
+            window: settings.window,
+            // Whether its letters are too many is judged at the end.
+            breaker: Arc::new(Breaker::off()),
+            holds_stream: holds_stream(settings, &self.loaded),
+            status: &self.status,
+            stop: &stop,
+        };
+        // Nobody gives these lanes orders, but they end with their queues.
+        let _orders = run.start(&mut work, course).await?;
+        while let Some(joined) = work.join_next().await {
+            finished(joined)?;
+        }
+        Ok(())
+    }
+
+    /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand.
+    async fn prepare(&self, until: Option<Position>) -> Result<Course, Failure> {
+        let (control, settings, epoch) = (&self.servers.control, &self.ground.settings, self.ground.epoch);
+        let number = self.generation.generation;
+        let mut session = self.ground.servers.applier.connect().await?;
+        if checkpoint::rows(&mut session, control, &settings.name, number).await?.is_empty() {
+            self.begin(&mut session).await?;
+        }
+        let mut session = self.servers.applier.connect().await?;
+        let schema = &self.loaded.deployed.schema;
+        tables::prepare(&mut session, schema).await?;
+        volume::recount(&mut session, control, &settings.name, number, epoch).await?;
+        let letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        if letters > 0 && holds_stream(settings, &self.loaded) {
+            return Err(Failure::StreamHeld { letters: u64::try_from(letters).unwrap_or_default() });
+        }
+        let rows = checkpoint::rows(&mut session, control, &settings.name, number).await?;
+        startup::not_from_the_future(&self.servers, &rows).await?;
+        let parts = (&self.servers, settings, &self.loaded);
+        let course = startup::course(parts, epoch, number, rows, &mut session).await?;
+        Ok(Course { until: course.until.or(until), ..course })
+    }
+
+    /// The tables, empty, and the lanes at the beginning of history.
+    async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
+        let Ground { servers, settings, epoch, .. } = &self.ground;
+        let (control, name) = (&servers.control, settings.name.as_str());
+        let schema = &self.loaded.deployed.schema;
+        let found = registration::find(session, control, name).await?;
+        let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
+        let found = found.ok_or_else(gone)?;
+        let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
+        let live = checkpoint::rows(session, control, name, found.live_generation).await?;
+        rebuild::is_possible(servers, &self.loaded, &identity, &live).await?;
+        ownership::not_anothers(session, control, name, schema).await?;
+        let mut ddl = servers.ddl.connect().await?;
+        cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
+        cut_over::mark_place(&mut ddl, &self.generation.place).await?;
+        let mut ddl = self.servers.ddl.connect().await?;
+        tables::create_missing(&mut ddl, schema).await?;
+        let start = servers.outbox.current_token().await?;
+        let position = Position::Scan { start, key: None, beside: 0 };
+        let (number, lanes) = (self.generation.generation, startup::lanes(settings, &self.loaded));
+        checkpoint::replace(session, control, name, number, *epoch, lanes, &position).await
+    }
+}
+
+impl Parts for Side {
+    type Source = Partial<OutboxReader>;
+    type Version = Loaded;
+    type ReadModel = LaneModel;
+
+    fn source(&self) -> Partial<OutboxReader> {
+        let Servers { outbox, decoder, .. } = &self.servers;
+        Partial::new(OutboxReader::new(outbox.clone(), decoder.clone()), self.generation.part.clone())
+    }
+
+    fn targets(&self) -> Arc<Targets<Loaded>> {
+        self.targets.clone()
+    }
+
+    fn read_model(&self, lane: u32) -> LaneModel {
+        let Ground { settings, epoch, .. } = &self.ground;
+        let Servers { applier, control, .. } = self.servers.clone();
+        let lane = Lane { projection: settings.name.clone(), generation: self.generation.generation, lane };
+        let schema = self.loaded.deployed.schema.clone();
+        LaneModel::new(applier, control, lane, *epoch, schema, settings.window)
+            .with_limits(settings.letters.limits)
+            .with_share(settings.rebuild_percent)
+    }
+}

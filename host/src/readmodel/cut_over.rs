@@ -1,0 +1,263 @@
+//! A generation takes the live one's place: all tables and a marker are renamed at once, so that the database itself says
+//! which of the two stands where, whatever dies when.
+//!
+//! While one session renames, another one holds the lease's row, so that no other host takes over meanwhile; both are written
+//! down before, and a take-over ends them first.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+
+use super::control::Control;
+use super::deployment::{self, Proposal};
+use super::generation::{Generation, place};
+use super::lease;
+use super::mysql_error::{classify, number};
+use super::query::{Run, send};
+use super::session::{Connector, Session};
+use crate::failure::{Failure, Fault};
+
+/// The marker: it stands where the tables stand that are not live. No projector's table can have such a name.
+const MARKER: &str = "laterna aside";
+
+/// For how many seconds renaming waits for readers. Whoever comes to read meanwhile waits behind it.
+const LOCK_SECONDS: u32 = 1;
+
+/// The change of one generation for another.
+pub struct CutOver<'a> {
+    pub applier: &'a Connector,
+    pub ddl: &'a Connector,
+    pub control: &'a Control,
+    pub projection: &'a str,
+    pub epoch: u64,
+    /// The generation that is live, its tables and its component.
+    pub live: u32,
+    pub live_tables: &'a [String],
+    pub live_digest: &'a str,
+    pub next: &'a Generation,
+}
+
+/// What trying to cut over came to.
+#[derive(Debug)]
+pub enum Outcome {
+    Done,
+    /// Nothing has changed, and why. It can be tried again.
+    NotYet(String),
+}
+
+impl CutOver<'_> {
+    /// Cuts over, or goes on with it where it was interrupted. No lane of the projection may run. After a failure it is not
+    /// known whether it happened: [`CutOver::run`] again, under the next epoch, tells.
+    pub async fn run(&self) -> Result<Outcome, Failure> {
+        let mut ddl = self.ddl.connect().await?;
+        let mut guard = self.applier.connect().await?;
+        self.record_intent(&mut guard, ddl.id).await?;
+        let aside = place(self.control, self.projection, self.live);
+        let live = self.applier.database();
+        if !self.has_happened(&mut ddl).await? {
+            make_place(&mut ddl, live, &aside).await?;
+            if let Some(taken) = self.taken_name(&mut ddl, live).await? {
+                return self.give_up(&mut guard, taken).await;
+            }
+        }
+        let short = format!("SET SESSION lock_wait_timeout = {LOCK_SECONDS}");
+        send(&mut ddl.connection, &short).await.map_err(|error| classify("preparing to rename", &error))?;
+        self.hold_lease(&mut guard.connection).await?;
+        if !self.has_happened(&mut ddl).await? {
+            let sql = self.renaming(&mut ddl, &aside).await?;
+            if let Err(error) = send(&mut ddl.connection, &sql).await {
+                return match refusal(&error) {
+                    Ok(why) => self.give_up(&mut guard, why).await,
+                    Err(failure) => Err(failure),
+                };
+            }
+        }
+        self.record(&mut guard.connection).await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Whether the tables were renamed: the marker stands with the tables that were live.
+    pub async fn has_happened(&self, session: &mut Session) -> Result<bool, Failure> {
+        let aside = place(self.control, self.projection, self.live);
+        let sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?";
+        let found = sqlx::query(sql).bind(&aside).bind(MARKER).first(&mut session.connection).await;
+        Ok(found.map_err(|error| classify("looking for the marker of a cut-over", &error))?.is_some())
+    }
+
+    /// Writes down what is about to happen, and in which sessions.
+    async fn record_intent(&self, guard: &mut Session, ddl: u64) -> Result<(), Failure> {
+        let failed = |error: sqlx::Error| classify("recording a cut-over", &error);
+        let id = guard.id;
+        let connection = &mut guard.connection;
+        send(connection, "BEGIN").await.map_err(failed)?;
+        let sessions = self.control.sql(
+            "UPDATE laterna.lease SET ddl_connection_id = ?, guard_connection_id = ? WHERE projection = ? AND epoch = ?",
+        );
+        lease::prove(connection, self.control, self.projection, self.epoch).await?;
+        let sessions = sqlx::query(&sessions).bind(ddl).bind(id).bind(self.projection).bind(self.epoch);
+        sessions.run(connection).await.map_err(failed)?;
+        let state = self.control.sql(
+            "UPDATE laterna.generation SET state = 'cutting-over', reason = NULL \
+             WHERE projection = ? AND generation = ? AND state IN ('meeting', 'cutting-over')",
+        );
+        let state = sqlx::query(&state).bind(self.projection).bind(self.next.generation);
+        state.run(connection).await.map_err(failed)?;
+        send(connection, "COMMIT").await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Keeps other hosts from taking over until the transaction ends.
+    async fn hold_lease(&self, connection: &mut MySqlConnection) -> Result<(), Failure> {
+        let failed = |error: sqlx::Error| classify("holding the lease", &error);
+        send(connection, "BEGIN").await.map_err(failed)?;
+        let sql = self.control.sql("SELECT epoch FROM laterna.lease WHERE projection = ? FOR UPDATE");
+        let row = sqlx::query(&sql).bind(self.projection).row(connection).await.map_err(failed)?;
+        let found: u64 = row.try_get(0).map_err(failed)?;
+        if found == self.epoch { Ok(()) } else { Err(Failure::Fenced { mine: self.epoch, found }) }
+    }
+
+    /// A table that has the name of one that is to come, and is none of those that go.
+    async fn taken_name(&self, ddl: &mut Session, live: &str) -> Result<Option<String>, Failure> {
+        let there = tables_in(ddl, live).await?;
+        let comes_to = |name: &&String| there.contains(name) && !self.live_tables.contains(name);
+        Ok(self.next.tables.iter().find(comes_to).map(|name| {
+            format!("there is a table `{live}`.`{name}` already, which is none of the projection's: rename or drop it")
+        }))
+    }
+
+    async fn renaming(&self, ddl: &mut Session, aside: &str) -> Result<String, Failure> {
+        let live = self.applier.database();
+        let (from, there) = (tables_in(ddl, live).await?, &self.next.place);
+        let come = tables_in(ddl, there).await?;
+        // A table that somebody dropped cannot go aside; the one that takes its place comes all the same.
+        let goes = self.live_tables.iter().filter(|name| from.contains(name));
+        let goes = goes.map(|name| format!("`{live}`.`{name}` TO `{aside}`.`{name}`"));
+        let comes = self.next.tables.iter().filter(|name| come.contains(name));
+        let comes = comes.map(|name| format!("`{there}`.`{name}` TO `{live}`.`{name}`"));
+        let marker = format!("`{there}`.`{MARKER}` TO `{aside}`.`{MARKER}`");
+        let all: Vec<String> = goes.chain(comes).chain([marker]).collect();
+        Ok(format!("RENAME TABLE {}", all.join(", ")))
+    }
+
+    /// The new state, in the transaction that has held the lease since before the renaming.
+    async fn record(&self, connection: &mut MySqlConnection) -> Result<(), Failure> {
+        let failed = |error: sqlx::Error| classify("recording a cut-over", &error);
+        let (projection, next) = (self.projection, self.next.generation);
+        let live = self.control.sql(
+            "UPDATE laterna.projection SET live_generation = ?, lanes = (SELECT COUNT(*) FROM laterna.checkpoint \
+             WHERE projection = ? AND generation = ?) WHERE projection = ? AND live_generation = ?",
+        );
+        let live = sqlx::query(&live).bind(next).bind(projection).bind(next).bind(projection).bind(self.live);
+        if live.run(connection).await.map_err(failed)?.rows_affected() != 1 {
+            let message = format!("generation {} of `{projection}` is not live any more", self.live);
+            return Err(Failure::TransactionLost { code: 0, message });
+        }
+        let gone = self.control.sql("DELETE FROM laterna.generation WHERE projection = ? AND generation = ?");
+        sqlx::query(&gone).bind(projection).bind(next).run(connection).await.map_err(failed)?;
+        let kept = self.control.sql(
+            "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, \
+             expected, origin, requested_by) VALUES (?, ?, ?, 'replace', 'kept', ?, ?, 0, 'rollback', ?)",
+        );
+        let kept = sqlx::query(&kept)
+            .bind(projection)
+            .bind(self.live)
+            .bind(place(self.control, projection, self.live))
+            .bind(self.live_digest)
+            .bind(serde_json::to_string(self.live_tables).expect("names are text"))
+            .bind(&self.next.by);
+        kept.run(connection).await.map_err(failed)?;
+        let proposal = Proposal {
+            projection,
+            digest: &self.next.digest,
+            origin: self.next.origin,
+            by: &self.next.by,
+            canary: std::time::Duration::ZERO,
+        };
+        deployment::deploy(connection, self.control, proposal).await?;
+        self.forget_sessions(connection).await?;
+        send(connection, "COMMIT").await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Nothing was renamed: the generation goes on beside the live one.
+    async fn give_up(&self, guard: &mut Session, why: String) -> Result<Outcome, Failure> {
+        let failed = |error: sqlx::Error| classify("giving a cut-over up", &error);
+        let connection = &mut guard.connection;
+        send(connection, "ROLLBACK").await.map_err(failed)?;
+        send(connection, "BEGIN").await.map_err(failed)?;
+        lease::prove(connection, self.control, self.projection, self.epoch).await?;
+        self.forget_sessions(connection).await?;
+        let sql = self.control.sql(
+            "UPDATE laterna.generation SET state = 'building', attempts = attempts + 1, reason = ? \
+             WHERE projection = ? AND generation = ? AND state = 'cutting-over'",
+        );
+        let back = sqlx::query(&sql).bind(&why).bind(self.projection).bind(self.next.generation);
+        back.run(connection).await.map_err(failed)?;
+        send(connection, "COMMIT").await.map_err(failed)?;
+        Ok(Outcome::NotYet(why))
+    }
+
+    async fn forget_sessions(&self, connection: &mut MySqlConnection) -> Result<(), Failure> {
+        let sql = self.control.sql(
+            "UPDATE laterna.lease SET ddl_connection_id = 0, guard_connection_id = 0 WHERE projection = ?",
+        );
+        let forgotten = sqlx::query(&sql).bind(self.projection).run(connection).await;
+        forgotten.map_err(|error| classify("recording a cut-over", &error))?;
+        Ok(())
+    }
+}
+
+/// Why MySQL did not rename: nothing has happened. A failure where that is not certain.
+fn refusal(error: &sqlx::Error) -> Result<String, Failure> {
+    let failure = classify("renaming the tables", error);
+    match number(error) {
+        // 1205: a lock was waited for in vain.
+        Some(1205) => Ok(format!(
+            "somebody has been reading a table for longer than {LOCK_SECONDS} s (an open transaction counts), so the tables \
+             could not change places; it is tried again"
+        )),
+        Some(_) if matches!(failure.fault(), Fault::Setup | Fault::Event) => Ok(failure.to_string()),
+        _ => Err(failure),
+    }
+}
+
+/// Makes a schema for tables that are not live, like the one of those that are.
+pub async fn make_place(ddl: &mut Session, live: &str, place: &str) -> Result<(), Failure> {
+    let doing = format!("creating the schema `{place}`");
+    let failed = |error: sqlx::Error| classify(&doing, &error);
+    let like = sqlx::query(
+        "SELECT CONVERT(default_character_set_name USING utf8mb4), CONVERT(default_collation_name USING utf8mb4) \
+         FROM information_schema.schemata WHERE schema_name = ?",
+    );
+    let row = like.bind(live).row(&mut ddl.connection).await.map_err(failed)?;
+    let (charset, collation): (String, String) =
+        (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    let create =
+        format!("CREATE DATABASE IF NOT EXISTS `{place}` CHARACTER SET {charset} COLLATE {collation}");
+    send(&mut ddl.connection, &create).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Marks a schema as the place of tables that are not live.
+pub async fn mark_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
+    let create =
+        format!("CREATE TABLE IF NOT EXISTS `{place}`.`{MARKER}` (id INT PRIMARY KEY) ENGINE=InnoDB");
+    let created = send(&mut ddl.connection, &create).await;
+    created.map_err(|error| classify("creating the marker of a generation", &error))?;
+    Ok(())
+}
+
+/// Drops a schema with all that is in it: it is the host's alone.
+pub async fn drop_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
+    let drop = format!("DROP DATABASE IF EXISTS `{place}`");
+    let dropped = send(&mut ddl.connection, &drop).await;
+    dropped.map_err(|error| classify(&format!("dropping the schema `{place}`"), &error))?;
+    Ok(())
+}
+
+async fn tables_in(session: &mut Session, schema: &str) -> Result<Vec<String>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for tables", &error);
+    let sql = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
+               WHERE table_schema = ? ORDER BY table_name";
+    let rows = sqlx::query(sql).bind(schema).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}

@@ -1,0 +1,539 @@
+//! Generations that stand aside: tables that are being filled beside the live ones, and those that were live before.
+//!
+//! Each has a schema of its own, its place, with a marker table in it. The live generation has no row here: the registration
+//! names it, and its tables are in the read model's database.
+
+use serde::Serialize;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Connection, Row};
+
+use super::control::Control;
+use super::deployment::Origin;
+use super::lease;
+use super::mysql_error::classify;
+use super::query::Run;
+use super::session::Session;
+use crate::failure::Failure;
+
+/// What a generation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To take the live one's place.
+    Replace,
+    /// To be looked at: it holds a part of history.
+    Look,
+    /// To be compared with the live one.
+    Verify,
+    /// The same, and to take its place where they differ.
+    Repair,
+}
+
+/// How far a generation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is filled, or catches up, beside the live one.
+    Building,
+    /// It has caught up: both come to one position.
+    Meeting,
+    /// Its tables are about to take the live ones' place, or have; its marker tells.
+    CuttingOver,
+    /// Both are compared as they were at one position.
+    Comparing,
+    /// It stays as it is.
+    Kept,
+    /// It goes.
+    Dropping,
+}
+
+macro_rules! named {
+    ($kind:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        impl $kind {
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+named!(Purpose { Replace = "replace", Look = "look", Verify = "verify", Repair = "repair" });
+named!(State {
+    Building = "building",
+    Meeting = "meeting",
+    CuttingOver = "cutting-over",
+    Comparing = "comparing",
+    Kept = "kept",
+    Dropping = "dropping",
+});
+
+/// A part of history.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Part {
+    /// Events that occurred up to this moment, RFC 3339 in UTC with milliseconds.
+    pub until: Option<String>,
+    /// Events of this aggregate, as `TYPE/ID`.
+    pub aggregate: Option<String>,
+}
+
+impl Part {
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A generation that is to be.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    pub projection: &'a str,
+    pub purpose: Purpose,
+    /// The component it is made with.
+    pub digest: &'a str,
+    pub tables: &'a [String],
+    pub part: Part,
+    /// How many documents the outbox holds.
+    pub expected: u64,
+    /// Whether it takes the live one's place though it has more dead letters.
+    pub accepted: bool,
+    pub origin: Origin,
+    /// The command that waits for what comes of it.
+    pub command: Option<u64>,
+    pub by: &'a str,
+}
+
+/// A generation that stands aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generation {
+    pub generation: u32,
+    /// The schema its tables are in.
+    pub place: String,
+    pub purpose: Purpose,
+    pub state: State,
+    pub digest: String,
+    pub tables: Vec<String>,
+    pub part: Part,
+    /// How many documents the outbox held when it was begun.
+    pub expected: u64,
+    /// Whether it takes the live one's place though it has more dead letters.
+    pub accepted: bool,
+    /// How often it tried to.
+    pub attempts: u32,
+    #[serde(skip)]
+    pub origin: Origin,
+    #[serde(skip)]
+    pub command: Option<u64>,
+    pub by: String,
+    /// When it was begun, or became what it is.
+    pub since: String,
+    /// For how many seconds it has been building.
+    pub seconds: u64,
+    /// What it waits for.
+    pub reason: Option<String>,
+}
+
+/// The schema for a generation's tables while they are not live.
+pub fn place(control: &Control, projection: &str, generation: u32) -> String {
+    const NAME_MAX: usize = 64;
+    let place = format!("{}_g{generation}_{projection}", control.schema());
+    if place.len() <= NAME_MAX {
+        return place;
+    }
+    let hash = xxhash_rust::xxh3::xxh3_64(projection.as_bytes());
+    format!("{}_g{generation}_{hash:016x}", control.schema())
+}
+
+const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS CHAR), digest, table_names, stop_at, \
+    only_aggregate, expected, CAST(accepted AS SIGNED), attempts, CAST(origin AS CHAR), command, requested_by, \
+    DATE_FORMAT(since, '%Y-%m-%dT%H:%i:%sZ'), \
+    CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason";
+
+/// The generations of a projection that stand aside, oldest first.
+pub async fn list(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<Generation>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the generations", &error);
+    let sql = control
+        .sql(&format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(one).collect()
+}
+
+fn one(row: &MySqlRow) -> Result<Generation, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the generations", &error);
+    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
+    let unknown = |what: &str| Failure::Misconfigured {
+        reason: format!("a generation's row says {what:?}, which this version does not know"),
+    };
+    let (purpose, state, origin, tables) = (text(2)?, text(3)?, text(11)?, text(5)?);
+    Ok(Generation {
+        generation: row.try_get(0).map_err(failed)?,
+        place: text(1)?,
+        purpose: Purpose::from_name(&purpose).ok_or_else(|| unknown(&purpose))?,
+        state: State::from_name(&state).ok_or_else(|| unknown(&state))?,
+        digest: text(4)?,
+        tables: serde_json::from_str(&tables).map_err(|_| unknown(&tables))?,
+        part: Part { until: row.try_get(6).map_err(failed)?, aggregate: row.try_get(7).map_err(failed)? },
+        expected: row.try_get(8).map_err(failed)?,
+        accepted: row.try_get::<i64, _>(9).map_err(failed)? != 0,
+        attempts: row.try_get(10).map_err(failed)?,
+        origin: Origin::from_name(&origin),
+        command: row.try_get(12).map_err(failed)?,
+        by: text(13)?,
+        since: text(14)?,
+        seconds: row.try_get(15).map_err(failed)?,
+        reason: row.try_get(16).map_err(failed)?,
+    })
+}
+
+/// Why no other generation can be begun just now.
+pub fn in_the_way(standing: &[Generation]) -> Option<String> {
+    let busy = standing.iter().find(|generation| generation.state != State::Kept)?;
+    Some(format!(
+        "generation {} is {}; one is built at a time: wait for it, or give it up with `laterna generations drop`",
+        busy.generation,
+        busy.state.name()
+    ))
+}
+
+/// Begins a generation, unless another one is being built, and gives its number. Numbers are never used again.
+pub async fn open(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    wanted: Wanted<'_>,
+) -> Result<Result<u32, String>, Failure> {
+    let failed = |error: sqlx::Error| classify("beginning a generation", &error);
+    let projection = wanted.projection;
+    let number = next_number(connection, control, projection).await?;
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)?;
+    let standing = rows.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    if let Some(obstacle) = in_the_way(&standing) {
+        return Ok(Err(obstacle));
+    }
+    let insert = control.sql(
+        "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
+         only_aggregate, expected, accepted, origin, command, requested_by) \
+         VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    let inserted = sqlx::query(&insert)
+        .bind(projection)
+        .bind(number)
+        .bind(place(control, projection, number))
+        .bind(wanted.purpose.name())
+        .bind(wanted.digest)
+        .bind(serde_json::to_string(wanted.tables).expect("names are text"))
+        .bind(&wanted.part.until)
+        .bind(&wanted.part.aggregate)
+        .bind(wanted.expected)
+        .bind(wanted.accepted)
+        .bind(wanted.origin.name())
+        .bind(wanted.command)
+        .bind(wanted.by)
+        .run(connection)
+        .await;
+    inserted.map_err(failed)?;
+    Ok(Ok(number))
+}
+
+/// The same, in a transaction of its own.
+pub async fn open_alone(
+    session: &mut Session,
+    control: &Control,
+    wanted: Wanted<'_>,
+) -> Result<Result<u32, String>, Failure> {
+    let failed = |error: sqlx::Error| classify("beginning a generation", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let opened = open(&mut transaction, control, wanted).await?;
+    match opened {
+        Ok(_) => transaction.commit().await.map_err(failed)?,
+        Err(_) => transaction.rollback().await.map_err(failed)?,
+    }
+    Ok(opened)
+}
+
+/// Takes the next number of a projection, in a transaction.
+pub async fn next_number(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<u32, Failure> {
+    let failed = |error: sqlx::Error| classify("numbering a generation", &error);
+    let count = control.sql(
+        "UPDATE laterna.projection SET last_generation = GREATEST(live_generation, last_generation) + 1 \
+         WHERE projection = ?",
+    );
+    sqlx::query(&count).bind(projection).run(connection).await.map_err(failed)?;
+    let read = control.sql("SELECT last_generation FROM laterna.projection WHERE projection = ?");
+    let row = sqlx::query(&read).bind(projection).row(connection).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}
+
+/// What an operator may do to a generation that stands aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It takes the live one's place whatever dead letters it has.
+    Accept,
+    /// It catches up and takes the live one's place again.
+    Return,
+    Drop,
+}
+
+/// Changes a generation, or says why not.
+pub async fn change(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    change: Change,
+) -> Result<Result<(), String>, Failure> {
+    let failed = |error: sqlx::Error| classify("changing a generation", &error);
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)?;
+    let standing = rows.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    let Some(found) = standing.iter().find(|found| found.generation == generation) else {
+        return Ok(Err(format!(
+            "there is no generation {generation} beside the live one; `laterna generations list {projection}` lists them"
+        )));
+    };
+    if let Some(obstacle) = obstacle(found, &standing, change) {
+        return Ok(Err(obstacle));
+    }
+    let set = match change {
+        Change::Accept => "accepted = 1, reason = NULL",
+        Change::Return => {
+            "state = 'building', purpose = 'replace', accepted = 1, attempts = 0, reason = NULL, origin = 'rollback', \
+             since = CURRENT_TIMESTAMP(6)"
+        }
+        Change::Drop => "state = 'dropping', reason = NULL",
+    };
+    let sql =
+        control.sql(&format!("UPDATE laterna.generation SET {set} WHERE projection = ? AND generation = ?"));
+    sqlx::query(&sql).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
+    Ok(Ok(()))
+}
+
+/// Why a generation cannot be changed so.
+fn obstacle(found: &Generation, standing: &[Generation], change: Change) -> Option<String> {
+    let (number, state) = (found.generation, found.state);
+    match change {
+        Change::Accept if state == State::Kept || found.purpose != Purpose::Replace => {
+            Some(format!("generation {number} is not one that waits to take the live one's place"))
+        }
+        Change::Return if state != State::Kept => {
+            Some(format!("generation {number} is {}; only a kept one can return", state.name()))
+        }
+        Change::Return if !found.part.is_all() => Some(format!(
+            "generation {number} holds a part of history only, so it cannot take the live one's place"
+        )),
+        Change::Return => in_the_way(standing),
+        Change::Drop if state == State::CuttingOver => {
+            Some(format!("generation {number} is just taking the live one's place"))
+        }
+        _ => None,
+    }
+}
+
+/// Moves a generation on from the state it was in, under the lease. False when it is in another one by now.
+pub async fn advance(
+    session: &mut Session,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: &Generation,
+    to: (State, Purpose),
+    reason: Option<&str>,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("recording a generation's state", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = ?, purpose = ?, reason = ?, attempts = attempts + ? \
+         WHERE projection = ? AND generation = ? AND state = ?",
+    );
+    let (state, purpose) = to;
+    let is_attempt = generation.state != State::Building && state == State::Building;
+    let moved = sqlx::query(&sql)
+        .bind(state.name())
+        .bind(purpose.name())
+        .bind(reason)
+        .bind(u32::from(is_attempt))
+        .bind(projection)
+        .bind(generation.generation)
+        .bind(generation.state.name())
+        .run(&mut transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Says what a generation waits for.
+pub async fn explain(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let sql = control.sql("UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?");
+    let told = sqlx::query(&sql).bind(reason).bind(projection).bind(generation);
+    told.run(&mut session.connection)
+        .await
+        .map_err(|error| classify("saying what a generation waits for", &error))?;
+    Ok(())
+}
+
+/// Forgets a generation whose tables are gone: its rows in every table of the control schema, a bounded number at a time.
+pub async fn forget(
+    session: &mut Session,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: u32,
+) -> Result<(), Failure> {
+    const ROWS: u64 = 1000;
+    let failed = |error: sqlx::Error| classify("forgetting a generation", &error);
+    let parts = "DELETE FROM laterna.dead_letter_part WHERE letter IN (SELECT id FROM laterna.dead_letter \
+                 WHERE projection = ? AND generation = ?)";
+    sqlx::query(&control.sql(parts))
+        .bind(projection)
+        .bind(generation)
+        .run(&mut session.connection)
+        .await
+        .map_err(failed)?;
+    // The row itself goes last: until then, whoever comes next goes on here.
+    for table in ["dead_letter", "dedupe", "checkpoint", "deployment_lane", "generation"] {
+        let sql = control.sql(&format!(
+            "DELETE FROM laterna.{table} WHERE projection = ? AND generation = ? LIMIT {ROWS}"
+        ));
+        loop {
+            let mut transaction = session.connection.begin().await.map_err(failed)?;
+            lease::prove(&mut transaction, control, projection, epoch).await?;
+            let gone = sqlx::query(&sql).bind(projection).bind(generation).run(&mut transaction).await;
+            let gone = gone.map_err(failed)?.rows_affected();
+            transaction.commit().await.map_err(failed)?;
+            if gone < ROWS {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How far a generation's lanes are: deliveries committed, and how many of them became dead letters that are still there.
+pub async fn progress(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<(u64, u64), Failure> {
+    let failed = |error: sqlx::Error| classify("reading how far a generation is", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
+         CAST(GREATEST(COALESCE(SUM(letters), 0), 0) AS UNSIGNED) \
+         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+    );
+    let row = sqlx::query(&sql).bind(projection).bind(generation).row(&mut session.connection).await;
+    let row = row.map_err(failed)?;
+    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
+}
+
+/// The first dead letter of a generation, for people.
+pub async fn first_letter(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<String, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a generation's dead letters", &error);
+    let sql = control.sql(
+        "SELECT COALESCE(event_type, '?'), COALESCE(aggregate, '?'), COALESCE(reason, '') FROM laterna.dead_letter \
+         WHERE projection = ? AND generation = ? ORDER BY id LIMIT 1",
+    );
+    let first = sqlx::query(&sql).bind(projection).bind(generation).first(&mut session.connection).await;
+    let Some(row) = first.map_err(failed)? else { return Ok("none any more".to_owned()) };
+    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
+    let reason = text(2)?;
+    Ok(format!("{} of {}: {}", text(0)?, text(1)?, reason.lines().next().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generation(state: State) -> Generation {
+        Generation {
+            generation: 2,
+            place: "laterna_g2_accounts".into(),
+            purpose: Purpose::Replace,
+            state,
+            digest: String::new(),
+            tables: vec![],
+            part: Part::default(),
+            expected: 0,
+            accepted: false,
+            attempts: 0,
+            origin: Origin::Command,
+            command: None,
+            by: String::new(),
+            since: String::new(),
+            seconds: 0,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_place_has_a_name_that_mysql_takes() {
+        let control = Control::new("laterna");
+        assert_eq!(place(&control, "accounts", 2), "laterna_g2_accounts");
+        let (long, other) = ("a".repeat(64), format!("{}b", "a".repeat(63)));
+        assert!(place(&control, &long, 4_000_000_000).len() <= 64);
+        assert_ne!(place(&control, &long, 2), place(&control, &other, 2));
+    }
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        for state in [
+            State::Building,
+            State::Meeting,
+            State::CuttingOver,
+            State::Comparing,
+            State::Kept,
+            State::Dropping,
+        ] {
+            assert_eq!(State::from_name(state.name()), Some(state));
+        }
+        for purpose in [Purpose::Replace, Purpose::Look, Purpose::Verify, Purpose::Repair] {
+            assert_eq!(Purpose::from_name(purpose.name()), Some(purpose));
+        }
+        assert_eq!(State::from_name("gone"), None);
+    }
+
+    #[test]
+    fn a_generation_is_changed_only_where_that_makes_sense() {
+        let refused = |state, change| {
+            let found = generation(state);
+            obstacle(&found, std::slice::from_ref(&found), change).is_some()
+        };
+        assert!(!refused(State::Building, Change::Accept) && refused(State::Kept, Change::Accept));
+        assert!(!refused(State::Kept, Change::Return) && refused(State::Building, Change::Return));
+        assert!(!refused(State::Kept, Change::Drop) && !refused(State::Building, Change::Drop));
+        assert!(refused(State::CuttingOver, Change::Drop));
+        let part = Part { aggregate: Some("Account/1".into()), ..Part::default() };
+        let look = Generation { part, ..generation(State::Kept) };
+        assert!(obstacle(&look, &[], Change::Return).is_some());
+        let busy = [generation(State::Kept), generation(State::Building)];
+        assert!(
+            obstacle(&busy[0], &busy, Change::Return)
+                .is_some_and(|why| why.contains("one is built at a time"))
+        );
+    }
+}
