@@ -224,11 +224,11 @@ fn refusal(error: &sqlx::Error) -> Result<String, Failure> {
 pub async fn make_place(ddl: &mut Session, live: &str, place: &str) -> Result<(), Failure> {
     let doing = format!("creating the schema `{place}`");
     let failed = |error: sqlx::Error| classify(&doing, &error);
-    let like = sqlx::query(
+    let charset = sqlx::query(
         "SELECT CONVERT(default_character_set_name USING utf8mb4), CONVERT(default_collation_name USING utf8mb4) \
          FROM information_schema.schemata WHERE schema_name = ?",
     );
-    let row = like.bind(live).row(&mut ddl.connection).await.map_err(failed)?;
+    let row = charset.bind(live).row(&mut ddl.connection).await.map_err(failed)?;
     let (charset, collation): (String, String) =
         (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
     let create =
