@@ -23,6 +23,7 @@ pub mod dead_letter;
 pub mod command;
 pub mod pause;
 pub mod deployment;
+pub mod compare;
 
 pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};
