@@ -25,6 +25,7 @@ pub mod pause;
 pub mod deployment;
 pub mod generation;
 pub mod cut_over;
+pub mod compare;
 
 pub use acknowledge::Acknowledge;
 pub use apply::{Final, LaneModel, LaneState};

@@ -360,7 +360,8 @@ pub async fn advance(
          WHERE projection = ? AND generation = ? AND state = ?",
     );
     let (state, purpose) = to;
-    let is_attempt = generation.state != State::Building && state == State::Building;
+    let is_attempt =
+        generation.state != State::Building && state == State::Building && purpose == generation.purpose;
     let moved = sqlx::query(&sql)
         .bind(state.name())
         .bind(purpose.name())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{Executor, MySql};
+use sqlx::{Executor, MySql, Row};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -51,6 +51,24 @@ pub fn send<'q>(
     text: &'q str,
 ) -> BoxFuture<'q, Result<MySqlQueryResult>> {
     bounded(connection.execute(text))
+}
+
+/// The rows of such a text, each cell as text or NULL. Every column must be one of text or bytes.
+pub fn text_rows<'q>(
+    connection: &'q mut MySqlConnection,
+    text: &'q str,
+) -> BoxFuture<'q, Result<Vec<Vec<Option<String>>>>> {
+    let asked = connection.fetch_all(text);
+    bounded(Box::pin(async move { asked.await?.iter().map(cells).collect() }))
+}
+
+fn cells(row: &MySqlRow) -> Result<Vec<Option<String>>> {
+    let cell = |at| {
+        // The driver takes a text of a binary collation for bytes.
+        let bytes: Option<Vec<u8>> = row.try_get_unchecked(at)?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    (0..row.len()).map(cell).collect()
 }
 
 fn bounded<'q, T: 'q>(asked: BoxFuture<'q, Result<T>>) -> BoxFuture<'q, Result<T>> {

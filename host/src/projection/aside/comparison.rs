@@ -1,24 +1,126 @@
 //! Compares the live generation with one that was made anew, as both were at one position, while the live one goes on.
 
-use super::Ground;
-use crate::failure::Failure;
-use crate::position::Position;
-use crate::readmodel::Session;
-use crate::readmodel::generation::Generation;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-pub struct Comparison {}
+use super::Ground;
+use crate::failure::{Failure, Fault};
+use crate::position::Position;
+use crate::projection::Loaded;
+use crate::readmodel::command::{self, Outcome};
+use crate::readmodel::compare::{Bounds, ReadView, Report, Sides, compare};
+use crate::readmodel::generation::{self, Generation, Purpose, State};
+use crate::readmodel::{Session, dead_letter, deployment};
+
+/// How often it is told how far it is.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub struct Comparison {
+    view: ReadView,
+    generation: Generation,
+    loaded: Loaded,
+    /// What is known before a row is read.
+    report: Report,
+}
 
 impl Comparison {
+    /// Takes the picture. No lane of the projection may run.
     pub async fn open(
-        _: &Ground,
-        _: &mut Session,
-        _: u32,
-        _: Generation,
-        _: &Position,
+        ground: &Ground,
+        session: &mut Session,
+        live: u32,
+        generation: Generation,
+        position: &Position,
     ) -> Result<Self, Failure> {
-        Ok(Self {})
+        let Ground { servers, settings, versions, epoch, .. } = ground;
+        let (control, name) = (&servers.control, settings.name.as_str());
+        let loaded = versions.get(session, servers, &generation.digest).await?;
+        let changes = deployment::lane_changes(session, control, name, live).await?;
+        let digests: BTreeSet<String> = changes.into_iter().map(|change| change.digest).collect();
+        let discarded = dead_letter::discarded(session, control, name).await?.len();
+        let (_, letters) = generation::progress(session, control, name, live).await?;
+        let (_, rebuilt_letters) =
+            generation::progress(session, control, name, generation.generation).await?;
+        let report = Report {
+            projection: name.to_owned(),
+            position: position.to_string(),
+            digests: digests.into_iter().collect(),
+            discarded: u64::try_from(discarded).unwrap_or(u64::MAX),
+            letters,
+            rebuilt_letters,
+            ..Report::default()
+        };
+        let to = (State::Comparing, generation.purpose);
+        generation::advance(session, control, (name, *epoch), &generation, to, None).await?;
+        let generation = Generation { state: State::Comparing, ..generation };
+        let view = ReadView::take(servers.applier.connect().await?).await?;
+        Ok(Self { view, generation, loaded, report })
     }
-    pub async fn run(self, _: Ground) -> Result<(), Failure> {
+
+    /// Compares, and lets go of the generation, or lets it take the live one's place.
+    pub async fn run(self, ground: Ground) -> Result<(), Failure> {
+        let (number, purpose) = (self.generation.generation, self.generation.purpose);
+        let (projection, generation) = (ground.settings.name.clone(), self.generation.clone());
+        let ended = self.compare(&ground).await;
+        let (to, why) = match &ended {
+            Ok(report) if purpose == Purpose::Repair && !report.is_clean() => {
+                tracing::warn!(
+                    projection,
+                    generation = number,
+                    "the live tables differ: it takes their place"
+                );
+                ((State::Building, Purpose::Replace), None)
+            }
+            Ok(_) => ((State::Dropping, purpose), None),
+            Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
+                ((State::Building, purpose), Some(format!("the comparison was interrupted: {failure}")))
+            }
+            Err(failure) => ((State::Dropping, purpose), Some(failure.to_string())),
+        };
+        let (control, lease) = (&ground.servers.control, (projection.as_str(), ground.epoch));
+        let mut session = ground.servers.applier.connect().await?;
+        if let Some((report, command)) = ended.as_ref().ok().zip(generation.command) {
+            let report = serde_json::to_string(report).expect("a report holds only text and numbers");
+            command::finish_pending(&mut session, control, command, &Outcome::Done(report)).await?;
+        }
+        generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await?;
         Ok(())
+    }
+
+    async fn compare(mut self, ground: &Ground) -> Result<Report, Failure> {
+        let began = Instant::now();
+        let progress = Mutex::new(String::new());
+        let sides = Sides { live: ground.servers.applier.database(), rebuilt: &self.generation.place };
+        let comparing =
+            compare(&mut self.view, sides, &self.loaded.deployed.schema, Bounds::default(), |now| {
+                let told =
+                    format!("comparing `{}`: {} of about {} rows", now.table, now.rows, now.rows_about);
+                *progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
+            });
+        let telling = tell(ground, self.generation.command, &progress);
+        let found = tokio::select! {
+            found = comparing => found?,
+            failure = telling => return Err(failure),
+        };
+        Ok(Report { tables: found.tables, seconds: began.elapsed().as_secs_f64(), ..self.report })
+    }
+}
+
+/// Tells whoever waits how far the comparison is, for ever.
+async fn tell(ground: &Ground, command: Option<u64>, progress: &Mutex<String>) -> Failure {
+    let telling = async {
+        let mut session = ground.servers.applier.connect().await?;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(command) = command {
+                command::record_progress(&mut session, &ground.servers.control, command, &told).await?;
+            }
+        }
+    };
+    match telling.await {
+        Ok(never) => never,
+        Err(failure) => failure,
     }
 }

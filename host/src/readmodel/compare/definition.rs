@@ -1,0 +1,253 @@
+//! What two tables are made of: their columns and primary keys, as the server has them, and what of it can be compared.
+//!
+//! Read from the server, not from the declaration: a live table may be older than the component in force, or altered by
+//! hand.
+
+use super::{ReadView, report};
+use crate::failure::Failure;
+use crate::readmodel::literal;
+use crate::statement::Value;
+
+/// How a column's values are compared, written and ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    Whole,
+    Bits,
+    Decimal,
+    Float,
+    /// DATE and DATETIME.
+    Moment,
+    Text,
+    /// With its members, each quoted as the server quotes it, in their order.
+    Enum(Vec<String>),
+    Set,
+    Bytes,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+    /// As in a declaration, without the display width of integers.
+    column_type: String,
+    pub charset: Option<String>,
+    collation: Option<String>,
+    is_nullable: bool,
+    /// How many bytes a value has, at most.
+    pub bytes_max: u64,
+    /// The two sides have other character sets: bytes alone say nothing.
+    pub recoded: bool,
+}
+
+impl Column {
+    pub fn report(&self) -> report::Column {
+        let kind = match self.kind {
+            Kind::Whole | Kind::Bits | Kind::Decimal | Kind::Float => report::Kind::Number,
+            Kind::Moment => report::Kind::Time,
+            Kind::Text | Kind::Enum(_) | Kind::Set => report::Kind::Text,
+            Kind::Bytes => report::Kind::Binary,
+            Kind::Json => report::Kind::Json,
+        };
+        report::Column { name: self.name.clone(), kind }
+    }
+
+    /// The type with all that belongs to it.
+    fn whole_type(&self) -> String {
+        let collation = self.collation.as_ref().map(|name| format!(" COLLATE {name}")).unwrap_or_default();
+        let null = if self.is_nullable { "" } else { " NOT NULL" };
+        format!("{}{collation}{null}", self.column_type)
+    }
+
+    /// Whether values of both types are written in the same way.
+    fn is_comparable(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Enum(_), Kind::Enum(_)) => true,
+            // The text of these follows from their scale.
+            (Kind::Decimal | Kind::Moment, _) => self.column_type == other.column_type,
+            (mine, theirs) => mine == theirs,
+        }
+    }
+}
+
+/// One part of a primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub column: Column,
+    pub descends: bool,
+    /// Only the beginning of the column is in the key.
+    pub is_prefix: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    columns: Vec<Column>,
+    key: Vec<Part>,
+}
+
+impl Definition {
+    /// Nothing when there is no such table.
+    pub async fn read(view: &mut ReadView, schema: &str, table: &str) -> Result<Option<Self>, Failure> {
+        let doing = format!("reading the columns of `{table}`");
+        let place = format!("table_schema = {} AND table_name = {}", text(schema), text(table));
+        let sql = format!(
+            "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(column_type AS CHAR), \
+             CAST(character_set_name AS CHAR), CAST(collation_name AS CHAR), CAST(is_nullable AS CHAR), \
+             CAST(character_octet_length AS CHAR) FROM information_schema.columns WHERE {place} \
+             ORDER BY ordinal_position"
+        );
+        let columns: Vec<Column> = view.ask(&doing, &sql).await?.into_iter().map(column).collect();
+        let sql = format!(
+            "SELECT CAST(column_name AS CHAR), CAST(collation AS CHAR), CAST(sub_part AS CHAR) \
+             FROM information_schema.statistics WHERE {place} AND index_name = 'PRIMARY' ORDER BY seq_in_index"
+        );
+        let mut key = Vec::new();
+        for part in view.ask(&doing, &sql).await? {
+            let Ok([Some(name), direction, prefix]) = <[_; 3]>::try_from(part) else { continue };
+            let Some(column) = columns.iter().find(|column| column.name == name) else { continue };
+            key.push(Part {
+                column: column.clone(),
+                descends: direction.as_deref() == Some("D"),
+                is_prefix: prefix.is_some(),
+            });
+        }
+        Ok((!columns.is_empty()).then_some(Self { columns, key }))
+    }
+}
+
+/// About how many rows these tables of a schema have.
+pub async fn rows_about(view: &mut ReadView, schema: &str, tables: &[&str]) -> Result<u64, Failure> {
+    let names: Vec<String> = tables.iter().map(|name| text(name)).collect();
+    let sql = format!(
+        "SELECT CAST(table_rows AS CHAR) FROM information_schema.tables WHERE table_schema = {} \
+         AND table_name IN ({})",
+        text(schema),
+        names.join(", ")
+    );
+    let rows = view.ask("estimating how many rows there are", &sql).await?;
+    Ok(rows.iter().flatten().flatten().filter_map(|rows| rows.parse::<u64>().ok()).sum())
+}
+
+fn text(text: &str) -> String {
+    literal(&Value::Text(text.to_owned()))
+}
+
+fn column(cells: Vec<Option<String>>) -> Column {
+    let mut cells = cells.into_iter();
+    let mut next = || cells.next().flatten();
+    let name = next().unwrap_or_default();
+    let (data_type, column_type) = (next().unwrap_or_default(), next().unwrap_or_default());
+    let (charset, collation) = (next(), next());
+    let is_nullable = next().as_deref() == Some("YES");
+    let bytes_max = next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+    let kind = kind(&data_type, &column_type, charset.is_some());
+    let column_type = without_width(&kind, column_type);
+    Column { name, kind, column_type, charset, collation, is_nullable, bytes_max, recoded: false }
+}
+
+fn kind(data_type: &str, column_type: &str, has_charset: bool) -> Kind {
+    match data_type {
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => Kind::Whole,
+        "bit" => Kind::Bits,
+        "decimal" => Kind::Decimal,
+        "float" | "double" => Kind::Float,
+        "date" | "datetime" | "timestamp" | "time" => Kind::Moment,
+        "json" => Kind::Json,
+        "enum" => Kind::Enum(members(column_type)),
+        "set" => Kind::Set,
+        _ if has_charset => Kind::Text,
+        _ => Kind::Bytes,
+    }
+}
+
+/// How wide an integer is shown depends on the server's age, and says nothing.
+fn without_width(kind: &Kind, column_type: String) -> String {
+    match (kind, column_type.find('('), column_type.find(')')) {
+        (Kind::Whole, Some(open), Some(close)) if open < close => {
+            [&column_type[..open], &column_type[close + 1..]].concat()
+        }
+        _ => column_type,
+    }
+}
+
+/// The members of `enum('a','it''s')`, quoted.
+fn members(column_type: &str) -> Vec<String> {
+    let list = column_type.strip_prefix("enum(").and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+    let mut members = vec![String::new()];
+    let (mut is_open, mut is_escaped) = (false, false);
+    for character in list.chars() {
+        match character {
+            // A quote inside stands twice: it ends one and begins the next at once.
+            '\'' if !is_escaped => is_open = !is_open,
+            ',' if !is_open => {
+                members.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        is_escaped = character == '\\' && !is_escaped;
+        members.last_mut().expect("there is one").push(character);
+    }
+    members
+}
+
+/// What of two tables can be compared, and how they differ themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub key: Vec<Part>,
+    pub columns: Vec<Column>,
+    pub differences: Vec<String>,
+}
+
+impl Pair {
+    /// Rows can only be matched by a primary key that both sides have; otherwise says why not.
+    pub fn new(live: Option<Definition>, rebuilt: Option<Definition>) -> Result<Self, String> {
+        let live = live.ok_or("there is no such live table")?;
+        let rebuilt = rebuilt.ok_or("there is no such rebuilt table")?;
+        if live.key.is_empty() || live.key != rebuilt.key {
+            return Err(format!(
+                "the primary keys differ: live {}, rebuilt {}",
+                described(&live.key),
+                described(&rebuilt.key)
+            ));
+        }
+        let (mut columns, mut differences) = (Vec::new(), Vec::new());
+        for column in &live.columns {
+            let name = &column.name;
+            let Some(other) = rebuilt.columns.iter().find(|other| other.name == *name) else {
+                differences.push(format!("column `{name}` is live only; it is not compared"));
+                continue;
+            };
+            let is_comparable = column.is_comparable(other);
+            let (mine, theirs) = (column.whole_type(), other.whole_type());
+            if mine != theirs {
+                let but = if is_comparable { "" } else { "; it is not compared" };
+                differences.push(format!("column `{name}` is live {mine}, rebuilt {theirs}{but}"));
+            }
+            if is_comparable {
+                let recoded = column.charset != other.charset;
+                let bytes_max = column.bytes_max.max(other.bytes_max);
+                columns.push(Column { recoded, bytes_max, ..column.clone() });
+            }
+        }
+        for column in &rebuilt.columns {
+            if !live.columns.iter().any(|other| other.name == column.name) {
+                differences.push(format!("column `{}` is rebuilt only; it is not compared", column.name));
+            }
+        }
+        Ok(Self { key: live.key, columns, differences })
+    }
+}
+
+fn described(key: &[Part]) -> String {
+    if key.is_empty() {
+        return "none".to_owned();
+    }
+    let part = |part: &Part| {
+        let prefix = if part.is_prefix { ", its beginning" } else { "" };
+        let order = if part.descends { " DESC" } else { "" };
+        format!("`{}`{order} {}{prefix}", part.column.name, part.column.whole_type())
+    };
+    let parts: Vec<String> = key.iter().map(part).collect();
+    format!("({})", parts.join(", "))
+}
