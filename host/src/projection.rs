@@ -41,7 +41,7 @@ use letters::Order;
 
 pub use acknowledge::complete_history;
 pub use lane::Deployed;
-pub use snapshot::{Acknowledgement, LaneSnapshot, Phase, Snapshot};
+pub use snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
 pub use status::Status;
 pub use supervisor::Supervisor;
 

@@ -102,6 +102,7 @@ mod tests {
             parked: 0,
             held: 0,
             acknowledgement: None,
+            beside: None,
             lanes: vec![],
         }
     }

@@ -74,6 +74,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             parked,
             held,
             acknowledgement: None,
+            beside: None,
             lanes: rows
                 .iter()
                 .map(|row| LaneSnapshot {
@@ -152,6 +153,16 @@ fn notes(snapshot: &Snapshot) {
     }
     if let Some(warning) = &snapshot.warning {
         output::line(format_args!("\n{name} warns: {warning}"));
+    }
+    if let Some(beside) = &snapshot.beside {
+        let of = (table::number(beside.events), table::number(beside.expected));
+        output::line(format_args!(
+            "\n{name} has generation {} beside the live one ({}): {} of {} events; laterna generations list {name}",
+            beside.generation, beside.purpose, of.0, of.1
+        ));
+        if let Some(reason) = &beside.waits {
+            output::line(format_args!("  it waits: {reason}"));
+        }
     }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));

@@ -81,7 +81,22 @@ pub struct Snapshot {
     /// How the outbox is told of it; none where its documents are kept.
     #[serde(default)]
     pub acknowledgement: Option<Acknowledgement>,
+    /// The generation that is built beside the live one, if any, and how far it is.
+    #[serde(default)]
+    pub beside: Option<Beside>,
     pub lanes: Vec<LaneSnapshot>,
+}
+
+/// A generation that is built beside the live one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    pub generation: u32,
+    pub purpose: String,
+    pub events: u64,
+    /// How many documents the outbox held when it was begun.
+    pub expected: u64,
+    /// What it waits for.
+    pub waits: Option<String>,
 }
 
 /// What the outbox was not told yet.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::busy::Busy;
 use super::oplog::{Alarm, Window};
 use super::pace::{Rate, STILL_MAX, Stillness};
-use super::snapshot::{Acknowledgement, LaneSnapshot, Phase, Snapshot};
+use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::{Batch, LaneRow, Verdict};
@@ -50,6 +50,7 @@ struct State {
     documents: u64,
     letters: (u64, u64),
     acknowledgement: Option<Acknowledgement>,
+    beside: Option<Beside>,
     rate: Rate,
     heartbeat: Instant,
 }
@@ -84,6 +85,7 @@ impl Status {
             documents: 0,
             letters: (0, 0),
             acknowledgement: None,
+            beside: None,
             rate: Rate::default(),
             heartbeat: Instant::now(),
         };
@@ -341,6 +343,11 @@ impl Status {
         self.change(|state| state.heartbeat = Instant::now());
     }
 
+    /// What is built beside the live tables, or nothing any more.
+    pub fn builds(&self, beside: Option<Beside>) {
+        self.change(|state| state.beside = beside);
+    }
+
     pub fn heartbeat_age(&self) -> Duration {
         self.change(|state| state.heartbeat.elapsed())
     }
@@ -364,6 +371,7 @@ impl Status {
             parked: state.letters.0,
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),
+            beside: state.beside.clone(),
             lanes: state.lanes.iter().zip(0..).map(|(lane, number)| lane.snapshot(number)).collect(),
         })
     }

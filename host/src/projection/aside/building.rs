@@ -6,6 +6,7 @@ use super::side::Side;
 use super::{Ground, PATIENCE};
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
+use crate::projection::Beside;
 use crate::readmodel::command::{self, Outcome};
 use crate::readmodel::generation::{self, Generation, Purpose, State};
 use crate::readmodel::{Session, checkpoint, cut_over, registration, within};
@@ -72,7 +73,10 @@ impl Building {
         let listing = generation::list(&mut session, &control, &name);
         let standing = within(PATIENCE, "reading the generations", listing).await?;
         self.session = Some(session);
-        let Some(next) = standing.into_iter().find(|one| one.state != State::Kept) else { return Ok(None) };
+        let Some(next) = standing.into_iter().find(|one| one.state != State::Kept) else {
+            self.ground.live.builds(None);
+            return Ok(None);
+        };
         match next.state {
             State::Dropping => self.drop(&next).await.map(|()| Some(End::Over)),
             State::Building => self.build(next).await.map(Some),
@@ -158,8 +162,15 @@ impl Building {
             let standing = within(PATIENCE, "reading the generations", listing).await?;
             let found = standing.into_iter().find(|one| one.generation == number);
             let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(End::Over) };
+            let (events, _) = generation::progress(&mut session, control, name, number).await?;
+            self.ground.live.builds(Some(Beside {
+                generation: number,
+                purpose: now.purpose.name().to_owned(),
+                events,
+                expected: now.expected,
+                waits: now.reason.clone(),
+            }));
             if let Some(command) = now.command {
-                let (events, _) = generation::progress(&mut session, control, name, number).await?;
                 let progress = format!("generation {number}: {events} of {} events", now.expected);
                 command::record_progress(&mut session, control, command, &progress).await?;
             }

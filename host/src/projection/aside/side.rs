@@ -121,6 +121,13 @@ impl Side {
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
         let Ground { servers, settings, epoch, .. } = &self.ground;
         let (control, name) = (&servers.control, settings.name.as_str());
+        if !settings.from_history {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "`{name}` began with `start = \"now\"`, so its tables are not made from history"
+                ),
+            });
+        }
         let schema = &self.loaded.deployed.schema;
         let found = registration::find(session, control, name).await?;
         let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
