@@ -253,7 +253,7 @@ async fn one_generation_is_built_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_twenty_times_while_it_rebuilds_shows_readers_whole_tables() {
-    let mut scene = Scene::new(Options::mysql(), 20_000).await;
+    let mut scene = Scene::new(Options::mysql(), 5000).await;
     scene.read().await;
     scene.write();
     scene.deploy("other-tables");
