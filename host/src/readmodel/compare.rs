@@ -94,6 +94,11 @@ impl ReadView {
         Ok(Self { session })
     }
 
+    /// The session, e.g. to see what it does, or to end it.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
     /// The cells of all rows of a query whose columns are texts.
     async fn ask(&mut self, doing: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
         text_rows(&mut self.session.connection, sql).await.map_err(|error| classify(doing, &error))
