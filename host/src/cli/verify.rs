@@ -1,7 +1,5 @@
 //! `laterna verify`: what a rebuild would change, for people. For machines the report is shown as it is.
 
-use std::fmt::Write;
-
 use super::table;
 use crate::projection::versions;
 use crate::readmodel::compare::{Column, DifferentRow, Found, Kind, Report, TableReport};
@@ -10,22 +8,19 @@ use crate::statement::Value;
 
 /// The report as text, without a line break at its end.
 pub fn render(report: &Report) -> String {
-    let tables = report.tables.len();
-    let changed = report.tables.iter().filter(|table| !table.is_clean()).count();
-    let name = &report.projection;
-    let mut text = if report.is_clean() {
-        format!("{name}: a rebuild would change nothing in {}.\n\n", counted(tables, "table"))
-    } else {
-        format!("{name}: a rebuild would change {changed} of {}.\n\n", counted(tables, "table"))
+    let tables = counted(report.tables.len(), "table");
+    let what = match report.tables.iter().filter(|table| !table.is_clean()).count() {
+        0 => format!("nothing in {tables}"),
+        changed => format!("{changed} of {tables}"),
     };
-    text += &overview(report);
-    text += &format!("\n\nCompared at {}, in {:.1} s.\n", report.position, report.seconds);
-    text += &notes(report);
-    for table in &report.tables {
-        text += &details(table);
-    }
-    text.truncate(text.trim_end().len());
-    text
+    let mut lines = vec![
+        format!("{}: a rebuild would change {what}.\n", report.projection),
+        overview(report),
+        format!("\nCompared at {}, in {:.1} s.", report.position, report.seconds),
+    ];
+    lines.extend(notes(report));
+    lines.extend(report.tables.iter().flat_map(details));
+    lines.join("\n")
 }
 
 fn overview(report: &Report) -> String {
@@ -48,85 +43,83 @@ fn overview(report: &Report) -> String {
 }
 
 /// What the reader has to know about both sides to judge the differences.
-fn notes(report: &Report) -> String {
-    let mut text = String::new();
+fn notes(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
     if report.digests.len() > 1 {
         let digests: Vec<&str> = report.digests.iter().map(|digest| versions::short(digest)).collect();
-        text += &format!(
-            "The live rows were made by {} ({}): what differs may be what these do differently.\n",
+        lines.push(format!(
+            "The live rows were made by {} ({}): what differs may be what these do differently.",
             counted(digests.len(), "component"),
             digests.join(", ")
-        );
+        ));
     }
     match report.discarded {
         0 => {}
-        1 => text += "1 event was discarded, and is in neither.\n",
-        many => text += &format!("{} events were discarded, and are in neither.\n", table::number(many)),
+        1 => lines.push("1 event was discarded, and is in neither.".to_owned()),
+        many => lines.push(format!("{} events were discarded, and are in neither.", table::number(many))),
     }
-    text
+    lines
 }
 
 /// What differs in one table, row by row.
-fn details(found: &TableReport) -> String {
-    let (name, mut text) = (&found.table, String::new());
+fn details(found: &TableReport) -> Vec<String> {
+    let (name, mut lines) = (&found.table, Vec::new());
     if let Some(reason) = &found.not_compared {
-        text += &format!("\n{name} is not compared: {reason}\n");
+        lines.push(format!("\n{name} is not compared: {reason}"));
     }
     if !found.definition.is_empty() {
-        text += &format!("\n{name} itself differs\n");
-        for difference in &found.definition {
-            text += &format!("  {difference}\n");
-        }
+        lines.push(format!("\n{name} itself differs"));
+        lines.extend(found.definition.iter().map(|difference| format!("  {difference}")));
     }
-    let key = |key: &Vec<Option<String>>| format!("  {}\n", key_text(&found.key, key));
-    text += &rows(name, &found.missing, ("missing ", ", which a rebuild makes"), key);
-    text += &rows(name, &found.extra, ("extra ", ", which a rebuild does not make"), key);
-    text += &rows(name, &found.different, ("", " with other values after a rebuild"), |row| {
-        different(found, row)
-    });
-    text
+    let key = |key: &Vec<Option<String>>| vec![key_text(&found.key, key)];
+    lines.extend(rows(name, &found.missing, ("missing ", ", which a rebuild makes"), key));
+    lines.extend(rows(name, &found.extra, ("extra ", ", which a rebuild does not make"), key));
+    let different = |row: &DifferentRow| different(found, row);
+    lines.extend(rows(name, &found.different, ("", " with other values after a rebuild"), different));
+    lines
 }
 
 fn rows<T>(
     table: &str,
     found: &Found<T>,
     (what, about): (&str, &str),
-    show: impl Fn(&T) -> String,
-) -> String {
+    show: impl Fn(&T) -> Vec<String>,
+) -> Vec<String> {
     if found.rows == 0 {
-        return String::new();
+        return Vec::new();
     }
     let rows = if found.rows == 1 { "row" } else { "rows" };
-    let mut text = format!("\n{table}: {} {what}{rows}{about}\n", table::number(found.rows));
-    text.extend(found.samples.iter().map(show));
+    let mut lines = vec![format!("\n{table}: {} {what}{rows}{about}", table::number(found.rows))];
+    lines.extend(found.samples.iter().flat_map(show));
     match found.rows.saturating_sub(found.samples.len() as u64) {
         0 => {}
-        more => text += &format!("  and {} more\n", table::number(more)),
+        more => lines.push(format!("  and {} more", table::number(more))),
     }
-    text
+    lines
 }
 
-fn different(found: &TableReport, row: &DifferentRow) -> String {
-    let mut text = format!("  {}\n", key_text(&found.key, &row.key));
+fn different(found: &TableReport, row: &DifferentRow) -> Vec<String> {
+    let mut lines = vec![key_text(&found.key, &row.key)];
     for difference in &row.differences {
         let column = found.columns.iter().find(|column| column.name == difference.column);
         let kind = column.map_or(Kind::Text, |column| column.kind);
         let (live, rebuilt) = (&difference.live, &difference.rebuilt);
         let (live, rebuilt) = (value(kind, live.as_ref()), value(kind, rebuilt.as_ref()));
-        let _ = writeln!(text, "    {}: live {live}, rebuilt {rebuilt}", difference.column);
+        lines.push(format!("    {}: live {live}, rebuilt {rebuilt}", difference.column));
     }
     match row.columns.saturating_sub(row.differences.len()) {
         0 => {}
-        more => text += &format!("    and {more} more\n"),
+        more => lines.push(format!("    and {more} more")),
     }
-    text
+    lines
 }
 
 fn key_text(columns: &[Column], key: &[Option<String>]) -> String {
     let part = |(column, one): (&Column, &Option<String>)| {
         format!("{} {}", column.name, value(column.kind, one.as_ref()))
     };
-    columns.iter().zip(key).map(part).collect::<Vec<_>>().join(", ")
+    let parts: Vec<String> = columns.iter().zip(key).map(part).collect();
+    format!("  {}", parts.join(", "))
 }
 
 /// As SQL would have it: a text is in quotes, so that no text looks like a NULL or a number.
@@ -149,10 +142,6 @@ mod tests {
 
     fn column(name: &str, kind: Kind) -> Column {
         Column { name: name.to_owned(), kind }
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
     }
 
     fn clean() -> Report {
@@ -190,16 +179,24 @@ mod tests {
             ],
             live_rows: 4000,
             rebuilt_rows: 4001,
-            missing: Found { rows: 2, samples: vec![vec![some("it's\n"), some("2026-01-31")]] },
-            extra: Found { rows: 1, samples: vec![vec![some("NULL"), some("2026-01-31")]] },
+            missing: Found { rows: 2, samples: vec![vec![Some("it's\n".into()), Some("2026-01-31".into())]] },
+            extra: Found { rows: 1, samples: vec![vec![Some("NULL".into()), Some("2026-01-31".into())]] },
             different: Found {
                 rows: 1003,
                 samples: vec![DifferentRow {
-                    key: vec![some("a"), some("2026-01-31")],
+                    key: vec![Some("a".into()), Some("2026-01-31".into())],
                     differences: vec![
-                        Difference { column: "note".into(), live: None, rebuilt: some("NULL") },
-                        Difference { column: "blob".into(), live: some("0x00ff"), rebuilt: some("0x") },
-                        Difference { column: "amount".into(), live: some("-0"), rebuilt: some("0") },
+                        Difference { column: "note".into(), live: None, rebuilt: Some("NULL".into()) },
+                        Difference {
+                            column: "blob".into(),
+                            live: Some("0x00ff".into()),
+                            rebuilt: Some("0x".into()),
+                        },
+                        Difference {
+                            column: "amount".into(),
+                            live: Some("-0".into()),
+                            rebuilt: Some("0".into()),
+                        },
                     ],
                     columns: 4,
                 }],
@@ -208,7 +205,7 @@ mod tests {
         });
         report.tables.push(TableReport {
             table: "others".into(),
-            not_compared: some("there is no such live table"),
+            not_compared: Some("there is no such live table".into()),
             ..TableReport::default()
         });
         report
