@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use laterna::readmodel::Connector;
 use laterna::readmodel::compare::{Bounds, ReadView, Report, Sides, TableReport, compare};
@@ -72,22 +73,28 @@ impl Pair {
     }
 
     async fn compare(&self, bounds: Bounds) -> Report {
-        self.compare_in(&mut self.view().await, bounds).await
+        self.compare_in(&mut self.view().await, bounds).await.0
     }
 
-    async fn compare_in(&self, view: &mut ReadView, bounds: Bounds) -> Report {
+    /// The report, and of how many chunks it is.
+    async fn compare_in(&self, view: &mut ReadView, bounds: Bounds) -> (Report, u64) {
         let table = |name: &String| Table { name: name.clone(), ddl: String::new(), references: vec![] };
         let schema = Schema { tables: self.tables.iter().map(table).collect(), statements: vec![] };
         let sides = Sides { live: &self.world.name, rebuilt: &self.world.control() };
-        let told = AtomicU64::new(0);
+        let (told, calls) = (AtomicU64::new(0), AtomicU64::new(0));
         let progress = |now: laterna::readmodel::compare::Progress<'_>| {
             let before = told.swap(now.rows, Ordering::Relaxed);
+            calls.fetch_add(1, Ordering::Relaxed);
             assert!(before <= now.rows, "it goes forwards");
         };
         let report = compare(view, sides, &schema, bounds, progress).await.expect("they can be compared");
         let rows: u64 = report.tables.iter().map(|table| table.live_rows).sum();
-        assert_eq!(told.load(Ordering::Relaxed), rows, "all of it was told");
-        report
+        let most = |table: &TableReport| table.live_rows.max(table.rebuilt_rows) / bounds.rows;
+        let chunks: u64 = report.tables.iter().map(most).sum();
+        let calls = calls.into_inner();
+        assert_eq!(told.into_inner(), rows, "all of it was told");
+        assert!(calls >= chunks, "chunks were too large: {calls} for {chunks}");
+        (report, calls)
     }
 
     /// The report about the first table.
@@ -257,7 +264,7 @@ async fn what_was_written_after_the_snapshot_does_not_show() {
         pair.live("INSERT INTO DB.t VALUES (0, 0), (4, 0)").await;
         pair.live("UPDATE DB.t SET n = 1").await;
         pair.live("DELETE FROM DB.t WHERE id = 2").await;
-        let found = pair.compare_in(&mut view, Bounds::default()).await.tables.remove(0);
+        let found = pair.compare_in(&mut view, Bounds::default()).await.0.tables.remove(0);
         assert_eq!((counts(&found), found.live_rows, found.rebuilt_rows), ((0, 0, 1), 3, 3), "{found:?}");
         assert_eq!(found.different.samples[0].key, [Some("3".to_owned())]);
         let now = pair.first(Bounds::default()).await;
@@ -305,6 +312,28 @@ async fn however_many_rows_differ_they_are_counted_and_a_few_are_told() {
             "{live}"
         );
         assert!(!report.is_clean());
+    }
+}
+
+/// Large rows behind small ones: the server gives up a chunk of them, and smaller ones are done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_takes_too_long_is_made_smaller() {
+    for options in SERVERS {
+        let mut pair = Pair::new(options(), &[("t", "(id INT PRIMARY KEY, a MEDIUMTEXT)")]).await;
+        let numbers = "WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300)";
+        pair.both(&format!("INSERT INTO DB.t {numbers} SELECT i, REPEAT(i, 100000) FROM n")).await;
+        pair.live("UPDATE DB.t SET a = CONCAT(a, ' ') WHERE id = 299").await;
+        let patient =
+            Bounds { limit: Duration::from_mins(1), pace: Duration::from_mins(1), ..Bounds::default() };
+        let (report, chunks) = pair.compare_in(&mut pair.view().await, patient).await;
+        assert_eq!((counts(&report.tables[0]), chunks), ((0, 0, 1), 1));
+        let hasty = Bounds { limit: Duration::from_millis(5), ..patient };
+        let (report, chunks) = pair.compare_in(&mut pair.view().await, hasty).await;
+        assert_eq!(counts(&report.tables[0]), (0, 0, 1), "{report:?}");
+        assert!(chunks > 1, "300 rows of some 300 kB each were hashed within 5 ms");
+        let row = &report.tables[0].different.samples[0];
+        assert_eq!(row.key, [Some("299".to_owned())]);
+        assert_ne!(row.differences[0].live, row.differences[0].rebuilt, "although both are cut");
     }
 }
 
@@ -363,7 +392,7 @@ async fn keys_of_any_type(options: Options) {
         pair.tables = vec![name.clone()];
         let mut view = pair.view().await;
         let before = rows_read(&mut view).await;
-        let found = pair.compare_in(&mut view, chunks_of(7)).await.tables.remove(0);
+        let found = pair.compare_in(&mut view, chunks_of(7)).await.0.tables.remove(0);
         let read = rows_read(&mut view).await - before;
         assert_eq!((counts(&found), found.live_rows, found.rebuilt_rows), ((0, 0, 0), ROWS, ROWS), "{table}");
         // Both sides, each for the places of its chunks and for their sums, and the first rows of ranges.
