@@ -12,6 +12,7 @@ mod author;
 mod bad_input;
 mod coalesce;
 mod commits;
+mod compare;
 mod containment;
 mod crash;
 mod deploy;

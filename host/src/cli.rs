@@ -16,6 +16,7 @@ mod status;
 mod submit;
 mod table;
 mod test;
+pub mod verify;
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};

@@ -25,9 +25,6 @@ use crate::statement::Schema;
 
 pub use report::{Column, Difference, DifferentRow, Found, Kind, Report, TableReport};
 
-/// How long the server may work at one query before it gives up. The chunk is tried again, smaller.
-const QUERY_LIMIT: Duration = Duration::from_secs(2);
-
 /// The two schemas on one server whose tables are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides<'a> {
@@ -44,6 +41,8 @@ pub struct Bounds {
     pub rows: u64,
     /// How long a query should take: chunks grow and shrink towards it.
     pub pace: Duration,
+    /// How long the server may work at one query before it gives up. The chunk is tried again, smaller.
+    pub limit: Duration,
     /// Rows that are told of each kind and table.
     pub samples: usize,
     /// Columns that are told of a row that differs.
@@ -54,7 +53,14 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { rows: 20_000, pace: Duration::from_millis(200), samples: 20, columns: 20, characters: 200 }
+        Self {
+            rows: 20_000,
+            pace: Duration::from_millis(200),
+            limit: Duration::from_secs(2),
+            samples: 20,
+            columns: 20,
+            characters: 200,
+        }
     }
 }
 
@@ -78,25 +84,38 @@ impl ReadView {
     /// Takes the snapshot now. The longer it is kept, the more old rows the server has to keep for it.
     pub async fn take(mut session: Session) -> Result<Self, Failure> {
         let failed = |error: sqlx::Error| classify("taking a snapshot of the tables", &error);
-        // MySQL counts in milliseconds and limits SELECT alone, MariaDB counts in seconds.
-        let limit = if session.version.contains("MariaDB") {
-            format!("max_statement_time = {}", QUERY_LIMIT.as_secs())
-        } else {
-            format!("max_execution_time = {}", QUERY_LIMIT.as_millis())
-        };
         // The host's sessions read what is committed; a snapshot takes this level.
-        let level = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
-        for sql in
-            [level, &format!("SET SESSION {limit}"), "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"]
-        {
+        for sql in [
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        ] {
             send(&mut session.connection, sql).await.map_err(failed)?;
         }
         Ok(Self { session })
     }
 
+    /// The session, e.g. to see what it does, or to end it.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
     /// The cells of all rows of a query whose columns are texts.
     async fn ask(&mut self, doing: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
         text_rows(&mut self.session.connection, sql).await.map_err(|error| classify(doing, &error))
+    }
+
+    /// From here on the server gives up a query that takes longer; none: never.
+    async fn limit(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
+        let limit = limit.unwrap_or_default();
+        // MySQL counts in milliseconds, MariaDB in seconds.
+        let sql = if self.session.version.contains("MariaDB") {
+            format!("SET SESSION max_statement_time = {}", limit.as_secs_f64())
+        } else {
+            format!("SET SESSION max_execution_time = {}", limit.as_millis())
+        };
+        let sent = send(&mut self.session.connection, &sql).await;
+        sent.map_err(|error| classify("limiting the time of queries", &error))?;
+        Ok(())
     }
 
     fn packet_bytes_max(&self) -> usize {
@@ -146,10 +165,11 @@ async fn compare_table(
     report.definition.clone_from(&pair.differences);
     report.key = pair.key.iter().map(|part| part.column.report()).collect();
     report.columns = pair.columns.iter().map(definition::Column::report).collect();
+    view.limit(Some(bounds.limit)).await?;
     let mut chunks = Chunks::new(view, sides, table, &pair, bounds);
     while chunks.next(&mut report).await? {
         tell(report.live_rows);
     }
-    tell(report.live_rows);
+    view.limit(None).await?;
     Ok(report)
 }

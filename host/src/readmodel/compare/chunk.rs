@@ -74,17 +74,7 @@ impl<'a> Chunks<'a> {
         if self.is_done {
             return Ok(false);
         }
-        let (upper, chunk) = loop {
-            self.slowest = Duration::ZERO;
-            match self.chunk(report).await {
-                Err(Failure::TransactionLost { code, .. })
-                    if TOOK_TOO_LONG.contains(&code) && self.rows > 1 =>
-                {
-                    self.rows = (self.rows / 4).max(1);
-                }
-                outcome => break outcome?,
-            }
-        };
+        let (upper, chunk) = self.small_enough_chunk(report).await?;
         report.live_rows += chunk.live_rows;
         report.rebuilt_rows += chunk.rebuilt_rows;
         add(&mut report.missing, chunk.missing);
@@ -98,6 +88,24 @@ impl<'a> Chunks<'a> {
         self.is_done = upper.is_none();
         self.lower = upper;
         Ok(true)
+    }
+
+    /// The next chunk, made smaller until the server is done with it in time. One row takes as long as it takes.
+    async fn small_enough_chunk(&mut self, report: &TableReport) -> Result<(Option<Place>, Chunk), Failure> {
+        loop {
+            self.slowest = Duration::ZERO;
+            match self.chunk(report).await {
+                Err(Failure::TransactionLost { code, .. }) if TOOK_TOO_LONG.contains(&code) => {}
+                outcome => return outcome,
+            }
+            if self.rows == 1 {
+                self.view.limit(None).await?;
+                let outcome = self.chunk(report).await;
+                self.view.limit(Some(self.bounds.limit)).await?;
+                return outcome;
+            }
+            self.rows = (self.rows / 4).max(1);
+        }
     }
 
     async fn chunk(&mut self, report: &TableReport) -> Result<(Option<Place>, Chunk), Failure> {

@@ -30,7 +30,7 @@ pub struct Column {
     pub name: String,
     pub kind: Kind,
     /// As in a declaration, without the display width of integers.
-    column_type: String,
+    declared: String,
     pub charset: Option<String>,
     collation: Option<String>,
     is_nullable: bool,
@@ -56,7 +56,7 @@ impl Column {
     fn whole_type(&self) -> String {
         let collation = self.collation.as_ref().map(|name| format!(" COLLATE {name}")).unwrap_or_default();
         let null = if self.is_nullable { "" } else { " NOT NULL" };
-        format!("{}{collation}{null}", self.column_type)
+        format!("{}{collation}{null}", self.declared)
     }
 
     /// Whether values of both types are written in the same way.
@@ -64,7 +64,7 @@ impl Column {
         match (&self.kind, &other.kind) {
             (Kind::Enum(_), Kind::Enum(_)) => true,
             // The text of these follows from their scale.
-            (Kind::Decimal | Kind::Moment, _) => self.column_type == other.column_type,
+            (Kind::Decimal | Kind::Moment, _) => self.declared == other.declared,
             (mine, theirs) => mine == theirs,
         }
     }
@@ -141,8 +141,8 @@ fn column(cells: Vec<Option<String>>) -> Column {
     let is_nullable = next().as_deref() == Some("YES");
     let bytes_max = next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
     let kind = kind(&data_type, &column_type, charset.is_some());
-    let column_type = without_width(&kind, column_type);
-    Column { name, kind, column_type, charset, collation, is_nullable, bytes_max, recoded: false }
+    let declared = without_width(&kind, column_type);
+    Column { name, kind, declared, charset, collation, is_nullable, bytes_max, recoded: false }
 }
 
 fn kind(data_type: &str, column_type: &str, has_charset: bool) -> Kind {
@@ -227,7 +227,7 @@ impl Pair {
             if is_comparable {
                 let recoded = column.charset != other.charset;
                 let bytes_max = column.bytes_max.max(other.bytes_max);
-                columns.push(Column { recoded, bytes_max, ..column.clone() });
+                columns.push(Column { bytes_max, recoded, ..column.clone() });
             }
         }
         for column in &rebuilt.columns {

@@ -159,12 +159,13 @@ pub fn between(alias: &str, key: &[Part], lower: Option<&Place>, upper: Option<&
 /// `a > 1 OR (a = 1 AND b > 2)`; towards the beginning with the place itself.
 fn beyond(alias: &str, key: &[Part], place: &Place, forwards: bool) -> String {
     let mut ways = Vec::new();
-    let mut equal = String::new();
+    let mut equal = Vec::new();
     for (at, (part, token)) in key.iter().zip(place).enumerate() {
         let with_itself = !forwards && at + 1 == key.len();
         let way = further(alias, part, token, forwards != part.descends, with_itself);
-        ways.push(format!("({equal}{way})"));
-        equal += &format!("{} AND ", equals(alias, part, token));
+        let all: Vec<&str> = equal.iter().map(String::as_str).chain([way.as_str()]).collect();
+        ways.push(format!("({})", all.join(" AND ")));
+        equal.push(equals(alias, part, token));
     }
     format!("({})", ways.join(" OR "))
 }
