@@ -11,47 +11,52 @@ use crate::guests;
 use crate::support::world::{event, laterna, said};
 use crate::support::{Host, Options, World, random, some_time, until};
 
-const PROJECTION: &str = "first";
+pub const PROJECTION: &str = "first";
 const AGGREGATES: i64 = 40;
 
 /// A projection on whose tables work goes on all the time: events are written, and rows are read.
-struct Scene {
-    world: World,
+pub struct Scene {
+    pub world: World,
     host: Option<Host>,
     done: Arc<AtomicBool>,
-    sent: Arc<AtomicI64>,
+    pub sent: Arc<AtomicI64>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
-fn document(n: i64) -> Document {
+pub fn document(n: i64) -> Document {
     event(&format!("e{n}"), &format!("a{}", n % AGGREGATES), n / AGGREGATES + 1, doc! {})
 }
 
 impl Scene {
     /// A projection that has applied so many events.
-    async fn new(options: Options, events: i64) -> Self {
+    pub async fn new(options: Options, events: i64) -> Self {
         let world = World::with(&[(PROJECTION, "first")], options).await;
         world.insert((0..events).map(document)).await;
+        Self::of(world, events).await
+    }
+
+    /// The same of a world whose outbox holds so many events.
+    pub async fn of(world: World, events: i64) -> Self {
         let host = world.start();
         world.until_committed(PROJECTION, events).await;
         let (done, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicI64::new(events)));
         Self { world, host: Some(host), done, sent, tasks: vec![] }
     }
 
-    fn host(&self) -> &Host {
+    pub fn host(&self) -> &Host {
         self.host.as_ref().expect("it runs")
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.host.take().expect("it runs").kill();
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         self.host = Some(self.world.start());
     }
 
     #[track_caller]
-    fn tell(&self, arguments: &[&str]) -> String {
+    pub fn tell(&self, arguments: &[&str]) -> String {
         let port = self.host.as_ref().map_or(1, |host| host.port);
         let output = laterna(&self.world.config(port), arguments);
         assert!(output.status.success(), "{}", said(&output));
@@ -59,7 +64,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn refused(&self, arguments: &[&str], says: &str) {
+    pub fn refused(&self, arguments: &[&str], says: &str) {
         let output = laterna(&self.world.config(self.host().port), arguments);
         assert!(
             !output.status.success() && said(&output).contains(says),
@@ -68,22 +73,22 @@ impl Scene {
         );
     }
 
-    fn deploy(&self, component: &str) -> String {
+    pub fn deploy(&self, component: &str) -> String {
         let file = guests::path(component).display().to_string();
         self.tell(&["deploy", "--projection", PROJECTION, &file])
     }
 
-    fn generations(&self) -> Value {
+    pub fn generations(&self) -> Value {
         let told = self.tell(&["generations", "list", PROJECTION, "--json"]);
         serde_json::from_str(&told).expect("it is JSON")
     }
 
-    async fn live(&self) -> i64 {
+    pub async fn live(&self) -> i64 {
         let sql = format!("SELECT live_generation FROM {}.projection", self.world.control());
         self.world.number_if_any(&sql).await.unwrap_or_default()
     }
 
-    async fn until_live(&self, generation: i64) {
+    pub async fn until_live(&self, generation: i64) {
         until(&format!("generation {generation} is live: {:?}", self.generations()), async || {
             self.live().await == generation
         })
@@ -91,7 +96,7 @@ impl Scene {
     }
 
     /// Writes events until the scene ends.
-    fn write(&mut self) {
+    pub fn write(&mut self) {
         let (outbox, done, sent) = (self.world.outbox.clone(), self.done.clone(), self.sent.clone());
         self.tasks.push(tokio::spawn(async move {
             while !done.load(Ordering::Relaxed) {
@@ -107,7 +112,7 @@ impl Scene {
     }
 
     /// Reads all the time, and demands that rows only ever become more.
-    async fn read(&mut self) {
+    pub async fn read(&mut self) {
         let (mut connection, done) = (self.world.mysql().await, self.done.clone());
         self.tasks.push(tokio::spawn(async move {
             let mut most = 0;
@@ -123,7 +128,7 @@ impl Scene {
     }
 
     /// Ends writing and reading, and demands that every event has its row.
-    async fn end(&mut self) {
+    pub async fn end(&mut self) {
         self.done.store(true, Ordering::Relaxed);
         for task in self.tasks.drain(..) {
             task.await.expect("it saw nothing wrong");
@@ -131,7 +136,7 @@ impl Scene {
         self.assert_whole().await;
     }
 
-    async fn assert_whole(&self) {
+    pub async fn assert_whole(&self) {
         let events = self.sent.load(Ordering::Relaxed);
         let world = &self.world;
         until(&format!("{events} events have rows"), async || {
@@ -467,10 +472,7 @@ async fn a_part_of_history_can_be_looked_at_and_never_becomes_live() {
         document
     };
     world.insert((0..400).map(dated)).await;
-    let host = world.start();
-    world.until_committed(PROJECTION, 400).await;
-    let sent = Arc::new(AtomicI64::new(400));
-    let mut scene = Scene { world, host: Some(host), done: Arc::default(), sent, tasks: vec![] };
+    let mut scene = Scene::of(world, 400).await;
     scene.refused(&["rebuild", PROJECTION, "--until", "yesterday"], "2026-01-31T12:00:00Z");
     scene.refused(&["rebuild", PROJECTION, "--only-aggregate", "a7"], "Account/17");
     scene.tell(&["rebuild", PROJECTION, "--until", "2026-01-01T01:01:39+01:00"]);

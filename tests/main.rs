@@ -30,3 +30,4 @@ mod spine;
 mod stop;
 mod takeover;
 mod tidy;
+mod verify;

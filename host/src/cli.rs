@@ -16,7 +16,7 @@ mod status;
 mod submit;
 mod table;
 mod test;
-pub mod verify;
+mod verify;
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,8 @@ enum Operator {
     Rollback(deploy::RollbackArguments),
     /// Makes a projection's tables anew from history, beside the live ones, and lets them take their place.
     Rebuild(generations::RebuildArguments),
+    /// Compares a projection's tables with what history makes of them, while it goes on. Exit code 1 where they differ.
+    Verify(verify::Arguments),
     /// Lists the generations of a projection's tables; accepts, returns and drops them.
     Generations(generations::Arguments),
     /// Lists what a projection was given, by whom, when, and what came of it.
@@ -121,6 +123,7 @@ impl Operator {
             Self::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
             Self::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
             Self::Rebuild(arguments) => generations::rebuild(&config, &arguments, &runtime),
+            Self::Verify(arguments) => verify::verify(&config, &arguments, &runtime),
             Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
         }

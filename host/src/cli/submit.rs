@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use indicatif::ProgressBar;
 
 use super::output;
 use crate::config::Config;
@@ -32,7 +33,42 @@ pub fn reason(why: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Writes a command down and waits for its result.
+/// What came of a command.
+pub enum Answer {
+    Done {
+        id: u64,
+        result: String,
+    },
+    /// Nobody has done it yet; it stays written down.
+    Pending {
+        id: u64,
+        progress: String,
+    },
+}
+
+impl Answer {
+    /// Tells people or machines.
+    pub fn say(self, json: bool) -> ExitCode {
+        let (id, state, result, text, code) = match self {
+            Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
+            Self::Pending { id, progress } => {
+                let text = format!(
+                    "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
+                    PATIENCE.as_secs()
+                );
+                (id, "pending", progress, text, ExitCode::FAILURE)
+            }
+        };
+        if json {
+            output::line(serde_json::json!({ "command": id, "state": state, "result": result }));
+        } else {
+            output::line(text);
+        }
+        code
+    }
+}
+
+/// Writes a command down, waits for its result, and tells it.
 pub async fn carry_out(
     session: &mut Session,
     servers: &Servers,
@@ -41,27 +77,40 @@ pub async fn carry_out(
     request: &Request,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
+    Ok(answer(session, servers, config, projection, request).await?.say(json))
+}
+
+/// Writes a command down and waits for its result. How far it is stands on a terminal meanwhile.
+pub async fn answer(
+    session: &mut Session,
+    servers: &Servers,
+    config: &Config,
+    projection: &str,
+    request: &Request,
+) -> anyhow::Result<Answer> {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let by = format!("{user}@{}", config.host.id);
     let id = command::submit(session, &servers.control, projection, request, &by).await?;
     let (mut asked, mut seen) = (Instant::now(), String::new());
+    let shown = ProgressBar::new_spinner();
     loop {
+        shown.tick();
         match command::outcome(session, &servers.control, id).await? {
             Outcome::Done(result) => {
-                say(json, id, "done", &result, result.clone());
-                return Ok(ExitCode::SUCCESS);
+                shown.finish_and_clear();
+                return Ok(Answer::Done { id, result });
             }
-            Outcome::Failed(reason) => bail!("command {id} failed: {reason}"),
+            Outcome::Failed(reason) => {
+                shown.finish_and_clear();
+                bail!("command {id} failed: {reason}")
+            }
             Outcome::Pending(progress) if progress != seen => {
+                shown.set_message(first_line(&progress));
                 (asked, seen) = (Instant::now(), progress);
             }
-            Outcome::Pending(_) if asked.elapsed() > PATIENCE => {
-                let text = format!(
-                    "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
-                    PATIENCE.as_secs()
-                );
-                say(json, id, "pending", &seen, text);
-                return Ok(ExitCode::FAILURE);
+            Outcome::Pending(progress) if asked.elapsed() > PATIENCE => {
+                shown.finish_and_clear();
+                return Ok(Answer::Pending { id, progress });
             }
             Outcome::Pending(_) => {}
         }
@@ -69,10 +118,8 @@ pub async fn carry_out(
     }
 }
 
-fn say(json: bool, command: u64, state: &str, result: &str, text: String) {
-    if json {
-        output::line(serde_json::json!({ "command": command, "state": state, "result": result }));
-    } else {
-        output::line(text);
-    }
+/// How far a command is, as people read it; what is for the host is left out.
+fn first_line(progress: &str) -> String {
+    let text = progress.lines().next().unwrap_or_default();
+    if text.starts_with('{') { String::new() } else { text.to_owned() }
 }

@@ -1,272 +1,58 @@
-//! `laterna verify`: what a rebuild would change, for people. For machines the report is shown as it is.
+//! `laterna verify`: whether the tables are what history makes of them.
 
-use super::table;
-use crate::projection::versions;
-use crate::readmodel::compare::{Column, DifferentRow, Found, Kind, Report, TableReport};
-use crate::readmodel::literal;
-use crate::statement::Value;
+mod report;
 
-/// The report as text, without a line break at its end.
-pub fn render(report: &Report) -> String {
-    let tables = counted(report.tables.len(), "table");
-    let what = match report.tables.iter().filter(|table| !table.is_clean()).count() {
-        0 => format!("nothing in {tables}"),
-        changed => format!("{changed} of {tables}"),
-    };
-    let mut lines = vec![
-        format!("{}: a rebuild would change {what}.\n", report.projection),
-        overview(report),
-        format!("\nCompared at {}, in {:.1} s.", report.position, report.seconds),
-    ];
-    lines.extend(notes(report));
-    lines.extend(report.tables.iter().flat_map(details));
-    lines.join("\n")
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::submit::Answer;
+use super::{output, parts, submit};
+use crate::config::Config;
+use crate::readmodel::command::Request;
+use crate::readmodel::compare::Report;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    projection: String,
+    /// Where the tables differ, those that were made anew take their place.
+    #[arg(long)]
+    repair: bool,
+    /// For machines.
+    #[arg(long)]
+    json: bool,
 }
 
-fn overview(report: &Report) -> String {
-    let mut overview = table::table(&["table", "live rows", "rebuilt rows", "missing", "extra", "different"]);
-    for one in &report.tables {
-        let number = |rows: u64| match one.not_compared {
-            Some(_) => "-".to_owned(),
-            None => table::number(rows),
+/// Exit code 1 when anything differs.
+pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let Arguments { projection, repair, json } = arguments;
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, projection).await?;
+        let request = Request::Verify { repair: *repair };
+        let asked = submit::answer(&mut session, &servers, config, projection, &request).await?;
+        let result = match asked {
+            Answer::Done { result, .. } => result,
+            pending @ Answer::Pending { .. } => return Ok(pending.say(*json)),
         };
-        overview.add_row([
-            one.table.clone(),
-            number(one.live_rows),
-            number(one.rebuilt_rows),
-            number(one.missing.rows),
-            number(one.extra.rows),
-            number(one.different.rows),
-        ]);
-    }
-    overview.trim_fmt()
-}
-
-/// What the reader has to know about both sides to judge the differences.
-fn notes(report: &Report) -> Vec<String> {
-    let mut lines = Vec::new();
-    if report.digests.len() > 1 {
-        let digests: Vec<&str> = report.digests.iter().map(|digest| versions::short(digest)).collect();
-        lines.push(format!(
-            "The live rows were made by {} ({}): what differs may be what these do differently.",
-            counted(digests.len(), "component"),
-            digests.join(", ")
-        ));
-    }
-    match report.discarded {
-        0 => {}
-        1 => lines.push("1 event was discarded, and is in neither.".to_owned()),
-        many => lines.push(format!("{} events were discarded, and are in neither.", table::number(many))),
-    }
-    lines
-}
-
-/// What differs in one table, row by row.
-fn details(found: &TableReport) -> Vec<String> {
-    let (name, mut lines) = (&found.table, Vec::new());
-    if let Some(reason) = &found.not_compared {
-        lines.push(format!("\n{name} is not compared: {reason}"));
-    }
-    if !found.definition.is_empty() {
-        lines.push(format!("\n{name} itself differs"));
-        lines.extend(found.definition.iter().map(|difference| format!("  {difference}")));
-    }
-    let key = |key: &Vec<Option<String>>| vec![key_text(&found.key, key)];
-    lines.extend(rows(name, &found.missing, ("missing ", ", which a rebuild makes"), key));
-    lines.extend(rows(name, &found.extra, ("extra ", ", which a rebuild does not make"), key));
-    let different = |row: &DifferentRow| different(found, row);
-    lines.extend(rows(name, &found.different, ("", " with other values after a rebuild"), different));
-    lines
-}
-
-fn rows<T>(
-    table: &str,
-    found: &Found<T>,
-    (what, about): (&str, &str),
-    show: impl Fn(&T) -> Vec<String>,
-) -> Vec<String> {
-    if found.rows == 0 {
-        return Vec::new();
-    }
-    let rows = if found.rows == 1 { "row" } else { "rows" };
-    let mut lines = vec![format!("\n{table}: {} {what}{rows}{about}", table::number(found.rows))];
-    lines.extend(found.samples.iter().flat_map(show));
-    match found.rows.saturating_sub(found.samples.len() as u64) {
-        0 => {}
-        more => lines.push(format!("  and {} more", table::number(more))),
-    }
-    lines
-}
-
-fn different(found: &TableReport, row: &DifferentRow) -> Vec<String> {
-    let mut lines = vec![key_text(&found.key, &row.key)];
-    for difference in &row.differences {
-        let column = found.columns.iter().find(|column| column.name == difference.column);
-        let kind = column.map_or(Kind::Text, |column| column.kind);
-        let (live, rebuilt) = (&difference.live, &difference.rebuilt);
-        let (live, rebuilt) = (value(kind, live.as_ref()), value(kind, rebuilt.as_ref()));
-        lines.push(format!("    {}: live {live}, rebuilt {rebuilt}", difference.column));
-    }
-    match row.columns.saturating_sub(row.differences.len()) {
-        0 => {}
-        more => lines.push(format!("    and {more} more")),
-    }
-    lines
-}
-
-fn key_text(columns: &[Column], key: &[Option<String>]) -> String {
-    let part = |(column, one): (&Column, &Option<String>)| {
-        format!("{} {}", column.name, value(column.kind, one.as_ref()))
-    };
-    let parts: Vec<String> = columns.iter().zip(key).map(part).collect();
-    format!("  {}", parts.join(", "))
-}
-
-/// As SQL would have it: a text is in quotes, so that no text looks like a NULL or a number.
-fn value(kind: Kind, value: Option<&String>) -> String {
-    match (value, kind) {
-        (None, _) => literal(&Value::Null),
-        (Some(value), Kind::Number | Kind::Binary) => value.clone(),
-        (Some(value), Kind::Time | Kind::Text | Kind::Json) => literal(&Value::Text(value.clone())),
-    }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::readmodel::compare::Difference;
-
-    fn column(name: &str, kind: Kind) -> Column {
-        Column { name: name.to_owned(), kind }
-    }
-
-    fn clean() -> Report {
-        Report {
-            projection: "accounts".into(),
-            position: "82656f".into(),
-            digests: vec!["aaaaaaaaaaaaaaaaaaaa".into()],
-            discarded: 0,
-            seconds: 12.34,
-            tables: vec![TableReport {
-                table: "balances".into(),
-                key: vec![column("id", Kind::Number)],
-                columns: vec![column("id", Kind::Number), column("amount", Kind::Number)],
-                live_rows: 1_234_567,
-                rebuilt_rows: 1_234_567,
-                ..TableReport::default()
-            }],
+        let report: Report = serde_json::from_str(&result).context("the host's report cannot be read")?;
+        if *json {
+            output::line(serde_json::to_string_pretty(&report)?);
+        } else {
+            output::line(report::render(&report));
         }
-    }
-
-    fn unclean() -> Report {
-        let mut report = clean();
-        report.digests.push("bbbbbbbbbbbbbbbbbbbb".into());
-        report.discarded = 2;
-        report.tables.push(TableReport {
-            table: "moves".into(),
-            definition: vec!["column `by_hand` is live only; it is not compared".into()],
-            key: vec![column("account", Kind::Text), column("at", Kind::Time)],
-            columns: vec![
-                column("account", Kind::Text),
-                column("at", Kind::Time),
-                column("note", Kind::Text),
-                column("blob", Kind::Binary),
-                column("amount", Kind::Number),
-            ],
-            live_rows: 4000,
-            rebuilt_rows: 4001,
-            missing: Found { rows: 2, samples: vec![vec![Some("it's\n".into()), Some("2026-01-31".into())]] },
-            extra: Found { rows: 1, samples: vec![vec![Some("NULL".into()), Some("2026-01-31".into())]] },
-            different: Found {
-                rows: 1003,
-                samples: vec![DifferentRow {
-                    key: vec![Some("a".into()), Some("2026-01-31".into())],
-                    differences: vec![
-                        Difference { column: "note".into(), live: None, rebuilt: Some("NULL".into()) },
-                        Difference {
-                            column: "blob".into(),
-                            live: Some("0x00ff".into()),
-                            rebuilt: Some("0x".into()),
-                        },
-                        Difference {
-                            column: "amount".into(),
-                            live: Some("-0".into()),
-                            rebuilt: Some("0".into()),
-                        },
-                    ],
-                    columns: 4,
-                }],
-            },
-            ..TableReport::default()
-        });
-        report.tables.push(TableReport {
-            table: "others".into(),
-            not_compared: Some("there is no such live table".into()),
-            ..TableReport::default()
-        });
-        report
-    }
-
-    #[test]
-    fn a_clean_report_is_short() {
-        assert_eq!(
-            render(&clean()),
-            "accounts: a rebuild would change nothing in 1 table.
-
- TABLE     LIVE ROWS  REBUILT ROWS  MISSING  EXTRA  DIFFERENT
- balances  1 234 567  1 234 567     0        0      0
-
-Compared at 82656f, in 12.3 s."
-        );
-    }
-
-    #[test]
-    fn what_differs_is_told_with_keys_and_both_values() {
-        assert_eq!(
-            render(&unclean()),
-            r"accounts: a rebuild would change 2 of 3 tables.
-
- TABLE     LIVE ROWS  REBUILT ROWS  MISSING  EXTRA  DIFFERENT
- balances  1 234 567  1 234 567     0        0      0
- moves     4 000      4 001         2        1      1 003
- others    -          -             -        -      -
-
-Compared at 82656f, in 12.3 s.
-The live rows were made by 2 components (aaaaaaaaaaaa, bbbbbbbbbbbb): what differs may be what these do differently.
-2 events were discarded, and are in neither.
-
-moves itself differs
-  column `by_hand` is live only; it is not compared
-
-moves: 2 missing rows, which a rebuild makes
-  account 'it''s\n', at '2026-01-31'
-  and 1 more
-
-moves: 1 extra row, which a rebuild does not make
-  account 'NULL', at '2026-01-31'
-
-moves: 1 003 rows with other values after a rebuild
-  account 'a', at '2026-01-31'
-    note: live NULL, rebuilt 'NULL'
-    blob: live 0x00ff, rebuilt 0x
-    amount: live -0, rebuilt 0
-    and 1 more
-  and 1 002 more
-
-others is not compared: there is no such live table"
-        );
-    }
-
-    #[test]
-    fn as_json_a_null_is_null_and_the_report_comes_back_as_it_was() {
-        let json = serde_json::to_string(&unclean()).expect("a report is JSON");
-        assert!(json.contains(r#"{"column":"note","live":null,"rebuilt":"NULL"}"#), "{json}");
-        let back: Report = serde_json::from_str(&json).expect("it is a report");
-        assert_eq!(back, unclean());
-        assert!(!back.is_clean() && clean().is_clean());
-    }
+        if report.is_clean() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if *repair && !*json {
+            output::line(format_args!(
+                "\nThe rebuilt tables take the live ones' place as soon as they have caught up: laterna generations list \
+                 {projection}"
+            ));
+        }
+        Ok(ExitCode::FAILURE)
+    })
 }

@@ -97,8 +97,10 @@ pub async fn settle(ground: &Ground) -> Result<Standing, Failure> {
     let Some(registration) = found.filter(|found| found.lanes > 0) else { return Ok(Standing::Nothing) };
     let live = registration.live_generation;
     let standing = generation::list(&mut session, &servers.control, &settings.name).await?;
-    let Some(next) = standing.into_iter().find(|generation| generation.state != State::Kept) else {
-        return Ok(Standing::Nothing);
+    let goes = standing.iter().any(|generation| generation.state == State::Dropping);
+    let comes = |generation: &Generation| !matches!(generation.state, State::Kept | State::Dropping);
+    let Some(next) = standing.into_iter().find(comes) else {
+        return Ok(if goes { Standing::Work } else { Standing::Nothing });
     };
     match next.state {
         State::CuttingOver => cut_over(ground, &mut session, live, next).await,

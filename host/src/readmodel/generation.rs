@@ -193,7 +193,8 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
 
 /// Why no other generation can be begun just now.
 pub fn in_the_way(standing: &[Generation]) -> Option<String> {
-    let busy = standing.iter().find(|generation| generation.state != State::Kept)?;
+    let busy =
+        standing.iter().find(|generation| !matches!(generation.state, State::Kept | State::Dropping))?;
     Some(format!(
         "generation {} is {}; one is built at a time: wait for it, or give it up with `laterna generations drop`",
         busy.generation,
