@@ -19,8 +19,11 @@ DEALLOCATE PREPARE alter_user;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON bank.* TO laterna_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON laterna.* TO laterna_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON `laterna\_g%`.* TO laterna_app;
 
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON bank.* TO laterna_ddl;
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON laterna.* TO laterna_ddl;
 -- Where `laterna check` and a first start try a projector's tables and statements.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON laterna_scratch.* TO laterna_ddl;
+-- Where tables are built and kept beside the live ones.
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `laterna\_g%`.* TO laterna_ddl;

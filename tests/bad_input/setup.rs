@@ -641,6 +641,7 @@ async fn the_grants_of_the_guide_are_enough() {
                 .replace(" ON bank.", &format!(" ON {name}."))
                 .replace(" ON laterna.", &format!(" ON {control}."))
                 .replace(" ON laterna_scratch.", &format!(" ON {control}_scratch."))
+                .replace(" ON `laterna\\_g%`.", &format!(" ON `{control}\\_g%`."))
                 .replace("laterna_app", &app)
                 .replace("laterna_ddl", &ddl);
             world.run(&grant).await;
@@ -652,13 +653,25 @@ async fn the_grants_of_the_guide_are_enough() {
         let check = laterna(&world.config(1), &["check"]);
         assert!(check.status.success(), "{}", said(&check));
         assert!(said(&check).contains("cannot write through read_only"), "{}", said(&check));
+        assert!(said(&check).contains("tables can be built beside the live ones"), "{}", said(&check));
         let host = world.start();
         let mut nothing = event("e1", "b", 1, doc! {});
         nothing.remove("payload");
         world.insert([nothing, event("e2", "a", 1, doc! {})]).await;
         world.until_committed("recorder", 2).await;
         assert_eq!(world.letters().await, (1, 0));
+        let rebuilt = laterna(&world.config(host.port), &["rebuild", "recorder"]);
+        assert!(rebuilt.status.success(), "{}", said(&rebuilt));
+        let live = format!("SELECT live_generation FROM {control}.projection");
+        until("the rebuilt tables are live", async || world.number(&live).await == 2).await;
+        let verified = laterna(&world.config(host.port), &["verify", "recorder"]);
+        assert!(verified.status.success(), "{}", said(&verified));
         host.kill();
+        // Without what generations take, everything else works.
+        world.run(&format!("REVOKE SELECT, INSERT, UPDATE, DELETE ON `{control}\\_g%`.* FROM {app}")).await;
+        let check = laterna(&world.config(1), &["check"]);
+        let note = "tables cannot be built beside the live ones";
+        assert!(check.status.success() && said(&check).contains(note), "{}", said(&check));
         // The account for tables sees what is tied to them.
         let trigger =
             format!("CREATE TRIGGER {name}.nosy AFTER INSERT ON {name}.recorded FOR EACH ROW SET @seen = 1");

@@ -100,13 +100,14 @@ async fn prepare_mysql(
         mysql.execute(format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'").as_str()).await?;
     }
     // The account that lives with the data changes rows, and no more. The one that changes tables also tries them out,
-    // in a scratch schema that comes and goes.
-    let scratch = format!("{control}_scratch");
-    for (privileges, schemas, user) in
-        [(ROWS, &[database, control][..], &app), (TABLES, &[database, control, &scratch], &ddl)]
-    {
+    // in a scratch schema that comes and goes; both work beside the live tables, where tables are built anew.
+    let (scratch, beside) = (format!("{control}_scratch"), format!("{control}\\_g%"));
+    for (privileges, schemas, user) in [
+        (ROWS, &[database, control, &beside][..], &app),
+        (TABLES, &[database, control, &scratch, &beside], &ddl),
+    ] {
         for schema in schemas {
-            mysql.execute(format!("GRANT {privileges} ON {schema}.* TO '{user}'@'%'").as_str()).await?;
+            mysql.execute(format!("GRANT {privileges} ON `{schema}`.* TO '{user}'@'%'").as_str()).await?;
         }
     }
     Ok(())

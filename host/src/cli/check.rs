@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::operation::load;
 use crate::projection::{Loaded, Servers, complete_history};
 use crate::projector::Engine;
-use crate::readmodel::{Acknowledge, Connector, Session, ownership, registration, tables};
+use crate::readmodel::{Acknowledge, Connector, Session, cut_over, ownership, registration, tables};
 use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
@@ -206,6 +206,18 @@ async fn check_mysql(
                       SELECT, INSERT, UPDATE, DELETE on `{}` and `{schema}` only", servers.applier.database()),
         ),
         Err(failure) => report.fail("privileges", &failure.to_string()),
+    }
+    let live = servers.applier.database();
+    match cut_over::rehearse_place(ddl, &mut applier, live, &servers.control).await {
+        Ok(()) => report.ok("generations", "tables can be built beside the live ones"),
+        Err(failure @ Failure::AccessDenied { .. }) => report.note(
+            "generations",
+            &format!(
+                "tables cannot be built beside the live ones, as `laterna rebuild`, `laterna verify` and components with \
+                 other tables need it: {failure}; grant both accounts on `{schema}\\_g%`.* what they have on `{live}`.*"
+            ),
+        ),
+        Err(failure) => report.fail("generations", &failure.to_string()),
     }
     for (name, loaded) in loaded {
         let tables = &loaded.deployed.schema;

@@ -254,6 +254,28 @@ pub async fn drop_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether both accounts may do what generations take: makes a place, and drops it again.
+pub async fn rehearse_place(
+    ddl: &mut Session,
+    applier: &mut Session,
+    live: &str,
+    control: &Control,
+) -> Result<(), Failure> {
+    let place = place(control, "check", 0);
+    make_place(ddl, live, &place).await?;
+    let tried = async {
+        mark_place(ddl, &place).await?;
+        let write =
+            format!("INSERT INTO `{place}`.`{MARKER}` (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id");
+        let written = send(&mut applier.connection, &write).await;
+        written.map_err(|error| classify(&format!("writing to the schema `{place}`"), &error))?;
+        Ok(())
+    };
+    let tried = tried.await;
+    drop_place(ddl, &place).await?;
+    tried
+}
+
 async fn tables_in(session: &mut Session, schema: &str) -> Result<Vec<String>, Failure> {
     let failed = |error: sqlx::Error| classify("looking for tables", &error);
     let sql = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
