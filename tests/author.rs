@@ -4,6 +4,7 @@
 //! Projects are really generated, built and run. `dev/build-plugins` brings the toolchains of JavaScript and Python.
 
 mod answers;
+mod changing;
 mod guide;
 mod refusals;
 
