@@ -527,6 +527,25 @@ async fn what_the_configuration_names_is_built_beside_where_its_tables_differ() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_is_paused_is_rebuilt_and_stays_paused() {
+    let mut scene = Scene::new(Options::mysql(), 300).await;
+    scene.tell(&["pause", PROJECTION, "--why", "a test"]);
+    scene.host().until_phase(PROJECTION, "paused").await;
+    scene.world.insert((300..400).map(document)).await;
+    scene.sent.store(400, Ordering::Relaxed);
+    scene.tell(&["rebuild", PROJECTION]);
+    scene.until_live(2).await;
+    // It has come to where it was ready: what was written meanwhile is in it.
+    scene.assert_whole().await;
+    scene.host().until_phase(PROJECTION, "paused").await;
+    scene.world.insert((400..500).map(document)).await;
+    scene.tell(&["resume", PROJECTION]);
+    scene.sent.store(500, Ordering::Relaxed);
+    scene.assert_whole().await;
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn live_tables_that_are_broken_are_cured_by_a_rebuild() {
     let mut scene = Scene::new(Options::mysql(), 500).await;
     let world = &scene.world;

@@ -4,6 +4,8 @@
 //! While one session renames, another one holds the lease's row, so that no other host takes over meanwhile; both are written
 //! down before, and a take-over ends them first.
 
+use std::time::Duration;
+
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
@@ -21,6 +23,10 @@ const MARKER: &str = "laterna aside";
 
 /// For how many seconds renaming waits for readers. Whoever comes to read meanwhile waits behind it.
 const LOCK_SECONDS: u32 = 1;
+
+/// How often it is tried while the live lanes stand still, and how long readers have in between.
+const TRIES: u32 = 3;
+const TRY_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The change of one generation for another.
 pub struct CutOver<'a> {
@@ -61,14 +67,19 @@ impl CutOver<'_> {
         }
         let short = format!("SET SESSION lock_wait_timeout = {LOCK_SECONDS}");
         send(&mut ddl.connection, &short).await.map_err(|error| classify("preparing to rename", &error))?;
-        self.hold_lease(&mut guard.connection).await?;
-        if !self.has_happened(&mut ddl).await? {
+        for left in (0..TRIES).rev() {
+            self.hold_lease(&mut guard.connection).await?;
+            if self.has_happened(&mut ddl).await? {
+                break;
+            }
             let sql = self.renaming(&mut ddl, &aside).await?;
-            if let Err(error) = send(&mut ddl.connection, &sql).await {
-                return match refusal(&error) {
-                    Ok(why) => self.give_up(&mut guard, why).await,
-                    Err(failure) => Err(failure),
-                };
+            match send(&mut ddl.connection, &sql).await.map_err(|error| refusal(&error)) {
+                Ok(_) => break,
+                Err(Refusal::Unknown(failure)) => return Err(failure),
+                Err(Refusal::Waited(_)) if left > 0 => self.pause(&mut guard.connection).await?,
+                Err(Refusal::Waited(why) | Refusal::Final(why)) => {
+                    return self.give_up(&mut guard, why).await;
+                }
             }
         }
         self.record(&mut guard.connection).await?;
@@ -113,6 +124,13 @@ impl CutOver<'_> {
         let row = sqlx::query(&sql).bind(self.projection).row(connection).await.map_err(failed)?;
         let found: u64 = row.try_get(0).map_err(failed)?;
         if found == self.epoch { Ok(()) } else { Err(Failure::Fenced { mine: self.epoch, found }) }
+    }
+
+    /// Lets go of the lease for a moment, for whoever renews it, and of the queue of readers.
+    async fn pause(&self, connection: &mut MySqlConnection) -> Result<(), Failure> {
+        send(connection, "ROLLBACK").await.map_err(|error| classify("letting the lease go", &error))?;
+        tokio::time::sleep(TRY_INTERVAL).await;
+        Ok(())
     }
 
     /// A table that has the name of one that is to come, and is none of those that go.
@@ -170,7 +188,7 @@ impl CutOver<'_> {
             digest: &self.next.digest,
             origin: self.next.origin,
             by: &self.next.by,
-            canary: std::time::Duration::ZERO,
+            canary: Duration::ZERO,
         };
         deployment::deploy(connection, self.control, proposal).await?;
         self.forget_sessions(connection).await?;
@@ -206,17 +224,28 @@ impl CutOver<'_> {
     }
 }
 
-/// Why MySQL did not rename: nothing has happened. A failure where that is not certain.
-fn refusal(error: &sqlx::Error) -> Result<String, Failure> {
+/// Why MySQL did not rename.
+enum Refusal {
+    /// Somebody reads; nothing has happened.
+    Waited(String),
+    /// Nothing has happened.
+    Final(String),
+    /// It may have happened.
+    Unknown(Failure),
+}
+
+fn refusal(error: &sqlx::Error) -> Refusal {
     let failure = classify("renaming the tables", error);
     match number(error) {
         // 1205: a lock was waited for in vain.
-        Some(1205) => Ok(format!(
+        Some(1205) => Refusal::Waited(format!(
             "somebody has been reading a table for longer than {LOCK_SECONDS} s (an open transaction counts), so the tables \
              could not change places; it is tried again"
         )),
-        Some(_) if matches!(failure.fault(), Fault::Setup | Fault::Event) => Ok(failure.to_string()),
-        _ => Err(failure),
+        Some(_) if matches!(failure.fault(), Fault::Setup | Fault::Event) => {
+            Refusal::Final(failure.to_string())
+        }
+        _ => Refusal::Unknown(failure),
     }
 }
 
