@@ -156,6 +156,8 @@ mod tests {
             position: "82656f".into(),
             digests: vec!["aaaaaaaaaaaaaaaaaaaa".into()],
             discarded: 0,
+            letters: 0,
+            rebuilt_letters: 0,
             seconds: 12.34,
             tables: vec![TableReport {
                 table: "balances".into(),
