@@ -312,6 +312,9 @@ async fn however_many_rows_differ_they_are_counted_and_a_few_are_told() {
             "{live}"
         );
         assert!(!report.is_clean());
+        let short = pair.compare(Bounds { bytes: 1, ..bounds }).await;
+        let told = [short.tables[0].different.samples.len(), short.tables[1].extra.samples.len()];
+        assert_eq!((told, short.tables[1].extra.rows), ([3, 1], 900), "the first table used all room up");
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Bounds {
     pub columns: usize,
     /// Characters that are told of a value; half as many bytes of a binary one.
     pub characters: usize,
+    /// How long all that is told of rows may become, about. From there on one row is told of each kind and table.
+    pub bytes: usize,
 }
 
 impl Default for Bounds {
@@ -60,6 +62,7 @@ impl Default for Bounds {
             samples: 20,
             columns: 20,
             characters: 200,
+            bytes: 1 << 20,
         }
     }
 }
@@ -135,11 +138,14 @@ pub async fn compare(
     let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
     let rows_about = definition::rows_about(view, sides.live, &names).await?;
     let mut report = Report::default();
-    let mut done = 0;
+    let (mut done, mut bytes) = (0, 0);
     for table in names {
+        let samples = if bytes < bounds.bytes { bounds.samples } else { bounds.samples.min(1) };
+        let bounds = Bounds { samples, ..bounds };
         let tell = |rows| progress(Progress { table, rows: done + rows, rows_about });
         let found = compare_table(view, sides, table, bounds, tell).await?;
         done += found.live_rows;
+        bytes += found.sample_bytes();
         report.tables.push(found);
     }
     Ok(report)

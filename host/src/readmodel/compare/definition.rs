@@ -251,3 +251,28 @@ fn described(key: &[Part]) -> String {
     let parts: Vec<String> = key.iter().map(part).collect();
     format!("({})", parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_members_of_an_enum_are_told_apart_whatever_is_in_them() {
+        let check = |declared: &str, expected: &[&str]| assert_eq!(members(declared), expected, "{declared}");
+        check("enum('a')", &["'a'"]);
+        check("enum('a','b c','')", &["'a'", "'b c'", "''"]);
+        check("enum('it''s','a,b','''','),(')", &["'it''s'", "'a,b'", "''''", "'),('"]);
+        check(r"enum('a\\','\'','b')", &[r"'a\\'", r"'\''", "'b'"]);
+    }
+
+    #[test]
+    fn how_wide_an_integer_is_shown_is_no_difference() {
+        let check = |kind, declared: &str, expected: &str| {
+            assert_eq!(without_width(&kind, declared.to_owned()), expected);
+        };
+        check(Kind::Whole, "bigint(20) unsigned", "bigint unsigned");
+        check(Kind::Whole, "int", "int");
+        check(Kind::Decimal, "decimal(20,4)", "decimal(20,4)");
+        check(Kind::Text, "varchar(20)", "varchar(20)");
+    }
+}

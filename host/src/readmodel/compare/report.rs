@@ -57,6 +57,16 @@ impl TableReport {
             && self.extra.rows == 0
             && self.different.rows == 0
     }
+
+    /// How long the texts of the samples are.
+    pub(super) fn sample_bytes(&self) -> usize {
+        let values = self.different.samples.iter().flat_map(|row| {
+            let differences = row.differences.iter();
+            row.key.iter().chain(differences.flat_map(|one| [&one.live, &one.rebuilt]))
+        });
+        let keys = self.missing.samples.iter().chain(&self.extra.samples).flatten();
+        keys.chain(values).flatten().map(String::len).sum()
+    }
 }
 
 /// A column, and how its values are to be read: each is a text, or nothing where it is NULL.
