@@ -51,7 +51,7 @@ pub fn rows() -> Vec<Row> {
         row(
             54,
             "rebuild during live traffic, killed in every phase",
-            Elsewhere("generations::a_host_killed_in_every_phase_of_a_rebuild_goes_on_with_it"),
+            Elsewhere("deaths::a_host_killed_in_every_phase_of_a_rebuild_goes_on_with_it"),
         ),
         row(
             55,
