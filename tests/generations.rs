@@ -383,6 +383,24 @@ async fn live_tables_that_are_broken_are_cured_by_a_rebuild() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_projection_whose_place_in_the_stream_is_lost_is_cured_by_a_rebuild() {
+    let mut scene = Scene::new(Options::mysql(), 300).await;
+    scene.kill();
+    // A token of the year 2001: no oplog reaches back to it.
+    let token = r#"{"stream":{"token":{"data":"823B9ACA000000000129296E04"}}}"#;
+    let control = scene.world.control();
+    scene.world.run(&format!("UPDATE {control}.checkpoint SET position = '{token}'")).await;
+    scene.world.insert((300..400).map(document)).await;
+    scene.sent.store(400, Ordering::Relaxed);
+    scene.start();
+    scene.host().until_phase(PROJECTION, "paused").await;
+    scene.tell(&["rebuild", PROJECTION]);
+    scene.until_live(2).await;
+    scene.assert_whole().await;
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_with_foreign_keys_change_places() {
     for options in [Options::mysql(), Options::mariadb()] {
         let world = World::new("family", options).await;

@@ -41,6 +41,8 @@ pub struct Ground {
     pub epoch: u64,
     /// That of the live lanes.
     pub live: Arc<Status>,
+    /// Cancelled when the live lanes cannot run, and nobody has to be waited for.
+    pub alone: CancellationToken,
 }
 
 /// What stands beside the live generation when a run begins.
@@ -55,10 +57,6 @@ pub enum Standing {
 }
 
 impl Standing {
-    pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing)
-    }
-
     /// Where the live lanes are to end.
     pub fn until(&self) -> Option<Position> {
         match self {
@@ -67,12 +65,24 @@ impl Standing {
         }
     }
 
-    /// Starts what is to be done beside the live lanes.
+    /// Starts what is to be done beside the live lanes. A run in which both meet ends when both are there.
     pub fn start(self, ground: Ground, work: &mut TaskSet, beside: &mut TaskSet, run: &CancellationToken) {
         let run = run.clone();
         match self {
             Self::Meeting(generation, until) => {
-                work.spawn(meet(ground, generation, until, run));
+                let met = CancellationToken::new();
+                let arrived = met.clone();
+                work.spawn(async move {
+                    arrived.cancelled().await;
+                    Ok(())
+                });
+                beside.spawn(async move {
+                    meet(&ground, generation, until, &run).await?;
+                    met.cancel();
+                    ground.alone.cancelled().await;
+                    run.cancel();
+                    std::future::pending().await
+                });
                 return;
             }
             Self::Comparing(comparison) => {
@@ -87,6 +97,17 @@ impl Standing {
             std::future::pending().await
         });
     }
+}
+
+/// Whether anything is to be done beside the live generation.
+pub async fn is_needed(ground: &Ground) -> Result<bool, Failure> {
+    let Ground { servers, settings, .. } = ground;
+    let asking = async {
+        let mut session = servers.applier.connect().await?;
+        generation::list(&mut session, &servers.control, &settings.name).await
+    };
+    let standing = within(PATIENCE, "reading the generations", asking).await?;
+    Ok(standing.iter().any(|generation| generation.state != State::Kept))
 }
 
 /// What stands beside the live generation; a cut-over that is due, or was interrupted, is done first. No lane runs.
@@ -179,13 +200,13 @@ async fn cut_over(
 
 /// Brings a generation to the position at which the live lanes end.
 async fn meet(
-    ground: Ground,
+    ground: &Ground,
     generation: Box<Generation>,
     until: Position,
-    run: CancellationToken,
+    run: &CancellationToken,
 ) -> Result<(), Failure> {
     let meeting = async {
-        let side = Side::open(&ground, *generation.clone()).await?;
+        let side = Side::open(ground, *generation.clone()).await?;
         side.run(Some(until)).await
     };
     let ended = tokio::select! {
@@ -201,7 +222,7 @@ async fn meet(
         Err(_) => format!("both did not come to one position within {} s", MEETING_PATIENCE.as_secs()),
     };
     let mut session = ground.servers.applier.connect().await?;
-    back_to_work(&ground, &mut session, &generation, &why).await?;
+    back_to_work(ground, &mut session, &generation, &why).await?;
     run.cancel();
     Ok(())
 }

@@ -217,6 +217,16 @@ impl Tasks {
         }
     }
 
+    /// Ends the lanes, while what goes on beside them does so for some time, or until the run ends.
+    pub async fn go_on_beside(&mut self, run: &CancellationToken, time: Duration) {
+        self.work.shutdown().await;
+        let run = run.clone();
+        self.work.spawn(async move {
+            run.run_until_cancelled(tokio::time::sleep(time)).await;
+            Ok(())
+        });
+    }
+
     /// Ends what still runs: a transaction that is open is rolled back by MySQL when its connection closes.
     pub async fn end(mut self) {
         self.work.shutdown().await;

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Fault};
 use crate::readmodel::lease::{self, Acquired};
 use crate::readmodel::{Session, pause, within};
 use crate::retry::Backoff;
-use crate::source::{Plan, resume};
+use crate::source::{OnLost, Plan, resume};
 
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
@@ -164,54 +164,69 @@ impl Supervisor {
         let (servers, settings) = (self.servers.clone(), self.settings.clone());
         tasks.lease.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
         tasks.lease.spawn(upkeep::beat(self.status.clone()));
-        let run = CancellationToken::new();
-        let starting = self.start(epoch, (&mut tasks.work, &mut tasks.beside), &run, legacy);
+        let (run, ground) = (CancellationToken::new(), self.ground(epoch));
+        let starting = self.start(&ground, (&mut tasks.work, &mut tasks.beside), &run, legacy);
         let started = tokio::select! {
             started = starting => started,
             Some(joined) = tasks.lease.join_next() => finished(joined),
             () = self.stop.cancelled() => Ok(()),
         };
-        let ended = match started {
-            Ok(()) => tasks.watch(&self.stop, &run, &self.status, self.settings.stop_timeout).await,
+        let timeout = self.settings.stop_timeout;
+        let mut ended = match started {
+            Ok(()) => tasks.watch(&self.stop, &run, &self.status, timeout).await,
             Err(failure) => Err(failure),
         };
+        if let Err(failure) = &ended
+            && self.waits_for_another_generation(&ground, failure).await
+        {
+            tasks.go_on_beside(&run, ASIDE_INTERVAL).await;
+            ground.alone.cancel();
+            ended = tasks.watch(&self.stop, &run, &self.status, timeout).await;
+        }
         run.cancel();
         tasks.end().await;
         ended
     }
 
-    /// Starts the lanes, and what goes on beside them.
-    async fn start(
-        &self,
-        epoch: u64,
-        (work, beside): (&mut TaskSet, &mut TaskSet),
-        run: &CancellationToken,
-        legacy: &mut Legacy,
-    ) -> Result<(), Failure> {
-        let ground = Ground {
+    fn ground(&self, epoch: u64) -> Ground {
+        Ground {
             servers: self.servers.clone(),
             settings: self.settings.clone(),
             versions: self.versions.clone(),
             epoch,
             live: self.status.clone(),
-        };
-        let settling = aside::settle(&ground);
-        let standing = within(START_PATIENCE, "looking for other generations", settling).await?;
-        let started = writer::start(self, epoch, (work, beside), run, (legacy, standing.until())).await;
-        match started {
-            // What is built beside the live tables may be their cure.
-            Err(failure) if failure.fault() == Fault::Setup && !standing.is_nothing() => {
-                self.status.pauses(&failure, failure.to_string());
-                let run = run.clone();
-                work.spawn(async move {
-                    run.run_until_cancelled(tokio::time::sleep(ASIDE_INTERVAL)).await;
-                    Ok(())
-                });
-            }
-            started => started?,
+            alone: CancellationToken::new(),
         }
-        standing.start(ground, work, beside, run);
-        Ok(())
+    }
+
+    /// Starts the lanes, and what goes on beside them, which also goes on where the lanes cannot.
+    async fn start(
+        &self,
+        ground: &Ground,
+        (work, beside): (&mut TaskSet, &mut TaskSet),
+        run: &CancellationToken,
+        legacy: &mut Legacy,
+    ) -> Result<(), Failure> {
+        let settling = aside::settle(ground);
+        let standing = within(START_PATIENCE, "looking for other generations", settling).await?;
+        let started =
+            writer::start(self, ground.epoch, (work, beside), run, (legacy, standing.until())).await;
+        standing.start(ground.clone(), work, beside, run);
+        started
+    }
+
+    /// Whether the live lanes cannot go on, and what is built beside their tables may be the cure.
+    async fn waits_for_another_generation(&self, ground: &Ground, failure: &Failure) -> bool {
+        let rebuilds =
+            matches!(failure, Failure::ResumeLost { .. }) && self.settings.resume_lost == OnLost::Rebuild;
+        if failure.fault() != Fault::Setup || failure.holds_events_only() || rebuilds {
+            return false;
+        }
+        let needed = aside::is_needed(ground).await.unwrap_or(false);
+        if needed {
+            self.status.pauses(failure, failure.to_string());
+        }
+        needed
     }
 
     /// Nothing of what opened it is committed: where this fails, the next run opens it again.

@@ -122,8 +122,12 @@ impl Building {
 
     async fn wait_for_an_operator(&mut self, next: &Generation, failure: &Failure) -> Result<End, Failure> {
         let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
-        let reason = format!("{failure}: {}", failure.remedy());
-        tracing::error!(projection = name, generation = next.generation, "not built: {reason}");
+        let number = next.generation;
+        let reason = format!(
+            "{failure}: {}; or give it up with `laterna generations drop {name} {number}`",
+            failure.remedy()
+        );
+        tracing::error!(projection = name, generation = number, "not built: {reason}");
         let mut session = self.session().await?;
         // What is compared only has nobody who would wait for it.
         let purpose = next.purpose;
@@ -175,6 +179,10 @@ impl Building {
                 command::record_progress(&mut session, control, command, &progress).await?;
             }
             if !self.has_caught_up(&mut session, number).await? {
+                // What kept it before is over.
+                if now.attempts == 0 && told.take().is_some() {
+                    generation::explain(&mut session, control, name, number, None).await?;
+                }
                 continue;
             }
             let why_not = self.why_not_yet(&mut session, &now, since).await?;
