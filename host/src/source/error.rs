@@ -31,7 +31,7 @@ pub fn by_code(code: i32, message: String) -> Failure {
         // ChangeStreamFatalError: the event of the token is not in this stream.
         280 => lost(Lost::UnknownToken, message),
         // InvalidResumeToken, and tokens that do not parse.
-        260 | 9 | 15 | 40647 | 40649 => lost(Lost::BadToken, message),
+        260 | 9 | 15 | 207 | 40647 | 40649 => lost(Lost::BadToken, message),
         // ChangeStreamInvalidated.
         346 => lost(Lost::Ended, message),
         // Unauthorized, AuthenticationFailed, UserNotFound, Atlas.
@@ -88,7 +88,7 @@ mod tests {
         for code in [286, 136, 40576] {
             assert_eq!(cause(code), Lost::History, "{code}");
         }
-        for code in [260, 9, 15, 40647, 40649] {
+        for code in [260, 9, 15, 207, 40647, 40649] {
             assert_eq!(cause(code), Lost::BadToken, "{code}");
         }
         assert_eq!([280, 346].map(cause), [Lost::UnknownToken, Lost::Ended]);
