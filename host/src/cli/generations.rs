@@ -115,7 +115,8 @@ pub fn generations(config: &Config, arguments: &Arguments, runtime: &Runtime) ->
 
 /// The only generation beside the live one.
 async fn only(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<u32> {
-    let standing = generation::list(session, &servers.control, projection).await?;
+    let mut standing = generation::list(session, &servers.control, projection).await?;
+    standing.retain(|one| one.state != State::Dropping);
     match standing.as_slice() {
         [one] => Ok(one.generation),
         [] => anyhow::bail!("`{projection}` has no generation beside the live one"),
