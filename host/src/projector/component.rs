@@ -5,7 +5,6 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::description;
 use super::engine::Engine;
 use super::inspection::inspect;
 use super::instance::{Instance, panic_message};
+use super::record::Record;
 use super::refusal::Refusal;
 use super::sandbox::Sandbox;
 use crate::statement::Manifest;
@@ -39,8 +39,7 @@ struct Parts {
     manifest: Manifest,
     budget: Budget,
     code: ProjectionPre<Sandbox>,
-    /// Set when it was caught answering from state it kept; see `guest`.
-    impure: AtomicBool,
+    record: Arc<Record>,
 }
 
 impl Component {
@@ -59,8 +58,8 @@ impl Component {
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
             on_its_own_thread(limit, move || prepare(&engine, &digest, &bytes, &budget))?
         };
-        let impure = AtomicBool::new(false);
-        Ok(Self(Arc::new(Parts { digest, manifest, budget: budget.clone(), code, impure })))
+        let record = Arc::new(Record::default());
+        Ok(Self(Arc::new(Parts { digest, manifest, budget: budget.clone(), code, record })))
     }
 
     /// The SHA-256 of the component's bytes, in hex.
@@ -82,14 +81,14 @@ impl Component {
         &self.0.budget
     }
 
-    /// It was caught answering from state it kept, and so it is run one event at a time.
-    pub fn is_impure(&self) -> bool {
-        self.0.impure.load(Ordering::Relaxed)
+    /// What is seen of it while it works.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.0.record
     }
 
-    /// Says whether it was pure until now.
-    pub(super) fn mark_impure(&self) -> bool {
-        !self.0.impure.swap(true, Ordering::Relaxed)
+    /// It was caught answering from state it kept, and so it is run one event at a time.
+    pub fn is_impure(&self) -> bool {
+        self.record().is_impure()
     }
 
     pub(super) fn code(&self) -> &ProjectionPre<Sandbox> {

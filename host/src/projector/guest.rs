@@ -14,6 +14,7 @@ use super::component::Component;
 use super::instance::{Answer, Instance};
 use super::journal::Heading;
 use super::meter::Meter;
+use super::record::Sampler;
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
 use crate::statement::{Operation, Value};
@@ -52,13 +53,15 @@ pub struct Guest {
     lists: u64,
     /// About what one event takes, so that a list stays within the budget of one.
     usual_fuel: u64,
+    sampler: Sampler,
 }
 
 impl Guest {
     pub fn new(component: Component, projection: &str) -> Self {
         let meter = Meter::new(projection);
         let projection = projection.into();
-        Self { component, projection, meter, instance: None, lists: 0, usual_fuel: 0 }
+        let sampler = Sampler::default();
+        Self { component, projection, meter, instance: None, lists: 0, usual_fuel: 0, sampler }
     }
 
     pub fn component(&self) -> &Component {
@@ -71,7 +74,8 @@ impl Guest {
         let mut projected = Vec::with_capacity(events.len());
         let mut rest = events;
         while !rest.is_empty() {
-            let (list, after) = rest.split_at(self.list_length().min(rest.len()));
+            let room = self.list_length().min(rest.len());
+            let (list, after) = rest.split_at(self.sampler.list_length(&rest[..room]));
             match self.project_list(list)? {
                 Some(verdicts) => projected.extend(verdicts),
                 None => {
@@ -89,6 +93,7 @@ impl Guest {
     pub fn project_alone(&mut self, event: &Event) -> Result<Projected, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
+        self.component.record().ran(&event.event_type, instance.fuel());
         instance.journal().publish(|| self.heading(&[event]));
         projected
     }
@@ -99,11 +104,6 @@ impl Guest {
         let projected = self.run_alone(&mut instance, event)?;
         let (said, _) = instance.journal().take();
         Ok(Observed { projected, memory_bytes: instance.memory_bytes(), said })
-    }
-
-    /// Another component takes over, from the next event on.
-    pub fn deploy(&mut self, component: Component) {
-        *self = Self::new(component, &self.projection);
     }
 
     /// Drops the instance, for when the last call did not end as it should.
@@ -132,6 +132,9 @@ impl Guest {
         };
         if self.lists % LISTS_PER_COMPARISON == 1 && !self.holds(events, &projected)? {
             return Ok(None);
+        }
+        if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
+            self.component.record().ran(&event.event_type, fuel);
         }
         instance.journal().publish(|| self.heading(events));
         self.lists += 1;
@@ -185,7 +188,7 @@ impl Guest {
     /// From here on the component is run one event at a time, everywhere.
     fn distrust(&self, event: &Event) {
         self.meter.impure();
-        if self.component.mark_impure() {
+        if self.component.record().mark_impure() {
             tracing::warn!(
                 projection = &*self.projection,
                 digest = self.component.short_digest(),

@@ -340,14 +340,6 @@ fn a_deadline_is_the_environments_fault() {
 }
 
 #[test]
-fn a_deployed_component_takes_over() {
-    let mut guest = guest(HEALTHY);
-    project(&mut guest, &[event(1)]);
-    guest.deploy(load(COUNT_CALLS, &budget()));
-    assert_eq!(integer(&project(&mut guest, &[event(2)])[0]), 1);
-}
-
-#[test]
 fn not_a_number_is_the_same_as_itself() {
     let answer = |number: f64| Ok(vec![Operation { statement: 0, parameters: vec![Value::Number(number)] }]);
     assert!(same(&answer(f64::NAN), &answer(f64::NAN)));
