@@ -14,6 +14,7 @@ mod instance;
 mod journal;
 mod memory;
 mod meter;
+mod publisher;
 mod record;
 mod sandbox;
 mod trap;

@@ -10,7 +10,8 @@ const NAME: &str = "laterna_projector_event_fuel";
 
 /// The text of a summary and of a gauge, in the format of Prometheus.
 pub fn metrics(snapshots: &[Snapshot]) -> String {
-    let mut text = format!("# HELP {NAME} fuel of events that were run by themselves\n# TYPE {NAME} summary\n");
+    let mut text =
+        format!("# HELP {NAME} fuel of events that were run by themselves\n# TYPE {NAME} summary\n");
     for (labels, cost) in all(snapshots) {
         let TypeCost { p99, total, runs, .. } = cost;
         // Writing to a text never fails.

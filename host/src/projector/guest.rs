@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::bindings::types;
 use super::component::Component;
 use super::instance::{Answer, Instance};
-use super::journal::Heading;
 use super::meter::Meter;
+use super::publisher::{Publisher, Said};
 use super::record::Sampler;
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
@@ -48,6 +48,7 @@ pub struct Guest {
     component: Component,
     projection: Arc<str>,
     meter: Meter,
+    publisher: Publisher,
     instance: Option<Instance>,
     /// Lists whose answers counted.
     lists: u64,
@@ -59,9 +60,10 @@ pub struct Guest {
 impl Guest {
     pub fn new(component: Component, projection: &str) -> Self {
         let meter = Meter::new(projection);
-        let projection = projection.into();
+        let projection: Arc<str> = projection.into();
+        let publisher = Publisher::new(component.clone(), projection.clone());
         let sampler = Sampler::default();
-        Self { component, projection, meter, instance: None, lists: 0, usual_fuel: 0, sampler }
+        Self { component, projection, meter, publisher, instance: None, lists: 0, usual_fuel: 0, sampler }
     }
 
     pub fn component(&self) -> &Component {
@@ -71,6 +73,7 @@ impl Guest {
     /// The verdicts about these events, in their order. An error is never an event's fault; when it is
     /// [`Failure::Deadline`], a run of one event alone met it.
     pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected>, Failure> {
+        self.publisher.settle();
         let mut projected = Vec::with_capacity(events.len());
         let mut rest = events;
         while !rest.is_empty() {
@@ -94,7 +97,7 @@ impl Guest {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
         self.component.record().ran(&event.event_type, instance.fuel());
-        instance.journal().publish(|| self.heading(&[event]));
+        self.publisher.publish(&Said::take(instance.journal()), || event.id.to_string(), &self.meter);
         projected
     }
 
@@ -136,10 +139,10 @@ impl Guest {
         if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
             self.component.record().ran(&event.event_type, fuel);
         }
-        instance.journal().publish(|| self.heading(events));
+        let is_whole = self.hear(&mut instance, events);
         self.lists += 1;
         self.learn(fuel);
-        if instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
+        if is_whole && instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
             self.instance = Some(instance);
         }
         Ok(Some(projected))
@@ -261,14 +264,30 @@ impl Guest {
         };
     }
 
-    fn heading(&self, events: &[&Event]) -> Heading<'_> {
-        let event = match events {
+    /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
+    /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
+    fn hear(&self, instance: &mut Instance, events: &[&Event]) -> bool {
+        let mut said = Said::take(instance.journal());
+        let mut is_whole = true;
+        if events.len() > 1 {
+            for event in events {
+                if said.is_empty() || !is_whole || !self.publisher.has_room() {
+                    break;
+                }
+                is_whole = instance.project(&[event], self.list_fuel()).is_ok();
+                let again = Said::take(instance.journal());
+                said.forget(&again);
+                self.publisher.publish(&again, || event.id.to_string(), &self.meter);
+            }
+        }
+        // What it does not say again, it said because of something it kept.
+        let about = || match events {
             [] => String::new(),
             [event] => event.id.to_string(),
-            // Which event of a list the guest spoke about, only the guest knows.
-            [first, rest @ ..] => format!("{} or one of the {} after it", first.id, rest.len()),
+            [first, .., last] => format!("one of {} from {} to {}", events.len(), first.id, last.id),
         };
-        Heading { projection: &self.projection, digest: self.component.short_digest(), event }
+        self.publisher.publish(&said, about, &self.meter);
+        is_whole
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::publisher::Limit;
 use crate::event::Event;
 
 /// So many event types are told apart; what comes later is counted together.
@@ -28,6 +29,7 @@ const BUCKET_BITS: u32 = 3;
 pub struct Record {
     impure: AtomicBool,
     costs: Mutex<BTreeMap<String, Cost>>,
+    limit: Limit,
 }
 
 /// What the events of one type cost.
@@ -63,6 +65,11 @@ impl Record {
     /// Says whether it was pure until now.
     pub(super) fn mark_impure(&self) -> bool {
         !self.impure.swap(true, Ordering::Relaxed)
+    }
+
+    /// How much of what it says is still published.
+    pub(super) fn limit(&self) -> &Limit {
+        &self.limit
     }
 
     /// An event was run by itself.
@@ -182,7 +189,7 @@ mod tests {
     #[test]
     fn a_bucket_is_never_much_wider_than_what_is_in_it() {
         let mut last = 0;
-        for fuel in (0..5000).chain((12..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit])).chain([u64::MAX]) {
+        for fuel in (0..5000).chain((13..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit])).chain([u64::MAX]) {
             let end = upper_end(bucket(fuel));
             assert!(end >= fuel && end - fuel <= fuel / 8, "{fuel} is in a bucket up to {end}");
             assert!(bucket(fuel) >= last, "{fuel}");
