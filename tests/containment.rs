@@ -28,19 +28,24 @@ async fn a_projection_that_always_traps_does_not_disturb_the_other_one() {
 }
 
 /// What the projector is told to do, the class of the dead letter, and what its reason has to say.
-const WRONGS: [(&str, &str, &str); 20] = [
+const WRONGS: [(&str, &str, &str); 25] = [
     ("loop", "out-of-fuel", "budget"),
     ("stack", "trapped", ""),
     ("memory", "out-of-memory", "bytes of memory"),
     ("huge", "output-too-large", ""),
     ("many-operations", "output-too-large", "operations"),
-    ("panic", "trapped", "told to panic"),
+    ("panic", "trapped", "\n  in <picky::Picky as "),
+    ("exit", "trapped", "return a rejection instead"),
+    ("sleep", "trapped", "never waits"),
+    ("connect", "trapped", "has to be in the event"),
+    ("thread", "trapped", "no threads"),
+    ("variable", "rejected", "write constants"),
     ("reject", "rejected", "told to reject"),
     ("unsupported", "rejected", "unsupported"),
     ("failed", "rejected", "told to fail"),
     ("clock", "trapped", "occurred-at"),
     ("random", "trapped", "derive"),
-    ("files", "rejected", ""),
+    ("files", "rejected", "build what it reads into the component"),
     ("bad-index", "unknown-statement", "statement 99"),
     ("bad-count", "parameter-count", "takes 6"),
     ("nan", "bad-value", "NaN"),
@@ -72,6 +77,7 @@ async fn each_wrong_parks_exactly_that_event(options: Options) {
         let (found, reason) = reasons.get(wrong).unwrap_or_else(|| panic!("{wrong} is not parked"));
         assert_eq!(found, class, "{wrong}: {reason}");
         assert!(reason.contains(says), "{wrong}: {reason}");
+        assert!(wrong != "panic" || reason.contains("told to panic"), "{wrong}: {reason}");
     }
     let wrongs = i64::try_from(WRONGS.len()).expect("few");
     assert_eq!(world.letters().await, (wrongs, wrongs), "one parked, one held behind it");

@@ -9,6 +9,7 @@
 mod ambient;
 mod bindings;
 mod budget;
+mod denied;
 mod guest;
 mod instance;
 mod journal;

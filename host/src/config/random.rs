@@ -31,6 +31,7 @@ const BOUNDS: [(&str, &str, u64, u64); 18] = [
     (PROJECTION, "budget.memory_bytes", 1 << 20, 4 << 30),
     (PROJECTION, "budget.operations", 1, 100_000),
     (PROJECTION, "budget.output_bytes", 1024, 12 << 20),
+    (PROJECTION, "budget.compare_every", 1, 1_000_000),
 ];
 
 /// What is no text, no address and none of a few words, whatever is asked for.

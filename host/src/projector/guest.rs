@@ -21,9 +21,6 @@ use crate::statement::{Operation, Value};
 
 /// After so many events an instance is replaced by a fresh one.
 const INSTANCE_EVENTS_MAX: usize = 10_000;
-/// One list in so many is compared with a fresh instance, the second one first.
-const LISTS_PER_COMPARISON: u64 = 256;
-
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projected {
@@ -133,7 +130,7 @@ impl Guest {
         let Some(projected) = self.accept(answer, events, fuel)? else {
             return Ok(None);
         };
-        if self.lists % LISTS_PER_COMPARISON == 1 && !self.holds(events, &projected)? {
+        if self.is_compared() && !self.holds(events, &projected)? {
             return Ok(None);
         }
         if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
@@ -172,6 +169,12 @@ impl Guest {
             });
         }
         Ok(Some(projected))
+    }
+
+    /// One list in so many, the second one first.
+    fn is_compared(&self) -> bool {
+        let every = self.component.budget().compare_every.max(1);
+        self.lists % every == 1 % every
     }
 
     /// Whether a fresh instance says the same about the list's last event: the one that was behind all others.
@@ -214,6 +217,12 @@ impl Guest {
                 Ok(Projected { verdict: Err(Failure::OutOfMemory { limit_bytes }), fuel })
             }
             Err(failure) if failure.fault() != Fault::Event => Err(failure),
+            Err(Failure::Rejected { kind, mut reason }) => {
+                if let Some(hint) = instance.missed().rejected() {
+                    reason = format!("{reason}\n{hint}");
+                }
+                Ok(Projected { verdict: Err(Failure::Rejected { kind, reason }), fuel })
+            }
             verdict => Ok(Projected { verdict, fuel }),
         }
     }

@@ -14,7 +14,7 @@ use crate::projector::{Budget, Engine};
 const FUEL: u64 = 10_000_000;
 
 fn budget() -> Budget {
-    Budget { fuel: FUEL, memory_bytes: 4 << 20, operations: 10, output_bytes: 1_000 }
+    Budget { fuel: FUEL, memory_bytes: 4 << 20, operations: 10, output_bytes: 1_000, compare_every: 256 }
 }
 
 fn guest(project: &str) -> Guest {
@@ -282,6 +282,18 @@ fn one_list_in_256_is_compared_with_a_fresh_instance() {
     let verdicts = project(&mut guest, &[event(258)]);
     assert!(guest.component().is_impure());
     assert_eq!(integer(&verdicts[0]), 0);
+}
+
+#[test]
+fn who_asks_for_it_has_every_list_compared() {
+    let budget = Budget { compare_every: 1, ..budget() };
+    let late = "(call $ok (local.get $n) (call $integer (i64.div_u (global.get $calls) (i64.const 20))) (i32.const 1))";
+    let mut guest = Guest::new(load(late, &budget), "test");
+    for list in 1..=20 {
+        assert!(!guest.component().is_impure(), "list {list}");
+        assert_eq!(integer(&project(&mut guest, &[event(list)])[0]), 0);
+    }
+    assert!(guest.component().is_impure());
 }
 
 #[test]
