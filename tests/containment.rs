@@ -95,6 +95,45 @@ async fn whatever_a_projector_does_wrong_parks_exactly_that_event_on_mariadb() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_writes_stands_in_the_log_with_its_event_and_a_flood_is_counted() {
+    let world = World::new("picky", Options { lanes: 1, ..Options::mysql() }).await;
+    let what = |n: i64| {
+        if n % 25 == 7 {
+            doc! { "do": "chatty", "size": 1 }
+        } else {
+            doc! { "do": "ok" }
+        }
+    };
+    world.insert((0..100).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, what(n)))).await;
+    let host = world.start();
+    world.until_committed("picky", 100).await;
+    let digest =
+        host.status("picky").await.expect("it answers")["digest"].as_str().map(|all| all[..12].to_owned());
+    let digest = digest.expect("a text");
+    let log = host.log();
+    let written: Vec<&str> = log
+        .lines()
+        .filter(|line| ["out 0 ", "err 0 ", "log 0 "].iter().any(|said| line.contains(said)))
+        .collect();
+    for n in [7, 32, 57, 82] {
+        let heading = format!("projection=\"picky\" digest=\"{digest}\" event=e{n}");
+        assert_eq!(written.iter().filter(|line| line.contains(&heading)).count(), 3, "e{n}:\n{log}");
+    }
+    assert_eq!(written.len(), 12, "{log}");
+    // A hundred events that write three hundred lines each.
+    let flood = |n: i64| event(&format!("f{n}"), &format!("f{n}"), 1, doc! { "do": "chatty", "size": 100 });
+    world.insert((0..100).map(flood)).await;
+    world.until_committed("picky", 200).await;
+    let log = host.log();
+    assert!(log.contains("1000 lines within 10 s are taken, the others are counted"), "{log}");
+    assert!(log.lines().filter(|line| line.contains("event=f")).count() <= 1000);
+    let (_, metrics) = host.get("/metrics").await.expect("it answers");
+    let name = "laterna_projector_lines_dropped_total{projection=\"picky\"} ";
+    let dropped = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+    assert!(dropped.parse::<u64>().expect("a number") > 10_000, "{dropped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_in_which_one_event_traps_gives_the_others_their_rows_on_one_lane() {
     let world = World::new("picky", Options { lanes: 1, ..Options::mysql() }).await;
     let what = |n: i64| if n % 50 == 49 { "panic" } else { "ok" };
