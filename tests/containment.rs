@@ -128,7 +128,7 @@ async fn what_a_guest_writes_stands_in_the_log_with_its_event_and_a_flood_is_cou
     assert!(log.contains("1000 lines within 10 s are taken, the others are counted"), "{log}");
     assert!(log.lines().filter(|line| line.contains("event=f")).count() <= 1000);
     let (_, metrics) = host.get("/metrics").await.expect("it answers");
-    let name = "laterna_projector_lines_dropped_total{projection=\"picky\"} ";
+    let name = "laterna_lines_dropped_total{projection=\"picky\"} ";
     let dropped = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
     assert!(dropped.parse::<u64>().expect("a number") > 10_000, "{dropped}");
 }

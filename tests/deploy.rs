@@ -405,9 +405,8 @@ async fn a_component_that_takes_more_fuel_is_seen_beside_the_one_before() {
     let (_, metrics) = host.get("/metrics").await.expect("it answers");
     for component in components {
         let digest = component["digest"].as_str().expect("a text");
-        let count = format!(
-            r#"laterna_projector_event_fuel_count{{projection="first",digest="{digest}",type="Happened"}}"#
-        );
+        let count =
+            format!(r#"laterna_event_fuel_count{{projection="first",digest="{digest}",type="Happened"}}"#);
         assert!(metrics.contains(&count), "{metrics}");
     }
     assert!(host.stop().await.success());

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::projection::{ComponentSnapshot, Snapshot};
 use crate::projector::TypeCost;
 
-const NAME: &str = "laterna_projector_event_fuel";
+const NAME: &str = "laterna_event_fuel";
 
 /// The text of a summary and of a gauge, in the format of Prometheus.
 pub fn metrics(snapshots: &[Snapshot]) -> String {

@@ -28,6 +28,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
+/// About a third of what a lane gets where processors are short.
+const NICENESS: i32 = 5;
 const SHORT_DIGEST: usize = 12;
 
 /// A projector that is ready to run, with the budget it runs under. Clones are the same component.
@@ -58,8 +60,8 @@ impl Component {
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
             on_its_own_thread(limit, move || prepare(&engine, &digest, &bytes, &budget))?
         };
-        let record = Arc::new(Record::default());
-        Ok(Self(Arc::new(Parts { digest, manifest, budget: budget.clone(), code, record })))
+        let (budget, record) = (budget.clone(), Arc::default());
+        Ok(Self(Arc::new(Parts { digest, manifest, budget, code, record })))
     }
 
     /// The SHA-256 of the component's bytes, in hex.
@@ -133,6 +135,7 @@ fn on_its_own_thread<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let run = move || {
+        give_way();
         let result = catch_unwind(AssertUnwindSafe(task))
             .unwrap_or_else(|panic| Err(Refusal::Uncompilable { reason: panic_message(&*panic).to_owned() }));
         // Nobody waits for it any more if it took too long.
@@ -149,6 +152,15 @@ fn on_its_own_thread<T: Send + 'static>(
         Err(RecvTimeoutError::Disconnected) => {
             Err(Refusal::Uncompilable { reason: "its thread ended without a word".to_owned() })
         }
+    }
+}
+
+/// What compiles lets the lanes go first: its thread, and the threads that the compiler starts from it. It is not so
+/// far behind them that it would take too long on a busy machine.
+fn give_way() {
+    if cfg!(target_os = "linux") {
+        // Only here is the priority a thread's own. Without it, compiling costs the lanes more, and nothing else.
+        let _ = rustix::process::nice(NICENESS);
     }
 }
 

@@ -20,7 +20,7 @@ impl Meter {
             alone: runs(projection, "alone"),
             instances: named("laterna_projector_instances_total"),
             impure: named("laterna_projector_impure_total"),
-            dropped: named("laterna_projector_lines_dropped_total"),
+            dropped: named("laterna_lines_dropped_total"),
             fuel: histogram!("laterna_projector_fuel", "projection" => projection.to_owned()),
         }
     }
