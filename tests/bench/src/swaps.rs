@@ -111,6 +111,8 @@ impl Place {
         let mut command = Command::new(&self.host);
         command.arg("--config").arg(&self.config).arg("deploy").arg(&file);
         command.args(["--projection", PROJECTION, "--canary", "0"]).stdin(Stdio::null());
+        // As from another machine: the host finds nothing compiled.
+        command.env("LATERNA_HOST__STATE", self.work.join("elsewhere"));
         let asked = Instant::now();
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         ensure!(output.status.success(), "a deployment failed: {}", String::from_utf8_lossy(&output.stderr));
