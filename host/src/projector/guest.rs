@@ -136,7 +136,7 @@ impl Guest {
         if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
             self.component.record().ran(&event.event_type, fuel);
         }
-        let is_whole = self.hear(&mut instance, events);
+        let is_whole = self.hear(&mut instance, events, &projected);
         self.lists += 1;
         self.learn(fuel);
         if is_whole && instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
@@ -275,17 +275,21 @@ impl Guest {
 
     /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
     /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
-    fn hear(&self, instance: &mut Instance, events: &[&Event]) -> bool {
+    fn hear(&self, instance: &mut Instance, events: &[&Event], projected: &[Projected]) -> bool {
         let mut said = Said::take(instance.journal());
         let mut is_whole = true;
         if events.len() > 1 {
-            for event in events {
+            for (event, Projected { verdict, .. }) in events.iter().zip(projected) {
                 if said.is_empty() || !is_whole || !self.publisher.has_room() {
                     break;
                 }
                 is_whole = instance.project(&[event], self.list_fuel()).is_ok();
                 let again = Said::take(instance.journal());
                 said.forget(&again);
+                // What was rejected was run alone, and heard then.
+                if verdict.is_err() {
+                    continue;
+                }
                 self.publisher.publish(&again, || event.id.to_string(), &self.meter);
             }
         }

@@ -415,6 +415,14 @@ fn what_is_said_in_a_list_stands_with_the_event_it_is_about() {
 }
 
 #[test]
+fn what_is_said_about_a_rejected_event_is_heard_once() {
+    let reject = format!("{SPEAK} (drop {HEALTHY}) (call $reject (local.get $i)) (return (i32.const 128))");
+    let (_, lines) = logged(&poisoned_by(&reject), &[&[event(1), poison(2), event(3)]]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("event=2"), "{lines:?}");
+}
+
+#[test]
 fn what_a_guest_says_only_once_stands_with_the_whole_list() {
     let once = format!("(if (i64.eq (global.get $calls) (i64.const 2)) (then {SPEAK})) {HEALTHY}");
     let (_, lines) = logged(&once, &[&[event(1)], &[event(2), event(3), event(4)]]);
