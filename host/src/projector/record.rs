@@ -128,7 +128,10 @@ fn upper_end(bucket: u64) -> u64 {
 
 /// Chooses which events are run by themselves: of each type one in 16, then in 32, and one in 1024 in the end.
 #[derive(Default)]
-pub(super) struct Sampler(HashMap<String, Due>);
+pub(super) struct Sampler {
+    places: HashMap<String, usize>,
+    all: Vec<Due>,
+}
 
 struct Due {
     passed: u32,
@@ -154,12 +157,23 @@ impl Sampler {
     }
 
     fn due(&mut self, event_type: &str) -> &mut Due {
-        let known = self.0.contains_key(event_type) || self.0.len() < TYPES_MAX;
-        let name = if known { event_type } else { OTHERS };
-        if !self.0.contains_key(name) {
-            self.0.insert(name.to_owned(), Due { passed: 0, interval: SAMPLE_FIRST });
+        let place = match self.places.get(event_type) {
+            Some(place) => *place,
+            None => self.add(event_type),
+        };
+        &mut self.all[place]
+    }
+
+    /// The place of a type that was not seen before. Those that come too late share the last one.
+    fn add(&mut self, event_type: &str) -> usize {
+        if self.all.len() <= TYPES_MAX {
+            self.all.push(Due { passed: 0, interval: SAMPLE_FIRST });
         }
-        self.0.get_mut(name).expect("it was inserted where it was missing")
+        let place = self.all.len() - 1;
+        if place < TYPES_MAX {
+            self.places.insert(event_type.to_owned(), place);
+        }
+        place
     }
 }
 
@@ -209,7 +223,7 @@ mod tests {
         let types = record.types();
         let others = types.iter().find(|cost| cost.event_type == OTHERS).expect("they are counted");
         assert_eq!((types.len(), others.runs), (TYPES_MAX + 1, 1000 - TYPES_MAX as u64));
-        assert_eq!(sampler.0.len(), TYPES_MAX + 1);
+        assert_eq!((sampler.places.len(), sampler.all.len()), (TYPES_MAX, TYPES_MAX + 1));
     }
 
     #[test]
