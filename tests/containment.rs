@@ -28,19 +28,24 @@ async fn a_projection_that_always_traps_does_not_disturb_the_other_one() {
 }
 
 /// What the projector is told to do, the class of the dead letter, and what its reason has to say.
-const WRONGS: [(&str, &str, &str); 20] = [
+const WRONGS: [(&str, &str, &str); 25] = [
     ("loop", "out-of-fuel", "budget"),
     ("stack", "trapped", ""),
     ("memory", "out-of-memory", "bytes of memory"),
     ("huge", "output-too-large", ""),
     ("many-operations", "output-too-large", "operations"),
-    ("panic", "trapped", "told to panic"),
+    ("panic", "trapped", "\n  in <picky::Picky as "),
+    ("exit", "trapped", "return a rejection instead"),
+    ("sleep", "trapped", "never waits"),
+    ("connect", "trapped", "has to be in the event"),
+    ("thread", "trapped", "no threads"),
+    ("variable", "rejected", "write constants"),
     ("reject", "rejected", "told to reject"),
     ("unsupported", "rejected", "unsupported"),
     ("failed", "rejected", "told to fail"),
     ("clock", "trapped", "occurred-at"),
     ("random", "trapped", "derive"),
-    ("files", "rejected", ""),
+    ("files", "rejected", "build what it reads into the component"),
     ("bad-index", "unknown-statement", "statement 99"),
     ("bad-count", "parameter-count", "takes 6"),
     ("nan", "bad-value", "NaN"),
@@ -72,6 +77,7 @@ async fn each_wrong_parks_exactly_that_event(options: Options) {
         let (found, reason) = reasons.get(wrong).unwrap_or_else(|| panic!("{wrong} is not parked"));
         assert_eq!(found, class, "{wrong}: {reason}");
         assert!(reason.contains(says), "{wrong}: {reason}");
+        assert!(wrong != "panic" || reason.contains("told to panic"), "{wrong}: {reason}");
     }
     let wrongs = i64::try_from(WRONGS.len()).expect("few");
     assert_eq!(world.letters().await, (wrongs, wrongs), "one parked, one held behind it");
@@ -86,6 +92,45 @@ async fn whatever_a_projector_does_wrong_parks_exactly_that_event_on_mysql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_projector_does_wrong_parks_exactly_that_event_on_mariadb() {
     each_wrong_parks_exactly_that_event(Options::mariadb()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_guest_writes_stands_in_the_log_with_its_event_and_a_flood_is_counted() {
+    let world = World::new("picky", Options { lanes: 1, ..Options::mysql() }).await;
+    let what = |n: i64| {
+        if n % 25 == 7 {
+            doc! { "do": "chatty", "size": 1 }
+        } else {
+            doc! { "do": "ok" }
+        }
+    };
+    world.insert((0..100).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, what(n)))).await;
+    let host = world.start();
+    world.until_committed("picky", 100).await;
+    let digest =
+        host.status("picky").await.expect("it answers")["digest"].as_str().map(|all| all[..12].to_owned());
+    let digest = digest.expect("a text");
+    let log = host.log();
+    let written: Vec<&str> = log
+        .lines()
+        .filter(|line| ["out 0 ", "err 0 ", "log 0 "].iter().any(|said| line.contains(said)))
+        .collect();
+    for n in [7, 32, 57, 82] {
+        let heading = format!("projection=\"picky\" digest=\"{digest}\" event=e{n}");
+        assert_eq!(written.iter().filter(|line| line.contains(&heading)).count(), 3, "e{n}:\n{log}");
+    }
+    assert_eq!(written.len(), 12, "{log}");
+    // A hundred events that write three hundred lines each.
+    let flood = |n: i64| event(&format!("f{n}"), &format!("f{n}"), 1, doc! { "do": "chatty", "size": 100 });
+    world.insert((0..100).map(flood)).await;
+    world.until_committed("picky", 200).await;
+    let log = host.log();
+    assert!(log.contains("1000 lines within 10 s are taken, the others are counted"), "{log}");
+    assert!(log.lines().filter(|line| line.contains("event=f")).count() <= 1000);
+    let (_, metrics) = host.get("/metrics").await.expect("it answers");
+    let name = "laterna_lines_dropped_total{projection=\"picky\"} ";
+    let dropped = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+    assert!(dropped.parse::<u64>().expect("a number") > 10_000, "{dropped}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -377,6 +377,42 @@ async fn a_broken_projector_is_paused_by_its_breaker_and_the_cure_lets_the_event
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_takes_more_fuel_is_seen_beside_the_one_before() {
+    let world = World::new("first", Options::mysql()).await;
+    let host = world.start();
+    world.insert((0..400).map(document)).await;
+    world.until_committed(PROJECTION, 400).await;
+    done(&deploy_named(&world, &host, "slower", &[]));
+    until_given(&host, "slower").await;
+    world.insert((400..800).map(document)).await;
+    world.until_committed(PROJECTION, 800).await;
+    let told = done(&laterna(&world, &host, &["status", "--json"]));
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    let components = told[0]["components"].as_array().expect("a list");
+    let names: Vec<&str> = components.iter().filter_map(|one| one["component"].as_str()).collect();
+    assert_eq!(names, ["stamped slower", "stamped first"]);
+    let numbers = |component: &Value| {
+        let cost = &component["fuel"][0];
+        assert_eq!(cost["type"], "Happened");
+        ["runs", "mean", "p99", "max"].map(|field| cost[field].as_u64().expect("a number"))
+    };
+    let ([runs, mean, p99, max], before) = (numbers(&components[0]), numbers(&components[1]));
+    assert!(runs > 0 && mean <= max && p99 <= max, "{components:?}");
+    assert!(before[0] > 0 && mean > 2 * before[1], "{components:?}");
+    let told = done(&laterna(&world, &host, &["status", "--fuel"]));
+    assert!(told.contains("first takes more fuel than with the component before: Happened"), "{told}");
+    assert!(told.lines().any(|line| line.contains("Happened") && line.starts_with("first")), "{told}");
+    let (_, metrics) = host.get("/metrics").await.expect("it answers");
+    for component in components {
+        let digest = component["digest"].as_str().expect("a text");
+        let count =
+            format!(r#"laterna_event_fuel_count{{projection="first",digest="{digest}",type="Happened"}}"#);
+        assert!(metrics.contains(&count), "{metrics}");
+    }
+    assert!(host.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_run_shows_what_would_be_otherwise_and_deploys_nothing_then() {
     let world = World::new("first", Options::mysql()).await;
     let host = world.start();

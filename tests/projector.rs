@@ -84,6 +84,8 @@ fn a_panic_says_what_and_where_the_guest_said_it() {
     let first = message.find("Happened 2 is not to my taste").expect("the panic's message");
     let then = message.find("wasm trap: wasm `unreachable`").expect("the engine's");
     assert!(message.contains("panicked at") && first < then, "{message}");
+    let place = message.find("\n  in ").expect("the guest's own functions");
+    assert!(then < place && message[place..].contains("project"), "{message}");
     assert!(!message.contains("RUST_BACKTRACE") && message.len() <= 4 << 10, "{message}");
 }
 
@@ -119,12 +121,6 @@ fn random_bytes_name_the_way_out() {
 }
 
 #[test]
-fn there_are_no_files() {
-    let failure = verdict("files").expect_err("there is no file to read");
-    assert!(matches!(failure, Failure::Rejected { kind: "failed", .. }), "{failure}");
-}
-
-#[test]
 fn the_clock_of_the_start_and_hash_seeds_are_constants() {
     let component = load("early-clock").expect("it loads");
     assert_eq!(component.manifest().version, "1.0.946684800");
@@ -150,38 +146,89 @@ fn a_guest_that_keeps_state_is_found_out() {
     }
 }
 
+/// Everything a guest might try inside `project`: what it is told to do, the class of what comes of it, and what the
+/// author is told to do instead; for what is allowed, what the guest was given.
+const TRIES: [(&str, &str, &str); 33] = [
+    ("ok", "ok", "ok"),
+    ("nothing", "ok", ""),
+    ("monotonic", "ok", "0"),
+    ("hash-map", "ok", "42"),
+    ("environment", "ok", "0 0"),
+    ("stdin", "ok", "0"),
+    ("chatty", "ok", "chatty"),
+    ("panic", "trapped", "told to panic"),
+    ("abort", "trapped", "wasm `unreachable`"),
+    ("exit", "trapped", "exit code 1: return a rejection instead"),
+    ("stack", "trapped", "1 MiB of stack, so recurse less deeply"),
+    ("thread", "trapped", "a projector has no threads: do the work in `project` itself"),
+    ("clock", "trapped", "(`wasi:clocks/wall-clock`): use the event's `occurred-at`"),
+    ("sleep", "trapped", "(`wasi:clocks/monotonic-clock`): a projector never waits"),
+    ("random", "trapped", "(`wasi:random/random`): derive ids from the event's id"),
+    ("connect", "trapped", "(`wasi:sockets`): what it needs has to be in the event"),
+    ("listen", "trapped", "(`wasi:sockets`): what it needs has to be in the event"),
+    ("udp", "trapped", "(`wasi:sockets`): what it needs has to be in the event"),
+    ("resolve", "trapped", "(`wasi:sockets`): what it needs has to be in the event"),
+    ("file-panic", "trapped", "a projector has none: build what it reads into the component"),
+    ("files", "rejected", "a projector has none: build what it reads into the component"),
+    ("write-file", "rejected", "a projector has none: build what it reads into the component"),
+    ("list-files", "rejected", "a projector has none: build what it reads into the component"),
+    ("variable", "rejected", "a projector has none: write constants into its code"),
+    ("invalid", "rejected", "told to reject"),
+    ("unsupported", "rejected", "unsupported"),
+    ("failed", "rejected", "told to fail"),
+    ("loop", "out-of-fuel", "an endless loop, or raise `budget.fuel`"),
+    ("memory", "out-of-memory", "raise `budget.memory_bytes`"),
+    ("huge", "output-too-large", "at once"),
+    ("many-operations", "output-too-large", "20000 operations, at most 10000 are taken"),
+    ("bad-index", "ok", ""),
+    ("what", "rejected", "nobody told me how to what"),
+];
+
 #[test]
-fn each_event_of_a_list_has_its_own_verdict() {
-    let told = [
-        ("ok", "ok"),
-        ("panic", "trapped"),
-        ("nothing", "ok"),
-        ("loop", "out-of-fuel"),
-        ("stack", "trapped"),
-        ("memory", "out-of-memory"),
-        ("clock", "trapped"),
-        ("random", "trapped"),
-        ("hash-map", "ok"),
-        ("files", "rejected"),
-        ("invalid", "rejected"),
-        ("unsupported", "rejected"),
-        ("failed", "rejected"),
-        ("huge", "output-too-large"),
-        ("many-operations", "output-too-large"),
-        ("chatty", "ok"),
-    ];
-    let events: Vec<Event> = told
+fn whatever_a_guest_tries_it_gets_only_its_event_and_the_author_is_told_what_to_do() {
+    let tries: Vec<Event> = TRIES
         .iter()
         .zip(1..)
-        .map(|((what, _), number)| event(number, &format!(r#"{{"do":"{what}"}}"#)))
+        .map(|((what, ..), number)| event(number, &format!(r#"{{"do":"{what}"}}"#)))
         .collect();
     let mut guest = guest("picky");
-    for _ in 0..2 {
-        for (projected, (what, class)) in project(&mut guest, &events).iter().zip(told) {
-            assert_eq!(projected.verdict.as_ref().map_or_else(Failure::class, |_| "ok"), class, "{what}");
+    // In a list, where each has its own verdict; again on a used instance; and alone.
+    let lists = [project(&mut guest, &tries), project(&mut guest, &tries)].into_iter();
+    let alone =
+        tries.iter().map(|event| guest.project_alone(event).expect("the environment is not at fault"));
+    let alone: Vec<Projected> = alone.collect();
+    for run in lists.chain([alone]) {
+        for (projected, (what, class, says)) in run.iter().zip(TRIES) {
+            let (found, told) = match &projected.verdict {
+                Ok(operations) => ("ok", format!("{operations:?}")),
+                Err(failure) => (failure.class(), failure.to_string()),
+            };
+            assert_eq!(found, class, "{what}: {told}");
+            let is_told =
+                if class == "ok" { told.contains(&format!("{says:?}")) } else { told.contains(says) };
+            assert!(is_told || says.is_empty(), "{what}: {says:?} is not in {told}");
         }
     }
     assert!(!guest.component().is_impure());
+}
+
+#[test]
+fn where_it_went_wrong_is_told_by_the_names_of_the_authors_functions() {
+    for what in ["panic", "clock", "connect", "exit", "stack"] {
+        let event = event(1, &format!(r#"{{"do":"{what}"}}"#));
+        let alone = guest("picky").project_alone(&event).expect("the environment is not at fault");
+        let told = trapped(alone.verdict);
+        assert!(told.contains("\n  in ") && told.contains("picky::"), "{what}: {told}");
+    }
+}
+
+#[test]
+fn what_a_guest_asks_for_at_its_start_is_empty_or_a_constant() {
+    let version = || load("early-tries").expect("it loads").manifest().version.clone();
+    let given = version();
+    assert!(given.starts_with("946684800 ") && given.ends_with(" 0 0 false false"), "{given}");
+    assert_eq!(given, version());
+    assert!(verdict("early-tries").is_ok());
 }
 
 #[test]

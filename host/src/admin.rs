@@ -2,6 +2,7 @@
 //!
 //! It reads; what it is asked to change it writes down as commands.
 
+mod fuel;
 mod health;
 
 use std::net::SocketAddr;
@@ -106,8 +107,7 @@ async fn letters(
 }
 
 async fn metrics(State(shown): State<Shown>) -> String {
-    for status in &shown.projections {
-        health::measure(&status.snapshot());
-    }
-    shown.metrics.render()
+    let snapshots: Vec<Snapshot> = shown.projections.iter().map(|status| status.snapshot()).collect();
+    snapshots.iter().for_each(health::measure);
+    shown.metrics.render() + &fuel::metrics(&snapshots)
 }

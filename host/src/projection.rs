@@ -20,6 +20,7 @@ mod upkeep;
 mod acknowledge;
 pub mod status;
 mod snapshot;
+mod at_work;
 mod busy;
 mod oplog;
 mod pace;
@@ -41,7 +42,7 @@ use letters::Order;
 
 pub use acknowledge::complete_history;
 pub use lane::Deployed;
-pub use snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
+pub use snapshot::{Acknowledgement, Beside, ComponentSnapshot, LaneSnapshot, Phase, Snapshot};
 pub use status::Status;
 pub use supervisor::Supervisor;
 

@@ -51,6 +51,12 @@ impl Projector for Stamped {
                 std::hint::black_box(sequence);
             },
             "rejects" | "picky_tables" if is_bad => return Err(Rejection::invalid("on purpose")),
+            "slower" => {
+                (0..20_000).for_each(|turn| {
+                    std::hint::black_box(turn);
+                });
+                NAME
+            }
             "too_long" if is_bad => "longer than its column",
             _ => NAME,
         };

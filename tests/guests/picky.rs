@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::hint::black_box;
-use std::time::SystemTime;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, io, process, thread};
 
 use laterna_sdk::{Event, Manifest, Operation, Projector, Rejection, Value, log, statements};
 
@@ -57,7 +60,28 @@ impl Projector for Picky {
             "clock" => note(&format!("{:?}", SystemTime::now())),
             "random" => note(&random().to_string()),
             "hash-map" => note(&HashMap::from([("answer", 42)])["answer"].to_string()),
-            "files" => note(&std::fs::read_to_string("/etc/hostname").map_err(failed)?),
+            "monotonic" => note(&Instant::now().elapsed().as_nanos().to_string()),
+            "sleep" => {
+                thread::sleep(Duration::from_secs(3600));
+                note("slept")
+            }
+            "thread" => note(&thread::spawn(|| 1).join().expect("it does not panic").to_string()),
+            "files" => note(&fs::read_to_string("/etc/hostname").map_err(failed)?),
+            "file-panic" => note(&fs::read_to_string("/etc/hostname").expect("the name of the machine")),
+            "write-file" => note(&fs::write("/tmp/laterna", "here").map_err(failed).map(|()| "written")?),
+            "list-files" => note(&fs::read_dir("/").map_err(failed)?.count().to_string()),
+            "environment" => note(&format!("{} {}", env::vars().count(), env::args().count())),
+            "variable" => note(&env::var("HOME").map_err(failed)?),
+            "stdin" => {
+                let mut text = String::new();
+                note(&io::stdin().read_to_string(&mut text).map_err(failed)?.to_string())
+            }
+            "connect" => note(&format!("{:?}", TcpStream::connect("127.0.0.1:3306").map_err(failed)?)),
+            "listen" => note(&format!("{:?}", TcpListener::bind("127.0.0.1:0").map_err(failed)?)),
+            "udp" => note(&format!("{:?}", UdpSocket::bind("127.0.0.1:0").map_err(failed)?)),
+            "resolve" => note(&format!("{:?}", "localhost:80".to_socket_addrs().map_err(failed)?)),
+            "exit" => process::exit(3),
+            "abort" => process::abort(),
             "chatty" => chat(size(1_000), note("chatty")),
 
             "invalid" | "reject" => return Err(Rejection::invalid("told to reject")),

@@ -103,6 +103,7 @@ mod tests {
             held: 0,
             acknowledgement: None,
             beside: None,
+            components: vec![],
             lanes: vec![],
         }
     }

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::{output, parts, table};
 use crate::config::Config;
 use crate::projection::{LaneSnapshot, Phase, Snapshot};
+use crate::projector::TypeCost;
 use crate::readmodel::{checkpoint, dead_letter, pause, registration};
 
 #[derive(Debug, Args)]
@@ -20,6 +21,9 @@ pub struct Arguments {
     /// One line for each lane, too.
     #[arg(long)]
     lanes: bool,
+    /// What events cost, by type, beside the component before.
+    #[arg(long)]
+    fuel: bool,
 }
 
 pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
@@ -34,7 +38,7 @@ pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
     if !live {
         output::line(format_args!("No host answers on {}; this is what MySQL knows.\n", config.host.admin));
     }
-    print(&snapshots, arguments.lanes);
+    print(&snapshots, arguments);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,6 +79,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             held,
             acknowledgement: None,
             beside: None,
+            components: vec![],
             lanes: rows
                 .iter()
                 .map(|row| LaneSnapshot {
@@ -91,7 +96,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     Ok(snapshots)
 }
 
-fn print(snapshots: &[Snapshot], lanes: bool) {
+fn print(snapshots: &[Snapshot], arguments: &Arguments) {
     let headings = [
         "projection",
         "phase",
@@ -127,9 +132,13 @@ fn print(snapshots: &[Snapshot], lanes: bool) {
     for snapshot in snapshots {
         notes(snapshot);
     }
-    if lanes {
+    if arguments.lanes {
         output::line("");
         print_lanes(snapshots);
+    }
+    if arguments.fuel {
+        output::line("");
+        print_fuel(snapshots);
     }
 }
 
@@ -164,9 +173,46 @@ fn notes(snapshot: &Snapshot) {
             output::line(format_args!("  it waits: {reason}"));
         }
     }
+    if snapshot.components.first().is_some_and(|component| component.impure) {
+        output::line(format_args!(
+            "\n{name}: its projector keeps state between events, and so it gets each on a fresh instance, which is slower: \
+             take the state out of it and deploy it again"
+        ));
+    }
+    let slower: Vec<String> = snapshot.fuel().filter_map(slower).collect();
+    if !slower.is_empty() {
+        let all = slower.join("; ");
+        output::line(format_args!("\n{name} takes more fuel than with the component before: {all}"));
+    }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));
     }
+}
+
+/// A type whose events take half as much again as before, or more.
+fn slower((cost, before): (&TypeCost, Option<u64>)) -> Option<String> {
+    let before = before.filter(|before| cost.mean >= before / 2 * 3 && *before > 0)?;
+    Some(format!("{} {} -> {}", cost.event_type, table::number(before), table::number(cost.mean)))
+}
+
+fn print_fuel(snapshots: &[Snapshot]) {
+    let headings = ["projection", "event type", "digest", "runs", "mean fuel", "99 %", "highest", "before"];
+    let mut fuel = table::table(&headings);
+    for snapshot in snapshots {
+        for (cost, before) in snapshot.fuel() {
+            fuel.add_row([
+                snapshot.projection.clone(),
+                cost.event_type.clone(),
+                snapshot.digest.chars().take(12).collect(),
+                table::number(cost.runs),
+                table::number(cost.mean),
+                table::number(cost.p99),
+                table::number(cost.max),
+                before.map(table::number).unwrap_or_default(),
+            ]);
+        }
+    }
+    output::line(fuel.trim_fmt());
 }
 
 fn print_lanes(snapshots: &[Snapshot]) {

@@ -108,6 +108,7 @@ fn check_projection(problems: &mut Vec<String>, name: &str, projection: &Project
     range(problems, &setting("budget.memory_bytes"), size(projection.budget.memory_bytes), 1 << 20, 4 << 30);
     range(problems, &setting("budget.operations"), size(projection.budget.operations), 1, 100_000);
     range(problems, &setting("budget.output_bytes"), size(projection.budget.output_bytes), 1024, 12 << 20);
+    range(problems, &setting("budget.compare_every"), projection.budget.compare_every, 1, 1_000_000);
 }
 
 fn range(problems: &mut Vec<String>, name: &str, value: u64, min: u64, max: u64) {

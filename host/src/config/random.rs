@@ -12,7 +12,7 @@ const PROJECTION: &str = "projection.accounts";
 
 /// Every number that can be set, with the least and the largest that is taken. A bound that is checked and does not
 /// stand here is found by `every_bound_stands_in_the_list`.
-const BOUNDS: [(&str, &str, u64, u64); 18] = [
+const BOUNDS: [(&str, &str, u64, u64); 19] = [
     ("host", "lease_seconds", 2, 300),
     ("host", "stop_seconds", 1, 600),
     ("mongodb", "payload_bytes_max", 1024, 32 << 20),
@@ -31,6 +31,7 @@ const BOUNDS: [(&str, &str, u64, u64); 18] = [
     (PROJECTION, "budget.memory_bytes", 1 << 20, 4 << 30),
     (PROJECTION, "budget.operations", 1, 100_000),
     (PROJECTION, "budget.output_bytes", 1024, 12 << 20),
+    (PROJECTION, "budget.compare_every", 1, 1_000_000),
 ];
 
 /// What is no text, no address and none of a few words, whatever is asked for.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::oplog::Window;
+use crate::projector::TypeCost;
 
 /// What a projection is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct Snapshot {
     /// The generation that is built beside the live one, if any, and how far it is.
     #[serde(default)]
     pub beside: Option<Beside>,
+    /// The component at work and, after a change, the one before, as far as this host ran them.
+    #[serde(default)]
+    pub components: Vec<ComponentSnapshot>,
     pub lanes: Vec<LaneSnapshot>,
 }
 
@@ -97,6 +101,27 @@ pub struct Beside {
     pub expected: u64,
     /// What it waits for.
     pub waits: Option<String>,
+}
+
+/// What is seen of a component at work.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentSnapshot {
+    pub component: String,
+    pub digest: String,
+    /// It was caught keeping state, so it gets each event on a fresh instance.
+    pub impure: bool,
+    /// What its events cost.
+    pub fuel: Vec<TypeCost>,
+}
+
+impl Snapshot {
+    /// What the component at work costs, with what the one before took for the same type on average.
+    pub fn fuel(&self) -> impl Iterator<Item = (&TypeCost, Option<u64>)> {
+        let now = self.components.first().map_or(&[][..], |component| &component.fuel);
+        let before = self.components.get(1).map_or(&[][..], |component| &component.fuel);
+        let mean = |event_type: &str| before.iter().find(|cost| cost.event_type == event_type);
+        now.iter().map(move |cost| (cost, mean(&cost.event_type).map(|before| before.mean)))
+    }
 }
 
 /// What the outbox was not told yet.

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::at_work::AtWork;
 use super::busy::Busy;
 use super::oplog::{Alarm, Window};
 use super::pace::{Rate, STILL_MAX, Stillness};
 use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
+use crate::projector::Component;
 use crate::readmodel::{Batch, LaneRow, Verdict};
 use crate::source::Feed;
 
@@ -40,6 +42,7 @@ struct State {
     silence: [Option<Failure>; 2],
     component: String,
     digest: String,
+    at_work: AtWork,
     epoch: u64,
     lanes: Vec<LaneState>,
     read_up_to: Option<Position>,
@@ -75,6 +78,7 @@ impl Status {
             silence: [None, None],
             component: String::new(),
             digest: String::new(),
+            at_work: AtWork::default(),
             epoch: 0,
             lanes: vec![],
             read_up_to: None,
@@ -167,6 +171,11 @@ impl Status {
             std::mem::replace(&mut state.digest, digest.to_owned())
         });
         self.show_digest(&before, digest);
+    }
+
+    /// What is to be seen of the component at work is written there. The one before stays beside it.
+    pub fn shows(&self, component: &Component) {
+        self.change(|state| state.at_work.begins(component));
     }
 
     /// So that metrics can be traced to a component.
@@ -372,6 +381,7 @@ impl Status {
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),
             beside: state.beside.clone(),
+            components: state.at_work.snapshot(),
             lanes: state.lanes.iter().zip(0..).map(|(lane, number)| lane.snapshot(number)).collect(),
         })
     }

@@ -307,6 +307,7 @@ impl Versions {
         if status.digest() != current.digest() {
             let manifest = &current.deployed.manifest;
             status.changes(&format!("{} {}", manifest.name, manifest.version), current.digest());
+            status.shows(&current.component);
             // Events that it holds back go on: this component may do better.
             pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
         }

@@ -19,9 +19,9 @@ const SEED: u64 = 0x4c61_7465_726e_6121;
 #[derive(Debug, thiserror::Error)]
 #[error("it {deed} (`{import}`): {remedy}")]
 pub(super) struct Impure {
-    deed: &'static str,
-    import: &'static str,
-    remedy: &'static str,
+    pub(super) deed: &'static str,
+    pub(super) import: &'static str,
+    pub(super) remedy: &'static str,
 }
 
 const WALL_CLOCK: Impure = Impure {

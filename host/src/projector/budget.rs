@@ -32,11 +32,19 @@ pub struct Budget {
     pub operations: usize,
     /// Bytes of all parameters of an event's operations.
     pub output_bytes: usize,
+    /// One list of events in so many is compared with what a fresh instance says, to find out who keeps state.
+    pub compare_every: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { fuel: 1_000_000_000, memory_bytes: 256 << 20, operations: 10_000, output_bytes: 4 << 20 }
+        Self {
+            fuel: 1_000_000_000,
+            memory_bytes: 256 << 20,
+            operations: 10_000,
+            output_bytes: 4 << 20,
+            compare_every: 256,
+        }
     }
 }
 

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use super::description;
 use super::engine::Engine;
 use super::inspection::inspect;
 use super::instance::{Instance, panic_message};
+use super::record::Record;
 use super::refusal::Refusal;
 use super::sandbox::Sandbox;
 use crate::statement::Manifest;
@@ -28,6 +28,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
+/// About a third of what a lane gets where processors are short.
+const NICENESS: i32 = 5;
 const SHORT_DIGEST: usize = 12;
 
 /// A projector that is ready to run, with the budget it runs under. Clones are the same component.
@@ -39,8 +41,7 @@ struct Parts {
     manifest: Manifest,
     budget: Budget,
     code: ProjectionPre<Sandbox>,
-    /// Set when it was caught answering from state it kept; see `guest`.
-    impure: AtomicBool,
+    record: Arc<Record>,
 }
 
 impl Component {
@@ -59,8 +60,8 @@ impl Component {
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
             on_its_own_thread(limit, move || prepare(&engine, &digest, &bytes, &budget))?
         };
-        let impure = AtomicBool::new(false);
-        Ok(Self(Arc::new(Parts { digest, manifest, budget: budget.clone(), code, impure })))
+        let (budget, record) = (budget.clone(), Arc::default());
+        Ok(Self(Arc::new(Parts { digest, manifest, budget, code, record })))
     }
 
     /// The SHA-256 of the component's bytes, in hex.
@@ -82,14 +83,14 @@ impl Component {
         &self.0.budget
     }
 
-    /// It was caught answering from state it kept, and so it is run one event at a time.
-    pub fn is_impure(&self) -> bool {
-        self.0.impure.load(Ordering::Relaxed)
+    /// What is seen of it while it works.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.0.record
     }
 
-    /// Says whether it was pure until now.
-    pub(super) fn mark_impure(&self) -> bool {
-        !self.0.impure.swap(true, Ordering::Relaxed)
+    /// It was caught answering from state it kept, and so it is run one event at a time.
+    pub fn is_impure(&self) -> bool {
+        self.record().is_impure()
     }
 
     pub(super) fn code(&self) -> &ProjectionPre<Sandbox> {
@@ -134,6 +135,7 @@ fn on_its_own_thread<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let run = move || {
+        give_way();
         let result = catch_unwind(AssertUnwindSafe(task))
             .unwrap_or_else(|panic| Err(Refusal::Uncompilable { reason: panic_message(&*panic).to_owned() }));
         // Nobody waits for it any more if it took too long.
@@ -150,6 +152,15 @@ fn on_its_own_thread<T: Send + 'static>(
         Err(RecvTimeoutError::Disconnected) => {
             Err(Refusal::Uncompilable { reason: "its thread ended without a word".to_owned() })
         }
+    }
+}
+
+/// What compiles lets the lanes go first: its thread, and the threads that the compiler starts from it. It is not so
+/// far behind them that it would take too long on a busy machine.
+fn give_way() {
+    if cfg!(target_os = "linux") {
+        // Only here is the priority a thread's own. Without it, compiling costs the lanes more, and nothing else.
+        let _ = rustix::process::nice(NICENESS);
     }
 }
 

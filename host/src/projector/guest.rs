@@ -12,17 +12,15 @@ use std::sync::Arc;
 use super::bindings::types;
 use super::component::Component;
 use super::instance::{Answer, Instance};
-use super::journal::Heading;
 use super::meter::Meter;
+use super::publisher::{Publisher, Said};
+use super::record::Sampler;
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
 use crate::statement::{Operation, Value};
 
 /// After so many events an instance is replaced by a fresh one.
 const INSTANCE_EVENTS_MAX: usize = 10_000;
-/// One list in so many is compared with a fresh instance, the second one first.
-const LISTS_PER_COMPARISON: u64 = 256;
-
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projected {
@@ -47,18 +45,22 @@ pub struct Guest {
     component: Component,
     projection: Arc<str>,
     meter: Meter,
+    publisher: Publisher,
     instance: Option<Instance>,
     /// Lists whose answers counted.
     lists: u64,
     /// About what one event takes, so that a list stays within the budget of one.
     usual_fuel: u64,
+    sampler: Sampler,
 }
 
 impl Guest {
     pub fn new(component: Component, projection: &str) -> Self {
         let meter = Meter::new(projection);
-        let projection = projection.into();
-        Self { component, projection, meter, instance: None, lists: 0, usual_fuel: 0 }
+        let projection: Arc<str> = projection.into();
+        let publisher = Publisher::new(component.clone(), projection.clone());
+        let sampler = Sampler::default();
+        Self { component, projection, meter, publisher, instance: None, lists: 0, usual_fuel: 0, sampler }
     }
 
     pub fn component(&self) -> &Component {
@@ -68,10 +70,12 @@ impl Guest {
     /// The verdicts about these events, in their order. An error is never an event's fault; when it is
     /// [`Failure::Deadline`], a run of one event alone met it.
     pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected>, Failure> {
+        self.publisher.settle();
         let mut projected = Vec::with_capacity(events.len());
         let mut rest = events;
         while !rest.is_empty() {
-            let (list, after) = rest.split_at(self.list_length().min(rest.len()));
+            let room = self.list_length().min(rest.len());
+            let (list, after) = rest.split_at(self.sampler.list_length(&rest[..room]));
             match self.project_list(list)? {
                 Some(verdicts) => projected.extend(verdicts),
                 None => {
@@ -89,7 +93,8 @@ impl Guest {
     pub fn project_alone(&mut self, event: &Event) -> Result<Projected, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
-        instance.journal().publish(|| self.heading(&[event]));
+        self.component.record().ran(&event.event_type, instance.fuel());
+        self.publisher.publish(&Said::take(instance.journal()), || event.id.to_string(), &self.meter);
         projected
     }
 
@@ -99,11 +104,6 @@ impl Guest {
         let projected = self.run_alone(&mut instance, event)?;
         let (said, _) = instance.journal().take();
         Ok(Observed { projected, memory_bytes: instance.memory_bytes(), said })
-    }
-
-    /// Another component takes over, from the next event on.
-    pub fn deploy(&mut self, component: Component) {
-        *self = Self::new(component, &self.projection);
     }
 
     /// Drops the instance, for when the last call did not end as it should.
@@ -130,13 +130,16 @@ impl Guest {
         let Some(projected) = self.accept(answer, events, fuel)? else {
             return Ok(None);
         };
-        if self.lists % LISTS_PER_COMPARISON == 1 && !self.holds(events, &projected)? {
+        if self.is_compared() && !self.holds(events, &projected)? {
             return Ok(None);
         }
-        instance.journal().publish(|| self.heading(events));
+        if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
+            self.component.record().ran(&event.event_type, fuel);
+        }
+        let is_whole = self.hear(&mut instance, events, &projected);
         self.lists += 1;
         self.learn(fuel);
-        if instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
+        if is_whole && instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
             self.instance = Some(instance);
         }
         Ok(Some(projected))
@@ -168,6 +171,12 @@ impl Guest {
         Ok(Some(projected))
     }
 
+    /// One list in so many, the second one first.
+    fn is_compared(&self) -> bool {
+        let every = self.component.budget().compare_every.max(1);
+        self.lists % every == 1 % every
+    }
+
     /// Whether a fresh instance says the same about the list's last event: the one that was behind all others.
     fn holds(&mut self, events: &[&Event], projected: &[Projected]) -> Result<bool, Failure> {
         let (Some(event), Some(listed)) = (events.last(), projected.last()) else {
@@ -185,7 +194,7 @@ impl Guest {
     /// From here on the component is run one event at a time, everywhere.
     fn distrust(&self, event: &Event) {
         self.meter.impure();
-        if self.component.mark_impure() {
+        if self.component.record().mark_impure() {
             tracing::warn!(
                 projection = &*self.projection,
                 digest = self.component.short_digest(),
@@ -208,6 +217,12 @@ impl Guest {
                 Ok(Projected { verdict: Err(Failure::OutOfMemory { limit_bytes }), fuel })
             }
             Err(failure) if failure.fault() != Fault::Event => Err(failure),
+            Err(Failure::Rejected { kind, mut reason }) => {
+                if let Some(hint) = instance.missed().rejected() {
+                    reason = format!("{reason}\n{hint}");
+                }
+                Ok(Projected { verdict: Err(Failure::Rejected { kind, reason }), fuel })
+            }
             verdict => Ok(Projected { verdict, fuel }),
         }
     }
@@ -258,14 +273,34 @@ impl Guest {
         };
     }
 
-    fn heading(&self, events: &[&Event]) -> Heading<'_> {
-        let event = match events {
+    /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
+    /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
+    fn hear(&self, instance: &mut Instance, events: &[&Event], projected: &[Projected]) -> bool {
+        let mut said = Said::take(instance.journal());
+        let mut is_whole = true;
+        if events.len() > 1 {
+            for (event, Projected { verdict, .. }) in events.iter().zip(projected) {
+                if said.is_empty() || !is_whole || !self.publisher.has_room() {
+                    break;
+                }
+                is_whole = instance.project(&[event], self.list_fuel()).is_ok();
+                let again = Said::take(instance.journal());
+                said.forget(&again);
+                // What was rejected was run alone, and heard then.
+                if verdict.is_err() {
+                    continue;
+                }
+                self.publisher.publish(&again, || event.id.to_string(), &self.meter);
+            }
+        }
+        // What it does not say again, it said because of something it kept.
+        let about = || match events {
             [] => String::new(),
             [event] => event.id.to_string(),
-            // Which event of a list the guest spoke about, only the guest knows.
-            [first, rest @ ..] => format!("{} or one of the {} after it", first.id, rest.len()),
+            [first, .., last] => format!("one of {} from {} to {}", events.len(), first.id, last.id),
         };
-        Heading { projection: &self.projection, digest: self.component.short_digest(), event }
+        self.publisher.publish(&said, about, &self.meter);
+        is_whole
     }
 }
 

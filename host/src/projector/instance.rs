@@ -10,6 +10,7 @@ use wasmtime::Store;
 use super::ambient::Phase;
 use super::bindings::{Projection, ProjectionPre, Shown, exported, types};
 use super::budget::{Budget, START_FUEL, deadline_ms};
+use super::denied::Missed;
 use super::engine::ticks;
 use super::journal::Journal;
 use super::sandbox::Sandbox;
@@ -66,6 +67,7 @@ impl Instance {
         let sandbox = self.store.data_mut();
         sandbox.ambient.phase = Phase::Projecting;
         sandbox.memory.forget();
+        sandbox.missed = Missed::default();
         sandbox.journal.open(events.len());
 
         let shown: Vec<Shown<'_>> = events.iter().map(|event| Shown::new(event)).collect();
@@ -93,6 +95,11 @@ impl Instance {
     /// What was said since the last run began.
     pub(super) fn journal(&self) -> &Journal {
         &self.store.data().journal
+    }
+
+    /// What it looked for in vain in the last run.
+    pub(super) fn missed(&self) -> Missed {
+        self.store.data().missed
     }
 
     /// The last run was refused memory, however it went on from there.

@@ -1,7 +1,6 @@
 //! What a guest says while it runs: stdout, stderr and the contract's `log`, bounded, kept until the run is over.
 //!
-//! Lines are published once a run's answer counts, so that a list that is run again event by event does not
-//! speak twice. A guest that says too much is cut short, never failed for it.
+//! Who reads it and when, see `publisher`. A guest that says too much is cut short, never failed for it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +31,6 @@ impl Voice {
             Self::Log(level) => level,
         }
     }
-}
-
-/// What stands beside every line of a run.
-pub(super) struct Heading<'a> {
-    pub(super) projection: &'a str,
-    pub(super) digest: &'a str,
-    pub(super) event: String,
 }
 
 /// One instance's journal; its clones are the same journal.
@@ -92,21 +84,6 @@ impl Journal {
         pages.finish(Voice::Stderr);
         let words = if pages.last_words.is_empty() { &pages.last_errors } else { &pages.last_words };
         words.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Hands the lines to the host's log. The heading is asked for only if there are any.
-    pub(super) fn publish<'a>(&self, heading: impl FnOnce() -> Heading<'a>) {
-        let (lines, dropped) = self.take();
-        if lines.is_empty() {
-            return;
-        }
-        let heading = heading();
-        for (level, line) in lines {
-            publish_line(level, &line, &heading);
-        }
-        if dropped > 0 {
-            publish_line(Level::WARN, &format!("{dropped} more lines were dropped"), &heading);
-        }
     }
 
     /// The lines since the last run began, and how many there was no room for.
@@ -183,29 +160,6 @@ fn printable(text: &str) -> String {
         }
     }
     line
-}
-
-/// An event's level is fixed where it is written, so there are five of them.
-fn publish_line(level: Level, line: &str, heading: &Heading<'_>) {
-    macro_rules! publish {
-        ($level:ident) => {
-            tracing::event!(
-                target: "projector",
-                Level::$level,
-                projection = heading.projection,
-                digest = heading.digest,
-                event = %heading.event,
-                "{line}"
-            )
-        };
-    }
-    match level {
-        Level::ERROR => publish!(ERROR),
-        Level::WARN => publish!(WARN),
-        Level::INFO => publish!(INFO),
-        Level::DEBUG => publish!(DEBUG),
-        Level::TRACE => publish!(TRACE),
-    }
 }
 
 #[cfg(test)]

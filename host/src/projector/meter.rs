@@ -8,6 +8,7 @@ pub(super) struct Meter {
     alone: Counter,
     instances: Counter,
     impure: Counter,
+    dropped: Counter,
     fuel: Histogram,
 }
 
@@ -19,6 +20,7 @@ impl Meter {
             alone: runs(projection, "alone"),
             instances: named("laterna_projector_instances_total"),
             impure: named("laterna_projector_impure_total"),
+            dropped: named("laterna_lines_dropped_total"),
             fuel: histogram!("laterna_projector_fuel", "projection" => projection.to_owned()),
         }
     }
@@ -43,6 +45,11 @@ impl Meter {
     /// The component was caught keeping state.
     pub(super) fn impure(&self) {
         self.impure.increment(1);
+    }
+
+    /// Lines that the guest wrote are not published.
+    pub(super) fn dropped(&self, lines: u64) {
+        self.dropped.increment(lines);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a histogram does not need the last digit")]

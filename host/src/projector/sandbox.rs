@@ -6,12 +6,14 @@ use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::bindings::{clocks, random};
+use wasmtime_wasi::p2::bindings::sync::sockets::udp_create_socket;
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, async_trait};
 
 use super::ambient::Ambient;
 use super::bindings::{Projection, log, types};
+use super::denied::Missed;
 use super::journal::{Journal, Voice};
 use super::memory::Memory;
 
@@ -25,6 +27,7 @@ pub(super) struct Sandbox {
     pub(super) ambient: Ambient,
     pub(super) memory: Memory,
     pub(super) journal: Journal,
+    pub(super) missed: Missed,
 }
 
 impl Sandbox {
@@ -45,6 +48,7 @@ impl Sandbox {
             ambient: Ambient::new(),
             memory: Memory::new(memory_bytes),
             journal,
+            missed: Missed::default(),
         }
     }
 }
@@ -59,12 +63,17 @@ impl Sandbox {
 pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Sandbox>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-    // The clocks and random numbers above are the machine's: these replace them.
+    // What is above could reach the machine: these replace it.
     linker.allow_shadowing(true);
     clocks::wall_clock::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
     clocks::monotonic_clock::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
     random::random::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
     random::insecure::add_to_linker::<_, HasSelf<Ambient>>(&mut linker, Sandbox::ambient)?;
+    cli::environment::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
+    filesystem::preopens::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
+    sockets::instance_network::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
+    sockets::tcp_create_socket::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
+    udp_create_socket::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
     linker.allow_shadowing(false);
     Projection::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
     Ok(linker)

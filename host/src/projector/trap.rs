@@ -13,6 +13,9 @@ const FRAMES_SHOWN: usize = 3;
 /// How wasmtime says that a guest handed over more bytes than `set_hostcall_fuel` allows. Its type is private;
 /// a test of the limit shows that the words are still these.
 const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+/// What Rust's panic says when there is no thread to be had.
+const NO_THREAD: &str = "failed to spawn thread";
+const THREADS: &str = "a projector has no threads: do the work in `project` itself";
 /// Functions of the languages' own machinery start like this. They are above the guest's own in every panic.
 const MACHINERY: [&str; 15] = [
     "<wasm function",
@@ -47,17 +50,22 @@ pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, bud
         return Failure::OutOfMemory { limit_bytes: budget.memory_bytes };
     }
     if let Some(impure) = error.downcast_ref::<Impure>() {
-        return Failure::Trapped { message: impure.to_string() };
+        return Failure::Trapped { message: cut(with_place(impure.to_string(), error)) };
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
-        return trapped(sandbox, &format!("it ended itself with exit code {code}"), error);
+        let reason = format!("it ended itself with exit code {code}: return a rejection instead");
+        return trapped(sandbox, &reason, error);
     }
     let cause = error.root_cause().to_string();
     if cause.contains(COPIED_TOO_MUCH) {
         let limit = budget.copied_bytes();
         return Failure::OutputTooLarge { what: format!("it hands over more than {limit} bytes at once") };
     }
-    trapped(sandbox, &trap.map_or(cause, Trap::to_string), error)
+    let mut reason = trap.map_or(cause, Trap::to_string);
+    if is_recursion(trap, error) {
+        reason.push_str(": a projector has 1 MiB of stack, so recurse less deeply");
+    }
+    trapped(sandbox, &reason, error)
 }
 
 /// The guest's own words first, then the engine's, then where in the guest it was.
@@ -67,13 +75,38 @@ fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure 
         message.push('\n');
     }
     message.push_str(reason);
-    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        for frame in own_frames(&backtrace.to_string()) {
-            message.push_str("\n  in ");
-            message.push_str(&frame);
-        }
+    let threads = message.contains(NO_THREAD).then_some(THREADS);
+    if let Some(hint) = sandbox.missed.trapped().or(threads) {
+        message.push('\n');
+        message.push_str(hint);
     }
-    Failure::Trapped { message: cut(message) }
+    Failure::Trapped { message: cut(with_place(message, error)) }
+}
+
+/// The stack that languages keep in memory ends before the engine's own: the same function over and over shows it.
+fn is_recursion(trap: Option<&Trap>, error: &wasmtime::Error) -> bool {
+    let repeats = || {
+        let frames = frames(error);
+        frames.len() == FRAMES_SHOWN && frames.iter().all(|frame| *frame == frames[0])
+    };
+    match trap {
+        Some(Trap::StackOverflow) => true,
+        Some(Trap::MemoryOutOfBounds) => repeats(),
+        _ => false,
+    }
+}
+
+/// The message, and where in the guest it was.
+fn with_place(mut message: String, error: &wasmtime::Error) -> String {
+    for frame in frames(error) {
+        message.push_str("\n  in ");
+        message.push_str(&frame);
+    }
+    message
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    error.downcast_ref::<WasmBacktrace>().map_or_else(Vec::new, |trace| own_frames(&trace.to_string()))
 }
 
 /// The top frames that are the author's. Lines of a backtrace read `3: 0x1a2b - module!function`.

@@ -27,7 +27,6 @@ type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 enum Order {
     Project { events: Vec<Arc<Event>>, reply: Reply<Vec<Projected>> },
     ProjectAlone { event: Arc<Event>, reply: Reply<Projected> },
-    Deploy { component: Component, reply: Reply<()> },
 }
 
 impl Worker {
@@ -51,11 +50,6 @@ impl Worker {
         self.order(|reply| Order::ProjectAlone { event, reply }).await
     }
 
-    /// Another component takes over. What was ordered before it still went to the old one.
-    pub async fn deploy(&self, component: Component) -> Result<(), Failure> {
-        self.order(|reply| Order::Deploy { component, reply }).await
-    }
-
     async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone =
@@ -75,10 +69,6 @@ fn work(mut guest: Guest, mut inbox: mpsc::Receiver<Order>) {
             }
             Order::ProjectAlone { event, reply } => {
                 drop(reply.send(caught(&mut guest, |guest| guest.project_alone(&event))));
-            }
-            Order::Deploy { component, reply } => {
-                guest.deploy(component);
-                drop(reply.send(Ok(())));
             }
         }
     }
@@ -116,16 +106,6 @@ mod tests {
         assert_eq!(worker.project(events(0..100)).await.expect("it answers").len(), 100);
         let alone = worker.project_alone(Arc::new(poison(1))).await.expect("it answers");
         assert!(matches!(alone.verdict, Err(Failure::Trapped { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_deployment_takes_effect_between_two_orders() {
-        let worker = worker(HEALTHY);
-        let before = worker.project(events(0..2)).await.expect("it answers");
-        worker.deploy(load("unreachable", &Budget::default())).await.expect("it is deployed");
-        let after = worker.project(events(2..4)).await.expect("it answers");
-        assert!(before.iter().all(|projected| projected.verdict.is_ok()));
-        assert!(after.iter().all(|projected| projected.verdict.is_err()));
     }
 
     #[tokio::test]

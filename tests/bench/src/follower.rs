@@ -31,44 +31,62 @@ impl Follower {
     }
 
     pub fn start(self, mongodb: &str, target: &Target) -> anyhow::Result<Running> {
-        let here = std::env::current_exe()?;
-        let folder = here.parent().context("a program lies in a folder")?;
-        let work = folder.join("../bench");
-        std::fs::create_dir_all(&work)?;
+        let (host, work, guests) = places()?;
         let log = work.join(format!("{}.log", self.name()));
-        let mut command = match self {
+        match self {
             Self::Native => {
-                let mut command = Command::new(&here);
+                let mut command = Command::new(std::env::current_exe()?);
                 command.args(["native", mongodb, &target.url()]);
-                command
+                start(command, &log)
             }
             Self::Laterna => {
-                let host =
-                    std::env::var_os("BENCH_HOST").map_or_else(|| folder.join("laterna"), PathBuf::from);
-                ensure!(
-                    host.exists(),
-                    "there is no {}: build it with `cargo build --release`",
-                    host.display()
-                );
+                let component = guests.join("balances.wasm");
+                let (config, _) = configuration(&work, mongodb, target, "balances", &component)?;
                 let mut command = Command::new(host);
-                command.arg("--config").arg(configuration(folder, &work, mongodb, target)?).arg("run");
-                command
+                command.arg("--config").arg(config).arg("run");
+                start(command, &log)
             }
-        };
-        command.env("RUST_BACKTRACE", "0");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
-        Ok(Running { child, log })
+        }
     }
 }
 
+/// The host with this configuration, at work.
+pub fn start_host(config: &Path, log: &Path) -> anyhow::Result<Running> {
+    let mut command = Command::new(places()?.0);
+    command.arg("--config").arg(config).arg("run");
+    start(command, log)
+}
+
+fn start(mut command: Command, log: &Path) -> anyhow::Result<Running> {
+    command.env("RUST_BACKTRACE", "0");
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?;
+    Ok(Running { child, log: log.to_owned() })
+}
+
+/// The host's program, a folder to work in, and the one with the guests.
+pub fn places() -> anyhow::Result<(PathBuf, PathBuf, PathBuf)> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().context("a program lies in a folder")?;
+    let host = std::env::var_os("BENCH_HOST").map_or_else(|| folder.join("laterna"), PathBuf::from);
+    ensure!(host.exists(), "there is no {}: build it with `cargo build --release`", host.display());
+    let work = folder.join("../bench");
+    std::fs::create_dir_all(&work)?;
+    Ok((host, work, folder.join("../guests")))
+}
+
 /// The defaults, and what has to be said: where everything is. `BENCH_SETTINGS` is put into the projection's section.
-fn configuration(folder: &Path, work: &Path, mongodb: &str, target: &Target) -> anyhow::Result<PathBuf> {
-    let component = folder.join("../guests/balances.wasm");
+pub fn configuration(
+    work: &Path,
+    mongodb: &str,
+    target: &Target,
+    projection: &str,
+    component: &Path,
+) -> anyhow::Result<(PathBuf, u16)> {
     ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let text = format!(
         "[host]\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
-         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.balances]\ncomponent = \"{}\"\n{}\n",
+         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.{projection}]\ncomponent = \"{}\"\n{}\n",
         work.join("state").display(),
         target.url(),
         component.display(),
@@ -76,7 +94,7 @@ fn configuration(folder: &Path, work: &Path, mongodb: &str, target: &Target) -> 
     );
     let path = work.join("laterna.toml");
     std::fs::write(&path, text)?;
-    Ok(path)
+    Ok((path, port))
 }
 
 impl Running {

@@ -1,6 +1,7 @@
 //! The benchmark: the host beside a hand-written native loop, in one run, alternating, as a ratio.
 //!
 //!     bench [mysql-socket] [mysql-tcp] [mariadb-socket]     compare (default: every server whose address is known)
+//!     bench swaps [mysql-socket] ...                        latency while components are deployed
 //!     bench native MONGODB_URI MYSQL_URL                    be the loop
 //!
 //! `dev/bench` starts it with what it needs. Both followers run as processes of their own, are watched through the
@@ -12,6 +13,7 @@ mod measure;
 mod native;
 mod readmodel;
 mod report;
+mod swaps;
 mod workload;
 
 use anyhow::{Context, bail};
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["native", mongodb, mysql] => runtime.block_on(native::run(mongodb, mysql)),
+        ["swaps", ref targets @ ..] => runtime.block_on(swap(targets)),
         ref targets => runtime.block_on(compare(targets)),
     }
 }
@@ -61,6 +64,19 @@ async fn compare(wanted: &[&str]) -> anyhow::Result<()> {
             done.push(round);
         }
         println!("{}", report::table(&done));
+    }
+    Ok(())
+}
+
+async fn swap(wanted: &[&str]) -> anyhow::Result<()> {
+    let mongodb =
+        std::env::var("LATERNA_MONGODB_URI").context("LATERNA_MONGODB_URI is not set; use dev/bench")?;
+    let (swaps, rate) = (number("BENCH_SWAPS", 100)?, number("BENCH_RATE", 2000)?);
+    let client = mongodb::Client::with_uri_str(&mongodb).await?;
+    println!("{}", machine::description());
+    for target in targets(wanted)? {
+        println!("\n{}: {}", target.name, readmodel::description(&target).await?);
+        swaps::run(&client, &mongodb, &target, swaps, rate).await?;
     }
     Ok(())
 }

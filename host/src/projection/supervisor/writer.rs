@@ -38,6 +38,7 @@ pub async fn start(
     let manifest = &loaded.deployed.manifest;
     let component = format!("{} {}", manifest.name, manifest.version);
     status.starts(&component, &loaded.deployed.digest, epoch, &course.rows);
+    status.shows(&loaded.component);
     let full = legacy.full.take();
     // Where the number of lanes changes, that comes first.
     let meets = until.is_some();

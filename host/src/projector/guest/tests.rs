@@ -14,7 +14,7 @@ use crate::projector::{Budget, Engine};
 const FUEL: u64 = 10_000_000;
 
 fn budget() -> Budget {
-    Budget { fuel: FUEL, memory_bytes: 4 << 20, operations: 10, output_bytes: 1_000 }
+    Budget { fuel: FUEL, memory_bytes: 4 << 20, operations: 10, output_bytes: 1_000, compare_every: 256 }
 }
 
 fn guest(project: &str) -> Guest {
@@ -285,6 +285,18 @@ fn one_list_in_256_is_compared_with_a_fresh_instance() {
 }
 
 #[test]
+fn who_asks_for_it_has_every_list_compared() {
+    let budget = Budget { compare_every: 1, ..budget() };
+    let late = "(call $ok (local.get $n) (call $integer (i64.div_u (global.get $calls) (i64.const 20))) (i32.const 1))";
+    let mut guest = Guest::new(load(late, &budget), "test");
+    for list in 1..=20 {
+        assert!(!guest.component().is_impure(), "list {list}");
+        assert_eq!(integer(&project(&mut guest, &[event(list)])[0]), 0);
+    }
+    assert!(guest.component().is_impure());
+}
+
+#[test]
 fn a_rejection_that_comes_from_kept_state_does_not_count() {
     let later = format!(
         "(drop {HEALTHY})
@@ -340,14 +352,6 @@ fn a_deadline_is_the_environments_fault() {
 }
 
 #[test]
-fn a_deployed_component_takes_over() {
-    let mut guest = guest(HEALTHY);
-    project(&mut guest, &[event(1)]);
-    guest.deploy(load(COUNT_CALLS, &budget()));
-    assert_eq!(integer(&project(&mut guest, &[event(2)])[0]), 1);
-}
-
-#[test]
 fn not_a_number_is_the_same_as_itself() {
     let answer = |number: f64| Ok(vec![Operation { statement: 0, parameters: vec![Value::Number(number)] }]);
     assert!(same(&answer(f64::NAN), &answer(f64::NAN)));
@@ -368,25 +372,98 @@ impl io::Write for Log {
     }
 }
 
-#[test]
-fn a_guest_speaks_once_with_its_projection_its_digest_and_the_event() {
+/// What a guest makes the host's log of level INFO say about lists of events, line by line.
+fn logged(project_body: &str, lists: &[&[Event]]) -> (Guest, Vec<String>) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        let speak = "(call $log (i32.const 2) (i32.const 0) (i32.const 8))";
-        // The list traps, so its lines are dropped, and each event is run alone.
-        let mut guest = guest(&format!("{speak} {}", poisoned_by("unreachable")));
-        project(&mut guest, &[event(1), poison(2)]);
-        project(&mut guest, &[event(3)]);
-        let text = String::from_utf8(log.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let text = text.expect("the log is text");
-        assert_eq!(text.lines().count(), 3, "{text}");
-        for (line, event) in text.lines().zip(1..) {
-            let digest = guest.component().short_digest();
-            let expect =
-                format!("WARN projector: specimen projection=\"test\" digest=\"{digest}\" event={event}");
-            assert!(line.ends_with(&expect), "{line}");
+    let guest = tracing::subscriber::with_default(subscriber, || {
+        let mut guest = guest(project_body);
+        for list in lists {
+            project(&mut guest, list);
         }
+        guest
     });
+    let text = String::from_utf8(log.0.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    (guest, text.expect("the log is text").lines().map(ToOwned::to_owned).collect())
+}
+
+const SPEAK: &str = "(call $log (i32.const 2) (i32.const 0) (i32.const 8))";
+
+#[test]
+fn a_guest_speaks_once_with_its_projection_its_digest_and_the_event() {
+    // The list traps, so its lines are dropped, and each event is run alone.
+    let speaks = format!("{SPEAK} {}", poisoned_by("unreachable"));
+    let (guest, lines) = logged(&speaks, &[&[event(1), poison(2)], &[event(3)]]);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, event) in lines.iter().zip(1..) {
+        let digest = guest.component().short_digest();
+        let expect =
+            format!("WARN projector: specimen projection=\"test\" digest=\"{digest}\" event={event}");
+        assert!(line.ends_with(&expect), "{line}");
+    }
+}
+
+#[test]
+fn what_is_said_in_a_list_stands_with_the_event_it_is_about() {
+    let about_poison = poisoned_by(SPEAK);
+    let (_, lines) =
+        logged(&about_poison, &[&[event(1), event(2), poison(3), event(4)], &[event(5), poison(6)]]);
+    let ends: Vec<bool> =
+        lines.iter().zip([3, 6]).map(|(line, id)| line.ends_with(&format!("event={id}"))).collect();
+    assert_eq!((lines.len(), ends), (2, vec![true, true]), "{lines:?}");
+}
+
+#[test]
+fn what_is_said_about_a_rejected_event_is_heard_once() {
+    let reject = format!("{SPEAK} (drop {HEALTHY}) (call $reject (local.get $i)) (return (i32.const 128))");
+    let (_, lines) = logged(&poisoned_by(&reject), &[&[event(1), poison(2), event(3)]]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("event=2"), "{lines:?}");
+}
+
+#[test]
+fn what_a_guest_says_only_once_stands_with_the_whole_list() {
+    let once = format!("(if (i64.eq (global.get $calls) (i64.const 2)) (then {SPEAK})) {HEALTHY}");
+    let (_, lines) = logged(&once, &[&[event(1)], &[event(2), event(3), event(4)]]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].ends_with("event=one of 3 from 2 to 4"), "{lines:?}");
+}
+
+#[test]
+fn a_level_that_is_not_logged_costs_no_second_run() {
+    let debug = "(call $log (i32.const 0) (i32.const 0) (i32.const 8))";
+    let (guest, lines) = logged(&format!("{debug} {HEALTHY}"), &[&[event(1), event(2)]]);
+    assert!(lines.is_empty(), "{lines:?}");
+    assert_eq!(guest.instance.expect("it is kept").events(), 2);
+}
+
+#[test]
+fn who_says_too_much_is_cut_short_and_the_number_is_told() {
+    let flood = format!("{} {HEALTHY}", SPEAK.repeat(60));
+    let events: Vec<Event> = (0..30).map(event).collect();
+    let lists: Vec<&[Event]> = events.chunks(1).collect();
+    let (_, lines) = logged(&flood, &lists);
+    assert_eq!(lines.len(), 1001, "a thousand lines and the word that it is enough");
+    assert!(
+        lines[1000].contains("1000 lines within 10 s are taken, the others are counted"),
+        "{}",
+        lines[1000]
+    );
+}
+
+#[test]
+fn each_types_fuel_is_known_from_runs_of_one_event() {
+    // The poisoned type is ten times as heavy, and always among others.
+    let heavy = |number| Event { event_type: "Heavy".into(), ..poison(number) };
+    let mut guest = guest(&poisoned_by(&burn(50_000)));
+    for list in 0..40 {
+        project(&mut guest, &[event(list), heavy(list), event(list)]);
+    }
+    let types = guest.component().record().types();
+    let [light, heavy] = &types[..2] else { panic!("two types were run: {types:?}") };
+    assert_eq!((light.event_type.as_str(), heavy.event_type.as_str()), ("Happened", "Heavy"));
+    let (happened, poisoned) = (light, heavy);
+    assert!(poisoned.runs >= 1 && poisoned.mean >= 50_000, "{types:?}");
+    assert!(happened.runs >= 2 && happened.max < 10_000, "{types:?}");
 }

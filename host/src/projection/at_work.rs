@@ -1,0 +1,49 @@
+//! The component at work and the one before, side by side, so that one sees what a change did to the cost of events.
+
+use std::sync::Arc;
+
+use super::snapshot::ComponentSnapshot;
+use crate::projector::{Component, Record};
+
+/// How many components are shown.
+const SHOWN_MAX: usize = 2;
+
+/// The newest first.
+#[derive(Default)]
+pub(super) struct AtWork(Vec<One>);
+
+struct One {
+    name: String,
+    digest: String,
+    record: Arc<Record>,
+}
+
+impl AtWork {
+    /// Another component is at work, or the same one again.
+    pub(super) fn begins(&mut self, component: &Component) {
+        let manifest = component.manifest();
+        let one = One {
+            name: format!("{} {}", manifest.name, manifest.version),
+            digest: component.digest().to_owned(),
+            record: component.record().clone(),
+        };
+        self.0.retain(|other| other.digest != one.digest);
+        self.0.insert(0, one);
+        self.0.truncate(SHOWN_MAX);
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<ComponentSnapshot> {
+        self.0.iter().map(One::snapshot).collect()
+    }
+}
+
+impl One {
+    fn snapshot(&self) -> ComponentSnapshot {
+        ComponentSnapshot {
+            component: self.name.clone(),
+            digest: self.digest.clone(),
+            impure: self.record.is_impure(),
+            fuel: self.record.types(),
+        }
+    }
+}
