@@ -477,3 +477,15 @@ fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
         letters,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_time_is_kept_by_resting() {
+        let worked = Duration::from_millis(60);
+        let rests = [100, 75, 50, 10, 1].map(|percent| rest(worked, percent).as_millis());
+        assert_eq!(rests, [0, 20, 60, 540, 5940]);
+    }
+}
