@@ -348,6 +348,21 @@ async fn what_the_configuration_names_is_built_beside_where_its_tables_differ() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_generation_becomes_live_when_it_is_as_far_as_the_live_one() {
+    // It rests for half a second after each batch, and is behind by as much.
+    let options = Options { extra: "rebuild_percent = 1", ..Options::mysql() };
+    let mut scene = Scene::new(options, 100).await;
+    scene.read().await;
+    scene.write();
+    for generation in 2..=4 {
+        scene.tell(&["rebuild", PROJECTION]);
+        scene.until_live(generation).await;
+    }
+    scene.end().await;
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_is_paused_is_rebuilt_and_stays_paused() {
     let mut scene = Scene::new(Options::mysql(), 300).await;
     scene.tell(&["pause", PROJECTION, "--why", "a test"]);
