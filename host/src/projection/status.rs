@@ -52,6 +52,7 @@ struct State {
     stillness: Stillness,
     documents: u64,
     letters: (u64, u64),
+    ignored: u64,
     acknowledgement: Option<Acknowledgement>,
     beside: Option<Beside>,
     rate: Rate,
@@ -88,6 +89,7 @@ impl Status {
             stillness: Stillness::default(),
             documents: 0,
             letters: (0, 0),
+            ignored: 0,
             acknowledgement: None,
             beside: None,
             rate: Rate::default(),
@@ -293,6 +295,11 @@ impl Status {
         self.change(|state| state.letters = letters);
     }
 
+    /// Of how many events the upcaster made nothing.
+    pub fn observed_ignored(&self, events: u64) {
+        self.change(|state| state.ignored = events);
+    }
+
     /// The outbox was told so of some events.
     pub fn acknowledged(&self, kind: &'static str, events: u64) {
         metrics::counter!("laterna_acknowledged_total", "projection" => self.projection.clone(), "kind" => kind)
@@ -377,6 +384,7 @@ impl Status {
             lag_events: state.lag_events(),
             events_per_second: state.rate.per_second(),
             events: state.lanes.iter().map(|lane| lane.events).sum(),
+            ignored: state.ignored,
             parked: state.letters.0,
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),
