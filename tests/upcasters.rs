@@ -161,6 +161,13 @@ async fn a_letter_of_an_old_version_replays_with_an_upcaster_that_is_deployed_la
     // Without a cure a replay changes nothing; this one maps the first version of the same type.
     done(&laterna(&world, &host, &["dlq", "replay", PROJECTION, "--all"]));
     assert_eq!(world.letters().await, (1, 1));
+    let shadow = deploy(&world, &host, PROJECTION, "upcaster-happened", &["--shadow", "2"]);
+    assert!(!shadow.status.success(), "{}", said(&shadow));
+    assert!(
+        said(&shadow).contains("1 of the last 2 events would be projected otherwise"),
+        "{}",
+        said(&shadow)
+    );
     done(&deploy(&world, &host, PROJECTION, "upcaster-happened", &[]));
     until_component(&host, PROJECTION, |told| told.ends_with("behind upcasts upcaster_happened")).await;
     let told = done(&laterna(&world, &host, &["dlq", "replay", PROJECTION, "--all", "--dry-run"]));

@@ -100,6 +100,21 @@ mod tests {
     }
 
     #[test]
+    fn an_upcasters_manifest_has_the_same_limits() {
+        let described = |name: &str, types: usize| upcast::exported::Manifest {
+            name: name.into(),
+            version: "1.0.0".into(),
+            event_types: vec!["AccountOpened".into(); types],
+        };
+        let manifest = upcaster(described("upcasts", EVENT_TYPES_MAX)).expect("it is within all limits");
+        assert!(manifest.takes("AccountOpened") && !manifest.takes("AccountClosed"));
+        assert!(upcaster(described("upcasts", 0)).expect("it is within all limits").takes("AccountClosed"));
+        let refused = |described| upcaster(described).expect_err("it is beyond a limit").to_string();
+        assert!(refused(described("", 1)).contains("its name is empty"));
+        assert!(refused(described("upcasts", EVENT_TYPES_MAX + 1)).contains("1001 event types"));
+    }
+
+    #[test]
     fn every_part_of_a_manifest_has_a_limit() {
         check(|m| m.name.clear(), "its name is empty");
         check(|m| m.name = "a\nb".into(), "control characters");
