@@ -320,6 +320,34 @@ async fn another_upcaster_in_the_configuration_is_deployed_and_undoes_no_other_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_that_are_made_anew_are_made_by_the_pair() {
+    let world = World::new("first", Options::mysql()).await;
+    let host = world.start();
+    let triple = |n: i64| of_type("Triple", &format!("e{n}"), &format!("a{}", n % 5), n / 5 + 1, doc! {});
+    world.insert((0..50).map(triple)).await;
+    world.until_committed("first", 50).await;
+    assert_eq!(world.number("SELECT COUNT(*) FROM stamped").await, 50, "nobody splits them yet");
+    done(&deploy(&world, &host, "first", "upcaster", &[]));
+    until_component(&host, "first", |told| told == "stamped first behind upcasts upcaster").await;
+    let live = format!("SELECT live_generation FROM {}.projection", world.control());
+    done(&laterna(&world, &host, &["rebuild", "first"]));
+    until("the rebuilt tables are live", async || world.number(&live).await == 2).await;
+    assert_eq!(world.number("SELECT COUNT(*) FROM stamped WHERE event_id LIKE '%#_'").await, 150);
+    assert_eq!(world.number("SELECT COUNT(*) FROM stamped").await, 150);
+    done(&deploy(&world, &host, "first", "other-tables", &[]));
+    until("the other tables are live", async || world.number(&live).await == 3).await;
+    until_component(&host, "first", |told| told == "stamped other_tables behind upcasts upcaster").await;
+    world.insert((50..60).map(triple)).await;
+    until("new events are split, too", async || {
+        world.number("SELECT COUNT(*) FROM stamped WHERE component = 'other_tables'").await == 180
+    })
+    .await;
+    assert_eq!(world.number("SELECT SUM(disorder) FROM last_seen").await, 0);
+    assert_eq!(world.letters().await, (0, 0));
+    assert!(host.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_sent_again_is_not_split_again() {
     let world = World::new(COMPONENT, Options::mysql()).await;
     let host = start_behind(&world, &guests::path("upcaster"));
