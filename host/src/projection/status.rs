@@ -290,14 +290,9 @@ impl Status {
         });
     }
 
-    /// How many letters are parked and held.
-    pub fn observed_letters(&self, letters: (u64, u64)) {
-        self.change(|state| state.letters = letters);
-    }
-
-    /// Of how many events the upcaster made nothing.
-    pub fn observed_ignored(&self, events: u64) {
-        self.change(|state| state.ignored = events);
+    /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
+    pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
+        self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
     }
 
     /// The outbox was told so of some events.

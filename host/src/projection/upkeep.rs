@@ -106,8 +106,7 @@ pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) 
             let counting = count(&servers, &projection, &mut session);
             let silence = |message| Failure::ConnectionLost { message };
             if let Some((letters, ignored)) = answer(&status, Server::ReadModel, silence, counting).await {
-                status.observed_letters(letters);
-                status.observed_ignored(ignored);
+                status.observed_letters(letters, Some(ignored));
             }
             tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
