@@ -30,4 +30,5 @@ mod spine;
 mod stop;
 mod takeover;
 mod tidy;
+mod upcasters;
 mod verify;

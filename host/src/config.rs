@@ -29,6 +29,8 @@ pub struct Config {
     pub host: Host,
     pub mongodb: Mongodb,
     pub mysql: Mysql,
+    /// What brings events of old versions into the form of today, before every projection.
+    pub upcaster: Option<Upcaster>,
     #[serde(default)]
     pub projection: BTreeMap<String, Projection>,
 }
@@ -144,6 +146,13 @@ pub struct Mysql {
     ddl_url_file: Option<PathBuf>,
     #[serde(default = "default_control_schema")]
     pub control_schema: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upcaster {
+    /// The component's file.
+    pub component: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize)]

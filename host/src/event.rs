@@ -12,6 +12,9 @@ use crate::position::{ClusterTime, Position};
 /// The largest id, in bytes of its text, that is accepted for an event or an aggregate.
 pub const ID_BYTES_MAX: usize = 512;
 
+/// The longest type of an event or an aggregate, in bytes.
+pub const TYPE_BYTES_MAX: usize = 128;
+
 /// The largest sequence number: 2^53 - 1, the largest integer every guest language keeps exact.
 pub const SEQUENCE_MAX: i64 = (1 << 53) - 1;
 

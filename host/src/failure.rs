@@ -3,6 +3,8 @@
 //! A failure says who is at fault, and so who has to act. What the loop does about it is decided in
 //! `projection::decide`; which server code is which failure is decided next to the driver that reports it.
 
+use crate::statement::UpcasterManifest;
+
 /// Who is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -76,6 +78,9 @@ pub enum Failure {
     /// A parameter's value cannot be sent: not a number, not JSON, not a time.
     #[error("operation {operation}, parameter {parameter} of `{statement}`: {reason}")]
     BadValue { operation: usize, statement: String, parameter: usize, reason: String },
+    /// The upcaster failed on the event, or made something of it that it must not.
+    #[error("the upcaster {upcaster} fails on the event: {reason}")]
+    Upcaster { upcaster: String, reason: String },
     /// MySQL refused a value: too long, out of range, not null, a check.
     #[error("MySQL refused the event's values (error {code}): {message}")]
     RefusedValue { code: u16, message: String },
@@ -181,6 +186,11 @@ fn fenced(mine: u64, found: u64) -> String {
 }
 
 impl Failure {
+    /// What an upcaster is at fault for, under its name.
+    pub fn upcaster(manifest: &UpcasterManifest, reason: String) -> Self {
+        Self::Upcaster { upcaster: format!("`{}` {}", manifest.name, manifest.version), reason }
+    }
+
     pub fn fault(&self) -> Fault {
         match self {
             Self::Undecodable { .. }
@@ -192,6 +202,7 @@ impl Failure {
             | Self::UnknownStatement { .. }
             | Self::ParameterCount { .. }
             | Self::BadValue { .. }
+            | Self::Upcaster { .. }
             | Self::RefusedValue { .. }
             | Self::KeyConflict { .. }
             | Self::Erased => Fault::Event,
@@ -218,7 +229,7 @@ impl Failure {
     }
 
     /// The classes of dead letters: those of events' faults.
-    pub const LETTER_CLASSES: [&'static str; 12] = [
+    pub const LETTER_CLASSES: [&'static str; 13] = [
         "undecodable",
         "rejected",
         "trapped",
@@ -228,6 +239,7 @@ impl Failure {
         "unknown-statement",
         "parameter-count",
         "bad-value",
+        "upcaster",
         "refused-value",
         "key-conflict",
         "erased",
@@ -256,6 +268,7 @@ impl Failure {
             Self::UnknownStatement { .. } => "unknown-statement",
             Self::ParameterCount { .. } => "parameter-count",
             Self::BadValue { .. } => "bad-value",
+            Self::Upcaster { .. } => "upcaster",
             Self::RefusedValue { .. } => "refused-value",
             Self::KeyConflict { .. } => "key-conflict",
             Self::Erased => "erased",
@@ -291,6 +304,7 @@ impl Failure {
                 "mend the projector and replay it"
             }
             Self::BadValue { .. } => "mend the projector, or the writer of the value, and replay it",
+            Self::Upcaster { .. } => "mend the upcaster, deploy it, and replay the letter",
             Self::OutOfFuel { .. } => "mend the projector or raise `budget.fuel`, and replay it",
             Self::OutOfMemory { .. } => "mend the projector or raise `budget.memory_bytes`, and replay it",
             Self::OutputTooLarge { .. } => {
@@ -343,6 +357,7 @@ impl Failure {
             Self::Rejected { kind, .. } => format!("the projector rejected the event as {kind}"),
             Self::Undecodable { .. } => "the document is not an event".to_owned(),
             Self::Trapped { .. } => "the projector trapped".to_owned(),
+            Self::Upcaster { upcaster, .. } => format!("the upcaster {upcaster} fails on the event"),
             Self::BadValue { operation, statement, parameter, .. } => {
                 format!("operation {operation}, parameter {parameter} of `{statement}` cannot be sent")
             }

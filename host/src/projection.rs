@@ -11,6 +11,7 @@ pub mod breaker;
 pub mod pause;
 pub mod slide;
 pub mod versions;
+mod loaded;
 pub mod run;
 pub mod startup;
 pub mod rebuild;
@@ -42,6 +43,7 @@ use letters::Order;
 
 pub use acknowledge::complete_history;
 pub use lane::Deployed;
+pub use loaded::{Half, LoadedUpcaster};
 pub use snapshot::{Acknowledgement, Beside, ComponentSnapshot, LaneSnapshot, Phase, Snapshot};
 pub use status::Status;
 pub use supervisor::Supervisor;
@@ -103,13 +105,14 @@ pub enum Hold {
     Stream,
 }
 
-/// A component that was loaded and checked, and what a lane needs of it.
+/// A component that was loaded and checked, the upcaster before it, and what a lane needs of them.
 #[derive(Clone)]
 pub struct Loaded {
     pub projection: String,
     /// The component as it was read.
     pub bytes: Arc<[u8]>,
     pub component: Component,
+    pub upcaster: Option<LoadedUpcaster>,
     pub deployed: Deployed,
 }
 

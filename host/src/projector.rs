@@ -15,10 +15,13 @@ mod instance;
 mod journal;
 mod memory;
 mod meter;
+mod pair;
 mod publisher;
 mod record;
+mod role;
 mod sandbox;
 mod trap;
+mod upcast;
 mod worker;
 
 // How a component gets here.
@@ -37,6 +40,9 @@ pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::Engine;
 pub use guest::{Guest, Observed, Projected};
 pub use inspection::Outline;
+pub use pair::{Answer, Made, Pair, told_as_upcasters};
 pub use record::{Record, TypeCost};
 pub use refusal::Refusal;
+pub use role::{Kind, Projecting, Role, Upcasting, within_budget};
+pub use upcast::{UPCAST_BYTES_MAX, UPCAST_EVENTS_MAX};
 pub use worker::Worker;

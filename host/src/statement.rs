@@ -81,6 +81,22 @@ impl Manifest {
     }
 }
 
+/// What an upcaster says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpcasterManifest {
+    pub name: String,
+    pub version: String,
+    /// Empty: every type.
+    pub event_types: Vec<String>,
+}
+
+impl UpcasterManifest {
+    /// Whether events of this type go through it.
+    pub fn takes(&self, event_type: &str) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|taken| taken == event_type)
+    }
+}
+
 /// A table that passed the DDL check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {

@@ -147,6 +147,25 @@ async fn deploy(project: &Path) {
 }
 
 #[test]
+fn the_guide_leads_from_nothing_to_an_upcaster() {
+    let folder = folder("upcaster");
+    let lock = format!("cp {}/plugins/Cargo.lock .\n", repository().display());
+    let script = commands("Upcasters").replace("cd shop-upcasts\n", &format!("cd shop-upcasts\n{lock}"));
+    let text = follow(&folder, &script, &[]);
+    for expect in [
+        "ready to be deployed",
+        "7 events, 1 passed by, 1 failed, 6 upcast to 5, 1 ignored",
+        "upcaster    shop-upcasts 0.1.0",
+        "2 passed",
+    ] {
+        assert!(text.contains(expect), "{expect}: {text}");
+    }
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt.args(["--check", "--edition", "2024", "src/lib.rs"]).current_dir(folder.join("shop-upcasts"));
+    super::succeeds(&rustfmt.output().expect("rustfmt runs"));
+}
+
+#[test]
 fn the_guide_in_javascript_leads_from_nothing_to_answers() {
     let modules = repository().join("target/toolchains/node_modules");
     let mut script = commands("JavaScript");

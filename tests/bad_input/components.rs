@@ -68,7 +68,7 @@ fn files() -> Vec<(&'static str, Proof<File>)> {
             "an export without its functions",
             text(
                 r#"(component (instance $i) (export "laterna:projection/projector@0.1.0" (instance $i)))"#,
-                "does not fit `laterna:projection/projection@0.1`",
+                "does not fit `laterna:projection/projection@0.1.0` of this host",
             ),
         ),
         ("functions with other types", Proof::Elsewhere("other_types_than_the_contracts_are_refused")),

@@ -1,4 +1,5 @@
-//! Does with each event what the event's payload says: `{"do": "panic"}`. Most of it is wrong.
+//! Does with each event what the event's payload says: `{"do": "panic"}`. Most of it is wrong. As `picky-happened` it takes
+//! one event type only.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -36,7 +37,11 @@ impl Projector for Picky {
             number DOUBLE NULL,
             document JSON NULL
         )";
-        Manifest::new("picky", env!("CARGO_PKG_VERSION")).table("picked", picked).statements(STATEMENTS)
+        let types = if env!("CARGO_CRATE_NAME") == "picky_happened" { &["Happened"][..] } else { &[] };
+        Manifest::new("picky", env!("CARGO_PKG_VERSION"))
+            .events(types.iter().copied())
+            .table("picked", picked)
+            .statements(STATEMENTS)
     }
 
     fn project(event: &Event) -> Result<Vec<Operation>, Rejection> {

@@ -99,6 +99,7 @@ mod tests {
             lag_events: 0,
             events_per_second: 0.0,
             events: 0,
+            ignored: 0,
             parked: 0,
             held: 0,
             acknowledgement: None,

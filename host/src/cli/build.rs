@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{component, output, table};
+use crate::projection::{Half, Loaded, LoadedUpcaster};
 use crate::projector::Budget;
 
 const TARGET: &str = "wasm32-wasip2";
@@ -45,15 +46,15 @@ pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     ensure!(built.is_file(), "the build wrote no {}", built.display());
     let shown = built.strip_prefix(std::env::current_dir()?).unwrap_or(&built);
-    match component::load(&built, &Budget::default()) {
-        Ok(loaded) => {
-            let manifest = &loaded.deployed.manifest;
+    match component::load_either(&built, &Budget::default()) {
+        Ok(half) => {
+            let (name, version, digest) = about(&half);
             output::line(format_args!(
                 "{}: {} {} ({}), {} bytes, ready to be deployed",
                 shown.display(),
-                manifest.name,
-                manifest.version,
-                loaded.component.short_digest(),
+                name,
+                version,
+                digest,
                 table::number(fs::metadata(&built)?.len()),
             ));
             Ok(ExitCode::SUCCESS)
@@ -61,6 +62,18 @@ pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(refused) => {
             eprintln!("error: it was built, but no host would run it:\n{refused}");
             Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Its own name and version, and its digest.
+fn about(half: &Half) -> (&str, &str, &str) {
+    match half {
+        Half::Projector(Loaded { component, .. }) => {
+            (&component.manifest().name, &component.manifest().version, component.short_digest())
+        }
+        Half::Upcaster(LoadedUpcaster { component, .. }) => {
+            (&component.manifest().name, &component.manifest().version, component.short_digest())
         }
     }
 }

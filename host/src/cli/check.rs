@@ -83,6 +83,23 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<S
             Err(refused) => report.fail(&what, &refused.to_string()),
         }
     }
+    if let Some(projection) = config.projection.values().next() {
+        match parts::upcaster(config, &engine, projection) {
+            Ok(Some(upcaster)) => {
+                let (manifest, digest) = (upcaster.component.manifest(), upcaster.component.short_digest());
+                let takes = match manifest.event_types.len() {
+                    0 => "every event type".to_owned(),
+                    types => format!("{types} event type(s)"),
+                };
+                report.ok(
+                    "upcaster",
+                    &format!("{} {} ({digest}), takes {takes}", manifest.name, manifest.version),
+                );
+            }
+            Ok(None) => {}
+            Err(refused) => report.fail("upcaster", &refused.to_string()),
+        }
+    }
     for problem in parts::shared_tables(&all) {
         report.fail("tables", &problem);
     }

@@ -3,12 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use crate::operation::load;
-use crate::projection::Loaded;
+use crate::projection::{Half, LoadedUpcaster};
 use crate::projector::{Budget, Engine};
 
-/// Loads a component as a host would. What was compiled is kept in the account's cache, if it has one.
-pub fn load(path: &Path, budget: &Budget) -> anyhow::Result<Loaded> {
-    Ok(load::load(&engine()?, "a projector under test", path, budget)?)
+/// Loads a projector or an upcaster as a host would. What was compiled is kept in the account's cache, if it has one.
+pub fn load_either(path: &Path, budget: &Budget) -> anyhow::Result<Half> {
+    Ok(load::load_either(&engine()?, "a projector under test", path, budget)?)
+}
+
+/// The same where it has to be an upcaster.
+pub fn load_upcaster(path: &Path, budget: &Budget) -> anyhow::Result<LoadedUpcaster> {
+    Ok(load::load_upcaster(&engine()?, path, budget)?)
 }
 
 fn engine() -> anyhow::Result<Engine> {

@@ -9,13 +9,16 @@ use tokio::runtime::Runtime;
 use super::{output, parts, submit, table};
 use crate::config::Config;
 use crate::operation::{load, shadow};
-use crate::projection::{Loaded, Servers};
+use crate::projection::versions::short;
+use crate::projection::{Half, Loaded, LoadedUpcaster, Servers};
+use crate::projector::Engine;
 use crate::readmodel::command::Request;
 use crate::readmodel::{Session, deployment, registration};
 
 #[derive(Debug, Args)]
 pub struct DeployArguments {
-    /// The component's file.
+    /// The component's file: a projector, which then runs behind the upcaster in force, or an upcaster for the projector in
+    /// force.
     file: PathBuf,
     #[arg(long, short)]
     projection: String,
@@ -23,6 +26,9 @@ pub struct DeployArguments {
     /// Nothing is deployed when they do, unless `--anyway` says so.
     #[arg(long, value_name = "N")]
     shadow: Option<u32>,
+    /// The projector in the file runs without an upcaster from then on.
+    #[arg(long)]
+    without_upcaster: bool,
     /// Deploys although the shadow run shows differences.
     #[arg(long, requires = "shadow")]
     anyway: bool,
@@ -61,23 +67,31 @@ pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -
         anyhow::bail!("there is no projection `{name}` in the configuration: add [projection.{name}]")
     };
     let engine = parts::engine(config)?;
-    let loaded = load::load(&engine, name, &arguments.file, &settings.budget)?;
+    let half = load::load_either(&engine, name, &arguments.file, &settings.budget)?;
+    if arguments.without_upcaster && matches!(half, Half::Upcaster(_)) {
+        anyhow::bail!(
+            "{} is an upcaster; `--without-upcaster` takes a projector's file",
+            arguments.file.display()
+        )
+    }
     runtime.block_on(async {
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, name).await?;
+        let before = in_force(&mut session, &servers, &engine, settings, name).await?;
+        let beside = before.clone().filter(|_| !arguments.without_upcaster);
+        let none = || anyhow::anyhow!("no component of `{name}` is in force yet: start the host first");
+        let loaded = half.beside(beside).ok_or_else(none)?;
         if let Some(documents) = arguments.shadow {
-            let before = in_force(&mut session, &servers, &engine, settings, name).await?;
-            let found = shadow::compare(&servers, &before, &loaded, documents).await?;
+            let found = shadow::compare(&servers, &before.ok_or_else(none)?, &loaded, documents).await?;
             output::line(&found);
             if found.differs() && !arguments.anyway {
                 output::line("Nothing is deployed; `--anyway` deploys all the same.");
                 return Ok(ExitCode::FAILURE);
             }
         }
-        let (digest, manifest) = (loaded.digest(), &loaded.deployed.manifest);
-        let about = (manifest.name.as_str(), manifest.version.as_str());
-        deployment::store(&mut session, &servers.control, (digest, &loaded.bytes), about).await?;
+        let digest = loaded.digest();
+        loaded.store(&mut session, &servers.control).await?;
         let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: arguments.canary };
         submit::carry_out(&mut session, &servers, config, name, &request, arguments.json).await
     })
@@ -86,16 +100,25 @@ pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -
 async fn in_force(
     session: &mut Session,
     servers: &Servers,
-    engine: &crate::projector::Engine,
+    engine: &Engine,
     settings: &crate::config::Projection,
     name: &str,
-) -> anyhow::Result<Loaded> {
-    let none = || anyhow::anyhow!("no component of `{name}` is in force yet: nothing to compare with");
-    let found = deployment::in_force(session, &servers.control, name).await?.ok_or_else(none)?;
-    let bytes = deployment::bytes(session, &servers.control, &found.digest).await?.ok_or_else(none)?;
+) -> anyhow::Result<Option<Loaded>> {
+    let Some(found) = deployment::in_force(session, &servers.control, name).await? else { return Ok(None) };
+    let gone = || anyhow::anyhow!("the component in force is not stored whole: deploy it again");
+    let halves = deployment::halves(session, &servers.control, &found.digest).await?;
+    let bytes = deployment::bytes(session, &servers.control, &halves.projector).await?.ok_or_else(gone)?;
+    let upcaster = match &halves.upcaster {
+        Some(digest) => Some(deployment::bytes(session, &servers.control, digest).await?.ok_or_else(gone)?),
+        None => None,
+    };
     let (engine, budget, name) = (engine.clone(), settings.budget.clone(), name.to_owned());
-    let loading = tokio::task::spawn_blocking(move || Loaded::load(&engine, &name, bytes.into(), &budget));
-    loading.await?.map_err(|problems| anyhow::anyhow!(problems.join("\n")))
+    let loading = tokio::task::spawn_blocking(move || {
+        let upcaster = upcaster.map(|bytes| LoadedUpcaster::load(&engine, bytes.into(), &budget));
+        Ok(Loaded::load(&engine, &name, bytes.into(), &budget)?.behind(upcaster.transpose()?))
+    });
+    let loaded = loading.await?.map_err(|problems: Vec<String>| anyhow::anyhow!(problems.join("\n")))?;
+    Ok(Some(loaded))
 }
 
 pub fn rollback(
@@ -126,7 +149,8 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
             output::line(serde_json::json!({ "deployments": found, "lanes": lanes }));
             return Ok(ExitCode::SUCCESS);
         }
-        let mut shown = table::table(&["id", "digest", "component", "state", "origin", "by", "at", "lanes"]);
+        let mut shown =
+            table::table(&["id", "digest", "component", "upcaster", "state", "origin", "by", "at", "lanes"]);
         let in_force = found.iter().find(|deployment| deployment.state == "deployed").map(|one| one.id);
         for one in &found {
             let lanes = lanes.iter().filter(|lane| lane.digest == one.digest).map(|lane| lane.lane);
@@ -134,8 +158,14 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
             let state = if Some(one.id) == in_force { "in force" } else { &one.state };
             shown.add_row([
                 one.id.to_string(),
-                crate::projection::versions::short(&one.digest).to_owned(),
-                format!("{} {}", one.name, one.version),
+                short(&one.digest).to_owned(),
+                format!("{} {} ({})", one.name, one.version, short(&one.projector)),
+                one.upcaster.as_ref().map_or_else(
+                    || "-".to_owned(),
+                    |upcaster| {
+                        format!("{} {} ({})", upcaster.name, upcaster.version, short(&upcaster.digest))
+                    },
+                ),
                 state.to_owned(),
                 one.origin.clone(),
                 one.by.clone(),

@@ -9,9 +9,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{component, output, table};
-use crate::projection::Loaded;
+use crate::projection::{Half, Loaded};
 use crate::projector::{Budget, Outline};
-use crate::statement::{Manifest, Ordering};
+use crate::statement::{Manifest, Ordering, UpcasterManifest};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,7 +29,7 @@ pub fn inspect(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let outline =
         Outline::read(&bytes).map_err(|refusal| anyhow::anyhow!("{}: {refusal}", path.display()))?;
     let digest = hex::encode(Sha256::digest(&bytes));
-    let loaded = component::load(path, &Budget::default());
+    let loaded = component::load_either(path, &Budget::default());
     if arguments.json {
         output::line(format_args!(
             "{:#}",
@@ -38,7 +38,8 @@ pub fn inspect(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         print(&digest, bytes.len(), &outline);
         match &loaded {
-            Ok(loaded) => print_manifest(loaded),
+            Ok(Half::Projector(loaded)) => print_manifest(loaded),
+            Ok(Half::Upcaster(upcaster)) => print_upcaster(upcaster.component.manifest()),
             Err(refused) => row("refused", refused),
         }
     }
@@ -63,8 +64,7 @@ fn print_manifest(loaded: &Loaded) {
     let manifest = &loaded.deployed.manifest;
     row("projector", format_args!("{} {}", manifest.name, manifest.version));
     row("ordering", ordering(manifest));
-    let events = if manifest.event_types.is_empty() { "all" } else { &manifest.event_types.join(", ") };
-    row("events", events);
+    row("events", event_types(&manifest.event_types));
     for table in &loaded.deployed.schema.tables {
         row("table", &table.name);
         row("", &table.ddl);
@@ -74,6 +74,15 @@ fn print_manifest(loaded: &Loaded) {
         row("statement", format_args!("{}, {} parameters{together}", statement.name, statement.parameters));
         row("", &statement.sql);
     }
+}
+
+fn print_upcaster(manifest: &UpcasterManifest) {
+    row("upcaster", format_args!("{} {}", manifest.name, manifest.version));
+    row("events", event_types(&manifest.event_types));
+}
+
+fn event_types(types: &[String]) -> String {
+    if types.is_empty() { "all".to_owned() } else { types.join(", ") }
 }
 
 fn ordering(manifest: &Manifest) -> &'static str {
@@ -89,13 +98,19 @@ fn as_json(
     digest: &str,
     bytes: usize,
     outline: &Outline,
-    loaded: Result<&Loaded, String>,
+    loaded: Result<&Half, String>,
 ) -> serde_json::Value {
     let mut shown = json!({
         "digest": digest, "bytes": bytes, "exports": outline.exports, "imports": outline.imports,
     });
     match loaded {
-        Ok(loaded) => {
+        Ok(Half::Upcaster(upcaster)) => {
+            let manifest = upcaster.component.manifest();
+            shown["upcaster"] = json!({
+                "name": manifest.name, "version": manifest.version, "event_types": manifest.event_types,
+            });
+        }
+        Ok(Half::Projector(loaded)) => {
             let (manifest, schema) = (&loaded.deployed.manifest, &loaded.deployed.schema);
             let tables = schema.tables.iter().map(|table| json!({ "name": table.name, "ddl": table.ddl }));
             let statements = schema.statements.iter().map(|statement| {

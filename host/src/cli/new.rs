@@ -38,6 +38,9 @@ pub struct Arguments {
     name: String,
     #[arg(long, short)]
     lang: Language,
+    /// An upcaster, which brings old versions of events into the form of today; in Rust.
+    #[arg(long)]
+    upcaster: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,17 +61,29 @@ macro_rules! template {
     };
 }
 
-const EVERY: [Template; 3] = [
-    template!("wit/projection.wit", "wit/projection.wit"),
+const CONTRACT: [Template; 1] = [template!("wit/projection.wit", "wit/projection.wit")];
+
+const EVENTS: [Template; 2] = [
     template!("events.jsonl", "plugins/templates/events.jsonl"),
     template!("expected.sql", "plugins/templates/expected.sql"),
 ];
 
-const RUST: [Template; 16] = [
-    template!("Cargo.toml", "plugins/templates/rust/Cargo.toml"),
+const RUST: [Template; 2] = [
     template!("README.md", "plugins/templates/rust/README.md"),
-    template!(".gitignore", "plugins/templates/rust/gitignore"),
     template!("src/lib.rs", "plugins/templates/rust/src/lib.rs"),
+];
+
+const UPCASTER: [Template; 4] = [
+    template!("README.md", "plugins/templates/upcaster/README.md"),
+    template!("src/lib.rs", "plugins/templates/upcaster/src/lib.rs"),
+    template!("events.jsonl", "plugins/templates/upcaster/events.jsonl"),
+    template!("expected.txt", "plugins/templates/upcaster/expected.txt"),
+];
+
+/// What every project in Rust has.
+const CRATE: [Template; 15] = [
+    template!("Cargo.toml", "plugins/templates/rust/Cargo.toml"),
+    template!(".gitignore", "plugins/templates/rust/gitignore"),
     template!("laterna/sdk/Cargo.toml", "plugins/sdk/Cargo.toml"),
     template!("laterna/sdk/src/lib.rs", "plugins/sdk/src/lib.rs"),
     template!("laterna/sdk/src/event.rs", "plugins/sdk/src/event.rs"),
@@ -80,6 +95,7 @@ const RUST: [Template; 16] = [
     template!("laterna/sdk/src/sql.rs", "plugins/sdk/src/sql.rs"),
     template!("laterna/sdk/src/statement.rs", "plugins/sdk/src/statement.rs"),
     template!("laterna/sdk/src/testing.rs", "plugins/sdk/src/testing.rs"),
+    template!("laterna/sdk/src/upcaster.rs", "plugins/sdk/src/upcaster.rs"),
     template!("laterna/sdk/src/value.rs", "plugins/sdk/src/value.rs"),
 ];
 
@@ -101,6 +117,7 @@ const PYTHON: [Template; 4] = [
 pub fn new(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.name.as_str();
     check_name(name)?;
+    let Project { files, kind, steps, expected } = project(arguments)?;
     let folder = Path::new(name);
     // `create_dir` refuses what is there already, whatever it is.
     if let Err(error) = fs::create_dir(folder) {
@@ -109,8 +126,7 @@ pub fn new(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         return Err(error).with_context(|| format!("the folder `{name}` cannot be made"));
     }
-    let (files, steps) = project(arguments.lang);
-    for (path, text) in EVERY.iter().chain(files) {
+    for (path, text) in CONTRACT.iter().chain(files.into_iter().flatten()) {
         let place = folder.join(path);
         let written = place.parent().map_or(Ok(()), fs::create_dir_all);
         let text = personal(path, text, name);
@@ -118,27 +134,45 @@ pub fn new(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .and_then(|()| fs::write(&place, text))
             .with_context(|| format!("{} cannot be written", place.display()))?;
     }
-    output::line(format_args!(
-        "{name}: a projector to begin with; its README.md says more. Next:\n\n  cd {name}"
-    ));
+    output::line(format_args!("{name}: {kind} to begin with; its README.md says more. Next:\n\n  cd {name}"));
     for step in steps {
         output::line(format_args!("  {step}"));
     }
     output::line(format_args!(
-        "  laterna build\n  laterna test dist/{name}.wasm --events events.jsonl --expect expected.sql"
+        "  laterna build\n  laterna test dist/{name}.wasm --events events.jsonl --expect {expected}"
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of a language, and what has to be done before the first build.
-fn project(language: Language) -> (&'static [Template], &'static [&'static str]) {
-    match language {
-        Language::Rust => (&RUST, &[]),
-        Language::Javascript => (&JAVASCRIPT, &["npm install"]),
-        Language::Python => {
-            (&PYTHON, &["python3 -m venv .venv", ".venv/bin/pip install --requirement requirements.txt"])
-        }
-    }
+/// A project to begin with.
+struct Project {
+    files: Vec<&'static [Template]>,
+    kind: &'static str,
+    /// What has to be done before the first build.
+    steps: &'static [&'static str],
+    expected: &'static str,
+}
+
+fn project(arguments: &Arguments) -> anyhow::Result<Project> {
+    let projector = |files, steps| Project { files, kind: "a projector", steps, expected: "expected.sql" };
+    Ok(match (arguments.lang, arguments.upcaster) {
+        (Language::Rust, false) => projector(vec![&CRATE, &RUST, &EVENTS], &[]),
+        (Language::Javascript, false) => projector(vec![&JAVASCRIPT, &EVENTS], &["npm install"]),
+        (Language::Python, false) => projector(
+            vec![&PYTHON, &EVENTS],
+            &["python3 -m venv .venv", ".venv/bin/pip install --requirement requirements.txt"],
+        ),
+        (Language::Rust, true) => Project {
+            files: vec![&CRATE, &UPCASTER],
+            kind: "an upcaster",
+            steps: &[],
+            expected: "expected.txt",
+        },
+        (_, true) => bail!(
+            "the template for upcasters is in Rust only: --lang rust; whatever makes components can build one for the \
+             world `upcaster` of `wit`"
+        ),
+    })
 }
 
 /// The template's text in this project.
@@ -179,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_sdk_stands_without_its_workspace() {
-        let (path, text) = RUST[4];
+        let (path, text) = CRATE[2];
         let text = personal(path, text, "a");
         assert!(text.contains("[dependencies]") && !text.contains("workspace = true"), "{text}");
     }
@@ -190,7 +224,7 @@ mod tests {
         for source in sources.expect("the SDK is there") {
             let name = source.expect("it can be listed").file_name();
             let place = format!("laterna/sdk/src/{}", name.to_string_lossy());
-            assert!(RUST.iter().any(|(path, _)| *path == place), "{place} is missing");
+            assert!(CRATE.iter().any(|(path, _)| *path == place), "{place} is missing");
         }
     }
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use crate::config::{self, Config, Projection, Start};
 use crate::operation::load;
 use crate::projection::breaker::BreakerSettings;
-use crate::projection::{Hold, LetterSettings, Loaded, Servers, Settings};
+use crate::projection::{Hold, LetterSettings, Loaded, LoadedUpcaster, Servers, Settings};
 use crate::projector::Engine;
 use crate::readmodel::volume::Limits;
 use crate::readmodel::{Connector, Control};
@@ -68,8 +68,19 @@ pub fn engine(config: &Config) -> anyhow::Result<Engine> {
 pub fn components(config: &Config, engine: &Engine) -> anyhow::Result<BTreeMap<String, Loaded>> {
     let (mut loaded, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, projection) in &config.projection {
+        let upcaster = match upcaster(config, engine, projection) {
+            Ok(upcaster) => upcaster,
+            Err(load::NotDeployable(found)) => {
+                // It is the same file for each of them.
+                problems.extend(
+                    found.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>(),
+                );
+                None
+            }
+        };
         match load::load(engine, name, &projection.component, &projection.budget) {
             Ok(component) => {
+                let component = component.behind(upcaster);
                 loaded.insert(name.clone(), component);
             }
             Err(load::NotDeployable(found)) => problems.extend(found),
@@ -77,6 +88,16 @@ pub fn components(config: &Config, engine: &Engine) -> anyhow::Result<BTreeMap<S
     }
     problems.extend(shared_tables(&loaded));
     if problems.is_empty() { Ok(loaded) } else { anyhow::bail!("{}", problems.join("\nerror: ")) }
+}
+
+/// The upcaster of a configuration, if it has one, for a projection and under its budget.
+pub fn upcaster(
+    config: &Config,
+    engine: &Engine,
+    projection: &Projection,
+) -> Result<Option<LoadedUpcaster>, load::NotDeployable> {
+    let load = |named: &config::Upcaster| load::load_upcaster(engine, &named.component, &projection.budget);
+    config.upcaster.as_ref().map(load).transpose()
 }
 
 /// A line for each table that two projections declare.

@@ -46,13 +46,16 @@ async fn serve(
         let settings = parts::settings(&config, &name, &config.projection[&name]);
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
-        let watching = config.host.watch.then(|| Watch {
+        let upcaster = config.upcaster.iter().map(|upcaster| &upcaster.component);
+        let files = upcaster.chain([&config.projection[&name].component]).filter(|_| config.host.watch);
+        let watch = |file: &std::path::PathBuf| Watch {
             servers: servers.clone(),
             projection: name.clone(),
-            file: config.projection[&name].component.clone(),
+            file: file.clone(),
             versions: versions.clone(),
             stop: stop.clone(),
-        });
+        };
+        let watching: Vec<Watch> = files.map(watch).collect();
         let commands = Commands {
             servers: servers.clone(),
             projection: name,
@@ -64,7 +67,7 @@ async fn serve(
         };
         let supervisor =
             Supervisor { servers: servers.clone(), settings, versions, status, orders, stop: stop.clone() };
-        if let Some(watch) = watching {
+        for watch in watching {
             tasks.spawn(watch.run());
         }
         tasks.spawn(async move {

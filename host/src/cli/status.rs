@@ -59,6 +59,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
         let (name, generation) = (registration.projection, registration.live_generation);
         let rows = checkpoint::rows(&mut session, &servers.control, &name, generation).await?;
         let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
+        // A host of a version before this one has no such count.
+        let ignored = checkpoint::ignored(&mut session, &servers.control, &name).await.unwrap_or_default();
         let pause = pause::find(&mut session, &servers.control, &name).await?;
         snapshots.push(Snapshot {
             projection: name,
@@ -75,6 +77,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             lag_events: 0,
             events_per_second: 0.0,
             events: rows.iter().map(|row| row.events).sum(),
+            ignored,
             parked,
             held,
             acknowledgement: None,
@@ -183,6 +186,10 @@ fn notes(snapshot: &Snapshot) {
     if !slower.is_empty() {
         let all = slower.join("; ");
         output::line(format_args!("\n{name} takes more fuel than with the component before: {all}"));
+    }
+    if snapshot.ignored > 0 {
+        let ignored = table::number(snapshot.ignored);
+        output::line(format_args!("\n{name}: the upcaster made nothing of {ignored} event(s)"));
     }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));

@@ -1,39 +1,44 @@
-//! `laterna test`: a component against recorded events, in the sandbox, with the budget and behind the checks that
+//! `laterna test`: a component, behind an upcaster or not, against recorded events, in the sandbox, with the budget and behind the checks that
 //! `run` has. No server is asked: what it prints is the SQL that would be sent.
 //!
 //! The verdict about each event is that of a run of this event alone. Beside it a used instance answers, too, because
 //! a projector that answers otherwise there keeps state.
 
+mod bench;
 mod golden;
 mod record;
 mod report;
+mod summary;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{component, output};
 use crate::config::Config;
-use crate::event::{Event, Undecodable};
-use crate::failure::Failure;
-use crate::projection::Loaded;
-use crate::projector::{Budget, Guest};
-use crate::readmodel::judge;
+use crate::projection::Half;
+use crate::projector::Budget;
 use crate::source::{Decoder, Fields};
+use crate::statement::Schema;
 
-use report::{Outcome, Report, Summary};
+use bench::Bench;
+use summary::Summary;
 
 /// What a projection has unless its configuration says otherwise.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The component, a `.wasm` file.
+    /// The component, a `.wasm` file: a projector, or an upcaster, of which it is shown what events become.
     component: PathBuf,
+    /// The upcaster that the projector runs behind.
+    #[arg(long, value_name = "FILE")]
+    upcaster: Option<PathBuf>,
     /// The events: one document of the outbox a line, as Extended JSON; what `mongoexport` writes will do.
     #[arg(long, value_name = "FILE.jsonl")]
     events: PathBuf,
@@ -54,12 +59,16 @@ pub struct Arguments {
 /// Exit code 1 when an event fails and nothing was expected, or when the answers are not those that were expected.
 pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (budget, decoder) = conditions(config, arguments.projection.as_deref())?;
-    let loaded = component::load(&arguments.component, &budget)?;
+    let tested = tested(arguments, &budget)?;
+    let schema = match &tested {
+        Half::Projector(loaded) => loaded.deployed.schema.clone(),
+        Half::Upcaster(_) => Arc::new(Schema { tables: vec![], statements: vec![] }),
+    };
     let expected = match &arguments.expect {
         Some(path) if !arguments.update => Some(golden::read(path)?),
         _ => None,
     };
-    let mut bench = Bench::new(&loaded, decoder);
+    let mut bench = Bench::new(&tested, decoder);
     let mut answers = Vec::new();
     let mut summary = Summary::default();
     let (path, file) = (&arguments.events, File::open(&arguments.events));
@@ -73,9 +82,9 @@ pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let document = record::document(&line).with_context(|| place)?;
         let report = bench.run(&document)?;
         summary.add(&report);
-        let text = report.text(summary.events, &loaded.deployed.schema);
+        let text = report.text(summary.events, &schema);
         if arguments.json {
-            output::line(report.json(number, &loaded.deployed.schema));
+            output::line(report.json(number, &schema));
         } else {
             text.iter().for_each(output::line);
         }
@@ -87,7 +96,7 @@ pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("{} has no events", path.display());
     }
     if !arguments.json {
-        output::line(summary.text(&loaded));
+        output::line(summary.text(&tested));
     }
     let as_expected = match (&arguments.expect, expected) {
         (Some(path), None) => golden::write(path, &answers).map(|()| true)?,
@@ -95,6 +104,21 @@ pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         (None, _) => summary.failed == 0,
     };
     Ok(if as_expected && summary.keeps_state == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is tried: a projector, behind its upcaster if one is given, or an upcaster.
+fn tested(arguments: &Arguments, budget: &Budget) -> anyhow::Result<Half> {
+    let half = component::load_either(&arguments.component, budget)?;
+    Ok(match (half, &arguments.upcaster) {
+        (half, None) => half,
+        (Half::Projector(loaded), Some(path)) => {
+            Half::Projector(loaded.behind(Some(component::load_upcaster(path, budget)?)))
+        }
+        (Half::Upcaster(_), Some(_)) => bail!(
+            "{} is an upcaster itself; with `--upcaster`, the first file is a projector",
+            arguments.component.display()
+        ),
+    })
 }
 
 /// The budget and the shape of the documents.
@@ -109,45 +133,4 @@ fn conditions(config: &Path, projection: Option<&str>) -> anyhow::Result<(Budget
     };
     let decoder = Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max);
     Ok((projection.budget.clone(), decoder))
-}
-
-/// A component that is tried on one document after the other.
-struct Bench<'a> {
-    loaded: &'a Loaded,
-    decoder: Decoder,
-    alone: Guest,
-    used: Guest,
-}
-
-impl<'a> Bench<'a> {
-    fn new(loaded: &'a Loaded, decoder: Decoder) -> Self {
-        let guest = || Guest::new(loaded.component.clone(), "test");
-        Self { loaded, decoder, alone: guest(), used: guest() }
-    }
-
-    fn run(&mut self, document: &bson::RawDocument) -> anyhow::Result<Report> {
-        match self.decoder.decode(document) {
-            Ok(event) if !self.loaded.deployed.manifest.handles(&event.event_type) => {
-                Ok(Report::new(Some(event), Outcome::PassedBy))
-            }
-            Ok(event) => {
-                let outcome = self.project(&event)?;
-                Ok(Report::new(Some(event), outcome))
-            }
-            Err(Undecodable { reason, .. }) => {
-                Ok(Report::new(None, Outcome::failed(Failure::Undecodable { reason })))
-            }
-        }
-    }
-
-    fn project(&mut self, event: &Event) -> anyhow::Result<Outcome> {
-        let observed = self.alone.observe(event)?;
-        let again = self.used.project(&[event])?;
-        let keeps_state = again.iter().any(|again| again.verdict != observed.projected.verdict)
-            || self.used.component().is_impure();
-        let schema = &self.loaded.deployed.schema;
-        let judged = observed.projected.verdict.clone();
-        let judged = judged.and_then(|operations| judge(schema, &operations).map(|()| operations));
-        Ok(Outcome::Projected { judged, observed, keeps_state })
-    }
 }

@@ -167,7 +167,7 @@ impl Commands {
         };
         // Whoever waits for the command finds the numbers that it left.
         let counting = dead_letter::count(session, control, projection);
-        self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?);
+        self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
         let finishing = command::finish(session, control, command.id, &outcome);
         within(PATIENCE, "recording a command's result", finishing).await

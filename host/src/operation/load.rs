@@ -3,8 +3,9 @@
 //! No server is asked here; whether the statements fit the real tables shows at the rehearsal.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::projection::Loaded;
+use crate::projection::{Half, Loaded, LoadedUpcaster};
 use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine};
 
 /// Why a file cannot be deployed: one line a problem, each with the file's name.
@@ -12,13 +13,36 @@ use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine};
 #[error("{}", .0.join("\n"))]
 pub struct NotDeployable(pub Vec<String>);
 
-/// Loads a component. Compiling may take seconds: not to be called on an async worker.
+/// Loads a projector. Compiling may take seconds: not to be called on an async worker.
 pub fn load(
     engine: &Engine,
     projection: &str,
     path: &Path,
     budget: &Budget,
 ) -> Result<Loaded, NotDeployable> {
+    loading(path, |bytes| Loaded::load(engine, projection, bytes, budget))
+}
+
+/// Loads an upcaster.
+pub fn load_upcaster(engine: &Engine, path: &Path, budget: &Budget) -> Result<LoadedUpcaster, NotDeployable> {
+    loading(path, |bytes| LoadedUpcaster::load(engine, bytes, budget))
+}
+
+/// Loads whichever it is, by what it exports.
+pub fn load_either(
+    engine: &Engine,
+    projection: &str,
+    path: &Path,
+    budget: &Budget,
+) -> Result<Half, NotDeployable> {
+    loading(path, |bytes| Half::load(engine, projection, bytes, budget))
+}
+
+/// Reads a file once, and says of which file it is what is wrong.
+fn loading<T>(
+    path: &Path,
+    load: impl FnOnce(Arc<[u8]>) -> Result<T, Vec<String>>,
+) -> Result<T, NotDeployable> {
     let file = path.display();
     let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
     let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
@@ -32,7 +56,7 @@ pub fn load(
         return Err(one(format!("has {length} bytes; a component has at most {COMPONENT_BYTES_MAX}")));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    Loaded::load(engine, projection, bytes.into(), budget).map_err(|problems| {
+    load(bytes.into()).map_err(|problems| {
         NotDeployable(problems.iter().map(|problem| format!("{file}: {problem}")).collect())
     })
 }

@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use crate::failure::Failure;
+use crate::projection::parts::Version;
 use crate::projection::{Loaded, Servers};
-use crate::projector::Worker;
+use crate::projector::{Answer, Made};
 use crate::statement::Operation;
 
 /// How many differences are told.
@@ -51,21 +51,20 @@ pub async fn compare(
     let documents = servers.outbox.last(documents).await?;
     let events: Vec<_> =
         documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();
-    let start = |loaded: &Loaded| Worker::start(loaded.component.clone(), &loaded.projection);
-    let (workers, mut found) =
-        ([start(before)?, start(next)?], Shadow { events: events.len(), differences: 0, told: vec![] });
+    let (mut workers, mut found) =
+        ([before.start()?, next.start()?], Shadow { events: events.len(), differences: 0, told: vec![] });
     for events in events.chunks(CHUNK) {
         let mut told = Vec::with_capacity(2);
-        for (loaded, worker) in [before, next].into_iter().zip(&workers) {
-            let manifest = &loaded.deployed.manifest;
+        for (loaded, worker) in [before, next].into_iter().zip(&mut workers) {
+            let deployed = &loaded.deployed;
             let handled: Vec<_> =
-                events.iter().filter(|event| manifest.handles(&event.event_type)).cloned().collect();
+                events.iter().filter(|event| deployed.takes(&event.event_type)).cloned().collect();
             let mut answers = worker.project(handled).await?.into_iter();
             let said = events.iter().map(|event| {
-                if !manifest.handles(&event.event_type) {
+                if !deployed.takes(&event.event_type) {
                     return "not handled".to_owned();
                 }
-                answers.next().map_or_else(String::new, |answer| said(loaded, answer.verdict))
+                answers.next().map_or_else(String::new, |answer| said(loaded, answer))
             });
             told.push(said.collect::<Vec<_>>());
         }
@@ -82,9 +81,11 @@ pub async fn compare(
 }
 
 /// Operations as people read them, by the statements' texts: numbers and names may differ between components.
-fn said(loaded: &Loaded, answer: Result<Vec<Operation>, Failure>) -> String {
+fn said(loaded: &Loaded, answer: Answer) -> String {
     let operations = match answer {
-        Ok(operations) => operations,
+        Ok(Made::Operations(operations)) => operations,
+        Ok(Made::Unhandled) => return "not handled".to_owned(),
+        Ok(Made::Ignored) => return "ignored by the upcaster".to_owned(),
         Err(failure) => return format!("{}: {failure}", failure.class()),
     };
     let one = |operation: &Operation| {

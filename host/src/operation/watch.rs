@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::projection::Servers;
 use crate::projection::versions::{Versions, short};
-use crate::projection::{Loaded, Servers};
 use crate::readmodel::command::{self, Request};
 use crate::readmodel::deployment;
 
@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(700);
 /// For how long a component that came this way may be taken back, in seconds.
 const CANARY_SECONDS: u32 = 60;
 
-/// The file of one projection's component.
+/// The file of one projection's component, or of its upcaster.
 pub struct Watch {
     pub servers: Servers,
     pub projection: String,
@@ -62,26 +62,27 @@ impl Watch {
     async fn bring(&self) -> Result<(), Failure> {
         let (projection, file) = (&self.projection, self.file.display());
         let Ok(bytes) = std::fs::read(&self.file) else { return Ok(()) };
-        let loaded = match self.versions.load(bytes.into()).await {
-            Ok(loaded) => loaded,
+        let half = match self.versions.load(bytes.into()).await {
+            Ok(half) => half,
             Err(problems) => {
                 tracing::error!(projection, "{file} is not deployed: {problems}");
                 return Ok(());
             }
         };
-        let Loaded { bytes, deployed, .. } = &loaded;
-        let (digest, manifest) = (&deployed.digest, &deployed.manifest);
         let mut session = self.servers.applier.connect().await?;
         let control = &self.servers.control;
-        if deployment::in_force(&mut session, control, projection)
-            .await?
-            .is_some_and(|in_force| in_force.digest == *digest)
-        {
+        let now = match deployment::in_force(&mut session, control, projection).await? {
+            Some(in_force) => Some(self.versions.get(&mut session, &self.servers, &in_force.digest).await?),
+            None => None,
+        };
+        let in_force = now.as_ref().map(|now| now.digest().to_owned());
+        let Some(next) = half.beside(now) else { return Ok(()) };
+        let digest = next.digest();
+        if in_force.as_deref() == Some(digest) {
             return Ok(());
         }
-        let about = (manifest.name.as_str(), manifest.version.as_str());
-        deployment::store(&mut session, control, (digest, bytes), about).await?;
-        let request = Request::Deploy { digest: digest.clone(), canary_seconds: CANARY_SECONDS };
+        next.store(&mut session, control).await?;
+        let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: CANARY_SECONDS };
         command::submit(&mut session, control, projection, &request, "the watched file").await?;
         tracing::info!(projection, "{file} has changed: {} is to be deployed", short(digest));
         Ok(())

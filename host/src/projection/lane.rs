@@ -13,7 +13,7 @@ use super::breaker::Breaker;
 use super::busy::Busy;
 use super::decide::{Decision, decide};
 use super::letters::Order;
-use super::parts::{Answer, ReadModel, Version};
+use super::parts::{Answer, Made, ReadModel, Version};
 use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, isolate};
 use super::progress::{Others, Progress};
 use super::reader::{Chunk, Cost};
@@ -22,10 +22,10 @@ use super::status::Status;
 use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::{Batch, Final, Verdict, judge};
+use crate::readmodel::{Batch, Final, Passed, Verdict, judge};
 use crate::retry::Backoff;
 use crate::source::Decoder;
-use crate::statement::{Manifest, Operation, Schema};
+use crate::statement::{Manifest, Schema, UpcasterManifest};
 
 /// How many projected batches may wait for the second stage.
 const PROJECTED_MAX: usize = 1;
@@ -33,12 +33,22 @@ const PROJECTED_MAX: usize = 1;
 /// How often a projector may run against the clock's backstop with one batch before the projection stops trying.
 pub const DEADLINES_MAX: u32 = 3;
 
-/// What a lane works with: the deployed component and its checked SQL.
+/// What a lane works with: the deployed component, behind its upcaster where there is one, and its checked SQL.
 #[derive(Clone)]
 pub struct Deployed {
+    /// Of both together.
     pub digest: String,
     pub manifest: Arc<Manifest>,
+    pub upcaster: Option<Arc<UpcasterManifest>>,
     pub schema: Arc<Schema>,
+}
+
+impl Deployed {
+    /// Whether it is asked about events of this type. Whether the projector takes what an upcaster makes of them shows then.
+    pub fn takes(&self, event_type: &str) -> bool {
+        let upcast = self.upcaster.as_ref().is_some_and(|upcaster| upcaster.takes(event_type));
+        upcast || self.manifest.handles(event_type)
+    }
 }
 
 /// A projected batch on its way to the second stage, with its share of the queue.
@@ -127,7 +137,7 @@ impl<V: Version> ProjectStage<V> {
                 continue;
             }
             let answers = self.slide.project_before(events).await?;
-            if let [Answered::Answer(Ok(_))] = judged(&before, alone, answers)[..] {
+            if let [Answered::Answer(Ok(_)) | Answered::Ignored] = judged(&before, alone, answers)[..] {
                 return Ok(Some(taken_back_for(delivery, failure)));
             }
         }
@@ -172,7 +182,7 @@ pub(super) fn taken_back_for(delivery: &Delivery, failure: &Failure) -> String {
 /// The events among deliveries that a component is asked about.
 fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
     let events = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok());
-    events.filter(|event| deployed.manifest.handles(&event.event_type)).cloned().collect()
+    events.filter(|event| deployed.takes(&event.event_type)).cloned().collect()
 }
 
 /// The answers to those events, each checked against the schema, and what becomes of the other deliveries.
@@ -180,11 +190,17 @@ fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) ->
     let mut answers = answers.into_iter();
     let answered = |delivery: &Delivery| match &delivery.event {
         Err(_) => Answered::Nobody,
-        Ok(event) if !deployed.manifest.handles(&event.event_type) => Answered::Unhandled,
+        Ok(event) if !deployed.takes(&event.event_type) => Answered::Unhandled,
         Ok(_) => {
             let answer = answers.next().expect("there is one answer for each event that was asked");
-            let fits = |operations: Vec<Operation>| judge(&deployed.schema, &operations).map(|()| operations);
-            Answered::Answer(answer.and_then(fits))
+            match answer {
+                Ok(Made::Unhandled) => Answered::Unhandled,
+                Ok(Made::Ignored) => Answered::Ignored,
+                Ok(Made::Operations(operations)) => {
+                    Answered::Answer(judge(&deployed.schema, &operations).map(|()| operations))
+                }
+                Err(failure) => Answered::Answer(Err(failure)),
+            }
         }
     };
     deliveries.iter().map(answered).collect()
@@ -358,8 +374,10 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         self.model.works_with(&schema);
         let refused_before = refused_before?;
         for (index, failure) in judged_now {
-            let takes = matches!(as_before.entries[*index].verdict, Verdict::Apply(_))
-                && !refused_before.iter().any(|(other, _)| other == index);
+            let takes = matches!(
+                as_before.entries[*index].verdict,
+                Verdict::Apply(_) | Verdict::Pass(Passed::Ignored)
+            ) && !refused_before.iter().any(|(other, _)| other == index);
             if takes {
                 let reason = taken_back_for(&deliveries[*index], failure);
                 self.slide.take_back(&reason)?;

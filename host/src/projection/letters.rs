@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::{Decision, decide};
 use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
-use super::parts::{Answer, ReadModel, Version};
+use super::parts::{Made, ReadModel, Version};
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::judge;
@@ -17,6 +17,9 @@ const REHEARSED_MAX: usize = 500;
 
 /// And how many bytes of parameters these may have.
 const REHEARSED_BYTES_MAX: usize = 16 << 20;
+
+/// What a letter's event comes to.
+type Answer = Result<Vec<Operation>, Failure>;
 
 /// What a lane is to do with a letter.
 pub struct Order {
@@ -226,18 +229,19 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             Ok(event) => event,
             Err(wrong) => return undecodable(wrong.reason),
         };
-        if !self.slide.deployed().manifest.handles(&event.event_type) {
+        if !self.slide.deployed().takes(&event.event_type) {
             return Ok(Some(Ok(Vec::<Operation>::new())));
         }
         let mut answers = self.slide.project(vec![event]).await?;
         let missing =
             || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
         let answer = answers.pop().ok_or_else(missing)?;
-        Ok(Some(
-            answer.and_then(|operations| {
+        Ok(Some(answer.and_then(|made| match made {
+            Made::Operations(operations) => {
                 judge(&self.slide.deployed().schema, &operations).map(|()| operations)
-            }),
-        ))
+            }
+            Made::Unhandled | Made::Ignored => Ok(vec![]),
+        })))
     }
 
     async fn keep(

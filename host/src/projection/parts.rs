@@ -9,11 +9,13 @@ use super::lane::Deployed;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::projector::Worker;
+use crate::projector::{Pair, Worker};
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::{Batch, Final, LaneModel, LaneState};
 use crate::source::{Feed, OutboxReader};
 use crate::statement::{Operation, Schema};
+
+pub use crate::projector::{Answer, Made};
 
 /// A future that tasks may run.
 pub trait Task<T>: Future<Output = T> + Send {}
@@ -27,10 +29,7 @@ pub trait Source: Send + 'static {
     fn next(&mut self) -> impl Task<Result<Feed, Failure>>;
 }
 
-/// What a projector says about one event.
-pub type Answer = Result<Vec<Operation>, Failure>;
-
-/// What turns events into operations.
+/// What turns events into operations, by way of other events or not.
 pub trait Projector: Send + 'static {
     /// One answer per event, in order. The outer failure is the environment's, never an event's.
     fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Answer>, Failure>>;
@@ -89,8 +88,7 @@ impl Source for OutboxReader {
 
 impl Projector for Worker {
     async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
-        let projected = Worker::project(self, events).await?;
-        Ok(projected.into_iter().map(|projected| projected.verdict).collect())
+        Worker::project(self, events).await
     }
 }
 
@@ -102,7 +100,11 @@ impl Version for Loaded {
     }
 
     fn start(&self) -> Result<Worker, Failure> {
-        Worker::start(self.component.clone(), &self.projection).map_err(|error| Failure::CannotWrite {
+        let pair = Pair {
+            projector: self.component.clone(),
+            upcaster: self.upcaster.as_ref().map(|upcaster| upcaster.component.clone()),
+        };
+        Worker::start(pair, &self.projection).map_err(|error| Failure::CannotWrite {
             code: 0,
             message: format!("starting a projector thread: {error}"),
         })

@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::parts::Answer;
 use crate::event::{Delivery, Id, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::dead_letter::document_key;
 use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
+use crate::statement::Operation;
 
 /// Deliveries with the projector's answers, not yet judged against what the lane knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,9 +27,11 @@ pub struct Projected {
 pub enum Answered {
     /// The document is no event, so nobody was asked.
     Nobody,
-    /// The projector does not take this type.
+    /// The projector does not take this type, nor what an upcaster makes of it.
     Unhandled,
-    Answer(Answer),
+    /// The upcaster made nothing of it.
+    Ignored,
+    Answer(Result<Vec<Operation>, Failure>),
 }
 
 /// What a lane knows about its past.
@@ -105,6 +107,9 @@ impl Planner {
         if answered == Answered::Unhandled {
             return Verdict::Pass(Passed::Unhandled);
         }
+        if answered == Answered::Ignored {
+            return Verdict::Pass(Passed::Ignored);
+        }
         let is_blocked = |key: Vec<u8>| self.blocked.contains(&key) || parked.contains(&key);
         let any_blocked = !self.blocked.is_empty() || !parked.is_empty();
         if any_blocked && delivery.aggregate().is_some_and(|aggregate| is_blocked(aggregate.key())) {
@@ -116,7 +121,9 @@ impl Planner {
             }
             (Answered::Answer(Ok(operations)), _) => Verdict::Apply(operations),
             (Answered::Answer(Err(failure)), _) => Verdict::Park { failure, operations: vec![] },
-            (Answered::Nobody | Answered::Unhandled, Ok(_)) => Verdict::Pass(Passed::Unhandled),
+            (Answered::Nobody | Answered::Unhandled | Answered::Ignored, Ok(_)) => {
+                Verdict::Pass(Passed::Unhandled)
+            }
         }
     }
 }
@@ -228,7 +235,6 @@ mod tests {
     use crate::event::{Aggregate, Event};
     use crate::position::Token;
     use crate::readmodel::LaneRow;
-    use crate::statement::Operation;
 
     fn position() -> Position {
         Position::Stream { token: Token { data: "82".into(), type_bits: None } }
@@ -284,13 +290,14 @@ mod tests {
         planner.plan(Projected { entries, position: position(), digest: "d".into() })
     }
 
-    /// One letter a verdict: Applied, passed as Duplicate or Unhandled or X (discarded), Parked, Held.
+    /// One letter a verdict: Applied, passed as Duplicate or Unhandled or Ignored or X (discarded), Parked, Held.
     fn letters(batch: &Batch) -> String {
         let letter = |entry: &Entry| match entry.verdict {
             Verdict::Apply(_) => 'A',
             Verdict::Pass(Passed::Duplicate) => 'D',
             Verdict::Pass(Passed::Unhandled) => 'U',
             Verdict::Pass(Passed::Discarded) => 'X',
+            Verdict::Pass(Passed::Ignored) => 'I',
             Verdict::Park { .. } => 'P',
             Verdict::Hold => 'H',
         };
@@ -351,8 +358,15 @@ mod tests {
         let mut planner = planner(100);
         planner.committed(&plan(&planner, vec![(delivery(1, 7), Answered::Answer(Err(trapped())))]));
         planner.discard(document_key(&delivery(3, 7)));
-        let batch = plan(&planner, vec![(delivery(2, 7), Answered::Unhandled), (delivery(3, 7), good())]);
-        assert_eq!(letters(&batch), "UX");
+        let batch = plan(
+            &planner,
+            vec![
+                (delivery(2, 7), Answered::Unhandled),
+                (delivery(3, 7), good()),
+                (delivery(4, 7), Answered::Ignored),
+            ],
+        );
+        assert_eq!(letters(&batch), "UXI");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct Snapshot {
     /// Events committed in the last seconds, per second.
     pub events_per_second: f64,
     pub events: u64,
+    /// Of how many of them the upcaster made nothing.
+    #[serde(default)]
+    pub ignored: u64,
     /// Dead letters that failed, and those that wait behind them.
     pub parked: u64,
     pub held: u64,

@@ -52,6 +52,7 @@ struct State {
     stillness: Stillness,
     documents: u64,
     letters: (u64, u64),
+    ignored: u64,
     acknowledgement: Option<Acknowledgement>,
     beside: Option<Beside>,
     rate: Rate,
@@ -88,6 +89,7 @@ impl Status {
             stillness: Stillness::default(),
             documents: 0,
             letters: (0, 0),
+            ignored: 0,
             acknowledgement: None,
             beside: None,
             rate: Rate::default(),
@@ -288,9 +290,9 @@ impl Status {
         });
     }
 
-    /// How many letters are parked and held.
-    pub fn observed_letters(&self, letters: (u64, u64)) {
-        self.change(|state| state.letters = letters);
+    /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
+    pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
+        self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
     }
 
     /// The outbox was told so of some events.
@@ -377,6 +379,7 @@ impl Status {
             lag_events: state.lag_events(),
             events_per_second: state.rate.per_second(),
             events: state.lanes.iter().map(|lane| lane.events).sum(),
+            ignored: state.ignored,
             parked: state.letters.0,
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),

@@ -9,7 +9,7 @@ use super::pause::Question;
 use super::status::Server;
 use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
-use crate::readmodel::{Session, dead_letter, lease};
+use crate::readmodel::{Session, checkpoint, dead_letter, lease};
 use crate::retry::Backoff;
 
 /// How often the servers are asked how they stand.
@@ -103,10 +103,10 @@ pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) 
     let read_model = async {
         let mut session = None;
         loop {
-            let counting = count_letters(&servers, &projection, &mut session);
+            let counting = count(&servers, &projection, &mut session);
             let silence = |message| Failure::ConnectionLost { message };
-            if let Some(letters) = answer(&status, Server::ReadModel, silence, counting).await {
-                status.observed_letters(letters);
+            if let Some((letters, ignored)) = answer(&status, Server::ReadModel, silence, counting).await {
+                status.observed_letters(letters, Some(ignored));
             }
             tokio::time::sleep(OBSERVE_INTERVAL).await;
         }
@@ -167,16 +167,17 @@ async fn answer<T>(
     answer.ok()
 }
 
-async fn count_letters(
+async fn count(
     servers: &Servers,
     projection: &str,
     kept: &mut Option<Session>,
-) -> Result<(u64, u64), Failure> {
+) -> Result<((u64, u64), u64), Failure> {
     let mut session = match kept.take() {
         Some(session) => session,
         None => servers.applier.connect().await?,
     };
-    let counted = dead_letter::count(&mut session, &servers.control, projection).await?;
+    let letters = dead_letter::count(&mut session, &servers.control, projection).await?;
+    let ignored = checkpoint::ignored(&mut session, &servers.control, projection).await?;
     *kept = Some(session);
-    Ok(counted)
+    Ok((letters, ignored))
 }

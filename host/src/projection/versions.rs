@@ -8,13 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::slide::{Canary, Target, Targets};
-use super::{Deployed, Loaded, Servers, Status};
+use super::{Half, Loaded, LoadedUpcaster, Servers, Status};
 use crate::failure::Failure;
-use crate::projector::{Budget, Component, Engine};
+use crate::projector::{Budget, Engine};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::generation::{self, Part, Purpose, Wanted};
 use crate::readmodel::{Control, Session, ownership, pause, registration, tables};
-use crate::sql;
 
 /// How often it is looked whether something else was deployed.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -41,19 +40,27 @@ impl Versions {
     }
 
     /// Loads a component of these bytes, for this projection, or says what is wrong with it.
-    pub async fn load(&self, bytes: Arc<[u8]>) -> Result<Loaded, String> {
+    pub async fn load(&self, bytes: Arc<[u8]>) -> Result<Half, String> {
         let (engine, budget, projection) =
             (self.engine.clone(), self.budget.clone(), self.projection.clone());
-        let loading =
-            tokio::task::spawn_blocking(move || Loaded::load(&engine, &projection, bytes, &budget)).await;
-        let loaded =
-            loading.unwrap_or_else(|error| Err(vec![format!("loading it ended abnormally: {error}")]));
-        let loaded = loaded.map_err(|problems| problems.join("\n"))?;
+        on_a_thread(move || Half::load(&engine, &projection, bytes, &budget)).await
+    }
+
+    /// Loads what is stored.
+    async fn load_stored(&self, projector: Arc<[u8]>, upcaster: Option<Arc<[u8]>>) -> Result<Loaded, String> {
+        let (engine, budget, projection) =
+            (self.engine.clone(), self.budget.clone(), self.projection.clone());
+        let loaded = on_a_thread(move || {
+            let load = |bytes| LoadedUpcaster::load(&engine, bytes, &budget);
+            let upcaster = upcaster.map(load).transpose()?;
+            Ok(Loaded::load(&engine, &projection, projector, &budget)?.behind(upcaster))
+        });
+        let loaded = loaded.await?;
         self.keep(loaded.clone());
         Ok(loaded)
     }
 
-    /// A component that is loaded here, or stored.
+    /// A component, or a pair, that is loaded here, or stored.
     pub async fn get(
         &self,
         session: &mut Session,
@@ -69,7 +76,15 @@ impl Versions {
                 short(digest)
             ),
         };
-        let bytes = deployment::bytes(session, &servers.control, digest).await?.ok_or_else(missing)?;
+        let control = &servers.control;
+        let halves = deployment::halves(session, control, digest).await?;
+        let projector = deployment::bytes(session, control, &halves.projector).await?.ok_or_else(missing)?;
+        let upcaster = match &halves.upcaster {
+            Some(upcaster) => {
+                Some(deployment::bytes(session, control, upcaster).await?.ok_or_else(missing)?.into())
+            }
+            None => None,
+        };
         let wrong = |problems: String| Failure::Misconfigured {
             reason: format!(
                 "the deployed component {} cannot be loaded here: {problems}; `laterna rollback {}` goes back",
@@ -77,7 +92,7 @@ impl Versions {
                 self.projection
             ),
         };
-        self.load(bytes.into()).await.map_err(wrong)
+        self.load_stored(projector.into(), upcaster).await.map_err(wrong)
     }
 
     fn known(&self, digest: &str) -> Option<Loaded> {
@@ -102,7 +117,6 @@ impl Versions {
     pub async fn settle(&self, servers: &Servers, owner: &str, epoch: u64) -> Result<Loaded, Failure> {
         let mut session = servers.applier.connect().await?;
         let control = &servers.control;
-        let Loaded { bytes, deployed, .. } = &self.configured;
         // Before a projection has begun, there are no tables that a component would have to fit.
         let registered = registration::find(&mut session, control, &self.projection).await?;
         let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
@@ -110,42 +124,90 @@ impl Versions {
         self.record_taken_back(&mut session, control, epoch).await?;
         let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
         let in_force = in_force.filter(|_| has_begun);
-        let known =
-            deployment::was_configured(&mut session, control, &self.projection, &deployed.digest).await?;
-        let standing = generation::list(&mut session, control, &self.projection).await?;
-        let is_built = standing.iter().any(|generation| generation.digest == deployed.digest);
-        if !known && !is_built {
-            let (name, version) = (deployed.manifest.name.as_str(), deployed.manifest.version.as_str());
-            deployment::store(&mut session, control, (&deployed.digest, bytes), (name, version)).await?;
-            let proposal = Proposal {
-                projection: &self.projection,
-                digest: &deployed.digest,
-                origin: Origin::Configuration,
-                by: owner,
-                canary: Duration::ZERO,
-            };
-            match self.fit(&mut session, servers, in_force.as_ref(), &self.configured).await? {
-                Fit::Live => {
-                    deployment::deploy_under_lease(&mut session, control, proposal, epoch).await?;
-                    let digest = &deployed.digest;
-                    tracing::info!(projection = self.projection, digest, "deployed as configured");
-                }
-                Fit::OtherTables => self.open_generation(&mut session, servers, owner).await?,
-                Fit::Not(reason) => {
-                    tracing::error!(
-                        projection = self.projection,
-                        digest = deployed.digest,
-                        "the configured component is not deployed, and the one before goes on: {reason}"
-                    );
-                    deployment::refuse(&mut session, control, proposal, &reason).await?;
-                }
-            }
+        if let Some(next) = self.news(&mut session, servers).await? {
+            self.bring(&mut session, servers, (owner, epoch), in_force.as_ref(), &next).await?;
         }
         let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
         if let Some(in_force) = in_force {
             self.give(&mut session, servers, &in_force).await?;
         }
-        Ok(self.targets.get().current)
+        let current = self.targets.get().current;
+        if let (None, Some(upcaster)) = (&self.configured.upcaster, &current.deployed.upcaster) {
+            tracing::info!(
+                projection = self.projection,
+                upcaster = upcaster.name,
+                "an upcaster is in force that the configuration does not name; `laterna deploy FILE --projection {} \
+                 --without-upcaster` takes it away",
+                self.projection
+            );
+        }
+        Ok(current)
+    }
+
+    /// What the configuration brings that it has not brought before, beside what else is in force. An upcaster that is new
+    /// does not undo a projector that was deployed later than the configured one, nor the other way round.
+    async fn news(&self, session: &mut Session, servers: &Servers) -> Result<Option<Loaded>, Failure> {
+        let (control, name) = (&servers.control, &self.projection);
+        let Loaded { component, upcaster, .. } = &self.configured;
+        let is_known = deployment::was_configured(session, control, name, component.digest()).await?;
+        let brings = match upcaster {
+            Some(upcaster) => {
+                !deployment::was_configured(session, control, name, upcaster.component.digest()).await?
+            }
+            None => false,
+        };
+        if is_known && !brings {
+            return Ok(None);
+        }
+        let Some(in_force) = deployment::in_force(session, control, name).await? else {
+            return Ok(Some(self.configured.clone()));
+        };
+        let now = self.get(session, servers, &in_force.digest).await?;
+        let upcaster = if brings { upcaster.clone() } else { now.upcaster.clone() };
+        let projector = if is_known { now } else { self.configured.clone() };
+        let next = projector.behind(upcaster);
+        self.keep(next.clone());
+        Ok(Some(next))
+    }
+
+    /// Deploys what the configuration brings, if it fits.
+    async fn bring(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        (owner, epoch): (&str, u64),
+        in_force: Option<&InForce>,
+        next: &Loaded,
+    ) -> Result<(), Failure> {
+        let (control, digest) = (&servers.control, next.digest());
+        let standing = generation::list(session, control, &self.projection).await?;
+        if standing.iter().any(|generation| generation.digest == digest) {
+            return Ok(());
+        }
+        next.store(session, control).await?;
+        let proposal = Proposal {
+            projection: &self.projection,
+            digest,
+            origin: Origin::Configuration,
+            by: owner,
+            canary: Duration::ZERO,
+        };
+        match self.fit(session, servers, in_force, next).await? {
+            Fit::Live => {
+                deployment::deploy_under_lease(session, control, proposal, epoch).await?;
+                tracing::info!(projection = self.projection, digest, "deployed as configured");
+            }
+            Fit::OtherTables => self.open_generation(session, servers, owner, next).await?,
+            Fit::Not(reason) => {
+                tracing::error!(
+                    projection = self.projection,
+                    digest,
+                    "the configured component is not deployed, and the one before goes on: {reason}"
+                );
+                deployment::refuse(session, control, proposal, &reason).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The configured component has other tables: they are built beside the live ones.
@@ -154,8 +216,9 @@ impl Versions {
         session: &mut Session,
         servers: &Servers,
         owner: &str,
+        next: &Loaded,
     ) -> Result<(), Failure> {
-        let Deployed { digest, schema, .. } = &self.configured.deployed;
+        let super::Deployed { digest, schema, .. } = &next.deployed;
         let wanted = Wanted {
             projection: &self.projection,
             purpose: Purpose::Replace,
@@ -305,8 +368,7 @@ impl Versions {
         }
         let current = self.targets.get().current;
         if status.digest() != current.digest() {
-            let manifest = &current.deployed.manifest;
-            status.changes(&format!("{} {}", manifest.name, manifest.version), current.digest());
+            status.changes(&current.title(), current.digest());
             status.shows(&current.component);
             // Events that it holds back go on: this component may do better.
             pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
@@ -327,30 +389,16 @@ pub enum Fit {
     Not(String),
 }
 
+/// Compiling takes seconds, and never on an async worker.
+async fn on_a_thread<T: Send + 'static>(
+    load: impl FnOnce() -> Result<T, Vec<String>> + Send + 'static,
+) -> Result<T, String> {
+    let loading = tokio::task::spawn_blocking(load).await;
+    let loaded = loading.unwrap_or_else(|error| Err(vec![format!("loading it ended abnormally: {error}")]));
+    loaded.map_err(|problems| problems.join("\n"))
+}
+
 /// A digest as people see it.
 pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
-}
-
-impl Loaded {
-    /// Loads and checks a component. Compiling may take seconds: not to be called on an async worker.
-    pub fn load(
-        engine: &Engine,
-        projection: &str,
-        bytes: Arc<[u8]>,
-        budget: &Budget,
-    ) -> Result<Self, Vec<String>> {
-        let component =
-            Component::load(engine, &bytes, budget).map_err(|refusal| vec![refusal.to_string()])?;
-        let manifest = Arc::new(component.manifest().clone());
-        let schema = sql::check(&manifest)
-            .map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let digest = component.digest().to_owned();
-        let deployed = super::Deployed { digest, manifest, schema: Arc::new(schema) };
-        Ok(Self { projection: projection.to_owned(), bytes, component, deployed })
-    }
-
-    pub fn digest(&self) -> &str {
-        &self.deployed.digest
-    }
 }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use crate::event::{Event, Id};
 use crate::failure::Failure;
-use crate::statement::{Manifest, Operation, Ordering, StatementDeclaration, TableDeclaration, Value};
+use crate::statement::{
+    Manifest, Operation, Ordering, StatementDeclaration, TableDeclaration, UpcasterManifest, Value,
+};
 
 mod wit {
     wasmtime::component::bindgen!({
@@ -16,9 +18,25 @@ mod wit {
     });
 }
 
+/// The second world of the package. What it imports is linked for the first one already. Its events go both ways, which
+/// the generator does not do without copies.
+mod wit_upcaster {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "upcaster",
+    });
+}
+
 pub(super) use wit::exports::laterna::projection::projector as exported;
 pub(super) use wit::laterna::projection::{log, types};
 pub(super) use wit::{Projection, ProjectionPre};
+pub(super) use wit_upcaster::{Upcaster, UpcasterPre};
+
+/// The types of the second world.
+pub(super) mod upcast {
+    pub(in super::super) use super::wit_upcaster::exports::laterna::projection::upcasting as exported;
+    pub(in super::super) use super::wit_upcaster::laterna::projection::types;
+}
 
 /// An event with the texts that the guest sees instead of its ids.
 pub(super) struct Shown<'a> {
@@ -43,6 +61,21 @@ impl<'a> Shown<'a> {
             occurred_at: self.event.occurred_at.as_deref(),
             payload: &self.event.payload,
             metadata: &self.event.metadata,
+        }
+    }
+
+    /// The same for an upcaster: another type with the same fields.
+    pub(super) fn copied(&self) -> upcast::types::Event {
+        upcast::types::Event {
+            id: self.id.to_string(),
+            event_type: self.event.event_type.clone(),
+            version: self.event.version,
+            aggregate_type: self.event.aggregate.kind.clone(),
+            aggregate_id: self.aggregate_id.to_string(),
+            sequence: self.event.sequence,
+            occurred_at: self.event.occurred_at.clone(),
+            payload: self.event.payload.clone(),
+            metadata: self.event.metadata.clone(),
         }
     }
 }
@@ -85,6 +118,28 @@ impl From<types::Rejection> for Failure {
             types::Rejection::Failed(reason) => ("failed", reason),
         };
         Self::Rejected { kind, reason }
+    }
+}
+
+impl From<upcast::types::Rejection> for Failure {
+    fn from(rejection: upcast::types::Rejection) -> Self {
+        types::Rejection::from(rejection).into()
+    }
+}
+
+impl From<upcast::types::Rejection> for types::Rejection {
+    fn from(rejection: upcast::types::Rejection) -> Self {
+        match rejection {
+            upcast::types::Rejection::Invalid(reason) => Self::Invalid(reason),
+            upcast::types::Rejection::Unsupported(reason) => Self::Unsupported(reason),
+            upcast::types::Rejection::Failed(reason) => Self::Failed(reason),
+        }
+    }
+}
+
+impl From<upcast::exported::Manifest> for UpcasterManifest {
+    fn from(manifest: upcast::exported::Manifest) -> Self {
+        Self { name: manifest.name, version: manifest.version, event_types: manifest.event_types }
     }
 }
 

@@ -11,16 +11,13 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::bindings::ProjectionPre;
 use super::budget::Budget;
-use super::description;
 use super::engine::Engine;
 use super::inspection::inspect;
 use super::instance::{Instance, panic_message};
 use super::record::Record;
 use super::refusal::Refusal;
-use super::sandbox::Sandbox;
-use crate::statement::Manifest;
+use super::role::{Projecting, Role, Upcasting};
 
 /// A larger file need not even be read.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -32,15 +29,15 @@ const COMPILER_STACK_BYTES: usize = 16 << 20;
 const NICENESS: i32 = 5;
 const SHORT_DIGEST: usize = 12;
 
-/// A projector that is ready to run, with the budget it runs under. Clones are the same component.
+/// A projector, or an upcaster, that is ready to run, with the budget it runs under. Clones are the same component.
 #[derive(Clone)]
-pub struct Component(Arc<Parts>);
+pub struct Component<R: Role = Projecting>(Arc<Parts<R>>);
 
-struct Parts {
+struct Parts<R: Role> {
     digest: String,
-    manifest: Manifest,
+    manifest: R::Manifest,
     budget: Budget,
-    code: ProjectionPre<Sandbox>,
+    code: R::Code,
     record: Arc<Record>,
 }
 
@@ -50,15 +47,24 @@ impl Component {
     pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
         Self::load_within(Duration::from_secs(COMPILE_SECONDS_MAX), engine, bytes, budget)
     }
+}
 
+impl Component<Upcasting> {
+    /// See [`Component::load`].
+    pub fn load_upcaster(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
+        Self::load_within(Duration::from_secs(COMPILE_SECONDS_MAX), engine, bytes, budget)
+    }
+}
+
+impl<R: Role> Component<R> {
     fn load_within(limit: Duration, engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
-        inspect(bytes)?;
+        let built_for = inspect(bytes, R::KIND)?;
         let digest = hex::encode(Sha256::digest(bytes));
         let (code, manifest) = {
             let _one_at_a_time = engine.compiling();
             let (engine, budget) = (engine.clone(), budget.clone());
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
-            on_its_own_thread(limit, move || prepare(&engine, &digest, &bytes, &budget))?
+            on_its_own_thread(limit, move || prepare::<R>(&engine, (&digest, &bytes), &budget, &built_for))?
         };
         let (budget, record) = (budget.clone(), Arc::default());
         Ok(Self(Arc::new(Parts { digest, manifest, budget, code, record })))
@@ -75,7 +81,7 @@ impl Component {
     }
 
     /// What it says about itself, within limits but otherwise unchecked.
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &R::Manifest {
         &self.0.manifest
     }
 
@@ -93,26 +99,34 @@ impl Component {
         self.record().is_impure()
     }
 
-    pub(super) fn code(&self) -> &ProjectionPre<Sandbox> {
+    pub(super) fn code(&self) -> &R::Code {
         &self.0.code
     }
 }
 
-impl fmt::Debug for Component {
+impl<R: Role> fmt::Debug for Component<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Component({} {} {})", self.0.manifest.name, self.0.manifest.version, self.short_digest())
+        let (name, version) = R::named(&self.0.manifest);
+        write!(f, "Component({name} {version} {})", self.short_digest())
     }
 }
 
-type Prepared = (ProjectionPre<Sandbox>, Manifest);
-
-fn prepare(engine: &Engine, digest: &str, bytes: &[u8], budget: &Budget) -> Result<Prepared, Refusal> {
+fn prepare<R: Role>(
+    engine: &Engine,
+    (digest, bytes): (&str, &[u8]),
+    budget: &Budget,
+    built_for: &str,
+) -> Result<(R::Code, R::Manifest), Refusal> {
     let component = compiled(engine, digest, bytes)?;
-    let does_not_fit = |error: wasmtime::Error| Refusal::DoesNotFit { reason: format!("{error:#}") };
+    let does_not_fit = |error: wasmtime::Error| Refusal::DoesNotFit {
+        kind: R::KIND,
+        built_for: built_for.to_owned(),
+        reason: format!("{error:#}"),
+    };
     let linked = engine.linker().instantiate_pre(&component).map_err(does_not_fit)?;
-    let code = ProjectionPre::new(linked).map_err(does_not_fit)?;
-    let (_, described) = Instance::start(&code, budget).map_err(|failure| Refusal::Start { failure })?;
-    Ok((code, description::manifest(described)?))
+    let code = R::code(linked).map_err(does_not_fit)?;
+    let (_, described) = Instance::<R>::start(&code, budget).map_err(|failure| Refusal::Start { failure })?;
+    Ok((code, R::manifest(described)?))
 }
 
 fn compiled(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<wasmtime::component::Component, Refusal> {
@@ -226,6 +240,83 @@ mod tests {
         );
         let refusal = load(&other.expect("it parses"), &Budget::default()).expect_err("it is refused");
         assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
+    }
+
+    /// A healthy projector that was built for this version of the contract.
+    fn built_for(version: &str) -> Vec<u8> {
+        let text = include_str!("specimen.wat").replace("(;project;)", HEALTHY);
+        for name in ["projector", "log"] {
+            assert!(text.contains(&format!("laterna:projection/{name}@0.1.0")), "the specimen names it");
+        }
+        wat::parse_str(text.replace("@0.1.0\"", &format!("@{version}\""))).expect("the specimen parses")
+    }
+
+    #[test]
+    fn what_is_built_for_any_version_of_the_series_is_loaded_and_runs() {
+        for version in ["0.1.0", "0.1.1", "0.1.2", "0.1.9", "0.1.10", "0.1.999", "0.1.1+build.5"] {
+            let component = load(&built_for(version), &Budget::default());
+            let component = component.unwrap_or_else(|refusal| panic!("{version}: {refusal}"));
+            let mut guest = crate::projector::Guest::new(component, "test");
+            let verdict =
+                guest.project_alone(&crate::projector::specimen::event(1)).expect("it runs").verdict;
+            assert_eq!(verdict, Ok(vec![]), "{version}");
+        }
+    }
+
+    #[test]
+    fn what_is_built_for_another_series_is_refused_with_both_versions_and_the_remedy() {
+        for version in ["0.0.1", "0.2.0", "0.10.0", "1.0.0", "1.1.0", "0.1.0-rc.1", "0.1.5-beta"] {
+            let refusal =
+                load(&built_for(version), &Budget::default()).expect_err("it is refused").to_string();
+            for expect in [
+                &format!("@{version}`"),
+                "this host runs",
+                "0.1",
+                "the SDK of this version",
+                "update the host",
+            ] {
+                assert!(refusal.contains(expect), "{version}: {expect}: {refusal}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_needs_more_than_this_version_has_is_told_both() {
+        // A later version of the series may have a function more.
+        let later = include_str!("specimen.wat")
+            .replace("(;project;)", HEALTHY)
+            .replace("@0.1.0\"", "@0.1.7\"")
+            .replacen(
+                "(export \"write\" (func (param \"level\" $level) (param \"message\" string)))",
+                "(export \"write\" (func (param \"level\" $level) (param \"message\" string)))
+                 (export \"trace\" (func (param \"message\" string)))",
+                1,
+            );
+        let refusal = load(&wat::parse_str(later).expect("it parses"), &Budget::default());
+        let told = refusal.expect_err("this host has no such function").to_string();
+        for expect in ["projector@0.1.7`", "projection@0.1.0` of this host", "trace", "update the host"] {
+            assert!(told.contains(expect), "{expect}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_contracts_version_is_that_of_its_file() {
+        let wit = include_str!("../../../wit/projection.wit");
+        assert!(
+            wit.contains(&format!("package laterna:projection@{};", crate::projector::inspection::CONTRACT))
+        );
+    }
+
+    #[test]
+    fn a_projector_is_no_upcaster() {
+        let engine = Engine::new(None).expect("an engine starts");
+        let refusal = Component::load_upcaster(&engine, &bytes(HEALTHY), &Budget::default());
+        let told = refusal.expect_err("it is refused").to_string();
+        assert!(
+            told.contains("it is no upcaster: it has to export `laterna:projection/upcasting@0.1`"),
+            "{told}"
+        );
+        assert!(told.contains("it is a projector, whose place is a projection's `component`"), "{told}");
     }
 
     #[test]
@@ -371,7 +462,12 @@ mod tests {
         let bomb = bytes_containing(&format!("(core module (func {open} {close}))"));
         let engine = Engine::new(None).expect("an engine starts");
         let load = |limit, bytes: &[u8]| {
-            Component::load_within(Duration::from_millis(limit), &engine, bytes, &Budget::default())
+            Component::<Projecting>::load_within(
+                Duration::from_millis(limit),
+                &engine,
+                bytes,
+                &Budget::default(),
+            )
         };
         let refusal = load(100, &bomb).expect_err("it takes seconds");
         assert_eq!(refusal, Refusal::CompileTime);

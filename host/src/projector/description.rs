@@ -1,8 +1,8 @@
 //! What a component says about itself, and how much it may say. What the SQL in it may do is for `sql`.
 
-use super::bindings::exported;
+use super::bindings::{exported, upcast};
 use super::refusal::Refusal;
-use crate::statement::Manifest;
+use crate::statement::{Manifest, UpcasterManifest};
 
 const NAME_BYTES_MAX: usize = 200;
 const EVENT_TYPES_MAX: usize = 1_000;
@@ -13,12 +13,7 @@ const SQL_BYTES_MAX: usize = 64 << 10;
 /// The manifest in the host's words, if it is within the limits.
 pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Refusal> {
     let manifest = Manifest::from(described);
-    name("its name", &manifest.name)?;
-    name("its version", &manifest.version)?;
-    count("event types", manifest.event_types.len(), EVENT_TYPES_MAX)?;
-    for event_type in &manifest.event_types {
-        name("an event type", event_type)?;
-    }
+    names(&manifest.name, &manifest.version, &manifest.event_types)?;
     count("tables", manifest.tables.len(), TABLES_MAX)?;
     for table in &manifest.tables {
         name("a table's name", &table.name)?;
@@ -30,6 +25,21 @@ pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Refusa
         length(&format!("the SQL of `{}`", statement.name), &statement.sql, SQL_BYTES_MAX)?;
     }
     Ok(manifest)
+}
+
+/// The same of an upcaster.
+pub(super) fn upcaster(described: upcast::exported::Manifest) -> Result<UpcasterManifest, Refusal> {
+    let manifest = UpcasterManifest::from(described);
+    names(&manifest.name, &manifest.version, &manifest.event_types)?;
+    Ok(manifest)
+}
+
+/// What both kinds of component say of themselves.
+fn names(own: &str, version: &str, event_types: &[String]) -> Result<(), Refusal> {
+    name("its name", own)?;
+    name("its version", version)?;
+    count("event types", event_types.len(), EVENT_TYPES_MAX)?;
+    event_types.iter().try_for_each(|event_type| name("an event type", event_type))
 }
 
 fn name(what: &str, text: &str) -> Result<(), Refusal> {
@@ -87,6 +97,21 @@ mod tests {
         assert_eq!(manifest.statements[0].sql, "INSERT");
         assert_eq!(manifest.ordering, crate::statement::Ordering::Stream);
         assert!(manifest.commutative && manifest.handles("AccountOpened"));
+    }
+
+    #[test]
+    fn an_upcasters_manifest_has_the_same_limits() {
+        let described = |name: &str, types: usize| upcast::exported::Manifest {
+            name: name.into(),
+            version: "1.0.0".into(),
+            event_types: vec!["AccountOpened".into(); types],
+        };
+        let manifest = upcaster(described("upcasts", EVENT_TYPES_MAX)).expect("it is within all limits");
+        assert!(manifest.takes("AccountOpened") && !manifest.takes("AccountClosed"));
+        assert!(upcaster(described("upcasts", 0)).expect("it is within all limits").takes("AccountClosed"));
+        let refused = |described| upcaster(described).expect_err("it is beyond a limit").to_string();
+        assert!(refused(described("", 1)).contains("its name is empty"));
+        assert!(refused(described("upcasts", EVENT_TYPES_MAX + 1)).contains("1001 event types"));
     }
 
     #[test]

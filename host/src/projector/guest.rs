@@ -9,31 +9,31 @@
 
 use std::sync::Arc;
 
-use super::bindings::types;
 use super::component::Component;
-use super::instance::{Answer, Instance};
+use super::instance::Instance;
 use super::meter::Meter;
 use super::publisher::{Publisher, Said};
 use super::record::Sampler;
+use super::role::{Answer, Projecting, Role};
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
-use crate::statement::{Operation, Value};
+use crate::statement::Operation;
 
 /// After so many events an instance is replaced by a fresh one.
 const INSTANCE_EVENTS_MAX: usize = 10_000;
 /// What became of one event.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Projected {
-    /// Its operations, or why the event is at fault.
-    pub verdict: Result<Vec<Operation>, Failure>,
+pub struct Projected<M = Operation> {
+    /// Its operations, or what else it comes to, or why the event is at fault.
+    pub verdict: Result<Vec<M>, Failure>,
     /// What it took. For events of one list this is the list's mean.
     pub fuel: u64,
 }
 
 /// What an author sees of a run of one event alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Observed {
-    pub projected: Projected,
+pub struct Observed<M = Operation> {
+    pub projected: Projected<M>,
     /// All memory that the instance had at the end; it never shrinks.
     pub memory_bytes: usize,
     /// What the guest wrote to its log, stdout and stderr.
@@ -41,12 +41,12 @@ pub struct Observed {
 }
 
 /// A component at work for one projection. It has one instance at most, which it uses for many lists.
-pub struct Guest {
-    component: Component,
+pub struct Guest<R: Role = Projecting> {
+    component: Component<R>,
     projection: Arc<str>,
     meter: Meter,
-    publisher: Publisher,
-    instance: Option<Instance>,
+    publisher: Publisher<R>,
+    instance: Option<Instance<R>>,
     /// Lists whose answers counted.
     lists: u64,
     /// About what one event takes, so that a list stays within the budget of one.
@@ -54,22 +54,22 @@ pub struct Guest {
     sampler: Sampler,
 }
 
-impl Guest {
-    pub fn new(component: Component, projection: &str) -> Self {
-        let meter = Meter::new(projection);
+impl<R: Role> Guest<R> {
+    pub fn new(component: Component<R>, projection: &str) -> Self {
+        let meter = Meter::new(projection, R::KIND);
         let projection: Arc<str> = projection.into();
         let publisher = Publisher::new(component.clone(), projection.clone());
         let sampler = Sampler::default();
         Self { component, projection, meter, publisher, instance: None, lists: 0, usual_fuel: 0, sampler }
     }
 
-    pub fn component(&self) -> &Component {
+    pub fn component(&self) -> &Component<R> {
         &self.component
     }
 
     /// The verdicts about these events, in their order. An error is never an event's fault; when it is
     /// [`Failure::Deadline`], a run of one event alone met it.
-    pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected>, Failure> {
+    pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected<R::Made>>, Failure> {
         self.publisher.settle();
         let mut projected = Vec::with_capacity(events.len());
         let mut rest = events;
@@ -90,7 +90,7 @@ impl Guest {
     }
 
     /// The verdict about one event, from a fresh instance that sees nothing else.
-    pub fn project_alone(&mut self, event: &Event) -> Result<Projected, Failure> {
+    pub fn project_alone(&mut self, event: &Event) -> Result<Projected<R::Made>, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
         self.component.record().ran(&event.event_type, instance.fuel());
@@ -99,7 +99,7 @@ impl Guest {
     }
 
     /// The same with what it took and said, which is not published then.
-    pub fn observe(&mut self, event: &Event) -> Result<Observed, Failure> {
+    pub fn observe(&mut self, event: &Event) -> Result<Observed<R::Made>, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event)?;
         let (said, _) = instance.journal().take();
@@ -112,7 +112,7 @@ impl Guest {
     }
 
     /// Nothing if the list's answers do not count. Its instance is kept only if they do.
-    fn project_list(&mut self, events: &[&Event]) -> Result<Option<Vec<Projected>>, Failure> {
+    fn project_list(&mut self, events: &[&Event]) -> Result<Option<Vec<Projected<R::Made>>>, Failure> {
         let fuel = self.list_fuel();
         if self.component.is_impure() || self.usual_fuel > fuel {
             return Ok(None);
@@ -149,14 +149,14 @@ impl Guest {
     /// a result is over the budget, or the second answer shows that the first came from kept state.
     fn accept(
         &mut self,
-        answer: Answer,
+        answer: Answer<R>,
         events: &[&Event],
         fuel: u64,
-    ) -> Result<Option<Vec<Projected>>, Failure> {
+    ) -> Result<Option<Vec<Projected<R::Made>>>, Failure> {
         let mut projected = Vec::with_capacity(answer.len());
         for (result, event) in answer.into_iter().zip(events) {
-            projected.push(match result.map(|operations| self.within_budget(operations)) {
-                Ok(Ok(operations)) => Projected { verdict: Ok(operations), fuel },
+            projected.push(match result.map(|raw| R::accept(&self.component, event, raw)) {
+                Ok(Ok(made)) => Projected { verdict: Ok(made), fuel },
                 Ok(Err(_)) => return Ok(None),
                 Err(_) => {
                     let alone = self.project_alone(event)?;
@@ -178,7 +178,7 @@ impl Guest {
     }
 
     /// Whether a fresh instance says the same about the list's last event: the one that was behind all others.
-    fn holds(&mut self, events: &[&Event], projected: &[Projected]) -> Result<bool, Failure> {
+    fn holds(&mut self, events: &[&Event], projected: &[Projected<R::Made>]) -> Result<bool, Failure> {
         let (Some(event), Some(listed)) = (events.last(), projected.last()) else {
             return Ok(true);
         };
@@ -199,18 +199,23 @@ impl Guest {
                 projection = &*self.projection,
                 digest = self.component.short_digest(),
                 event = %event.id,
-                "the projector answers otherwise after other events than alone: it keeps state. From here on it \
-                 gets each event on a fresh instance, which is slower; take the state out of it and deploy it again"
+                "the {} answers otherwise after other events than alone: it keeps state. From here on it \
+                 gets each event on a fresh instance, which is slower; take the state out of it and deploy it again",
+                R::KIND.noun()
             );
         }
     }
 
-    fn run_alone(&mut self, instance: &mut Instance, event: &Event) -> Result<Projected, Failure> {
+    fn run_alone(
+        &mut self,
+        instance: &mut Instance<R>,
+        event: &Event,
+    ) -> Result<Projected<R::Made>, Failure> {
         let run = instance.project(&[event], self.component.budget().fuel);
         let fuel = instance.fuel();
         self.meter.alone(fuel);
         self.learn(fuel);
-        let verdict = run.and_then(only_result).and_then(|operations| self.within_budget(operations));
+        let verdict = run.and_then(only_result::<R>).and_then(|raw| R::accept(&self.component, event, raw));
         match verdict {
             Err(_) if instance.wanted_more_memory() => {
                 let limit_bytes = self.component.budget().memory_bytes;
@@ -228,31 +233,15 @@ impl Guest {
     }
 
     /// A fresh instance. One started when the component was loaded, so that it fails now is not an event's fault.
-    fn start(&mut self) -> Result<Instance, Failure> {
+    fn start(&mut self) -> Result<Instance<R>, Failure> {
         self.meter.instance();
         let started = Instance::start(self.component.code(), self.component.budget());
         started.map(|(instance, _)| instance).map_err(|failure| match failure.fault() {
             Fault::Event => Failure::Misconfigured {
-                reason: format!("the projector started when it was loaded, but not now: {failure}"),
+                reason: format!("the {} started when it was loaded, but not now: {failure}", R::KIND.noun()),
             },
             _ => failure,
         })
-    }
-
-    fn within_budget(&self, operations: Vec<types::Operation>) -> Result<Vec<Operation>, Failure> {
-        let budget = self.component.budget();
-        if operations.len() > budget.operations {
-            let what = format!("{} operations, at most {} are taken", operations.len(), budget.operations);
-            return Err(Failure::OutputTooLarge { what });
-        }
-        let operations: Vec<Operation> = operations.into_iter().map(Operation::from).collect();
-        let values = operations.iter().flat_map(|operation| &operation.parameters);
-        let bytes: usize = values.map(Value::bytes).sum();
-        if bytes > budget.output_bytes {
-            let what = format!("{bytes} bytes of parameters, at most {} are taken", budget.output_bytes);
-            return Err(Failure::OutputTooLarge { what });
-        }
-        Ok(operations)
     }
 
     /// A fresh instance may have to do what a used one has done before: the other half is for that.
@@ -275,7 +264,7 @@ impl Guest {
 
     /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
     /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
-    fn hear(&self, instance: &mut Instance, events: &[&Event], projected: &[Projected]) -> bool {
+    fn hear(&self, instance: &mut Instance<R>, events: &[&Event], projected: &[Projected<R::Made>]) -> bool {
         let mut said = Said::take(instance.journal());
         let mut is_whole = true;
         if events.len() > 1 {
@@ -304,9 +293,9 @@ impl Guest {
     }
 }
 
-fn only_result(mut answer: Answer) -> Result<Vec<types::Operation>, Failure> {
+fn only_result<R: Role>(mut answer: Answer<R>) -> Result<Vec<R::Raw>, Failure> {
     match (answer.len(), answer.pop()) {
-        (1, Some(result)) => result.map_err(Failure::from),
+        (1, Some(result)) => result.map_err(Into::into),
         (results, _) => Err(Failure::Trapped {
             message: format!(
                 "it answered one event with {results} results: `project` returns one for each event"
@@ -316,7 +305,10 @@ fn only_result(mut answer: Answer) -> Result<Vec<types::Operation>, Failure> {
 }
 
 /// Equal, where not-a-number equals itself.
-fn same(left: &Result<Vec<Operation>, Failure>, right: &Result<Vec<Operation>, Failure>) -> bool {
+fn same<M: std::fmt::Debug + PartialEq>(
+    left: &Result<Vec<M>, Failure>,
+    right: &Result<Vec<M>, Failure>,
+) -> bool {
     left == right || format!("{left:?}") == format!("{right:?}")
 }
 

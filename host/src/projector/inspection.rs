@@ -7,6 +7,7 @@ use wasmtime::Engine;
 
 use super::component::COMPONENT_BYTES_MAX;
 use super::refusal::Refusal;
+use super::role::Kind;
 
 /// What stands on a component's outside, whether or not this host runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,23 +23,31 @@ impl Outline {
         let Names { imports, exports, .. } = names(bytes)?;
         Ok(Self { imports, exports })
     }
+
+    /// What it is, by what it exports, in whichever version.
+    pub fn kind(&self) -> Option<Kind> {
+        let exports = |kind: &Kind| self.exports.iter().any(|name| parts(name).1 == kind.interface());
+        Kind::ALL.into_iter().find(exports)
+    }
 }
 
-/// The interface that makes a component a projector, without its version.
-const PROJECTOR: &str = "laterna:projection/projector";
+/// The version of the contract in `wit`. Whatever is compatible with it is taken; see `docs/wit.md`.
+pub(super) const CONTRACT: &str = "0.1.0";
+/// What all compatible versions begin with.
+const SERIES: &str = "0.1";
 /// WASI packages whose 0.2 interfaces are linked, deterministic and denying.
 const WASI: [&str; 6] =
     ["wasi:io", "wasi:cli", "wasi:clocks", "wasi:random", "wasi:filesystem", "wasi:sockets"];
 
-/// Refuses what is no projector, as early and as clearly as possible.
-pub(super) fn inspect(bytes: &[u8]) -> Result<(), Refusal> {
+/// Refuses what is not of this kind, as early and as clearly as possible. Gives the export that makes it that.
+pub(super) fn inspect(bytes: &[u8], kind: Kind) -> Result<String, Refusal> {
     recognise(bytes)?;
     let names = names(bytes)?;
     check_imports(&names.imports)?;
     if names.utf16 {
         return Err(Refusal::Utf16);
     }
-    check_exports(names.exports)
+    check_exports(names.exports, kind)
 }
 
 /// Refuses what cannot be a component, by its size and its first bytes.
@@ -113,8 +122,9 @@ fn parts(name: &str) -> (&str, &str, &str) {
     (package, interface, version)
 }
 
-fn is_version(version: &str, minor: &str) -> bool {
-    version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'))
+/// Whether this is a version of the series. One before a release promises nothing.
+fn is_version(version: &str, series: &str) -> bool {
+    version.strip_prefix(series).is_some_and(|rest| rest.starts_with('.') && !rest.contains('-'))
 }
 
 fn check_imports(names: &[String]) -> Result<(), Refusal> {
@@ -135,9 +145,11 @@ fn refused(import: &str) -> Option<&'static str> {
     Some(match package {
         "laterna:projection" => {
             let known = ["laterna:projection/types", "laterna:projection/log"].contains(&interface);
-            match (known, is_version(version, "0.1")) {
+            match (known, is_version(version, SERIES)) {
                 (true, true) => return None,
-                _ => "this host runs 0.1; build it with the SDK of this version, or update the host",
+                _ => {
+                    "this host runs 0.1, up to 0.1.0; build it with the SDK of this version, or update the host"
+                }
             }
         }
         "wasi:http" => {
@@ -155,17 +167,20 @@ fn refused(import: &str) -> Option<&'static str> {
 }
 
 /// Other exports are what some toolchains leave behind.
-fn check_exports(found: Vec<String>) -> Result<(), Refusal> {
+fn check_exports(found: Vec<String>, kind: Kind) -> Result<String, Refusal> {
     let mut other = None;
     for export in &found {
         let (_, interface, version) = parts(export);
-        match interface == PROJECTOR {
-            true if is_version(version, "0.1") => return Ok(()),
+        match interface == kind.interface() {
+            true if is_version(version, SERIES) => return Ok(export.clone()),
             true => other = Some(export.clone()),
             false => {}
         }
     }
-    Err(other.map_or(Refusal::NoProjector { found }, |found| Refusal::OtherVersion { found }))
+    Err(match other {
+        Some(found) => Refusal::OtherVersion { kind, found },
+        None => Refusal::OtherKind { kind, found },
+    })
 }
 
 #[cfg(test)]
@@ -174,7 +189,7 @@ mod tests {
 
     fn check(wat: &str, expect: Result<(), &str>) {
         let bytes = wat::parse_str(wat).expect("the test's component parses");
-        let refusal = inspect(&bytes).map_err(|refusal| refusal.to_string());
+        let refusal = inspect(&bytes, Kind::Projector).map(drop).map_err(|refusal| refusal.to_string());
         match (refusal, expect) {
             (Ok(()), Ok(())) => {}
             (Err(refusal), Err(expect)) if refusal.contains(expect) => {}
@@ -190,10 +205,10 @@ mod tests {
 
     #[test]
     fn what_is_no_component_is_refused() {
-        assert_eq!(inspect(b""), Err(Refusal::Empty));
-        assert_eq!(inspect(b"hello"), Err(Refusal::NotWasm));
+        assert_eq!(inspect(b"", Kind::Projector), Err(Refusal::Empty));
+        assert_eq!(inspect(b"hello", Kind::Projector), Err(Refusal::NotWasm));
         assert_eq!(
-            inspect(&vec![0; COMPONENT_BYTES_MAX + 1]),
+            inspect(&vec![0; COMPONENT_BYTES_MAX + 1], Kind::Projector),
             Err(Refusal::TooLarge { bytes: COMPONENT_BYTES_MAX + 1 })
         );
         check("(module)", Err("core module"));
@@ -202,11 +217,11 @@ mod tests {
     #[test]
     fn a_truncated_component_is_refused() {
         let whole = wat::parse_str(format!("(component {EXPORT})")).expect("it parses");
-        assert_eq!(inspect(&whole), Ok(()));
+        inspect(&whole, Kind::Projector).expect("it is a projector");
         let name = b"laterna:projection/projector";
         let end = whole.windows(name.len()).position(|bytes| bytes == name).expect("the export is named");
         for length in 1..end + name.len() {
-            assert!(inspect(&whole[..length]).is_err(), "cut at {length}");
+            assert!(inspect(&whole[..length], Kind::Projector).is_err(), "cut at {length}");
         }
     }
 
@@ -215,7 +230,7 @@ mod tests {
         let engine = super::super::engine::Engine::new(None).expect("an engine starts");
         let component = wat::parse_str("(component)").expect("it parses");
         let code = engine.wasmtime().precompile_component(&component).expect("it compiles");
-        assert_eq!(inspect(&code), Err(Refusal::Precompiled));
+        assert_eq!(inspect(&code, Kind::Projector), Err(Refusal::Precompiled));
     }
 
     #[test]
@@ -237,6 +252,7 @@ mod tests {
         check_import("wasi:cli/stdout@0.3.0", Err("this host has WASI 0.2"));
         check_import("wasi:keyvalue/store@0.2.0", Err("remove what uses it"));
         check_import("laterna:projection/log@0.2.0", Err("update the host"));
+        check_import("laterna:projection/log@0.2.0", Err(&format!("up to {CONTRACT};")));
         check_import("laterna:projection/clock@0.1.0", Err("update the host"));
         check_import("acme:secrets/vault@1.0.0", Err("remove what uses it"));
         check(&format!(r#"(component (import "now" (func)) {EXPORT})"#), Err("bare functions"));

@@ -8,11 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::Store;
 
 use super::ambient::Phase;
-use super::bindings::{Projection, ProjectionPre, Shown, exported, types};
 use super::budget::{Budget, START_FUEL, deadline_ms};
 use super::denied::Missed;
 use super::engine::ticks;
 use super::journal::Journal;
+use super::role::{Answer, Role, Said};
 use super::sandbox::Sandbox;
 use super::trap;
 use crate::event::Event;
@@ -21,35 +21,25 @@ use crate::failure::Failure;
 /// Handles to streams and the like that a guest may hold at once.
 const HANDLES_MAX: usize = 1024;
 
-/// What a guest said about one event.
-type Said = Result<Vec<types::Operation>, types::Rejection>;
-
-/// What a guest said about each event of a list.
-pub(super) type Answer = Vec<Said>;
-
-pub(super) struct Instance {
+pub(super) struct Instance<R: Role> {
     store: Store<Sandbox>,
-    guest: Projection,
+    guest: R::Bindings,
     budget: Budget,
     start_bytes: usize,
     events: usize,
     given: u64,
 }
 
-impl Instance {
+impl<R: Role> Instance<R> {
     /// Starts a fresh one. Its first call is `describe`, because interpreters finish their start with the first
     /// call: Python's runtime asks for hash seeds then. That a start fails is no event's fault.
-    pub(super) fn start(
-        component: &ProjectionPre<Sandbox>,
-        budget: &Budget,
-    ) -> Result<(Self, exported::Manifest), Failure> {
-        let mut store = Store::new(component.engine(), Sandbox::new(budget.memory_bytes));
+    pub(super) fn start(component: &R::Code, budget: &Budget) -> Result<(Self, R::Described), Failure> {
+        let mut store = Store::new(R::engine(component), Sandbox::new(budget.memory_bytes));
         store.limiter(|sandbox| &mut sandbox.memory);
-        store.set_hostcall_fuel(budget.copied_bytes());
+        store.set_hostcall_fuel(R::copied_bytes(budget));
         store.set_max_component_handles(HANDLES_MAX);
-        let guest = guarded(&mut store, START_FUEL, budget, |store| component.instantiate(store))?;
-        let projector = guest.laterna_projection_projector();
-        let manifest = guarded(&mut store, START_FUEL, budget, |store| projector.call_describe(store))?;
+        let guest = guarded(&mut store, START_FUEL, budget, |store| R::instantiate(component, store))?;
+        let manifest = guarded(&mut store, START_FUEL, budget, |store| R::describe(&guest, store))?;
         let start_bytes = store.data().memory.bytes();
         Ok((
             Self { store, guest, budget: budget.clone(), start_bytes, events: 0, given: START_FUEL },
@@ -58,22 +48,20 @@ impl Instance {
     }
 
     /// Runs these events with so much fuel, and the rest of the budget of one.
-    pub(super) fn project(&mut self, events: &[&Event], fuel: u64) -> Result<Answer, Failure> {
+    pub(super) fn project(&mut self, events: &[&Event], fuel: u64) -> Result<Answer<R>, Failure> {
         self.events += events.len();
         self.given = fuel;
         // The results themselves are copied, too: one for each event.
-        let results_bytes = events.len().saturating_mul(size_of::<Said>());
-        self.store.set_hostcall_fuel(self.budget.copied_bytes().saturating_add(results_bytes));
+        let results_bytes = events.len().saturating_mul(size_of::<Said<R>>());
+        self.store.set_hostcall_fuel(R::copied_bytes(&self.budget).saturating_add(results_bytes));
         let sandbox = self.store.data_mut();
         sandbox.ambient.phase = Phase::Projecting;
         sandbox.memory.forget();
         sandbox.missed = Missed::default();
         sandbox.journal.open(events.len());
 
-        let shown: Vec<Shown<'_>> = events.iter().map(|event| Shown::new(event)).collect();
-        let lowered: Vec<types::Event<'_>> = shown.iter().map(Shown::lowered).collect();
-        let guest = self.guest.laterna_projection_projector();
-        guarded(&mut self.store, fuel, &self.budget, |store| guest.call_project(store, &lowered))
+        let guest = &self.guest;
+        guarded(&mut self.store, fuel, &self.budget, |store| R::call(guest, store, events))
     }
 
     /// The fuel that the last run took.

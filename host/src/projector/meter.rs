@@ -1,5 +1,6 @@
 //! What the projectors' work is measured by. Names of metrics stand here only.
 
+use super::role::Kind;
 use metrics::{Counter, Histogram, counter, histogram};
 
 /// The metrics of one projection's guest.
@@ -13,15 +14,16 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(projection: &str) -> Self {
+    pub(super) fn new(projection: &str, kind: Kind) -> Self {
+        let [runs_name, instances, impure, fuel] = names(kind);
         let named = |name: &'static str| counter!(name, "projection" => projection.to_owned());
         Self {
-            lists: runs(projection, "list"),
-            alone: runs(projection, "alone"),
-            instances: named("laterna_projector_instances_total"),
-            impure: named("laterna_projector_impure_total"),
+            lists: runs(runs_name, projection, "list"),
+            alone: runs(runs_name, projection, "alone"),
+            instances: named(instances),
+            impure: named(impure),
             dropped: named("laterna_lines_dropped_total"),
-            fuel: histogram!("laterna_projector_fuel", "projection" => projection.to_owned()),
+            fuel: histogram!(fuel, "projection" => projection.to_owned()),
         }
     }
 
@@ -58,7 +60,25 @@ impl Meter {
     }
 }
 
-fn runs(projection: &str, kind: &'static str) -> Counter {
+/// Runs, instances, components that keep state, fuel.
+fn names(kind: Kind) -> [&'static str; 4] {
+    match kind {
+        Kind::Projector => [
+            "laterna_projector_runs_total",
+            "laterna_projector_instances_total",
+            "laterna_projector_impure_total",
+            "laterna_projector_fuel",
+        ],
+        Kind::Upcaster => [
+            "laterna_upcaster_runs_total",
+            "laterna_upcaster_instances_total",
+            "laterna_upcaster_impure_total",
+            "laterna_upcaster_fuel",
+        ],
+    }
+}
+
+fn runs(name: &'static str, projection: &str, kind: &'static str) -> Counter {
     let projection = projection.to_owned();
-    counter!("laterna_projector_runs_total", "projection" => projection, "kind" => kind)
+    counter!(name, "projection" => projection, "kind" => kind)
 }

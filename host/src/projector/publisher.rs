@@ -11,6 +11,7 @@ use tracing::Level;
 use super::component::Component;
 use super::journal::Journal;
 use super::meter::Meter;
+use super::role::Role;
 
 /// So many lines of a component are published within so much time; others are counted.
 const LINES_MAX: u64 = 1000;
@@ -28,13 +29,13 @@ struct Window {
 }
 
 /// Publishes for one guest.
-pub(super) struct Publisher {
+pub(super) struct Publisher<R: Role> {
     projection: Arc<str>,
-    component: Component,
+    component: Component<R>,
 }
 
-impl Publisher {
-    pub(super) fn new(component: Component, projection: Arc<str>) -> Self {
+impl<R: Role> Publisher<R> {
+    pub(super) fn new(component: Component<R>, projection: Arc<str>) -> Self {
         Self { projection, component }
     }
 
@@ -77,7 +78,8 @@ impl Publisher {
         if self.limit().drop_lines(lines) {
             let seconds = WINDOW.as_secs();
             self.warn(&format!(
-                "the projector says too much: {LINES_MAX} lines within {seconds} s are taken, the others are counted"
+                "the {} says too much: {LINES_MAX} lines within {seconds} s are taken, the others are counted",
+                R::KIND.noun()
             ));
         }
     }
@@ -155,12 +157,12 @@ impl Limit {
 }
 
 /// What stands beside a line.
-struct Heading<'a> {
-    publisher: &'a Publisher,
+struct Heading<'a, R: Role> {
+    publisher: &'a Publisher<R>,
     event: Option<String>,
 }
 
-impl Heading<'_> {
+impl<R: Role> Heading<'_, R> {
     /// A log event's level is fixed where it is written, so there are five of them.
     fn line(&self, level: Level, line: &str) {
         let projection = &*self.publisher.projection;

@@ -4,6 +4,8 @@
 //! The caller adds which file it is.
 
 use super::component::{COMPILE_SECONDS_MAX, COMPONENT_BYTES_MAX};
+use super::inspection::CONTRACT;
+use super::role::Kind;
 use crate::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -32,18 +34,22 @@ pub enum Refusal {
     #[error("it uses strings in UTF-16: build it with a toolchain that uses UTF-8")]
     Utf16,
     #[error(
-        "it is no projector: it has to export `laterna:projection/projector@0.1`, but exports {}: build it for the world `laterna:projection/projection`",
-        listed(.found)
+        "it is no {}: it has to export `{}@0.1`, but exports {}: {}",
+        .kind.noun(), .kind.interface(), listed(.found), other_kind(*.kind, .found)
     )]
-    NoProjector { found: Vec<String> },
+    OtherKind { kind: Kind, found: Vec<String> },
     #[error(
-        "it is built for `{found}`, but this host runs `laterna:projection/projector@0.1`: build it with the SDK of this version"
+        "it is built for `{found}`, but this host runs `{}@0.1`, up to {CONTRACT}: build it with the SDK of this version, \
+         or update the host",
+        .kind.interface()
     )]
-    OtherVersion { found: String },
+    OtherVersion { kind: Kind, found: String },
     #[error(
-        "it does not fit `laterna:projection/projection@0.1`: {reason}; build it with this version's `wit/projection.wit`"
+        "it is built for `{built_for}`, and does not fit `{}@{CONTRACT}` of this host: {reason}; build it with this \
+         version's `wit/projection.wit`, or, if its own is newer, update the host",
+        .kind.world()
     )]
-    DoesNotFit { reason: String },
+    DoesNotFit { kind: Kind, built_for: String, reason: String },
     #[error("the compiler failed on it: {reason}; please report it, with the component")]
     Uncompilable { reason: String },
     #[error(
@@ -56,6 +62,21 @@ pub enum Refusal {
     Manifest { what: String },
     #[error("the host cannot load components: {reason}")]
     Host { reason: String },
+}
+
+/// What to do with a component that is something else.
+fn other_kind(kind: Kind, found: &[String]) -> String {
+    let is = |kind: &Kind| found.iter().any(|name| name.starts_with(kind.interface()));
+    match Kind::ALL.iter().filter(|other| **other != kind).find(|other| is(other)) {
+        Some(Kind::Upcaster) => {
+            "it is an upcaster, whose place is `[upcaster]`; `laterna deploy` takes both".to_owned()
+        }
+        Some(Kind::Projector) => {
+            "it is a projector, whose place is a projection's `component`; `laterna deploy` takes both"
+                .to_owned()
+        }
+        None => format!("build it for the world `{}`", kind.world()),
+    }
 }
 
 fn listed(names: &[String]) -> String {

@@ -21,7 +21,7 @@ use super::memory::Memory;
 const WRITE_BYTES: usize = 64 << 10;
 
 /// The host's side of one instance.
-pub(super) struct Sandbox {
+pub struct Sandbox {
     wasi: WasiCtx,
     table: ResourceTable,
     pub(super) ambient: Ambient,

@@ -9,10 +9,9 @@ use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::component::Component;
 use super::engine::THREAD_STACK_BYTES;
-use super::guest::{Guest, Projected};
 use super::instance::panic_message;
+use super::pair::{Answer, Guests, Pair};
 use crate::event::Event;
 use crate::failure::Failure;
 
@@ -25,29 +24,23 @@ pub struct Worker {
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
 enum Order {
-    Project { events: Vec<Arc<Event>>, reply: Reply<Vec<Projected>> },
-    ProjectAlone { event: Arc<Event>, reply: Reply<Projected> },
+    Project { events: Vec<Arc<Event>>, reply: Reply<Vec<Answer>> },
 }
 
 impl Worker {
-    pub fn start(component: Component, projection: &str) -> io::Result<Self> {
+    pub fn start(pair: impl Into<Pair>, projection: &str) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel(1);
-        let guest = Guest::new(component, projection);
+        let guests = Guests::new(pair.into(), projection);
         thread::Builder::new()
             .name("projector".into())
             .stack_size(THREAD_STACK_BYTES)
-            .spawn(move || work(guest, inbox))?;
+            .spawn(move || work(guests, inbox))?;
         Ok(Self { orders })
     }
 
-    /// See [`Guest::project`].
-    pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Projected>, Failure> {
+    /// What the pair says about each event.
+    pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
         self.order(|reply| Order::Project { events, reply }).await
-    }
-
-    /// See [`Guest::project_alone`].
-    pub async fn project_alone(&self, event: Arc<Event>) -> Result<Projected, Failure> {
-        self.order(|reply| Order::ProjectAlone { event, reply }).await
     }
 
     async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Failure> {
@@ -59,25 +52,25 @@ impl Worker {
     }
 }
 
-fn work(mut guest: Guest, mut inbox: mpsc::Receiver<Order>) {
+fn work(mut guests: Guests, mut inbox: mpsc::Receiver<Order>) {
     while let Some(order) = inbox.blocking_recv() {
         // A caller that went away does not want its answer: nothing is left to do then.
         match order {
             Order::Project { events, reply } => {
                 let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
-                drop(reply.send(caught(&mut guest, |guest| guest.project(&events))));
-            }
-            Order::ProjectAlone { event, reply } => {
-                drop(reply.send(caught(&mut guest, |guest| guest.project_alone(&event))));
+                drop(reply.send(caught(&mut guests, |guests| guests.project(&events))));
             }
         }
     }
 }
 
 /// A panic outside the guest's own runs is a bug of this host; the projection pauses with its message.
-fn caught<T>(guest: &mut Guest, call: impl FnOnce(&mut Guest) -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(|| call(guest))).unwrap_or_else(|panic| {
-        guest.reset();
+fn caught<T>(
+    guests: &mut Guests,
+    call: impl FnOnce(&mut Guests) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(|| call(guests))).unwrap_or_else(|panic| {
+        guests.reset();
         let reason = format!("the projector's thread panicked, please report it: {}", panic_message(&*panic));
         tracing::error!("{reason}");
         Err(Failure::Misconfigured { reason })
@@ -90,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::projector::specimen::{HEALTHY, bytes, event, load, poison, poisoned_by};
-    use crate::projector::{Budget, Engine};
+    use crate::projector::{Budget, Component, Engine};
 
     fn worker(project: &str) -> Worker {
         Worker::start(load(project, &Budget::default()), "test").expect("a thread starts")
@@ -104,8 +97,8 @@ mod tests {
     async fn a_worker_serves_async_callers() {
         let worker = worker(&poisoned_by("unreachable"));
         assert_eq!(worker.project(events(0..100)).await.expect("it answers").len(), 100);
-        let alone = worker.project_alone(Arc::new(poison(1))).await.expect("it answers");
-        assert!(matches!(alone.verdict, Err(Failure::Trapped { .. })));
+        let alone = worker.project(vec![Arc::new(poison(1))]).await.expect("it answers");
+        assert!(matches!(alone[..], [Err(Failure::Trapped { .. })]));
     }
 
     #[tokio::test]
@@ -131,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_failure_of_the_set_up_and_the_guest_works_on() {
-        let mut guest = Guest::new(load(HEALTHY, &Budget::default()), "test");
+        let mut guest = Guests::new(load(HEALTHY, &Budget::default()).into(), "test");
         let failure = caught(&mut guest, |_| -> Result<(), Failure> { panic!("on purpose") });
         assert!(matches!(failure, Err(Failure::Misconfigured { reason }) if reason.contains("on purpose")));
         assert_eq!(guest.project(&[&event(1)]).expect("it works").len(), 1);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
-use super::batch::{Batch, Entry, Verdict};
+use super::batch::{Batch, Entry, Passed, Verdict};
 use super::bind::bind;
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
@@ -474,6 +474,9 @@ fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
         digest: &batch.digest,
         events: number(batch.entries.len()),
         parked: number(batch.entries.iter().filter(is_letter).count()),
+        ignored: number(
+            batch.entries.iter().filter(|entry| entry.verdict == Verdict::Pass(Passed::Ignored)).count(),
+        ),
         letters,
     }
 }

@@ -42,6 +42,8 @@ pub enum Verdict {
 pub enum Passed {
     /// The projector does not take its event type.
     Unhandled,
+    /// The upcaster made nothing of it.
+    Ignored,
     /// Its id is in the dedupe window.
     Duplicate,
     /// An operator discarded it earlier.
@@ -70,6 +72,7 @@ impl Verdict {
         match self {
             Self::Apply(_) => "applied",
             Self::Pass(Passed::Unhandled) => "unhandled",
+            Self::Pass(Passed::Ignored) => "ignored",
             Self::Pass(Passed::Duplicate) => "duplicate",
             Self::Pass(Passed::Discarded) => "discarded",
             Self::Park { .. } => "parked",

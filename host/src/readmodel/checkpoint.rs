@@ -57,6 +57,7 @@ pub struct Advance<'a> {
     pub digest: &'a str,
     pub events: u64,
     pub parked: u64,
+    pub ignored: u64,
     /// What it adds to the dead letters.
     pub letters: Volume,
 }
@@ -76,6 +77,17 @@ pub async fn rows(
     let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
     let rows = rows.map_err(|error| classify("reading the checkpoints", &error))?;
     rows.iter().map(row).collect()
+}
+
+/// Of how many events of the live generation an upcaster made nothing.
+pub async fn ignored(session: &mut Session, control: &Control, projection: &str) -> Result<u64, Failure> {
+    let failed = |error: sqlx::Error| classify("counting what the upcaster ignored", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) FROM laterna.checkpoint c JOIN laterna.projection p \
+         ON p.projection = c.projection AND p.live_generation = c.generation WHERE c.projection = ?",
+    );
+    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
 }
 
 /// One lane's row as it stands when nobody else is writing it: waits for a commit that is still running.
@@ -121,7 +133,7 @@ pub async fn close(
     let sql = control.sql(
         "UPDATE laterna.checkpoint \
          SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ?, \
-         letters = letters + ?, letter_bytes = letter_bytes + ? \
+         ignored = ignored + ?, letters = letters + ?, letter_bytes = letter_bytes + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let changes = sqlx::query(&sql)
@@ -130,6 +142,7 @@ pub async fn close(
         .bind(advance.digest)
         .bind(advance.events)
         .bind(advance.parked)
+        .bind(advance.ignored)
         .bind(advance.letters.letters)
         .bind(advance.letters.bytes);
     let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
@@ -206,28 +219,28 @@ pub async fn replace(
     let totals = control.sql(
         "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
-         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED) \
-         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED), \
+         CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED) FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
     let totals = sqlx::query(&totals).bind(projection).bind(generation).row(connection).await;
     let totals = totals.map_err(failed)?;
     let (batch, digest): (u64, String) =
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
-    let (events, parked): (u64, u64) =
-        (totals.try_get(1).map_err(failed)?, totals.try_get(2).map_err(failed)?);
+    let number = |column: usize| totals.try_get::<u64, _>(column).map_err(failed);
+    let counts = [number(1)?, number(2)?, number(6)?];
     let letters =
         Volume { letters: totals.try_get(4).map_err(failed)?, bytes: totals.try_get(5).map_err(failed)? };
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
     sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
-         (projection, generation, lane, epoch, batch, position, digest, events, parked, letters, letter_bytes) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, letters, \
+          letter_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     for lane in 0..lanes {
         // The totals of the lanes before are kept with the first one.
-        let (events, parked, letters) =
-            if lane == 0 { (events, parked, letters) } else { (0, 0, Volume::default()) };
+        let ([events, parked, ignored], letters) =
+            if lane == 0 { (counts, letters) } else { ([0; 3], Volume::default()) };
         sqlx::query(&insert)
             .bind(projection)
             .bind(generation)
@@ -238,6 +251,7 @@ pub async fn replace(
             .bind(&digest)
             .bind(events)
             .bind(parked)
+            .bind(ignored)
             .bind(letters.letters)
             .bind(letters.bytes)
             .run(connection)

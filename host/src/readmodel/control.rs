@@ -98,7 +98,7 @@ const STEPS: [&[&str]; 4] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENT
 pub const VERSION: u32 = 4;
 
 /// Version 4.
-const GENERATIONS: [&str; 4] = [
+const GENERATIONS: [&str; 6] = [
     // Generations whose tables are not the live ones: each in a schema of its own, its place.
     "CREATE TABLE IF NOT EXISTS laterna.generation (
         projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
@@ -126,6 +126,14 @@ const GENERATIONS: [&str; 4] = [
     // The sessions of a cut-over: the one that renames tables, and the one that keeps the lease meanwhile.
     "ALTER TABLE laterna.lease ADD COLUMN ddl_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
     "ALTER TABLE laterna.lease ADD COLUMN guard_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // A projector behind an upcaster. Its digest stands wherever that of a projector alone does; both components are stored.
+    "CREATE TABLE IF NOT EXISTS laterna.pair (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        projector CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        upcaster CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL
+    ) ENGINE=InnoDB",
+    // Of how many events an upcaster made nothing.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN ignored BIGINT UNSIGNED NOT NULL DEFAULT 0",
 ];
 
 /// Version 3.

@@ -73,16 +73,34 @@ pub struct InForce {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Deployment {
     pub id: u64,
+    /// Of the projector and its upcaster together; without an upcaster, the projector's.
     pub digest: String,
-    /// The component's own name and version.
+    pub projector: String,
+    /// The projector's own name and version.
     pub name: String,
     pub version: String,
+    pub upcaster: Option<UpcasterShown>,
     pub origin: String,
     pub state: String,
     pub by: String,
     pub at: String,
     /// Why it was refused or taken back.
     pub reason: Option<String>,
+}
+
+/// The upcaster of a deployment as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct UpcasterShown {
+    pub digest: String,
+    pub name: String,
+    pub version: String,
+}
+
+/// The digests of the components that a deployed digest stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halves {
+    pub projector: String,
+    pub upcaster: Option<String>,
 }
 
 /// From which position on a lane works with a digest.
@@ -121,6 +139,28 @@ pub async fn store(
     let stored = sqlx::query(&whole).bind(digest).bind(name).bind(version).bind(length);
     stored.run(&mut session.connection).await.map_err(failed)?;
     Ok(())
+}
+
+/// Stores which components a digest stands for, once. They are stored already.
+pub async fn store_pair(
+    session: &mut Session,
+    control: &Control,
+    digest: &str,
+    (projector, upcaster): (&str, &str),
+) -> Result<(), Failure> {
+    let sql = control.sql("INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)");
+    let stored = sqlx::query(&sql).bind(digest).bind(projector).bind(upcaster);
+    stored.run(&mut session.connection).await.map_err(|error| classify("storing the pair", &error))?;
+    Ok(())
+}
+
+/// What a deployed digest stands for: a pair, or a projector alone.
+pub async fn halves(session: &mut Session, control: &Control, digest: &str) -> Result<Halves, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the pair", &error);
+    let sql = control.sql("SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
+    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
+    Ok(Halves { projector: row.try_get(0).map_err(failed)?, upcaster: Some(row.try_get(1).map_err(failed)?) })
 }
 
 pub async fn is_stored(session: &mut Session, control: &Control, digest: &str) -> Result<bool, Failure> {
@@ -176,7 +216,8 @@ pub async fn in_force(
     }))
 }
 
-/// Whether a configuration has brought this component before: then it is no news, and what was deployed later stays.
+/// Whether a configuration has brought this projector or upcaster before: then it is no news, and what was deployed later
+/// stays.
 pub async fn was_configured(
     session: &mut Session,
     control: &Control,
@@ -184,9 +225,12 @@ pub async fn was_configured(
     digest: &str,
 ) -> Result<bool, Failure> {
     let sql = control.sql(
-        "SELECT 1 FROM laterna.deployment WHERE projection = ? AND digest = ? AND origin = 'configuration' LIMIT 1",
+        "SELECT 1 FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+         WHERE d.projection = ? AND d.origin = 'configuration' \
+         AND (COALESCE(p.projector, d.digest) = ? OR p.upcaster = ?) LIMIT 1",
     );
-    let found = sqlx::query(&sql).bind(projection).bind(digest).first(&mut session.connection).await;
+    let query = sqlx::query(&sql).bind(projection).bind(digest).bind(digest);
+    let found = query.first(&mut session.connection).await;
     Ok(found.map_err(|error| classify("reading the deployments", &error))?.is_some())
 }
 
@@ -300,13 +344,20 @@ pub async fn list(
     let failed = |error: sqlx::Error| classify("reading the deployments", &error);
     let sql = control.sql(
         "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
-         CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason \
-         FROM laterna.deployment d LEFT JOIN laterna.component c ON c.digest = d.digest \
+         CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
+         COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, '') \
+         FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+         LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
+         LEFT JOIN laterna.component u ON u.digest = p.upcaster \
          WHERE d.projection = ? ORDER BY d.id DESC LIMIT ?",
     );
     let rows = sqlx::query(&sql).bind(projection).bind(limit).rows(&mut session.connection).await;
     let deployment = |row: &MySqlRow| {
+        let upcaster: Option<String> = row.try_get(10).map_err(failed)?;
+        let (name, version) = (row.try_get(11).map_err(failed)?, row.try_get(12).map_err(failed)?);
         Ok(Deployment {
+            projector: row.try_get(9).map_err(failed)?,
+            upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
             id: row.try_get(0).map_err(failed)?,
             digest: row.try_get(1).map_err(failed)?,
             name: row.try_get(2).map_err(failed)?,

@@ -9,13 +9,10 @@ use bson::raw::RawBsonRef;
 use bson::spec::BinarySubtype;
 
 use super::json::{MILLIS_OF_9999, to_json};
-use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, Undecodable};
+use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, TYPE_BYTES_MAX, Undecodable};
 
 /// How much of a reason is told: a field's name, which may be in it, can be megabytes.
 const REASON_CHARACTERS_MAX: usize = 300;
-
-/// The longest event type or aggregate type, in bytes.
-pub const TYPE_BYTES_MAX: usize = 128;
 
 /// The years 0 to 9999 in milliseconds since 1970: what RFC 3339 can say.
 const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=MILLIS_OF_9999;

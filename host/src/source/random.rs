@@ -8,9 +8,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::decode::{Decoder, Fields, TYPE_BYTES_MAX};
+use super::decode::{Decoder, Fields};
 use super::json::{NotJson, to_json};
-use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, Undecodable};
+use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, TYPE_BYTES_MAX, Undecodable};
 
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// What a worker thread of the host has.

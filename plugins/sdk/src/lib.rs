@@ -101,6 +101,22 @@ pub mod bindings {
     });
 }
 
+/// The same of its second world, with the types of the first.
+#[expect(missing_docs, clippy::pedantic, reason = "it is generated")]
+pub mod upcaster_bindings {
+    wit_bindgen::generate!({
+        world: "upcaster",
+        path: "../../wit",
+        pub_export_macro: true,
+        default_bindings_module: "laterna_sdk::upcaster_bindings",
+        additional_derives: [PartialEq],
+        with: {
+            "laterna:projection/types@0.1.0": crate::bindings::laterna::projection::types,
+            "laterna:projection/log@0.1.0": crate::bindings::laterna::projection::log,
+        },
+    });
+}
+
 mod event;
 mod happened;
 pub mod extjson;
@@ -110,6 +126,7 @@ mod projector;
 pub mod sql;
 mod statement;
 pub mod testing;
+mod upcaster;
 mod value;
 
 pub use bindings::exports::laterna::projection::projector::{Manifest, Ordering};
@@ -117,4 +134,5 @@ pub use bindings::laterna::projection::types::{Event, Operation, Rejection, Valu
 pub use projector::{Component, Projector};
 pub use serde_json;
 pub use statement::{Declaration, Parameters, Statement, placeholders};
+pub use upcaster::{Upcaster, UpcasterComponent, UpcasterManifest};
 pub use value::{decimal, json, timestamp};

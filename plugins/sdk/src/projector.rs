@@ -62,7 +62,7 @@ impl<P: Projector> Guest for Component<P> {
 }
 
 /// A panic is written to the host's log as well as to stderr, which not every host shows.
-fn log_panics() {
+pub(crate) fn log_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let print = std::panic::take_hook();

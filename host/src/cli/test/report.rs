@@ -11,7 +11,6 @@ use tracing::Level;
 use super::super::table;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::projection::Loaded;
 use crate::projector::Observed;
 use crate::readmodel::literal;
 use crate::sql;
@@ -21,8 +20,8 @@ use crate::statement::{Operation, Schema};
 pub const ASIDE: &str = "-- | ";
 
 pub struct Report {
-    event: Option<Arc<Event>>,
-    outcome: Outcome,
+    pub event: Option<Arc<Event>>,
+    pub outcome: Outcome,
 }
 
 pub enum Outcome {
@@ -35,12 +34,22 @@ pub enum Outcome {
         observed: Observed,
         keeps_state: bool,
     },
+    Upcast(Upcast),
+    /// An upcaster is tried without a projector.
+    Shown,
 }
 
-impl Outcome {
-    pub fn failed(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
+/// What an upcaster made of an event.
+pub struct Upcast {
+    pub observed: Observed<Event>,
+    pub keeps_state: bool,
+    pub became: Became,
+}
+
+pub enum Became {
+    Nothing,
+    Failed(Failure),
+    Events(Vec<Report>),
 }
 
 impl Report {
@@ -48,20 +57,32 @@ impl Report {
         Self { event, outcome }
     }
 
-    fn failure(&self) -> Option<&Failure> {
+    pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
-            Outcome::Failed(failure) | Outcome::Projected { judged: Err(failure), .. } => Some(failure),
-            Outcome::PassedBy | Outcome::Projected { .. } => None,
+            Outcome::Failed(failure)
+            | Outcome::Projected { judged: Err(failure), .. }
+            | Outcome::Upcast(Upcast { became: Became::Failed(failure), .. }) => Some(failure),
+            // What one event becomes stands or falls together.
+            Outcome::Upcast(Upcast { became: Became::Events(reports), .. }) => {
+                reports.iter().find_map(Self::failure)
+            }
+            Outcome::PassedBy | Outcome::Shown | Outcome::Projected { .. } | Outcome::Upcast(_) => None,
+        }
+    }
+
+    /// The operations that are applied.
+    pub fn operations(&self) -> Vec<&Operation> {
+        match &self.outcome {
+            Outcome::Projected { judged: Ok(operations), .. } => operations.iter().collect(),
+            Outcome::Upcast(Upcast { became: Became::Events(reports), .. }) if self.failure().is_none() => {
+                reports.iter().flat_map(Self::operations).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
     fn statements(&self, schema: &Schema) -> Vec<String> {
-        match &self.outcome {
-            Outcome::Projected { judged: Ok(operations), .. } => {
-                operations.iter().map(|operation| statement(schema, operation)).collect()
-            }
-            _ => Vec::new(),
-        }
+        self.operations().into_iter().map(|operation| statement(schema, operation)).collect()
     }
 
     /// The lines for the event with this number.
@@ -72,7 +93,19 @@ impl Report {
             }
             None => format!("-- {number}: not an event"),
         }];
-        lines.extend(self.statements(schema).into_iter().map(|sql| format!("{sql};")));
+        self.answer(&mut lines, schema, true);
+        lines
+    }
+
+    /// What it comes to. Where something beside it fails, none of its statements is sent.
+    fn answer(&self, lines: &mut Vec<String>, schema: &Schema, is_applied: bool) {
+        match &self.outcome {
+            Outcome::Upcast(upcast) => return self.upcast(upcast, lines, schema),
+            Outcome::Projected { judged: Ok(_), .. } if !is_applied => {
+                lines.push("-- not applied: it stands or falls with what fails".to_owned());
+            }
+            _ => lines.extend(self.statements(schema).into_iter().map(|sql| format!("{sql};"))),
+        }
         match &self.outcome {
             Outcome::PassedBy => lines.push("-- passed by: the manifest does not name this type".to_owned()),
             Outcome::Projected { judged: Ok(operations), .. } if operations.is_empty() => {
@@ -84,49 +117,120 @@ impl Report {
             lines.extend(failed(failure));
         }
         if let Outcome::Projected { observed, keeps_state, .. } = &self.outcome {
-            // The last words of a trap stand in its message already.
             let trapped = matches!(self.failure(), Some(Failure::Trapped { .. }));
-            let said = observed.said.iter().filter(|(level, _)| !trapped || *level > Level::WARN);
-            lines.extend(said.map(|(level, line)| format!("{ASIDE}{level} {line}")));
-            if *keeps_state {
-                lines.push(format!(
-                    "{ASIDE}KEEPS STATE: after other events it answers otherwise than alone; take statics and the order of \
-                     hash maps out of it"
-                ));
-            }
-            lines.push(format!(
-                "{ASIDE}fuel {}, memory {} bytes",
-                table::number(observed.projected.fuel),
-                table::number(observed.memory_bytes as u64)
-            ));
+            asides(lines, "", observed, *keeps_state, trapped);
         }
-        lines
+    }
+
+    fn upcast(&self, upcast: &Upcast, lines: &mut Vec<String>, schema: &Schema) {
+        asides(lines, "upcaster: ", &upcast.observed, upcast.keeps_state, false);
+        match &upcast.became {
+            Became::Nothing => lines.push("-- ignored: the upcaster makes nothing of it".to_owned()),
+            Became::Failed(failure) => lines.extend(failed(failure)),
+            Became::Events(reports) => {
+                let is_applied = self.failure().is_none();
+                for report in reports {
+                    lines.extend(report.event.iter().map(|event| becomes(event, self.event.as_deref())));
+                    report.answer(lines, schema, is_applied);
+                }
+            }
+        }
     }
 
     pub fn json(&self, line: usize, schema: &Schema) -> serde_json::Value {
-        let mut shown = json!({ "line": line, "statements": self.statements(schema) });
+        let mut shown = self.as_json(schema);
+        shown["line"] = json!(line);
+        shown
+    }
+
+    fn as_json(&self, schema: &Schema) -> serde_json::Value {
+        let mut shown = json!({ "statements": self.statements(schema) });
         if let Some(event) = &self.event {
             shown["event"] = json!(event.id.to_string());
             shown["type"] = json!(event.event_type);
             shown["aggregate"] = json!(event.aggregate.to_string());
         }
         shown["verdict"] = json!(match (&self.outcome, self.failure()) {
-            (Outcome::PassedBy, _) => "passed-by",
             (_, Some(failure)) => failure.class(),
+            (Outcome::PassedBy, _) => "passed-by",
+            (Outcome::Upcast(Upcast { became: Became::Nothing, .. }), _) => "ignored",
+            (Outcome::Upcast(_), _) => "upcast",
+            (Outcome::Shown, _) => "shown",
             (_, None) => "applied",
         });
         if let Some(failure) = self.failure() {
             shown["message"] = json!(failure.to_string());
         }
-        if let Outcome::Projected { observed, keeps_state, .. } = &self.outcome {
-            shown["fuel"] = json!(observed.projected.fuel);
-            shown["memory_bytes"] = json!(observed.memory_bytes);
-            shown["keeps_state"] = json!(keeps_state);
-            let said = observed.said.iter().map(|(level, line)| json!([level.to_string(), line]));
-            shown["said"] = said.collect();
+        match &self.outcome {
+            Outcome::Projected { observed, keeps_state, .. } => took(&mut shown, observed, *keeps_state),
+            Outcome::Upcast(upcast) => {
+                took(&mut shown, &upcast.observed, upcast.keeps_state);
+                if let Became::Events(reports) = &upcast.became {
+                    shown["became"] = reports.iter().map(|report| report.became_json(schema)).collect();
+                }
+            }
+            _ => {}
         }
         shown
     }
+
+    /// An event that another one became, with all that it says.
+    fn became_json(&self, schema: &Schema) -> serde_json::Value {
+        let mut shown = self.as_json(schema);
+        if let Some(event) = &self.event {
+            shown["version"] = json!(event.version);
+            shown["sequence"] = json!(event.sequence);
+            shown["occurred_at"] = json!(event.occurred_at);
+            shown["payload"] = json!(event.payload);
+            shown["metadata"] = json!(event.metadata);
+        }
+        shown
+    }
+}
+
+/// A line for an event that another one became, with what it has that its event has not.
+fn becomes(event: &Event, original: Option<&Event>) -> String {
+    let Event { id, event_type, version, payload, .. } = event;
+    let mut told = vec![format!("-- becomes {event_type}, version {version}, event {id}: {payload}")];
+    let Some(original) = original else { return told.concat() };
+    if event.sequence != original.sequence {
+        let none = "none".to_owned();
+        told.push(format!("sequence {}", event.sequence.map_or(none, |sequence| sequence.to_string())));
+    }
+    if event.occurred_at != original.occurred_at {
+        told.push(format!("time {}", event.occurred_at.as_deref().unwrap_or("none")));
+    }
+    if event.metadata != original.metadata {
+        told.push(format!("metadata {}", event.metadata));
+    }
+    told.join(", ")
+}
+
+/// What a run took, for machines.
+fn took<M>(shown: &mut serde_json::Value, observed: &Observed<M>, keeps_state: bool) {
+    shown["fuel"] = json!(observed.projected.fuel);
+    shown["memory_bytes"] = json!(observed.memory_bytes);
+    shown["keeps_state"] = json!(keeps_state);
+    let said = observed.said.iter().map(|(level, line)| json!([level.to_string(), line]));
+    shown["said"] = said.collect();
+}
+
+/// What a run said and took, for people.
+fn asides<M>(lines: &mut Vec<String>, whose: &str, observed: &Observed<M>, keeps_state: bool, trapped: bool) {
+    // The last words of a trap stand in its message already.
+    let said = observed.said.iter().filter(|(level, _)| !trapped || *level > Level::WARN);
+    lines.extend(said.map(|(level, line)| format!("{ASIDE}{whose}{level} {line}")));
+    if keeps_state {
+        lines.push(format!(
+            "{ASIDE}{whose}KEEPS STATE: after other events it answers otherwise than alone; take statics and the order of \
+             hash maps out of it"
+        ));
+    }
+    lines.push(format!(
+        "{ASIDE}{whose}fuel {}, memory {} bytes",
+        table::number(observed.projected.fuel),
+        table::number(observed.memory_bytes as u64)
+    ));
 }
 
 /// One operation as the statement it stands for. `judge` let it pass, so its statement is declared.
@@ -146,48 +250,4 @@ fn failed(failure: &Failure) -> Vec<String> {
     };
     shown.extend(lines.map(|line| format!("{ASIDE}{line}")));
     shown
-}
-
-/// What all events came to.
-#[derive(Default)]
-pub struct Summary {
-    pub events: usize,
-    pub failed: usize,
-    pub keeps_state: usize,
-    passed_by: usize,
-    operations: usize,
-    fuel_max: u64,
-}
-
-impl Summary {
-    pub fn add(&mut self, report: &Report) {
-        self.events += 1;
-        self.failed += usize::from(report.failure().is_some());
-        match &report.outcome {
-            Outcome::PassedBy => self.passed_by += 1,
-            Outcome::Failed(_) => {}
-            Outcome::Projected { judged, observed, keeps_state } => {
-                self.operations += judged.as_ref().map_or(0, Vec::len);
-                self.fuel_max = self.fuel_max.max(observed.projected.fuel);
-                self.keeps_state += usize::from(*keeps_state);
-            }
-        }
-    }
-
-    pub fn text(&self, loaded: &Loaded) -> String {
-        let manifest = &loaded.deployed.manifest;
-        let state = if self.keeps_state > 0 { "; it KEEPS STATE" } else { "" };
-        format!(
-            "{ASIDE}{} {} ({}): {} events, {} statements, {} passed by, {} failed; at most {} of {} fuel{state}",
-            manifest.name,
-            manifest.version,
-            loaded.component.short_digest(),
-            self.events,
-            self.operations,
-            self.passed_by,
-            self.failed,
-            table::number(self.fuel_max),
-            table::number(loaded.component.budget().fuel),
-        )
-    }
 }

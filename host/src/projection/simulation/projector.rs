@@ -7,7 +7,7 @@ use super::steps::{Life, Steps};
 use crate::event::{Event, Id};
 use crate::failure::Failure;
 use crate::projection::lane::Deployed;
-use crate::projection::parts::{Answer, Projector, Version};
+use crate::projection::parts::{Answer, Made, Projector, Version};
 use crate::statement::{Manifest, Operation, Ordering, Schema, Statement, Value};
 
 pub struct SimulatedProjector {
@@ -51,7 +51,7 @@ impl Projector for SimulatedProjector {
         }
         let answer = |event: &Arc<Event>| {
             let number = number(&event.id);
-            answer(&self.outbox.facts[number], number, self.version)
+            answer(&self.outbox.facts[number], number, self.version).map(Made::Operations)
         };
         Ok(events.iter().map(answer).collect())
     }
@@ -65,7 +65,7 @@ fn number(id: &Id) -> usize {
 }
 
 /// What a version of the projector answers to an event. The second version fails none.
-pub fn answer(fact: &Fact, number: usize, version: u32) -> Answer {
+pub fn answer(fact: &Fact, number: usize, version: u32) -> Result<Vec<Operation>, Failure> {
     let fails = fact.rejected && version < 2;
     if fails && !fact.malformed {
         return Err(if number.is_multiple_of(2) {
@@ -106,5 +106,10 @@ pub fn deployed(version: u32) -> Deployed {
         multi_row: None,
     };
     let schema = Schema { tables: vec![], statements: vec![statement] };
-    Deployed { digest: version.to_string(), manifest: Arc::new(manifest), schema: Arc::new(schema) }
+    Deployed {
+        digest: version.to_string(),
+        manifest: Arc::new(manifest),
+        upcaster: None,
+        schema: Arc::new(schema),
+    }
 }

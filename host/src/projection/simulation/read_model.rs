@@ -210,7 +210,7 @@ impl SimulatedReadModel {
                 Verdict::Apply(_) => tables.settled[number] = Some("applied"),
                 Verdict::Pass(Passed::Unhandled) => tables.settled[number] = Some("unhandled"),
                 Verdict::Pass(Passed::Discarded) => tables.settled[number] = Some("discarded"),
-                Verdict::Pass(Passed::Duplicate) => {}
+                Verdict::Pass(Passed::Duplicate | Passed::Ignored) => {}
                 Verdict::Park { failure, .. } => {
                     tables.write_letter(number, entry, true, &batch.digest);
                     if let Err(wrong) = examine::breaker(tables, &self.rules, entry, failure, self.epoch) {

@@ -35,9 +35,7 @@ pub async fn start(
         Some(_) => preparing.await?,
     };
     legacy.refilling |= legacy.lost.take().is_some();
-    let manifest = &loaded.deployed.manifest;
-    let component = format!("{} {}", manifest.name, manifest.version);
-    status.starts(&component, &loaded.deployed.digest, epoch, &course.rows);
+    status.starts(&loaded.title(), &loaded.deployed.digest, epoch, &course.rows);
     status.shows(&loaded.component);
     let full = legacy.full.take();
     // Where the number of lanes changes, that comes first.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::projector::specimen::*;
 use crate::projector::{Budget, Engine};
+use crate::statement::Value;
 
 /// Enough for every healthy specimen, and soon used up by an endless loop.
 const FUEL: u64 = 10_000_000;

@@ -1,0 +1,117 @@
+//! The components under test, given one document after the other: each event alone, and again to used instances, because
+//! what answers otherwise there keeps state.
+
+use std::sync::Arc;
+
+use super::report::{Became, Outcome, Report, Upcast};
+use crate::event::{Event, Undecodable};
+use crate::failure::Failure;
+use crate::projection::{Half, Loaded, LoadedUpcaster};
+use crate::projector::{Guest, Role, Upcasting, told_as_upcasters, within_budget};
+use crate::readmodel::judge;
+use crate::source::Decoder;
+
+/// A component that is asked twice.
+struct Twice<R: Role> {
+    alone: Guest<R>,
+    used: Guest<R>,
+}
+
+impl<R: Role> Twice<R> {
+    fn new(component: &crate::projector::Component<R>) -> Self {
+        let guest = || Guest::new(component.clone(), "test");
+        Self { alone: guest(), used: guest() }
+    }
+
+    /// What it makes of an event alone, and whether it keeps state.
+    fn ask(&mut self, event: &Event) -> anyhow::Result<(crate::projector::Observed<R::Made>, bool)> {
+        let observed = self.alone.observe(event)?;
+        let again = self.used.project(&[event])?;
+        let differs = again.iter().any(|again| again.verdict != observed.projected.verdict);
+        Ok((observed, differs || self.used.component().is_impure()))
+    }
+}
+
+pub struct Bench<'a> {
+    decoder: Decoder,
+    projector: Option<(&'a Loaded, Twice<crate::projector::Projecting>)>,
+    upcaster: Option<(&'a LoadedUpcaster, Twice<Upcasting>)>,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(tested: &'a Half, decoder: Decoder) -> Self {
+        let (projector, upcaster) = match tested {
+            Half::Projector(loaded) => (Some(loaded), loaded.upcaster.as_ref()),
+            Half::Upcaster(upcaster) => (None, Some(upcaster)),
+        };
+        Self {
+            decoder,
+            projector: projector.map(|loaded| (loaded, Twice::new(&loaded.component))),
+            upcaster: upcaster.map(|loaded| (loaded, Twice::new(&loaded.component))),
+        }
+    }
+
+    pub fn run(&mut self, document: &bson::RawDocument) -> anyhow::Result<Report> {
+        match self.decoder.decode(document) {
+            Ok(event) => {
+                let outcome = match self.upcast(&event)? {
+                    Some(upcast) => Outcome::Upcast(upcast),
+                    None if self.projector.is_none() => Outcome::PassedBy,
+                    None => self.project(&event)?,
+                };
+                Ok(Report::new(Some(event), outcome))
+            }
+            Err(Undecodable { reason, .. }) => {
+                Ok(Report::new(None, Outcome::Failed(Failure::Undecodable { reason })))
+            }
+        }
+    }
+
+    /// What the upcaster makes of an event, and the projector of that; nothing when the event passes it by.
+    fn upcast(&mut self, event: &Event) -> anyhow::Result<Option<Upcast>> {
+        let Some((loaded, twice)) = &mut self.upcaster else { return Ok(None) };
+        let manifest = loaded.component.manifest();
+        if !manifest.takes(&event.event_type) {
+            return Ok(None);
+        }
+        let (observed, keeps_state) = twice.ask(event)?;
+        let became = match observed.projected.verdict.clone() {
+            Err(failure) => Became::Failed(told_as_upcasters(manifest, failure)),
+            Ok(events) if events.is_empty() => Became::Nothing,
+            Ok(events) => {
+                let mut reports = Vec::with_capacity(events.len());
+                for event in events {
+                    let outcome = self.project(&event)?;
+                    reports.push(Report::new(Some(Arc::new(event)), outcome));
+                }
+                self.together(reports)
+            }
+        };
+        Ok(Some(Upcast { observed, keeps_state, became }))
+    }
+
+    /// All events that one became have the budget of one together.
+    fn together(&self, reports: Vec<Report>) -> Became {
+        let operations = reports.iter().flat_map(Report::operations).cloned().collect();
+        let within = self
+            .projector
+            .as_ref()
+            .map_or(Ok(vec![]), |(loaded, _)| within_budget(loaded.component.budget(), operations));
+        match within {
+            Ok(_) => Became::Events(reports),
+            Err(failure) => Became::Failed(failure),
+        }
+    }
+
+    fn project(&mut self, event: &Event) -> anyhow::Result<Outcome> {
+        let Some((loaded, twice)) = &mut self.projector else { return Ok(Outcome::Shown) };
+        if !loaded.deployed.manifest.handles(&event.event_type) {
+            return Ok(Outcome::PassedBy);
+        }
+        let (observed, keeps_state) = twice.ask(event)?;
+        let judged = observed.projected.verdict.clone();
+        let schema = &loaded.deployed.schema;
+        let judged = judged.and_then(|operations| judge(schema, &operations).map(|()| operations));
+        Ok(Outcome::Projected { judged, observed, keeps_state })
+    }
+}
