@@ -67,13 +67,13 @@ impl Projector for Picky {
             "hash-map" => note(&HashMap::from([("answer", 42)])["answer"].to_string()),
             "monotonic" => note(&Instant::now().elapsed().as_nanos().to_string()),
             "sleep" => {
-                thread::sleep(Duration::from_secs(3600));
+                thread::sleep(Duration::from_hours(1));
                 note("slept")
             }
             "thread" => note(&thread::spawn(|| 1).join().expect("it does not panic").to_string()),
             "files" => note(&fs::read_to_string("/etc/hostname").map_err(failed)?),
             "file-panic" => note(&fs::read_to_string("/etc/hostname").expect("the name of the machine")),
-            "write-file" => note(&fs::write("/tmp/laterna", "here").map_err(failed).map(|()| "written")?),
+            "write-file" => note(fs::write("/tmp/laterna", "here").map_err(failed).map(|()| "written")?),
             "list-files" => note(&fs::read_dir("/").map_err(failed)?.count().to_string()),
             "environment" => note(&format!("{} {}", env::vars().count(), env::args().count())),
             "variable" => note(&env::var("HOME").map_err(failed)?),

@@ -95,6 +95,7 @@ async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) ->
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
         Fit::Live => Prepared::Ready { digest, origin, canary },
         Fit::OtherTables => Prepared::OtherTables { digest, origin },
+        Fit::Later(reason) => return Err(Failure::Misconfigured { reason }),
         Fit::Not(reason) => Prepared::Refused { digest, reason },
     })
 }

@@ -27,7 +27,7 @@ pub(super) async fn carry_out(
         }
         Request::Verify { repair } => {
             let purpose = if *repair { Purpose::Repair } else { Purpose::Verify };
-            (purpose, Part::default(), true)
+            (purpose, Part::default(), false)
         }
         Request::Rebuild { accept, until, aggregate } => {
             let part = Part { until: until.clone(), aggregate: aggregate.clone() };
@@ -41,6 +41,14 @@ pub(super) async fn carry_out(
     let (servers, projection) = (&commands.servers, &commands.projection);
     let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
     let in_force = deployment::in_force(session, &servers.control, projection).await?.ok_or_else(none)?;
+    if let Some(left) = in_force.canary {
+        return Err(Failure::Misconfigured {
+            reason: format!(
+                "the component in force may be taken back for another {} s (its canary window): ask again then",
+                left.as_secs() + 1
+            ),
+        });
+    }
     let plan = Plan { purpose, part, accept, origin: Origin::Command };
     open(commands, session, asked, &in_force.digest, plan).await
 }

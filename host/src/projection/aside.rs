@@ -65,7 +65,8 @@ impl Standing {
         }
     }
 
-    /// Starts what is to be done beside the live lanes. A run in which both meet ends when both are there.
+    /// Starts what is to be done beside the live lanes. A run in which both meet ends when both are there, or when it takes
+    /// too long: what is to take the live one's place need not wait for lanes that do not move.
     pub fn start(self, ground: Ground, work: &mut TaskSet, beside: &mut TaskSet, run: &CancellationToken) {
         let run = run.clone();
         match self {
@@ -77,9 +78,21 @@ impl Standing {
                     Ok(())
                 });
                 beside.spawn(async move {
-                    meet(&ground, generation, until, &run).await?;
-                    met.cancel();
-                    ground.alone.cancelled().await;
+                    let there = meet(&ground, &generation, until, &run).await?;
+                    if !ground.alone.is_cancelled() {
+                        met.cancel();
+                        // The live lanes have as much time again.
+                        let late = tokio::time::sleep(MEETING_PATIENCE);
+                        tokio::select! {
+                            () = ground.alone.cancelled() => {}
+                            () = late => {}
+                        }
+                    }
+                    if there && generation.purpose.is_compared() {
+                        let why = "the live lanes do not come to one position with it";
+                        let mut session = ground.servers.applier.connect().await?;
+                        back_to_work(&ground, &mut session, &generation, why).await?;
+                    }
                     run.cancel();
                     std::future::pending().await
                 });
@@ -140,8 +153,8 @@ pub async fn settle(ground: &Ground) -> Result<Standing, Failure> {
                     cut_over(ground, &mut session, live, next).await
                 }
                 Purpose::Verify | Purpose::Repair if at(&there) && at(&here) => {
-                    let comparison = Comparison::open(ground, &mut session, live, next, &furthest).await?;
-                    Ok(Standing::Comparing(Box::new(comparison)))
+                    let opened = Comparison::open(ground, &mut session, live, next, &furthest).await?;
+                    Ok(opened.map_or(Standing::Work, |opened| Standing::Comparing(Box::new(opened))))
                 }
                 _ => Ok(Standing::Meeting(Box::new(next), furthest)),
             }
@@ -198,23 +211,23 @@ async fn cut_over(
     }
 }
 
-/// Brings a generation to the position at which the live lanes end.
+/// Brings a generation to the position at which the live lanes end. False when it did not come there.
 async fn meet(
     ground: &Ground,
-    generation: Box<Generation>,
+    generation: &Generation,
     until: Position,
     run: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let meeting = async {
-        let side = Side::open(ground, *generation.clone()).await?;
+        let side = Side::open(ground, generation.clone()).await?;
         side.run(Some(until)).await
     };
     let ended = tokio::select! {
         ended = tokio::time::timeout(MEETING_PATIENCE, meeting) => ended,
-        () = run.cancelled() => return Ok(()),
+        () = run.cancelled() => return Ok(false),
     };
     let why = match ended {
-        Ok(Ok(())) => return Ok(()),
+        Ok(Ok(())) => return Ok(true),
         Ok(Err(failure)) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
             return Err(failure);
         }
@@ -222,7 +235,7 @@ async fn meet(
         Err(_) => format!("both did not come to one position within {} s", MEETING_PATIENCE.as_secs()),
     };
     let mut session = ground.servers.applier.connect().await?;
-    back_to_work(ground, &mut session, &generation, &why).await?;
+    back_to_work(ground, &mut session, generation, &why).await?;
     run.cancel();
-    Ok(())
+    Ok(false)
 }

@@ -38,8 +38,8 @@ const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The same while something is built beside its tables: the building begins anew with each try.
-const ASIDE_INTERVAL: Duration = Duration::from_mins(1);
+/// The same while something is built beside its tables: with each try, reading history is opened anew.
+const ASIDE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// After a run of this length, what ended it is not a repetition of what ended the one before.
 const GOOD_RUN: Duration = Duration::from_mins(1);
@@ -210,7 +210,8 @@ impl Supervisor {
         let settling = aside::settle(ground);
         let standing = within(START_PATIENCE, "looking for other generations", settling).await?;
         let started =
-            writer::start(self, ground.epoch, (work, beside), run, (legacy, standing.until())).await;
+            writer::start(self, ground.epoch, (work, beside), run, legacy, (standing.until(), &ground.alone))
+                .await;
         standing.start(ground.clone(), work, beside, run);
         started
     }

@@ -181,7 +181,9 @@ impl Versions {
     ) -> Result<(), Failure> {
         let (control, digest) = (&servers.control, next.digest());
         let standing = generation::list(session, control, &self.projection).await?;
-        if standing.iter().any(|generation| generation.digest == digest) {
+        let is_built =
+            |one: &generation::Generation| one.digest == digest && one.state != generation::State::Kept;
+        if standing.iter().any(is_built) {
             return Ok(());
         }
         next.store(session, control).await?;
@@ -197,7 +199,15 @@ impl Versions {
                 deployment::deploy_under_lease(session, control, proposal, epoch).await?;
                 tracing::info!(projection = self.projection, digest, "deployed as configured");
             }
-            Fit::OtherTables => self.open_generation(session, servers, owner, next).await?,
+            Fit::OtherTables => self.open_generation(session, servers, (proposal, epoch), next).await?,
+            // It has brought nothing yet: the next run looks again.
+            Fit::Later(reason) => {
+                tracing::warn!(
+                    projection = self.projection,
+                    digest,
+                    "not deployed as configured yet: {reason}"
+                );
+            }
             Fit::Not(reason) => {
                 tracing::error!(
                     projection = self.projection,
@@ -210,12 +220,13 @@ impl Versions {
         Ok(())
     }
 
-    /// The configured component has other tables: they are built beside the live ones.
+    /// The configured component has other tables: they are built beside the live ones, once. Who drops them does not want
+    /// them again.
     async fn open_generation(
         &self,
         session: &mut Session,
         servers: &Servers,
-        owner: &str,
+        (proposal, epoch): (Proposal<'_>, u64),
         next: &Loaded,
     ) -> Result<(), Failure> {
         let super::Deployed { digest, schema, .. } = &next.deployed;
@@ -229,16 +240,19 @@ impl Versions {
             accepted: false,
             origin: Origin::Configuration,
             command: None,
-            by: owner,
+            by: proposal.by,
         };
-        let opened = generation::open_alone(session, &servers.control, wanted).await?;
-        match opened {
-            Ok(generation) => tracing::info!(
-                projection = self.projection,
-                generation,
-                digest,
-                "the configured component has other tables: they are built beside the live ones"
-            ),
+        match generation::open_under_lease(session, &servers.control, wanted, epoch).await? {
+            Ok(generation) => {
+                let reason =
+                    format!("its tables are other ones, and are built first, as generation {generation}");
+                deployment::refuse(session, &servers.control, proposal, &reason).await?;
+                tracing::info!(
+                    projection = self.projection,
+                    digest,
+                    "the configured component waits: {reason}"
+                );
+            }
             Err(why_not) => tracing::warn!(projection = self.projection, digest, "not built yet: {why_not}"),
         }
         Ok(())
@@ -255,7 +269,7 @@ impl Versions {
         let Some(in_force) = in_force else { return Ok(Fit::Live) };
         let standing = generation::list(session, &servers.control, &self.projection).await?;
         if let Some(reason) = generation::in_the_way(&standing) {
-            return Ok(Fit::Not(reason));
+            return Ok(Fit::Later(reason));
         }
         let now = self.get(session, servers, &in_force.digest).await?;
         let (now, next) = (&now.deployed.schema, &next.deployed.schema);
@@ -385,6 +399,8 @@ pub enum Fit {
     Live,
     /// With tables that have to be built first.
     OtherTables,
+    /// Not now, and why.
+    Later(String),
     /// Not at all, and why.
     Not(String),
 }

@@ -255,6 +255,10 @@ pub async fn carry_out_generation(
         return transaction.rollback().await.map_err(failed);
     }
     let waits = matches!(&act, Act::Open(wanted) if wanted.command.is_some());
+    if waits && generation::stands_for(&mut transaction, control, command.id).await? {
+        // Another host was faster.
+        return transaction.rollback().await.map_err(failed);
+    }
     let done_with = match act {
         Act::Open(wanted) => generation::open(&mut transaction, control, wanted).await?,
         Act::Change { generation, change } => {
@@ -297,19 +301,6 @@ async fn done(
 }
 
 /// Records how a command ended, unless that is recorded already.
-pub async fn finish_pending(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-    how: &Outcome,
-) -> Result<(), Failure> {
-    match outcome(session, control, id).await? {
-        Outcome::Pending(_) => finish(session, control, id, how).await,
-        Outcome::Done(_) | Outcome::Failed(_) => Ok(()),
-    }
-}
-
-/// Records how a command ended.
 pub async fn finish(
     session: &mut Session,
     control: &Control,
@@ -322,7 +313,8 @@ pub async fn finish(
         Outcome::Failed(reason) => ("failed", reason),
     };
     let sql = control.sql(
-        "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+        "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
+         WHERE id = ? AND state = 'pending'",
     );
     sqlx::query(&sql)
         .bind(state)

@@ -14,6 +14,7 @@ use super::deployment::{self, Proposal};
 use super::generation::{Generation, place};
 use super::lease;
 use super::mysql_error::{classify, number};
+use super::ownership;
 use super::query::{Run, send};
 use super::session::{Connector, Session};
 use crate::failure::{Failure, Fault};
@@ -56,14 +57,14 @@ impl CutOver<'_> {
     pub async fn run(&self) -> Result<Outcome, Failure> {
         let mut ddl = self.ddl.connect().await?;
         let mut guard = self.applier.connect().await?;
-        self.record_intent(&mut guard, ddl.id).await?;
+        if !self.record_intent(&mut guard, ddl.id).await? {
+            return Ok(Outcome::NotYet("it is not to take the live one's place any more".to_owned()));
+        }
         let aside = place(self.control, self.projection, self.live);
-        let live = self.applier.database();
-        if !self.has_happened(&mut ddl).await? {
-            make_place(&mut ddl, live, &aside).await?;
-            if let Some(taken) = self.taken_name(&mut ddl, live).await? {
-                return self.give_up(&mut guard, taken).await;
-            }
+        if !self.has_happened(&mut ddl).await?
+            && let Some(why) = self.obstacle(&mut ddl, &aside).await?
+        {
+            return self.give_up(&mut guard, why).await;
         }
         let short = format!("SET SESSION lock_wait_timeout = {LOCK_SECONDS}");
         send(&mut ddl.connection, &short).await.map_err(|error| classify("preparing to rename", &error))?;
@@ -77,6 +78,8 @@ impl CutOver<'_> {
                 Ok(_) => break,
                 Err(Refusal::Unknown(failure)) => return Err(failure),
                 Err(Refusal::Waited(_)) if left > 0 => self.pause(&mut guard.connection).await?,
+                // Somebody else's renaming may have been the faster one.
+                Err(_) if self.has_happened(&mut ddl).await? => break,
                 Err(Refusal::Waited(why) | Refusal::Final(why)) => {
                     return self.give_up(&mut guard, why).await;
                 }
@@ -86,16 +89,34 @@ impl CutOver<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Whether the tables were renamed: the marker stands with the tables that were live.
+    /// Whether the tables were renamed: the marker stands with the tables that were live, and no more with the others. One
+    /// that a host left behind that is long gone proves nothing.
     pub async fn has_happened(&self, session: &mut Session) -> Result<bool, Failure> {
+        let failed = |error: sqlx::Error| classify("looking for the marker of a cut-over", &error);
         let aside = place(self.control, self.projection, self.live);
-        let sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?";
-        let found = sqlx::query(sql).bind(&aside).bind(MARKER).first(&mut session.connection).await;
-        Ok(found.map_err(|error| classify("looking for the marker of a cut-over", &error))?.is_some())
+        let sql = "SELECT CONVERT(table_schema USING utf8mb4) FROM information_schema.tables \
+                   WHERE table_schema IN (?, ?) AND table_name = ?";
+        let found = sqlx::query(sql).bind(&aside).bind(&self.next.place).bind(MARKER);
+        let found = found.rows(&mut session.connection).await.map_err(failed)?;
+        let schemas = found.iter().map(|row| row.try_get(0).map_err(failed));
+        let schemas: Vec<String> = schemas.collect::<Result<_, _>>()?;
+        Ok(schemas == [aside])
     }
 
-    /// Writes down what is about to happen, and in which sessions.
-    async fn record_intent(&self, guard: &mut Session, ddl: u64) -> Result<(), Failure> {
+    /// Makes the place for what is live, and says what else keeps the tables from changing places.
+    async fn obstacle(&self, ddl: &mut Session, aside: &str) -> Result<Option<String>, Failure> {
+        let asked = async {
+            make_place(ddl, self.applier.database(), aside).await?;
+            self.wrong_names(ddl).await
+        };
+        match asked.await {
+            Err(failure) if failure.fault() == Fault::Setup => Ok(Some(failure.to_string())),
+            asked => asked,
+        }
+    }
+
+    /// Writes down what is about to happen, and in which sessions. False when an operator was faster.
+    async fn record_intent(&self, guard: &mut Session, ddl: u64) -> Result<bool, Failure> {
         let failed = |error: sqlx::Error| classify("recording a cut-over", &error);
         let id = guard.id;
         let connection = &mut guard.connection;
@@ -111,9 +132,10 @@ impl CutOver<'_> {
              WHERE projection = ? AND generation = ? AND state IN ('meeting', 'cutting-over')",
         );
         let state = sqlx::query(&state).bind(self.projection).bind(self.next.generation);
-        state.run(connection).await.map_err(failed)?;
-        send(connection, "COMMIT").await.map_err(failed)?;
-        Ok(())
+        // The connection counts rows that were found, also where they stay as they are.
+        let is_wanted = state.run(connection).await.map_err(failed)?.rows_affected() == 1;
+        send(connection, if is_wanted { "COMMIT" } else { "ROLLBACK" }).await.map_err(failed)?;
+        Ok(is_wanted)
     }
 
     /// Keeps other hosts from taking over until the transaction ends.
@@ -133,24 +155,27 @@ impl CutOver<'_> {
         Ok(())
     }
 
-    /// A table that has the name of one that is to come, and is none of those that go.
-    async fn taken_name(&self, ddl: &mut Session, live: &str) -> Result<Option<String>, Failure> {
-        let there = tables_in(ddl, live).await?;
-        let comes_to = |name: &&String| there.contains(name) && !self.live_tables.contains(name);
-        Ok(self.next.tables.iter().find(comes_to).map(|name| {
+    /// A table that is to come and has the name of one that stays, or that is not there.
+    async fn wrong_names(&self, ddl: &mut Session) -> Result<Option<String>, Failure> {
+        let (live, place) = (self.applier.database(), &self.next.place);
+        let (there, come) = (tables_in(ddl, live).await?, tables_in(ddl, place).await?);
+        let stays = |name: &&String| there.contains(name) && !self.live_tables.contains(name);
+        let taken = self.next.tables.iter().find(stays).map(|name| {
             format!("there is a table `{live}`.`{name}` already, which is none of the projection's: rename or drop it")
-        }))
+        });
+        let missing = self.next.tables.iter().find(|name| !come.contains(name));
+        let missing =
+            missing.map(|name| format!("its table `{place}`.`{name}` is gone: drop the generation"));
+        Ok(taken.or(missing))
     }
 
     async fn renaming(&self, ddl: &mut Session, aside: &str) -> Result<String, Failure> {
         let live = self.applier.database();
         let (from, there) = (tables_in(ddl, live).await?, &self.next.place);
-        let come = tables_in(ddl, there).await?;
         // A table that somebody dropped cannot go aside; the one that takes its place comes all the same.
         let goes = self.live_tables.iter().filter(|name| from.contains(name));
         let goes = goes.map(|name| format!("`{live}`.`{name}` TO `{aside}`.`{name}`"));
-        let comes = self.next.tables.iter().filter(|name| come.contains(name));
-        let comes = comes.map(|name| format!("`{there}`.`{name}` TO `{live}`.`{name}`"));
+        let comes = self.next.tables.iter().map(|name| format!("`{there}`.`{name}` TO `{live}`.`{name}`"));
         let marker = format!("`{there}`.`{MARKER}` TO `{aside}`.`{MARKER}`");
         let all: Vec<String> = goes.chain(comes).chain([marker]).collect();
         Ok(format!("RENAME TABLE {}", all.join(", ")))
@@ -191,6 +216,8 @@ impl CutOver<'_> {
             canary: Duration::ZERO,
         };
         deployment::deploy(connection, self.control, proposal).await?;
+        ownership::enter(connection, self.control, projection, (self.applier.database(), &self.next.tables))
+            .await?;
         self.forget_sessions(connection).await?;
         send(connection, "COMMIT").await.map_err(failed)?;
         Ok(())

@@ -243,14 +243,20 @@ pub async fn deploy(
     let failed = |error: sqlx::Error| classify("recording the deployment", &error);
     let Proposal { projection, digest, origin, by, canary } = proposal;
     let sql = control.sql(
-        "SELECT digest FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1 \
-         FOR UPDATE",
+        "SELECT digest, previous FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
+         ORDER BY id DESC LIMIT 1 FOR UPDATE",
     );
     let found = sqlx::query(&sql).bind(projection).first(connection).await.map_err(failed)?;
-    let previous: Option<String> = found.map(|row| row.try_get(0)).transpose().map_err(failed)?;
-    if previous.as_deref() == Some(digest) && origin != Origin::Configuration {
+    let now: Option<String> = found.as_ref().map(|row| row.try_get(0)).transpose().map_err(failed)?;
+    let is_same = now.as_deref() == Some(digest);
+    if is_same && origin != Origin::Configuration {
         return Ok(());
     }
+    // What is in force already stays so, and with it the way back.
+    let previous = match found.filter(|_| is_same) {
+        Some(row) => row.try_get(1).map_err(failed)?,
+        None => now,
+    };
     let canary = (previous.is_some() && !canary.is_zero()).then_some(canary);
     let insert = control.sql(
         "INSERT INTO laterna.deployment (projection, digest, previous, origin, state, deployed_by, canary_until) \

@@ -29,6 +29,13 @@ pub enum Purpose {
     Repair,
 }
 
+impl Purpose {
+    /// Whether both generations have to be at one position, row for row.
+    pub fn is_compared(self) -> bool {
+        matches!(self, Self::Verify | Self::Repair)
+    }
+}
+
 /// How far a generation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -244,14 +251,27 @@ pub async fn open(
     Ok(Ok(number))
 }
 
-/// The same, in a transaction of its own.
-pub async fn open_alone(
+/// Whether there is a generation that a command waits for.
+pub async fn stands_for(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    command: u64,
+) -> Result<bool, Failure> {
+    let sql = control.sql("SELECT 1 FROM laterna.generation WHERE command = ? LIMIT 1");
+    let found = sqlx::query(&sql).bind(command).first(connection).await;
+    Ok(found.map_err(|error| classify("looking for a command's generation", &error))?.is_some())
+}
+
+/// The same, in a transaction of its own, under the lease.
+pub async fn open_under_lease(
     session: &mut Session,
     control: &Control,
     wanted: Wanted<'_>,
+    epoch: u64,
 ) -> Result<Result<u32, String>, Failure> {
     let failed = |error: sqlx::Error| classify("beginning a generation", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
     let opened = open(&mut transaction, control, wanted).await?;
     match opened {
         Ok(_) => transaction.commit().await.map_err(failed)?,
@@ -315,7 +335,7 @@ pub async fn change(
             "state = 'building', purpose = 'replace', accepted = 1, attempts = 0, reason = NULL, origin = 'rollback', \
              since = CURRENT_TIMESTAMP(6)"
         }
-        Change::Drop => "state = 'dropping', reason = NULL",
+        Change::Drop => "state = 'dropping'",
     };
     let sql =
         control.sql(&format!("UPDATE laterna.generation SET {set} WHERE projection = ? AND generation = ?"));
@@ -327,7 +347,9 @@ pub async fn change(
 fn obstacle(found: &Generation, standing: &[Generation], change: Change) -> Option<String> {
     let (number, state) = (found.generation, found.state);
     match change {
-        Change::Accept if state == State::Kept || found.purpose != Purpose::Replace => {
+        Change::Accept
+            if matches!(state, State::Kept | State::Dropping) || found.purpose != Purpose::Replace =>
+        {
             Some(format!("generation {number} is not one that waits to take the live one's place"))
         }
         Change::Return if state != State::Kept => {
@@ -526,6 +548,7 @@ mod tests {
             obstacle(&found, std::slice::from_ref(&found), change).is_some()
         };
         assert!(!refused(State::Building, Change::Accept) && refused(State::Kept, Change::Accept));
+        assert!(refused(State::Dropping, Change::Accept));
         assert!(!refused(State::Kept, Change::Return) && refused(State::Building, Change::Return));
         assert!(!refused(State::Kept, Change::Drop) && !refused(State::Building, Change::Drop));
         assert!(refused(State::CuttingOver, Change::Drop));

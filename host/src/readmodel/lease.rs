@@ -64,7 +64,7 @@ pub async fn acquire(
         end_renaming(ddl, renames).await?;
     }
     end_old_sessions(session, control, projection, [connection, guard]).await?;
-    raise_epoch(session, control, projection, owner, epoch, ttl).await
+    raise_epoch(session, control, projection, owner, (epoch, [renames, guard]), ttl).await
 }
 
 /// Ends the session in which an old host renames tables, and waits until it is gone: it is the other account's, and nothing
@@ -106,12 +106,13 @@ async fn end_old_sessions(
     Ok(())
 }
 
+/// Only what was seen is taken over: a cut-over that began meanwhile has sessions that were not ended.
 async fn raise_epoch(
     session: &mut Session,
     control: &Control,
     projection: &str,
     owner: &str,
-    seen: u64,
+    (seen, cut_over): (u64, [u64; 2]),
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("taking the lease", &error);
@@ -120,14 +121,18 @@ async fn raise_epoch(
     send(connection, "BEGIN").await.map_err(failed)?;
     let take = control.sql(
         "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, \
-         expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND WHERE projection = ? AND epoch = ?",
+         expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+         WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
     );
+    let [renames, guard] = cut_over;
     let taken = sqlx::query(&take)
         .bind(owner)
         .bind(id)
         .bind(micros(ttl))
         .bind(projection)
         .bind(seen)
+        .bind(renames)
+        .bind(guard)
         .run(connection)
         .await
         .map_err(failed)?;

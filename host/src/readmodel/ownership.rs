@@ -57,6 +57,26 @@ pub async fn claim(
     }
 }
 
+/// Enters tables as a projection's, in the place of those it had, in the transaction that brings them there.
+pub async fn enter(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    (database, tables): (&str, &[String]),
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("entering the read model's tables", &error);
+    let forget = control.sql("DELETE FROM laterna.projection_table WHERE projection = ?");
+    sqlx::query(&forget).bind(projection).run(connection).await.map_err(failed)?;
+    let enter = control.sql(
+        "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (?, ?, ?)",
+    );
+    for table in tables {
+        let entered = sqlx::query(&enter).bind(database).bind(table).bind(projection);
+        entered.run(connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// The tables that a projection has in the session's database.
 pub async fn tables(
     session: &mut Session,

@@ -93,7 +93,7 @@ impl Building {
         if let Some(command) = gone.command {
             let given_up =
                 Outcome::Failed(gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned()));
-            command::finish_pending(&mut session, &control, command, &given_up).await?;
+            command::finish(&mut session, &control, command, &given_up).await?;
         }
         generation::forget(&mut session, &control, (&name, epoch), gone.generation).await?;
         tracing::info!(projection = name, generation = gone.generation, "dropped");

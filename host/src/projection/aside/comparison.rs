@@ -25,14 +25,14 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Takes the picture. No lane of the projection may run.
+    /// Takes the picture. No lane of the projection may run. None when an operator gave it up meanwhile.
     pub async fn open(
         ground: &Ground,
         session: &mut Session,
         live: u32,
         generation: Generation,
         position: &Position,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Option<Self>, Failure> {
         let Ground { servers, settings, versions, epoch, .. } = ground;
         let (control, name) = (&servers.control, settings.name.as_str());
         let loaded = versions.get(session, servers, &generation.digest).await?;
@@ -52,10 +52,10 @@ impl Comparison {
             ..Report::default()
         };
         let to = (State::Comparing, generation.purpose);
-        generation::advance(session, control, (name, *epoch), &generation, to, None).await?;
+        let moved = generation::advance(session, control, (name, *epoch), &generation, to, None).await?;
         let generation = Generation { state: State::Comparing, ..generation };
         let view = ReadView::take(servers.applier.connect().await?).await?;
-        Ok(Self { view, generation, loaded, report })
+        Ok(moved.then_some(Self { view, generation, loaded, report }))
     }
 
     /// Compares, and lets go of the generation, or lets it take the live one's place.
@@ -82,7 +82,7 @@ impl Comparison {
         let mut session = ground.servers.applier.connect().await?;
         if let Some((report, command)) = ended.as_ref().ok().zip(generation.command) {
             let report = serde_json::to_string(report).expect("a report holds only text and numbers");
-            command::finish_pending(&mut session, control, command, &Outcome::Done(report)).await?;
+            command::finish(&mut session, control, command, &Outcome::Done(report)).await?;
         }
         generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await?;
         Ok(())

@@ -108,7 +108,12 @@ impl Side {
         volume::recount(&mut session, control, &settings.name, number, epoch).await?;
         let letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
         if letters > 0 && holds_stream(settings, &self.loaded) {
-            return Err(Failure::StreamHeld { letters: u64::try_from(letters).unwrap_or_default() });
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "{letters} dead letter(s) of the generation hold back all that comes behind them (`hold = \"stream\"`); \
+                     deploy a component that takes these events, or discard them in the live generation first"
+                ),
+            });
         }
         let rows = checkpoint::rows(&mut session, control, &settings.name, number).await?;
         startup::not_from_the_future(&self.servers, &rows).await?;
@@ -169,6 +174,8 @@ impl Parts for Side {
         let schema = self.loaded.deployed.schema.clone();
         LaneModel::new(applier, control, lane, *epoch, schema, settings.window)
             .with_limits(settings.letters.limits)
+            // Nobody is told of what it applied before it is live; until then its marks stay.
+            .acknowledging(settings.acknowledge)
             .with_share(settings.rebuild_percent)
     }
 }

@@ -22,7 +22,8 @@ pub async fn start(
     epoch: u64,
     tasks: (&mut TaskSet, &mut TaskSet),
     stop: &CancellationToken,
-    (legacy, until): (&mut Legacy, Option<Position>),
+    legacy: &mut Legacy,
+    (until, alone): (Option<Position>, &CancellationToken),
 ) -> Result<(), Failure> {
     let Supervisor { servers, settings, versions, status, .. } = supervisor;
     let lost = legacy.lost.as_ref();
@@ -39,7 +40,7 @@ pub async fn start(
     status.shows(&loaded.component);
     let full = legacy.full.take();
     // Where the number of lanes changes, that comes first.
-    let meets = until.is_some();
+    let meets = until.is_some().then_some(alone);
     let course = Course { until: course.until.clone().or(until), ..course };
     Writer { supervisor, epoch, generation, loaded, meets }.start(tasks, stop, course, full).await
 }
@@ -50,8 +51,8 @@ struct Writer<'a> {
     generation: u32,
     /// What the run begins with.
     loaded: Loaded,
-    /// Another generation comes to where the lanes end.
-    meets: bool,
+    /// Another generation comes to where the lanes end, and is to be told when they do not move.
+    meets: Option<&'a CancellationToken>,
 }
 
 impl Writer<'_> {
@@ -86,8 +87,8 @@ impl Writer<'_> {
         let lanes = course.rows.iter().map(|row| self.lane(row.lane)).collect();
         let orders = if let Some(held) = held {
             status.pauses(&held, held.to_string());
-            if self.meets {
-                // They stand still, so the other generation is the further one.
+            if let Some(alone) = self.meets {
+                alone.cancel();
                 return Ok(());
             }
             run.start_held(work, course, question.until_it_changes(Some(held))).await?
