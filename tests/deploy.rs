@@ -348,10 +348,31 @@ async fn another_component_in_the_configuration_is_deployed_once_and_an_old_host
     let wrong = start_with(&world, "rejects");
     wrong.until_phase(PROJECTION, "streaming").await;
     until_given(&wrong, "second").await;
-    assert_eq!(last(&world, &wrong), ("rejects".to_owned(), "refused".to_owned()));
+    assert_eq!(last(&world, &wrong), ("second".to_owned(), "deployed".to_owned()));
     world.insert((40..80).map(document)).await;
     assert_whole(&world, 80).await;
     assert!(wrong.stop().await.success());
+    // It has brought nothing yet, so it brings it when that is over.
+    world.run(&format!("DELETE FROM {}.generation", world.control())).await;
+    let late = start_with(&world, "rejects");
+    until_given(&late, "rejects").await;
+    assert!(late.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_names_what_is_in_force_keeps_the_way_back() {
+    let world = World::new("first", Options::mysql()).await;
+    let host = world.start();
+    world.insert((0..40).map(document)).await;
+    world.until_committed(PROJECTION, 40).await;
+    done(&deploy_named(&world, &host, "second", &[]));
+    until_given(&host, "second").await;
+    assert!(host.stop().await.success());
+    let host = start_with(&world, "second");
+    until_given(&host, "second").await;
+    done(&laterna(&world, &host, &["rollback", PROJECTION]));
+    until_given(&host, "first").await;
+    assert!(host.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

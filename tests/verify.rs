@@ -150,3 +150,48 @@ async fn a_verification_outlives_the_host_that_began_it_and_refuses_history_that
     );
     scene.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_hosts_carry_a_command_out_once() {
+    let mut scene = Scene::new(Options::mysql(), 500).await;
+    let others = [scene.world.start(), scene.world.start()];
+    for other in &others {
+        other.until_phase(PROJECTION, "standby").await;
+    }
+    for _ in 0..3 {
+        let healthy = verify(&scene, &["--json"]);
+        assert!(healthy.status.success(), "{}", said(&healthy));
+    }
+    scene.deploy("other-tables");
+    scene.until_live(5).await;
+    scene.tell(&["rollback", PROJECTION]);
+    scene.until_live(1).await;
+    let failed = format!("SELECT COUNT(*) FROM {}.command WHERE state <> 'done'", scene.world.control());
+    assert_eq!(scene.world.number(&failed).await, 0);
+    let refused =
+        format!("SELECT COUNT(*) FROM {}.deployment WHERE state = 'refused'", scene.world.control());
+    assert_eq!(scene.world.number(&refused).await, 0);
+    scene.assert_whole().await;
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_is_paused_is_compared_when_it_goes_on() {
+    let mut scene = Scene::new(Options::mysql(), 200).await;
+    scene.tell(&["pause", PROJECTION, "--why", "a test"]);
+    scene.host().until_phase(PROJECTION, "paused").await;
+    scene.world.insert((200..300).map(document)).await;
+    scene.sent.store(300, Ordering::Relaxed);
+    let config = scene.world.config(scene.host().port);
+    let asking = tokio::task::spawn_blocking(move || laterna(&config, &["verify", PROJECTION, "--json"]));
+    until("it says what it waits for", async || {
+        let waits = scene.generations()["aside"][0]["reason"].as_str().unwrap_or_default().to_owned();
+        waits.contains("is not streaming")
+    })
+    .await;
+    scene.tell(&["resume", PROJECTION]);
+    let healthy = asking.await.expect("it does not panic");
+    assert!(healthy.status.success(), "{}", said(&healthy));
+    scene.assert_whole().await;
+    scene.kill();
+}

@@ -145,6 +145,23 @@ async fn a_cut_over_that_was_interrupted_goes_on_mariadb() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_that_a_dead_host_left_proves_nothing() {
+    let mut scene = Scene::new(Options::mysql(), 200).await;
+    scene.tell(&["rebuild", PROJECTION]);
+    scene.until_live(2).await;
+    let place = format!("{}_g2_first", scene.world.control());
+    scene.world.run(&format!("CREATE DATABASE IF NOT EXISTS {place}")).await;
+    scene.world.run(&format!("CREATE TABLE {place}.`laterna aside` (id INT PRIMARY KEY)")).await;
+    scene.deploy("other-tables");
+    scene.until_live(3).await;
+    scene.assert_whole().await;
+    let more = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND column_name = 'more'";
+    assert_eq!(scene.world.number(more).await, 1, "its own tables are live");
+    assert_eq!(scene.world.number(&format!("SELECT COUNT(*) FROM {place}.stamped")).await, 200);
+    scene.kill();
+}
+
 /// A host that died while its session waits to rename: nothing but the end of that session keeps it from renaming later.
 async fn a_renaming_of_a_dead_host_never_happens(options: Options) {
     let scene = Scene::new(options, 200).await;

@@ -52,10 +52,13 @@ impl Answer {
         let (id, state, result, text, code) = match self {
             Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
             Self::Pending { id, progress } => {
-                let text = format!(
-                    "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
-                    PATIENCE.as_secs()
-                );
+                let text = match first_line(&progress).as_str() {
+                    "" => format!(
+                        "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
+                        PATIENCE.as_secs()
+                    ),
+                    doing => format!("Command {id} is being carried out: {doing}. It goes on."),
+                };
                 (id, "pending", progress, text, ExitCode::FAILURE)
             }
         };

@@ -25,7 +25,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Exit code 1 when anything differs.
+/// Exit code 1 when anything differs; 2 when nobody knows yet.
 pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let Arguments { projection, repair, json } = arguments;
     runtime.block_on(async {
@@ -36,7 +36,10 @@ pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
         let asked = submit::answer(&mut session, &servers, config, projection, &request).await?;
         let result = match asked {
             Answer::Done { result, .. } => result,
-            pending @ Answer::Pending { .. } => return Ok(pending.say(*json)),
+            pending @ Answer::Pending { .. } => {
+                pending.say(*json);
+                return Ok(ExitCode::from(super::REFUSED));
+            }
         };
         let report: Report = serde_json::from_str(&result).context("the host's report cannot be read")?;
         if *json {
@@ -49,8 +52,8 @@ pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
         }
         if *repair && !*json {
             output::line(format_args!(
-                "\nThe rebuilt tables take the live ones' place as soon as they have caught up: laterna generations list \
-                 {projection}"
+                "\nThe rebuilt tables take the live ones' place as soon as they have caught up, unless they have more dead \
+                 letters: laterna generations list {projection}"
             ));
         }
         Ok(ExitCode::FAILURE)

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::projection::letters::{Deed, Done, Order};
 use crate::readmodel::command::{self, Command, Request};
 use crate::readmodel::dead_letter::{self, Letter, Selection};
-use crate::readmodel::{Session, within};
+use crate::readmodel::{Session, registration, within};
 
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
@@ -31,6 +31,9 @@ struct Sum {
     letters: u64,
     would_apply: u64,
     would_fail: BTreeMap<String, u64>,
+    /// The generation whose letters are meant: another one's are none of the command's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
 }
 
 impl Sum {
@@ -45,11 +48,15 @@ impl Sum {
         }
     }
 
+    fn is_nothing(&self) -> bool {
+        *self == Self { generation: self.generation, ..Self::default() }
+    }
+
     /// For people.
     fn text(&self, request: &Request) -> String {
-        let Self { applied, discarded, still_parked, erased, letters, would_apply, would_fail } = self;
+        let Self { applied, discarded, still_parked, erased, letters, would_apply, would_fail, .. } = self;
         match request {
-            _ if *self == Self::default() => match request {
+            _ if self.is_nothing() => match request {
                 Request::Erase { .. } => "no letter was selected that is not erased already".to_owned(),
                 _ => "no letter was selected that is the head of its aggregate".to_owned(),
             },
@@ -114,6 +121,18 @@ async fn each(
     mut sum: Sum,
 ) -> Result<Sum, Failure> {
     let (control, projection) = (&commands.servers.control, &commands.projection);
+    if let Some(command) = command {
+        let finding = registration::find(session, control, projection);
+        let live = within(PATIENCE, "reading the projections", finding).await?;
+        let live = live.map(|live| live.live_generation);
+        if sum.generation.is_some() && sum.generation != live {
+            let reason =
+                "another generation is live now than the one whose letters were meant; ask again".to_owned();
+            return Err(Failure::Misconfigured { reason });
+        }
+        sum.generation = live;
+        record(commands, session, command, &sum).await?;
+    }
     let newest = dead_letter::newest(session, control, projection);
     let newest = within(PATIENCE, "reading dead letters", newest).await?;
     let mut selection = Selection { until: Some(selection.until.unwrap_or(newest)), ..selection };
@@ -130,11 +149,16 @@ async fn each(
             sum.add(give(lanes, letter, deed.clone(), command).await?);
         }
         if let Some(command) = command {
-            let text = serde_json::to_string(&sum).expect("a sum holds only numbers");
-            let recording = command::record_progress(session, control, command, &text);
-            within(PATIENCE, "recording a command's progress", recording).await?;
+            record(commands, session, command, &sum).await?;
         }
     }
+}
+
+/// Writes down how far a command is, for the host that has to go on with it.
+async fn record(commands: &Commands, session: &mut Session, command: u64, sum: &Sum) -> Result<(), Failure> {
+    let text = serde_json::to_string(sum).expect("a sum holds only numbers");
+    let recording = command::record_progress(session, &commands.servers.control, command, &text);
+    within(PATIENCE, "recording a command's progress", recording).await
 }
 
 async fn give(
@@ -161,7 +185,7 @@ pub(super) async fn go_on_with_interrupted(
 ) -> Result<(), Failure> {
     let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
     let sum = each(commands, session, lanes, selection, &Deed::Replay, None, Sum::default()).await?;
-    if sum != Sum::default() {
+    if !sum.is_nothing() {
         let Sum { applied, still_parked, .. } = sum;
         tracing::info!(
             projection = commands.projection,

@@ -104,7 +104,7 @@ impl Standing {
             Self::Nothing | Self::Work => {}
         }
         beside.spawn(async move {
-            Building::new(ground).run().await?;
+            Box::pin(Building::new(ground).run()).await?;
             // The lanes finish what they have; the next run begins with the meeting.
             run.cancel();
             std::future::pending().await

@@ -107,6 +107,7 @@ impl CutOver<'_> {
     async fn obstacle(&self, ddl: &mut Session, aside: &str) -> Result<Option<String>, Failure> {
         let asked = async {
             make_place(ddl, self.applier.database(), aside).await?;
+            unmark_place(ddl, aside).await?;
             self.wrong_names(ddl).await
         };
         match asked.await {
@@ -299,6 +300,14 @@ pub async fn mark_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
         format!("CREATE TABLE IF NOT EXISTS `{place}`.`{MARKER}` (id INT PRIMARY KEY) ENGINE=InnoDB");
     let created = send(&mut ddl.connection, &create).await;
     created.map_err(|error| classify("creating the marker of a generation", &error))?;
+    Ok(())
+}
+
+/// Takes a marker away that a host left behind.
+async fn unmark_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
+    let drop = format!("DROP TABLE IF EXISTS `{place}`.`{MARKER}`");
+    let dropped = send(&mut ddl.connection, &drop).await;
+    dropped.map_err(|error| classify("removing a marker that was left behind", &error))?;
     Ok(())
 }
 

@@ -470,23 +470,25 @@ pub async fn progress(
     Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
 }
 
-/// The first dead letter of a generation, for people.
-pub async fn first_letter(
+/// The first dead letter of a generation whose event is in no letter of the live one, for people.
+pub async fn first_new_letter(
     session: &mut Session,
     control: &Control,
     projection: &str,
-    generation: u32,
-) -> Result<String, Failure> {
+    (generation, live): (u32, u32),
+) -> Result<Option<String>, Failure> {
     let failed = |error: sqlx::Error| classify("reading a generation's dead letters", &error);
     let sql = control.sql(
-        "SELECT COALESCE(event_type, '?'), COALESCE(aggregate, '?'), COALESCE(reason, '') FROM laterna.dead_letter \
-         WHERE projection = ? AND generation = ? ORDER BY id LIMIT 1",
+        "SELECT COALESCE(event_type, '?'), COALESCE(aggregate, '?'), COALESCE(reason, '') FROM laterna.dead_letter d \
+         WHERE projection = ? AND generation = ? AND NOT EXISTS (SELECT 1 FROM laterna.dead_letter l \
+         WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key) ORDER BY id LIMIT 1",
     );
-    let first = sqlx::query(&sql).bind(projection).bind(generation).first(&mut session.connection).await;
-    let Some(row) = first.map_err(failed)? else { return Ok("none any more".to_owned()) };
+    let first = sqlx::query(&sql).bind(projection).bind(generation).bind(live);
+    let first = first.first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = first else { return Ok(None) };
     let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
     let reason = text(2)?;
-    Ok(format!("{} of {}: {}", text(0)?, text(1)?, reason.lines().next().unwrap_or_default()))
+    Ok(Some(format!("{} of {}: {}", text(0)?, text(1)?, reason.lines().next().unwrap_or_default())))
 }
 
 #[cfg(test)]

@@ -156,54 +156,69 @@ impl Building {
 
     /// Looks after lanes that run: whether they have caught up, and whether they are still wanted.
     async fn watch(&self, side: &Side) -> Result<End, Failure> {
-        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
-        let (since, number) = (Instant::now(), side.generation.generation);
+        let since = Instant::now();
         let mut session = self.ground.servers.applier.connect().await?;
         let mut told = side.generation.reason.clone();
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let listing = generation::list(&mut session, control, name);
-            let standing = within(PATIENCE, "reading the generations", listing).await?;
-            let found = standing.into_iter().find(|one| one.generation == number);
-            let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(End::Over) };
-            let (events, _) = generation::progress(&mut session, control, name, number).await?;
-            self.ground.live.builds(Some(Beside {
-                generation: number,
-                purpose: now.purpose.name().to_owned(),
-                events,
-                expected: now.expected,
-                waits: now.reason.clone(),
-            }));
-            if let Some(command) = now.command {
-                let progress = format!("generation {number}: {events} of {} events", now.expected);
-                command::record_progress(&mut session, control, command, &progress).await?;
-            }
-            if !self.has_caught_up(&mut session, number).await? {
-                // What kept it before is over.
-                if now.attempts == 0 && told.take().is_some() {
-                    generation::explain(&mut session, control, name, number, None).await?;
-                }
-                continue;
-            }
-            let why_not = self.why_not_yet(&mut session, &now, since).await?;
-            if why_not.is_none() {
-                let to = if now.purpose == Purpose::Look { State::Kept } else { State::Meeting };
-                let (lease, to) = ((name, self.ground.epoch), (to, now.purpose));
-                let moved = generation::advance(&mut session, control, lease, &now, to, None).await?;
-                let meets = moved && now.purpose != Purpose::Look;
-                return Ok(if meets { End::Meets } else { End::Over });
-            }
-            if why_not != told {
-                tracing::warn!(
-                    projection = name,
-                    generation = number,
-                    "it waits: {}",
-                    why_not.as_deref().unwrap_or("")
-                );
-                generation::explain(&mut session, control, name, number, why_not.as_deref()).await?;
-                told = why_not;
+            let looking = self.look(&mut session, side.generation.generation, since, &mut told);
+            if let Some(end) = within(PATIENCE, "looking after a generation", looking).await? {
+                return Ok(end);
             }
         }
+    }
+
+    async fn look(
+        &self,
+        session: &mut Session,
+        number: u32,
+        since: Instant,
+        told: &mut Option<String>,
+    ) -> Result<Option<End>, Failure> {
+        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
+        let standing = generation::list(session, control, name).await?;
+        let found = standing.into_iter().find(|one| one.generation == number);
+        let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(Some(End::Over)) };
+        self.tell(session, &now).await?;
+        let why_not = if self.has_caught_up(session, number).await? {
+            self.why_not_yet(session, &now, since).await?
+        } else if now.attempts == 0 && told.take().is_some() {
+            // What kept it before is over.
+            return generation::explain(session, control, name, number, None).await.map(|()| None);
+        } else {
+            return Ok(None);
+        };
+        if let Some(why) = why_not {
+            if told.as_ref() != Some(&why) {
+                tracing::warn!(projection = name, generation = number, "it waits: {why}");
+                generation::explain(session, control, name, number, Some(&why)).await?;
+                *told = Some(why);
+            }
+            return Ok(None);
+        }
+        let to = if now.purpose == Purpose::Look { State::Kept } else { State::Meeting };
+        let (lease, to) = ((name, self.ground.epoch), (to, now.purpose));
+        let moved = generation::advance(session, control, lease, &now, to, None).await?;
+        Ok(Some(if moved && now.purpose != Purpose::Look { End::Meets } else { End::Over }))
+    }
+
+    /// Tells whoever looks how far it is.
+    async fn tell(&self, session: &mut Session, now: &Generation) -> Result<(), Failure> {
+        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
+        let (events, _) = generation::progress(session, control, name, now.generation).await?;
+        self.ground.live.builds(Some(Beside {
+            generation: now.generation,
+            purpose: now.purpose.name().to_owned(),
+            events,
+            expected: now.expected,
+            waits: now.reason.clone(),
+        }));
+        let Some(command) = now.command else { return Ok(()) };
+        let progress = match &now.reason {
+            Some(reason) => format!("generation {} waits: {reason}", now.generation),
+            None => format!("generation {}: {events} of {} events", now.generation, now.expected),
+        };
+        command::record_progress(session, control, command, &progress).await
     }
 
     async fn has_caught_up(&self, session: &mut Session, number: u32) -> Result<bool, Failure> {
@@ -238,17 +253,19 @@ impl Building {
                 .then(|| format!("`{name}` is not streaming: both are compared when it is")));
         }
         let found = registration::find(session, control, name).await?;
-        let (_, letters) = generation::progress(session, control, name, next.generation).await?;
         let live = found.map_or(1, |found| found.live_generation);
-        let (_, before) = generation::progress(session, control, name, live).await?;
-        if next.purpose == Purpose::Replace && !next.accepted && letters > before {
-            let first = generation::first_letter(session, control, name, next.generation).await?;
-            return Ok(Some(format!(
-                "it is ready, but has {letters} dead letters, and the live one {before} (the first: {first}); `laterna \
-                 generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` gives it up",
-                next.generation
-            )));
+        if next.purpose != Purpose::Replace || next.accepted {
+            return Ok(None);
         }
-        Ok(None)
+        let generations = (next.generation, live);
+        let Some(first) = generation::first_new_letter(session, control, name, generations).await? else {
+            return Ok(None);
+        };
+        let (_, letters) = generation::progress(session, control, name, next.generation).await?;
+        Ok(Some(format!(
+            "it is ready, but of its {letters} dead letters some are of events that the live one took (the first: {first}); \
+             `laterna generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` gives it up",
+            next.generation
+        )))
     }
 }

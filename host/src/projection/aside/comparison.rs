@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Ground;
+use super::{Ground, PATIENCE};
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::projection::Loaded;
 use crate::readmodel::command::{self, Outcome};
 use crate::readmodel::compare::{Bounds, ReadView, Report, Sides, compare};
 use crate::readmodel::generation::{self, Generation, Purpose, State};
-use crate::readmodel::{Session, dead_letter, deployment};
+use crate::readmodel::{Session, dead_letter, deployment, within};
 
 /// How often it is told how far it is.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -80,11 +80,14 @@ impl Comparison {
         };
         let (control, lease) = (&ground.servers.control, (projection.as_str(), ground.epoch));
         let mut session = ground.servers.applier.connect().await?;
-        if let Some((report, command)) = ended.as_ref().ok().zip(generation.command) {
-            let report = serde_json::to_string(report).expect("a report holds only text and numbers");
-            command::finish(&mut session, control, command, &Outcome::Done(report)).await?;
-        }
-        generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await?;
+        let recording = async {
+            if let Some((report, command)) = ended.as_ref().ok().zip(generation.command) {
+                let report = serde_json::to_string(report).expect("a report holds only text and numbers");
+                command::finish(&mut session, control, command, &Outcome::Done(report)).await?;
+            }
+            generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await
+        };
+        within(PATIENCE, "recording what a comparison found", recording).await?;
         Ok(())
     }
 
