@@ -349,12 +349,12 @@ async fn what_the_configuration_names_is_built_beside_where_its_tables_differ() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_generation_becomes_live_when_it_is_as_far_as_the_live_one() {
-    // It rests for half a second after each batch, and is behind by as much.
-    let options = Options { extra: "rebuild_percent = 1", ..Options::mysql() };
+    // It rests for nineteen times as long as each batch took, and is behind by as much.
+    let options = Options { extra: "rebuild_percent = 5", ..Options::mysql() };
     let mut scene = Scene::new(options, 100).await;
     scene.read().await;
     scene.write();
-    for generation in 2..=4 {
+    for generation in 2..=3 {
         scene.tell(&["rebuild", PROJECTION]);
         scene.until_live(generation).await;
     }

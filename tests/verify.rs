@@ -182,7 +182,8 @@ async fn a_projection_that_is_paused_is_compared_when_it_goes_on() {
     scene.host().until_phase(PROJECTION, "paused").await;
     scene.world.insert((200..300).map(document)).await;
     scene.sent.store(300, Ordering::Relaxed);
-    let config = scene.world.config(scene.host().port);
+    // A file of its own: the other one is written again with each command.
+    let config = scene.world.config(1);
     let asking = tokio::task::spawn_blocking(move || laterna(&config, &["verify", PROJECTION, "--json"]));
     until("it says what it waits for", async || {
         let waits = scene.generations()["aside"][0]["reason"].as_str().unwrap_or_default().to_owned();

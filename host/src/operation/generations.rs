@@ -41,7 +41,7 @@ pub(super) async fn carry_out(
     let (servers, projection) = (&commands.servers, &commands.projection);
     let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
     let in_force = deployment::in_force(session, &servers.control, projection).await?.ok_or_else(none)?;
-    if let Some(left) = in_force.canary {
+    if let Some(left) = in_force.canary.filter(|_| purpose != Purpose::Verify) {
         return Err(Failure::Misconfigured {
             reason: format!(
                 "the component in force may be taken back for another {} s (its canary window): ask again then",
