@@ -16,7 +16,7 @@ use crate::readmodel::{Session, deployment, registration};
 #[derive(Debug, Args)]
 pub struct RebuildArguments {
     projection: String,
-    /// Takes the live one's place though it has more dead letters.
+    /// Takes the live one's place though it has dead letters of events that the live one took.
     #[arg(long)]
     accept: bool,
     /// Only events that occurred up to this moment, RFC 3339: to be looked at, it never becomes live.
@@ -45,7 +45,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Lets a generation take the live one's place though it has more dead letters.
+    /// Lets a generation take the live one's place though it has dead letters of events that the live one took.
     Accept(One),
     /// Lets a generation that was live before catch up, and take the live one's place again.
     Return(One),
