@@ -72,9 +72,9 @@ impl Standing {
         match self {
             Self::Meeting(generation, until) => {
                 let met = CancellationToken::new();
-                let arrived = met.clone();
+                let (arrived, over) = (met.clone(), run.clone());
                 work.spawn(async move {
-                    arrived.cancelled().await;
+                    over.run_until_cancelled(arrived.cancelled()).await;
                     Ok(())
                 });
                 beside.spawn(async move {

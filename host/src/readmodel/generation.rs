@@ -104,7 +104,7 @@ pub struct Wanted<'a> {
     pub part: Part,
     /// How many documents the outbox holds.
     pub expected: u64,
-    /// Whether it takes the live one's place though it has more dead letters.
+    /// Whether it takes the live one's place though it has dead letters of events that this one took.
     pub accepted: bool,
     pub origin: Origin,
     /// The command that waits for what comes of it.
@@ -125,7 +125,7 @@ pub struct Generation {
     pub part: Part,
     /// How many documents the outbox held when it was begun.
     pub expected: u64,
-    /// Whether it takes the live one's place though it has more dead letters.
+    /// Whether it takes the live one's place though it has dead letters of events that this one took.
     pub accepted: bool,
     /// How often it tried to.
     pub attempts: u32,
