@@ -2,6 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use laterna::failure::Failure;
+use laterna::readmodel::cut_over::{CutOver, Outcome};
+use laterna::readmodel::{Connector, Control, generation};
 use sqlx::Row;
 
 use super::{PROJECTION, Scene, document};
@@ -159,6 +162,52 @@ async fn a_marker_that_a_dead_host_left_proves_nothing() {
     let more = "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND column_name = 'more'";
     assert_eq!(scene.world.number(more).await, 1, "its own tables are live");
     assert_eq!(scene.world.number(&format!("SELECT COUNT(*) FROM {place}.stamped")).await, 200);
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_was_dropped_meanwhile_takes_no_place() {
+    let mut scene = Scene::new(Options::mysql(), 200).await;
+    let mut reader = scene.world.mysql().await;
+    sqlx::Executor::execute(&mut reader, "START TRANSACTION").await.expect("it begins");
+    sqlx::Executor::fetch_all(&mut reader, "SELECT * FROM stamped LIMIT 1").await.expect("it reads");
+    scene.deploy("other-tables");
+    until("it is ready", async || {
+        scene.generations()["aside"][0]["reason"].as_str().is_some_and(|reason| reason.contains("reading"))
+    })
+    .await;
+    scene.kill();
+    drop(reader);
+    let (world, name) = (&scene.world, scene.world.control());
+    world.run(&format!("UPDATE {name}.generation SET state = 'meeting'")).await;
+    let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
+    let mut session = connector.connect().await.expect("MySQL answers");
+    let control = Control::new(&name);
+    let next = generation::list(&mut session, &control, PROJECTION).await.expect("they are read").remove(0);
+    let epoch =
+        u64::try_from(world.number(&format!("SELECT epoch FROM {name}.lease")).await).expect("a number");
+    let live_tables = ["stamped".to_owned(), "last_seen".to_owned()];
+    let change = CutOver {
+        applier: &connector,
+        ddl: &connector,
+        control: &control,
+        projection: PROJECTION,
+        epoch,
+        live: 1,
+        live_tables: &live_tables,
+        live_digest: &next.digest,
+        next: &next,
+    };
+    world.run(&format!("UPDATE {name}.generation SET state = 'dropping'")).await;
+    let dropped = change.run().await;
+    assert!(matches!(&dropped, Ok(Outcome::NotYet(why)) if why.contains("any more")), "{dropped:?}");
+    assert_eq!(world.number("SELECT COUNT(*) FROM stamped WHERE component = 'first'").await, 200);
+    // An epoch that is over changes nothing either.
+    world.run(&format!("UPDATE {name}.generation SET state = 'meeting'")).await;
+    let fenced = CutOver { epoch: epoch - 1, ..change }.run().await;
+    assert!(matches!(&fenced, Err(Failure::Fenced { .. })), "{fenced:?}");
+    scene.start();
+    scene.until_live(2).await;
     scene.kill();
 }
 
