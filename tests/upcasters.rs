@@ -327,7 +327,7 @@ async fn tables_that_are_made_anew_are_made_by_the_pair() {
     world.insert((0..50).map(triple)).await;
     world.until_committed("first", 50).await;
     assert_eq!(world.number("SELECT COUNT(*) FROM stamped").await, 50, "nobody splits them yet");
-    done(&deploy(&world, &host, "first", "upcaster", &[]));
+    done(&deploy(&world, &host, "first", "upcaster", &["--canary", "0"]));
     until_component(&host, "first", |told| told == "stamped first behind upcasts upcaster").await;
     let live = format!("SELECT live_generation FROM {}.projection", world.control());
     done(&laterna(&world, &host, &["rebuild", "first"]));
