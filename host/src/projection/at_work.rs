@@ -47,3 +47,17 @@ impl One {
         }
     }
 }
+
+/// So that metrics can be traced to a component: the gauge of the one at work is 1, that of the one before is 0.
+pub(super) fn show(projection: &str, before: &str, digest: &str) {
+    let gauge = |digest: &str| {
+        let labels = [("projection", projection.to_owned()), ("digest", digest.to_owned())];
+        metrics::gauge!("laterna_component", &labels)
+    };
+    if !before.is_empty() && before != digest {
+        gauge(before).set(0.0);
+    }
+    if !digest.is_empty() {
+        gauge(digest).set(1.0);
+    }
+}

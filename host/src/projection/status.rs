@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::at_work::AtWork;
+use super::at_work::{self, AtWork};
 use super::busy::Busy;
 use super::oplog::{Alarm, Window};
 use super::pace::{Rate, STILL_MAX, Stillness};
@@ -172,7 +172,7 @@ impl Status {
             component.clone_into(&mut state.component);
             std::mem::replace(&mut state.digest, digest.to_owned())
         });
-        self.show_digest(&before, digest);
+        at_work::show(&self.projection, &before, digest);
     }
 
     /// What is to be seen of the component at work is written there. The one before stays beside it.
@@ -180,16 +180,9 @@ impl Status {
         self.change(|state| state.at_work.begins(component));
     }
 
-    /// So that metrics can be traced to a component.
-    fn show_digest(&self, before: &str, digest: &str) {
-        let gauge = |digest: &str| {
-            let labels = [("projection", self.projection.clone()), ("digest", digest.to_owned())];
-            metrics::gauge!("laterna_component", &labels)
-        };
-        if !before.is_empty() && before != digest {
-            gauge(before).set(0.0);
-        }
-        gauge(digest).set(1.0);
+    /// Nothing works with its component any more.
+    pub fn gives_up_component(&self) {
+        at_work::show(&self.projection, &self.digest(), "");
     }
 
     pub fn source_answers(&self, feed: &Feed) {

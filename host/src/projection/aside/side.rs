@@ -153,6 +153,12 @@ impl Side {
     }
 }
 
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.status.gives_up_component();
+    }
+}
+
 impl Parts for Side {
     type Source = Partial<OutboxReader>;
     type Version = Loaded;
