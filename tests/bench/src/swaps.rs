@@ -104,10 +104,10 @@ impl Place {
         Ok(Self { work, guests, config, host, port })
     }
 
-    /// Deploys a component that no host has seen.
+    /// Deploys a component; unless `BENCH_VERSIONS` says otherwise, one that no host has seen.
     async fn deploy(&self, name: &str, number: usize, host: &mut Running) -> anyhow::Result<Swap> {
         let file = self.work.join(format!("{name}.wasm"));
-        std::fs::write(&file, unique(&self.guests.join(format!("{name}.wasm")), number)?)?;
+        std::fs::write(&file, unique(&self.guests.join(format!("{name}.wasm")), version(number))?)?;
         let mut command = Command::new(&self.host);
         command.arg("--config").arg(&self.config).arg("deploy").arg(&file);
         command.args(["--projection", PROJECTION, "--canary", "0"]).stdin(Stdio::null());
@@ -131,6 +131,14 @@ impl Place {
         })
         .await
         .with_context(|| host.last_words())
+    }
+}
+
+/// `BENCH_VERSIONS`: so many components take turns, so that later deployments find them compiled. Without it, each is new.
+fn version(number: usize) -> usize {
+    match std::env::var("BENCH_VERSIONS").ok().and_then(|count| count.parse::<usize>().ok()) {
+        Some(count) if count > 0 => number % count,
+        _ => number,
     }
 }
 
