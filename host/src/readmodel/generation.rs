@@ -171,6 +171,19 @@ pub async fn list(
     rows.iter().map(one).collect()
 }
 
+/// The same, locked until the transaction ends.
+async fn locked(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<Generation>, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(connection).await;
+    rows.map_err(|error| classify("reading the generations", &error))?.iter().map(one).collect()
+}
+
 fn one(row: &MySqlRow) -> Result<Generation, Failure> {
     let failed = |error: sqlx::Error| classify("reading the generations", &error);
     let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
@@ -218,11 +231,7 @@ pub async fn open(
     let failed = |error: sqlx::Error| classify("beginning a generation", &error);
     let projection = wanted.projection;
     let number = next_number(connection, control, projection).await?;
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
-    ));
-    let rows = sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)?;
-    let standing = rows.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    let standing = locked(connection, control, projection).await?;
     if let Some(obstacle) = in_the_way(&standing) {
         return Ok(Err(obstacle));
     }
@@ -316,11 +325,7 @@ pub async fn change(
     change: Change,
 ) -> Result<Result<(), String>, Failure> {
     let failed = |error: sqlx::Error| classify("changing a generation", &error);
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
-    ));
-    let rows = sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)?;
-    let standing = rows.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    let standing = locked(connection, control, projection).await?;
     let Some(found) = standing.iter().find(|found| found.generation == generation) else {
         return Ok(Err(format!(
             "there is no generation {generation} beside the live one; `laterna generations list {projection}` lists them"
