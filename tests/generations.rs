@@ -295,7 +295,7 @@ async fn a_part_of_history_can_be_looked_at_and_never_becomes_live() {
     world.insert((0..400).map(dated)).await;
     let mut scene = Scene::of(world, 400).await;
     scene.refused(&["rebuild", PROJECTION, "--until", "yesterday"], "2026-01-31T12:00:00Z");
-    scene.refused(&["rebuild", PROJECTION, "--only-aggregate", "a7"], "Account/17");
+    scene.refused(&["rebuild", PROJECTION, "--only-aggregate", "a7"], "account/42");
     scene.tell(&["rebuild", PROJECTION, "--until", "2026-01-01T01:01:39+01:00"]);
     let kept = |count: usize| {
         let scene = &scene;

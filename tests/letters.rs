@@ -1,5 +1,6 @@
 //! Dead letters: listed, shown, replayed and discarded by their heads, in order, by commands that are rows.
 
+mod boundary;
 mod commands;
 mod limits;
 mod survival;

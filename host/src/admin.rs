@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::event::Named;
 use crate::failure::Failure;
 use crate::projection::{Servers, Snapshot, Status};
 use crate::readmodel::dead_letter::{self, Letter, Selection};
@@ -97,8 +98,13 @@ async fn letters(
     if !shown.projections.iter().any(|status| status.projection() == projection) {
         return Err((StatusCode::NOT_FOUND, format!("this host has no projection `{projection}`\n")));
     }
-    let selection =
-        Selection { id, event, aggregate, class, state, heads_only, after, ..Selection::default() };
+    let mut selection = Selection { id, event, class, state, heads_only, after, ..Selection::default() };
+    match aggregate.map(|text| text.parse()).transpose() {
+        Ok(None) => {}
+        Ok(Some(Named::Reads(text))) => selection.aggregate = Some(text),
+        Ok(Some(Named::Exact(exact))) => selection.aggregate_key = Some(hex::encode(exact.key())),
+        Err(wrong) => return Err((StatusCode::BAD_REQUEST, format!("`aggregate`: {wrong}\n"))),
+    }
     let unavailable = |failure: Failure| (StatusCode::SERVICE_UNAVAILABLE, failure.to_string());
     let mut session = shown.servers.applier.connect().await.map_err(unavailable)?;
     let control = &shown.servers.control;

@@ -2,12 +2,16 @@
 //!
 //! No I/O and no driver types. Decoding documents into events belongs to `source`.
 
+mod spelling;
+
 use std::fmt;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::position::{ClusterTime, Position};
+
+pub use spelling::Named;
 
 /// The largest id, in bytes of its text, that is accepted for an event or an aggregate.
 pub const ID_BYTES_MAX: usize = 512;
@@ -93,6 +97,15 @@ impl Aggregate {
     pub fn key(&self) -> Vec<u8> {
         let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
         [&length.to_be_bytes()[..], self.kind.as_bytes(), &self.id.key()].concat()
+    }
+
+    /// The aggregate whose [`Aggregate::key`] this is.
+    pub fn from_key(key: &[u8]) -> Result<Self, BadKey> {
+        let (length, rest) = key.split_first_chunk().ok_or(BadKey("it is too short"))?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let (kind, id) = rest.split_at_checked(length).ok_or(BadKey("its type is longer than it is"))?;
+        let kind = std::str::from_utf8(kind).map_err(|_| BadKey("its type is not UTF-8"))?;
+        Ok(Self { kind: kind.to_owned(), id: Id::from_key(id)? })
     }
 
     /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.

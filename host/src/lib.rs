@@ -9,6 +9,7 @@
 //! Imports only point upwards in this list, and the stages never import each other; a test holds that.
 
 // The words: no I/O, no driver types.
+pub mod text;
 pub mod event;
 pub mod position;
 pub mod statement;

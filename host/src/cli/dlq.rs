@@ -12,16 +12,27 @@ use tokio::runtime::Runtime;
 
 use super::{output, parts, submit, table};
 use crate::config::Config;
+use crate::event::{Aggregate, Named};
 use crate::failure::Failure;
 use crate::projection::Servers;
-use crate::readmodel::Session;
-use crate::readmodel::command::Request;
-use crate::readmodel::dead_letter::{self, Letter, Selection};
+use crate::readmodel::command::{Letters, Request};
+use crate::readmodel::dead_letter::{self, Ids, Letter, Selection, Shown};
+use crate::readmodel::{Session, registration};
+use crate::text::harmless;
 
 /// How many letters are read at a time.
 const PAGE: u32 = 200;
 
+/// The same, where only their ids are.
+const IDS_PAGE: u32 = 10_000;
+
+const AGGREGATES: &str = "An aggregate is named by its type and id, as `dlq list` shows it: account/42. Where that is not \
+    enough, because several read the same (the number 42 and the text \"42\"), the type stands in quotation marks, and an id \
+    that is a text as well: '\"account\"/42' or '\"account\"/\"42\"'. A command is about the letters that there are when \
+    it is asked for; those that come later are left as they are.";
+
 #[derive(Debug, Args)]
+#[command(after_help = AGGREGATES)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,6 +41,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Lists letters: the parked ones, and those held behind them.
+    #[command(after_help = AGGREGATES)]
     List {
         projection: String,
         #[command(flatten)]
@@ -56,6 +68,7 @@ enum Command {
         json: bool,
     },
     /// Writes letters with their documents, one JSON object a line.
+    #[command(after_help = AGGREGATES)]
     Export {
         projection: String,
         #[command(flatten)]
@@ -65,6 +78,7 @@ enum Command {
         output: Option<PathBuf>,
     },
     /// Tries letters again with the deployed component: heads first, then what they hold back.
+    #[command(after_help = AGGREGATES)]
     Replay {
         projection: String,
         #[command(flatten)]
@@ -77,6 +91,7 @@ enum Command {
         json: bool,
     },
     /// Gives the heads of letters up. What they held back is tried at once.
+    #[command(after_help = AGGREGATES)]
     Discard {
         projection: String,
         #[command(flatten)]
@@ -93,6 +108,7 @@ enum Command {
     },
     /// Erases the documents, operations and reasons of letters, for good. They keep their places, and can only be
     /// discarded then.
+    #[command(after_help = AGGREGATES)]
     Erase {
         projection: String,
         #[command(flatten)]
@@ -112,8 +128,8 @@ struct Filter {
     #[arg(long)]
     id: Option<u64>,
     /// The letters of one aggregate, e.g. account/42.
-    #[arg(long, value_parser = aggregate)]
-    aggregate: Option<String>,
+    #[arg(long)]
+    aggregate: Option<Named>,
     /// The letters of one class, e.g. trapped.
     #[arg(long, value_parser = class)]
     reason: Option<String>,
@@ -126,8 +142,8 @@ struct Choice {
     #[arg(long)]
     id: Option<u64>,
     /// The head of one aggregate, e.g. account/42.
-    #[arg(long, value_parser = aggregate)]
-    aggregate: Option<String>,
+    #[arg(long)]
+    aggregate: Option<Named>,
     /// All heads of one class, e.g. trapped.
     #[arg(long, value_parser = class)]
     reason: Option<String>,
@@ -143,19 +159,11 @@ struct EraseTarget {
     #[arg(long)]
     id: Option<u64>,
     /// All letters of one aggregate, e.g. account/42.
-    #[arg(long, value_parser = aggregate)]
-    aggregate: Option<String>,
+    #[arg(long)]
+    aggregate: Option<Named>,
     /// The letter of one event, by the event's id.
     #[arg(long)]
     event: Option<String>,
-}
-
-/// An aggregate as lists show it.
-fn aggregate(text: &str) -> Result<String, String> {
-    match text.split_once('/') {
-        Some((kind, _)) if !kind.is_empty() => Ok(text.to_owned()),
-        _ => Err("an aggregate is its type and its id, as in account/42".to_owned()),
-    }
 }
 
 /// A class that letters may have.
@@ -167,17 +175,21 @@ fn class(text: &str) -> Result<String, String> {
 }
 
 impl Filter {
+    /// What lists show: whatever reads as the aggregate.
     fn selection(self) -> Selection {
         let Self { id, aggregate, reason: class } = self;
-        Selection { id, aggregate, class, ..Selection::default() }
+        let selection = Selection { id, class, ..Selection::default() };
+        match aggregate {
+            Some(Named::Exact(aggregate)) => of(selection, &aggregate),
+            Some(Named::Reads(text)) => Selection { aggregate: Some(text), ..selection },
+            None => selection,
+        }
     }
 }
 
-impl Choice {
-    fn selection(self) -> Selection {
-        let Self { id, aggregate, reason: class, all: _ } = self;
-        Selection { id, aggregate, class, heads_only: true, ..Selection::default() }
-    }
+/// The letters of one aggregate, by its key.
+fn of(selection: Selection, aggregate: &Aggregate) -> Selection {
+    Selection { aggregate_key: Some(hex::encode(aggregate.key())), ..selection }
 }
 
 impl Command {
@@ -207,18 +219,20 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
             }
             Command::Show { id, json, .. } => show(session, servers, &name, id, json).await,
             Command::Export { filter, output, .. } => {
-                export::export(session, servers, &name, filter.selection(), output.as_deref()).await
+                let Filter { id, aggregate, reason: class } = filter;
+                let selection = Selection { id, class, ..Selection::default() };
+                let selection = only(session, servers, &name, selection, aggregate).await?;
+                export::export(session, servers, &name, selection, output.as_deref()).await
             }
             Command::Replay { choice, dry_run, json, .. } => {
-                let letters = choice.selection();
-                chosen(session, servers, &name, &letters).await?;
+                let letters = heads(session, servers, &name, choice).await?.0;
                 let request =
                     if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
                 submit::carry_out(session, servers, config, &name, &request, json).await
             }
             Command::Discard { choice, why, yes, json, .. } => {
-                let (letters, why) = (choice.selection(), submit::reason(&why)?);
-                let count = chosen(session, servers, &name, &letters).await?;
+                let why = submit::reason(&why)?;
+                let (letters, count) = heads(session, servers, &name, choice).await?;
                 if !yes && !confirmed(count)? {
                     return Ok(ExitCode::FAILURE);
                 }
@@ -226,9 +240,14 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                 submit::carry_out(session, servers, config, &name, &request, json).await
             }
             Command::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
-                let letters = Selection { id, event, aggregate, ..Selection::default() };
                 let why = submit::reason(&why)?;
-                chosen(session, servers, &name, &letters).await?;
+                let by_event = event.is_some();
+                let selection = Selection { id, event, ..Selection::default() };
+                let selection = only(session, servers, &name, selection, aggregate).await?;
+                let (letters, count) = chosen(session, servers, &name, selection).await?;
+                if by_event && count > 1 {
+                    one_event(session, servers, &name, &letters).await?;
+                }
                 let request = Request::Erase { letters, why };
                 submit::carry_out(session, servers, config, &name, &request, json).await
             }
@@ -270,16 +289,16 @@ async fn list(
 }
 
 fn cells(letter: &Letter) -> [String; 8] {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let text = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), harmless);
     [
         letter.id.to_string(),
         letter.state.clone(),
-        text(&letter.aggregate),
+        letter.aggregate_spelled().unwrap_or_else(|| "-".to_owned()),
         text(&letter.event_type),
         text(&letter.class),
         letter.attempts.to_string(),
         letter.created_at.chars().take(19).collect(),
-        first_line(&text(&letter.reason)),
+        beginning(&text(&letter.reason)),
     ]
 }
 
@@ -318,43 +337,118 @@ async fn find(session: &mut Session, servers: &Servers, projection: &str, id: u6
     }
 }
 
-/// How many letters a choice means; an error when there are none, which says why.
+/// The selection, of the one aggregate that is named. One whose text is that of several is refused, with what tells them
+/// apart.
+async fn only(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    selection: Selection,
+    named: Option<Named>,
+) -> anyhow::Result<Selection> {
+    let text = match named {
+        None => return Ok(selection),
+        Some(Named::Exact(aggregate)) => return Ok(of(selection, &aggregate)),
+        Some(Named::Reads(text)) => text,
+    };
+    match &dead_letter::reading(session, &servers.control, projection, &text).await?[..] {
+        // Nothing fits; whoever asks says so.
+        [] => Ok(Selection { aggregate: Some(text), ..selection }),
+        [aggregate] => Ok(of(selection, aggregate)),
+        several => {
+            let all: Vec<String> = several
+                .iter()
+                .map(|aggregate| format!("  --aggregate '{}'", in_a_shell(aggregate)))
+                .collect();
+            bail!("`{text}` may be any of these aggregates; name the one you mean:\n{}", all.join("\n"))
+        }
+    }
+}
+
+/// An aggregate exactly, fit to stand between single quotation marks.
+fn in_a_shell(aggregate: &Aggregate) -> String {
+    aggregate.exact().replace('\'', "\\u0027")
+}
+
+/// The heads that a choice means.
+async fn heads(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    choice: Choice,
+) -> anyhow::Result<(Letters, u64)> {
+    let Choice { id, aggregate, reason: class, all: _ } = choice;
+    let selection = Selection { id, class, heads_only: true, ..Selection::default() };
+    let selection = only(session, servers, projection, selection, aggregate).await?;
+    chosen(session, servers, projection, selection).await
+}
+
+/// The letters that a choice means just now, each by its id, and how many; an error when there are none, which says why.
 async fn chosen(
     session: &mut Session,
     servers: &Servers,
     projection: &str,
-    selection: &Selection,
-) -> anyhow::Result<usize> {
-    let letters = dead_letter::select(session, &servers.control, projection, selection, PAGE).await?;
-    if !letters.is_empty() {
-        return Ok(letters.len());
+    like: Selection,
+) -> anyhow::Result<(Letters, u64)> {
+    let control = &servers.control;
+    let found = registration::find(session, control, projection).await?;
+    let generation = found.map_or(1, |found| found.live_generation);
+    let (mut letters, mut page) = (Ids::default(), like.clone());
+    loop {
+        let found = dead_letter::ids(session, control, projection, &page, IDS_PAGE).await?;
+        let Some(last) = found.last() else { break };
+        page.after = *last;
+        for id in found {
+            letters.push(id)?;
+        }
     }
-    if let Some(id) = selection.id {
+    let count = letters.count();
+    if count > 0 {
+        return Ok((Letters::Shown { shown: Shown { generation, letters }, like }, count));
+    }
+    if let Some(id) = like.id {
         let letter = find(session, servers, projection, id).await?;
         bail!(
             "letter {id} is held behind an older one of {}; laterna dlq list {projection} --heads shows it",
-            letter.aggregate.unwrap_or_default()
+            letter.aggregate_spelled().unwrap_or_default()
         );
     }
     bail!("no dead letter of `{projection}` fits")
 }
 
-fn confirmed(count: usize) -> anyhow::Result<bool> {
+/// An event's id may read as another's: then its letter is named.
+async fn one_event(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    letters: &Letters,
+) -> anyhow::Result<()> {
+    let Letters::Shown { like, .. } = letters else { return Ok(()) };
+    let found = dead_letter::select(session, &servers.control, projection, like, PAGE).await?;
+    let one = |letter: &Letter| {
+        let (event, aggregate) = (letter.event_spelled(), letter.aggregate_spelled());
+        let (event, aggregate) = (event.unwrap_or_default(), aggregate.unwrap_or_default());
+        format!("  --id {}  the event {event} of {aggregate}", letter.id)
+    };
+    let all: Vec<String> = found.iter().map(one).collect();
+    bail!("several events read so; name the letter you mean:\n{}", all.join("\n"))
+}
+
+fn confirmed(count: u64) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("discarding gives events up; say --yes when there is nobody to ask");
     }
-    let more = if count >= PAGE as usize { " or more" } else { "" };
-    print!("Give up {count}{more} event(s)? Replays of history will skip them, too. [y/N] ");
+    print!("Give up {count} event(s)? Replays of history will skip them, too. [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "yes"))
 }
 
-fn first_line(text: &str) -> String {
+/// As much of a text as a line of a list has room for.
+fn beginning(text: &str) -> String {
     const CHARACTERS: usize = 90;
-    let line = text.lines().next().unwrap_or_default();
-    let mut short: String = line.chars().take(CHARACTERS).collect();
+    let mut short: String = text.chars().take(CHARACTERS).collect();
     if short.len() < text.len() {
         short.push('…');
     }

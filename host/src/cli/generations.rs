@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::{output, parts, submit, table};
 use crate::config::Config;
+use crate::event::Named;
 use crate::projection::Servers;
 use crate::readmodel::command::Request;
 use crate::readmodel::generation::{self, Generation, State};
@@ -22,8 +23,9 @@ pub struct RebuildArguments {
     /// Only events that occurred up to this moment, RFC 3339: to be looked at, it never becomes live.
     #[arg(long, value_name = "TIME", conflicts_with = "accept")]
     until: Option<String>,
-    /// Only events of this aggregate: to be looked at, it never becomes live.
-    #[arg(long, value_name = "TYPE/ID", conflicts_with = "accept")]
+    /// Only events of this aggregate: to be looked at, it never becomes live. As account/42 it is each aggregate that reads
+    /// so; exactly, the type stands in quotation marks, and an id that is a text as well: '"account"/"42"'.
+    #[arg(long, value_name = "TYPE/ID", conflicts_with = "accept", value_parser = aggregate)]
     only_aggregate: Option<String>,
     /// For machines.
     #[arg(long)]
@@ -66,13 +68,6 @@ struct One {
 pub fn rebuild(config: &Config, arguments: &RebuildArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let RebuildArguments { projection, accept, until, only_aggregate, json } = arguments;
     let until = until.as_deref().map(moment).transpose()?;
-    if let Some(aggregate) = only_aggregate
-        && !aggregate.contains('/')
-    {
-        anyhow::bail!(
-            "`--only-aggregate` is {aggregate:?}; it must be like Account/17: its type, a slash, its id"
-        );
-    }
     let request = Request::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
     runtime.block_on(async {
         let servers = parts::servers(config)?;
@@ -80,6 +75,15 @@ pub fn rebuild(config: &Config, arguments: &RebuildArguments, runtime: &Runtime)
         submit::registered(&mut session, &servers, projection).await?;
         submit::carry_out(&mut session, &servers, config, projection, &request, *json).await
     })
+}
+
+/// How an aggregate may be named, as long as the control schema takes it.
+fn aggregate(text: &str) -> Result<String, String> {
+    const CHARACTERS_MAX: usize = 700;
+    if text.chars().count() > CHARACTERS_MAX {
+        return Err(format!("it has more than {CHARACTERS_MAX} characters"));
+    }
+    text.parse::<Named>().map(|_| text.to_owned())
 }
 
 /// A moment as events have it: in UTC, with milliseconds.

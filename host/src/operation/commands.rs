@@ -78,7 +78,12 @@ impl Commands {
         let (control, projection) = (&self.servers.control, &self.projection);
         let asked = command::next(&mut session, control, projection, kind);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
-            tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
+            tracing::info!(
+                projection,
+                command = command.id,
+                request = command.request.told(),
+                "carrying out a command"
+            );
             if kind == Kind::Deployments {
                 deploy::carry_out(self, &mut session, &command).await?;
             } else {
@@ -156,7 +161,12 @@ impl Commands {
         command: &Command,
     ) -> Result<(), Failure> {
         let (control, projection) = (&self.servers.control, &self.projection);
-        tracing::info!(projection, command = command.id, request = ?command.request, "carrying out a command");
+        tracing::info!(
+            projection,
+            command = command.id,
+            request = command.request.told(),
+            "carrying out a command"
+        );
         let outcome = match letters::carry_out(self, session, lanes, command).await {
             Ok(text) => Outcome::Done(text),
             // The row stays as it is, for the next try or for the next host.

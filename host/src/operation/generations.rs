@@ -34,7 +34,7 @@ pub(super) async fn carry_out(
             (if part.is_all() { Purpose::Replace } else { Purpose::Look }, part, *accept)
         }
         other => {
-            let outcome = Outcome::Failed(format!("it does not concern generations: {other:?}"));
+            let outcome = Outcome::Failed(format!("it does not concern generations: {}", other.told()));
             return command::finish(session, &commands.servers.control, asked.id, &outcome).await;
         }
     };

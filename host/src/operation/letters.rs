@@ -6,15 +6,18 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::commands::{Commands, PATIENCE};
-use crate::event::lane_of;
+use crate::event::{Aggregate, lane_of};
 use crate::failure::Failure;
 use crate::projection::letters::{Deed, Done, Order};
-use crate::readmodel::command::{self, Command, Request};
-use crate::readmodel::dead_letter::{self, Letter, Selection};
+use crate::readmodel::command::{self, Command, Letters, Request};
+use crate::readmodel::dead_letter::{self, Ids, Letter, Selection};
 use crate::readmodel::{Session, registration, within};
 
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
+
+/// The same, where only their ids are.
+const IDS_PAGE: u32 = 10_000;
 
 /// Who erases what is older than it may be.
 const RETENTION: &str = "letter_retention_days";
@@ -34,6 +37,9 @@ struct Sum {
     /// The generation whose letters are meant: another one's are none of the command's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
+    /// Letters that fit as well, but were not shown to whoever asked; counted in the end.
+    #[serde(skip)]
+    left: u64,
 }
 
 impl Sum {
@@ -49,11 +55,18 @@ impl Sum {
     }
 
     fn is_nothing(&self) -> bool {
-        *self == Self { generation: self.generation, ..Self::default() }
+        *self == Self { generation: self.generation, left: self.left, ..Self::default() }
     }
 
     /// For people.
     fn text(&self, request: &Request) -> String {
+        match self.left {
+            0 => self.done(request),
+            left => format!("{}; {left} that came later left as they are", self.done(request)),
+        }
+    }
+
+    fn done(&self, request: &Request) -> String {
         let Self { applied, discarded, still_parked, erased, letters, would_apply, would_fail, .. } = self;
         match request {
             _ if self.is_nothing() => match request {
@@ -97,61 +110,147 @@ pub(super) async fn carry_out(
         _ => return Ok(String::new()),
     };
     let erases = matches!(deed, Deed::Erase { .. });
-    let selection = Selection {
+    let narrowed = |selection: &Selection| Selection {
         heads_only: !erases,
         not_erased: erases,
         untried_by: Some(command.id),
-        ..letters.clone()
+        ..selection.clone()
     };
     let sum = command.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
     // A dry run has changed nothing, so it begins anew.
-    let sum = sum.filter(|_| deed != Deed::Rehearse).unwrap_or_default();
-    let sum = each(commands, session, lanes, selection, &deed, Some(command.id), sum).await?;
-    Ok(sum.text(&command.request))
+    let sum: Sum = sum.filter(|_| deed != Deed::Rehearse).unwrap_or_default();
+    let live = live_generation(commands, session).await?;
+    let meant = match letters {
+        Letters::Shown { shown, .. } => Some(shown.generation),
+        Letters::Fitting { .. } => sum.generation.or(live),
+    };
+    if meant != live {
+        let reason =
+            "another generation is live now than the one whose letters were meant; ask again".to_owned();
+        return Err(Failure::Misconfigured { reason });
+    }
+    let sum = Sum { generation: live, ..sum };
+    record(commands, session, command.id, &sum).await?;
+    let mut giving = Giving { commands, session, lanes, deed: &deed, command: Some(command.id), sum };
+    match letters {
+        Letters::Shown { shown, like } => {
+            giving.these(&shown.letters, narrowed(like)).await?;
+            giving.sum.left = giving.others(&shown.letters, narrowed(like)).await?;
+        }
+        Letters::Fitting { letters } => {
+            giving.is_one_aggregate(letters).await?;
+            let selection = Selection { before_command: Some(command.id), ..narrowed(letters) };
+            giving.all(selection).await?;
+        }
+    }
+    Ok(giving.sum.text(&command.request))
 }
 
-/// Gives each selected letter to its lane. Letters that come while it goes on are not looked at.
-async fn each(
+async fn live_generation(commands: &Commands, session: &mut Session) -> Result<Option<u32>, Failure> {
+    let finding = registration::find(session, &commands.servers.control, &commands.projection);
+    let live = within(PATIENCE, "reading the projections", finding).await?;
+    Ok(live.map(|live| live.live_generation))
+}
+
+/// Gives letters to the lanes that own them, page by page.
+struct Giving<'a> {
+    commands: &'a Commands,
+    session: &'a mut Session,
+    lanes: &'a [mpsc::Sender<Order>],
+    deed: &'a Deed,
+    /// The command behind it, where there is one.
+    command: Option<u64>,
+    sum: Sum,
+}
+
+impl Giving<'_> {
+    /// Those of these letters that the selection fits.
+    async fn these(&mut self, letters: &Ids, selection: Selection) -> Result<(), Failure> {
+        let mut after = 0;
+        loop {
+            let page = letters.behind(after, PAGE as usize);
+            let Some(last) = page.last() else { return Ok(()) };
+            after = *last;
+            let selection = Selection { among: Some(page), ..selection.clone() };
+            let found = self.select(&selection).await?;
+            self.give_each(found).await?;
+        }
+    }
+
+    /// All that a selection fits. Letters that come while it goes on are not looked at.
+    async fn all(&mut self, selection: Selection) -> Result<(), Failure> {
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        let newest = dead_letter::newest(self.session, control, projection);
+        let newest = within(PATIENCE, "reading dead letters", newest).await?;
+        let mut selection = Selection { until: Some(newest), ..selection };
+        loop {
+            let page = self.select(&selection).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            selection.after = last.id;
+            self.give_each(page).await?;
+        }
+    }
+
+    /// How many letters a selection fits that are not among these.
+    async fn others(&mut self, letters: &Ids, mut selection: Selection) -> Result<u64, Failure> {
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        let mut others = 0;
+        loop {
+            let asked = dead_letter::ids(self.session, control, projection, &selection, IDS_PAGE);
+            let page = within(PATIENCE, "reading dead letters", asked).await?;
+            let Some(last) = page.last() else { return Ok(others) };
+            selection.after = *last;
+            others += page.iter().map(|id| u64::from(!letters.contains(*id))).sum::<u64>();
+        }
+    }
+
+    /// A text may be that of several aggregates, and only one of them was meant.
+    async fn is_one_aggregate(&mut self, selection: &Selection) -> Result<(), Failure> {
+        let Some(text) = &selection.aggregate else { return Ok(()) };
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        let asked = dead_letter::reading(self.session, control, projection, text);
+        let found = within(PATIENCE, "reading dead letters", asked).await?;
+        if found.len() > 1 {
+            let all: Vec<String> = found.iter().map(Aggregate::exact).collect();
+            let reason = format!("several aggregates read so: {}; name one exactly", all.join(", "));
+            return Err(Failure::Misconfigured { reason });
+        }
+        Ok(())
+    }
+
+    async fn select(&mut self, selection: &Selection) -> Result<Vec<Letter>, Failure> {
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        let asked = dead_letter::select(self.session, control, projection, selection, PAGE);
+        within(PATIENCE, "reading dead letters", asked).await
+    }
+
+    async fn give_each(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        for letter in page {
+            if *self.deed == Deed::Rehearse {
+                let counting = dead_letter::length(self.session, control, projection, &letter);
+                self.sum.letters += within(PATIENCE, "counting dead letters", counting).await?;
+            }
+            self.sum.add(give(self.lanes, letter, self.deed.clone(), self.command).await?);
+        }
+        match self.command {
+            Some(command) => record(self.commands, self.session, command, &self.sum).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Gives all that a selection fits to the lanes, without a command that asked for it.
+async fn all(
     commands: &Commands,
     session: &mut Session,
     lanes: &[mpsc::Sender<Order>],
     selection: Selection,
     deed: &Deed,
-    command: Option<u64>,
-    mut sum: Sum,
 ) -> Result<Sum, Failure> {
-    let (control, projection) = (&commands.servers.control, &commands.projection);
-    if let Some(command) = command {
-        let finding = registration::find(session, control, projection);
-        let live = within(PATIENCE, "reading the projections", finding).await?;
-        let live = live.map(|live| live.live_generation);
-        if sum.generation.is_some() && sum.generation != live {
-            let reason =
-                "another generation is live now than the one whose letters were meant; ask again".to_owned();
-            return Err(Failure::Misconfigured { reason });
-        }
-        sum.generation = live;
-        record(commands, session, command, &sum).await?;
-    }
-    let newest = dead_letter::newest(session, control, projection);
-    let newest = within(PATIENCE, "reading dead letters", newest).await?;
-    let mut selection = Selection { until: Some(selection.until.unwrap_or(newest)), ..selection };
-    loop {
-        let asked = dead_letter::select(session, control, projection, &selection, PAGE);
-        let page = within(PATIENCE, "reading dead letters", asked).await?;
-        let Some(last) = page.last() else { return Ok(sum) };
-        selection.after = last.id;
-        for letter in page {
-            if *deed == Deed::Rehearse {
-                let counting = dead_letter::length(session, control, projection, &letter);
-                sum.letters += within(PATIENCE, "counting dead letters", counting).await?;
-            }
-            sum.add(give(lanes, letter, deed.clone(), command).await?);
-        }
-        if let Some(command) = command {
-            record(commands, session, command, &sum).await?;
-        }
-    }
+    let mut giving = Giving { commands, session, lanes, deed, command: None, sum: Sum::default() };
+    giving.all(selection).await?;
+    Ok(giving.sum)
 }
 
 /// Writes down how far a command is, for the host that has to go on with it.
@@ -184,7 +283,7 @@ pub(super) async fn go_on_with_interrupted(
     lanes: &[mpsc::Sender<Order>],
 ) -> Result<(), Failure> {
     let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
-    let sum = each(commands, session, lanes, selection, &Deed::Replay, None, Sum::default()).await?;
+    let sum = all(commands, session, lanes, selection, &Deed::Replay).await?;
     if !sum.is_nothing() {
         let Sum { applied, still_parked, .. } = sum;
         tracing::info!(
@@ -212,7 +311,8 @@ pub(super) async fn replay_after_deployment(
     if within(PATIENCE, "reading dead letters", asked).await?.is_empty() {
         return Ok(());
     }
-    let (request, key) = (Request::Replay { letters }, format!("replay-after-{digest}"));
+    let request = Request::Replay { letters: Letters::Fitting { letters } };
+    let key = format!("replay-after-{digest}");
     let writing = command::submit_once(session, control, projection, &request, "deployment", &key);
     if within(PATIENCE, "writing a command", writing).await? {
         tracing::info!(projection, digest, "another component: what others failed is tried again");
@@ -232,7 +332,7 @@ pub(super) async fn erase_outdated(
     }
     let selection = Selection { not_erased: true, older_than_days: Some(days), ..Selection::default() };
     let deed = Deed::Erase { who: RETENTION.to_owned(), why: format!("older than {days} days") };
-    let sum = each(commands, session, lanes, selection, &deed, None, Sum::default()).await?;
+    let sum = all(commands, session, lanes, selection, &deed).await?;
     if sum.erased > 0 {
         tracing::warn!(
             projection = commands.projection,

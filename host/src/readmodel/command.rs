@@ -5,7 +5,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Row};
 
 use super::control::Control;
-use super::dead_letter::Selection;
+use super::dead_letter::{Selection, Shown};
 use super::deployment::{self, Proposal};
 use super::generation::{self, Change, Wanted};
 use super::mysql_error::classify;
@@ -13,19 +13,34 @@ use super::pause;
 use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
+use crate::text::harmless;
 
 /// What an operator wants of a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Request {
-    /// Try the heads of the selected letters again; what they held back follows.
-    Replay { letters: Selection },
-    /// Give the heads of the selected letters up; what they held back follows.
-    Discard { letters: Selection, why: String },
+    /// Try the heads of the chosen letters again; what they held back follows.
+    Replay {
+        #[serde(flatten)]
+        letters: Letters,
+    },
+    /// Give the heads of the chosen letters up; what they held back follows.
+    Discard {
+        #[serde(flatten)]
+        letters: Letters,
+        why: String,
+    },
     /// Tell what a replay would come to, and change nothing.
-    Rehearse { letters: Selection },
-    /// Erase what the selected letters hold of their events.
-    Erase { letters: Selection, why: String },
+    Rehearse {
+        #[serde(flatten)]
+        letters: Letters,
+    },
+    /// Erase what the chosen letters hold of their events.
+    Erase {
+        #[serde(flatten)]
+        letters: Letters,
+        why: String,
+    },
     /// Take no events until it is resumed.
     Pause { why: String },
     /// Take events again, also when the breaker is open.
@@ -45,6 +60,47 @@ pub enum Request {
     /// Give a generation up, with its tables.
     DropGeneration { generation: u32 },
 }
+
+/// Which letters a command is about.
+///
+/// A host that does not know the first form fails the command: the fields it looks for are not there. It must not take it
+/// for the second one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Letters {
+    /// Those that were shown, and no other; `like` is what they were chosen by.
+    Shown { shown: Shown, like: Selection },
+    /// All that fit and were there when the command was written: older command lines write such, and the host itself.
+    Fitting { letters: Selection },
+}
+
+impl Request {
+    /// What is asked for, for the log: no more than the words that the host has for it.
+    pub fn told(&self) -> String {
+        let letters = |what: &str, letters: &Letters| match letters {
+            Letters::Shown { shown, .. } => format!("{what} {} letter(s)", shown.letters.count()),
+            Letters::Fitting { .. } => format!("{what} the letters that fit"),
+        };
+        match self {
+            Self::Replay { letters: which } => letters("replay", which),
+            Self::Discard { letters: which, .. } => letters("discard", which),
+            Self::Rehearse { letters: which } => letters("rehearse", which),
+            Self::Erase { letters: which, .. } => letters("erase", which),
+            Self::Pause { .. } => "pause".to_owned(),
+            Self::Resume => "resume".to_owned(),
+            Self::Deploy { digest, .. } => format!("deploy {}", harmless(digest)),
+            Self::Rollback => "rollback".to_owned(),
+            Self::Rebuild { .. } => "rebuild".to_owned(),
+            Self::Verify { repair } => (if *repair { "verify and repair" } else { "verify" }).to_owned(),
+            Self::AcceptGeneration { generation } => format!("accept generation {generation}"),
+            Self::ReturnGeneration { generation } => format!("return to generation {generation}"),
+            Self::DropGeneration { generation } => format!("drop generation {generation}"),
+        }
+    }
+}
+
+/// The longest request, in bytes: the ids of a million letters and more.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
 
 /// Who carries a command out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +164,13 @@ pub async fn submit(
     requested_by: &str,
 ) -> Result<u64, Failure> {
     let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+    if text.len() > REQUEST_BYTES_MAX.min(session.packet_bytes_max / 2) {
+        return Err(Failure::Misconfigured {
+            reason: "these are more letters than one command can name: choose fewer, e.g. by class with --reason, or raise \
+                     MySQL's `max_allowed_packet`"
+                .to_owned(),
+        });
+    }
     let sql = control.sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
     let inserted = sqlx::query(&sql)
         .bind(projection)

@@ -92,10 +92,16 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 4] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS];
+const STEPS: [&[&str]; 5] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS];
 
 /// The version this host creates.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
+
+/// Version 5.
+const COMMANDS: [&str; 1] = [
+    // A command names each letter that it is about.
+    "ALTER TABLE laterna.command MODIFY COLUMN request MEDIUMTEXT NOT NULL",
+];
 
 /// Version 4.
 const GENERATIONS: [&str; 6] = [

@@ -5,6 +5,7 @@
 
 mod document;
 mod selection;
+mod shown;
 
 use sqlx::mysql::MySqlConnection;
 use xxhash_rust::xxh3::xxh3_128;
@@ -16,12 +17,14 @@ use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
 use super::volume::Volume;
-use crate::event::{Delivery, Id};
+use crate::event::{Aggregate, Delivery, Id};
 use crate::failure::Failure;
 use crate::statement::Operation;
+use crate::text::harmless;
 
 pub use document::{Content, contents, document};
-pub use selection::{Selection, behind, blocked, count, discarded, length, newest, select};
+pub use selection::{Selection, behind, blocked, count, discarded, ids, length, newest, reading, select};
+pub use shown::{Ids, Shown};
 
 /// The longest reason that is stored, in bytes.
 const REASON_BYTES_MAX: usize = 8 << 10;
@@ -36,6 +39,8 @@ pub struct Letter {
     /// `parked` or `held`.
     pub state: String,
     pub aggregate: Option<String>,
+    /// The aggregate as only this one is written: what `--aggregate` takes for it.
+    pub aggregate_exact: Option<String>,
     pub event_id: Option<String>,
     pub event_type: Option<String>,
     pub class: Option<String>,
@@ -54,9 +59,23 @@ pub struct Letter {
     pub aggregate_key: Option<Vec<u8>>,
     #[serde(skip)]
     pub document_key: Vec<u8>,
+    #[serde(skip)]
+    pub event_key: Option<Vec<u8>>,
 }
 
 impl Letter {
+    /// The aggregate as people see it, and no other one reads.
+    pub fn aggregate_spelled(&self) -> Option<String> {
+        let aggregate = self.aggregate_key.as_deref().map(Aggregate::from_key)?;
+        aggregate.ok().map(|aggregate| aggregate.spelled())
+    }
+
+    /// The same of the event's id. The first version of the control schema kept its text only.
+    pub fn event_spelled(&self) -> Option<String> {
+        let id = self.event_key.as_deref().and_then(|key| Id::from_key(key).ok());
+        id.map(|id| id.spelled()).or_else(|| self.event_id.as_deref().map(harmless))
+    }
+
     /// An event that waits behind a parked one. As the head of its aggregate, it was not tried yet.
     pub fn is_held(&self) -> bool {
         self.state == "held"
@@ -107,7 +126,7 @@ pub async fn write(
         .bind(lane.generation)
         .bind(state)
         .bind(&document_key(delivery)[..])
-        .bind(delivery.aggregate().map(crate::event::Aggregate::key))
+        .bind(delivery.aggregate().map(Aggregate::key))
         .bind(delivery.aggregate().map(ToString::to_string))
         .bind(delivery.id().map(ToString::to_string))
         .bind(delivery.event.as_ref().ok().map(|event| event.event_type.as_str()))

@@ -1,6 +1,6 @@
 //! A part of what the outbox holds: the events of one aggregate, or those up to a moment.
 
-use crate::event::Delivery;
+use crate::event::{Delivery, Named};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::projection::parts::Source;
@@ -11,11 +11,15 @@ use crate::source::Feed;
 pub struct Partial<S> {
     source: S,
     part: Part,
+    aggregate: Option<Named>,
 }
 
 impl<S> Partial<S> {
     pub fn new(source: S, part: Part) -> Self {
-        Self { source, part }
+        // Whatever is no name is one that fits nothing.
+        let named = |text: &String| text.parse().unwrap_or_else(|_| Named::Reads(text.clone()));
+        let aggregate = part.aggregate.as_ref().map(named);
+        Self { source, part, aggregate }
     }
 }
 
@@ -27,23 +31,23 @@ impl<S: Source> Source for Partial<S> {
     async fn next(&mut self) -> Result<Feed, Failure> {
         let mut feed = self.source.next().await?;
         if !self.part.is_all() {
-            feed.deliveries.retain(|delivery| belongs(delivery, &self.part));
+            feed.deliveries.retain(|delivery| self.belongs(delivery));
         }
         Ok(feed)
     }
 }
 
-/// An event without a time, or a document that is none, belongs to no part up to a moment; one whose aggregate cannot be
-/// read belongs to no aggregate.
-fn belongs(delivery: &Delivery, part: &Part) -> bool {
-    let aggregate = part
-        .aggregate
-        .as_ref()
-        .is_none_or(|wanted| delivery.aggregate().is_some_and(|aggregate| aggregate.to_string() == *wanted));
-    let occurred = |until: &String| {
-        let event = delivery.event.as_ref().ok()?;
-        // Both are RFC 3339 in UTC with milliseconds, so their order is that of their texts.
-        event.occurred_at.as_ref().map(|at| at <= until)
-    };
-    aggregate && part.until.as_ref().is_none_or(|until| occurred(until) == Some(true))
+impl<S> Partial<S> {
+    /// An event without a time, or a document that is none, belongs to no part up to a moment; one whose aggregate cannot be
+    /// read belongs to no aggregate.
+    fn belongs(&self, delivery: &Delivery) -> bool {
+        let fits = |named: &Named| delivery.aggregate().is_some_and(|aggregate| named.fits(aggregate));
+        let occurred = |until: &String| {
+            let event = delivery.event.as_ref().ok()?;
+            // Both are RFC 3339 in UTC with milliseconds, so their order is that of their texts.
+            event.occurred_at.as_ref().map(|at| at <= until)
+        };
+        let until = self.part.until.as_ref();
+        self.aggregate.as_ref().is_none_or(fits) && until.is_none_or(|until| occurred(until) == Some(true))
+    }
 }

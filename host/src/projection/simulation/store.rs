@@ -316,6 +316,7 @@ impl Tables {
             id: self.letter,
             state: if parked { "parked" } else { "held" }.to_owned(),
             aggregate: None,
+            aggregate_exact: None,
             event_id: None,
             event_type: None,
             class: None,
@@ -329,6 +330,7 @@ impl Tables {
             parts: 0,
             aggregate_key: entry.delivery.aggregate().map(crate::event::Aggregate::key),
             document_key: document,
+            event_key: None,
         };
         self.letters.insert(letter.id, (number, Arc::new(letter)));
     }

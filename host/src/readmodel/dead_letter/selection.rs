@@ -4,6 +4,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
 
 use super::Letter;
+use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::readmodel::checkpoint::Lane;
 use crate::readmodel::control::Control;
@@ -16,9 +17,12 @@ use crate::readmodel::session::Session;
 #[serde(default)]
 pub struct Selection {
     pub id: Option<u64>,
-    /// The event's id.
+    /// What the event's id reads.
     pub event: Option<String>,
+    /// What the aggregate reads: there may be several that read the same.
     pub aggregate: Option<String>,
+    /// The aggregate's key, in hexadecimal digits.
+    pub aggregate_key: Option<String>,
     pub class: Option<String>,
     /// `parked` or `held`.
     pub state: Option<String>,
@@ -27,6 +31,12 @@ pub struct Selection {
     pub after: u64,
     /// The letters up to this id.
     pub until: Option<u64>,
+    /// These letters only.
+    #[serde(skip)]
+    pub among: Option<Vec<u64>>,
+    /// Those that were there before this command was written, as far as their times tell.
+    #[serde(skip)]
+    pub before_command: Option<u64>,
     /// Those that another component failed.
     pub other_than_digest: Option<String>,
     /// Those that did not fail under this command.
@@ -37,7 +47,7 @@ pub struct Selection {
 }
 
 const COLUMNS: &str = "d.id, d.state, d.document_key, d.aggregate_key, d.aggregate, d.event_id, d.event_type, d.class, \
-    d.reason, d.digest, d.attempts, d.created_at, d.updated_at, d.erased_at, d.parts, \
+    d.reason, d.digest, d.attempts, d.created_at, d.updated_at, d.erased_at, d.parts, d.event_key, \
     CAST(COALESCE(d.document_bytes, LENGTH(d.document)) AS UNSIGNED) AS document_bytes";
 
 /// The letters of a projection that a selection fits, in order, at most `limit`.
@@ -49,8 +59,32 @@ pub async fn select(
     limit: u32,
 ) -> Result<Vec<Letter>, Failure> {
     let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+    let rows = selected(session, control, projection, (COLUMNS, selection), limit).await?;
+    rows.iter().map(|row| letter(row).map_err(failed)).collect()
+}
+
+/// The ids of the letters that a selection fits, in order, at most `limit`.
+pub async fn ids(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    selection: &Selection,
+    limit: u32,
+) -> Result<Vec<u64>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+    let rows = selected(session, control, projection, ("d.id", selection), limit).await?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
+async fn selected(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    (columns, selection): (&str, &Selection),
+    limit: u32,
+) -> Result<Vec<MySqlRow>, Failure> {
     let start = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.dead_letter d JOIN laterna.projection p \
+        "SELECT {columns} FROM laterna.dead_letter d JOIN laterna.projection p \
          ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = "
     ));
     let mut sql = QueryBuilder::<MySql>::new(start);
@@ -58,13 +92,54 @@ pub async fn select(
     sql.push(" AND d.id > ").push_bind(selection.after);
     narrow(&mut sql, control, selection);
     sql.push(" ORDER BY d.id LIMIT ").push_bind(limit);
-    let rows = sql.build().rows(&mut session.connection).await.map_err(failed)?;
-    rows.iter().map(|row| letter(row).map_err(failed)).collect()
+    let rows = sql.build().rows(&mut session.connection).await;
+    rows.map_err(|error| classify("reading dead letters", &error))
+}
+
+/// The aggregates with letters that read so: more than one where, say, the integer 5 and the text "5" are ids.
+pub async fn reading(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    text: &str,
+) -> Result<Vec<Aggregate>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+    let sql = control.sql(
+        "SELECT DISTINCT d.aggregate_key FROM laterna.dead_letter d JOIN laterna.projection p \
+         ON p.projection = d.projection AND p.live_generation = d.generation \
+         WHERE d.projection = ? AND d.aggregate COLLATE utf8mb4_bin = ? AND d.aggregate_key IS NOT NULL",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(text).rows(&mut session.connection).await;
+    let keys = rows.map_err(failed)?;
+    let keys = keys.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
+    let aggregate = |key: Vec<u8>| {
+        Aggregate::from_key(&key).map_err(|error| Failure::Misconfigured {
+            reason: format!("a dead letter's aggregate cannot be read: {error}"),
+        })
+    };
+    let mut all = keys.map(|key| aggregate(key?)).collect::<Result<Vec<_>, _>>()?;
+    all.sort();
+    Ok(all)
 }
 
 /// Adds what is given to the condition.
 fn narrow(sql: &mut QueryBuilder<'_, MySql>, control: &Control, selection: &Selection) {
     let Selection { id, event, aggregate, class, state, until, other_than_digest, .. } = selection.clone();
+    if let Some(ids) = &selection.among {
+        sql.push(" AND d.id IN (0");
+        for id in ids {
+            sql.push(", ").push_bind(*id);
+        }
+        sql.push(")");
+    }
+    if let Some(command) = selection.before_command {
+        let before =
+            control.sql(" AND d.created_at <= (SELECT requested_at FROM laterna.command WHERE id = ");
+        sql.push(before).push_bind(command).push(")");
+    }
+    if let Some(key) = selection.aggregate_key.clone() {
+        sql.push(" AND d.aggregate_key = UNHEX(").push_bind(key).push(")");
+    }
     if let Some(id) = id {
         sql.push(" AND d.id = ").push_bind(id);
     }
@@ -206,7 +281,10 @@ pub async fn discarded(
 fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {
     let rfc3339 = time::format_description::well_known::Rfc3339;
     let text = |time: time::OffsetDateTime| time.format(&rfc3339).unwrap_or_default();
+    let aggregate_key: Option<Vec<u8>> = row.try_get("aggregate_key")?;
+    let aggregate = aggregate_key.as_deref().and_then(|key| Aggregate::from_key(key).ok());
     Ok(Letter {
+        aggregate_exact: aggregate.map(|aggregate| aggregate.exact()),
         id: row.try_get("id")?,
         state: row.try_get("state")?,
         aggregate: row.try_get("aggregate")?,
@@ -221,7 +299,8 @@ fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {
         document_bytes: row.try_get("document_bytes")?,
         erased_at: row.try_get::<Option<_>, _>("erased_at")?.map(text),
         parts: row.try_get("parts")?,
-        aggregate_key: row.try_get("aggregate_key")?,
+        aggregate_key,
         document_key: row.try_get("document_key")?,
+        event_key: row.try_get("event_key")?,
     })
 }

@@ -1,0 +1,83 @@
+//! Text that comes from outside (ids, reasons, guests' words, servers' messages), made harmless for a log, a terminal or a
+//! table: it cannot begin a line, steer a terminal, or turn the text around it. Pure.
+
+use std::fmt::Write;
+
+/// The text with every character escaped, as JSON does, that is not shown as itself: line breaks, control characters, and
+/// those that change the direction of text or have no width.
+pub fn harmless(text: &str) -> String {
+    escape(text, is_harmful)
+}
+
+/// The same, but line breaks and tabs stay: for what the host itself laid out in lines.
+pub fn harmless_lines(text: &str) -> String {
+    escape(text, |character| is_harmful(character) && !matches!(character, '\n' | '\t'))
+}
+
+/// The text in quotation marks: a JSON string, so that it can be read back.
+pub fn quoted(text: &str) -> String {
+    let inside = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", harmless(&inside))
+}
+
+/// Whether a character could be taken for something else than itself.
+pub fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            // Soft hyphen, marks of direction, separators of lines and paragraphs, and what is not seen at all.
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            plain if !is_escaped(plain) => shown.push(plain),
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            harmful => {
+                for unit in harmful.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string does not fail.
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_would_forge_a_line_or_steer_a_terminal_is_shown_instead() {
+        assert_eq!(harmless("a\u{1b}[2J\nb\r\0c\td"), "a\\u001b[2J\\nb\\r\\u0000c\\td");
+        assert_eq!(harmless("\u{202e}evil\u{2066}\u{feff}\u{9b}"), "\\u202eevil\\u2066\\ufeff\\u009b");
+        assert_eq!(harmless("\u{e0041}"), "\\udb40\\udc41");
+        assert_eq!(harmless("Zoë 日本 \"x\" \\"), "Zoë 日本 \"x\" \\");
+        assert_eq!(harmless_lines("a\tb\n\u{1b}"), "a\tb\n\\u001b");
+    }
+
+    proptest! {
+        #[test]
+        fn a_quoted_text_is_harmless_and_can_be_read_back(text in any::<String>()) {
+            let quoted = quoted(&text);
+            prop_assert!(!quoted.chars().any(is_harmful));
+            prop_assert_eq!(serde_json::from_str::<String>(&quoted).expect("it is JSON"), text);
+        }
+    }
+}
