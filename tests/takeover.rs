@@ -1,8 +1,13 @@
 //! One writer: two hosts never both write, and a standby takes over.
 
-use bson::doc;
+use std::time::Duration;
 
-use crate::support::world::event;
+use bson::doc;
+use laterna::readmodel::lease::{self, Acquired};
+use laterna::readmodel::{Connector, Session};
+
+use crate::support::lane::Bench;
+use crate::support::world::{event, laterna, said};
 use crate::support::{Options, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,4 +71,116 @@ async fn hosts_that_start_together_agree_on_one_writer() {
         phases == ["standby", "standby", "standby", "standby", "streaming"]
     })
     .await;
+}
+
+/// Makes an account that may do what a host does in this world, and sees its own sessions only.
+async fn account(world: &World, name: &str) -> String {
+    let account = format!("{}_{name}", world.name);
+    world.run(&format!("DROP USER IF EXISTS {account}")).await;
+    world.run(&format!("CREATE USER {account}")).await;
+    let databases = world.name.replace('_', "\\_");
+    world.run(&format!("GRANT ALL ON `{databases}%`.* TO {account}")).await;
+    account
+}
+
+/// Lets hosts that start from now on have this account.
+fn use_account(world: &mut World, account: &str) {
+    world.options.host_mysql = Some(world.options.mysql.replacen("root", account, 1));
+}
+
+async fn hosts_with_accounts_of_their_own(options: Options) {
+    let mut world = World::new("recorder", options).await;
+    let (old, new) = (account(&world, "old").await, account(&world, "new").await);
+    use_account(&mut world, &old);
+    let first = world.start();
+    world.insert([event("e1", "a", 1, doc! {})]).await;
+    world.until_committed("recorder", 1).await;
+    use_account(&mut world, &new);
+    let second = world.start();
+    second.until_phase("recorder", "standby").await;
+    let lease = format!("{}.lease", world.control());
+    // Twenty seconds of renewals, of which each leaves the lease good for four.
+    let since = world.number("SELECT UNIX_TIMESTAMP()").await;
+    until("the lease was renewed for long", async || {
+        world.number(&format!("SELECT UNIX_TIMESTAMP(expires_at) FROM {lease}")).await >= since + 24
+    })
+    .await;
+    let epoch = format!("SELECT epoch FROM {lease}");
+    assert_eq!(world.number(&epoch).await, 1, "nobody took the lease from a host that renews it");
+    first.until_phase("recorder", "streaming").await;
+    second.until_phase("recorder", "standby").await;
+    let check = laterna(&world.config(1), &["check"]);
+    let told = format!("`host-{}` holds it with the account `{old}@", first.port);
+    assert!(check.status.success() && said(&check).contains(&told), "{}", said(&check));
+    world.insert([event("e2", "a", 2, doc! {})]).await;
+    world.until_committed("recorder", 2).await;
+    first.kill();
+    second.until_phase("recorder", "streaming").await;
+    world.insert([event("e3", "a", 3, doc! {})]).await;
+    world.until_committed("recorder", 3).await;
+    world.assert_recorded(3, 1).await;
+    assert_eq!(world.number(&epoch).await, 2);
+    let check = laterna(&world.config(1), &["check"]);
+    assert!(!said(&check).contains("holds it with the account"), "{}", said(&check));
+    second.kill();
+    world.run(&format!("DROP USER {old}, {new}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_accounts_of_their_own_leave_the_lease_to_whoever_renews_it_on_mysql() {
+    hosts_with_accounts_of_their_own(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_with_accounts_of_their_own_leave_the_lease_to_whoever_renews_it_on_mariadb() {
+    hosts_with_accounts_of_their_own(Options::mariadb()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_an_account_does_not_see_is_not_taken_for_gone() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let (control, lease) = (&bench.control, format!("{}.lease", bench.world.control()));
+        let (one, other) = (account(&bench.world, "one").await, account(&bench.world, "other").await);
+        let connector = |account: &str| {
+            let url = bench.world.url().replacen("root", account, 1);
+            Connector::new("mysql.url", &url.into()).expect("a URL")
+        };
+        let (ours, others) = (connector(&one), connector(&other));
+        let acquire = async |session: &mut Session, ddl: &Connector, owner: &str| {
+            lease::acquire(session, ddl, control, "p", owner, Duration::from_mins(1)).await
+        };
+        let taken = |owner: &str| Ok(Acquired::Taken { owner: owner.to_owned() });
+        let connect = async |connector: &Connector| connector.connect().await.expect("MySQL answers");
+        bench.world.run(&format!("UPDATE {lease} SET connection_id = 0")).await;
+        let mut holder = connect(&others).await;
+        assert_eq!(acquire(&mut holder, &others, "other").await, Ok(Acquired::Mine { epoch: 2 }));
+        let mut session = connect(&ours).await;
+        assert_eq!(acquire(&mut session, &ours, "one").await, taken("other"));
+        let id = holder.id;
+        drop(holder);
+        let is_there = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id}");
+        until("the holder's session is gone", async || bench.world.number(&is_there).await == 0).await;
+        assert_eq!(acquire(&mut session, &ours, "one").await, taken("other"), "nobody can tell it is gone");
+        let mut holder = connect(&others).await;
+        assert_eq!(acquire(&mut holder, &others, "other").await, Ok(Acquired::Mine { epoch: 3 }));
+        // An older host renews, and does not say with which account: what stands there was another session's.
+        bench.world.run(&format!("UPDATE {lease} SET connection_id = 4000000000")).await;
+        assert_eq!(acquire(&mut holder, &others, "other").await, taken("other"));
+
+        let mut renaming = connect(&others).await;
+        lease::mark_renaming(&mut renaming, control, "p").await.expect("nobody else renames");
+        let expire = format!(
+            "UPDATE {lease} SET ddl_connection_id = {}, expires_at = CURRENT_TIMESTAMP(6) - INTERVAL 1 SECOND",
+            renaming.id
+        );
+        bench.world.run(&expire).await;
+        let waited = acquire(&mut session, &ours, "one").await.expect_err("it could still rename");
+        assert!(waited.to_string().contains("which renames tables, does not end"), "{waited}");
+        drop(renaming);
+        let mut session = connect(&ours).await;
+        assert_eq!(acquire(&mut session, &ours, "one").await, Ok(Acquired::Mine { epoch: 4 }));
+        drop((session, holder));
+        bench.world.run(&format!("DROP USER {one}, {other}")).await;
+    }
 }

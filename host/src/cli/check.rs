@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::operation::load;
 use crate::projection::{Loaded, Servers, complete_history};
 use crate::projector::Engine;
-use crate::readmodel::{Acknowledge, Connector, Session, cut_over, ownership, registration, tables};
+use crate::readmodel::{Acknowledge, Connector, Session, cut_over, lease, ownership, registration, tables};
 use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
@@ -237,6 +237,7 @@ async fn check_mysql(
         Err(failure) => report.fail("generations", &failure.to_string()),
     }
     for (name, loaded) in loaded {
+        check_lease(servers, name, &mut applier, report).await;
         let tables = &loaded.deployed.schema;
         check_tables(servers, name, tables, ddl, report).await;
         let rehearsed = tables::rehearse(ddl, &servers.control, servers.applier.database(), tables).await;
@@ -245,6 +246,24 @@ async fn check_mysql(
             Ok(()) => report.ok(&what, "every statement fits its tables"),
             Err(failure) => report.fail(&what, &with_grant(&failure, &format!("{schema}_scratch"))),
         }
+    }
+}
+
+/// Whether a host writes whose sessions this configuration's account is not shown.
+async fn check_lease(servers: &Servers, projection: &str, applier: &mut Session, report: &mut Report) {
+    let what = format!("lease of `{projection}`");
+    match lease::stranger(applier, &servers.control, projection).await {
+        Ok(None) => {}
+        Ok(Some((owner, account))) => report.note(
+            &what,
+            &format!(
+                "`{owner}` holds it with the account `{account}`, and the account of `mysql.url` is `{}`: MySQL does not \
+                 show either the other's sessions, so one that stands by takes over only when the lease has run out, and \
+                 cannot end what the other left open; give all hosts one account again when the rotation is done",
+                applier.account
+            ),
+        ),
+        Err(failure) => report.fail(&what, &failure.to_string()),
     }
 }
 

@@ -92,10 +92,18 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 5] = [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS];
+const STEPS: [&[&str]; 6] =
+    [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS, &ACCOUNTS];
 
 /// The version this host creates.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
+
+/// Version 6.
+const ACCOUNTS: [&str; 2] = [
+    // The account of the session that holds the lease, and which session that is: an older host does not write it.
+    "ALTER TABLE laterna.lease ADD COLUMN account VARCHAR(400) NULL",
+    "ALTER TABLE laterna.lease ADD COLUMN account_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+];
 
 /// Version 5.
 const COMMANDS: [&str; 1] = [

@@ -56,6 +56,7 @@ impl CutOver<'_> {
     /// known whether it happened: [`CutOver::run`] again, under the next epoch, tells.
     pub async fn run(&self) -> Result<Outcome, Failure> {
         let mut ddl = self.ddl.connect().await?;
+        lease::mark_renaming(&mut ddl, self.control, self.projection).await?;
         let mut guard = self.applier.connect().await?;
         if !self.record_intent(&mut guard, ddl.id).await? {
             return Ok(Outcome::NotYet("it is not to take the live one's place any more".to_owned()));

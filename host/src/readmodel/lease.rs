@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::control::Control;
 use super::mysql_error::classify;
 use super::query::{Run, send};
-use super::session::{Connector, Session};
+use super::session::{Connector, Presence, Session};
 use crate::failure::Failure;
 
 /// How long a session that renames tables may take to end.
@@ -24,9 +25,10 @@ pub enum Acquired {
     Taken { owner: String },
 }
 
-/// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. A take-over
-/// first ends the old holder's sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After a failure
-/// the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
+/// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. Whether a session of
+/// another account is gone, MySQL does not show; there the lease's time decides. A take-over first ends the old holder's
+/// sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After
+/// a failure the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
 pub async fn acquire(
     session: &mut Session,
     ddl: &Connector,
@@ -36,51 +38,127 @@ pub async fn acquire(
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("asking for the lease", &error);
-    let read = control.sql(
-        "SELECT epoch, owner, connection_id, CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, \
-         guard_connection_id FROM laterna.lease WHERE projection = ?",
-    );
     // A standby asks often, so it only writes when there is no row.
-    let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
-    let row = if let Some(row) = found {
-        row
+    let held = if let Some(held) = held(session, control, projection).await? {
+        held
     } else {
         let ensure = control.sql(
             "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
              VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
         );
         sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
-        sqlx::query(&read).bind(projection).row(&mut session.connection).await.map_err(failed)?
+        let gone = || Failure::TransactionLost { code: 0, message: "the lease's row is gone".to_owned() };
+        held(session, control, projection).await?.ok_or_else(gone)?
     };
-    let (epoch, holder): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-    let connection: u64 = row.try_get(2).map_err(failed)?;
-    let expired = row.try_get::<i64, _>(3).map_err(failed)? != 0;
-    let free = expired || connection == 0 || !session.is_connected(connection).await?;
+    let Held { connection, renames, guard, .. } = held;
+    let free = held.expired
+        || connection == 0
+        || session.presence(connection, held.account.as_deref()).await? == Presence::Gone;
     if !free {
-        return Ok(Acquired::Taken { owner: holder });
+        return Ok(Acquired::Taken { owner: held.owner });
     }
-    let (renames, guard): (u64, u64) = (row.try_get(4).map_err(failed)?, row.try_get(5).map_err(failed)?);
     if renames != 0 {
-        end_renaming(ddl, renames).await?;
+        end_renaming(ddl, control, projection, renames).await?;
     }
     end_old_sessions(session, control, projection, [connection, guard]).await?;
-    raise_epoch(session, control, projection, owner, (epoch, [renames, guard]), ttl).await
+    raise_epoch(session, control, projection, owner, (held.epoch, [renames, guard]), ttl).await
+}
+
+/// A lease as it stands.
+struct Held {
+    epoch: u64,
+    owner: String,
+    connection: u64,
+    /// The account of the connection; none where it was written by a host that does not say.
+    account: Option<String>,
+    expired: bool,
+    /// The session that renames tables, and the one that keeps the lease meanwhile; 0: none.
+    renames: u64,
+    guard: u64,
+}
+
+async fn held(session: &mut Session, control: &Control, projection: &str) -> Result<Option<Held>, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
+    // An older host renews without its account: what stands there then is another connection's.
+    let read = control.sql(
+        "SELECT epoch, owner, connection_id, IF(account_connection_id = connection_id, account, NULL), \
+         CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, guard_connection_id \
+         FROM laterna.lease WHERE projection = ?",
+    );
+    let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let read = |row: sqlx::mysql::MySqlRow| -> Result<Held, sqlx::Error> {
+        Ok(Held {
+            epoch: row.try_get(0)?,
+            owner: row.try_get(1)?,
+            connection: row.try_get(2)?,
+            account: row.try_get(3)?,
+            expired: row.try_get::<i64, _>(4)? != 0,
+            renames: row.try_get(5)?,
+            guard: row.try_get(6)?,
+        })
+    };
+    found.map(read).transpose().map_err(failed)
+}
+
+/// The host that holds the lease with another account than the session's, and that account; none where there is none.
+pub async fn stranger(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<(String, String)>, Failure> {
+    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
+    let Some(Held { owner, account: Some(account), .. }) = held else { return Ok(None) };
+    Ok((account != session.account).then_some((owner, account)))
+}
+
+/// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
+pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("preparing to rename", &error);
+    let asked =
+        sqlx::query("SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)").bind(mark(control, projection));
+    let row = asked.row(&mut ddl.connection).await.map_err(failed)?;
+    if row.try_get::<i64, _>(0).map_err(failed)? == 1 {
+        return Ok(());
+    }
+    Err(Failure::CannotWrite {
+        code: 0,
+        message: "another session renames tables of the projection".to_owned(),
+    })
+}
+
+/// The name of the lock that is the mark: MySQL takes 64 characters.
+fn mark(control: &Control, projection: &str) -> String {
+    format!("laterna {:032x}", xxh3_128(format!("{}/{projection}", control.schema()).as_bytes()))
 }
 
 /// Ends the session in which an old host renames tables, and waits until it is gone: it is the other account's, and nothing
 /// but its end keeps it from renaming later.
-async fn end_renaming(ddl: &Connector, id: u64) -> Result<(), Failure> {
+async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: u64) -> Result<(), Failure> {
     let mut session = ddl.connect().await?;
     let asked = Instant::now();
-    while session.is_connected(id).await? {
+    loop {
+        let is_listed = session.presence(id, None).await? == Presence::Connected;
+        if !is_listed && marked(&mut session, control, projection).await? != Some(id) {
+            return Ok(());
+        }
         if asked.elapsed() > RENAMING_ENDS {
-            let message = format!("the session {id}, which renames tables, does not end");
+            let message = format!(
+                "the session {id}, which renames tables, does not end; `KILL {id}` by an administrator ends it"
+            );
             return Err(Failure::CannotWrite { code: 0, message });
         }
-        session.kill(id).await?;
+        if is_listed {
+            session.kill(id).await?;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(())
+}
+
+/// The session that bears the mark.
+async fn marked(session: &mut Session, control: &Control, projection: &str) -> Result<Option<u64>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for a session that renames tables", &error);
+    let asked = sqlx::query("SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)").bind(mark(control, projection));
+    asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)
 }
 
 async fn end_old_sessions(
@@ -99,7 +177,7 @@ async fn end_old_sessions(
         ids.push(row.try_get(0).map_err(failed)?);
     }
     for id in ids {
-        if id != 0 && id != session.id && session.is_connected(id).await? {
+        if id != 0 && id != session.id && session.presence(id, None).await? == Presence::Connected {
             session.kill(id).await?;
         }
     }
@@ -116,18 +194,19 @@ async fn raise_epoch(
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
     let failed = |error: sqlx::Error| classify("taking the lease", &error);
-    let id = session.id;
-    let connection = &mut session.connection;
+    let Session { id, account, connection, .. } = session;
     send(connection, "BEGIN").await.map_err(failed)?;
     let take = control.sql(
-        "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, \
-         expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+        "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, account_connection_id = ?, \
+         account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
          WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
     );
     let [renames, guard] = cut_over;
     let taken = sqlx::query(&take)
         .bind(owner)
-        .bind(id)
+        .bind(*id)
+        .bind(*id)
+        .bind(&*account)
         .bind(micros(ttl))
         .bind(projection)
         .bind(seen)
@@ -157,11 +236,13 @@ pub async fn renew(
     ttl: Duration,
 ) -> Result<(), Failure> {
     let sql = control.sql(
-        "UPDATE laterna.lease SET connection_id = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+        "UPDATE laterna.lease SET connection_id = ?, account_connection_id = ?, account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
          WHERE projection = ? AND epoch = ?",
     );
     let renewed = sqlx::query(&sql)
         .bind(session.id)
+        .bind(session.id)
+        .bind(&session.account)
         .bind(micros(ttl))
         .bind(projection)
         .bind(epoch)

@@ -106,7 +106,7 @@ impl Connector {
             let row = sqlx::query(
                 "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
                  CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED), \
-                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone",
+                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone, CURRENT_USER()",
             )
             .row(&mut connection)
             .await?;
@@ -135,6 +135,7 @@ impl Connector {
             version: row.try_get(1).map_err(read)?,
             read_only: row.try_get::<i64, _>(3).map_err(read)? != 0,
             packet_bytes_max: usize::try_from(row.try_get::<i64, _>(4).map_err(read)?).unwrap_or(0),
+            account: row.try_get(7).map_err(read)?,
             connection,
         })
     }
@@ -173,37 +174,64 @@ pub struct Session {
     pub read_only: bool,
     /// The server's `max_allowed_packet`: a larger statement costs the connection.
     pub packet_bytes_max: usize,
+    /// The account that MySQL took the session for, as `CURRENT_USER()` names it.
+    pub account: String,
     pub connection: MySqlConnection,
 }
 
+/// What one session can tell about another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is listed; or the server cannot list its sessions just now.
+    Connected,
+    /// It would be listed if it were connected.
+    Gone,
+    /// It is not listed, and would not be if it were connected: MySQL shows an account its own sessions only.
+    Hidden,
+}
+
 impl Session {
-    /// Ends another session of the same account, e.g. one whose commit is uncertain.
+    /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.
     pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
         match send(&mut self.connection, &format!("KILL {id}")).await {
             Ok(_) => Ok(()),
             Err(error) => match classify("ending an old session", &error) {
-                // 1094: there is no such session any more. 1095: it is another account's, of a restarted server.
+                // 1094: there is no such session any more. 1095: it is another account's.
                 Failure::Unknown { code: 1094 | 1095, .. } => Ok(()),
                 failure => Err(failure),
             },
         }
     }
 
-    /// Whether a session with this id is connected. Sessions of other accounts are not seen; where the server cannot list
-    /// its sessions just now, it is taken for connected.
-    pub async fn is_connected(&mut self, id: u64) -> Result<bool, Failure> {
-        let found = sqlx::query("SELECT 1 FROM information_schema.processlist WHERE id = ?")
-            .bind(id)
-            .first(&mut self.connection)
-            .await;
-        match found.map_err(|error| not_shown(&error)) {
-            Err(Failure::TransactionLost { code: 3854, .. }) => Ok(true),
-            found => Ok(found?.is_some()),
+    /// Whether a session is connected, which `account` has made; none where that is not known.
+    pub async fn presence(&mut self, id: u64, account: Option<&str>) -> Result<Presence, Failure> {
+        // Whoever is not shown to itself is shown nothing at all, e.g. an account that stands in for another.
+        let listed = sqlx::query(
+            "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE id IN (?, CONNECTION_ID())",
+        )
+        .bind(id)
+        .rows(&mut self.connection)
+        .await;
+        let listed = match listed.map_err(|error| not_shown(&error)) {
+            Err(Failure::TransactionLost { code: 3854, .. }) => return Ok(Presence::Connected),
+            listed => listed?.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u64>, _>>(),
+        };
+        let listed = listed.map_err(|error| classify("looking for a session", &error))?;
+        if listed.contains(&id) {
+            return Ok(Presence::Connected);
         }
+        let is_own = account == Some(self.account.as_str());
+        Ok(if is_own && listed.contains(&self.id) { Presence::Gone } else { Presence::Hidden })
     }
 
     /// Whether a session of this account waits for its client, and has for some time, or is gone.
     async fn is_idle(&mut self, id: u64, time: Duration) -> Result<bool, Failure> {
+        let account = self.account.clone();
+        match self.presence(id, Some(&account)).await? {
+            Presence::Connected => {}
+            Presence::Gone => return Ok(true),
+            Presence::Hidden => return Ok(false),
+        }
         let busy = sqlx::query(
             "SELECT 1 FROM information_schema.processlist WHERE id = ? AND NOT (command = 'Sleep' AND time >= ?)",
         )
