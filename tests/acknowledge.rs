@@ -429,6 +429,67 @@ async fn a_read_model_is_not_built_from_a_history_that_was_deleted() {
     world.assert_recorded(7, 1).await;
 }
 
+/// The notes that history was deleted.
+fn notes(world: &World) -> mongodb::Collection<Document> {
+    world.client.database(&world.name).collection("outbox_laterna")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_deleted_leaves_a_note_also_after_an_operator_took_one_away() {
+    let mut world = two_projections(DELETE_AT_ONCE).await;
+    let host = start_without(&world, "picky");
+    let all: Vec<_> = (1..=5).map(|n| told(&format!("e{n}"), "a", n, "ok")).collect();
+    world.insert(all.clone()).await;
+    until_documents(&world, 0).await;
+    // The documents are brought back and the note is deleted, as the message says, but the host still deletes.
+    notes(&world).delete_many(doc! {}).await.expect("it is deleted");
+    world.insert(all).await;
+    until_documents(&world, 0).await;
+    assert_eq!(notes(&world).count_documents(doc! {}).await.expect("a count"), 1, "there is a note again");
+    host.stop().await;
+    world.options.outbox = "";
+    let host = world.start();
+    host.until_phase("picky", "paused").await;
+    let reason = host.status("picky").await.expect("it answers")["reason"].to_string();
+    assert!(reason.contains("documents of the outbox were deleted"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_during_which_history_was_deleted_never_ends_as_if_it_were_complete() {
+    const EVENTS: i64 = 6000;
+    let world = World::new("recorder", Options { batch_max: 50, ..Options::mysql() }).await;
+    world
+        .insert((0..EVENTS).map(|n| event(&format!("e{n}"), &format!("a{}", n % 50), n / 50 + 1, doc! {})))
+        .await;
+    let host = world.start();
+    until("history is under way", async || {
+        world.number_if_any("SELECT COUNT(*) FROM recorded").await.unwrap_or_default() > 0
+    })
+    .await;
+    host.kill();
+    let applied = world.number("SELECT COUNT(*) FROM recorded").await;
+    assert!(applied < EVENTS, "the host was killed during the scan");
+    // A host with another control schema knows nothing of this projection. It notes and deletes.
+    let database = world.client.database(&world.name);
+    let listed = database.run_command(doc! { "listCollections": 1, "filter": { "name": "outbox" } });
+    let listed = listed.await.expect("it is listed");
+    let found =
+        listed.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch")).expect("a batch");
+    let info = found[0].as_document().and_then(|found| found.get_document("info").ok()).expect("its info");
+    let Some(bson::Bson::Binary(uuid)) = info.get("uuid") else { panic!("no UUID: {info}") };
+    let uuid = hex::encode(&uuid.bytes);
+    notes(&world)
+        .insert_one(doc! { "_id": uuid, "historyDeletedSince": bson::DateTime::now() })
+        .await
+        .expect("the note");
+    let last = format!("e{}", EVENTS - 1);
+    world.outbox.delete_one(doc! { "_id": last }).await.expect("it is deleted");
+    let host = world.start();
+    host.until_phase("recorder", "paused").await;
+    let reason = host.status("recorder").await.expect("it answers")["reason"].to_string();
+    assert!(reason.contains("documents of the outbox were deleted"), "{reason}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_that_begins_with_history_is_waited_for_from_its_registration_on() {
     let world = two_projections(DELETE_AT_ONCE).await;

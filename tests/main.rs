@@ -19,6 +19,7 @@ mod deploy;
 mod fencing;
 mod generations;
 mod handover;
+mod history_order;
 mod key_conflicts;
 mod languages;
 mod lanes;

@@ -17,7 +17,7 @@ use code::{
 };
 use document::{anchors, link_targets, quoted};
 use tree::{
-    Tree, documents, exists, has_extension, host, is_somewhere, is_test_folder, programs, repository,
+    BINARY, Tree, documents, exists, has_extension, host, is_somewhere, is_test_folder, programs, repository,
     resolve, rust, test_names,
 };
 
@@ -40,6 +40,30 @@ const HOMES: [(&str, &str); 7] = [
 ];
 
 const VAGUE_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers", "prelude", "manager", "misc"];
+
+/// The files and folders that stand at the root.
+const ROOT: [&str; 20] = [
+    ".ci",
+    ".dockerignore",
+    ".gitignore",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "Dockerfile",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "clippy.toml",
+    "compose.yaml",
+    "dev",
+    "docs",
+    "examples",
+    "host",
+    "plugins",
+    "rustfmt.toml",
+    "tests",
+    "wit",
+];
 
 type Rule = fn(&Tree) -> Vec<String>;
 
@@ -223,6 +247,13 @@ fn no_file_knows_a_machine() {
 }
 
 #[test]
+fn the_root_holds_what_is_listed_and_no_file_is_binary() {
+    let good = [("host/src/a.rs", ""), ("README.md", "# A")];
+    holds(strays, &[("a-1.0-py3-none-any.whl", "")], &good);
+    holds(strays, &[("docs/a.zip", BINARY)], &[]);
+}
+
+#[test]
 fn every_promise_of_the_readme_names_tests_that_exist() {
     let test =
         ("tests/a.rs", "#[tokio::test(flavor = \"x\")]\nasync fn it_holds() {}\nfn it_is_no_test() {}");
@@ -304,6 +335,17 @@ fn function_size(tree: &Tree) -> Vec<String> {
         }
     }
     found
+}
+
+fn strays(tree: &Tree) -> Vec<String> {
+    let is_listed = |path: &str| ROOT.contains(&path.split('/').next().unwrap_or(path));
+    let installed = |path: &str| path.split('/').any(|part| ["node_modules", "__pycache__"].contains(&part));
+    let stray = tree.iter().filter_map(|(path, text)| match text.as_str() {
+        _ if !is_listed(path) => Some(format!("{path}: nothing of this name belongs at the root")),
+        BINARY if !installed(path) => Some(format!("{path}: a binary file; build or fetch it by a script")),
+        _ => None,
+    });
+    stray.collect()
 }
 
 fn module_docs(tree: &Tree) -> Vec<String> {

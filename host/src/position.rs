@@ -2,10 +2,14 @@
 //!
 //! No I/O and no driver types. How places are read from MongoDB belongs to `source`.
 
+mod key;
+
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use key::{KeyPart, ScanKey};
 
 /// A moment in the order of the source's writes: MongoDB's cluster time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -54,66 +58,6 @@ impl Token {
     }
 }
 
-/// One field of a [`ScanKey`]: the values that MongoDB may find in it, in MongoDB's order of types.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyPart {
-    Missing,
-    Integer(i64),
-    Number(f64),
-    Text(String),
-    /// Subtype and bytes.
-    Binary(u8, Vec<u8>),
-    ObjectId([u8; 12]),
-}
-
-impl KeyPart {
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Missing => 0,
-            Self::Integer(_) | Self::Number(_) => 1,
-            Self::Text(_) => 2,
-            Self::Binary(..) => 3,
-            Self::ObjectId(_) => 4,
-        }
-    }
-
-    /// The order of a MongoDB index with the simple collation.
-    fn compare(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            (Self::Number(a), Self::Number(b)) => a.total_cmp(b),
-            (Self::Integer(a), Self::Number(b)) => compare_mixed(*a, *b),
-            (Self::Number(a), Self::Integer(b)) => compare_mixed(*b, *a).reverse(),
-            (Self::Text(a), Self::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
-            (Self::Binary(kind_a, a), Self::Binary(kind_b, b)) => {
-                a.len().cmp(&b.len()).then(kind_a.cmp(kind_b)).then_with(|| a.cmp(b))
-            }
-            (Self::ObjectId(a), Self::ObjectId(b)) => a.cmp(b),
-            _ => self.rank().cmp(&other.rank()),
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "an integer that is not exact as f64 is far from every sequence"
-)]
-fn compare_mixed(integer: i64, number: f64) -> Ordering {
-    (integer as f64).total_cmp(&number)
-}
-
-/// A document's place in history, which no other document shares: aggregate type, aggregate id, sequence, `_id`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ScanKey(pub [KeyPart; 4]);
-
-impl ScanKey {
-    pub fn compare(&self, other: &Self) -> Ordering {
-        let parts = self.0.iter().zip(&other.0);
-        parts.map(|(a, b)| a.compare(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    }
-}
-
 /// A place up to which a lane has committed. History comes before the stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,7 +66,8 @@ pub enum Position {
     Scan {
         start: Token,
         key: Option<ScanKey>,
-        /// How many documents behind the key are covered whose own place cannot be compared.
+        /// How many documents that the index has behind the key are covered, but do not stand behind it in this host's
+        /// order. None as long as both orders agree.
         #[serde(default)]
         beside: u32,
     },
@@ -242,28 +187,6 @@ mod tests {
         }
         assert_eq!(nothing().compare(&scan(1, 1)), Ordering::Less);
         assert_eq!(scan(1, 1).compare(&nothing()), Ordering::Greater);
-    }
-
-    #[test]
-    fn key_parts_stand_in_the_order_of_a_mongodb_index() {
-        let ascending = [
-            KeyPart::Missing,
-            KeyPart::Integer(-1),
-            KeyPart::Number(2.5),
-            KeyPart::Integer(3),
-            KeyPart::Text(String::new()),
-            KeyPart::Text("Z".into()),
-            KeyPart::Text("a".into()),
-            KeyPart::Binary(4, vec![9]),
-            KeyPart::Binary(0, vec![0, 0]),
-            KeyPart::Binary(4, vec![0, 0]),
-            KeyPart::ObjectId([0; 12]),
-        ];
-        for (i, a) in ascending.iter().enumerate() {
-            for (j, b) in ascending.iter().enumerate() {
-                assert_eq!(a.compare(b), i.cmp(&j), "{a:?} {b:?}");
-            }
-        }
     }
 
     #[test]

@@ -41,7 +41,6 @@ use crate::source::{Decoder, OnLost, Outbox};
 use breaker::BreakerSettings;
 use letters::Order;
 
-pub use acknowledge::complete_history;
 pub use lane::Deployed;
 pub use loaded::{Half, LoadedUpcaster};
 pub use snapshot::{Acknowledgement, Beside, ComponentSnapshot, LaneSnapshot, Phase, Snapshot};

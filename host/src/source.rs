@@ -85,9 +85,8 @@ impl OutboxReader {
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
         let opened = match from {
-            Position::Scan { start, key, beside } => {
-                let behind = key.as_ref().map(|key| (key, *beside));
-                let history = History::open(&self.outbox, &self.decoder, start, behind).await;
+            Position::Scan { start, key, .. } => {
+                let history = History::open(&self.outbox, &self.decoder, start, key.as_ref()).await;
                 history.map(|history| Place::History(Box::new(history)))
             }
             Position::Stream { token } => {

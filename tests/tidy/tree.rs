@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::code::{attributes, blank, functions, test_items};
 
-/// The text files of the repository, by their paths from its root. Files that are not text are empty here.
+/// The text files of the repository, by their paths from its root. Files that are not text are [`BINARY`] here.
 pub type Tree = BTreeMap<String, String>;
+
+/// What stands for the content of a file that is not text.
+pub const BINARY: &str = "\0";
 
 pub fn repository() -> Tree {
     let root =
@@ -32,7 +35,7 @@ pub fn read_folder(root: &Path, folder: &str, skipped: &[&str], tree: &mut Tree)
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             read_folder(root, &path, skipped, tree);
         } else if let Ok(bytes) = std::fs::read(entry.path()) {
-            tree.insert(path, String::from_utf8(bytes).unwrap_or_default());
+            tree.insert(path, String::from_utf8(bytes).unwrap_or_else(|_| BINARY.to_owned()));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{output, parts};
 use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
-use crate::projection::{Loaded, Servers, complete_history};
+use crate::projection::{Loaded, Servers};
 use crate::projector::Engine;
 use crate::readmodel::{Acknowledge, Connector, Session, cut_over, lease, ownership, registration, tables};
 use crate::statement::Schema;
@@ -158,12 +158,14 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
         Err(failure) => report.fail("oplog", &failure.to_string()),
     }
     match servers.outbox.history_index(servers.decoder.fields()).await {
-        Ok(index) => report.ok("history", &format!("it can be read by the index on {}", index.join(", "))),
+        Ok(index) => {
+            report.ok("history", &format!("it can be read by the index on {}", index.fields.join(", ")));
+        }
         Err(failure) if from_history => report.fail("history", &failure.to_string()),
         Err(failure) => report.note("history", &failure.to_string()),
     }
     // What has begun goes on without its history.
-    match complete_history(servers, &identity).await {
+    match servers.outbox.complete_history(&identity).await {
         Ok(()) => {}
         Err(failure @ Failure::Misconfigured { .. }) => report.note("history", &failure.to_string()),
         Err(failure) if from_history => report.fail("history", &failure.to_string()),

@@ -35,8 +35,6 @@ pub struct Acknowledger {
     lanes: Vec<Lane>,
     session: Option<Session>,
     counted: Option<Instant>,
-    /// The outbox's identity, once it is recorded that documents are deleted from it.
-    recorded: Option<SourceIdentity>,
 }
 
 /// What a round came to.
@@ -50,7 +48,7 @@ struct Round {
 
 impl Acknowledger {
     pub fn new(servers: Servers, status: Arc<Status>, policy: Acknowledge, lanes: Vec<Lane>) -> Self {
-        Self { servers, status, policy, lanes, session: None, counted: None, recorded: None }
+        Self { servers, status, policy, lanes, session: None, counted: None }
     }
 
     /// Runs until it is ended from outside.
@@ -135,38 +133,54 @@ impl Acknowledger {
         Ok(round)
     }
 
-    async fn delete(&mut self, session: &mut Session, age: Duration) -> Result<Round, Failure> {
+    async fn delete(&self, session: &mut Session, age: Duration) -> Result<Round, Failure> {
         // First how far everybody is, then the letters: what is passed has its letter by now, if it gets one.
         // Without a collection there is nothing to delete.
         let Some(identity) = self.servers.outbox.identify().await? else { return Ok(Round::default()) };
         let lanes = acknowledge::all_lanes(session, &self.servers.control).await?;
-        let slowest = slowest(&lanes, &identity);
         let mut round = Round::default();
-        for lane in self.lanes.clone() {
+        let found = self.unneeded(session, age, &slowest(&lanes, &identity), &mut round).await?;
+        if found.is_empty() {
+            return Ok(round);
+        }
+        // The note stands before each round's first deletion: an operator may have taken an earlier one away. A projection
+        // that registered without having seen it is seen by the second look.
+        self.servers.outbox.record_deletion(&identity).await?;
+        let lanes = acknowledge::all_lanes(session, &self.servers.control).await?;
+        let slowest = slowest(&lanes, &identity);
+        for mut rows in found {
+            rows.retain(|row| slowest.has_passed(row));
+            self.delete_rows(session, &rows).await?;
+        }
+        Ok(round)
+    }
+
+    /// The rows of each lane whose documents are old enough and needed by no projection.
+    async fn unneeded(
+        &self,
+        session: &mut Session,
+        age: Duration,
+        slowest: &Slowest<'_>,
+        round: &mut Round,
+    ) -> Result<Vec<Vec<Waiting>>, Failure> {
+        let mut found = Vec::new();
+        for lane in &self.lanes {
             // Rows that were marked before the setting changed wait as well.
             for level in 0..self.policy.level() {
-                let mut rows =
-                    acknowledge::waiting(session, &self.servers.control, &lane, level, age).await?;
+                let mut rows = acknowledge::waiting(session, &self.servers.control, lane, level, age).await?;
                 let full = rows.len() == PAGE as usize;
                 let ready = rows.iter().take_while(|row| row.is_old && slowest.has_passed(row)).count();
                 if rows.get(ready).is_some_and(|row| row.is_old) {
                     round.obstacle = Some(format!("nothing is deleted from the outbox: {}", slowest.told()));
                 }
-                rows.truncate(ready);
-                if rows.is_empty() {
-                    continue;
-                }
-                if self.recorded.as_ref() != Some(&identity) {
-                    // Whoever registers without having seen this is seen by the next round.
-                    self.servers.outbox.record_deletion(&identity).await?;
-                    self.recorded = Some(identity);
-                    return Ok(Round { more: true, ..round });
-                }
-                self.delete_rows(session, &rows).await?;
                 round.more |= full && ready == rows.len();
+                rows.truncate(ready);
+                if !rows.is_empty() {
+                    found.push(rows);
+                }
             }
         }
-        Ok(round)
+        Ok(found)
     }
 
     /// Deletes the documents of rows, but for those in letters: their rows come when the letter goes.
@@ -241,21 +255,6 @@ fn slowest<'a>(lanes: &'a [LaneAt], identity: &SourceIdentity) -> Slowest<'a> {
         (a, b) => a.is_some().cmp(&b.is_some()),
     };
     positions.min_by(order).unwrap_or(Slowest { projection: "nobody", position: None })
-}
-
-/// Refuses history that is not complete: a read model built from it would lack what was deleted.
-pub async fn complete_history(servers: &Servers, identity: &SourceIdentity) -> Result<(), Failure> {
-    match servers.outbox.history_deleted(identity).await? {
-        None => Ok(()),
-        Some(since) => Err(Failure::Misconfigured {
-            reason: format!(
-                "documents of the outbox were deleted after they were projected (`mongodb.acknowledge`, first at \
-                 {since}), so a read model that is built from its history would lack them; begin with `start = \"now\"`, \
-                 or bring the documents back and delete the note of {} in the collection `{}_laterna`",
-                identity.collection, identity.namespace
-            ),
-        }),
-    }
 }
 
 #[cfg(test)]

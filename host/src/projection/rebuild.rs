@@ -4,7 +4,6 @@
 //! empties the tables, bit by bit, and places the lanes at the beginning of history. Killed anywhere, the next start
 //! finds either the old generation as it was or the new one, and goes on.
 
-use super::acknowledge::complete_history;
 use super::startup::{history_is_readable, lanes, not_from_the_future};
 use super::{Loaded, Servers, Settings};
 use crate::failure::Failure;
@@ -68,7 +67,7 @@ pub async fn is_possible(
     identity: &SourceIdentity,
     rows: &[LaneRow],
 ) -> Result<(), Failure> {
-    complete_history(servers, identity).await?;
+    servers.outbox.complete_history(identity).await?;
     history_is_readable(servers, loaded).await?;
     let (applied, there) = (rows.iter().map(|row| row.events).sum::<u64>(), servers.outbox.count().await?);
     if there < applied {

@@ -1,7 +1,6 @@
 //! What has to be true before the first event: the source is the one the checkpoint is for, the tables and the
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
-use super::acknowledge::complete_history;
 use super::{Course, Loaded, Servers, Settings, rebuild};
 use crate::failure::{Failure, Lost};
 use crate::position::Position;
@@ -159,7 +158,7 @@ async fn needs_complete_history(
     if !settings.from_history {
         return Ok(());
     }
-    let complete = complete_history(servers, identity).await;
+    let complete = servers.outbox.complete_history(identity).await;
     if matches!(complete, Err(Failure::Misconfigured { .. })) {
         registration::withdraw(session, &servers.control, &settings.name).await?;
     }

@@ -100,8 +100,8 @@ impl Outbox {
         Ok(deleted)
     }
 
-    /// Records that documents of this outbox are deleted, before the first one is. It stands beside the outbox, so
-    /// that it is backed up, restored and lost together with the documents it speaks of.
+    /// Records that documents of this outbox are deleted, before any of a round is. The note stands beside the outbox,
+    /// so that it is backed up, restored and lost together with the documents it speaks of.
     pub async fn record_deletion(&self, identity: &SourceIdentity) -> Result<(), Failure> {
         let first = doc! { "$setOnInsert": { "historyDeletedSince": bson::DateTime::now() } };
         let upsert = doc! { "q": { "_id": &identity.collection }, "u": first, "upsert": true };
@@ -116,7 +116,7 @@ impl Outbox {
 
     /// Since when documents of this outbox are deleted; none while its history is complete. Linearizable: whoever
     /// registers before it asks is seen by whoever records before it deletes.
-    pub async fn history_deleted(&self, identity: &SourceIdentity) -> Result<Option<String>, Failure> {
+    async fn history_deleted(&self, identity: &SourceIdentity) -> Result<Option<String>, Failure> {
         let doing = "asking whether the outbox's history is complete";
         let find = doc! {
             "find": self.notes(),
@@ -142,6 +142,21 @@ impl Outbox {
         let since =
             |note: &Document| note.get_datetime("historyDeletedSince").ok()?.try_to_rfc3339_string().ok();
         Ok(note.map(|note| since(note).unwrap_or_else(|| "an unknown time".to_owned())))
+    }
+
+    /// Refuses history that is not complete: a read model built from it would lack what was deleted.
+    pub async fn complete_history(&self, identity: &SourceIdentity) -> Result<(), Failure> {
+        match self.history_deleted(identity).await? {
+            None => Ok(()),
+            Some(since) => Err(Failure::Misconfigured {
+                reason: format!(
+                    "documents of the outbox were deleted after they were projected (`mongodb.acknowledge`, first at \
+                     {since}), so a read model that is built from its history would lack them; begin with `start = \
+                     \"now\"`, or bring the documents back and delete the note of {} in the collection `{}_laterna`",
+                    identity.collection, identity.namespace
+                ),
+            }),
+        }
     }
 
     /// Whether this account may mark documents. Changes nothing.

@@ -11,7 +11,6 @@ use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::Fields;
 use super::error::classify;
 use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
@@ -177,7 +176,7 @@ impl Outbox {
         Ok(advice)
     }
 
-    async fn indexes(&self) -> Result<Vec<IndexModel>, Failure> {
+    pub(super) async fn indexes(&self) -> Result<Vec<IndexModel>, Failure> {
         let failed = |error: Error| classify("reading the outbox's indexes", &error);
         let indexes = self.collection().await?.list_indexes().await.map_err(failed)?;
         indexes.try_collect().await.map_err(failed)
@@ -259,28 +258,6 @@ impl Outbox {
         Ok(time.map(cluster_time))
     }
 
-    /// The fields of the index in whose order history is read. It has to give every document a place of its own:
-    /// either by `_id`, or by being unique.
-    pub async fn history_index(&self, fields: &Fields) -> Result<Vec<String>, Failure> {
-        let order = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence].map(Clone::clone);
-        let with_id = [&order[..], &["_id".to_owned()]].concat();
-        let indexes = self.indexes().await?;
-        if indexes.iter().any(|index| is_plain(index) && has_keys(index, &with_id)) {
-            return Ok(with_id);
-        }
-        if indexes.iter().any(|index| is_plain(index) && is_unique(index) && has_keys(index, &order)) {
-            return Ok(order.to_vec());
-        }
-        let (keys, name) = (order.map(|name| format!("\"{name}\": 1")).join(", "), self.name());
-        Err(Failure::Misconfigured {
-            reason: format!(
-                "the order of events in history is unknown without an index on it; create it with: \
-                 db.getCollection(\"{name}\").createIndex({{ {keys} }}, {{ unique: true }}), or, where events may share \
-                 a sequence, with \"_id\": 1 as its last key instead of unique"
-            ),
-        })
-    }
-
     async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
         self.database().await?.run_command(command).await.map_err(|error| classify(doing, &error))
     }
@@ -288,26 +265,4 @@ impl Outbox {
 
 fn unusable(error: &Error) -> Failure {
     Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
-}
-
-/// Whether an index has every document, in plain order.
-fn is_plain(index: &IndexModel) -> bool {
-    index.options.as_ref().is_none_or(|options| {
-        options.sparse != Some(true)
-            && options.partial_filter_expression.is_none()
-            && options.collation.is_none()
-            && options.hidden != Some(true)
-    })
-}
-
-fn is_unique(index: &IndexModel) -> bool {
-    index.options.as_ref().is_some_and(|options| options.unique == Some(true))
-}
-
-fn has_keys(index: &IndexModel, names: &[String]) -> bool {
-    index.keys.keys().eq(names) && index.keys.values().all(is_ascending)
-}
-
-fn is_ascending(direction: &bson::Bson) -> bool {
-    direction.as_i32() == Some(1) || direction.as_i64() == Some(1) || direction.as_f64() == Some(1.0)
 }

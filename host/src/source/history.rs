@@ -4,6 +4,9 @@
 //! is released, the change stream behind the start token is read up to the page's time, and every document it
 //! has shown is dropped from the page: the stream will deliver it. (The watermarks of `DBLog`.)
 
+mod index;
+mod place;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ use std::time::{Duration, Instant};
 use bson::{RawDocument, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
+
+use place::ScanPlace;
 
 use super::error::classify;
 use super::reply::{
@@ -33,9 +38,7 @@ pub struct History {
     start: Token,
     began: ClusterTime,
     checked: Instant,
-    /// The place of the last document that was handed out.
-    key: Option<ScanKey>,
-    beside: u32,
+    place: ScanPlace,
     pages: RawBatchCursor,
     watch: Watch,
 }
@@ -46,7 +49,7 @@ impl History {
         outbox: &Outbox,
         decoder: &Decoder,
         start: &Token,
-        from: Option<(&ScanKey, u32)>,
+        from: Option<&ScanKey>,
     ) -> Result<Self, Failure> {
         let began = start.time().ok_or_else(|| Failure::ResumeLost {
             cause: Lost::BadToken,
@@ -55,28 +58,29 @@ impl History {
         let since = began.before();
         reaches_back(outbox, began).await?;
         let index = outbox.history_index(decoder.fields()).await?;
-        let pattern: bson::Document = index.iter().map(|name| (name.clone(), 1.into())).collect();
+        let pattern: bson::Document = index.fields.iter().map(|name| (name.clone(), 1.into())).collect();
         let after = bson::Timestamp { time: since.seconds, increment: since.increment };
         let mut find = doc! {
             "find": outbox.name(),
-            "sort": pattern.clone(),
-            "hint": pattern,
+            "sort": pattern,
+            "hint": index.name,
+            // The collection's own one, if it has any, is not that of the index.
+            "collation": { "locale": "simple" },
             "batchSize": PAGE_SIZE,
             "noCursorTimeout": true,
             "readConcern": { "level": "majority", "afterClusterTime": after },
         };
-        if let Some((ScanKey(parts), _)) = from {
+        if let Some(ScanKey(parts)) = from {
             let least: bson::Document =
-                index.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect();
+                index.fields.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect();
             find.insert("min", least);
         }
         let pages = outbox.database().await?.run_cursor_command(find).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
         let watch = Watch::open(outbox, start).await?;
-        // Documents without a place of their own stand behind this key even when its document is gone.
-        let key = from.map(|(key, _)| key.clone());
+        let place = ScanPlace::at(start.clone(), from.cloned());
         let (outbox, checked) = (outbox.clone(), Instant::now());
-        Ok(Self { outbox, start: start.clone(), began, checked, key, beside: 0, pages, watch })
+        Ok(Self { outbox, start: start.clone(), began, checked, place, pages, watch })
     }
 
     /// The next page; behind the last one, the position where the stream takes over.
@@ -86,6 +90,7 @@ impl History {
             self.checked = Instant::now();
         }
         let Some(page) = self.pages.next().await else {
+            is_complete(&self.outbox).await?;
             return Ok(Feed { deliveries: vec![], position: Position::Stream { token: self.start.clone() } });
         };
         let page = page.map_err(|error| classify("reading the outbox's history", &error))?;
@@ -101,14 +106,11 @@ impl History {
                 deliveries.push(self.delivery(document, decoder)?);
             }
         }
-        Ok(Feed { deliveries, position: self.position() })
+        Ok(Feed { deliveries, position: self.place.position() })
     }
 
     fn delivery(&mut self, document: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure> {
-        match scan_key(document, decoder.fields()) {
-            Some(key) => (self.key, self.beside) = (Some(key), 0),
-            None => self.beside += 1,
-        }
+        let position = self.place.advance(scan_key(document, decoder.fields()));
         let event = decoder.decode(document);
         if let Ok(event) = &event
             && event.sequence.is_none()
@@ -124,11 +126,7 @@ impl History {
             });
         }
         let document = Arc::from(document.as_bytes());
-        Ok(Delivery { position: self.position(), time: None, document, event })
-    }
-
-    fn position(&self) -> Position {
-        Position::Scan { start: self.start.clone(), key: self.key.clone(), beside: self.beside }
+        Ok(Delivery { position, time: None, document, event })
     }
 }
 
@@ -144,6 +142,14 @@ async fn reaches_back(outbox: &Outbox, began: ClusterTime) -> Result<(), Failure
             ),
         }),
         _ => Ok(()),
+    }
+}
+
+/// Whether nothing was deleted while history was read: a host with another control schema may do so, too.
+async fn is_complete(outbox: &Outbox) -> Result<(), Failure> {
+    match outbox.identify().await? {
+        Some(identity) => outbox.complete_history(&identity).await,
+        None => Err(outbox.missing()),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! No I/O.
 
-use bson::raw::RawBsonRef;
-use bson::{RawArray, RawDocument, Timestamp};
+use bson::raw::{RawBinaryRef, RawBsonRef};
+use bson::spec::BinarySubtype;
+use bson::{Bson, RawArray, RawDocument, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::failure::Failure;
@@ -41,7 +42,7 @@ pub fn token(document: &RawDocument) -> Option<Token> {
 pub fn token_document(token: &Token) -> bson::Document {
     let mut document = bson::doc! { "_data": &token.data };
     if let Some(bits) = token.type_bits.as_deref().and_then(|digits| hex::decode(digits).ok()) {
-        let binary = bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: bits };
+        let binary = bson::Binary { subtype: BinarySubtype::Generic, bytes: bits };
         document.insert("_typeBits", binary);
     }
     document
@@ -54,37 +55,120 @@ pub fn id_mark(document: &RawDocument) -> Option<u128> {
     Some(xxh3_128(wrapped.as_bytes()))
 }
 
-/// A document's place in history; none when MongoDB may sort it otherwise than [`ScanKey`] does.
+/// A document's place in history; none when the host does not know how MongoDB sorts one of its values.
 pub fn scan_key(document: &RawDocument, fields: &Fields) -> Option<ScanKey> {
-    let part = |name: &str| key_part(document.get(name).ok()?);
+    let part = |name: &str| match document.get(name).ok()? {
+        Some(value) => indexed(value),
+        None => Some(KeyPart::Missing),
+    };
     let (kind, id) = (part(&fields.aggregate_type)?, part(&fields.aggregate_id)?);
     Some(ScanKey([kind, id, part(&fields.sequence)?, part("_id")?]))
 }
 
-fn key_part(value: Option<RawBsonRef<'_>>) -> Option<KeyPart> {
+/// The first value under which an index has a field: of an array, each element by itself.
+fn indexed(value: RawBsonRef<'_>) -> Option<KeyPart> {
+    let RawBsonRef::Array(array) = value else { return key_part(value) };
+    let parts: Vec<KeyPart> = array.into_iter().map(|item| key_part(item.ok()?)).collect::<Option<_>>()?;
+    Some(parts.into_iter().min_by(KeyPart::compare).unwrap_or(KeyPart::Undefined))
+}
+
+fn key_part(value: RawBsonRef<'_>) -> Option<KeyPart> {
     Some(match value {
-        None | Some(RawBsonRef::Null) => KeyPart::Missing,
-        Some(RawBsonRef::Int32(number)) => KeyPart::Integer(number.into()),
-        Some(RawBsonRef::Int64(number)) => KeyPart::Integer(number),
-        Some(RawBsonRef::Double(number)) if number.is_finite() => KeyPart::Number(number),
-        Some(RawBsonRef::String(text)) => KeyPart::Text(text.to_owned()),
-        Some(RawBsonRef::Binary(binary)) => KeyPart::Binary(binary.subtype.into(), binary.bytes.to_vec()),
-        Some(RawBsonRef::ObjectId(id)) => KeyPart::ObjectId(id.bytes()),
-        Some(_) => return None,
+        RawBsonRef::MinKey => KeyPart::Least,
+        RawBsonRef::Undefined => KeyPart::Undefined,
+        RawBsonRef::Null => KeyPart::Missing,
+        RawBsonRef::Int32(number) => KeyPart::Integer(number.into()),
+        RawBsonRef::Int64(number) => KeyPart::Integer(number),
+        RawBsonRef::Double(number) if number.is_finite() => KeyPart::Number(number),
+        RawBsonRef::Double(number) => not_finite(number),
+        RawBsonRef::Decimal128(number) => decimal(&number.to_string()),
+        RawBsonRef::String(text) | RawBsonRef::Symbol(text) => KeyPart::Text(text.to_owned()),
+        RawBsonRef::Document(document) => KeyPart::Object(
+            document
+                .iter()
+                .map(|field| {
+                    let (name, value) = field.ok()?;
+                    Some((name.as_str().to_owned(), key_part(value)?))
+                })
+                .collect::<Option<_>>()?,
+        ),
+        RawBsonRef::Array(array) => {
+            KeyPart::Array(array.into_iter().map(|item| key_part(item.ok()?)).collect::<Option<_>>()?)
+        }
+        RawBsonRef::Binary(binary) => KeyPart::Binary(binary.subtype.into(), stored(binary)),
+        RawBsonRef::ObjectId(id) => KeyPart::ObjectId(id.bytes()),
+        RawBsonRef::Boolean(value) => KeyPart::Boolean(value),
+        RawBsonRef::DateTime(date) => KeyPart::Date(date.timestamp_millis()),
+        RawBsonRef::Timestamp(time) => KeyPart::Timestamp(time.time, time.increment),
+        RawBsonRef::RegularExpression(regex) => {
+            KeyPart::Regex(Box::new([regex.pattern, regex.options].map(|text| text.as_str().to_owned())))
+        }
+        RawBsonRef::JavaScriptCode(code) => KeyPart::Code(code.to_owned()),
+        RawBsonRef::MaxKey => KeyPart::Greatest,
+        RawBsonRef::JavaScriptCodeWithScope(_) | RawBsonRef::DbPointer(_) => return None,
     })
 }
 
+fn not_finite(number: f64) -> KeyPart {
+    match number {
+        f64::INFINITY => KeyPart::Infinity,
+        f64::NEG_INFINITY => KeyPart::NegativeInfinity,
+        _ => KeyPart::NotANumber,
+    }
+}
+
+fn decimal(text: &str) -> KeyPart {
+    match text {
+        "Infinity" => KeyPart::Infinity,
+        "-Infinity" => KeyPart::NegativeInfinity,
+        text if text.ends_with("NaN") => KeyPart::NotANumber,
+        text => KeyPart::Decimal(text.to_owned()),
+    }
+}
+
+/// The bytes that MongoDB compares: the oldest subtype has its length in front.
+fn stored(binary: RawBinaryRef<'_>) -> Vec<u8> {
+    if binary.subtype != BinarySubtype::BinaryOld {
+        return binary.bytes.to_vec();
+    }
+    let length = u32::try_from(binary.bytes.len()).expect("a document has at most 16 MiB");
+    [&length.to_le_bytes()[..], binary.bytes].concat()
+}
+
 /// A key part as a bound of a scan.
-pub fn bound(part: &KeyPart) -> bson::Bson {
+pub fn bound(part: &KeyPart) -> Bson {
     match part {
-        KeyPart::Missing => bson::Bson::Null,
+        KeyPart::Least => Bson::MinKey,
+        KeyPart::Undefined => Bson::Undefined,
+        KeyPart::Missing => Bson::Null,
+        KeyPart::NotANumber => f64::NAN.into(),
+        KeyPart::NegativeInfinity => f64::NEG_INFINITY.into(),
         KeyPart::Integer(number) => (*number).into(),
         KeyPart::Number(number) => (*number).into(),
+        // Only texts of Decimal128 are stored.
+        KeyPart::Decimal(text) => text.parse().map_or(Bson::MinKey, Bson::Decimal128),
+        KeyPart::Infinity => f64::INFINITY.into(),
         KeyPart::Text(text) => text.as_str().into(),
+        KeyPart::Object(fields) => {
+            fields.iter().map(|(name, part)| (name.clone(), bound(part))).collect::<bson::Document>().into()
+        }
+        KeyPart::Array(parts) => Bson::Array(parts.iter().map(bound).collect()),
         KeyPart::Binary(subtype, bytes) => {
-            bson::Binary { subtype: (*subtype).into(), bytes: bytes.clone() }.into()
+            let subtype = BinarySubtype::from(*subtype);
+            let bytes =
+                if subtype == BinarySubtype::BinaryOld { bytes.get(4..).unwrap_or_default() } else { bytes };
+            bson::Binary { subtype, bytes: bytes.to_vec() }.into()
         }
         KeyPart::ObjectId(bytes) => bson::oid::ObjectId::from_bytes(*bytes).into(),
+        KeyPart::Boolean(value) => (*value).into(),
+        KeyPart::Date(millis) => bson::DateTime::from_millis(*millis).into(),
+        KeyPart::Timestamp(time, increment) => bson::Timestamp { time: *time, increment: *increment }.into(),
+        KeyPart::Regex(regex) => match regex.each_ref().map(|text| text.as_str().try_into()) {
+            [Ok(pattern), Ok(options)] => bson::Regex { pattern, options }.into(),
+            _ => Bson::MinKey,
+        },
+        KeyPart::Code(code) => Bson::JavaScriptCode(code.clone()),
+        KeyPart::Greatest => Bson::MaxKey,
     }
 }
 
