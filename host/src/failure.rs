@@ -88,6 +88,16 @@ pub enum Failure {
     /// lanes have passed the event before it parks it.
     #[error("MySQL found a key conflict (error {code}): {message}")]
     KeyConflict { code: u16, message: String },
+    /// What the event's operations write is more than one transaction may hold.
+    #[error(
+        "the event's operations are more than one transaction of MySQL may hold (error {code}): {message}"
+    )]
+    TooLarge { code: u16, message: String },
+    /// The server refuses this event's statement with a code that no table knows, and takes those of other events.
+    #[error(
+        "MySQL refused the event's statement with an error that no table knows (error {code}): {message}"
+    )]
+    UnknownRefusal { code: u16, message: String },
     /// The letter's document was erased, so nothing is left to try.
     #[error(
         "the letter was erased: nothing is left that could be replayed; discard it, and what it holds back follows"
@@ -128,7 +138,8 @@ pub enum Failure {
     /// An operator paused the projection.
     #[error("paused by {by} since {since}: {why}; laterna resume {projection}")]
     Paused { projection: String, by: String, since: String, why: String },
-    /// A server code that no table knows, three times in a row, or a task that ended abnormally.
+    /// A server code that no table knows: of the host's own statement, three times in a row, or of the statements of
+    /// all events that were tried. Or a task that ended abnormally.
     #[error("unknown error {code}: {message}")]
     Unknown { code: u32, message: String },
 
@@ -205,6 +216,8 @@ impl Failure {
             | Self::Upcaster { .. }
             | Self::RefusedValue { .. }
             | Self::KeyConflict { .. }
+            | Self::TooLarge { .. }
+            | Self::UnknownRefusal { .. }
             | Self::Erased => Fault::Event,
             Self::SchemaMismatch { .. }
             | Self::AccessDenied { .. }
@@ -229,7 +242,7 @@ impl Failure {
     }
 
     /// The classes of dead letters: those of events' faults.
-    pub const LETTER_CLASSES: [&'static str; 13] = [
+    pub const LETTER_CLASSES: [&'static str; 15] = [
         "undecodable",
         "rejected",
         "trapped",
@@ -242,8 +255,38 @@ impl Failure {
         "upcaster",
         "refused-value",
         "key-conflict",
+        "too-large",
+        "unknown",
         "erased",
     ];
+
+    /// Whether its cause is not known to be the event: only that other events pass tells.
+    pub fn is_suspect(&self) -> bool {
+        matches!(self, Self::UnknownRefusal { .. })
+    }
+
+    /// What a suspect failure is where so many different aggregates' events meet it, and no event passes.
+    #[must_use]
+    pub fn of_all_events(&self, aggregates: usize) -> Self {
+        let all = format!("the events of {aggregates} aggregates in a row, and no other event passes");
+        match self {
+            Self::UnknownRefusal { code, message } => {
+                Self::Unknown { code: (*code).into(), message: format!("MySQL refuses {all}: {message}") }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The same where no event has to do with it: what the host itself writes is too much for the server.
+    #[must_use]
+    pub fn of_the_host(self) -> Self {
+        match self {
+            Self::TooLarge { code, message } => Self::Misconfigured {
+                reason: format!("what the host writes is refused (error {code}): {message}"),
+            },
+            other => other,
+        }
+    }
 
     /// Whether it keeps the lanes from taking events, while dead letters can still be replayed and discarded.
     pub fn holds_events_only(&self) -> bool {
@@ -271,6 +314,7 @@ impl Failure {
             Self::Upcaster { .. } => "upcaster",
             Self::RefusedValue { .. } => "refused-value",
             Self::KeyConflict { .. } => "key-conflict",
+            Self::TooLarge { .. } => "too-large",
             Self::Erased => "erased",
             Self::SchemaMismatch { .. } => "schema-mismatch",
             Self::AccessDenied { .. } => "access-denied",
@@ -280,7 +324,7 @@ impl Failure {
             Self::BreakerOpen { .. } => "breaker-open",
             Self::StreamHeld { .. } => "stream-held",
             Self::Paused { .. } => "paused",
-            Self::Unknown { .. } => "unknown",
+            Self::Unknown { .. } | Self::UnknownRefusal { .. } => "unknown",
             Self::Deadline { .. } => "deadline",
             Self::ConnectionLost { .. } => "connection-lost",
             Self::TransactionLost { .. } => "transaction-lost",
@@ -313,6 +357,12 @@ impl Failure {
             Self::RefusedValue { .. } => "mend the writer, or the projector with its table, and replay it",
             Self::KeyConflict { .. } => {
                 "remove the row in the way, or wait for the parent row, and replay it"
+            }
+            Self::TooLarge { .. } => {
+                "raise what the error names in MySQL, or let the projector do less for one event, and replay it"
+            }
+            Self::UnknownRefusal { .. } => {
+                "look the code up, mend the projector or the writer, and replay it"
             }
             Self::SchemaMismatch { .. } => {
                 "bring back the tables as the projector declares them, or run the component that fits them"
@@ -354,12 +404,18 @@ impl Failure {
         match self {
             Self::RefusedValue { code, .. } => format!("MySQL refused the event's values (error {code})"),
             Self::KeyConflict { code, .. } => format!("MySQL found a key conflict (error {code})"),
+            Self::UnknownRefusal { code, .. } => {
+                format!("MySQL refused the event's statement (error {code}, which no table knows)")
+            }
             Self::Rejected { kind, .. } => format!("the projector rejected the event as {kind}"),
             Self::Undecodable { .. } => "the document is not an event".to_owned(),
             Self::Trapped { .. } => "the projector trapped".to_owned(),
             Self::Upcaster { upcaster, .. } => format!("the upcaster {upcaster} fails on the event"),
             Self::BadValue { operation, statement, parameter, .. } => {
                 format!("operation {operation}, parameter {parameter} of `{statement}` cannot be sent")
+            }
+            Self::Unknown { code, .. } if *code > 0 => {
+                format!("unknown error {code}; what MySQL says about it stands in `laterna status`")
             }
             other => other.to_string(),
         }

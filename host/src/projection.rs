@@ -8,6 +8,8 @@ pub mod decide;
 pub mod progress;
 pub mod letters;
 pub mod breaker;
+pub mod suspects;
+pub mod size;
 pub mod pause;
 pub mod slide;
 pub mod versions;

@@ -29,6 +29,8 @@ pub struct BreakerSettings {
 pub struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
+    /// An operator resumed the projection after it had opened.
+    muted: bool,
 }
 
 #[derive(Default)]
@@ -53,12 +55,21 @@ struct Count {
 
 impl Breaker {
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Mutex::default() }
+        Self { settings, state: Mutex::default(), muted: false }
     }
 
     /// One that never opens.
     pub fn off() -> Self {
         Self::new(BreakerSettings { aggregates: 0, seconds: 1, percent: 0 })
+    }
+
+    /// One that has opened for this component, and that an operator has told to let its events be parked.
+    pub fn muted() -> Self {
+        Self { muted: true, ..Self::off() }
+    }
+
+    pub fn is_muted(&self) -> bool {
+        self.muted
     }
 
     /// Lets a lane commit a batch, or opens. Once open, nothing more is let through.

@@ -3,6 +3,8 @@
 //!
 //! Nothing waits for a batch to fill: batches are small when events are rare, and large under load.
 
+mod refusals;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -11,18 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
 use super::busy::Busy;
-use super::decide::{Decision, decide};
 use super::letters::Order;
 use super::parts::{Answer, Made, ReadModel, Version};
-use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, isolate};
-use super::progress::{Others, Progress};
+use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, split};
+use super::progress::Progress;
 use super::reader::{Chunk, Cost};
+use super::size::{Repeats, Size};
 use super::slide::Slide;
 use super::status::Status;
+use super::suspects::Suspects;
 use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::{Batch, Final, Passed, Verdict, judge};
+use crate::readmodel::{Batch, judge};
 use crate::retry::Backoff;
 use crate::source::Decoder;
 use crate::statement::{Manifest, Schema, UpcasterManifest};
@@ -242,6 +245,9 @@ pub struct ApplyStage<V: Version, R> {
     pub progress: Arc<Progress>,
     pub decoder: Decoder,
     pub breaker: Arc<Breaker>,
+    pub suspects: Arc<Suspects>,
+    /// How many entries a transaction may have.
+    pub size: Size,
     /// Whether a parked event holds the whole stream, and not only its aggregate.
     pub holds_stream: bool,
     pub stop: CancellationToken,
@@ -277,8 +283,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         self.slide.follow()?;
         self.model.works_with(&work.schema);
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         while let Some(mut batch) = todo.pop_front() {
+            if batch.entries.len() > self.size.most() {
+                put_back(&mut todo, split(batch, self.size.most()));
+                continue;
+            }
+            self.planner.hold_blocked(&mut batch);
             let holds = self.holds_stream && end_at_first_parked(&mut batch);
             self.breaker.admit(self.lane, &batch)?;
             self.status.begins(self.lane, Busy::Committing(batch.entries.len()));
@@ -287,126 +298,27 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             match committed {
                 Ok(()) => {
                     self.breaker.committed(self.lane);
+                    self.suspects.committed(&batch);
+                    self.size.committed(batch.entries.len());
                     self.planner.committed(&batch);
                     self.status.committed(self.lane, &batch);
                     self.progress.committed(self.lane, batch.entries.len(), &batch.position);
-                    backoff = Backoff::new();
+                    (backoff, repeats) = (Backoff::new(), Repeats::default());
                     if holds {
                         return Err(Failure::StreamHeld { letters: 1 });
                     }
                 }
                 // What has room is committed still; the checkpoint comes to stand right before what has none.
                 Err(Failure::LettersFull { .. }) if batch.entries.len() > 1 => {
-                    let halves = halve(batch);
-                    for batch in [halves.later, halves.now].into_iter().flatten() {
-                        todo.push_front(batch);
-                    }
+                    put_back(&mut todo, halve(batch));
                 }
                 Err(failure) => {
-                    let isolated = self.answer(batch, failure, &mut backoff).await?;
-                    for batch in [isolated.later, isolated.now].into_iter().flatten() {
-                        todo.push_front(batch);
-                    }
+                    let attempts = repeats.count(&failure);
+                    put_back(&mut todo, self.answer(batch, failure, attempts, &mut backoff).await?);
                 }
             }
         }
         Ok(())
-    }
-
-    /// Does about a failure what was decided, and gives what to try next.
-    async fn answer(
-        &mut self,
-        batch: Batch,
-        failure: Failure,
-        backoff: &mut Backoff,
-    ) -> Result<Isolated, Failure> {
-        match decide(&failure, backoff.attempts()) {
-            Decision::Isolate => {
-                // Looked at before MySQL is asked: what others commit in between may be what was missing.
-                let others = self.progress.seen_by(self.lane);
-                let is_final = |failure: &Failure, position: &Position| {
-                    !matches!(failure, Failure::KeyConflict { .. }) || others.passed(position)
-                };
-                match self.model.probe(&batch, &is_final).await {
-                    Ok(refused) if refused.is_empty() => self.wait(failure, backoff).await?,
-                    Ok(refused) => {
-                        self.compare_with_before(&batch, &refused, &is_final).await?;
-                        let isolated = isolate(batch, refused, &is_final);
-                        self.stand_by(&isolated, &others, failure, backoff).await?;
-                        return Ok(isolated);
-                    }
-                    Err(failure) => match decide(&failure, backoff.attempts()) {
-                        Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
-                        Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
-                    },
-                }
-            }
-            Decision::Retry => self.wait(failure, backoff).await?,
-            Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
-        }
-        Ok(Isolated { now: Some(batch), later: None })
-    }
-
-    /// Ends the run where MySQL refuses what the component before would have written rightly: the change is taken back,
-    /// and the next run projects the batch anew.
-    async fn compare_with_before(
-        &mut self,
-        batch: &Batch,
-        refused: &[(usize, Failure)],
-        is_final: Final<'_>,
-    ) -> Result<(), Failure> {
-        let Some(before) = self.slide.before().cloned() else { return Ok(()) };
-        let Deployed { digest, schema, .. } = self.slide.deployed().clone();
-        let judged_now = refused
-            .iter()
-            .filter(|(index, failure)| is_final(failure, &batch.entries[*index].delivery.position))
-            .collect::<Vec<_>>();
-        if batch.digest != digest || judged_now.is_empty() {
-            return Ok(());
-        }
-        let deliveries: Vec<Delivery> = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
-        let answers = self.slide.project_before(asked(&before, &deliveries)).await?;
-        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, answers)).collect();
-        let position = batch.position.clone();
-        let as_before = self.planner.plan(Projected { entries, position, digest: before.digest.clone() });
-        self.model.works_with(&before.schema);
-        let refused_before = self.model.probe(&as_before, is_final).await;
-        self.model.works_with(&schema);
-        let refused_before = refused_before?;
-        for (index, failure) in judged_now {
-            let takes = matches!(
-                as_before.entries[*index].verdict,
-                Verdict::Apply(_) | Verdict::Pass(Passed::Ignored)
-            ) && !refused_before.iter().any(|(other, _)| other == index);
-            if takes {
-                let reason = taken_back_for(&deliveries[*index], failure);
-                self.slide.take_back(&reason)?;
-                return Err(Failure::TakenBack { reason });
-            }
-        }
-        Ok(())
-    }
-
-    /// Where it was too early to judge the very first entry, waits until another lane moves.
-    async fn stand_by(
-        &mut self,
-        isolated: &Isolated,
-        others: &Others,
-        failure: Failure,
-        backoff: &mut Backoff,
-    ) -> Result<(), Failure> {
-        let (None, Some(later)) = (&isolated.now, &isolated.later) else { return Ok(()) };
-        self.status.lane_waits(self.lane, &failure);
-        let position = &later.entries[0].delivery.position;
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(failure),
-            () = self.progress.stuck(self.lane, position, others) => {
-                *backoff = Backoff::new();
-                Ok(())
-            }
-            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
-        }
     }
 
     /// Waits before the next try. A stop ends the wait with the failure.
@@ -420,6 +332,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             () = self.stop.cancelled() => Err(failure),
             () = tokio::time::sleep(wait) => Ok(()),
         }
+    }
+}
+
+/// Puts back what is to be tried next.
+fn put_back(todo: &mut VecDeque<Batch>, isolated: Isolated) {
+    for batch in [isolated.later, isolated.now].into_iter().flatten() {
+        todo.push_front(batch);
     }
 }
 

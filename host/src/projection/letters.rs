@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::{Decision, decide};
 use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
 use super::parts::{Made, ReadModel, Version};
+use super::size::Repeats;
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::judge;
@@ -152,11 +153,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             Some(Err(failure)) => return Ok(Err(failure)),
             None => return Ok(Ok(())),
         };
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
             match self.model.apply_letter(letter, &operations).await {
                 Ok(()) => return Ok(Ok(())),
-                Err(failure) => match decide(&failure, backoff.attempts()) {
+                Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
                     Decision::Isolate => return Ok(Err(failure)),
                     _ => self.endure(failure, &mut backoff).await?,
                 },
@@ -286,9 +287,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Waits out what waiting helps against; returns the rest.
     async fn endure(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
-        match decide(&failure, backoff.attempts()) {
+        match decide(&failure, backoff.attempts(), 1) {
             Decision::Retry => self.wait(failure, backoff).await,
-            Decision::Isolate | Decision::Restart | Decision::Pause | Decision::Stop => Err(failure),
+            Decision::Isolate | Decision::Halve | Decision::Restart | Decision::Pause | Decision::Stop => {
+                Err(failure)
+            }
         }
     }
 }

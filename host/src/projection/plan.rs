@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::event::{Delivery, Id, Undecodable};
+use crate::event::{Aggregate, Delivery, Id, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::dead_letter::document_key;
@@ -81,6 +81,20 @@ impl Planner {
         }
     }
 
+    /// Holds what a batch has of aggregates that were blocked after it was planned: by the half that came before it.
+    pub fn hold_blocked(&self, batch: &mut Batch) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        for entry in &mut batch.entries {
+            let aggregate = entry.delivery.aggregate().map(Aggregate::key);
+            let is_open = matches!(entry.verdict, Verdict::Apply(_) | Verdict::Park { .. });
+            if is_open && aggregate.is_some_and(|aggregate| self.blocked.contains(&aggregate)) {
+                entry.verdict = Verdict::Hold;
+            }
+        }
+    }
+
     /// Learns that an aggregate has no letters any more.
     pub fn unblock(&mut self, aggregate_key: &[u8]) {
         self.blocked.remove(aggregate_key);
@@ -147,7 +161,7 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>
     let split = refused.iter().filter_map(waits).min();
     let mut parked = HashSet::new();
     let entries = batch.entries.into_iter().enumerate().map(|(index, entry)| {
-        let aggregate = entry.delivery.aggregate().map(crate::event::Aggregate::key);
+        let aggregate = entry.delivery.aggregate().map(Aggregate::key);
         let held = aggregate.as_ref().is_some_and(|aggregate| parked.contains(aggregate));
         let judged = split.is_none_or(|split| index < split);
         let verdict = match (entry.verdict, refused.remove(&index).filter(|_| judged)) {
@@ -175,12 +189,19 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>
     Isolated { now, later: Some(later) }
 }
 
-/// A batch as two halves, so that what has room can be committed; as it was when it is a single delivery.
-pub fn halve(mut batch: Batch) -> Isolated {
+/// A batch as two halves; as it was when it is a single delivery.
+pub fn halve(batch: Batch) -> Isolated {
     let middle = batch.entries.len() / 2;
-    let Some(last) = middle.checked_sub(1) else { return Isolated { now: Some(batch), later: None } };
-    let position = batch.entries[last].delivery.position.clone();
-    let entries = batch.entries.split_off(middle);
+    split(batch, middle)
+}
+
+/// A batch in two, the first with so many deliveries; as it was when there would be none in one of them.
+pub fn split(mut batch: Batch, at: usize) -> Isolated {
+    if at == 0 || at >= batch.entries.len() {
+        return Isolated { now: Some(batch), later: None };
+    }
+    let entries = batch.entries.split_off(at);
+    let position = batch.entries[at - 1].delivery.position.clone();
     let later = Batch { entries, position: batch.position, digest: batch.digest.clone() };
     Isolated {
         now: Some(Batch { entries: batch.entries, position, digest: batch.digest }),
@@ -232,7 +253,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::{Aggregate, Event};
+    use crate::event::Event;
     use crate::position::Token;
     use crate::readmodel::LaneRow;
 

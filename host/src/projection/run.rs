@@ -17,7 +17,9 @@ use super::parts::{ReadModel, Source, Task, Version};
 use super::plan::Planner;
 use super::progress::Progress;
 use super::reader::{Inbox, Reader};
+use super::size::Size;
 use super::slide::{Slide, Targets};
+use super::suspects::Suspects;
 use super::{Course, Status};
 use crate::failure::Failure;
 use crate::readmodel::LaneRow;
@@ -42,6 +44,7 @@ pub struct Run<'a, P> {
     pub batch_max: usize,
     pub window: usize,
     pub breaker: Arc<Breaker>,
+    pub suspects: Arc<Suspects>,
     /// Whether a parked event holds back the whole stream, or only its aggregate.
     pub holds_stream: bool,
     pub status: &'a Arc<Status>,
@@ -156,6 +159,8 @@ impl<P: Parts> Run<'_, P> {
                 progress: progress.clone(),
                 decoder: self.decoder.clone(),
                 breaker: self.breaker.clone(),
+                suspects: self.suspects.clone(),
+                size: Size::any(),
                 holds_stream: self.holds_stream,
                 stop: self.stop.clone(),
             }

@@ -116,7 +116,8 @@ impl Status {
     /// An operator has to act. The reason says what happened, and what there is to choose from where it is that.
     pub fn pauses(&self, failure: &Failure, reason: String) {
         self.count_failure(failure);
-        let told = if failure.fault() == Fault::Event { failure.without_values() } else { reason.clone() };
+        let may_hold_values = failure.fault() == Fault::Event || matches!(failure, Failure::Unknown { .. });
+        let told = if may_hold_values { failure.without_values() } else { reason.clone() };
         let changed = self.change(|state| {
             let changed = state.enter(Phase::Paused { reason });
             state.paused_by = Some(failure.clone());

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::aside::{self, Ground};
 use super::run::{Ended, TaskSet, Tasks, finished};
+use super::suspects::Suspects;
 use super::versions::Versions;
 use super::{Orders, Phase, Servers, Settings, Status, upkeep};
 use crate::failure::{Failure, Fault};
@@ -65,6 +66,7 @@ struct Legacy {
     refilling: bool,
     /// There was no room for a dead letter.
     full: Option<Failure>,
+    suspects: Arc<Suspects>,
 }
 
 impl Supervisor {
@@ -95,6 +97,7 @@ impl Supervisor {
     /// What a failure means for the projection: how long to wait before the next run.
     fn after(&self, failure: Failure, backoff: &mut Backoff, legacy: &mut Legacy) -> Duration {
         let projection = &self.settings.name;
+        let failure = failure.of_the_host();
         legacy.refilling &= !self.status.is_streaming();
         legacy.full = Some(failure.clone()).filter(|failure| matches!(failure, Failure::LettersFull { .. }));
         match failure.fault() {

@@ -18,7 +18,7 @@ use super::control::Control;
 use super::dead_letter;
 use super::dedupe::{self, Mark};
 use super::deployment;
-use super::mysql_error::classify;
+use super::mysql_error::{classify, classify_statement};
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
 use super::volume::{self, Limits, Volume};
@@ -377,7 +377,7 @@ impl LaneModel {
                     query = bind(query, value);
                 }
                 let executed = query.run(&mut session.connection).await;
-                executed.map_err(|error| classify(&format!("running `{}`", statement.name), &error))?;
+                executed.map_err(|error| classify_statement(&statement.name, &error))?;
             }
         }
         Ok(())

@@ -23,6 +23,16 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
     }
 }
 
+/// The failure that an error of a projector's statement is. A code that no table knows is suspect of being the event's.
+pub fn classify_statement(name: &str, error: &Error) -> Failure {
+    match classify(&format!("running `{name}`"), error) {
+        Failure::Unknown { message, .. } => {
+            Failure::UnknownRefusal { code: number(error).unwrap_or_default(), message }
+        }
+        failure => failure,
+    }
+}
+
 /// The code of an error that is an answer of the server.
 pub fn number(error: &Error) -> Option<u16> {
     error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
@@ -34,9 +44,9 @@ fn lost(doing: &str, error: &Error) -> Failure {
 
 type ToFailure = fn(u16, String) -> Failure;
 
-/// The codes that have a class, and the failure that they are. No code stands twice; any other is unknown, which pauses
-/// the projection after some tries and never blames an event.
-const CODES: [(&[u16], ToFailure); 8] = [
+/// The codes that have a class, and the failure that they are. No code stands twice; any other is unknown: one of the
+/// host's own statements pauses the projection after some tries, one of a projector's blames the event if others pass.
+const CODES: [(&[u16], ToFailure); 9] = [
     (TRANSACTION_LOST, |code, message| Failure::TransactionLost { code, message }),
     (CONNECTION_LOST, |code, message| Failure::ConnectionLost {
         message: format!("{message} (error {code})"),
@@ -44,6 +54,7 @@ const CODES: [(&[u16], ToFailure); 8] = [
     (CANNOT_WRITE, |code, message| Failure::CannotWrite { code, message }),
     (REFUSED_VALUE, |code, message| Failure::RefusedValue { code, message }),
     (KEY_CONFLICT, |code, message| Failure::KeyConflict { code, message }),
+    (TOO_LARGE, |code, message| Failure::TooLarge { code, message }),
     (SCHEMA_MISMATCH, |code, message| Failure::SchemaMismatch { code, message }),
     (ACCESS_DENIED, |code, message| Failure::AccessDenied { code: code.into(), message }),
     (MISCONFIGURED, |code, message| Failure::Misconfigured { reason: format!("{message} (error {code})") }),
@@ -67,19 +78,27 @@ const CANNOT_WRITE: &[u16] = &[
     1026, 1461,
 ];
 
-/// Conversions, ranges, NULL, JSON, CHECK (3819, MariaDB 4025), row size, no partition for it, a trigger's SIGNAL.
+/// Conversions, ranges, NULL, JSON and its paths, CHECK (3819, MariaDB 4025), row size, no partition for it, collations
+/// that do not mix, arguments that a function does not take, regular expressions, base64, cascades that are too deep, a
+/// subquery of several rows, a trigger's SIGNAL.
 const REFUSED_VALUE: &[u16] = &[
     1406, 1264, 1265, 1366, 1367, 1292, 1411, 1441, 1525, 1690, 1365, 1300, 3854, 3988, 1048, 1364, 1138,
-    3140, 3141, 3143, 3144, 3147, 3150, 3157, 3819, 4025, 1118, 1436, 1301, 1526, 1644,
+    3140, 3141, 3143, 3144, 3145, 3146, 3147, 3148, 3149, 3150, 3151, 3153, 3154, 3155, 3156, 3157, 3158,
+    3165, 3966, 4036, 4037, 4038, 4040, 4041, 4042, 4043, 4044, 4046, 4048, 4051, 3819, 4025, 1118, 1713,
+    1436, 1301, 1526, 1644, 1267, 1270, 1271, 1210, 1139, 3686, 3691, 3696, 3699, 1958, 3037, 3617, 3008,
+    1242,
 ];
 
-/// Duplicate key, foreign keys.
-const KEY_CONFLICT: &[u16] = &[1062, 1451, 1452, 1216, 1217];
+/// Duplicate key, foreign keys, and a duplicate key that a foreign key leads to.
+const KEY_CONFLICT: &[u16] = &[1062, 1451, 1452, 1216, 1217, 1557, 1761, 1762];
+
+/// What one transaction writes is more than the binary log's cache takes.
+const TOO_LARGE: &[u16] = &[1197];
 
 /// SQL that does not fit the tables, tables or columns that are missing.
 const SCHEMA_MISMATCH: &[u16] = &[
-    1064, 1149, 1136, 1058, 1110, 1241, 1242, 1305, 1318, 1210, 1295, 1221, 1093, 1052, 1146, 1051, 1054,
-    1109, 1072, 1049, 1390, 4078,
+    1064, 1149, 1136, 1058, 1110, 1241, 1305, 1318, 1295, 1221, 1093, 1052, 1146, 1051, 1054, 1109, 1072,
+    1049, 1390, 4078,
 ];
 
 /// Privileges, passwords, locked or expired accounts, hosts that may not connect.

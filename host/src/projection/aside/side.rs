@@ -82,6 +82,7 @@ impl Side {
             window: settings.window,
             // Whether its letters are too many is judged at the end.
             breaker: Arc::new(Breaker::off()),
+            suspects: Arc::default(),
             holds_stream: holds_stream(settings, &self.loaded),
             status: &self.status,
             stop: &stop,

@@ -8,7 +8,7 @@ use super::outbox::{HANDLED, Outbox, Placed, place};
 use super::projector::answer;
 use super::read_model::Rules;
 use super::store::{State, Tables};
-use crate::event::lane_of;
+use crate::event::{Aggregate, lane_of};
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Letter, document_key};
 use crate::readmodel::{Batch, Entry, Passed, Verdict};
@@ -110,6 +110,8 @@ fn parked(
         }
         Failure::ParameterCount { .. } => fact.malformed && version(digest) < 2,
         Failure::RefusedValue { .. } => fact.refused && !state.mended,
+        // How many are parked that are not at fault is bounded: see `blamed`.
+        Failure::UnknownRefusal { .. } => (fact.strange || state.strange.is_some()) && !state.mended,
         Failure::KeyConflict { .. } => return conflict(outbox, state, tables, lane, placed),
         _ => false,
     };
@@ -198,6 +200,27 @@ pub fn breaker(
     let parked = tables.parked.1.len();
     if parked >= settings.aggregates {
         return Err(format!("parks events of {parked} aggregates in one run"));
+    }
+    Ok(())
+}
+
+/// Where all events are refused, each lane of each host may blame an aggregate that is not at fault: it may not know yet
+/// that another one met the same. Where an operator said so, all are parked.
+pub fn blamed(
+    state: &State,
+    tables: &mut Tables,
+    outbox: &Outbox,
+    number: usize,
+    (entry, failure): (&Entry, &Failure),
+) -> Result<(), String> {
+    let is_told = tables.breaker.as_ref().is_some_and(|breaker| breaker.resumed);
+    if !matches!(failure, Failure::UnknownRefusal { .. }) || outbox.facts[number].strange || is_told {
+        return Ok(());
+    }
+    tables.blamed.extend(entry.delivery.aggregate().map(Aggregate::key));
+    let most = state.starts * (1 + if tables.count() > 1 { tables.count() } else { 0 });
+    if tables.blamed.len() > most as usize {
+        return Err(format!("events of {} aggregates are parked that are not at fault", tables.blamed.len()));
     }
     Ok(())
 }

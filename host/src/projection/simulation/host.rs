@@ -16,6 +16,7 @@ use crate::projection::breaker::{Breaker, BreakerSettings};
 use crate::projection::run::{Ended, Parts, Run, TaskSet, Tasks, finished};
 use crate::projection::slide::{Canary, Target, Targets};
 use crate::projection::startup::{Towards, towards};
+use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Orders, Status};
 use crate::retry::Backoff;
 
@@ -44,6 +45,7 @@ pub struct Host {
     pub orders: Orders,
     /// What the lanes of the run that goes on work with.
     pub targets: Running,
+    pub suspects: Arc<Suspects>,
     pub stop: CancellationToken,
 }
 
@@ -77,6 +79,8 @@ pub struct Habits {
     pub holds_stream: bool,
     /// How many letters there may be.
     pub letters_max: u64,
+    /// How many operations a transaction may hold.
+    pub operations_max: usize,
     pub breaker: Option<BreakerSettings>,
 }
 
@@ -217,7 +221,12 @@ impl Host {
             decoder: &decoder(),
             batch_max: self.habits.batch_max,
             window: WINDOW,
-            breaker: Arc::new(breaker.map_or_else(Breaker::off, Breaker::new)),
+            breaker: Arc::new(if is_muted {
+                Breaker::muted()
+            } else {
+                breaker.map_or_else(Breaker::off, Breaker::new)
+            }),
+            suspects: self.suspects.clone(),
             holds_stream: self.habits.holds_stream,
             status,
             stop,
@@ -313,6 +322,7 @@ impl Parts for Simulated<'_> {
             rules: Rules {
                 holds_stream: habits.holds_stream,
                 letters_max: habits.letters_max,
+                operations_max: habits.operations_max,
                 breaker: self.breaker,
             },
             batch: 0,

@@ -35,6 +35,7 @@ pub struct Likely {
     pub rejected: u32,
     pub refused: u32,
     pub needing: u32,
+    pub strange: u32,
     pub impossible: u32,
     pub sent_again: u32,
     pub discarded: u32,
@@ -62,6 +63,8 @@ pub struct Fact {
     pub malformed: bool,
     /// MySQL refuses its values.
     pub refused: bool,
+    /// MySQL refuses it with a code that no table knows.
+    pub strange: bool,
     /// Its key conflicts with what nobody takes away.
     pub impossible: bool,
     /// The event whose row has to be there before its own.
@@ -277,6 +280,7 @@ fn fact(chance: &mut StdRng, likely: &Likely) -> Fact {
         rejected,
         malformed: rejected && is(30),
         refused: is(likely.refused),
+        strange: is(likely.strange),
         impossible: is(likely.impossible),
         needs: None,
         operations: if is(10) { 0 } else { 1 + usize::from(is(20)) },

@@ -42,6 +42,8 @@ pub struct SimulatedReadModel {
 pub struct Rules {
     pub holds_stream: bool,
     pub letters_max: u64,
+    /// How much a transaction may hold.
+    pub operations_max: usize,
     pub breaker: Option<BreakerSettings>,
 }
 
@@ -187,6 +189,10 @@ impl SimulatedReadModel {
     /// Writes a batch, entry by entry, each of which is examined.
     fn write(&self, tables: &mut Tables, batch: &Batch) -> Result<(), Failure> {
         let (outbox, steps) = (&self.store.outbox, &self.steps);
+        let now = self.store.refuses();
+        if batch.operations().count() > self.rules.operations_max {
+            return Err(Failure::TooLarge { code: 1197, message: "made up".to_owned() });
+        }
         let state = self.store.state();
         let indices = examine::indices(outbox, tables, self.lane, batch).unwrap_or_else(|wrong| {
             steps.violated(|| wrong);
@@ -199,7 +205,7 @@ impl SimulatedReadModel {
         for (index, entry) in indices.into_iter().zip(&batch.entries) {
             let number = outbox.documents[index].number;
             let judged = examine::entry(outbox, &state, tables, self.lane, index, entry, &batch.digest);
-            if let Err(failure) = tables.run(outbox, state.mended, key(entry).as_ref(), entry.operations()) {
+            if let Err(failure) = tables.run(outbox, now, key(entry).as_ref(), entry.operations()) {
                 fails.get_or_insert(failure);
                 continue;
             }
@@ -213,6 +219,9 @@ impl SimulatedReadModel {
                 Verdict::Pass(Passed::Duplicate | Passed::Ignored) => {}
                 Verdict::Park { failure, .. } => {
                     tables.write_letter(number, entry, true, &batch.digest);
+                    if let Err(wrong) = examine::blamed(&state, tables, outbox, number, (entry, failure)) {
+                        steps.violated(|| self.told(&wrong));
+                    }
                     if let Err(wrong) = examine::breaker(tables, &self.rules, entry, failure, self.epoch) {
                         steps.violated(|| self.told(&wrong));
                     }
@@ -287,14 +296,14 @@ impl ReadModel for SimulatedReadModel {
         self.fail(Point::Before, &Uncertain::Nothing)?;
         self.begin(&Uncertain::Nothing)?;
         let mut tables = self.store.state().tables.clone();
-        let mended = self.store.state().mended;
+        let now = self.store.refuses();
         let (mut refused, mut blocked) = (vec![], std::collections::BTreeSet::new());
         for (index, entry) in batch.entries.iter().enumerate() {
             let aggregate = key(entry);
             if aggregate.as_ref().is_some_and(|key| blocked.contains(key)) {
                 continue;
             }
-            match tables.run(&self.store.outbox, mended, aggregate.as_ref(), entry.operations()) {
+            match tables.run(&self.store.outbox, now, aggregate.as_ref(), entry.operations()) {
                 Ok(()) => {}
                 Err(failure) if failure.fault() == Fault::Event => {
                     blocked.extend(aggregate);
@@ -334,8 +343,8 @@ impl ReadModel for SimulatedReadModel {
                 model.steps.violated(|| model.told("applies a letter that is erased"));
             }
             let Some(number) = model.take_letter(tables, letter, Wanted::Try) else { return Ok(()) };
-            let mended = model.store.state().mended;
-            tables.run(&model.store.outbox, mended, letter.aggregate_key.as_ref(), operations)?;
+            let now = model.store.refuses();
+            tables.run(&model.store.outbox, now, letter.aggregate_key.as_ref(), operations)?;
             tables.settled[number] = Some("replayed");
             Ok(())
         })
@@ -395,9 +404,9 @@ impl ReadModel for SimulatedReadModel {
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let mut tables = self.look("rehearses").await?;
         self.begin(&Uncertain::Nothing)?;
-        let mended = self.store.state().mended;
+        let now = self.store.refuses();
         for (index, operations) in letters.iter().enumerate() {
-            match tables.run(&self.store.outbox, mended, None, operations) {
+            match tables.run(&self.store.outbox, now, None, operations) {
                 Ok(()) => {}
                 Err(failure) if failure.fault() == Fault::Event => return Ok(Some((index, failure))),
                 Err(failure) => return Err(failure),

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::examine;
 use super::host::{Habits, Host, Running};
-use super::outbox::{Likely, Outbox, Shape, Trouble};
+use super::outbox::{self, Likely, Outbox, Shape};
 use super::steps::{Life, Steps};
-use super::store::{Store, Wanted, wish};
+use super::store::{Store, Trouble, Wanted, wish};
 use crate::failure::Failure;
 use crate::projection::Orders;
 use crate::projection::breaker::BreakerSettings;
@@ -49,7 +49,9 @@ pub struct Schedule {
     pub orders: u64,
     /// When the server loses commits.
     pub losses: Vec<u64>,
-    pub broken: Option<(Duration, Duration)>,
+    pub broken: Trouble,
+    /// When every statement of events is refused, with a code that no table knows.
+    pub strange: Trouble,
     /// One in so many looks, another version is deployed; never, if it is nothing.
     pub swaps: u32,
 }
@@ -89,7 +91,7 @@ impl Schedule {
             habits: Habits {
                 batch_max: [1, 3, 10, 100][chance.random_range(0..4)],
                 feed_max: [1, 4, 15, 60][chance.random_range(0..4)],
-                source: Trouble {
+                source: outbox::Trouble {
                     unavailable: [0, 30, 8][chance.random_range(0..3)],
                     lost: sometimes(chance, 12).then(|| while_(chance)),
                 },
@@ -99,6 +101,7 @@ impl Schedule {
                 slowness: [1, 5, 40][chance.random_range(0..3)],
                 holds_stream,
                 letters_max,
+                operations_max: [usize::MAX, usize::MAX, 4, 20][chance.random_range(0..4)],
                 breaker: breaker(chance),
             },
             lanes: [1, 2, 2, 3, 4, 7][chance.random_range(0..6)],
@@ -117,6 +120,10 @@ impl Schedule {
                 vec![]
             },
             broken: sometimes(chance, 12).then(|| while_(chance)),
+            strange: sometimes(chance, 8).then(|| {
+                let (from, to) = while_(chance);
+                (from, if sometimes(chance, 2) { to * 20 } else { to })
+            }),
             swaps: [0, 0, 4, 20][chance.random_range(0..4)],
         }
     }
@@ -136,6 +143,7 @@ fn likely(chance: &mut StdRng) -> Likely {
         rejected: of([0, 0, 3, 20]),
         refused: of([0, 0, 3, 20]),
         needing: of([0, 10, 40, 80]),
+        strange: of([0, 0, 3, 60]),
         impossible: of([0, 0, 0, 10]),
         sent_again: of([0, 10, 10, 30]),
         discarded: of([0, 0, 0, 5]),
@@ -174,7 +182,7 @@ impl<'a> Play<'a> {
     fn new(schedule: &'a Schedule, steps: Steps) -> Self {
         let mut chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
         let outbox = Arc::new(Outbox::generate(&mut chance, &schedule.shape));
-        let store = Store::new(outbox, steps.clone(), schedule.lanes, schedule.broken);
+        let store = Store::new(outbox, steps.clone(), schedule.lanes, [schedule.broken, schedule.strange]);
         Self { schedule, steps, store, hosts: vec![], chance }
     }
 
@@ -193,6 +201,7 @@ impl<'a> Play<'a> {
     }
 
     fn host(&self, name: &'static str, version: u32, lanes: u32) -> Host {
+        self.store.state().starts += 1;
         Host {
             name,
             store: self.store.clone(),
@@ -204,6 +213,7 @@ impl<'a> Play<'a> {
             life: Life::default(),
             orders: Orders::default(),
             targets: Running::default(),
+            suspects: Arc::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -240,6 +250,7 @@ impl<'a> Play<'a> {
             if swaps > 0 && self.chance.random_ratio(1, swaps) {
                 let canary = self.chance.random_range(0..2) == 0;
                 self.hosts.iter().for_each(|(host, _)| host.swap(canary));
+                self.store.state().starts += u32::try_from(self.hosts.len()).expect("there are few");
             }
             if self.chance.random_ratio(1, 20) && self.store.resume() {
                 self.steps.note(|| "operator: resume".to_owned());

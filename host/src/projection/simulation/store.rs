@@ -39,7 +39,11 @@ pub struct State {
     /// An operator has widened the columns and taken away what was in the way.
     pub mended: bool,
     /// During this time a table is missing.
-    pub broken: Option<(Duration, Duration)>,
+    pub broken: Trouble,
+    /// During this time every statement of events is refused, with a code that no table knows.
+    pub strange: Trouble,
+    /// How many hosts were started, and other versions deployed: each knows nothing of what another one met.
+    pub starts: u32,
     /// What operators ordered, of which aggregate or document.
     pub wishes: BTreeSet<(Wanted, Vec<u8>)>,
 }
@@ -79,6 +83,8 @@ pub struct Tables {
     pub settled: Vec<Option<&'static str>>,
     /// An open breaker.
     pub breaker: Option<OpenBreaker>,
+    /// The aggregates of events that were parked and are not at fault.
+    pub blamed: BTreeSet<Vec<u8>>,
     /// The aggregates of which events were parked, and in which epoch.
     pub parked: (u64, BTreeSet<Vec<u8>>),
 }
@@ -90,16 +96,36 @@ pub struct OpenBreaker {
     pub resumed: bool,
 }
 
+/// During which time something is wrong.
+pub type Trouble = Option<(Duration, Duration)>;
+
+/// What MySQL refuses just now.
+#[derive(Debug, Clone, Copy)]
+pub struct Refuses {
+    /// What events are at fault for.
+    pub faults: bool,
+    /// Everything.
+    pub all: bool,
+}
+
 impl Store {
-    pub fn new(outbox: Arc<Outbox>, steps: Steps, lanes: u32, broken: Option<(Duration, Duration)>) -> Self {
+    pub fn new(outbox: Arc<Outbox>, steps: Steps, lanes: u32, [broken, strange]: [Trouble; 2]) -> Self {
         let events = outbox.facts.len();
         let (written, marked, settled) = (vec![false; events], vec![false; events], vec![None; events]);
         let mut tables = Tables { written, marked, settled, ..Tables::default() };
         tables.place_lanes(lanes, &outbox.beginning());
         let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
         tables.discarded = discarded.map(|placed| document_key(&placed.delivery)).collect();
-        let state =
-            State { tables, kept: vec![], lost_in: None, mended: false, broken, wishes: BTreeSet::new() };
+        let state = State {
+            tables,
+            kept: vec![],
+            lost_in: None,
+            mended: false,
+            broken,
+            strange,
+            starts: 0,
+            wishes: BTreeSet::new(),
+        };
         Self { outbox, steps, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -218,6 +244,13 @@ impl Store {
         self.state().broken.is_some_and(|(from, to)| from <= now && now < to)
     }
 
+    pub fn refuses(&self) -> Refuses {
+        let now = self.outbox.began.elapsed();
+        let state = self.state();
+        let all = state.strange.is_some_and(|(from, to)| from <= now && now < to);
+        Refuses { faults: !state.mended, all: all && !state.mended }
+    }
+
     /// Whether every lane has committed the last document.
     pub fn is_through(&self) -> bool {
         let end = self.outbox.end();
@@ -269,7 +302,7 @@ impl Tables {
     pub fn run(
         &mut self,
         outbox: &Outbox,
-        mended: bool,
+        refuses: Refuses,
         aggregate: Option<&Vec<u8>>,
         operations: &[Operation],
     ) -> Result<(), Failure> {
@@ -281,7 +314,7 @@ impl Tables {
                 return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
             };
             // All operations of an event are refused, or none.
-            self.refuses(&outbox.facts[number], mended)?;
+            self.judge(&outbox.facts[number], refuses)?;
             self.rows.entry(aggregate.cloned().unwrap_or_default()).or_default().push((number, at));
             self.written[number] = true;
         }
@@ -289,11 +322,14 @@ impl Tables {
     }
 
     /// What MySQL says to an event's values.
-    fn refuses(&self, fact: &Fact, mended: bool) -> Result<(), Failure> {
-        if fact.refused && !mended {
+    fn judge(&self, fact: &Fact, refuses: Refuses) -> Result<(), Failure> {
+        if refuses.all || (fact.strange && refuses.faults) {
+            return Err(Failure::UnknownRefusal { code: 60_000, message: "made up".to_owned() });
+        }
+        if fact.refused && refuses.faults {
             return Err(Failure::RefusedValue { code: 1406, message: "too long".to_owned() });
         }
-        if fact.impossible && !mended {
+        if fact.impossible && refuses.faults {
             return Err(Failure::KeyConflict { code: 1062, message: "it is there".to_owned() });
         }
         if fact.needs.is_some_and(|needed| !self.written[needed]) {

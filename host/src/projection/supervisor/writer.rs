@@ -12,6 +12,7 @@ use crate::projection::breaker::Breaker;
 use crate::projection::pause::{Question, holds_stream};
 use crate::projection::run::{Parts, Run, TaskSet};
 use crate::projection::slide::Targets;
+use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Loaded, Servers, startup, upkeep};
 use crate::readmodel::{Lane, LaneModel, Session, pause, within};
 use crate::source::OutboxReader;
@@ -38,11 +39,11 @@ pub async fn start(
     legacy.refilling |= legacy.lost.take().is_some();
     status.starts(&loaded.title(), &loaded.deployed.digest, epoch, &course.rows);
     status.shows(&loaded.component);
-    let full = legacy.full.take();
+    let (full, suspects) = (legacy.full.take(), legacy.suspects.clone());
     // Where the number of lanes changes, that comes first.
     let meets = until.is_some().then_some(alone);
     let course = Course { until: course.until.clone().or(until), ..course };
-    Writer { supervisor, epoch, generation, loaded, meets }.start(tasks, stop, course, full).await
+    Writer { supervisor, epoch, generation, loaded, meets, suspects }.start(tasks, stop, course, full).await
 }
 
 struct Writer<'a> {
@@ -53,6 +54,7 @@ struct Writer<'a> {
     loaded: Loaded,
     /// Another generation comes to where the lanes end, and is to be told when they do not move.
     meets: Option<&'a CancellationToken>,
+    suspects: Arc<Suspects>,
 }
 
 impl Writer<'_> {
@@ -78,6 +80,7 @@ impl Writer<'_> {
             batch_max: settings.batch_max,
             window: settings.window,
             breaker: Arc::new(self.breaker(&mut session).await?),
+            suspects: self.suspects.clone(),
             holds_stream: question.holds_stream,
             status,
             stop,
@@ -120,7 +123,7 @@ impl Writer<'_> {
             tracing::info!(projection = name, digest, "another component: the breaker is closed");
         }
         let muted = pause::breaker_is_muted(session, control, name, digest).await?;
-        Ok(if muted { Breaker::off() } else { Breaker::new(settings.letters.breaker) })
+        Ok(if muted { Breaker::muted() } else { Breaker::new(settings.letters.breaker) })
     }
 
     fn lane(&self, lane: u32) -> Lane {
