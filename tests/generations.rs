@@ -246,8 +246,6 @@ async fn one_generation_is_built_at_a_time() {
     })
     .await;
     scene.refused(&["rebuild", PROJECTION], "one is built at a time");
-    let file = guests::path("second").display().to_string();
-    scene.refused(&["deploy", "--projection", PROJECTION, &file], "one is built at a time");
     scene.refused(&["rollback", PROJECTION], "had one component only");
     // The live tables went on meanwhile, and do so now.
     scene.world.insert((100..200).map(document)).await;

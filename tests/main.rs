@@ -25,6 +25,7 @@ mod languages;
 mod lanes;
 mod letters;
 mod mysql_errors;
+mod overtake;
 mod projector;
 mod resume;
 mod spine;

@@ -7,3 +7,5 @@ pub mod shadow;
 pub mod watch;
 mod letters;
 pub mod load;
+mod queue;
+mod waiting;

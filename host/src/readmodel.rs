@@ -24,6 +24,7 @@ pub mod command;
 pub mod pause;
 pub mod deployment;
 pub mod generation;
+pub mod overtake;
 pub mod cut_over;
 pub mod compare;
 

@@ -104,6 +104,7 @@ mod tests {
             held: 0,
             acknowledgement: None,
             beside: None,
+            commands: vec![],
             components: vec![],
             lanes: vec![],
         }

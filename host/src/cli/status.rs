@@ -11,6 +11,7 @@ use super::{output, parts, table};
 use crate::config::Config;
 use crate::projection::{LaneSnapshot, Phase, Snapshot};
 use crate::projector::TypeCost;
+use crate::readmodel::command::{self, Waiting};
 use crate::readmodel::{checkpoint, dead_letter, pause, registration};
 
 #[derive(Debug, Args)]
@@ -61,6 +62,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
         let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
         // A host of a version before this one has no such count.
         let ignored = checkpoint::ignored(&mut session, &servers.control, &name).await.unwrap_or_default();
+        // Nor does it say what its commands wait for.
+        let commands = command::waiting(&mut session, &servers.control, &name).await.unwrap_or_default();
         let pause = pause::find(&mut session, &servers.control, &name).await?;
         snapshots.push(Snapshot {
             projection: name,
@@ -82,6 +85,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             held,
             acknowledgement: None,
             beside: None,
+            commands,
             components: vec![],
             lanes: rows
                 .iter()
@@ -175,6 +179,10 @@ fn notes(snapshot: &Snapshot) {
         if let Some(reason) = &beside.waits {
             output::line(format_args!("  it waits: {reason}"));
         }
+    }
+    for Waiting { id, request, reason } in &snapshot.commands {
+        let reason = reason.as_deref().unwrap_or("a host carries it out");
+        output::line(format_args!("\n{name}: command {id} ({request}) waits: {reason}"));
     }
     if snapshot.components.first().is_some_and(|component| component.impure) {
         output::line(format_args!(

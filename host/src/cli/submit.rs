@@ -44,6 +44,11 @@ pub enum Answer {
         id: u64,
         progress: String,
     },
+    /// A host tries it in vain, and will for a while.
+    Waits {
+        id: u64,
+        reason: String,
+    },
 }
 
 impl Answer {
@@ -60,6 +65,12 @@ impl Answer {
                     doing => format!("Command {id} is being carried out: {doing}. It goes on."),
                 };
                 (id, "pending", progress, text, ExitCode::FAILURE)
+            }
+            Self::Waits { id, reason } => {
+                let text = format!(
+                    "Command {id} waits: {reason}. It is tried for an hour; `laterna status` shows how it stands."
+                );
+                (id, "waits", reason, text, ExitCode::FAILURE)
             }
         };
         if json {
@@ -107,7 +118,7 @@ pub async fn answer(
                 shown.finish_and_clear();
                 bail!("command {id} failed: {reason}")
             }
-            Outcome::Pending(progress) if progress != seen => {
+            Outcome::Pending(progress) | Outcome::Waits(progress) if progress != seen => {
                 shown.set_message(first_line(&progress));
                 (asked, seen) = (Instant::now(), progress);
             }
@@ -115,7 +126,11 @@ pub async fn answer(
                 shown.finish_and_clear();
                 return Ok(Answer::Pending { id, progress });
             }
-            Outcome::Pending(_) => {}
+            Outcome::Waits(reason) if asked.elapsed() > PATIENCE => {
+                shown.finish_and_clear();
+                return Ok(Answer::Waits { id, reason });
+            }
+            Outcome::Pending(_) | Outcome::Waits(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -36,7 +36,7 @@ pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
         let asked = submit::answer(&mut session, &servers, config, projection, &request).await?;
         let result = match asked {
             Answer::Done { result, .. } => result,
-            pending @ Answer::Pending { .. } => {
+            pending @ (Answer::Pending { .. } | Answer::Waits { .. }) => {
                 pending.say(*json);
                 return Ok(ExitCode::from(super::REFUSED));
             }

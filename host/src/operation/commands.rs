@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{deploy, letters};
+use super::letters;
 use crate::failure::{Failure, Fault};
 use crate::projection::letters::Order;
 use crate::projection::versions::Versions;
@@ -20,7 +20,7 @@ use crate::readmodel::{Session, within};
 use crate::retry::Backoff;
 
 /// How often it is looked for new commands.
-const INTERVAL: Duration = Duration::from_millis(300);
+pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 
 /// How often it is looked for letters that are older than they may be.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
@@ -29,7 +29,10 @@ const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same for a look, which is small and waits for nothing: a stop waits for it.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
+
+/// How often it is said what commands about letters wait for, while no lane runs.
+const SAY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The commands of one projection.
 #[derive(Clone)]
@@ -46,21 +49,17 @@ pub struct Commands {
 impl Commands {
     /// Carries them out. Ends by being dropped; after a stop it begins none.
     pub async fn carry_out_all(self) {
-        tokio::join!(
-            self.carry_out_each(Kind::Switches),
-            self.carry_out_each(Kind::Deployments),
-            self.carry_out_letters()
-        );
+        tokio::join!(self.carry_out_switches(), self.carry_out_deployments(), self.carry_out_letters());
     }
 
-    /// Pausing, resuming and deploying wait for nothing else, and for no lane: what does not work is to be mended by them.
-    async fn carry_out_each(&self, kind: Kind) {
+    /// Pausing and resuming wait for nothing else, and for no lane: what does not work is to be mended by them.
+    async fn carry_out_switches(&self) {
         let mut kept = None;
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
             self.rest(wait).await;
-            wait = match self.carry_out_one(kind, &mut kept).await {
+            wait = match self.carry_out_switch(&mut kept).await {
                 Ok(()) => {
                     backoff = Backoff::new();
                     INTERVAL
@@ -73,10 +72,10 @@ impl Commands {
         }
     }
 
-    async fn carry_out_one(&self, kind: Kind, kept: &mut Option<Session>) -> Result<(), Failure> {
+    async fn carry_out_switch(&self, kept: &mut Option<Session>) -> Result<(), Failure> {
         let mut session = self.session(kept).await?;
         let (control, projection) = (&self.servers.control, &self.projection);
-        let asked = command::next(&mut session, control, projection, kind);
+        let asked = command::next(&mut session, control, projection, Kind::Switches);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             tracing::info!(
                 projection,
@@ -84,12 +83,8 @@ impl Commands {
                 request = command.request.told(),
                 "carrying out a command"
             );
-            if kind == Kind::Deployments {
-                deploy::carry_out(self, &mut session, &command).await?;
-            } else {
-                let switching = command::carry_out_switch(&mut session, control, projection, &command);
-                within(PATIENCE, "carrying a command out", switching).await?;
-            }
+            let switching = command::carry_out_switch(&mut session, control, projection, &command);
+            within(PATIENCE, "carrying a command out", switching).await?;
         }
         *kept = Some(session);
         Ok(())
@@ -100,7 +95,7 @@ impl Commands {
         let mut kept = None;
         let mut run: Option<mpsc::Sender<Order>> = None;
         let mut digest = String::new();
-        let mut looked: Option<Instant> = None;
+        let (mut looked, mut said): (Option<Instant>, Option<Instant>) = (None, None);
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
@@ -109,6 +104,12 @@ impl Commands {
             let lanes = self.orders.lanes();
             let Some(first) = lanes.first() else {
                 (kept, run) = (None, None);
+                if said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
+                    said = Some(Instant::now());
+                    if let Err(failure) = self.letters_wait().await {
+                        tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+                    }
+                }
                 continue;
             };
             let now = self.digest();
@@ -179,6 +180,7 @@ impl Commands {
         let counting = dead_letter::count(session, control, projection);
         self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
+        self.status.command_goes_on(command.id);
         let finishing = command::finish(session, control, command.id, &outcome);
         within(PATIENCE, "recording a command's result", finishing).await
     }
@@ -189,7 +191,7 @@ impl Commands {
     }
 
     /// A session that answered before, or a new one.
-    async fn session(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
+    pub(super) async fn session(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
         match kept.take() {
             Some(session) => Ok(session),
             None => self.servers.applier.connect().await,
@@ -197,7 +199,7 @@ impl Commands {
     }
 
     /// Waits, for ever when a stop was asked for.
-    async fn rest(&self, wait: Duration) {
+    pub(super) async fn rest(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
         if self.stop.is_cancelled() {
             std::future::pending::<()>().await;

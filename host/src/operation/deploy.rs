@@ -7,8 +7,8 @@ use super::commands::{Commands, PATIENCE};
 use super::generations;
 use crate::failure::{Failure, Fault};
 use crate::projection::versions::{Fit, short};
-use crate::readmodel::command::{self, Command, Outcome, Request};
-use crate::readmodel::deployment::{self, Origin, Proposal};
+use crate::readmodel::command::{self, Command, Outcome, Request, Tried};
+use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::{Session, within};
 
 /// How long reading and compiling a component may take.
@@ -19,7 +19,7 @@ pub(super) async fn carry_out(
     commands: &Commands,
     session: &mut Session,
     asked: &Command,
-) -> Result<(), Failure> {
+) -> Result<Tried, Failure> {
     let control = &commands.servers.control;
     let carried_out = match &asked.request {
         Request::Deploy { .. } | Request::Rollback => deploy(commands, session, asked).await,
@@ -27,15 +27,19 @@ pub(super) async fn carry_out(
     };
     match carried_out {
         Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
-            command::finish(session, control, asked.id, &Outcome::Failed(failure.to_string())).await
+            let outcome = Outcome::Failed(failure.to_string());
+            command::finish(session, control, asked.id, &outcome).await?;
+            Ok(Tried::Over)
         }
         carried_out => carried_out,
     }
 }
 
-async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> Result<(), Failure> {
-    let control = &commands.servers.control;
-    match prepare(commands, session, asked).await {
+async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Tried, Failure> {
+    let (control, projection) = (&commands.servers.control, commands.projection.as_str());
+    let in_force = deployment::in_force(session, control, projection).await?;
+    let seen = in_force.as_ref().map(|in_force| in_force.id);
+    match prepare(commands, session, asked, in_force).await {
         Ok(Prepared::Ready { digest, origin, canary }) => {
             let proposal = Proposal {
                 projection: &commands.projection,
@@ -45,11 +49,19 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 canary,
             };
             let told = format!("deployed {}", short(&digest));
-            let deploying = command::carry_out_deployment(session, control, asked, proposal, &told);
+            let (asked, proposal) = ((asked, seen), Some(proposal));
+            let deploying =
+                command::carry_out_deployment(session, control, projection, asked, proposal, &told);
             within(PATIENCE, "recording the deployment", deploying).await
         }
+        Ok(Prepared::Nowhere) => {
+            let none = format!("`{projection}` has had one component only: there is none to go back to");
+            let ending =
+                command::carry_out_deployment(session, control, projection, (asked, seen), None, &none);
+            within(PATIENCE, "recording the rollback", ending).await
+        }
         Ok(Prepared::OtherTables { digest, origin }) => {
-            generations::deploy(commands, session, asked, (&digest, origin)).await
+            generations::deploy(commands, session, (asked, seen), (&digest, origin)).await
         }
         Ok(Prepared::Refused { digest, reason }) => {
             let proposal = Proposal {
@@ -61,29 +73,44 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             };
             deployment::refuse(session, control, proposal, &reason).await?;
             let outcome = Outcome::Failed(format!("{} is refused: {reason}", short(&digest)));
-            command::finish(session, control, asked.id, &outcome).await
+            command::finish(session, control, asked.id, &outcome).await?;
+            Ok(Tried::Over)
         }
         Err(failure) => Err(failure),
     }
 }
 
 enum Prepared {
-    Ready { digest: String, origin: Origin, canary: Duration },
-    OtherTables { digest: String, origin: Origin },
-    Refused { digest: String, reason: String },
+    Ready {
+        digest: String,
+        origin: Origin,
+        canary: Duration,
+    },
+    OtherTables {
+        digest: String,
+        origin: Origin,
+    },
+    Refused {
+        digest: String,
+        reason: String,
+    },
+    /// A rollback has no component to go back to.
+    Nowhere,
 }
 
-async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Prepared, Failure> {
-    let (servers, projection, versions) = (&commands.servers, &commands.projection, &commands.versions);
-    let in_force = deployment::in_force(session, &servers.control, projection).await?;
+async fn prepare(
+    commands: &Commands,
+    session: &mut Session,
+    asked: &Command,
+    in_force: Option<InForce>,
+) -> Result<Prepared, Failure> {
+    let (servers, versions) = (&commands.servers, &commands.versions);
     let (digest, origin, canary) = if let Request::Deploy { digest, canary_seconds } = &asked.request {
         (digest.clone(), Origin::Command, Duration::from_secs((*canary_seconds).into()))
     } else {
         let before = in_force.as_ref().and_then(|in_force| in_force.previous.clone());
-        let none = || Failure::Misconfigured {
-            reason: format!("`{projection}` has had one component only: there is none to go back to"),
-        };
-        (before.ok_or_else(none)?, Origin::Rollback, Duration::ZERO)
+        let Some(before) = before else { return Ok(Prepared::Nowhere) };
+        (before, Origin::Rollback, Duration::ZERO)
     };
     let getting = versions.get(session, servers, &digest);
     let next = match within(LOAD_PATIENCE, "loading the component", getting).await {
@@ -95,7 +122,6 @@ async fn prepare(commands: &Commands, session: &mut Session, asked: &Command) ->
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
         Fit::Live => Prepared::Ready { digest, origin, canary },
         Fit::OtherTables => Prepared::OtherTables { digest, origin },
-        Fit::Later(reason) => return Err(Failure::Misconfigured { reason }),
         Fit::Not(reason) => Prepared::Refused { digest, reason },
     })
 }

@@ -4,26 +4,26 @@ use super::commands::{Commands, PATIENCE};
 use crate::failure::Failure;
 use crate::projection::rebuild;
 use crate::projection::versions::short;
-use crate::readmodel::command::{self, Act, Command, Outcome, Request};
+use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
 use crate::readmodel::deployment::{self, Origin};
 use crate::readmodel::generation::{Change, Part, Purpose, State, Wanted};
-use crate::readmodel::{Session, checkpoint, generation, registration, within};
+use crate::readmodel::{Session, checkpoint, generation, overtake, registration, within};
 
 /// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
 pub(super) async fn carry_out(
     commands: &Commands,
     session: &mut Session,
     asked: &Command,
-) -> Result<(), Failure> {
+) -> Result<Tried, Failure> {
     let (purpose, part, accept) = match &asked.request {
         Request::AcceptGeneration { generation } => {
-            return change(commands, session, asked, (*generation, Change::Accept)).await;
+            return change(commands, session, (asked, None), (*generation, Change::Accept)).await;
         }
         Request::ReturnGeneration { generation } => {
-            return change(commands, session, asked, (*generation, Change::Return)).await;
+            return change(commands, session, (asked, None), (*generation, Change::Return)).await;
         }
         Request::DropGeneration { generation } => {
-            return change(commands, session, asked, (*generation, Change::Drop)).await;
+            return change(commands, session, (asked, None), (*generation, Change::Drop)).await;
         }
         Request::Verify { repair } => {
             let purpose = if *repair { Purpose::Repair } else { Purpose::Verify };
@@ -35,7 +35,8 @@ pub(super) async fn carry_out(
         }
         other => {
             let outcome = Outcome::Failed(format!("it does not concern generations: {}", other.told()));
-            return command::finish(session, &commands.servers.control, asked.id, &outcome).await;
+            command::finish(session, &commands.servers.control, asked.id, &outcome).await?;
+            return Ok(Tried::Over);
         }
     };
     let (servers, projection) = (&commands.servers, &commands.projection);
@@ -50,7 +51,7 @@ pub(super) async fn carry_out(
         });
     }
     let plan = Plan { purpose, part, accept, origin: Origin::Command };
-    open(commands, session, asked, &in_force.digest, plan).await
+    open(commands, session, (asked, Some(in_force.id)), &in_force.digest, plan).await
 }
 
 /// How a generation is to be made.
@@ -65,10 +66,10 @@ pub(super) struct Plan {
 pub(super) async fn open(
     commands: &Commands,
     session: &mut Session,
-    asked: &Command,
+    (asked, seen): (&Command, Option<u64>),
     digest: &str,
     plan: Plan,
-) -> Result<(), Failure> {
+) -> Result<Tried, Failure> {
     let (servers, projection) = (&commands.servers, &commands.projection);
     let loaded = commands.versions.get(session, servers, digest).await?;
     let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
@@ -77,6 +78,8 @@ pub(super) async fn open(
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
     within(PATIENCE, "asking for history", rebuild::is_possible(servers, &loaded, &identity, &rows)).await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
+    let deploys = matches!(asked.request, Request::Deploy { .. } | Request::Rollback);
+    let why = overtake::superseded(asked);
     let wanted = Wanted {
         projection,
         purpose: plan.purpose,
@@ -88,6 +91,7 @@ pub(super) async fn open(
         origin: plan.origin,
         command: waits,
         by: &asked.requested_by,
+        overtakes: deploys.then_some(&*why),
     };
     let told = |number| {
         format!(
@@ -96,17 +100,17 @@ pub(super) async fn open(
             short(digest)
         )
     };
-    let opening =
-        command::carry_out_generation(session, &servers.control, projection, asked, Act::Open(wanted), told);
+    let (control, asked, act) = (&servers.control, (asked, seen), Act::Open(wanted));
+    let opening = command::carry_out_generation(session, control, projection, asked, act, told);
     within(PATIENCE, "beginning a generation", opening).await
 }
 
 async fn change(
     commands: &Commands,
     session: &mut Session,
-    asked: &Command,
+    asked: (&Command, Option<u64>),
     (generation, change): (u32, Change),
-) -> Result<(), Failure> {
+) -> Result<Tried, Failure> {
     let (control, projection) = (&commands.servers.control, &commands.projection);
     let told = |number| match change {
         Change::Accept => format!("generation {number} takes the live one's place when it has caught up"),
@@ -123,9 +127,9 @@ async fn change(
 pub(super) async fn deploy(
     commands: &Commands,
     session: &mut Session,
-    asked: &Command,
+    asked: (&Command, Option<u64>),
     (digest, origin): (&str, Origin),
-) -> Result<(), Failure> {
+) -> Result<Tried, Failure> {
     let standing = generation::list(session, &commands.servers.control, &commands.projection).await?;
     let kept = standing
         .iter()

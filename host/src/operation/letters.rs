@@ -1,6 +1,7 @@
 //! What commands do to dead letters: page by page, each letter by the lane that owns its aggregate.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +19,9 @@ const PAGE: u32 = 100;
 
 /// The same, where only their ids are.
 const IDS_PAGE: u32 = 10_000;
+
+/// When a lane that has not answered is worth a word.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Who erases what is older than it may be.
 const RETENTION: &str = "letter_retention_days";
@@ -131,7 +135,7 @@ pub(super) async fn carry_out(
     }
     let sum = Sum { generation: live, ..sum };
     record(commands, session, command.id, &sum).await?;
-    let mut giving = Giving { commands, session, lanes, deed: &deed, command: Some(command.id), sum };
+    let mut giving = Giving { commands, session, lanes, deed: &deed, command: Some(command), sum };
     match letters {
         Letters::Shown { shown, like } => {
             giving.these(&shown.letters, narrowed(like)).await?;
@@ -159,7 +163,7 @@ struct Giving<'a> {
     lanes: &'a [mpsc::Sender<Order>],
     deed: &'a Deed,
     /// The command behind it, where there is one.
-    command: Option<u64>,
+    command: Option<&'a Command>,
     sum: Sum,
 }
 
@@ -231,11 +235,43 @@ impl Giving<'_> {
                 let counting = dead_letter::length(self.session, control, projection, &letter);
                 self.sum.letters += within(PATIENCE, "counting dead letters", counting).await?;
             }
-            self.sum.add(give(self.lanes, letter, self.deed.clone(), self.command).await?);
+            let done = self.give(letter).await?;
+            self.sum.add(done);
         }
         match self.command {
-            Some(command) => record(self.commands, self.session, command, &self.sum).await,
+            Some(command) => record(self.commands, self.session, command.id, &self.sum).await,
             None => Ok(()),
+        }
+    }
+
+    /// Gives a letter to its lane, and says when that takes long.
+    async fn give(&mut self, letter: Letter) -> Result<Done, Failure> {
+        let count = u32::try_from(self.lanes.len()).expect("the configuration bounds the lanes");
+        let lane = letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count)) as usize;
+        let (reply, answer) = oneshot::channel();
+        let gone =
+            || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
+        let command = self.command.map(|command| command.id);
+        let (deed, lanes) = (self.deed.clone(), self.lanes);
+        let giving = async {
+            lanes[lane].send(Order { letter, deed, command, reply }).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        tokio::pin!(giving);
+        let mut is_late = false;
+        loop {
+            if let Ok(answered) = tokio::time::timeout(ANSWER, &mut giving).await {
+                if let (true, Some(command)) = (is_late, command) {
+                    self.commands.goes_on(self.session, command).await?;
+                }
+                return answered;
+            }
+            let Some(command) = self.command else { continue };
+            is_late = true;
+            let busy = self.commands.status.stragglers().into_iter().find(|(number, _)| *number == lane);
+            let busy = busy.map_or_else(String::new, |(_, doing)| format!(": {doing}"));
+            let reason = format!("lane {lane} has not answered for {} s{busy}", ANSWER.as_secs());
+            self.commands.note(self.session, command, &reason).await?;
         }
     }
 }
@@ -258,22 +294,6 @@ async fn record(commands: &Commands, session: &mut Session, command: u64, sum: &
     let text = serde_json::to_string(sum).expect("a sum holds only numbers");
     let recording = command::record_progress(session, &commands.servers.control, command, &text);
     within(PATIENCE, "recording a command's progress", recording).await
-}
-
-async fn give(
-    lanes: &[mpsc::Sender<Order>],
-    letter: Letter,
-    deed: Deed,
-    command: Option<u64>,
-) -> Result<Done, Failure> {
-    let count = u32::try_from(lanes.len()).expect("the configuration bounds the lanes");
-    let lane = letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count));
-    let (reply, answer) = oneshot::channel();
-    let gone =
-        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
-    let order = Order { letter, deed, command, reply };
-    lanes[lane as usize].send(order).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
 }
 
 /// Tries heads that were never tried: what held them is gone, and a crash came before they followed.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::oplog::Window;
 use crate::projector::TypeCost;
+use crate::readmodel::command::Waiting;
 
 /// What a projection is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,9 @@ pub struct Snapshot {
     /// The generation that is built beside the live one, if any, and how far it is.
     #[serde(default)]
     pub beside: Option<Beside>,
+    /// The commands that are not done because they wait for something.
+    #[serde(default)]
+    pub commands: Vec<Waiting>,
     /// The component at work and, after a change, the one before, as far as this host ran them.
     #[serde(default)]
     pub components: Vec<ComponentSnapshot>,

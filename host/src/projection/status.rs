@@ -2,6 +2,8 @@
 //!
 //! Nothing here decides anything: the stored rows are the truth, this is what is told about it.
 
+mod commands;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
 use crate::projector::Component;
+use crate::readmodel::command::Waiting;
 use crate::readmodel::{Batch, LaneRow, Verdict};
 use crate::source::Feed;
 
@@ -55,6 +58,8 @@ struct State {
     ignored: u64,
     acknowledgement: Option<Acknowledgement>,
     beside: Option<Beside>,
+    /// The commands that wait, by their ids.
+    commands: BTreeMap<u64, Waiting>,
     rate: Rate,
     heartbeat: Instant,
 }
@@ -92,6 +97,7 @@ impl Status {
             ignored: 0,
             acknowledgement: None,
             beside: None,
+            commands: BTreeMap::new(),
             rate: Rate::default(),
             heartbeat: Instant::now(),
         };
@@ -378,6 +384,7 @@ impl Status {
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),
             beside: state.beside.clone(),
+            commands: state.commands.values().cloned().collect(),
             components: state.at_work.snapshot(),
             lanes: state.lanes.iter().zip(0..).map(|(lane, number)| lane.snapshot(number)).collect(),
         })

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::projector::{Budget, Engine};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::generation::{self, Part, Purpose, Wanted};
-use crate::readmodel::{Control, Session, ownership, pause, registration, tables};
+use crate::readmodel::{Control, Session, overtake, ownership, pause, registration, tables};
 
 /// How often it is looked whether something else was deployed.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -196,18 +196,13 @@ impl Versions {
         };
         match self.fit(session, servers, in_force, next).await? {
             Fit::Live => {
-                deployment::deploy_under_lease(session, control, proposal, epoch).await?;
-                tracing::info!(projection = self.projection, digest, "deployed as configured");
+                match overtake::deploy_under_lease(session, control, proposal, epoch).await? {
+                    Ok(()) => tracing::info!(projection = self.projection, digest, "deployed as configured"),
+                    // It has brought nothing yet: the next run looks again.
+                    Err(reason) => self.not_yet(digest, &reason),
+                }
             }
             Fit::OtherTables => self.open_generation(session, servers, (proposal, epoch), next).await?,
-            // It has brought nothing yet: the next run looks again.
-            Fit::Later(reason) => {
-                tracing::warn!(
-                    projection = self.projection,
-                    digest,
-                    "not deployed as configured yet: {reason}"
-                );
-            }
             Fit::Not(reason) => {
                 tracing::error!(
                     projection = self.projection,
@@ -218,6 +213,10 @@ impl Versions {
             }
         }
         Ok(())
+    }
+
+    fn not_yet(&self, digest: &str, reason: &str) {
+        tracing::warn!(projection = self.projection, digest, "not deployed as configured yet: {reason}");
     }
 
     /// The configured component has other tables: they are built beside the live ones, once. Who drops them does not want
@@ -241,6 +240,7 @@ impl Versions {
             origin: Origin::Configuration,
             command: None,
             by: proposal.by,
+            overtakes: Some("superseded by the component that the configuration names"),
         };
         match generation::open_under_lease(session, &servers.control, wanted, epoch).await? {
             Ok(generation) => {
@@ -253,7 +253,7 @@ impl Versions {
                     "the configured component waits: {reason}"
                 );
             }
-            Err(why_not) => tracing::warn!(projection = self.projection, digest, "not built yet: {why_not}"),
+            Err(why_not) => self.not_yet(digest, &why_not),
         }
         Ok(())
     }
@@ -267,10 +267,6 @@ impl Versions {
         next: &Loaded,
     ) -> Result<Fit, Failure> {
         let Some(in_force) = in_force else { return Ok(Fit::Live) };
-        let standing = generation::list(session, &servers.control, &self.projection).await?;
-        if let Some(reason) = generation::in_the_way(&standing) {
-            return Ok(Fit::Later(reason));
-        }
         let now = self.get(session, servers, &in_force.digest).await?;
         let (now, next) = (&now.deployed.schema, &next.deployed.schema);
         if now.tables != next.tables {
@@ -399,8 +395,6 @@ pub enum Fit {
     Live,
     /// With tables that have to be built first.
     OtherTables,
-    /// Not now, and why.
-    Later(String),
     /// Not at all, and why.
     Not(String),
 }

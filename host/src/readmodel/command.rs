@@ -1,103 +1,22 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
+mod carry_out;
+mod request;
+
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
 
 use super::control::Control;
-use super::dead_letter::{Selection, Shown};
-use super::deployment::{self, Proposal};
-use super::generation::{self, Change, Wanted};
 use super::mysql_error::classify;
-use super::pause;
 use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
-use crate::text::harmless;
 
-/// What an operator wants of a projection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "do")]
-pub enum Request {
-    /// Try the heads of the chosen letters again; what they held back follows.
-    Replay {
-        #[serde(flatten)]
-        letters: Letters,
-    },
-    /// Give the heads of the chosen letters up; what they held back follows.
-    Discard {
-        #[serde(flatten)]
-        letters: Letters,
-        why: String,
-    },
-    /// Tell what a replay would come to, and change nothing.
-    Rehearse {
-        #[serde(flatten)]
-        letters: Letters,
-    },
-    /// Erase what the chosen letters hold of their events.
-    Erase {
-        #[serde(flatten)]
-        letters: Letters,
-        why: String,
-    },
-    /// Take no events until it is resumed.
-    Pause { why: String },
-    /// Take events again, also when the breaker is open.
-    Resume,
-    /// Work with this component, which is stored; for so long, it is taken back where it fails what the one before takes.
-    Deploy { digest: String, canary_seconds: u32 },
-    /// Work with the component before.
-    Rollback,
-    /// Make the tables anew, beside the live ones, and let them take their place; with a part of history: to be looked at.
-    Rebuild { accept: bool, until: Option<String>, aggregate: Option<String> },
-    /// Make the tables anew and compare; where they differ, let them take the live ones' place.
-    Verify { repair: bool },
-    /// Let a generation take the live one's place whatever dead letters it has.
-    AcceptGeneration { generation: u32 },
-    /// Let a generation that was live before catch up, and take the live one's place.
-    ReturnGeneration { generation: u32 },
-    /// Give a generation up, with its tables.
-    DropGeneration { generation: u32 },
-}
-
-/// Which letters a command is about.
-///
-/// A host that does not know the first form fails the command: the fields it looks for are not there. It must not take it
-/// for the second one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Letters {
-    /// Those that were shown, and no other; `like` is what they were chosen by.
-    Shown { shown: Shown, like: Selection },
-    /// All that fit and were there when the command was written: older command lines write such, and the host itself.
-    Fitting { letters: Selection },
-}
-
-impl Request {
-    /// What is asked for, for the log: no more than the words that the host has for it.
-    pub fn told(&self) -> String {
-        let letters = |what: &str, letters: &Letters| match letters {
-            Letters::Shown { shown, .. } => format!("{what} {} letter(s)", shown.letters.count()),
-            Letters::Fitting { .. } => format!("{what} the letters that fit"),
-        };
-        match self {
-            Self::Replay { letters: which } => letters("replay", which),
-            Self::Discard { letters: which, .. } => letters("discard", which),
-            Self::Rehearse { letters: which } => letters("rehearse", which),
-            Self::Erase { letters: which, .. } => letters("erase", which),
-            Self::Pause { .. } => "pause".to_owned(),
-            Self::Resume => "resume".to_owned(),
-            Self::Deploy { digest, .. } => format!("deploy {}", harmless(digest)),
-            Self::Rollback => "rollback".to_owned(),
-            Self::Rebuild { .. } => "rebuild".to_owned(),
-            Self::Verify { repair } => (if *repair { "verify and repair" } else { "verify" }).to_owned(),
-            Self::AcceptGeneration { generation } => format!("accept generation {generation}"),
-            Self::ReturnGeneration { generation } => format!("return to generation {generation}"),
-            Self::DropGeneration { generation } => format!("drop generation {generation}"),
-        }
-    }
-}
+pub use carry_out::{Act, Tried, carry_out_deployment, carry_out_generation, carry_out_switch};
+pub use request::{Letters, Request};
 
 /// The longest request, in bytes: the ids of a million letters and more.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -109,7 +28,8 @@ pub enum Kind {
     Letters,
     /// Any host: it is one transaction.
     Switches,
-    /// Any host, after it has loaded and checked a component: what concerns components and generations.
+    /// Any host, after it has loaded and checked a component: what concerns components and generations. Each by itself, for
+    /// some of them wait for a server.
     Deployments,
 }
 
@@ -151,6 +71,8 @@ pub struct Command {
 pub enum Outcome {
     /// Not done yet, with what it came to so far.
     Pending(String),
+    /// Not done yet, and what it waits for.
+    Waits(String),
     Done(String),
     Failed(String),
 }
@@ -207,36 +129,118 @@ pub async fn submit_once(
     Ok(true)
 }
 
-/// The oldest command that is not done. One that this version cannot read is failed here.
+/// How long a host tries a command in vain before it gives it up.
+pub const WAIT_MAX: Duration = Duration::from_hours(1);
+
+/// Why a command is given up that has waited for too long.
+pub fn given_up(reason: &str) -> String {
+    format!(
+        "given up after an hour in which it could not be carried out: {reason}; ask again when that is mended"
+    )
+}
+
+/// How many commands are looked at together.
+const PENDING_MAX: u32 = 100;
+
+/// The commands that are not done, oldest first. Those that this version cannot read are failed here.
+pub async fn pending(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    kind: Kind,
+) -> Result<Vec<Command>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading commands", &error);
+    let sql = control.sql(&format!(
+        "SELECT id, request, requested_by, result FROM laterna.command \
+         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT {PENDING_MAX}",
+        kind.condition()
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let mut commands = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.try_get(0).map_err(failed)?;
+        let text: String = row.try_get(1).map_err(failed)?;
+        match serde_json::from_str(&text) {
+            Ok(request) => commands.push(Command {
+                id,
+                request,
+                requested_by: row.try_get(2).map_err(failed)?,
+                progress: row.try_get(3).map_err(failed)?,
+            }),
+            Err(error) => {
+                let reason = format!("this version of the host does not know the command: {error}");
+                finish(session, control, id, &Outcome::Failed(reason)).await?;
+            }
+        }
+    }
+    Ok(commands)
+}
+
+/// The oldest command that is not done.
 pub async fn next(
     session: &mut Session,
     control: &Control,
     projection: &str,
     kind: Kind,
 ) -> Result<Option<Command>, Failure> {
+    Ok(pending(session, control, projection, kind).await?.into_iter().next())
+}
+
+/// Says what a command waits for, and for how many seconds it has waited since somebody first tried it in vain.
+pub async fn waits(session: &mut Session, control: &Control, id: u64, reason: &str) -> Result<u64, Failure> {
+    let failed = |error: sqlx::Error| classify("saying what a command waits for", &error);
+    let sql = control.sql(
+        "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
+         WHERE id = ? AND state = 'pending'",
+    );
+    sqlx::query(&sql).bind(reason).bind(id).run(&mut session.connection).await.map_err(failed)?;
+    let sql = control.sql(
+        "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
+         FROM laterna.command WHERE id = ?",
+    );
+    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
+    found.map_or(Ok(0), |row| row.try_get(0).map_err(failed))
+}
+
+/// A command waits for nothing any more.
+pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
+    );
+    let recorded = sqlx::query(&sql).bind(id).run(&mut session.connection).await;
+    recorded.map_err(|error| classify("saying that a command goes on", &error))?;
+    Ok(())
+}
+
+/// A command that is not done, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub id: u64,
+    /// What it asks for.
+    pub request: String,
+    /// What it waits for, where a host has tried it.
+    pub reason: Option<String>,
+}
+
+/// The commands that are not done, as no host but MySQL knows them, oldest first.
+pub async fn waiting(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<Waiting>, Failure> {
     let failed = |error: sqlx::Error| classify("reading commands", &error);
     let sql = control.sql(&format!(
-        "SELECT id, request, requested_by, result FROM laterna.command \
-         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT 1",
-        kind.condition()
+        "SELECT id, request, waits FROM laterna.command WHERE projection = ? AND state = 'pending' ORDER BY id \
+         LIMIT {PENDING_MAX}"
     ));
-    let row = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    let id = row.try_get(0).map_err(failed)?;
-    let text: String = row.try_get(1).map_err(failed)?;
-    match serde_json::from_str(&text) {
-        Ok(request) => Ok(Some(Command {
-            id,
-            request,
-            requested_by: row.try_get(2).map_err(failed)?,
-            progress: row.try_get(3).map_err(failed)?,
-        })),
-        Err(error) => {
-            let reason = format!("this version of the host does not know the command: {error}");
-            finish(session, control, id, &Outcome::Failed(reason)).await?;
-            Ok(None)
-        }
-    }
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let one = |row: &sqlx::mysql::MySqlRow| {
+        let text: String = row.try_get(1).map_err(failed)?;
+        let request = serde_json::from_str::<Request>(&text);
+        let request = request.map_or_else(|_| "a command of another version".to_owned(), |one| one.told());
+        Ok(Waiting { id: row.try_get(0).map_err(failed)?, request, reason: row.try_get(2).map_err(failed)? })
+    };
+    rows.iter().map(one).collect()
 }
 
 /// Records how far a command is, for the host that has to go on with it.
@@ -252,117 +256,6 @@ pub async fn record_progress(
     Ok(())
 }
 
-/// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
-pub async fn carry_out_switch(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    command: &Command,
-) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    if !is_pending(&mut transaction, control, command.id).await? {
-        return transaction.rollback().await.map_err(failed);
-    }
-    let by = &command.requested_by;
-    let result = match &command.request {
-        Request::Pause { why } => {
-            pause::pause(&mut transaction, control, projection, by, why).await?;
-            "paused; dead letters can still be replayed and discarded"
-        }
-        Request::Resume if pause::resume(&mut transaction, control, projection, by).await? => "resumed",
-        _ => "nothing paused it: neither an operator nor its breaker",
-    };
-    done(&mut transaction, control, command.id, result).await?;
-    transaction.commit().await.map_err(failed)
-}
-
-/// Puts a component in force, and records it as done, in one transaction: several hosts may try it at once.
-pub async fn carry_out_deployment(
-    session: &mut Session,
-    control: &Control,
-    command: &Command,
-    proposal: Proposal<'_>,
-    told: &str,
-) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    if !is_pending(&mut transaction, control, command.id).await? {
-        return transaction.rollback().await.map_err(failed);
-    }
-    deployment::deploy(&mut transaction, control, proposal).await?;
-    done(&mut transaction, control, command.id, told).await?;
-    transaction.commit().await.map_err(failed)
-}
-
-/// What a command comes to that concerns generations.
-#[derive(Debug, Clone)]
-pub enum Act<'a> {
-    Open(Wanted<'a>),
-    Change { generation: u32, change: Change },
-}
-
-/// Begins or changes a generation, and records the command as done, in one transaction: several hosts may try it at once.
-/// A command that waits for what its generation comes to stays as it is. Gives the number, or why not.
-pub async fn carry_out_generation(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    command: &Command,
-    act: Act<'_>,
-    told: impl Fn(u32) -> String,
-) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    if !is_pending(&mut transaction, control, command.id).await? {
-        return transaction.rollback().await.map_err(failed);
-    }
-    let waits = matches!(&act, Act::Open(wanted) if wanted.command.is_some());
-    if waits && generation::stands_for(&mut transaction, control, command.id).await? {
-        // Another host was faster.
-        return transaction.rollback().await.map_err(failed);
-    }
-    let done_with = match act {
-        Act::Open(wanted) => generation::open(&mut transaction, control, wanted).await?,
-        Act::Change { generation, change } => {
-            let changed =
-                generation::change(&mut transaction, control, projection, generation, change).await?;
-            changed.map(|()| generation)
-        }
-    };
-    match done_with {
-        Ok(_) if waits => {}
-        Ok(number) => done(&mut transaction, control, command.id, &told(number)).await?,
-        Err(why_not) => {
-            transaction.rollback().await.map_err(failed)?;
-            return finish(session, control, command.id, &Outcome::Failed(why_not)).await;
-        }
-    }
-    transaction.commit().await.map_err(failed)
-}
-
-/// Locks a command, and says whether it is still to be done.
-async fn is_pending(connection: &mut MySqlConnection, control: &Control, id: u64) -> Result<bool, Failure> {
-    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
-    let found = sqlx::query(&lock).bind(id).first(connection).await;
-    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
-}
-
-/// Records that a command is done, in the transaction that does it.
-async fn done(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    id: u64,
-    result: &str,
-) -> Result<(), Failure> {
-    let sql = control.sql(
-        "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-    );
-    let recorded = sqlx::query(&sql).bind(result).bind(id).run(connection).await;
-    recorded.map_err(|error| classify("carrying a command out", &error))?;
-    Ok(())
-}
-
 /// Records how a command ended, unless that is recorded already.
 pub async fn finish(
     session: &mut Session,
@@ -370,8 +263,18 @@ pub async fn finish(
     id: u64,
     outcome: &Outcome,
 ) -> Result<(), Failure> {
+    finish_in(&mut session.connection, control, id, outcome).await
+}
+
+/// The same, in a transaction.
+pub(super) async fn finish_in(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+    outcome: &Outcome,
+) -> Result<(), Failure> {
     let (state, result) = match outcome {
-        Outcome::Pending(_) => return Ok(()),
+        Outcome::Pending(_) | Outcome::Waits(_) => return Ok(()),
         Outcome::Done(result) => ("done", result),
         Outcome::Failed(reason) => ("failed", reason),
     };
@@ -379,26 +282,30 @@ pub async fn finish(
         "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
          WHERE id = ? AND state = 'pending'",
     );
-    sqlx::query(&sql)
-        .bind(state)
-        .bind(result)
-        .bind(id)
-        .run(&mut session.connection)
-        .await
-        .map_err(|error| classify("recording a command's result", &error))?;
+    let finished = sqlx::query(&sql).bind(state).bind(result).bind(id).run(connection).await;
+    finished.map_err(|error| classify("recording a command's result", &error))?;
     Ok(())
 }
 
 /// How a command stands.
 pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Result<Outcome, Failure> {
     let failed = |error: sqlx::Error| classify("reading a command's result", &error);
-    let sql = control.sql("SELECT state, COALESCE(result, '') FROM laterna.command WHERE id = ?");
+    let sql =
+        control.sql("SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?");
     let row = sqlx::query(&sql).bind(id).row(&mut session.connection).await.map_err(failed)?;
     let (state, result): (String, String) =
         (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
     Ok(match state.as_str() {
         "done" => Outcome::Done(result),
         "failed" => Outcome::Failed(result),
-        _ => Outcome::Pending(result),
+        _ => {
+            let sql = control.sql("SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL");
+            // The hosts may be of a version that does not say it.
+            let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.ok().flatten();
+            match found.map(|row| row.try_get(0).map_err(failed)).transpose()? {
+                Some(reason) => Outcome::Waits(reason),
+                None => Outcome::Pending(result),
+            }
+        }
     })
 }

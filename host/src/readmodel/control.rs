@@ -106,9 +106,12 @@ const ACCOUNTS: [&str; 2] = [
 ];
 
 /// Version 5.
-const COMMANDS: [&str; 1] = [
+const COMMANDS: [&str; 3] = [
     // A command names each letter that it is about.
     "ALTER TABLE laterna.command MODIFY COLUMN request MEDIUMTEXT NOT NULL",
+    // What a command waits for that was tried in vain, and since when.
+    "ALTER TABLE laterna.command ADD COLUMN waits TEXT NULL",
+    "ALTER TABLE laterna.command ADD COLUMN waits_since TIMESTAMP(6) NULL",
 ];
 
 /// Version 4.

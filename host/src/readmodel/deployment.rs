@@ -300,22 +300,6 @@ pub async fn refuse(
     Ok(())
 }
 
-/// Records a deployment under the lease. After a failure the session must not be used again.
-pub async fn deploy_under_lease(
-    session: &mut Session,
-    control: &Control,
-    proposal: Proposal<'_>,
-    epoch: u64,
-) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("recording the deployment", &error);
-    let connection = &mut session.connection;
-    send(connection, "BEGIN").await.map_err(failed)?;
-    lease::prove(connection, control, proposal.projection, epoch).await?;
-    deploy(connection, control, proposal).await?;
-    send(connection, "COMMIT").await.map_err(failed)?;
-    Ok(())
-}
-
 /// Records that a deployment was taken back, for what it did: the one before is in force again. After a failure the
 /// session must not be used again; it may be repeated.
 pub async fn take_back(

@@ -3,6 +3,8 @@
 //! Each has a schema of its own, its place, with a marker table in it. The live generation has no row here: the registration
 //! names it, and its tables are in the read model's database.
 
+mod contents;
+
 use serde::Serialize;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Connection, Row};
@@ -14,6 +16,8 @@ use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
+
+pub use contents::{first_new_letter, forget, progress};
 
 /// What a generation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -110,6 +114,8 @@ pub struct Wanted<'a> {
     /// The command that waits for what comes of it.
     pub command: Option<u64>,
     pub by: &'a str,
+    /// It takes the place of whatever is being built, which is told this; otherwise it does not begin beside that.
+    pub overtakes: Option<&'a str>,
 }
 
 /// A generation that stands aside.
@@ -172,7 +178,7 @@ pub async fn list(
 }
 
 /// The same, locked until the transaction ends.
-async fn locked(
+pub async fn locked(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
@@ -222,6 +228,33 @@ pub fn in_the_way(standing: &[Generation]) -> Option<String> {
     ))
 }
 
+/// Why nothing may happen to the live generation just now: another one is taking its place.
+pub fn is_taking_over(standing: &[Generation]) -> Option<String> {
+    let next = standing.iter().find(|one| one.state == State::CuttingOver)?;
+    Some(format!("generation {} is just taking the live one's place", next.generation))
+}
+
+/// Gives up those of the generations that are being built which `ends` names, and says why. None may be taking the live
+/// one's place.
+pub async fn give_up(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    standing: &[Generation],
+    (ends, why): (&(dyn Fn(&Generation) -> bool + Sync), &str),
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
+    );
+    let is_built = |one: &&Generation| !matches!(one.state, State::Kept | State::Dropping);
+    for one in standing.iter().filter(is_built).filter(|one| ends(one)) {
+        let given_up = sqlx::query(&sql).bind(why).bind(projection).bind(one.generation);
+        let given_up = given_up.run(&mut *connection).await;
+        given_up.map_err(|error| classify("giving a generation up", &error))?;
+    }
+    Ok(())
+}
+
 /// Begins a generation, unless another one is being built, and gives its number. Numbers are never used again.
 pub async fn open(
     connection: &mut MySqlConnection,
@@ -232,7 +265,12 @@ pub async fn open(
     let projection = wanted.projection;
     let number = next_number(connection, control, projection).await?;
     let standing = locked(connection, control, projection).await?;
-    if let Some(obstacle) = in_the_way(&standing) {
+    if let Some(why) = wanted.overtakes {
+        if let Some(obstacle) = is_taking_over(&standing) {
+            return Ok(Err(obstacle));
+        }
+        give_up(connection, control, projection, &standing, (&|_| true, why)).await?;
+    } else if let Some(obstacle) = in_the_way(&standing) {
         return Ok(Err(obstacle));
     }
     let insert = control.sql(
@@ -334,6 +372,10 @@ pub async fn change(
     if let Some(obstacle) = obstacle(found, &standing, change) {
         return Ok(Err(obstacle));
     }
+    if change == Change::Return {
+        let why = format!("superseded by the return to generation {generation}");
+        give_up(connection, control, projection, &standing, (&|_| true, &why)).await?;
+    }
     let set = match change {
         Change::Accept => "accepted = 1, reason = NULL",
         Change::Return => {
@@ -363,7 +405,7 @@ fn obstacle(found: &Generation, standing: &[Generation], change: Change) -> Opti
         Change::Return if !found.part.is_all() => Some(format!(
             "generation {number} holds a part of history only, so it cannot take the live one's place"
         )),
-        Change::Return => in_the_way(standing),
+        Change::Return => is_taking_over(standing),
         Change::Drop if state == State::CuttingOver => {
             Some(format!("generation {number} is just taking the live one's place"))
         }
@@ -419,81 +461,6 @@ pub async fn explain(
         .await
         .map_err(|error| classify("saying what a generation waits for", &error))?;
     Ok(())
-}
-
-/// Forgets a generation whose tables are gone: its rows in every table of the control schema, a bounded number at a time.
-pub async fn forget(
-    session: &mut Session,
-    control: &Control,
-    (projection, epoch): (&str, u64),
-    generation: u32,
-) -> Result<(), Failure> {
-    const ROWS: u64 = 1000;
-    let failed = |error: sqlx::Error| classify("forgetting a generation", &error);
-    let parts = "DELETE FROM laterna.dead_letter_part WHERE letter IN (SELECT id FROM laterna.dead_letter \
-                 WHERE projection = ? AND generation = ?)";
-    sqlx::query(&control.sql(parts))
-        .bind(projection)
-        .bind(generation)
-        .run(&mut session.connection)
-        .await
-        .map_err(failed)?;
-    // The row itself goes last: until then, whoever comes next goes on here.
-    for table in ["dead_letter", "dedupe", "checkpoint", "deployment_lane", "generation"] {
-        let sql = control.sql(&format!(
-            "DELETE FROM laterna.{table} WHERE projection = ? AND generation = ? LIMIT {ROWS}"
-        ));
-        loop {
-            let mut transaction = session.connection.begin().await.map_err(failed)?;
-            lease::prove(&mut transaction, control, projection, epoch).await?;
-            let gone = sqlx::query(&sql).bind(projection).bind(generation).run(&mut transaction).await;
-            let gone = gone.map_err(failed)?.rows_affected();
-            transaction.commit().await.map_err(failed)?;
-            if gone < ROWS {
-                break;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// How far a generation's lanes are: deliveries committed, and how many of them became dead letters that are still there.
-pub async fn progress(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<(u64, u64), Failure> {
-    let failed = |error: sqlx::Error| classify("reading how far a generation is", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
-         CAST(GREATEST(COALESCE(SUM(letters), 0), 0) AS UNSIGNED) \
-         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).bind(generation).row(&mut session.connection).await;
-    let row = row.map_err(failed)?;
-    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
-}
-
-/// The first dead letter of a generation whose event is in no letter of the live one, for people.
-pub async fn first_new_letter(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    (generation, live): (u32, u32),
-) -> Result<Option<String>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a generation's dead letters", &error);
-    let sql = control.sql(
-        "SELECT COALESCE(event_type, '?'), COALESCE(aggregate, '?'), COALESCE(reason, '') FROM laterna.dead_letter d \
-         WHERE projection = ? AND generation = ? AND NOT EXISTS (SELECT 1 FROM laterna.dead_letter l \
-         WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key) ORDER BY id LIMIT 1",
-    );
-    let first = sqlx::query(&sql).bind(projection).bind(generation).bind(live);
-    let first = first.first(&mut session.connection).await.map_err(failed)?;
-    let Some(row) = first else { return Ok(None) };
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
-    let reason = text(2)?;
-    Ok(Some(format!("{} of {}: {}", text(0)?, text(1)?, reason.lines().next().unwrap_or_default())))
 }
 
 #[cfg(test)]
@@ -563,9 +530,11 @@ mod tests {
         let look = Generation { part, ..generation(State::Kept) };
         assert!(obstacle(&look, &[], Change::Return).is_some());
         let busy = [generation(State::Kept), generation(State::Building)];
+        assert_eq!(obstacle(&busy[0], &busy, Change::Return), None, "the way back waits for nothing");
+        let busy = [generation(State::Kept), generation(State::CuttingOver)];
         assert!(
             obstacle(&busy[0], &busy, Change::Return)
-                .is_some_and(|why| why.contains("one is built at a time"))
+                .is_some_and(|why| why.contains("taking the live one's"))
         );
     }
 }

@@ -25,6 +25,8 @@ pub struct Building {
     ground: Ground,
     session: Option<Session>,
     backoff: Backoff,
+    /// The failure that was told last.
+    said: Option<String>,
 }
 
 /// Why lanes beside the live ones end.
@@ -37,7 +39,7 @@ enum End {
 
 impl Building {
     pub fn new(ground: Ground) -> Self {
-        Self { ground, session: None, backoff: Backoff::new() }
+        Self { ground, session: None, backoff: Backoff::new(), said: None }
     }
 
     /// Works until a generation is to meet the live one.
@@ -45,15 +47,22 @@ impl Building {
         loop {
             match self.step().await {
                 Ok(Some(End::Meets)) => return Ok(()),
-                Ok(Some(End::Over)) => self.backoff = Backoff::new(),
+                Ok(Some(End::Over)) => (self.backoff, self.said) = (Backoff::new(), None),
                 Ok(None) => tokio::time::sleep(INTERVAL).await,
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
                 Err(failure) => {
                     self.session = None;
                     let projection = &self.ground.settings.name;
-                    let wait = self.backoff.next_wait();
-                    tracing::warn!(projection, "beside the live tables: {failure}; trying again in {wait:?}");
-                    tokio::time::sleep(wait).await;
+                    let said = failure.without_values();
+                    // An outage is one, however often it is met.
+                    if self.said.as_ref() != Some(&said) {
+                        tracing::warn!(projection, "beside the live tables: {said}; trying again");
+                        self.said = Some(said);
+                    }
+                    // Where MySQL is away, too, nobody can be told.
+                    let telling = self.is_kept_by(&failure);
+                    let _ = within(PATIENCE, "saying what a generation waits for", telling).await;
+                    tokio::time::sleep(self.backoff.next_wait()).await;
                 }
             }
         }
@@ -214,11 +223,40 @@ impl Building {
             waits: now.reason.clone(),
         }));
         let Some(command) = now.command else { return Ok(()) };
-        let progress = match &now.reason {
-            Some(reason) => format!("generation {} waits: {reason}", now.generation),
-            None => format!("generation {}: {events} of {} events", now.generation, now.expected),
+        let Some(reason) = &now.reason else {
+            let progress = format!("generation {}: {events} of {} events", now.generation, now.expected);
+            command::goes_on(session, control, command).await?;
+            return command::record_progress(session, control, command, &progress).await;
         };
-        command::record_progress(session, control, command, &progress).await
+        self.waits(session, now, (command, reason)).await
+    }
+
+    /// Says what a command waits for whose generation does not come on. After an hour it is given up.
+    async fn waits(
+        &self,
+        session: &mut Session,
+        now: &Generation,
+        (command, reason): (u64, &str),
+    ) -> Result<(), Failure> {
+        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
+        let told = format!("generation {} waits: {reason}", now.generation);
+        if command::waits(session, control, command, &told).await? < command::WAIT_MAX.as_secs() {
+            return Ok(());
+        }
+        let (lease, to) = ((name, self.ground.epoch), (State::Dropping, now.purpose));
+        let why = command::given_up(&told);
+        generation::advance(session, control, lease, now, to, Some(&why)).await.map(|_| ())
+    }
+
+    /// Says what keeps the generation that is being built from coming on, where a server does.
+    async fn is_kept_by(&self, failure: &Failure) -> Result<(), Failure> {
+        let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
+        let mut session = self.ground.servers.applier.connect().await?;
+        let standing = generation::list(&mut session, control, name).await?;
+        let Some(now) = standing.into_iter().find(|one| one.state == State::Building) else { return Ok(()) };
+        let reason = failure.without_values();
+        generation::explain(&mut session, control, name, now.generation, Some(&reason)).await?;
+        self.tell(&mut session, &Generation { reason: Some(reason), ..now }).await
     }
 
     async fn has_caught_up(&self, session: &mut Session, number: u32) -> Result<bool, Failure> {

@@ -101,7 +101,7 @@ impl Comparison {
                     format!("comparing `{}`: {} of about {} rows", now.table, now.rows, now.rows_about);
                 *progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
             });
-        let telling = tell(ground, self.generation.command, &progress);
+        let telling = tell(ground, &self.generation, &progress);
         let found = tokio::select! {
             found = comparing => found?,
             failure = telling => return Err(failure),
@@ -110,15 +110,23 @@ impl Comparison {
     }
 }
 
-/// Tells whoever waits how far the comparison is, for ever.
-async fn tell(ground: &Ground, command: Option<u64>, progress: &Mutex<String>) -> Failure {
+/// Tells whoever waits how far the comparison is, until nobody wants it any more.
+async fn tell(ground: &Ground, generation: &Generation, progress: &Mutex<String>) -> Failure {
+    let (control, name) = (&ground.servers.control, ground.settings.name.as_str());
     let telling = async {
         let mut session = ground.servers.applier.connect().await?;
         loop {
             tokio::time::sleep(INTERVAL).await;
+            let standing = generation::list(&mut session, control, name).await?;
+            let still =
+                |one: &Generation| (one.generation, one.state) == (generation.generation, State::Comparing);
+            if !standing.iter().any(still) {
+                let reason = format!("generation {} was given up", generation.generation);
+                return Err(Failure::Misconfigured { reason });
+            }
             let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(command) = command {
-                command::record_progress(&mut session, &ground.servers.control, command, &told).await?;
+            if let Some(command) = generation.command {
+                command::record_progress(&mut session, control, command, &told).await?;
             }
         }
     };

@@ -1,0 +1,68 @@
+//! What commands wait for: said in the command's row and in the status, once in the log, and not for ever.
+
+use super::commands::{Commands, LOOK, PATIENCE};
+use crate::failure::{Failure, Fault};
+use crate::readmodel::command::{self, Command, Kind, Outcome, WAIT_MAX, Waiting};
+use crate::readmodel::{Session, within};
+
+impl Commands {
+    /// A command cannot be carried out just now. After an hour of that it is given up.
+    pub(super) async fn waits(
+        &self,
+        session: &mut Session,
+        command: &Command,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        if self.note(session, command, reason).await? < WAIT_MAX.as_secs() {
+            return Ok(());
+        }
+        let (control, projection) = (&self.servers.control, &self.projection);
+        let reason = command::given_up(reason);
+        tracing::error!(projection, command = command.id, "a command is {reason}");
+        let finishing = command::finish(session, control, command.id, &Outcome::Failed(reason)).await;
+        self.status.command_goes_on(command.id);
+        finishing
+    }
+
+    /// Says what a command waits for, and for how many seconds it has.
+    pub(super) async fn note(
+        &self,
+        session: &mut Session,
+        command: &Command,
+        reason: &str,
+    ) -> Result<u64, Failure> {
+        let (control, projection) = (&self.servers.control, &self.projection);
+        let request = command.request.told();
+        let waiting = Waiting { id: command.id, request: request.clone(), reason: Some(reason.to_owned()) };
+        if self.status.command_waits(&waiting) {
+            tracing::warn!(projection, command = command.id, request, "a command waits: {reason}");
+        }
+        let saying = command::waits(session, control, command.id, reason);
+        within(PATIENCE, "saying what a command waits for", saying).await
+    }
+
+    /// A command that waited goes on, or is over.
+    pub(super) async fn goes_on(&self, session: &mut Session, command: u64) -> Result<(), Failure> {
+        if !self.status.command_goes_on(command) {
+            return Ok(());
+        }
+        let saying = command::goes_on(session, &self.servers.control, command);
+        within(PATIENCE, "saying that a command goes on", saying).await
+    }
+
+    /// Commands about letters wait for lanes that cannot run, and this host is the one whose lanes they are.
+    pub(super) async fn letters_wait(&self) -> Result<(), Failure> {
+        let Some(obstacle) = self.status.keeps_lanes() else { return Ok(()) };
+        let reason = match obstacle.fault() {
+            Fault::Event => obstacle.without_values(),
+            _ => obstacle.to_string(),
+        };
+        let mut session = self.servers.applier.connect().await?;
+        let control = &self.servers.control;
+        let asked = command::pending(&mut session, control, &self.projection, Kind::Letters);
+        for command in within(LOOK, "reading commands", asked).await? {
+            self.waits(&mut session, &command, &reason).await?;
+        }
+        Ok(())
+    }
+}
