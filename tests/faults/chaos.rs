@@ -18,9 +18,11 @@
 //! | a letter is tried again although the one before it failed | rows too many, `disorder`, letters missing |
 //! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
 
+mod aside;
 mod checker;
 mod commits;
 mod fleet;
+mod generations;
 mod ground;
 mod history;
 mod load;
@@ -30,6 +32,7 @@ mod operator;
 mod report;
 mod schedule;
 mod truth;
+mod waits;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,6 +45,7 @@ use load::{Load, Outcome};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use report::Report;
+use schedule::Fault;
 use truth::Truth;
 
 use crate::support::some_time;
@@ -79,12 +83,18 @@ pub async fn run() {
     let (counts, ()) =
         tokio::join!(nemesis::rage(&ground, &steps, seed), tokio::time::sleep(Duration::from_secs(seconds)));
     nemesis::heal(&ground).await;
+    let resumed = generations::resume_all(&ground, PATIENCE).await;
+    let healed = Instant::now();
     load.stop().await;
 
     let mut violations = Violations::default();
-    let recovery = history::settle(&ground, truth::documents(&ground).await, PATIENCE).await;
+    let documents = truth::documents(&ground).await;
+    let waits = waits::watch(&ground, documents, healed, PATIENCE).await;
     let tidied = operator::tidy_up(&ground, PATIENCE).await;
-    for what in [recovery.as_ref().err(), tidied.as_ref().err()].into_iter().flatten() {
+    // Another generation may be live by now.
+    let after = waits::watch(&ground, documents, Instant::now(), PATIENCE).await;
+    let lacks = waits.iter().chain(&after).filter_map(|wait| wait.lacks.clone());
+    for what in [resumed, tidied].into_iter().filter_map(Result::err).chain(lacks) {
         violations.add(format!("{PATIENCE:?} after the last fault: {what}"));
     }
     let truth = Truth::read(&ground).await;
@@ -96,6 +106,10 @@ pub async fn run() {
     let (grants, advances) = (history::grants(&ground).await, history::advances(&ground).await);
     let take_overs = commits::grants(&grants, &mut violations);
     commits::advances(&advances, &grants, &mut violations);
+    let changes = history::changes(&ground).await;
+    commits::changes(&changes, &mut violations);
+    let is_blocked = steps.iter().any(|step| matches!(step.fault, Fault::BlockRows { .. }));
+    let came = aside::check(&ground, &changes, is_blocked, &mut violations).await;
     let most_lines = checker::logs(&ground, began.elapsed().as_secs(), &mut violations);
     violations.0.extend(ground.fleet.violations());
     violations.0.extend(snapshots.violations.iter().map(|(what, times)| format!("{what} ({times} times)")));
@@ -115,6 +129,7 @@ pub async fn run() {
         parked: letters("parked"),
         held: letters("held"),
         discarded: truth.discarded.len(),
+        came,
         commands: ground
             .world
             .number(&format!("SELECT COUNT(*) FROM {}.command", ground.world.control()))
@@ -124,7 +139,7 @@ pub async fn run() {
         restarts: ground.fleet.restarts(),
         take_overs,
         longest_wait: snapshots.longest_wait,
-        recovery: recovery.ok(),
+        waits,
         most_lines,
         violations: violations.0,
     };

@@ -1,7 +1,11 @@
 //! Behaves well, and makes order visible: `recorded` refuses an event that is applied twice, and `last_seen` counts
-//! the events that did not follow their predecessor.
+//! the events that did not follow their predecessor. Its family is the same code under other names: `recorder-again` does
+//! the same, and `recorder-wider` in a table with a column more.
 
 use laterna_sdk::{Event, Manifest, Operation, Projector, Rejection, extjson::Long, statements};
+
+/// Which of the family it is.
+const NAME: &str = env!("CARGO_CRATE_NAME");
 
 struct Recorder;
 
@@ -23,23 +27,27 @@ struct Payload {
 
 impl Projector for Recorder {
     fn manifest() -> Manifest {
-        let recorded = "CREATE TABLE recorded (
-            aggregate_type VARCHAR(64) NOT NULL,
-            aggregate_id VARCHAR(64) NOT NULL,
-            sequence BIGINT NOT NULL,
-            event_id VARCHAR(64) NOT NULL,
-            event_type VARCHAR(64) NOT NULL,
-            ordinal BIGINT NULL,
-            PRIMARY KEY (aggregate_id, sequence)
-        )";
+        let more = if NAME.ends_with("wider") { "more BIGINT NULL," } else { "" };
+        let recorded = format!(
+            "CREATE TABLE recorded (
+                aggregate_type VARCHAR(64) NOT NULL,
+                aggregate_id VARCHAR(64) NOT NULL,
+                sequence BIGINT NOT NULL,
+                event_id VARCHAR(64) NOT NULL,
+                event_type VARCHAR(64) NOT NULL,
+                ordinal BIGINT NULL,
+                {more}
+                PRIMARY KEY (aggregate_id, sequence)
+            )"
+        );
         let last_seen = "CREATE TABLE last_seen (
             aggregate_id VARCHAR(64) NOT NULL PRIMARY KEY,
             sequence BIGINT NOT NULL,
             events BIGINT NOT NULL,
             disorder BIGINT NOT NULL
         )";
-        Manifest::new("recorder", env!("CARGO_PKG_VERSION"))
-            .table("recorded", recorded)
+        Manifest::new(NAME, env!("CARGO_PKG_VERSION"))
+            .table("recorded", &recorded)
             .table("last_seen", last_seen)
             .statements(STATEMENTS)
     }

@@ -31,7 +31,7 @@ impl Violations {
         self.0.push(what.into());
     }
 
-    fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
+    pub fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.add(what());
         }
@@ -92,8 +92,8 @@ pub async fn read_models(ground: &Ground, log: &Log, truth: &Truth, violations: 
             .unless(truth.ids.contains(id), || format!("{projection} discarded {id:?}, which nobody wrote"));
     }
     for projection in PROJECTIONS {
-        let control = ground.world.control();
-        let sql = format!("SELECT SUM(events) FROM {control}.checkpoint WHERE projection = '{projection}'");
+        let checkpoints = ground.live("checkpoint");
+        let sql = format!("SELECT SUM(events) FROM {checkpoints} WHERE projection = '{projection}'");
         let events = ground.world.number(&sql).await;
         let documents = truth.ids.len();
         violations.unless(usize::try_from(events) == Ok(documents), || {
@@ -112,8 +112,8 @@ async fn recorded(ground: &Ground) -> BTreeSet<Recorded> {
 
 async fn letters(ground: &Ground) -> BTreeSet<(String, String, String)> {
     let sql = format!(
-        "SELECT projection, COALESCE(event_id, '') COLLATE utf8mb4_general_ci, CAST(state AS CHAR) FROM {}.dead_letter",
-        ground.world.control()
+        "SELECT projection, COALESCE(event_id, '') COLLATE utf8mb4_general_ci, CAST(state AS CHAR) FROM {}",
+        ground.live("dead_letter")
     );
     ground.world.rows(&sql).await.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
 }
@@ -123,8 +123,8 @@ async fn letters(ground: &Ground) -> BTreeSet<(String, String, String)> {
 async fn order_of_letters(ground: &Ground, violations: &mut Violations) {
     let sql = format!(
         "SELECT projection, COALESCE(aggregate, '') COLLATE utf8mb4_general_ci, CAST(state AS CHAR), \
-         COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {}.dead_letter ORDER BY id",
-        ground.world.control()
+         COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {} ORDER BY id",
+        ground.live("dead_letter")
     );
     let mut latest: BTreeMap<(String, String), u64> = BTreeMap::new();
     for row in ground.world.rows(&sql).await {

@@ -1,5 +1,5 @@
 //! Judges the history of commits that MySQL's triggers wrote: checkpoints only go forward, one batch at a time, and
-//! under each epoch one host writes.
+//! under each epoch one host writes. A generation becomes live when it is as far as the one before.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use laterna::position::Position;
 
 use super::checker::Violations;
 use super::ground::{address, id};
-use super::history::{Advance, Grant};
+use super::history::{Advance, Change, Grant};
 use super::schedule::Who;
 
 /// Each lease's epochs, one after another, each with one owner; gives how often a lease changed hands.
@@ -30,16 +30,17 @@ pub fn grants(grants: &[Grant], violations: &mut Violations) -> usize {
     take_overs
 }
 
-/// Each lane's checkpoint, commit by commit.
+/// The checkpoint of each lane of each generation, commit by commit.
 pub fn advances(advances: &[Advance], grants: &[Grant], violations: &mut Violations) {
     let owners: BTreeMap<(&str, u64), &str> = grants
         .iter()
         .filter(|grant| !grant.owner.is_empty())
         .map(|grant| ((grant.projection.as_str(), grant.epoch), grant.owner.as_str()))
         .collect();
-    let mut latest: BTreeMap<(&str, u32), &Advance> = BTreeMap::new();
+    let mut latest: BTreeMap<(&str, u32, u32), &Advance> = BTreeMap::new();
     for advance in advances {
-        if let Some(before) = latest.insert((&advance.projection, advance.lane), advance) {
+        if let Some(before) = latest.insert((&advance.projection, advance.generation, advance.lane), advance)
+        {
             if let Some(wrong) = step(before, advance) {
                 violations.add(format!("{wrong}: {before:?}, then {advance:?}"));
             }
@@ -48,6 +49,20 @@ pub fn advances(advances: &[Advance], grants: &[Grant], violations: &mut Violati
             if is_batch && owner != writer(&advance.by) {
                 violations.add(format!("the epoch is {owner:?}'s, and another one wrote: {advance:?}"));
             }
+        }
+    }
+}
+
+/// A generation takes the live one's place when it is as far.
+pub fn changes(changes: &[Change], violations: &mut Violations) {
+    let mut latest: BTreeMap<&str, u32> = BTreeMap::new();
+    for change in changes {
+        let ([gone, come], [before, after]) = (change.generations, change.events);
+        if latest.insert(&change.projection, come).is_some_and(|live| live != gone) {
+            violations.add(format!("another generation was live: {change:?}"));
+        }
+        if after < before {
+            violations.add(format!("a generation became live that was not as far: {change:?}"));
         }
     }
 }

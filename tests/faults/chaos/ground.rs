@@ -31,8 +31,9 @@ pub const LANES: u32 = 4;
 /// How long a host may take to stop.
 pub const STOP_SECONDS: u64 = 8;
 
-/// Which member of the replica set host A talks to.
-const MEMBER_OF_A: usize = 1;
+/// Which member of the replica set host A talks to: the likeliest primary, since nobody else can tell it whether history is
+/// complete, and so it builds no generation.
+const MEMBER_OF_A: usize = 0;
 
 const ROWS: &str = "SELECT, INSERT, UPDATE, DELETE";
 
@@ -94,9 +95,22 @@ impl Ground {
         }
     }
 
+    /// A table of the control schema, with what it has of the live generations, to select from.
+    pub fn live(&self, table: &str) -> String {
+        live(&self.world.control(), table)
+    }
+
     pub fn roads(&self) -> [&Proxy; 3] {
         [&self.mysql_a, &self.mysql_b, &self.mongodb_a]
     }
+}
+
+/// The same by the control schema's name.
+pub fn live(control: &str, table: &str) -> String {
+    format!(
+        "(SELECT t.* FROM {control}.{table} t JOIN {control}.projection p \
+         ON p.projection = t.projection AND p.live_generation = t.generation) AS {table}"
+    )
 }
 
 /// Where a host's connections to MySQL come from.
@@ -127,6 +141,9 @@ async fn accounts(world: &World, password: &str) {
         for schema in schemas {
             world.run(&format!("GRANT {privileges} ON {schema}.* TO '{account}'@'%'")).await;
         }
+        // Where generations stand that are not live.
+        let places = format!("`{}\\_g%`", control.replace('_', "\\_"));
+        world.run(&format!("GRANT {privileges} ON {places}.* TO '{account}'@'%'")).await;
     }
 }
 

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Executor, Row};
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, PROJECTIONS};
+use super::ground::{Ground, PROJECTIONS, live};
 use super::load::Log;
 use super::mysqld::admin;
 use super::operator::IN_THE_WAY;
@@ -21,6 +21,7 @@ use crate::support::{some_time, until};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
     pub projection: String,
+    pub generation: u32,
     pub lane: u32,
     pub epoch: u64,
     pub batch: u64,
@@ -38,6 +39,14 @@ pub struct Grant {
     pub owner: String,
 }
 
+/// A generation that took the live one's place, and how many events each had then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub projection: String,
+    pub generations: [u32; 2],
+    pub events: [u64; 2],
+}
+
 /// Puts the triggers in place, once the hosts have made their tables. Leases are taken before that, and so the first
 /// grants are copied.
 pub async fn audit(ground: &Ground) {
@@ -46,25 +55,43 @@ pub async fn audit(ground: &Ground) {
     let all = i64::try_from(PROJECTIONS.len()).expect("a few");
     until("the hosts have begun all projections", async || world.number_if_any(&begun).await == Some(all))
         .await;
-    let (schema, columns) = (schema(ground), "projection, lane, epoch, batch, events, position, came_from");
+    let (schema, columns) =
+        (schema(ground), "projection, generation, lane, epoch, batch, events, position, came_from");
+    let events = |generation| {
+        format!(
+            "(SELECT SUM(events) FROM {control}.checkpoint WHERE projection = NEW.projection AND generation = {generation})"
+        )
+    };
     for sql in [
         format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4"),
         format!(
             "CREATE TABLE {schema}.advance (id BIGINT AUTO_INCREMENT PRIMARY KEY, projection VARCHAR(64), \
-             lane INT, epoch BIGINT, batch BIGINT, events BIGINT, position TEXT, came_from VARCHAR(255))"
+             generation INT, lane INT, epoch BIGINT, batch BIGINT, events BIGINT, position TEXT, came_from VARCHAR(255))"
         ),
         format!(
             "CREATE TABLE {schema}.granted (id BIGINT AUTO_INCREMENT PRIMARY KEY, projection VARCHAR(64), \
              epoch BIGINT, owner VARCHAR(255))"
         ),
+        format!(
+            "CREATE TABLE {schema}.changed (id BIGINT AUTO_INCREMENT PRIMARY KEY, projection VARCHAR(64), \
+             gone BIGINT, come BIGINT, gone_events BIGINT, come_events BIGINT)"
+        ),
         // For whoever wants a transaction with many rows.
         format!("CREATE TABLE {schema}.weight (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)"),
         format!(
             "CREATE TRIGGER {control}.advanced AFTER UPDATE ON {control}.checkpoint FOR EACH ROW \
-             INSERT INTO {schema}.advance ({columns}) SELECT NEW.projection, NEW.lane, NEW.epoch, NEW.batch, \
+             INSERT INTO {schema}.advance ({columns}) SELECT NEW.projection, NEW.generation, NEW.lane, NEW.epoch, NEW.batch, \
              NEW.events, NEW.position, SUBSTRING_INDEX(USER(), '@', -1) FROM DUAL \
              WHERE NEW.epoch <> OLD.epoch OR NEW.batch <> OLD.batch OR NEW.events <> OLD.events \
              OR NEW.position <> OLD.position"
+        ),
+        format!(
+            "CREATE TRIGGER {control}.changed AFTER UPDATE ON {control}.projection FOR EACH ROW \
+             INSERT INTO {schema}.changed (projection, gone, come, gone_events, come_events) \
+             SELECT NEW.projection, OLD.live_generation, NEW.live_generation, {}, {} FROM DUAL \
+             WHERE NEW.live_generation <> OLD.live_generation",
+            events("OLD.live_generation"),
+            events("NEW.live_generation")
         ),
         format!(
             "CREATE TRIGGER {control}.granted AFTER UPDATE ON {control}.lease FOR EACH ROW \
@@ -80,6 +107,25 @@ pub async fn audit(ground: &Ground) {
     world.run(&copy).await;
 }
 
+/// The events that the live generation lacks because operators gave them up, to select from. A generation that was made
+/// meanwhile may have a letter of such an event still, or may have applied it where nothing was in its way.
+pub fn given_up(control: &str, read_model: &str, projection: &str) -> String {
+    let applied = if projection == "recorder" {
+        format!(
+            "AND NOT ((SELECT last_generation FROM {control}.projection WHERE projection = 'recorder') > 1 \
+             AND EXISTS (SELECT 1 FROM {read_model}.recorded r WHERE r.event_id = d.event_id))"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "(SELECT d.* FROM {control}.discarded d WHERE d.projection = '{projection}' AND NOT EXISTS \
+         (SELECT 1 FROM {} WHERE dead_letter.projection = d.projection AND dead_letter.document_key = d.document_key) \
+         {applied}) AS given_up",
+        live(control, "dead_letter")
+    )
+}
+
 pub fn schema(ground: &Ground) -> String {
     format!("{}_audit", ground.world.name)
 }
@@ -87,18 +133,20 @@ pub fn schema(ground: &Ground) -> String {
 /// All changes of checkpoints, in the order in which each lane's were committed.
 pub async fn advances(ground: &Ground) -> Vec<Advance> {
     let sql = format!(
-        "SELECT projection, CAST(lane AS SIGNED), epoch, batch, events, position, came_from FROM {}.advance ORDER BY id",
+        "SELECT projection, CAST(generation AS SIGNED), CAST(lane AS SIGNED), epoch, batch, events, position, came_from \
+         FROM {}.advance ORDER BY id",
         schema(ground)
     );
     let rows = ground.world.rows(&sql).await;
     let advance = |row: &MySqlRow| Advance {
         projection: row.get(0),
-        lane: number(row, 1),
-        epoch: number(row, 2),
-        batch: number(row, 3),
-        events: number(row, 4),
-        position: row.get(5),
-        by: row.get(6),
+        generation: number(row, 1),
+        lane: number(row, 2),
+        epoch: number(row, 3),
+        batch: number(row, 4),
+        events: number(row, 5),
+        position: row.get(6),
+        by: row.get(7),
     };
     rows.iter().map(advance).collect()
 }
@@ -110,6 +158,18 @@ pub async fn grants(ground: &Ground) -> Vec<Grant> {
     rows.iter()
         .map(|row| Grant { projection: row.get(0), epoch: number(row, 1), owner: row.get(2) })
         .collect()
+}
+
+/// All changes of live generations, in order.
+pub async fn changes(ground: &Ground) -> Vec<Change> {
+    let columns = "projection, gone, come, COALESCE(gone_events, 0), COALESCE(come_events, 0)";
+    let sql = format!("SELECT {columns} FROM {}.changed ORDER BY id", schema(ground));
+    let change = |row: &MySqlRow| Change {
+        projection: row.get(0),
+        generations: [number(row, 1), number(row, 2)],
+        events: [number(row, 3), number(row, 4)],
+    };
+    ground.world.rows(&sql).await.iter().map(change).collect()
 }
 
 fn number<N: TryFrom<i64>>(row: &MySqlRow, column: usize) -> N
@@ -189,30 +249,38 @@ impl Watch {
         }
     }
 
-    /// Reads one snapshot: what the checkpoints count is what the tables have.
+    /// Reads one snapshot: what the checkpoints count is what the tables have. While it reads the tables, no generation
+    /// takes their place, so that only one that was about to, and perhaps has, leaves in doubt whose they are.
     async fn look(&mut self, session: &mut MySqlConnection) -> Result<(), sqlx::Error> {
         session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
-        session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
+        session.execute("START TRANSACTION").await?;
         let Self { control, read_model, .. } = self;
+        // The first to be read: that opens the snapshot, too.
+        let recorded = format!("SELECT COUNT(*) FROM {read_model}.recorded WHERE event_id <> '{IN_THE_WAY}'");
+        let recorded: i64 = session.fetch_one(recorded.as_str()).await?.get(0);
+        let changing = format!(
+            "SELECT COUNT(*) FROM {control}.generation WHERE projection = 'recorder' AND state = 'cutting-over'"
+        );
+        let changing: i64 = session.fetch_one(changing.as_str()).await?.get(0);
         let sums = format!(
-            "SELECT projection, CAST(SUM(events) AS SIGNED) FROM {control}.checkpoint GROUP BY projection"
+            "SELECT projection, CAST(SUM(events) AS SIGNED) FROM {} GROUP BY projection",
+            live(control, "checkpoint")
         );
         let mut applied = BTreeMap::new();
         for row in session.fetch_all(sums.as_str()).await? {
             applied.insert(row.get::<String, _>(0), row.get::<i64, _>(1));
         }
         let letters = format!(
-            "SELECT (SELECT COUNT(*) FROM {control}.dead_letter WHERE projection = 'recorder') \
-             + (SELECT COUNT(*) FROM {control}.discarded WHERE projection = 'recorder')"
+            "SELECT (SELECT COUNT(*) FROM {} WHERE projection = 'recorder') + (SELECT COUNT(*) FROM {})",
+            live(control, "dead_letter"),
+            given_up(control, read_model, "recorder")
         );
         let letters: i64 = session.fetch_one(letters.as_str()).await?.get(0);
-        let recorded = format!("SELECT COUNT(*) FROM {read_model}.recorded WHERE event_id <> '{IN_THE_WAY}'");
-        let recorded: i64 = session.fetch_one(recorded.as_str()).await?.get(0);
         session.execute("COMMIT").await?;
         let counted = applied.get("recorder").copied().unwrap_or_default();
         let mut seen = self.seen.lock().expect("nobody panics with it");
-        seen.snapshots += 1;
-        if counted != recorded + letters {
+        seen.snapshots += u64::from(changing == 0);
+        if changing == 0 && counted != recorded + letters {
             let what =
                 "in one snapshot, the recorder's checkpoints count other events than its rows, letters and discards"
                     .to_owned();
@@ -228,29 +296,11 @@ impl Watch {
     }
 }
 
-/// Waits until every projection has committed all documents of the outbox; gives how long that took, or who has not.
-pub async fn settle(ground: &Ground, documents: u64, patience: Duration) -> Result<Duration, String> {
-    let began = Instant::now();
-    loop {
-        let missing = missing(ground, documents).await;
-        match missing {
-            None => return Ok(began.elapsed()),
-            Some(what) if began.elapsed() > patience => return Err(what),
-            Some(_) => some_time(200).await,
-        }
-    }
-}
-
-async fn missing(ground: &Ground, documents: u64) -> Option<String> {
-    for projection in PROJECTIONS {
-        let sql = format!(
-            "SELECT SUM(events) FROM {}.checkpoint WHERE projection = '{projection}'",
-            ground.world.control()
-        );
-        let committed = ground.world.number_if_any(&sql).await.unwrap_or(-1);
-        if u64::try_from(committed).ok() < Some(documents) {
-            return Some(format!("{projection} has committed {committed} of {documents} events"));
-        }
-    }
-    None
+/// What a projection has not committed of the outbox.
+pub async fn missing(ground: &Ground, projection: &str, documents: u64) -> Option<String> {
+    let checkpoints = ground.live("checkpoint");
+    let sql = format!("SELECT SUM(events) FROM {checkpoints} WHERE projection = '{projection}'");
+    let committed = ground.world.number_if_any(&sql).await.unwrap_or(-1);
+    (u64::try_from(committed).ok() < Some(documents))
+        .then(|| format!("{projection} has committed {committed} of {documents} events"))
 }

@@ -13,6 +13,7 @@ use sqlx::{Executor, Row};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::generations;
 use super::ground::{Ground, PROJECTIONS};
 use super::history;
 use super::load::ACCOUNTS;
@@ -118,6 +119,12 @@ impl Nemesis<'_> {
                 return operator::replay(self.ground, projection, choice, random).await;
             }
             Fault::Discard { projection } => return operator::discard(self.ground, projection, random).await,
+            Fault::Rebuild { .. }
+            | Fault::Verify { .. }
+            | Fault::Deploy { .. }
+            | Fault::Rollback { .. }
+            | Fault::DropGeneration { .. }
+            | Fault::Pause { .. } => return generations::operate(self.ground, fault, random).await,
             Fault::KillPrimary { .. } | Fault::StepDown | Fault::FreezeMember { .. } => {
                 return self.mongodb(fault).await;
             }

@@ -12,6 +12,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 use tokio::time::sleep;
 
+use super::generations;
 use super::ground::{Ground, PROJECTIONS};
 use super::mysqld::admin;
 use super::nemesis::{Injected, rows, run};
@@ -25,37 +26,50 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const BLOCKED: usize = 6;
 const ROWS_EACH: i64 = 2;
 
+/// The columns of a row of `recorded`.
+const RECORDED: &str = "aggregate_type, aggregate_id, sequence, event_id, event_type, ordinal";
+
 /// The event that rows in the way belong to.
 pub const IN_THE_WAY: &str = "in-the-way";
 
 /// The class of letters that are parked because of such rows, and for nothing else.
 const CONFLICT: &str = "key-conflict";
 
-/// `laterna dlq` at work, from one of the hosts' machines. Where that cannot reach MySQL, it is tried again.
+/// `laterna dlq` at work, from one of the hosts' machines.
 async fn dlq(ground: &Ground, who: Who, arguments: &[&str]) -> Injected {
-    let until = Instant::now() + PATIENCE;
+    laterna(ground, who, &[&["dlq"], arguments].concat(), PATIENCE).await
+}
+
+/// An operator's command, from one of the hosts' machines. Where that cannot reach MySQL, it is tried again; what a host
+/// refuses is not.
+pub async fn laterna(ground: &Ground, who: Who, arguments: &[&str], patience: Duration) -> Injected {
+    let until = Instant::now() + patience;
     while Instant::now() < until {
         let mut command = Command::new(BINARY);
-        command.arg("--config").arg(ground.fleet.config(who)).arg("dlq").args(arguments);
-        command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("--config").arg(ground.fleet.config(who)).args(arguments);
+        command.env_remove("LATERNA_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let mut ended = None;
         while ended.is_none() && Instant::now() < until {
             sleep(Duration::from_millis(20)).await;
             ended = child.try_wait().expect("it is a child");
         }
-        if ended.is_some_and(|status| status.code() == Some(REFUSED)) {
-            sleep(Duration::from_millis(300)).await;
-            continue;
-        }
         let _ = child.kill();
-        child.wait().expect("it is a child");
-        return Injected::Yes;
+        let output = child.wait_with_output().expect("it is a child");
+        if ended.is_none_or(|status| status.code() != Some(REFUSED)) {
+            return Injected::Yes;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("error: command ") {
+            println!("refused: {}: {}", arguments.join(" "), said.trim());
+            return Injected::Missed;
+        }
+        sleep(Duration::from_millis(300)).await;
     }
     Injected::Missed
 }
 
-/// The exit code when nothing was written down, or nobody could be asked.
+/// The exit code when nothing was written down, nobody could be asked, or a host refused.
 const REFUSED: i32 = 2;
 
 /// Tries all letters of a projection again, or those of one aggregate.
@@ -78,7 +92,8 @@ pub async fn discard(ground: &Ground, projection: usize, mut random: StdRng) -> 
     dlq(ground, who, &["discard", name, "--id", &id, "--why", "it is worth nothing", "--yes"]).await
 }
 
-fn who(random: &mut StdRng) -> Who {
+/// From whose machine.
+pub fn who(random: &mut StdRng) -> Who {
     if random.random() { Who::A } else { Who::B }
 }
 
@@ -98,9 +113,9 @@ async fn heads(ground: &Ground, projection: &str) -> Vec<(u64, String)> {
 async fn look(ground: &Ground, projection: &str) -> Vec<(u64, String)> {
     let Some(mut session) = admin(&ground.admin_url).await else { return vec![] };
     let sql = format!(
-        "SELECT id, aggregate COLLATE utf8mb4_general_ci FROM {}.dead_letter WHERE projection = '{projection}' \
+        "SELECT id, aggregate COLLATE utf8mb4_general_ci FROM {} WHERE projection = '{projection}' \
          AND state = 'parked' AND aggregate IS NOT NULL ORDER BY id",
-        ground.world.control()
+        ground.live("dead_letter")
     );
     let found = rows(&mut session, &sql).await.unwrap_or_default();
     found.iter().map(|row| (row.get(0), row.get(1))).collect()
@@ -146,7 +161,8 @@ async fn put_in_the_way(
         for ahead in 1..=ROWS_EACH {
             // The event may have come meanwhile: then its row stays.
             let row = format!("('thing', '{id}', {}, '{IN_THE_WAY}', 'x', NULL)", last + ahead);
-            run(session, &format!("INSERT IGNORE INTO {read_model}.recorded VALUES {row}")).await?;
+            run(session, &format!("INSERT IGNORE INTO {read_model}.recorded ({RECORDED}) VALUES {row}"))
+                .await?;
         }
     }
     Ok(())
@@ -158,27 +174,28 @@ async fn clear(ground: &Ground, session: &mut MySqlConnection) -> bool {
     run(session, &delete).await.is_ok()
 }
 
-/// When all is healed: removes what is in the way, waits for what was wished for, and replays until nothing is parked
-/// that could be applied.
+/// When all is healed: removes what is in the way, waits for what was wished for and for generations that are made, and
+/// replays until nothing is parked that could be applied.
 pub async fn tidy_up(ground: &Ground, patience: Duration) -> Result<(), String> {
     let began = Instant::now();
     let control = ground.world.control();
     let pending = format!("SELECT COUNT(*) FROM {control}.command WHERE state = 'pending'");
-    let conflicts =
-        format!("SELECT COUNT(*) FROM {control}.dead_letter WHERE state = 'parked' AND class = '{CONFLICT}'");
+    let letters = ground.live("dead_letter");
+    let conflicts = format!("SELECT COUNT(*) FROM {letters} WHERE state = 'parked' AND class = '{CONFLICT}'");
     loop {
+        let made = generations::left(ground, began).await.and_then(|left| i64::try_from(left).ok());
         let cleared = match admin(&ground.admin_url).await {
             Some(mut session) => clear(ground, &mut session).await,
             None => false,
         };
         let waiting =
-            [ground.world.number_if_any(&pending).await, ground.world.number_if_any(&conflicts).await];
+            [ground.world.number_if_any(&pending).await, made, ground.world.number_if_any(&conflicts).await];
         match waiting {
-            [Some(0), Some(0)] if cleared => return Ok(()),
+            [Some(0), Some(0), Some(0)] if cleared => return Ok(()),
             _ if began.elapsed() > patience => {
-                return Err(format!("commands and key conflicts that are left: {waiting:?}"));
+                return Err(format!("commands, generations and key conflicts that are left: {waiting:?}"));
             }
-            [Some(0), Some(_)] if cleared => {
+            [Some(0), Some(0), Some(_)] if cleared => {
                 dlq(ground, Who::A, &["replay", PROJECTIONS[0], "--reason", CONFLICT]).await;
             }
             _ => sleep(Duration::from_millis(300)).await,

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::aside::Came;
 use super::nemesis::Counts;
+use super::waits::{self, Wait};
 use crate::support::server::faketime;
 
 pub struct Report {
@@ -20,14 +22,16 @@ pub struct Report {
     pub parked: usize,
     pub held: usize,
     pub discarded: usize,
-    /// What operators wished for about letters.
+    pub came: Came,
+    /// What operators wished for.
     pub commands: i64,
     pub commits: usize,
     pub snapshots: u64,
     pub restarts: u32,
     pub take_overs: usize,
     pub longest_wait: Duration,
-    pub recovery: Option<Duration>,
+    /// How long each projection took when everything was healed.
+    pub waits: Vec<Wait>,
     pub most_lines: usize,
     pub violations: Vec<String>,
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
+        let came = &self.came;
         if faketime().is_none() {
             writeln!(f, "no clock jumped: libfaketime is not here")?;
         }
@@ -57,9 +62,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "applied by the recorder: {}; letters of all projections: {} parked, {} held, {} discarded; {} commands \
-             about them",
+            "applied by the recorder: {}; letters of all projections: {} parked, {} held, {} discarded; {} commands",
             self.applied, self.parked, self.held, self.discarded, self.commands
+        )?;
+        writeln!(
+            f,
+            "generations: {} begun, {} became live, {} kept; {} deployments; {} comparisons, of which {} found something",
+            came.begun, came.live, came.kept, came.deployed, came.compared, came.differ
         )?;
         writeln!(
             f,
@@ -71,12 +80,29 @@ impl fmt::Display for Report {
             "the longest that an acknowledged event waited: {:.1} s",
             self.longest_wait.as_secs_f64()
         )?;
-        if let Some(recovery) = self.recovery {
-            writeln!(f, "all applied {:.1} s after the last fault was healed", recovery.as_secs_f64())?;
-        }
+        self.waits(f)?;
         writeln!(f, "violations: {}", self.violations.len())?;
         for violation in &self.violations {
             writeln!(f, "  - {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// How long events waited after everything was healed; what took longer than a lease and a little is explained.
+    fn waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: Duration| format!("{:.1}", time.as_secs_f64());
+        for Wait { projection, time, reasons, lacks } in &self.waits {
+            let until = if lacks.is_some() { "and not yet" } else { "at the longest" };
+            writeln!(
+                f,
+                "after everything was healed, events waited {} s for {projection}, {until}",
+                seconds(*time)
+            )?;
+            for (from, to, reason) in reasons.iter().filter(|_| *time > waits::SHORT) {
+                writeln!(f, "  {:>6} to {:>6} s  {reason}", seconds(*from), seconds(*to))?;
+            }
         }
         Ok(())
     }

@@ -127,6 +127,43 @@ pub enum Fault {
     Discard {
         projection: usize,
     },
+    /// An operator has a projection's tables made anew.
+    Rebuild {
+        projection: usize,
+    },
+    /// An operator has a projection's tables compared with what history makes of them.
+    Verify {
+        projection: usize,
+    },
+    /// An operator gives a projection another component of its family.
+    Deploy {
+        projection: usize,
+        kin: Kin,
+        canary_seconds: u32,
+    },
+    /// An operator gives a projection the component back that it had before.
+    Rollback {
+        projection: usize,
+    },
+    /// An operator gives a generation up, whatever it is about to become.
+    DropGeneration {
+        projection: usize,
+    },
+    /// An operator pauses a projection, and resumes it.
+    Pause {
+        projection: usize,
+        ms: u64,
+    },
+}
+
+/// Which component of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kin {
+    First,
+    /// The same under another name.
+    Again,
+    /// The same with a column more.
+    Wider,
 }
 
 /// Which letters an operator chooses.
@@ -181,6 +218,13 @@ impl Fault {
             Self::Replay { choice: Choice::All, .. } => "operator replays all letters",
             Self::Replay { choice: Choice::One, .. } => "operator replays an aggregate's letters",
             Self::Discard { .. } => "operator discards a letter",
+            Self::Rebuild { .. } => "operator has tables made anew",
+            Self::Verify { .. } => "operator has tables compared with history",
+            Self::Deploy { kin: Kin::Wider, .. } => "operator deploys a component with a column more",
+            Self::Deploy { .. } => "operator deploys another component",
+            Self::Rollback { .. } => "operator rolls back",
+            Self::DropGeneration { .. } => "operator drops a generation",
+            Self::Pause { .. } => "operator pauses a projection, and resumes it",
         }
     }
 }
@@ -262,9 +306,33 @@ const DECK: [Draw; 40] = [
     |r| Fault::Discard { projection: r.random_range(0..2) },
 ];
 
+/// What operators do to components and generations. Each of it takes its time, and so a short run has none.
+const OPERATIONS: [Draw; 13] = [
+    |r| Fault::Rebuild { projection: r.random_range(0..3) },
+    |r| Fault::Rebuild { projection: r.random_range(0..3) },
+    |r| Fault::Rebuild { projection: r.random_range(0..3) },
+    |r| Fault::Verify { projection: r.random_range(0..3) },
+    |r| Fault::Verify { projection: r.random_range(0..3) },
+    |r| deploy(r, &[Kin::First, Kin::Again]),
+    |r| deploy(r, &[Kin::First, Kin::Again]),
+    |r| deploy(r, &[Kin::Wider]),
+    |r| deploy(r, &[Kin::Wider]),
+    |r| Fault::Rollback { projection: r.random_range(0..2) },
+    |r| Fault::Rollback { projection: r.random_range(0..2) },
+    |r| Fault::DropGeneration { projection: r.random_range(0..3) },
+    |r| Fault::Pause { projection: r.random_range(0..3), ms: r.random_range(500..6000) },
+];
+
+/// From how many seconds on a run has all kinds.
+const LONG: u64 = 60;
+
 /// All faults of a run, in their order. Kinds are drawn as cards are: each comes before any comes again. A longer run
-/// begins as a shorter one of the same seed does.
+/// begins as a shorter one of the same seed does, but for those that are so short that they lack kinds.
 pub fn draw(seed: u64, seconds: u64) -> Vec<Step> {
+    let mut kinds = DECK.to_vec();
+    if seconds >= LONG {
+        kinds.extend(OPERATIONS);
+    }
     let mut random = StdRng::seed_from_u64(seed);
     let end = Duration::from_secs(seconds).saturating_sub(LAST);
     let (mut deck, mut steps) = (Vec::new(), Vec::new());
@@ -275,7 +343,7 @@ pub fn draw(seed: u64, seconds: u64) -> Vec<Step> {
             return steps;
         }
         if deck.is_empty() {
-            deck = DECK.to_vec();
+            deck.clone_from(&kinds);
             deck.shuffle(&mut random);
         }
         let card = deck.pop().expect("it was just filled");
@@ -289,6 +357,12 @@ fn who(random: &mut StdRng) -> Who {
 
 fn kill_host(random: &mut StdRng) -> Fault {
     Fault::KillHost { who: who(random), ms: random.random_range(50..2500) }
+}
+
+fn deploy(random: &mut StdRng, kin: &[Kin]) -> Fault {
+    let canary_seconds = if random.random() { 0 } else { random.random_range(1..10) };
+    let kin = kin[random.random_range(0..kin.len())];
+    Fault::Deploy { projection: random.random_range(0..2), kin, canary_seconds }
 }
 
 fn jump_clock(random: &mut StdRng) -> Fault {
@@ -326,6 +400,8 @@ pub fn check() {
     let gaps = long.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at));
     let apart = Duration::from_secs(1)..Duration::from_secs(6);
     assert!(gaps.into_iter().all(|gap| apart.contains(&gap)), "a fault every 1 to 6 s");
-    let kinds: BTreeSet<_> = long.iter().map(|step| step.fault.kind()).collect();
-    assert_eq!(kinds.len(), 38, "kinds that occur: {kinds:?}");
+    let kinds = |steps: &[Step]| steps.iter().map(|step| step.fault.kind()).collect::<BTreeSet<_>>();
+    assert_eq!(kinds(&long).len(), 45, "kinds that occur: {:?}", kinds(&long));
+    let quick: Vec<Step> = (0..200).flat_map(|seed| draw(seed, LONG - 1)).collect();
+    assert_eq!(kinds(&quick).len(), 38, "kinds that a short run has: {:?}", kinds(&quick));
 }

@@ -8,6 +8,7 @@ use mongodb::options::ReadConcern;
 use sqlx::Row;
 
 use super::ground::{Ground, PROJECTIONS};
+use super::history::given_up;
 
 /// A row of `recorded`: aggregate type and id, sequence, event id, event type, ordinal.
 pub type Recorded = (String, String, i64, String, String, Option<i64>);
@@ -103,13 +104,17 @@ impl Truth {
     }
 }
 
-/// What is recorded as discarded.
+/// What is recorded as discarded, and is not there all the same.
 async fn discarded(ground: &Ground) -> BTreeSet<(String, String)> {
-    let sql = format!(
-        "SELECT projection, COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {}.discarded",
-        ground.world.control()
-    );
-    ground.world.rows(&sql).await.iter().map(|row| (row.get(0), row.get(1))).collect()
+    let mut discarded = BTreeSet::new();
+    for projection in PROJECTIONS {
+        let sql = format!(
+            "SELECT projection, COALESCE(event_id, '') COLLATE utf8mb4_general_ci FROM {}",
+            given_up(&ground.world.control(), &ground.world.name, projection)
+        );
+        discarded.extend(ground.world.rows(&sql).await.iter().map(|row| (row.get(0), row.get(1))));
+    }
+    discarded
 }
 
 /// How many documents the majority has.

@@ -1,0 +1,4 @@
+//! The component `counter-wider` of the family that `counter` begins.
+
+#[path = "counter.rs"]
+mod counter;
