@@ -16,6 +16,7 @@ mod compare;
 mod containment;
 mod crash;
 mod deploy;
+mod endpoint;
 mod fencing;
 mod generations;
 mod handover;

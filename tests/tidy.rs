@@ -29,13 +29,15 @@ const VOCABULARY: [&str; 6] = ["text", "event", "position", "statement", "failur
 const STAGES: [&str; 3] = ["source", "projector", "readmodel"];
 
 /// Crates that have one home in the host.
-const HOMES: [(&str, &str); 7] = [
+const HOMES: [(&str, &str); 9] = [
     ("mongodb", "source"),
     ("wasmtime", "projector"),
     ("wasmtime_wasi", "projector"),
     ("wasmparser", "projector"),
     ("sqlx", "readmodel"),
     ("axum", "admin"),
+    ("hyper", "admin"),
+    ("hyper_util", "admin"),
     ("sqlparser", "sql"),
 ];
 

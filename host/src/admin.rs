@@ -1,36 +1,33 @@
-//! The local admin endpoint: status, dead letters, health and metrics over HTTP. The only user of `axum`.
+//! The local admin endpoint: status, dead letters, health and metrics over HTTP. The only user of `axum` and `hyper`.
 //!
-//! It reads; what it is asked to change it writes down as commands.
+//! It reads; what it is asked to change it writes down as commands. Only dead letters are asked of MySQL.
 
+mod connections;
 mod fuel;
 mod health;
+mod letters;
+mod names;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use axum::routing::get;
+use axum::{Json, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::Named;
-use crate::failure::Failure;
-use crate::projection::{Servers, Snapshot, Status};
-use crate::readmodel::dead_letter::{self, Letter, Selection};
+use crate::projection::{Snapshot, Status};
 
-/// How many letters one answer holds.
-const LETTERS_MAX: u32 = 100;
+pub use letters::Desk;
 
 /// What the endpoint shows.
 #[derive(Clone)]
 pub struct Shown {
     pub projections: Vec<Arc<Status>>,
-    pub servers: Servers,
+    pub desk: Desk,
     pub metrics: PrometheusHandle,
 }
 
@@ -41,75 +38,29 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on `host.admin` {address}; choose another port"))
 }
 
-/// How long the endpoint waits at a stop for clients that keep their connection open.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Serves until a stop is asked for.
-pub async fn serve(listener: TcpListener, shown: Shown, stop: CancellationToken) -> anyhow::Result<()> {
+/// Serves until a stop is asked for. `names` are those that it answers to beside the loopback's.
+pub async fn serve(
+    listener: TcpListener,
+    shown: Shown,
+    names: Vec<String>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     tracing::info!("status, health and metrics on http://{}", listener.local_addr()?);
+    let names: Arc<[String]> = names.into();
     let routes = axum::Router::new()
         .route("/status", get(status))
-        .route("/dlq/{projection}", get(letters))
+        .route("/dlq/{projection}", get(letters::letters))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(names, names::guard))
         .with_state(shown);
-    let farewell = async {
-        stop.cancelled().await;
-        tokio::time::sleep(FAREWELL).await;
-    };
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = farewell => Ok(()),
-    }
+    connections::serve(listener, routes, stop).await;
+    Ok(())
 }
 
 async fn status(State(shown): State<Shown>) -> Json<Vec<Snapshot>> {
     Json(shown.projections.iter().map(|status| status.snapshot()).collect())
-}
-
-/// Which letters are asked for over HTTP: a page of them, those behind `after`.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    id: Option<u64>,
-    event: Option<String>,
-    aggregate: Option<String>,
-    class: Option<String>,
-    state: Option<String>,
-    #[serde(default)]
-    heads_only: bool,
-    #[serde(default)]
-    after: u64,
-    limit: Option<u32>,
-}
-
-async fn letters(
-    State(shown): State<Shown>,
-    Path(projection): Path<String>,
-    Query(page): Query<Page>,
-) -> Result<Json<Vec<Letter>>, (StatusCode, String)> {
-    let Page { id, event, aggregate, class, state, heads_only, after, limit } = page;
-    let limit = limit.unwrap_or(LETTERS_MAX);
-    if !(1..=LETTERS_MAX).contains(&limit) {
-        return Err((StatusCode::BAD_REQUEST, format!("`limit` is 1 to {LETTERS_MAX}\n")));
-    }
-    if !shown.projections.iter().any(|status| status.projection() == projection) {
-        return Err((StatusCode::NOT_FOUND, format!("this host has no projection `{projection}`\n")));
-    }
-    let mut selection = Selection { id, event, class, state, heads_only, after, ..Selection::default() };
-    match aggregate.map(|text| text.parse()).transpose() {
-        Ok(None) => {}
-        Ok(Some(Named::Reads(text))) => selection.aggregate = Some(text),
-        Ok(Some(Named::Exact(exact))) => selection.aggregate_key = Some(hex::encode(exact.key())),
-        Err(wrong) => return Err((StatusCode::BAD_REQUEST, format!("`aggregate`: {wrong}\n"))),
-    }
-    let unavailable = |failure: Failure| (StatusCode::SERVICE_UNAVAILABLE, failure.to_string());
-    let mut session = shown.servers.applier.connect().await.map_err(unavailable)?;
-    let control = &shown.servers.control;
-    let letters = dead_letter::select(&mut session, control, &projection, &selection, limit).await;
-    Ok(Json(letters.map_err(unavailable)?))
 }
 
 async fn metrics(State(shown): State<Shown>) -> String {

@@ -42,6 +42,8 @@ pub struct Host {
     pub id: String,
     /// Where status, health and metrics are served.
     pub admin: SocketAddr,
+    /// Names that it answers to beside the loopback's, with commas between.
+    admin_names: String,
     /// Where compiled components are kept.
     pub state: PathBuf,
     /// How long a lease is good without being renewed, in seconds.
@@ -60,11 +62,20 @@ pub enum LogFormat {
     Json,
 }
 
+impl Host {
+    /// The names that the admin endpoint answers to beside the loopback's.
+    pub fn admin_names(&self) -> Vec<String> {
+        let names = self.admin_names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(ToOwned::to_owned).collect()
+    }
+}
+
 impl Default for Host {
     fn default() -> Self {
         Self {
             id: machine_name(),
             admin: SocketAddr::from(([127, 0, 0, 1], 7420)),
+            admin_names: String::new(),
             state: ".laterna".into(),
             lease_seconds: 10,
             stop_seconds: 20,

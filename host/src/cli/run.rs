@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::parts;
-use crate::admin::{self, Shown};
+use crate::admin::{self, Desk, Shown};
 use crate::config::Config;
 use crate::operation::commands::Commands;
 use crate::operation::watch::Watch;
@@ -84,9 +84,10 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
-    let shown = Shown { projections, servers, metrics: metrics.clone() };
+    let shown = Shown { projections, desk: Desk::new(servers), metrics: metrics.clone() };
+    let names = config.host.admin_names();
     let (served, (), ()) = tokio::join!(
-        admin::serve(listener, shown, drained.clone()),
+        admin::serve(listener, shown, names, drained.clone()),
         draining,
         telemetry::tidy_metrics(metrics, drained.clone())
     );

@@ -27,6 +27,13 @@ pub fn problems(config: &Config) -> Vec<String> {
             config.host.admin
         ));
     }
+    let is_host =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    for name in config.host.admin_names().into_iter().filter(|name| !is_host(name)) {
+        problems.push(format!(
+            "`host.admin_names` has {name:?}; it takes host names without ports, with commas between"
+        ));
+    }
     if !is_schema_name(&config.mysql.control_schema) {
         problems.push(format!(
             "`mysql.control_schema` is {:?}; it must be a lower-case letter, then up to 40 of a-z, 0-9 and _",

@@ -1,0 +1,150 @@
+//! The endpoint's connections: how many there are, how long each may be silent, and which one gives way to a new one. It
+//! does not look at what is asked. The only user of `hyper`.
+//!
+//! A connection that is refused would be one of a health check. So every connection is taken; where there are too many,
+//! the one that has been silent for longest is closed.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How many connections there are at most. A process may often have no more than 1,024 open files.
+pub const CONNECTIONS_MAX: usize = 512;
+
+/// How long a connection may take until a request's header has come, from its begin or from the answer before.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest header, in bytes, and how many lines it may have.
+const HEADER_BYTES_MAX: usize = 16 << 10;
+const HEADER_LINES_MAX: usize = 64;
+
+/// How long connections may go on at a stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long taking a connection waits where the system has no room for one.
+const ROOM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Serves connections until a stop is asked for, and those that are open a moment longer.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let mut open = Open { began: Instant::now(), tasks: JoinSet::new(), activities: HashMap::new() };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = open.tasks.join_next_with_id(), if !open.tasks.is_empty() => {
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                open.activities.remove(&id);
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => open.take(stream, &router, &stop),
+                Err(error) => {
+                    tracing::debug!("the endpoint cannot take a connection: {error}");
+                    open.close_most_silent();
+                    stop.run_until_cancelled(tokio::time::sleep(ROOM_INTERVAL)).await;
+                }
+            }
+        }
+    }
+    let all_closed = async { while open.tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(FAREWELL, all_closed).await;
+}
+
+/// The connections that are open.
+struct Open {
+    began: Instant,
+    tasks: JoinSet<()>,
+    activities: HashMap<Id, (AbortHandle, Arc<Activity>)>,
+}
+
+/// What a connection does.
+#[derive(Default)]
+struct Activity {
+    /// When it was last asked something, in microseconds since the endpoint began.
+    asked: AtomicU64,
+    is_answering: AtomicBool,
+}
+
+impl Open {
+    fn take(&mut self, stream: TcpStream, router: &Router, stop: &CancellationToken) {
+        if self.tasks.len() >= CONNECTIONS_MAX {
+            self.close_most_silent();
+        }
+        let activity = Arc::new(Activity::default());
+        let began = self.began;
+        activity.asked.store(micros(began), Ordering::Relaxed);
+        let handle =
+            self.tasks.spawn(converse(stream, router.clone(), began, activity.clone(), stop.clone()));
+        self.activities.insert(handle.id(), (handle, activity));
+    }
+
+    fn close_most_silent(&mut self) {
+        let silent = self.activities.iter().min_by_key(|(_, (_, activity))| {
+            (activity.is_answering.load(Ordering::Relaxed), activity.asked.load(Ordering::Relaxed))
+        });
+        if let Some(id) = silent.map(|(id, _)| *id)
+            && let Some((handle, _)) = self.activities.remove(&id)
+        {
+            handle.abort();
+        }
+    }
+}
+
+/// Answers what comes over one connection.
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    began: Instant,
+    activity: Arc<Activity>,
+    stop: CancellationToken,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        activity.asked.store(micros(began), Ordering::Relaxed);
+        activity.is_answering.store(true, Ordering::Relaxed);
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, router.call(request));
+        let activity = &activity;
+        async move {
+            let answer = answer.await;
+            activity.is_answering.store(false, Ordering::Relaxed);
+            let Ok(answer) = answer else {
+                let told = format!("no answer within {} s\n", ANSWER_TIMEOUT.as_secs());
+                return Ok::<Response, Infallible>((StatusCode::SERVICE_UNAVAILABLE, told).into_response());
+            };
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .max_headers(HEADER_LINES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // A client that goes away or sends what is no HTTP is nobody's trouble.
+    tokio::select! {
+        ended = connection.as_mut() => drop(ended),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
