@@ -61,7 +61,7 @@ fn operations(schema: &Schema, rng: &mut StdRng) -> Vec<Operation> {
         let statement = rng.random_range(0..schema.statements.len());
         let most = if schema.statements[statement].name.starts_with("l_") { 10_000 } else { 8 };
         let parameters =
-            (0..schema.statements[statement].parameters).map(|_| rng.random_range(0..most)).collect();
+            (0..schema.statements[statement].parameters.len()).map(|_| rng.random_range(0..most)).collect();
         let statement = u32::try_from(statement).expect("few");
         operations.push(Operation { statement, parameters: integers(parameters) });
     }
@@ -108,8 +108,8 @@ async fn coalesced_equals_one_by_one(options: Options) {
         connection.execute("BEGIN").await.expect("it begins");
         let mut together = true;
         for one in coalesce::coalesce(&schema, &batch) {
-            for piece in coalesce::split(&one, 512, coalesce::PARAMETERS_MAX) {
-                let sql = coalesce::render(&schema.statements[one.statement], piece.len());
+            for piece in coalesce::split(&one.rows, one.rows[0].len(), 512, coalesce::PARAMETERS_MAX) {
+                let sql = coalesce::render(&schema.statements[one.statement], piece.len(), &one.kinds);
                 let values: Vec<&Value> = piece.iter().copied().flatten().collect();
                 joined += usize::from(piece.len() > 1);
                 together = together && run(&mut connection, &sql, &values).await;

@@ -78,7 +78,14 @@ impl Pair {
 
     /// The report, and of how many chunks it is.
     async fn compare_in(&self, view: &mut ReadView, bounds: Bounds) -> (Report, u64) {
-        let table = |name: &String| Table { name: name.clone(), ddl: String::new(), references: vec![] };
+        let table = |name: &String| Table {
+            name: name.clone(),
+            ddl: String::new(),
+            references: vec![],
+            columns: vec![],
+            unique_keys: vec![],
+            assumed: vec![],
+        };
         let schema = Schema { tables: self.tables.iter().map(table).collect(), statements: vec![] };
         let sides = Sides { live: &self.world.name, rebuilt: &self.world.control() };
         let (told, calls) = (AtomicU64::new(0), AtomicU64::new(0));

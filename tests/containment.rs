@@ -28,7 +28,7 @@ async fn a_projection_that_always_traps_does_not_disturb_the_other_one() {
 }
 
 /// What the projector is told to do, the class of the dead letter, and what its reason has to say.
-const WRONGS: [(&str, &str, &str); 25] = [
+const WRONGS: [(&str, &str, &str); 26] = [
     ("loop", "out-of-fuel", "budget"),
     ("stack", "trapped", ""),
     ("memory", "out-of-memory", "bytes of memory"),
@@ -51,8 +51,9 @@ const WRONGS: [(&str, &str, &str); 25] = [
     ("nan", "bad-value", "NaN"),
     ("bad-json", "bad-value", "JSON"),
     ("bad-decimal", "bad-value", "decimal"),
-    ("too-long", "refused-value", "1406"),
-    ("null", "refused-value", "1048"),
+    ("too-long", "bad-value", "longer"),
+    ("null", "bad-value", "NOT NULL"),
+    ("deep", "refused-value", "error"),
     ("duplicate", "key-conflict", "1062"),
 ];
 

@@ -27,6 +27,7 @@ mod lanes;
 mod letters;
 mod mysql_errors;
 mod overtake;
+mod parameters;
 mod projector;
 mod resume;
 mod spine;

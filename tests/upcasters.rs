@@ -121,7 +121,7 @@ async fn what_one_event_becomes_is_applied_all_together_or_not_at_all() {
     world
         .insert([
             event("before", "a", 1, doc! { "do": "ok" }),
-            of_type("Bundle", "server", "a", 2, doc! { "of": of("too-long") }),
+            of_type("Bundle", "server", "a", 2, doc! { "of": of("deep") }),
             event("behind", "a", 3, doc! { "do": "ok" }),
             of_type("Bundle", "projector", "b", 1, doc! { "of": of("invalid") }),
             event("other", "c", 1, doc! { "do": "ok" }),

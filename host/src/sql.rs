@@ -38,7 +38,7 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<Refusal>> {
     }
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let (tables, mut refusals) = tables(manifest, &names);
-    let (statements, wrong) = statements(manifest, &names);
+    let (statements, wrong) = statements(manifest, dml::Tables { names: &names, right: &tables });
     refusals.extend(wrong);
     if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
 }
@@ -78,7 +78,7 @@ fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<Refusal>) {
     (tables, refusals)
 }
 
-fn statements(manifest: &Manifest, names: &[&str]) -> (Vec<Statement>, Vec<Refusal>) {
+fn statements(manifest: &Manifest, tables: dml::Tables) -> (Vec<Statement>, Vec<Refusal>) {
     let (mut statements, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.statements.iter().enumerate() {
@@ -90,7 +90,7 @@ fn statements(manifest: &Manifest, names: &[&str]) -> (Vec<Statement>, Vec<Refus
         if let Err(reason) = name::check_statement(&declaration.name) {
             refuse(reason);
         }
-        match dml::check(declaration, names) {
+        match dml::check(declaration, tables) {
             Ok(statement) => statements.push(statement),
             Err(reasons) => reasons.into_iter().for_each(refuse),
         }

@@ -2,6 +2,10 @@
 //!
 //! No I/O and no driver types. Whether SQL is allowed is decided in `sql`.
 
+mod parameter;
+
+pub use parameter::{Column, Parameter, Role, Type};
+
 /// The value of one statement parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -20,6 +24,21 @@ pub enum Value {
 }
 
 impl Value {
+    /// The kind's name, as in the contract: what may be said of a value where its content may not.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "boolean",
+            Self::Integer(_) => "integer",
+            Self::Number(_) => "number",
+            Self::Decimal(_) => "decimal",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+            Self::Json(_) => "json",
+            Self::Timestamp(_) => "timestamp",
+        }
+    }
+
     /// About how many bytes this value is on its way to MySQL.
     pub fn bytes(&self) -> usize {
         match self {
@@ -105,6 +124,29 @@ pub struct Table {
     pub ddl: String,
     /// Declared tables that this one's foreign keys point at.
     pub references: Vec<String>,
+    pub columns: Vec<Column>,
+    /// The columns of each key that no two rows share, the primary key first.
+    pub unique_keys: Vec<Vec<String>>,
+    /// The collations that the host chose where a charset is named without one.
+    pub assumed: Vec<String>,
+}
+
+impl Table {
+    /// The column of this name; MySQL does not tell `Id` from `id`.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The columns of the primary key.
+    pub fn key(&self) -> &[String] {
+        self.unique_keys.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether two rows of different primary keys can be the same by another unique key.
+    pub fn has_other_unique_key(&self) -> bool {
+        let has = |key: &[String], name: &String| key.iter().any(|column| column.eq_ignore_ascii_case(name));
+        self.unique_keys.iter().skip(1).any(|key| !self.key().iter().all(|name| has(key, name)))
+    }
 }
 
 /// A statement that passed the SQL check.
@@ -117,7 +159,10 @@ pub struct Statement {
     pub table: String,
     /// Declared tables it reads besides the one it writes.
     pub reads: Vec<String>,
-    pub parameters: usize,
+    pub parameters: Vec<Parameter>,
+    /// The key columns in which an upsert proves that it changes the row it means, and no other with an equal value in
+    /// another unique key.
+    pub proves: Vec<String>,
     /// Set when rows of several runs may share one statement.
     pub multi_row: Option<MultiRow>,
 }
@@ -139,6 +184,24 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// What an author should know of it, in sentences.
+    pub fn notes(&self) -> Vec<String> {
+        let assumed = |table: &Table| {
+            table
+                .assumed
+                .iter()
+                .map(|collation| {
+                    format!(
+                        "table `{}`: CHARSET without COLLATE is taken for COLLATE {collation}, which tells `a` from `A` \
+                         and `e` from `é`, in UNIQUE keys too: write the COLLATE that is meant",
+                        table.name
+                    )
+                })
+                .collect::<Vec<_>>()
+        };
+        self.tables.iter().flat_map(assumed).collect()
+    }
+
     pub fn table_names(&self) -> Vec<String> {
         self.tables.iter().map(|table| table.name.clone()).collect()
     }

@@ -25,7 +25,7 @@ impl Projector for Stamped {
                 event_id VARCHAR(64) NOT NULL PRIMARY KEY,
                 aggregate_id VARCHAR(64) NOT NULL,
                 sequence BIGINT NOT NULL,
-                component VARCHAR(12) NOT NULL{more}
+                component VARCHAR(12) NOT NULL CHECK (component <> 'refused'){more}
             )"
         );
         let last_seen = "CREATE TABLE last_seen (
@@ -57,7 +57,7 @@ impl Projector for Stamped {
                 });
                 NAME
             }
-            "too_long" if is_bad => "longer than its column",
+            "too_long" if is_bad => "refused",
             _ => NAME,
         };
         Ok(vec![

@@ -104,6 +104,8 @@ impl Projector for Picky {
 
             "too-long" => note("longer than the twenty characters of its column"),
             "null" => row(Value::Null, Value::Null, Value::Null),
+            // Deeper than servers take JSON.
+            "deep" => row("deep".into(), Value::Null, Value::Json("[".repeat(127) + &"]".repeat(127))),
             "duplicate" => return Ok(vec![note("once"), note("twice")]),
             other => return Err(Rejection::invalid(format!("nobody told me how to {other}"))),
         };

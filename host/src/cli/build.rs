@@ -57,6 +57,14 @@ pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 digest,
                 table::number(fs::metadata(&built)?.len()),
             ));
+            if let Half::Projector(loaded) = &half {
+                loaded
+                    .deployed
+                    .schema
+                    .notes()
+                    .iter()
+                    .for_each(|note| output::line(format_args!("note: {note}")));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(refused) => {

@@ -244,6 +244,7 @@ async fn check_mysql(
         check_tables(servers, name, tables, ddl, report).await;
         let rehearsed = tables::rehearse(ddl, &servers.control, servers.applier.database(), tables).await;
         let what = format!("SQL of `{name}`");
+        tables.notes().iter().for_each(|note| report.note(&what, note));
         match rehearsed {
             Ok(()) => report.ok(&what, "every statement fits its tables"),
             Err(failure) => report.fail(&what, &with_grant(&failure, &format!("{schema}_scratch"))),

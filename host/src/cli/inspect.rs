@@ -71,9 +71,14 @@ fn print_manifest(loaded: &Loaded) {
     }
     for statement in &loaded.deployed.schema.statements {
         let together = if statement.multi_row.is_some() { ", rows of several events together" } else { "" };
-        row("statement", format_args!("{}, {} parameters{together}", statement.name, statement.parameters));
+        let count = statement.parameters.len();
+        row("statement", format_args!("{}, {count} parameters{together}", statement.name));
         row("", &statement.sql);
+        for (number, parameter) in statement.parameters.iter().enumerate() {
+            row("", format_args!("  parameter {number}: {parameter}"));
+        }
     }
+    loaded.deployed.schema.notes().iter().for_each(|note| row("note", note));
 }
 
 fn print_upcaster(manifest: &UpcasterManifest) {
@@ -116,7 +121,8 @@ fn as_json(
             let statements = schema.statements.iter().map(|statement| {
                 json!({
                     "name": statement.name, "sql": statement.sql, "table": statement.table,
-                    "parameters": statement.parameters, "multi_row": statement.multi_row.is_some(),
+                    "parameters": statement.parameters.len(), "multi_row": statement.multi_row.is_some(),
+                    "types": statement.parameters.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 })
             });
             shown["manifest"] = json!({
@@ -124,6 +130,7 @@ fn as_json(
                 "ordering": if manifest.ordering == Ordering::Stream { "stream" } else { "aggregate" },
                 "commutative": manifest.commutative,
                 "tables": tables.collect::<Vec<_>>(), "statements": statements.collect::<Vec<_>>(),
+                "notes": schema.notes(),
             });
         }
         Err(refused) => shown["refused"] = json!(refused),

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry, Passed, Verdict};
-use super::bind::bind;
+use super::bind::{bind, fitted};
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
 use super::dead_letter;
 use super::dedupe::{self, Mark};
 use super::deployment;
+use super::fit::Sent;
 use super::mysql_error::{classify, classify_statement};
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
@@ -26,7 +27,7 @@ use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::sql::coalesce;
-use crate::statement::{Operation, Schema, Statement, Value};
+use crate::statement::{Operation, Schema, Statement};
 
 /// A transaction that takes longer is given up: its session is ended and its outcome read from the checkpoint.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -369,15 +370,15 @@ impl LaneModel {
     ) -> Result<(), Failure> {
         for run in coalesce::coalesce(&self.schema, operations) {
             let statement = &self.schema.statements[run.statement];
-            let rows_max = rows_max(&run, statement, session.packet_bytes_max)?;
-            for rows in coalesce::split(&run, rows_max, coalesce::PARAMETERS_MAX) {
-                let sql = coalesce::render(statement, rows.len());
-                let mut query = sqlx::query(&sql);
-                for value in rows.iter().copied().flatten() {
-                    query = bind(query, value);
-                }
+            let rows = run.rows.iter().map(|values| fitted(0, statement, values));
+            let rows: Vec<Vec<Sent<'_>>> = rows.collect::<Result<_, _>>()?;
+            let rows_max = rows_max(&rows, statement, session.packet_bytes_max)?;
+            let parameters = statement.parameters.len();
+            for piece in coalesce::split(&rows, parameters, rows_max, coalesce::PARAMETERS_MAX) {
+                let sql = coalesce::render(statement, piece.len(), &run.kinds);
+                let query = piece.iter().flatten().fold(sqlx::query(&sql), bind);
                 let executed = query.run(&mut session.connection).await;
-                executed.map_err(|error| classify_statement(&statement.name, &error))?;
+                executed.map_err(|error| refused_by(statement, &error))?;
             }
         }
         Ok(())
@@ -437,11 +438,24 @@ fn rest(worked: Duration, percent: u32) -> Duration {
     worked * (100 - percent) / percent
 }
 
-/// How many rows of a run fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
+/// Why the server refuses a statement. An upsert that met another row is a conflict, which can be a matter of timing.
+fn refused_by(statement: &Statement, error: &sqlx::Error) -> Failure {
+    let doing = format!("running `{}`", statement.name);
+    let is_key = |message: &str| statement.proves.iter().any(|key| message.contains(&format!("'{key}'")));
+    match classify_statement(&statement.name, error) {
+        Failure::RefusedValue { code: 1048, message } if is_key(&message) => {
+            let table = &statement.table;
+            let message = format!("{doing}: another row of `{table}` has its value in another unique key");
+            Failure::KeyConflict { code: 1062, message }
+        }
+        failure => failure,
+    }
+}
+
+/// How many of these rows fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
 /// would close the connection over it, every time.
-fn rows_max(run: &coalesce::Run<'_>, statement: &Statement, packet: usize) -> Result<usize, Failure> {
-    let largest =
-        run.rows.iter().map(|row| row.iter().map(Value::bytes).sum::<usize>()).max().unwrap_or_default();
+fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Result<usize, Failure> {
+    let largest = rows.iter().map(|row| row.iter().map(Sent::bytes).sum::<usize>()).max().unwrap_or_default();
     let room = packet.saturating_sub(PACKET_RESERVE_BYTES);
     if largest > room {
         let name = &statement.name;

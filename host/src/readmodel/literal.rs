@@ -1,42 +1,25 @@
-//! A parameter's value as a literal of MySQL and MariaDB, for people: what it shows is what `bind` sends.
+//! What is sent as a literal of MySQL and MariaDB, for people: what it shows is what `bind` sends.
 
-use super::bind::{decimal, timestamp};
-use crate::statement::Value;
+use super::fit::{Sent, day, sql_text};
 
-/// The literal, on one line. A value that cannot be sent, which `judge` refuses, is NULL, as it is in `bind`.
-pub fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => null(),
-        Value::Boolean(truth) => u8::from(*truth).to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Number(number) if !number.is_finite() => null(),
+/// The literal, on one line.
+pub fn literal(sent: &Sent<'_>) -> String {
+    let shown = match sent {
+        Sent::Integer(number) => number.map(|number| number.to_string()),
+        Sent::Unsigned(number) => number.map(|number| number.to_string()),
         // With an exponent it is a double; without one it would be a decimal.
-        Value::Number(number) => format!("{number:e}"),
-        Value::Decimal(text) => decimal(text).map_or_else(|_| null(), |number| number.to_plain_string()),
-        Value::Text(text) | Value::Json(text) => quoted(text),
-        Value::Bytes(bytes) => format!("X'{}'", hex::encode(bytes)),
-        Value::Timestamp(text) => timestamp(text).map_or_else(
-            |_| null(),
-            |moment| {
-                let (date, (hour, minute, second, micro)) = (moment.date(), moment.as_hms_micro());
-                let fraction = if micro == 0 { String::new() } else { format!(".{micro:06}") };
-                let fraction = fraction.trim_end_matches('0');
-                let (year, month) = (date.year(), u8::from(date.month()));
-                let day = date.day();
-                format!(
-                    "TIMESTAMP'{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}'"
-                )
-            },
-        ),
-    }
+        Sent::Double(number) => number.map(|number| format!("{number:e}")),
+        Sent::Decimal(digits) => digits.clone(),
+        Sent::Text(text) => text.as_deref().map(quoted),
+        Sent::Bytes(bytes) => bytes.as_deref().map(|bytes| format!("X'{}'", hex::encode(bytes))),
+        Sent::Date(date) => date.map(|date| format!("DATE'{}'", day(date))),
+        Sent::Moment(moment) => moment.map(|moment| format!("TIMESTAMP'{}'", sql_text(moment))),
+    };
+    shown.unwrap_or_else(|| "NULL".to_owned())
 }
 
-fn null() -> String {
-    "NULL".to_owned()
-}
-
-/// Backslashes escape, as the host's sessions have it.
-fn quoted(text: &str) -> String {
+/// A text as a literal. Backslashes escape, as the host's sessions have it.
+pub fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
     for character in text.chars() {
@@ -60,17 +43,20 @@ mod tests {
 
     #[test]
     fn every_type_has_its_literal() {
-        let check = |value: Value, expect: &str| assert_eq!(literal(&value), expect);
-        check(Value::Null, "NULL");
-        check(Value::Boolean(true), "1");
-        check(Value::Integer(i64::MIN), "-9223372036854775808");
-        check(Value::Number(0.5), "5e-1");
-        check(Value::Number(f64::NAN), "NULL");
-        check(Value::Decimal("-12.30".into()), "-12.30");
-        check(Value::Text("it's a \\\n?".into()), r"'it''s a \\\n?'");
-        check(Value::Json(r#"{"a":1}"#.into()), r#"'{"a":1}'"#);
-        check(Value::Bytes(vec![0, 255]), "X'00ff'");
-        check(Value::Timestamp("2026-01-31T13:00:00+01:00".into()), "TIMESTAMP'2026-01-31 12:00:00'");
-        check(Value::Timestamp("2026-01-31T12:00:00.250Z".into()), "TIMESTAMP'2026-01-31 12:00:00.25'");
+        let check = |sent: Sent<'_>, expect: &str| assert_eq!(literal(&sent), expect);
+        check(Sent::Text(None), "NULL");
+        check(Sent::Integer(Some(i64::MIN)), "-9223372036854775808");
+        check(Sent::Unsigned(Some(u64::MAX)), "18446744073709551615");
+        check(Sent::Double(Some(0.5)), "5e-1");
+        check(Sent::Decimal(Some("-12.30".into())), "-12.30");
+        check(Sent::Text(Some("it's a \\\n?".into())), r"'it''s a \\\n?'");
+        check(Sent::Bytes(Some(vec![0, 255].into())), "X'00ff'");
+        check(Sent::Date(Some(time::macros::date!(0001 - 02 - 03))), "DATE'0001-02-03'");
+        let moment = time::macros::datetime!(2026-01-31 12:00:00);
+        check(Sent::Moment(Some(moment)), "TIMESTAMP'2026-01-31 12:00:00'");
+        check(
+            Sent::Moment(Some(moment + time::Duration::milliseconds(250))),
+            "TIMESTAMP'2026-01-31 12:00:00.25'",
+        );
     }
 }

@@ -156,10 +156,12 @@ impl Connector {
     }
 }
 
+/// MariaDB cuts what a column has no digits for, MySQL rounds it unless it is told not to: a day could become the next.
 fn settings() -> String {
     format!(
         "SET NAMES utf8mb4; \
-         SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
+         SET SESSION sql_mode = CONCAT('{SQL_MODE}', IF(VERSION() LIKE '%MariaDB%', '', ',TIME_TRUNCATE_FRACTIONAL')), \
+         time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
          lock_wait_timeout = 10, wait_timeout = 180, autocommit = 1; \
          SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
     )

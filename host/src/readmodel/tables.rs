@@ -87,14 +87,14 @@ pub async fn prepare(session: &mut Session, schema: &Schema) -> Result<(), Failu
         let prepared = prepared.map_err(|error| classify(&doing(), &error))?;
         let parameters = match sqlx::Statement::parameters(&prepared) {
             Some(sqlx::Either::Right(count)) => count,
-            _ => statement.parameters,
+            _ => statement.parameters.len(),
         };
-        if parameters != statement.parameters {
+        if parameters != statement.parameters.len() {
             return Err(Failure::Misconfigured {
                 reason: format!(
                     "{}: MySQL counts {parameters} parameters, the check counted {}; report this",
                     doing(),
-                    statement.parameters
+                    statement.parameters.len()
                 ),
             });
         }

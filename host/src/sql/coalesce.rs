@@ -11,7 +11,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use crate::statement::{Operation, Schema, Statement, Value};
+use crate::statement::{Operation, Parameter, Schema, Statement, Value};
 
 /// Placeholders that one MySQL statement may have.
 pub const PARAMETERS_MAX: usize = 65_535;
@@ -25,6 +25,8 @@ pub struct Run<'a> {
     pub statement: usize,
     /// The parameters of each row. More than one row only where the statement has a `multi_row`.
     pub rows: Vec<&'a [Value]>,
+    /// The kinds of those parameters that stand alone, which are the same in each row.
+    pub kinds: String,
 }
 
 /// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
@@ -37,25 +39,42 @@ pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Op
     for operation in operations {
         let statement = operation.statement as usize;
         let group = groups[statement];
+        let declared = &schema.statements[statement];
+        let kinds = kinds(&declared.parameters, &operation.parameters);
         let joins = last[group]
             .map(|run| &mut runs[run])
-            .filter(|run| run.statement == statement && schema.statements[statement].multi_row.is_some());
+            .filter(|run| run.statement == statement && declared.multi_row.is_some() && run.kinds == kinds);
         if let Some(run) = joins {
             run.rows.push(&operation.parameters);
         } else {
             last[group] = Some(runs.len());
-            runs.push(Run { statement, rows: vec![&operation.parameters] });
+            runs.push(Run { statement, rows: vec![&operation.parameters], kinds });
         }
     }
     runs
 }
 
-/// Cuts a run into pieces of a few fixed row counts, the largest first.
-pub fn split<'r, 'a>(run: &'r Run<'a>, rows_max: usize, parameters_max: usize) -> Vec<&'r [&'a [Value]]> {
-    let parameters = run.rows.first().map_or(0, |row| row.len()).max(1);
-    let most = rows_max.min(parameters_max / parameters);
+/// The kinds of the values that keep their own, a letter each. A statement is prepared once for each of these, because
+/// MySQL keeps the kinds that it was given with a prepared statement and reads later values as those.
+fn kinds(parameters: &[Parameter], values: &[Value]) -> String {
+    let letter = |value: &Value| match value {
+        Value::Null => 'z',
+        Value::Boolean(_) | Value::Integer(_) => 'i',
+        Value::Number(_) => 'n',
+        Value::Decimal(_) => 'd',
+        Value::Text(_) | Value::Json(_) => 't',
+        Value::Bytes(_) => 'b',
+        Value::Timestamp(_) => 'm',
+    };
+    let alone = parameters.iter().zip(values).filter(|(parameter, _)| parameter.kind.is_none());
+    alone.map(|(_, value)| letter(value)).collect()
+}
+
+/// Cuts rows of so many parameters into pieces of a few fixed row counts, the largest first.
+pub fn split<R>(rows: &[R], parameters: usize, rows_max: usize, parameters_max: usize) -> Vec<&[R]> {
+    let most = rows_max.min(parameters_max / parameters.max(1));
     let mut pieces = Vec::new();
-    let mut rest = run.rows.as_slice();
+    let mut rest = rows;
     while !rest.is_empty() {
         let most = most.min(rest.len());
         let count = ROW_COUNTS.into_iter().find(|count| *count <= most).unwrap_or(1);
@@ -66,8 +85,13 @@ pub fn split<'r, 'a>(run: &'r Run<'a>, rows_max: usize, parameters_max: usize) -
     pieces
 }
 
-/// The text of a statement for this many rows.
-pub fn render(statement: &Statement, rows: usize) -> Cow<'_, str> {
+/// The text of a statement for this many rows, and for these kinds of the parameters that stand alone.
+pub fn render<'s>(statement: &'s Statement, rows: usize, kinds: &str) -> Cow<'s, str> {
+    let text = repeated(statement, rows);
+    if kinds.is_empty() { text } else { format!("{text} /* {kinds} */").into() }
+}
+
+fn repeated(statement: &Statement, rows: usize) -> Cow<'_, str> {
     if rows == 1 {
         return Cow::Borrowed(&statement.sql);
     }

@@ -3,12 +3,15 @@
 
 mod column;
 mod key;
+mod kind;
 mod option;
 
 use sqlparser::ast::{
     self, ColumnOption, CreateTable, CreateTableOptions, TableConstraint,
     helpers::stmt_create_table::CreateTableBuilder,
 };
+
+use option::Options;
 
 use super::{
     expression::Walk,
@@ -40,7 +43,7 @@ pub(super) fn check(
         reasons.push(Reason::Kind { found, expected: EXPECTED });
         return Err(reasons);
     };
-    let mut walk = Walk::new(&declaration.name);
+    let mut walk = Walk::new(&declaration.name, &[]);
     walk.reasons = reasons;
     walk.reasons.extend(clauses(&table));
     walk.reasons.extend(own_name(&mut table, &declaration.name).err());
@@ -50,8 +53,9 @@ pub(super) fn check(
     walk.reasons.extend(options.as_ref().err().cloned().unwrap_or_default());
     match options {
         Ok(options) if walk.reasons.is_empty() => {
-            let ddl = write(&declared, table, options).map_err(|reason| vec![reason])?;
-            Ok(Table { name: declaration.name.clone(), ddl, references })
+            let (columns, unique_keys) = (kind::columns(&table, &options.written), kind::unique_keys(&table));
+            let (ddl, assumed) = write(&declared, table, options).map_err(|reason| vec![reason])?;
+            Ok(Table { name: declaration.name.clone(), ddl, references, columns, unique_keys, assumed })
         }
         _ => Err(walk.reasons),
     }
@@ -127,14 +131,18 @@ fn order(reference: &str, names: &[&str], index: usize) -> Result<(), Reason> {
     }
 }
 
+/// The text that is sent, and the collations that were chosen for it.
 fn write(
     declared: &Declared,
     mut table: CreateTable,
-    options: Vec<ast::SqlOption>,
-) -> Result<String, Reason> {
+    options: Options,
+) -> Result<(String, Vec<String>), Reason> {
     table.table_options = CreateTableOptions::None;
     declared.expect_same(&ast::Statement::CreateTable(table.clone()), Extent::Beginning)?;
-    table.columns.iter_mut().for_each(option::settle_column);
-    table.table_options = CreateTableOptions::Plain(options);
-    parse::write(&ast::Statement::CreateTable(table))
+    let of_columns = table.columns.iter_mut().filter_map(option::settle_column);
+    let mut assumed: Vec<String> = of_columns.chain(options.assumed).collect();
+    assumed.sort();
+    assumed.dedup();
+    table.table_options = CreateTableOptions::Plain(options.written);
+    Ok((parse::write(&ast::Statement::CreateTable(table))?, assumed))
 }

@@ -1,21 +1,22 @@
 //! The check of declared statements: INSERT, REPLACE, UPDATE and DELETE, each of one declared table.
 //!
 //! Clauses are taken apart field by field, so that a clause a newer parser learns breaks the build here instead of
-//! passing unseen. Columns are not looked up: preparing the statement on the server does that.
+//! passing unseen. That a column exists is left to preparing the statement on the server.
 
 mod insert;
+mod settle;
 
 use sqlparser::ast::{
     self, Assignment, AssignmentTarget, Delete, FromTable, TableFactor, TableWithJoins, Update,
 };
 
 use super::{
-    expression::{Context, Walk},
+    expression::{Context, Walk, Want},
     name::{declared_table, quote_column},
     parse::{self, Declared, Extent},
     refusal::{Reason, excerpt, not_allowed},
 };
-use crate::statement::{MultiRow, Statement, StatementDeclaration};
+use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration, Table};
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
 const ONE_TABLE: &str = "a statement writes one table and reads no other";
@@ -23,15 +24,25 @@ const ONE_TABLE: &str = "a statement writes one table and reads no other";
 /// What the check of one statement found out.
 struct Finding {
     table: String,
-    parameters: usize,
-    multi_row: Option<MultiRow>,
+    parameters: Vec<Parameter>,
+    /// Its row may be repeated.
+    is_repeatable: bool,
+}
+
+type Written = (String, Vec<String>, Option<MultiRow>);
+
+/// The declared tables: their names, and what is known of those that are right.
+#[derive(Clone, Copy)]
+pub(super) struct Tables<'a> {
+    pub names: &'a [&'a str],
+    pub right: &'a [Table],
 }
 
 /// Checks one statement. It sees all that is wrong unless the text can't be read at all.
-pub(super) fn check(declaration: &StatementDeclaration, tables: &[&str]) -> Result<Statement, Vec<Reason>> {
+pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Result<Statement, Vec<Reason>> {
     let mut declared = parse::parse(&declaration.sql).map_err(|reason| vec![reason])?;
     let finding = check_tree(&mut declared.statement, tables)?;
-    let sql = write(&declared, &finding).map_err(|reason| vec![reason])?;
+    let (sql, proves, multi_row) = write(&mut declared, &finding, tables)?;
     Ok(Statement {
         name: declaration.name.clone(),
         sql,
@@ -39,11 +50,12 @@ pub(super) fn check(declaration: &StatementDeclaration, tables: &[&str]) -> Resu
         // Subqueries and joins are refused, so there is nothing else to read.
         reads: Vec::new(),
         parameters: finding.parameters,
-        multi_row: finding.multi_row,
+        proves,
+        multi_row,
     })
 }
 
-fn check_tree(statement: &mut ast::Statement, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+fn check_tree(statement: &mut ast::Statement, tables: Tables) -> Result<Finding, Vec<Reason>> {
     match statement {
         ast::Statement::Insert(statement) => insert::check(statement, tables),
         ast::Statement::Update(statement) => check_update(statement, tables),
@@ -55,19 +67,26 @@ fn check_tree(statement: &mut ast::Statement, tables: &[&str]) -> Result<Finding
     }
 }
 
-fn write(declared: &Declared, finding: &Finding) -> Result<String, Reason> {
-    declared.expect_same(&declared.statement, Extent::All)?;
-    let sql = parse::write(&declared.statement)?;
-    if let Some(MultiRow { head, row, tail }) = &finding.multi_row {
+/// The text that is sent, what it proves, and its parts where it may be written for several rows.
+fn write(declared: &mut Declared, finding: &Finding, tables: Tables) -> Result<Written, Vec<Reason>> {
+    declared.expect_same(&declared.statement, Extent::All).map_err(|reason| vec![reason])?;
+    let table = tables.right.iter().find(|table| table.name == finding.table);
+    let proves = settle::settle(&mut declared.statement, table)?;
+    let sql = parse::write(&declared.statement).map_err(|reason| vec![reason])?;
+    let multi_row = match &declared.statement {
+        ast::Statement::Insert(statement) if finding.is_repeatable => insert::multi_row(statement),
+        _ => None,
+    };
+    if let Some(MultiRow { head, row, tail }) = &multi_row {
         let with_two_rows = format!("{head}{row},{row}{tail}");
         if !parse::equal_texts(&sql, &format!("{head}{row}{tail}")) || parse::parse(&with_two_rows).is_err() {
-            return Err(Reason::Unfaithful { detail: "its row can't be repeated".into() });
+            return Err(vec![Reason::Unfaithful { detail: "its row can't be repeated".into() }]);
         }
     }
-    Ok(sql)
+    Ok((sql, proves, multi_row))
 }
 
-fn check_update(update: &mut Update, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+fn check_update(update: &mut Update, tables: Tables) -> Result<Finding, Vec<Reason>> {
     let Update {
         update_token: _,
         optimizer_hints,
@@ -91,13 +110,13 @@ fn check_update(update: &mut Update, tables: &[&str]) -> Result<Finding, Vec<Rea
         (limit.is_some(), "LIMIT", "which rows it takes is not determined: name them in WHERE"),
     ]);
     let table = only_table(table, tables, &mut reasons);
-    let mut walk = Walk::new(&table);
+    let mut walk = Walk::new(&table, tables.right);
     assign(assignments, &mut walk, Context::Condition);
     restrict(selection.as_mut(), &mut walk);
     finish(table.clone(), walk, reasons)
 }
 
-fn check_delete(delete: &mut Delete, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reason>> {
     let Delete {
         delete_token: _,
         optimizer_hints,
@@ -126,13 +145,13 @@ fn check_delete(delete: &mut Delete, tables: &[&str]) -> Result<Finding, Vec<Rea
             String::new()
         }
     };
-    let mut walk = Walk::new(&table);
+    let mut walk = Walk::new(&table, tables.right);
     restrict(selection.as_mut(), &mut walk);
     finish(table.clone(), walk, reasons)
 }
 
 /// The declared table, where nothing but a table's name may stand. Empty when it is refused.
-fn only_table(from: &mut TableWithJoins, tables: &[&str], reasons: &mut Vec<Reason>) -> String {
+fn only_table(from: &mut TableWithJoins, tables: Tables, reasons: &mut Vec<Reason>) -> String {
     let TableWithJoins { relation, joins } = from;
     let TableFactor::Table {
         name,
@@ -158,7 +177,7 @@ fn only_table(from: &mut TableWithJoins, tables: &[&str], reasons: &mut Vec<Reas
         (!with_hints.is_empty() || !index_hints.is_empty(), "a hint", "remove it"),
         (tricks.contains(&true), "anything after the table's name", "write the table's name alone"),
     ]));
-    declared_table(name, tables).unwrap_or_else(|reason| {
+    declared_table(name, tables.names).unwrap_or_else(|reason| {
         reasons.push(reason);
         String::new()
     })
@@ -172,14 +191,20 @@ fn assign(assignments: &mut [Assignment], walk: &mut Walk, context: Context) {
                 Err(not_allowed("a list of columns in SET", "write one column = value after the other"))
             }
         };
-        walk.reasons.extend(assigned.err());
-        walk.expression(value, context);
+        let want = match assigned {
+            Ok(column) => walk.stored(&column),
+            Err(reason) => {
+                walk.refuse(reason);
+                Want::ALONE
+            }
+        };
+        walk.expression(value, context, &want);
     }
 }
 
 fn restrict(selection: Option<&mut ast::Expr>, walk: &mut Walk) {
     match selection {
-        Some(condition) => walk.expression(condition, Context::Condition),
+        Some(condition) => walk.expression(condition, Context::Condition, &Want::ALONE),
         None => walk.refuse(Reason::NoWhere),
     }
 }
@@ -187,7 +212,7 @@ fn restrict(selection: Option<&mut ast::Expr>, walk: &mut Walk) {
 fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding, Vec<Reason>> {
     reasons.extend(walk.reasons);
     if reasons.is_empty() {
-        Ok(Finding { table, parameters: walk.placeholders, multi_row: None })
+        Ok(Finding { table, parameters: walk.parameters, is_repeatable: false })
     } else {
         Err(reasons)
     }

@@ -1,9 +1,10 @@
 //! The allow-list of expressions, walked node by node.
 //!
-//! It quotes the identifiers it passes, counts placeholders and collects what is wrong; it changes nothing else. A
-//! kind of node that is not named here is refused, so a newer parser can't let a new one in.
+//! It quotes the identifiers it passes, gives each placeholder its type and collects what is wrong; it changes nothing
+//! else. A kind of node that is not named here is refused, so a newer parser can't let a new one in.
 
 mod call;
+mod kind;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value};
 
@@ -12,6 +13,7 @@ use super::{
     name::{foreign_column, quote},
     refusal::{Reason, not_allowed},
 };
+use crate::statement::{Column, Parameter, Role, Table, Type};
 
 const COMPUTE: &str = "compute it in the projector and pass it as a parameter";
 
@@ -28,76 +30,162 @@ pub(super) enum Context {
     Check,
 }
 
+/// What is asked of an expression by where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Want {
+    One(Parameter),
+    /// `(a, b)`, part by part.
+    Row(Vec<Want>),
+}
+
+impl Want {
+    /// Nothing.
+    pub const ALONE: Self = Self::One(Parameter::ALONE);
+
+    /// An argument of this type.
+    pub fn argument(kind: Option<Type>) -> Self {
+        Self::One(Parameter { kind, ..Parameter::ALONE })
+    }
+
+    /// The value of a column.
+    pub fn stored(table: &str, column: &Column) -> Self {
+        Self::One(Parameter {
+            kind: Some(column.kind.clone()),
+            role: Role::Stored,
+            column: Some(format!("{table}.{}", column.name)),
+            required: !column.nullable,
+        })
+    }
+
+    fn kind(&self) -> Option<&Type> {
+        match self {
+            Self::One(parameter) => parameter.kind.as_ref(),
+            Self::Row(_) => None,
+        }
+    }
+
+    /// The same of something that is only a part of the expression, which may be NULL.
+    fn within(&self) -> Self {
+        match self {
+            Self::One(parameter) => Self::One(Parameter { required: false, ..parameter.clone() }),
+            Self::Row(_) => Self::ALONE,
+        }
+    }
+}
+
 /// A walk over the expressions of one declared text.
 pub(super) struct Walk<'a> {
     /// The table whose columns may be named.
     pub table: &'a str,
-    pub placeholders: usize,
+    /// What is known of it; none in its own DDL, or where that is wrong.
+    pub columns: Option<&'a Table>,
+    pub parameters: Vec<Parameter>,
     pub reasons: Vec<Reason>,
+    /// By how much the functions around may have made a text longer.
+    growth: u64,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(table: &'a str) -> Self {
-        Self { table, placeholders: 0, reasons: Vec::new() }
+    pub fn new(table: &'a str, tables: &'a [Table]) -> Self {
+        let columns = tables.iter().find(|one| one.name == table);
+        Self { table, columns, parameters: Vec::new(), reasons: Vec::new(), growth: 1 }
     }
 
     pub fn refuse(&mut self, reason: Reason) {
         self.reasons.push(reason);
     }
 
-    pub fn expression(&mut self, expr: &mut Expr, context: Context) {
+    /// What the value of a column has to be.
+    pub fn stored(&self, column: &str) -> Want {
+        let known = self.columns.and_then(|table| table.column(column));
+        known.map_or(Want::ALONE, |column| Want::stored(self.table, column))
+    }
+
+    pub fn expression(&mut self, expr: &mut Expr, context: Context, want: &Want) {
         match expr {
             Expr::Identifier(column) => self.column(column, context),
             Expr::CompoundIdentifier(parts) => self.qualified_column(parts, context),
-            Expr::Value(value) => self.literal(&value.value, context),
-            Expr::Nested(inner)
-            | Expr::IsNull(inner)
+            Expr::Value(value) => self.literal(&value.value, context, want),
+            Expr::Nested(inner) => self.expression(inner, context, want),
+            Expr::IsNull(inner)
             | Expr::IsNotNull(inner)
             | Expr::IsTrue(inner)
             | Expr::IsNotTrue(inner)
             | Expr::IsFalse(inner)
             | Expr::IsNotFalse(inner)
             | Expr::IsUnknown(inner)
-            | Expr::IsNotUnknown(inner) => self.expression(inner, context),
+            | Expr::IsNotUnknown(inner) => self.expression(inner, context, &Want::ALONE),
             Expr::BinaryOp { left, op, right } => {
                 self.operator(op);
-                self.all([&mut **left, &mut **right], context);
+                let (on_left, on_right) = self.operands(left, op, right, want);
+                self.expression(left, context, &on_left);
+                self.expression(right, context, &on_right);
             }
             Expr::UnaryOp { op, expr } => {
                 self.sign(*op, expr);
-                self.expression(expr, context);
+                let want = Self::operand(*op, want);
+                self.expression(expr, context, &want);
             }
             Expr::InList { expr, list, negated: _ } => {
-                self.expression(expr, context);
-                self.all(list, context);
+                let (of_expr, of_list) =
+                    (self.compared_with(&*list, Role::Equal), self.compared(expr, Role::Equal));
+                self.expression(expr, context, &of_expr);
+                self.all(list, context, &of_list);
             }
             Expr::Between { expr, negated: _, low, high } => {
-                self.all([&mut **expr, &mut **low, &mut **high], context);
+                let bounds = self.compared(expr, Role::Bound);
+                let of_expr = self.compared_with([&**low, &**high], Role::Bound);
+                self.expression(expr, context, &of_expr);
+                self.all([&mut **low, &mut **high], context, &bounds);
             }
             Expr::Like { negated: _, any: false, expr, pattern, escape_char } => {
-                self.all([&mut **expr, &mut **pattern], context);
-                self.all(escape_char.as_deref_mut(), context);
+                let text = Want::argument(Some(Type::TEXT));
+                self.all([&mut **expr, &mut **pattern], context, &text);
+                self.all(escape_char.as_deref_mut(), context, &text);
             }
-            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
-                self.all(operand.as_deref_mut(), context);
-                for branch in conditions {
-                    self.all([&mut branch.condition, &mut branch.result], context);
+            Expr::Case { .. } => self.case(expr, context, want),
+            Expr::Tuple(parts) => match want {
+                Want::Row(wants) if wants.len() == parts.len() => {
+                    for (part, want) in parts.iter_mut().zip(wants) {
+                        self.expression(part, context, want);
+                    }
                 }
-                self.all(else_result.as_deref_mut(), context);
-            }
-            Expr::Tuple(parts) => self.all(parts, context),
+                _ => self.all(parts, context, &Want::ALONE),
+            },
             Expr::Subquery(_)
             | Expr::InSubquery { .. }
             | Expr::Exists { .. }
             | Expr::AnyOp { .. }
             | Expr::AllOp { .. } => self.refuse(Reason::Subquery),
-            call => self.call(call, context),
+            call => self.call(call, context, want),
         }
     }
 
-    fn all<'e>(&mut self, expressions: impl IntoIterator<Item = &'e mut Expr>, context: Context) {
+    fn case(&mut self, expr: &mut Expr, context: Context, want: &Want) {
+        let Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } = expr else {
+            return;
+        };
+        let results = conditions.iter().map(|branch| &branch.result).chain(else_result.as_deref());
+        let alike = self.alike(results, want);
+        let of_conditions =
+            operand.as_deref().map_or(Want::ALONE, |operand| self.compared(operand, Role::Equal));
+        let of_operand = self.compared_with(conditions.iter().map(|branch| &branch.condition), Role::Equal);
+        self.all(operand.as_deref_mut(), context, &of_operand);
+        for branch in conditions {
+            self.expression(&mut branch.condition, context, &of_conditions);
+            self.expression(&mut branch.result, context, &alike);
+        }
+        self.all(else_result.as_deref_mut(), context, &alike);
+    }
+
+    fn all<'e>(
+        &mut self,
+        expressions: impl IntoIterator<Item = &'e mut Expr>,
+        context: Context,
+        want: &Want,
+    ) {
         for expr in expressions {
-            self.expression(expr, context);
+            self.expression(expr, context, want);
         }
     }
 
@@ -132,15 +220,28 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn literal(&mut self, value: &Value, context: Context) {
+    fn literal(&mut self, value: &Value, context: Context, want: &Want) {
         match value {
             Value::Number(_, false) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null => {}
             Value::Placeholder(_) if context == Context::Check => {
                 self.refuse(not_allowed("? in a table", "write the value"));
             }
-            Value::Placeholder(text) if text == "?" => self.placeholders += 1,
+            Value::Placeholder(text) if text == "?" => self.placeholder(want),
             other => self.refuse(not_allowed(format_args!("literal `{other}`"), "pass it as a parameter")),
         }
+    }
+
+    fn placeholder(&mut self, want: &Want) {
+        let parameter = match want {
+            Want::One(parameter) => parameter.clone(),
+            Want::Row(_) => Parameter::ALONE,
+        };
+        if parameter.kind == Some(Type::JsonValue) {
+            // Servers differ in whether an expression around it keeps it JSON.
+            let what = "? within an expression that becomes a JSON value";
+            self.refuse(not_allowed(what, "write ? alone as the argument of the JSON function"));
+        }
+        self.parameters.push(parameter);
     }
 
     #[expect(clippy::match_same_arms, reason = "one line for each family")]

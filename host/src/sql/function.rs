@@ -5,6 +5,7 @@
 //! date by adding today's. Some servers lack some of these (MySQL 9.7 has no MD5): preparing the statement tells.
 
 use super::refusal::Reason;
+use crate::statement::Type;
 
 /// How the arguments of an allowed function are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,104 +17,184 @@ pub(super) enum Arguments {
     OneColumn,
 }
 
-const DETERMINISTIC: &[&str] = &[
+/// What an argument is, or a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Bytes,
+    Whole,
+    Exact,
+    Day,
+    Moment,
+    /// A JSON document, or one given as text.
+    Document,
+    /// A value inside a JSON document.
+    Member,
+    /// As the other arguments of this shape, and as the result.
+    Alike,
+    /// Whatever it is.
+    Any,
+}
+
+/// A function that may be called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function {
+    name: &'static str,
+    /// The first arguments.
+    first: &'static [Shape],
+    /// The further ones, over and over.
+    further: &'static [Shape],
+    pub gives: Shape,
+}
+
+use Shape::{Alike, Any, Bytes, Day, Document, Exact, Member, Moment, Text, Whole};
+
+const fn takes(
+    name: &'static str,
+    first: &'static [Shape],
+    further: &'static [Shape],
+    gives: Shape,
+) -> Function {
+    Function { name, first, further, gives }
+}
+
+const DETERMINISTIC: &[Function] = &[
     // Choice
-    "COALESCE",
-    "GREATEST",
-    "IF",
-    "IFNULL",
-    "ISNULL",
-    "LEAST",
-    "NULLIF",
+    takes("COALESCE", &[], &[Alike], Alike),
+    takes("GREATEST", &[], &[Alike], Alike),
+    takes("IF", &[Any], &[Alike], Alike),
+    takes("IFNULL", &[], &[Alike], Alike),
+    takes("ISNULL", &[], &[Any], Whole),
+    takes("LEAST", &[], &[Alike], Alike),
+    takes("NULLIF", &[], &[Alike], Alike),
     // Text
-    "CHAR_LENGTH",
-    "CHARACTER_LENGTH",
-    "CONCAT",
-    "CONCAT_WS",
-    "FIELD",
-    "FIND_IN_SET",
-    "INSTR",
-    "LEFT",
-    "LENGTH",
-    "LOCATE",
-    "LOWER",
-    "LPAD",
-    "LTRIM",
-    "REPEAT",
-    "REPLACE",
-    "REVERSE",
-    "RIGHT",
-    "RPAD",
-    "RTRIM",
-    "SUBSTR",
-    "SUBSTRING",
-    "SUBSTRING_INDEX",
-    "TRIM",
-    "UPPER",
+    takes("CHAR_LENGTH", &[], &[Text], Whole),
+    takes("CHARACTER_LENGTH", &[], &[Text], Whole),
+    takes("CONCAT", &[], &[Text], Text),
+    takes("CONCAT_WS", &[], &[Text], Text),
+    takes("FIELD", &[], &[Alike], Whole),
+    takes("FIND_IN_SET", &[], &[Text], Whole),
+    takes("INSTR", &[], &[Text], Whole),
+    takes("LEFT", &[Text], &[Whole], Text),
+    takes("LENGTH", &[], &[Bytes], Whole),
+    takes("LOCATE", &[Text, Text], &[Whole], Whole),
+    takes("LOWER", &[], &[Text], Text),
+    takes("LPAD", &[Text, Whole], &[Text], Text),
+    takes("LTRIM", &[], &[Text], Text),
+    takes("REPEAT", &[Text], &[Whole], Text),
+    takes("REPLACE", &[], &[Text], Text),
+    takes("REVERSE", &[], &[Text], Text),
+    takes("RIGHT", &[Text], &[Whole], Text),
+    takes("RPAD", &[Text, Whole], &[Text], Text),
+    takes("RTRIM", &[], &[Text], Text),
+    takes("SUBSTR", &[Text], &[Whole], Text),
+    takes("SUBSTRING", &[Text], &[Whole], Text),
+    takes("SUBSTRING_INDEX", &[Text, Text], &[Whole], Text),
+    takes("TRIM", &[], &[Text], Text),
+    takes("UPPER", &[], &[Text], Text),
     // Numbers
-    "ABS",
-    "CEIL",
-    "CEILING",
-    "FLOOR",
-    "MOD",
-    "ROUND",
-    "SIGN",
-    "TRUNCATE",
+    takes("ABS", &[], &[Alike], Alike),
+    takes("CEIL", &[], &[Exact], Exact),
+    takes("CEILING", &[], &[Exact], Exact),
+    takes("FLOOR", &[], &[Exact], Exact),
+    takes("MOD", &[], &[Alike], Alike),
+    takes("ROUND", &[Exact], &[Whole], Exact),
+    takes("SIGN", &[], &[Exact], Whole),
+    takes("TRUNCATE", &[Exact], &[Whole], Exact),
     // Dates
-    "DATE",
-    "DATE_ADD",
-    "DATE_SUB",
-    "DATEDIFF",
-    "DAY",
-    "DAYOFMONTH",
-    "DAYOFWEEK",
-    "DAYOFYEAR",
-    "FROM_DAYS",
-    "HOUR",
-    "LAST_DAY",
-    "MICROSECOND",
-    "MINUTE",
-    "MONTH",
-    "QUARTER",
-    "SECOND",
-    "TO_DAYS",
-    "WEEKDAY",
-    "WEEKOFYEAR",
-    "YEAR",
+    takes("DATE", &[], &[Moment], Day),
+    takes("DATE_ADD", &[], &[Moment], Moment),
+    takes("DATE_SUB", &[], &[Moment], Moment),
+    takes("DATEDIFF", &[], &[Moment], Whole),
+    takes("DAY", &[], &[Moment], Whole),
+    takes("DAYOFMONTH", &[], &[Moment], Whole),
+    takes("DAYOFWEEK", &[], &[Moment], Whole),
+    takes("DAYOFYEAR", &[], &[Moment], Whole),
+    takes("FROM_DAYS", &[], &[Whole], Day),
+    takes("HOUR", &[], &[Moment], Whole),
+    takes("LAST_DAY", &[], &[Moment], Day),
+    takes("MICROSECOND", &[], &[Moment], Whole),
+    takes("MINUTE", &[], &[Moment], Whole),
+    takes("MONTH", &[], &[Moment], Whole),
+    takes("QUARTER", &[], &[Moment], Whole),
+    takes("SECOND", &[], &[Moment], Whole),
+    takes("TIMESTAMPADD", &[Any, Whole], &[Moment], Moment),
+    takes("TIMESTAMPDIFF", &[Any], &[Moment], Whole),
+    takes("TO_DAYS", &[], &[Moment], Whole),
+    takes("WEEKDAY", &[], &[Moment], Whole),
+    takes("WEEKOFYEAR", &[], &[Moment], Whole),
+    takes("YEAR", &[], &[Moment], Whole),
     // JSON
-    "JSON_ARRAY",
-    "JSON_ARRAY_APPEND",
-    "JSON_ARRAY_INSERT",
-    "JSON_CONTAINS",
-    "JSON_CONTAINS_PATH",
-    "JSON_EXTRACT",
-    "JSON_INSERT",
-    "JSON_KEYS",
-    "JSON_LENGTH",
-    "JSON_MERGE_PATCH",
-    "JSON_MERGE_PRESERVE",
-    "JSON_OBJECT",
-    "JSON_QUOTE",
-    "JSON_REMOVE",
-    "JSON_REPLACE",
-    "JSON_SEARCH",
-    "JSON_SET",
-    "JSON_TYPE",
-    "JSON_UNQUOTE",
-    "JSON_VALID",
+    takes("JSON_ARRAY", &[], &[Member], Document),
+    takes("JSON_ARRAY_APPEND", &[Document], &[Text, Member], Document),
+    takes("JSON_ARRAY_INSERT", &[Document], &[Text, Member], Document),
+    takes("JSON_CONTAINS", &[Document, Document], &[Text], Whole),
+    takes("JSON_CONTAINS_PATH", &[Document], &[Text], Whole),
+    takes("JSON_EXTRACT", &[Document], &[Text], Document),
+    takes("JSON_INSERT", &[Document], &[Text, Member], Document),
+    takes("JSON_KEYS", &[Document], &[Text], Document),
+    takes("JSON_LENGTH", &[Document], &[Text], Whole),
+    takes("JSON_MERGE_PATCH", &[], &[Document], Document),
+    takes("JSON_MERGE_PRESERVE", &[], &[Document], Document),
+    takes("JSON_OBJECT", &[], &[Text, Member], Document),
+    takes("JSON_QUOTE", &[], &[Text], Text),
+    takes("JSON_REMOVE", &[Document], &[Text], Document),
+    takes("JSON_REPLACE", &[Document], &[Text, Member], Document),
+    takes("JSON_SEARCH", &[Document], &[Text], Document),
+    takes("JSON_SET", &[Document], &[Text, Member], Document),
+    takes("JSON_TYPE", &[], &[Document], Text),
+    takes("JSON_UNQUOTE", &[], &[Text], Text),
+    takes("JSON_VALID", &[], &[Text], Whole),
     // Bytes
-    "BIN_TO_UUID",
-    "CRC32",
-    "FROM_BASE64",
-    "HEX",
-    "MD5",
-    "SHA",
-    "SHA1",
-    "SHA2",
-    "TO_BASE64",
-    "UNHEX",
-    "UUID_TO_BIN",
+    takes("BIN_TO_UUID", &[Bytes], &[Whole], Text),
+    takes("CRC32", &[], &[Bytes], Whole),
+    takes("FROM_BASE64", &[], &[Text], Bytes),
+    takes("HEX", &[], &[Any], Text),
+    takes("MD5", &[], &[Bytes], Text),
+    takes("SHA", &[], &[Bytes], Text),
+    takes("SHA1", &[], &[Bytes], Text),
+    takes("SHA2", &[Bytes], &[Whole], Text),
+    takes("TO_BASE64", &[], &[Bytes], Text),
+    takes("UNHEX", &[], &[Text], Bytes),
+    takes("UUID_TO_BIN", &[Text], &[Whole], Bytes),
 ];
+
+impl Function {
+    /// Whether the second argument says how long the result becomes.
+    pub fn grows(&self) -> bool {
+        is_in(&["LPAD", "REPEAT", "RPAD"], self.name)
+    }
+
+    /// What the argument at this place is.
+    pub fn argument(&self, at: usize) -> Shape {
+        match self.first.get(at) {
+            Some(shape) => *shape,
+            None => self.further[(at - self.first.len()) % self.further.len()],
+        }
+    }
+}
+
+impl Shape {
+    /// The type that says so; none where it depends on others.
+    pub fn kind(self) -> Option<Type> {
+        Some(match self {
+            Text => Type::TEXT,
+            Bytes => Type::BYTES,
+            Whole => Type::WHOLE,
+            Exact => Type::EXACT,
+            Day => Type::Date,
+            Moment => Type::MOMENT,
+            Document => Type::Json,
+            Member => Type::JsonValue,
+            Alike | Any => return None,
+        })
+    }
+}
+
+/// The function of this name, if it may be called.
+pub(super) fn find(name: &str) -> Option<&'static Function> {
+    DETERMINISTIC.iter().find(|function| function.name.eq_ignore_ascii_case(name))
+}
 
 const CLOCK: &[&str] = &[
     "CURDATE",
@@ -142,11 +223,11 @@ const UNITS: &[&str] =
 
 /// Whether a function may be called, and how its arguments are read.
 pub(super) fn judge(name: &str) -> Result<Arguments, Reason> {
-    if is_in(DETERMINISTIC, name) {
-        return Ok(Arguments::Expressions);
-    }
     if is_in(&["TIMESTAMPADD", "TIMESTAMPDIFF"], name) {
         return Ok(Arguments::UnitFirst);
+    }
+    if find(name).is_some() {
+        return Ok(Arguments::Expressions);
     }
     if is_in(&["VALUES"], name) {
         return Ok(Arguments::OneColumn);

@@ -48,17 +48,20 @@ pub(super) fn declared_table(name: &mut ObjectName, tables: &[&str]) -> Result<S
     }
 }
 
-/// A column of `table`, alone or as `table.column`, quoted from here on.
-pub(super) fn quote_column(name: &mut ObjectName, table: &str) -> Result<(), Reason> {
+/// A column of `table`, alone or as `table.column`, quoted from here on. Answers with its name.
+pub(super) fn quote_column(name: &mut ObjectName, table: &str) -> Result<String, Reason> {
     match name.0.as_mut_slice() {
-        [ObjectNamePart::Identifier(column)] => quote(column),
+        [ObjectNamePart::Identifier(column)] => {
+            quote(column);
+            Ok(column.value.clone())
+        }
         [ObjectNamePart::Identifier(owner), ObjectNamePart::Identifier(column)] if owner.value == table => {
             quote(owner);
             quote(column);
+            Ok(column.value.clone())
         }
-        _ => return Err(foreign_column(&name)),
+        _ => Err(foreign_column(&name)),
     }
-    Ok(())
 }
 
 pub(super) fn foreign_column(name: &dyn std::fmt::Display) -> Reason {

@@ -4,7 +4,7 @@
 //! what was declared, token by token: where the parser and MySQL would disagree about a text, this is where it shows.
 
 use sqlparser::{
-    ast::Statement,
+    ast::{Expr, Statement},
     dialect::MySqlDialect,
     parser::{Parser, ParserError},
     tokenizer::Token,
@@ -71,18 +71,29 @@ pub(super) fn write(statement: &Statement) -> Result<String, Reason> {
     }
 }
 
+/// One expression, for the host's own texts.
+pub(super) fn expression(text: &str) -> Result<Expr, Reason> {
+    let tokens = token::read(text)?;
+    let mut parser = Parser::new(&MySqlDialect {}).with_tokens(tokens);
+    parser.parse_expr().map_err(|error| unparsable(&error))
+}
+
 /// Whether two texts have the same tokens.
 pub(super) fn equal_texts(left: &str, right: &str) -> bool {
     matches!((token::read(left), token::read(right)), (Ok(left), Ok(right)) if left == right)
 }
 
 fn parse_tokens(tokens: Vec<Token>) -> Result<Vec<Statement>, Reason> {
-    Parser::new(&MySqlDialect {}).with_tokens(tokens).parse_statements().map_err(|error| match error {
+    Parser::new(&MySqlDialect {}).with_tokens(tokens).parse_statements().map_err(|error| unparsable(&error))
+}
+
+fn unparsable(error: &ParserError) -> Reason {
+    match error {
         ParserError::RecursionLimitExceeded => Reason::TooDeep,
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
-            Reason::Unparsable { message: excerpt(&message) }
+            Reason::Unparsable { message: excerpt(message) }
         }
-    })
+    }
 }
 
 fn unfaithful(reason: &Reason) -> Reason {

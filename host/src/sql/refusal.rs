@@ -66,6 +66,10 @@ pub enum Reason {
     Kind { found: String, expected: &'static str },
     #[error("{what} is not allowed: {remedy}")]
     NotAllowed { what: String, remedy: &'static str },
+    #[error(
+        "column `{column}` is NOT NULL and has no default, so every INSERT without it fails: give it a value"
+    )]
+    NoValue { column: String },
     #[error("it has no WHERE and would touch every row: add one")]
     NoWhere,
     #[error("it has a subquery: read the event instead, or write the rows one statement at a time")]

@@ -97,7 +97,7 @@ fn allow(token: &Token) -> Result<(), Reason> {
         }
         Token::HexStringLiteral(_) | Token::NationalStringLiteral(_) => refuse(token, PARAMETER),
         Token::SingleQuotedByteStringLiteral(_) | Token::DoubleQuotedByteStringLiteral(_) => {
-            refuse(token, PARAMETER)
+            refuse(token, "write the number (`b'0'` is 0: DEFAULT 0), or pass it as a parameter")
         }
         Token::Placeholder(_) | Token::Colon | Token::AtSign => refuse(token, "parameters are written ?"),
         Token::Arrow | Token::LongArrow => refuse(token, "use JSON_EXTRACT, which MariaDB has as well"),

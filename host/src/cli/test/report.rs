@@ -12,7 +12,7 @@ use super::super::table;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::projector::Observed;
-use crate::readmodel::literal;
+use crate::readmodel::{fitted, literal};
 use crate::sql;
 use crate::statement::{Operation, Schema};
 
@@ -236,8 +236,11 @@ fn asides<M>(lines: &mut Vec<String>, whose: &str, observed: &Observed<M>, keeps
 /// One operation as the statement it stands for. `judge` let it pass, so its statement is declared.
 fn statement(schema: &Schema, operation: &Operation) -> String {
     let declared = usize::try_from(operation.statement).ok().and_then(|at| schema.statements.get(at));
-    let literals: Vec<String> = operation.parameters.iter().map(literal).collect();
-    declared.map_or_else(String::new, |statement| sql::fill(&statement.sql, &literals))
+    declared.map_or_else(String::new, |statement| {
+        let sent = fitted(0, statement, &operation.parameters).unwrap_or_default();
+        let literals: Vec<String> = sent.iter().map(literal).collect();
+        sql::fill(&statement.sql, &literals)
+    })
 }
 
 /// The class and the message. Where a guest trapped, its message has places in its source, which change with it.

@@ -3,8 +3,7 @@
 use super::super::table;
 use crate::projection::versions;
 use crate::readmodel::compare::{Column, DifferentRow, Found, Kind, Report, TableReport};
-use crate::readmodel::literal;
-use crate::statement::Value;
+use crate::readmodel::quoted;
 
 /// The report as text, without a line break at its end.
 pub fn render(report: &Report) -> String {
@@ -131,9 +130,9 @@ fn key_text(columns: &[Column], key: &[Option<String>]) -> String {
 /// As SQL would have it: a text is in quotes, so that no text looks like a NULL or a number.
 fn value(kind: Kind, value: Option<&String>) -> String {
     match (value, kind) {
-        (None, _) => literal(&Value::Null),
+        (None, _) => "NULL".to_owned(),
         (Some(value), Kind::Number | Kind::Binary) => value.clone(),
-        (Some(value), Kind::Time | Kind::Text | Kind::Json) => literal(&Value::Text(value.clone())),
+        (Some(value), Kind::Time | Kind::Text | Kind::Json) => quoted(value),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::event::{Event, Id};
 use crate::failure::Failure;
 use crate::projection::lane::Deployed;
 use crate::projection::parts::{Answer, Made, Projector, Version};
-use crate::statement::{Manifest, Operation, Ordering, Schema, Statement, Value};
+use crate::statement::{Manifest, Operation, Ordering, Parameter, Schema, Statement, Value};
 
 pub struct SimulatedProjector {
     pub outbox: Arc<Outbox>,
@@ -102,7 +102,8 @@ pub fn deployed(version: u32) -> Deployed {
         sql: "INSERT INTO log VALUES (?, ?)".to_owned(),
         table: "log".to_owned(),
         reads: vec![],
-        parameters: 2,
+        proves: vec![],
+        parameters: vec![Parameter::ALONE; 2],
         multi_row: None,
     };
     let schema = Schema { tables: vec![], statements: vec![statement] };

@@ -5,8 +5,7 @@
 
 use super::{ReadView, report};
 use crate::failure::Failure;
-use crate::readmodel::literal;
-use crate::statement::Value;
+use crate::readmodel::quoted;
 
 /// How a column's values are compared, written and ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +128,7 @@ pub async fn rows_about(view: &mut ReadView, schema: &str, tables: &[&str]) -> R
 }
 
 fn text(text: &str) -> String {
-    literal(&Value::Text(text.to_owned()))
+    quoted(text)
 }
 
 fn column(cells: Vec<Option<String>>) -> Column {

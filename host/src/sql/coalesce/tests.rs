@@ -131,7 +131,7 @@ fn one_by_one(operations: &[Operation]) -> Result<Model, String> {
 fn by_runs(runs: &[Run]) -> Result<Model, String> {
     let mut model = Model::default();
     for run in runs {
-        for piece in split(run, 8, PARAMETERS_MAX) {
+        for piece in split(&run.rows, 2, 8, PARAMETERS_MAX) {
             piece.iter().try_for_each(|row| model.run(run.statement, row))?;
         }
     }
@@ -213,25 +213,24 @@ fn pieces_have_a_few_sizes() {
         (2, 2, 4, &[2]),
     ];
     for (rows, rows_max, parameters_max, expect) in cases {
-        let run = Run { statement: 0, rows: vec![&row[..]; rows] };
+        let rows = vec![&row[..]; rows];
         let sizes: Vec<usize> =
-            split(&run, rows_max, parameters_max).iter().map(|piece| piece.len()).collect();
+            split(&rows, 2, rows_max, parameters_max).iter().map(|piece| piece.len()).collect();
         assert_eq!(sizes, expect);
     }
-    let run = Run { statement: 0, rows: vec![&[]; 3] };
-    assert_eq!(split(&run, 512, PARAMETERS_MAX).len(), 2);
+    assert_eq!(split(&[&row[..0]; 3], 0, 512, PARAMETERS_MAX).len(), 2);
 }
 
 #[test]
 fn a_statement_is_written_for_several_rows() {
     let schema = schema();
-    assert_eq!(render(&schema.statements[0], 1), schema.statements[0].sql);
-    assert_eq!(render(&schema.statements[0], 2), "INSERT INTO `plain` (`k`, `v`) VALUES (?, ?),(?, ?)");
+    assert_eq!(render(&schema.statements[0], 1, ""), schema.statements[0].sql);
+    assert_eq!(render(&schema.statements[0], 2, ""), "INSERT INTO `plain` (`k`, `v`) VALUES (?, ?),(?, ?)");
     assert_eq!(
-        render(&schema.statements[1], 3),
+        render(&schema.statements[1], 3, ""),
         "INSERT INTO `plain` (`k`, `v`) VALUES (?, ?),(?, ?),(?, ?) ON DUPLICATE KEY UPDATE `v` = VALUES(`v`)"
     );
-    assert_eq!(render(&schema.statements[5], 1), "DELETE FROM `plain` WHERE `k` = ?");
+    assert_eq!(render(&schema.statements[5], 1, ""), "DELETE FROM `plain` WHERE `k` = ?");
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use sqlparser::ast::{
 };
 
 use crate::sql::{
-    expression::{Context, Walk},
+    expression::{Context, Walk, Want},
     function,
     name::{plain, quote},
     refusal::{Reason, not_allowed},
@@ -17,6 +17,20 @@ const COMPUTE: &str = "compute the value in the projector";
 pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
     let ColumnDef { name, data_type, options } = column;
     quote(name);
+    let is_list = matches!(data_type, DataType::Enum(..) | DataType::Set(_));
+    let is_name = |value: &Expr| matches!(value, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::Null));
+    for ColumnOptionDef { option, .. } in options.iter() {
+        match option {
+            ColumnOption::Default(value) if is_list && !is_name(value) => {
+                let what = format!("DEFAULT {value} of column {name}");
+                walk.refuse(not_allowed(
+                    what,
+                    "servers take it for a place in the list: write the member in quotes",
+                ));
+            }
+            _ => {}
+        }
+    }
     if let Some(remedy) = type_remedy(data_type) {
         walk.refuse(not_allowed(format_args!("type {data_type} of column {name}"), remedy));
     }
@@ -48,7 +62,7 @@ fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
             if check.no_inherit || check.enforced.is_some() {
                 walk.refuse(not_allowed("this form of CHECK", "write CHECK (condition) alone"));
             }
-            walk.expression(&mut check.expr, Context::Check);
+            walk.expression(&mut check.expr, Context::Check, &Want::ALONE);
         }
         ColumnOption::CharacterSet(word) | ColumnOption::Collation(word) => check_word(word, walk),
         ColumnOption::ForeignKey(_) => {

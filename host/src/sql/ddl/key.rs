@@ -8,7 +8,7 @@ use sqlparser::ast::{
 };
 
 use crate::sql::{
-    expression::{Context, Walk},
+    expression::{Context, Walk, Want},
     name::quote,
     refusal::not_allowed,
 };
@@ -77,7 +77,7 @@ pub(super) fn check(constraint: &mut TableConstraint, walk: &mut Walk) -> Option
 fn check_condition(check: &mut CheckConstraint, walk: &mut Walk) {
     let CheckConstraint { name, expr, no_inherit, enforced } = check;
     quote_all([name]);
-    walk.expression(expr, Context::Check);
+    walk.expression(expr, Context::Check, &Want::ALONE);
     if *no_inherit || enforced.is_some() {
         walk.refuse(not_allowed("this form of CHECK", "write CHECK (condition) alone"));
     }

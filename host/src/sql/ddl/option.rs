@@ -20,7 +20,13 @@ const CHARSET: &str = "utf8mb4";
 const BYTES: &str = "binary";
 
 /// The options to write: those declared, with engine, charset and collation made explicit.
-pub(super) fn check(declared: &CreateTableOptions) -> Result<Vec<SqlOption>, Vec<Reason>> {
+pub(super) struct Options {
+    pub written: Vec<SqlOption>,
+    /// The collation, where the author named a charset only.
+    pub assumed: Option<String>,
+}
+
+pub(super) fn check(declared: &CreateTableOptions) -> Result<Options, Vec<Reason>> {
     let declared = match declared {
         CreateTableOptions::None => &[],
         CreateTableOptions::Plain(options) => options.as_slice(),
@@ -47,15 +53,18 @@ pub(super) fn check(declared: &CreateTableOptions) -> Result<Vec<SqlOption>, Vec
     if charset.is_none() && !collation {
         options.push(word("DEFAULT CHARSET", CHARSET));
     }
-    let charset = charset.unwrap_or(CHARSET);
+    let (named, charset) = (charset.is_some(), charset.unwrap_or(CHARSET));
+    let mut assumed = None;
     if !collation && !charset.eq_ignore_ascii_case(BYTES) {
-        options.push(word("COLLATE", &binary_collation(charset)));
+        let collation = binary_collation(charset);
+        options.push(word("COLLATE", &collation));
+        assumed = named.then_some(collation);
     }
-    Ok(options)
+    Ok(Options { written: options, assumed })
 }
 
-/// Gives a column that names a charset but no collation the binary one, for the same reason.
-pub(super) fn settle_column(column: &mut ColumnDef) {
+/// Gives a column that names a charset but no collation the binary one, for the same reason. Answers with it.
+pub(super) fn settle_column(column: &mut ColumnDef) -> Option<String> {
     let has_collation =
         column.options.iter().any(|option| matches!(option.option, ColumnOption::Collation(_)));
     let charset = column.options.iter().enumerate().find_map(|(at, option)| match &option.option {
@@ -66,10 +75,12 @@ pub(super) fn settle_column(column: &mut ColumnDef) {
         && !has_collation
         && !charset.eq_ignore_ascii_case(BYTES)
     {
-        let collation = ObjectName::from(vec![Ident::new(binary_collation(&charset))]);
-        let option = ColumnOption::Collation(collation);
+        let collation = binary_collation(&charset);
+        let option = ColumnOption::Collation(ObjectName::from(vec![Ident::new(collation.as_str())]));
         column.options.insert(at + 1, ColumnOptionDef { name: None, option });
+        return Some(collation);
     }
+    None
 }
 
 enum Meaning<'a> {

@@ -2,10 +2,10 @@
 
 use sqlparser::ast::{Expr, Insert, ObjectName, OnInsert, Parens, Query, SetExpr, TableObject, Values};
 
-use super::{Finding, assign, finish, refused};
+use super::{Finding, Tables, assign, finish, refused};
 use crate::{
     sql::{
-        expression::{Context, Walk},
+        expression::{Context, Walk, Want},
         name::{declared_table, quote_column},
         refusal::{Reason, not_allowed},
     },
@@ -14,10 +14,10 @@ use crate::{
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
 
-pub(super) fn check(insert: &mut Insert, tables: &[&str]) -> Result<Finding, Vec<Reason>> {
+pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<Reason>> {
     let mut reasons = clauses(insert);
     let table = match &mut insert.table {
-        TableObject::TableName(name) => declared_table(name, tables),
+        TableObject::TableName(name) => declared_table(name, tables.names),
         TableObject::TableFunction(_) | TableObject::TableQuery(_) => {
             Err(not_allowed("anything but a table's name after INTO", ONLY_VALUES))
         }
@@ -26,36 +26,58 @@ pub(super) fn check(insert: &mut Insert, tables: &[&str]) -> Result<Finding, Vec
         reasons.push(reason);
         String::new()
     });
-    let mut walk = Walk::new(&table);
+    let mut walk = Walk::new(&table, tables.right);
+    let mut columns = Vec::new();
     for column in &mut insert.columns {
-        walk.reasons.extend(quote_column(column, &table).err());
+        match quote_column(column, &table) {
+            Ok(column) => columns.push(walk.stored(&column)),
+            Err(reason) => walk.refuse(reason),
+        }
     }
+    every_value_is_there(insert, &mut walk);
     let rows = match insert.source.as_deref_mut().map(rows) {
-        Some(Ok(rows)) => check_rows(rows, insert.columns.len(), &mut walk),
+        Some(Ok(rows)) => check_rows(rows, &columns, &mut walk),
         Some(Err(reason)) => {
             walk.refuse(reason);
             0
         }
         None => 0,
     };
-    let in_rows = walk.placeholders;
+    let in_rows = walk.parameters.len();
     if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &mut insert.on {
         assign(assignments, &mut walk, Context::OnDuplicate);
     }
-    let is_repeatable = rows == 1 && walk.placeholders == in_rows;
-    let mut finding = finish(table.clone(), walk, reasons)?;
-    finding.multi_row = is_repeatable.then(|| multi_row(insert)).flatten();
-    Ok(finding)
+    let is_repeatable = rows == 1 && walk.parameters.len() == in_rows;
+    let finding = finish(table.clone(), walk, reasons)?;
+    Ok(Finding { is_repeatable, ..finding })
+}
+
+/// A row that lacks a value which has to be there is refused every time, even where it would only change one.
+fn every_value_is_there(insert: &Insert, walk: &mut Walk) {
+    if !insert.assignments.is_empty() || insert.columns.is_empty() {
+        return;
+    }
+    let named: Vec<String> = insert.columns.iter().filter_map(last_name).collect();
+    let Some(table) = walk.columns else { return };
+    for column in table.columns.iter().filter(|column| !column.nullable && !column.has_default) {
+        if !named.iter().any(|name| name.eq_ignore_ascii_case(&column.name)) {
+            walk.refuse(Reason::NoValue { column: column.name.clone() });
+        }
+    }
+}
+
+fn last_name(name: &ObjectName) -> Option<String> {
+    name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone())
 }
 
 /// Answers with how many rows there are.
-fn check_rows(rows: &mut [Parens<Vec<Expr>>], columns: usize, walk: &mut Walk) -> usize {
+fn check_rows(rows: &mut [Parens<Vec<Expr>>], columns: &[Want], walk: &mut Walk) -> usize {
     for row in rows.iter_mut() {
-        if row.content.len() != columns && columns > 0 {
+        if row.content.len() != columns.len() && !columns.is_empty() {
             walk.refuse(not_allowed("a row with more or fewer values than columns", ONLY_VALUES));
         }
-        for value in &mut row.content {
-            walk.expression(value, Context::Row);
+        for (at, value) in row.content.iter_mut().enumerate() {
+            walk.expression(value, Context::Row, columns.get(at).unwrap_or(&Want::ALONE));
         }
     }
     rows.len()
@@ -152,7 +174,7 @@ fn rows(source: &mut Query) -> Result<&mut [Parens<Vec<Expr>>], Reason> {
 }
 
 /// The three parts, from a tree that passed.
-fn multi_row(insert: &Insert) -> Option<MultiRow> {
+pub(super) fn multi_row(insert: &Insert) -> Option<MultiRow> {
     let SetExpr::Values(Values { rows, .. }) = insert.source.as_deref()?.body.as_ref() else {
         return None;
     };

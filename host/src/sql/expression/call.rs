@@ -4,61 +4,83 @@
 
 use sqlparser::ast::{
     CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart,
+    FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart, TimezoneInfo, TypedString, Value,
 };
 
-use super::{COMPUTE, Context, Walk};
+use super::{COMPUTE, Context, Walk, Want, kind};
 use crate::sql::{
-    function::{self, Arguments},
+    function::{self, Arguments, Shape},
     name::plain,
     refusal::{Reason, excerpt, not_allowed},
 };
+use crate::statement::{Parameter, Type};
+
+/// By how much the functions of a statement may make a text longer, one within the other.
+const GROWTH_MAX: u64 = 65_535;
 
 impl Walk<'_> {
     /// Everything that looks like a function, some of which have a node of their own.
-    pub(super) fn call(&mut self, expr: &mut Expr, context: Context) {
+    pub(super) fn call(&mut self, expr: &mut Expr, context: Context, want: &Want) {
+        let of = |kind: Type| Want::argument(Some(kind));
         match expr {
-            Expr::Function(function) => self.function(function, context),
+            Expr::Function(function) => self.function(function, context, want),
             Expr::Cast { kind: CastKind::Cast, expr, data_type, format: None } => {
                 self.cast_type(data_type);
-                self.expression(expr, context);
+                let growth = self.growth;
+                if let DataType::Binary(Some(bytes)) = data_type {
+                    self.grow_by(Some(*bytes));
+                }
+                self.expression(expr, context, &Want::argument(kind::cast(data_type)));
+                self.growth = growth;
             }
             Expr::Convert { is_try: false, expr, data_type, charset, target_before_value: false, styles }
                 if styles.is_empty() =>
             {
                 self.conversion(data_type.as_ref(), charset.as_ref());
-                self.expression(expr, context);
+                let growth = self.growth;
+                if let Some(DataType::Binary(Some(bytes))) = data_type {
+                    self.grow_by(Some(*bytes));
+                }
+                let kind = data_type.as_ref().map_or(Some(Type::TEXT), kind::cast);
+                self.expression(expr, context, &Want::argument(kind));
+                self.growth = growth;
             }
             Expr::Extract { field, syntax: _, expr } => {
                 self.unit(field);
-                self.expression(expr, context);
+                self.expression(expr, context, &of(Type::MOMENT));
             }
             Expr::Interval(interval) => self.interval(interval, context),
+            Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax: false }) => {
+                self.day_or_moment(data_type, &value.value);
+            }
             Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
             | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
-                self.expression(expr, context);
+                self.expression(expr, context, &of(Type::EXACT));
             }
-            Expr::Position { expr, r#in } => self.all([&mut **expr, &mut **r#in], context),
+            Expr::Position { expr, r#in } => {
+                self.all([&mut **expr, &mut **r#in], context, &of(Type::TEXT));
+            }
             Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
-                self.expression(expr, context);
-                self.all(substring_from.as_deref_mut(), context);
-                self.all(substring_for.as_deref_mut(), context);
+                self.expression(expr, context, &of(Type::TEXT));
+                self.all(substring_from.as_deref_mut(), context, &of(Type::WHOLE));
+                self.all(substring_for.as_deref_mut(), context, &of(Type::WHOLE));
             }
             Expr::Trim { trim_where: _, trim_what, expr, trim_characters: None } => {
-                self.all(trim_what.as_deref_mut(), context);
-                self.expression(expr, context);
+                self.all(trim_what.as_deref_mut(), context, &of(Type::TEXT));
+                self.expression(expr, context, &of(Type::TEXT));
             }
             unknown => self.refuse(not_allowed(format_args!("`{unknown}`"), COMPUTE)),
         }
     }
 
-    fn function(&mut self, function: &mut Function, context: Context) {
+    fn function(&mut self, function: &mut Function, context: Context, want: &Want) {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
             function;
         let [ObjectNamePart::Identifier(Ident { value, quote_style: None, .. })] = name.0.as_slice() else {
             return self.refuse(Reason::Function { name: excerpt(&name.to_string()) });
         };
-        let arguments = match function::judge(value) {
+        let name = value.clone();
+        let arguments = match function::judge(&name) {
             Ok(arguments) => arguments,
             Err(reason) => return self.refuse(reason),
         };
@@ -73,8 +95,8 @@ impl Walk<'_> {
                 if is_plain && list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
             {
                 match arguments {
-                    Arguments::Expressions => self.arguments(&mut list.args, context),
-                    Arguments::UnitFirst => self.unit_first(&mut list.args, context),
+                    Arguments::Expressions => self.arguments(&name, &mut list.args, 0, context, want),
+                    Arguments::UnitFirst => self.unit_first(&name, &mut list.args, context),
                     Arguments::OneColumn => self.inserted_value(&mut list.args, context),
                 }
             }
@@ -83,24 +105,89 @@ impl Walk<'_> {
         }
     }
 
-    fn arguments(&mut self, arguments: &mut [FunctionArg], context: Context) {
-        for argument in arguments {
+    /// The arguments from the one at `first` on.
+    fn arguments(
+        &mut self,
+        name: &str,
+        arguments: &mut [FunctionArg],
+        first: usize,
+        context: Context,
+        want: &Want,
+    ) {
+        let Some(function) = function::find(name) else { return };
+        let growth = self.growth;
+        if function.grows() {
+            self.grow(arguments.get(1));
+        }
+        let alike = {
+            let one = |(at, argument): (usize, &FunctionArg)| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+                    if function.argument(at) == Shape::Alike =>
+                {
+                    Some(expr.clone())
+                }
+                _ => None,
+            };
+            let alike: Vec<Expr> = arguments.iter().enumerate().filter_map(one).collect();
+            // What goes in is what comes out only where the function says so.
+            let want = if function.gives == Shape::Alike { want.clone() } else { Want::ALONE };
+            self.alike(&alike, &want)
+        };
+        let makes_bytes = matches!(want.kind(), Some(Type::Bytes { .. }));
+        for (at, argument) in arguments.iter_mut().enumerate().skip(first) {
+            let want = match function.argument(at) {
+                Shape::Alike => alike.clone(),
+                // Bytes that are put together for a column of bytes.
+                Shape::Text if function.gives == Shape::Text && makes_bytes => {
+                    Want::argument(Some(Type::BYTES))
+                }
+                shape => Want::argument(shape.kind()),
+            };
             match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expression(expr, context),
+                // Alone, it is written as JSON: see `settle`.
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+                    if is_placeholder(expr)
+                        && function.argument(at) == Shape::Member
+                        && context != Context::Check =>
+                {
+                    self.parameters.push(Parameter { kind: Some(Type::JsonValue), ..Parameter::ALONE });
+                }
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expression(expr, context, &want),
                 other => {
                     self.refuse(not_allowed(format_args!("argument `{other}`"), "write plain arguments"));
                 }
             }
         }
+        self.growth = growth;
+    }
+
+    /// How much longer the function makes its text has to be known: a parameter could make it as long as it likes.
+    fn grow(&mut self, count: Option<&FunctionArg>) {
+        let number = match count {
+            Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))) => match &value.value {
+                Value::Number(digits, false) => digits.parse::<u64>().ok(),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.grow_by(number);
+    }
+
+    fn grow_by(&mut self, times: Option<u64>) {
+        self.growth = self.growth.saturating_mul(times.unwrap_or(u64::MAX).max(1));
+        if self.growth > GROWTH_MAX {
+            let remedy = "write the number out, 65535 at most for all that stand in one another";
+            self.refuse(not_allowed("a length or count that is not bounded", remedy));
+        }
     }
 
     /// The unit is a keyword and stays unquoted.
-    fn unit_first(&mut self, arguments: &mut [FunctionArg], context: Context) {
+    fn unit_first(&mut self, name: &str, arguments: &mut [FunctionArg], context: Context) {
         match arguments {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(unit))), rest @ ..]
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(unit))), ..]
                 if unit.quote_style.is_none() && function::is_unit(&unit.value) =>
             {
-                self.arguments(rest, context);
+                self.arguments(name, arguments, 1, context, &Want::ALONE);
             }
             _ => self.refuse(not_allowed("this unit of time", "use MICROSECOND to YEAR, without compounds")),
         }
@@ -112,7 +199,7 @@ impl Walk<'_> {
                 if context == Context::OnDuplicate
                     && matches!(column, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) =>
             {
-                self.expression(column, context);
+                self.expression(column, context, &Want::ALONE);
             }
             _ => {
                 let remedy = "it is for VALUES(column) in ON DUPLICATE KEY UPDATE";
@@ -131,7 +218,25 @@ impl Walk<'_> {
         if leading_precision.is_some() || fractional_seconds_precision.is_some() {
             self.refuse(not_allowed("a precision of an interval", "leave it out"));
         }
-        self.expression(value, context);
+        self.expression(value, context, &Want::argument(Some(Type::WHOLE)));
+    }
+
+    /// `DATE '2026-01-31'` or `TIMESTAMP '2026-01-31 12:00:00'`, without an offset.
+    fn day_or_moment(&mut self, data_type: &DataType, value: &Value) {
+        let form = match data_type {
+            DataType::Date => "dddd-dd-dd",
+            DataType::Timestamp(None, TimezoneInfo::None) => "dddd-dd-dd dd:dd:dd",
+            _ => "",
+        };
+        let fits = |text: &str| {
+            let of_form =
+                |(byte, form): (u8, u8)| if form == b'd' { byte.is_ascii_digit() } else { byte == form };
+            text.len() == form.len() && text.bytes().zip(form.bytes()).all(of_form)
+        };
+        if !matches!(value, Value::SingleQuotedString(text) if fits(text)) || form.is_empty() {
+            let remedy = "write DATE 'YYYY-MM-DD' or TIMESTAMP 'YYYY-MM-DD HH:MM:SS', in UTC";
+            self.refuse(not_allowed(format_args!("`{data_type} {value}`"), remedy));
+        }
     }
 
     fn unit(&mut self, field: &DateTimeField) {
@@ -168,4 +273,8 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+fn is_placeholder(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }

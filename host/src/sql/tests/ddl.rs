@@ -72,6 +72,9 @@ fn a_plain_table_is_written_anew() {
 #[test]
 fn columns_whose_values_do_not_come_from_events_are_refused() {
     check_columns(&[
+        ("e ENUM('0', '1') DEFAULT TRUE", "no: write the member in quotes"),
+        ("e SET('a') DEFAULT 1", "no: write the member in quotes"),
+        ("c BIT(1) DEFAULT b'0'", "no: DEFAULT 0"),
         ("n INT AUTO_INCREMENT", "no: a rebuilt table would get other numbers"),
         ("n SERIAL", "no: a rebuilt table would get other numbers"),
         ("d DATETIME DEFAULT CURRENT_TIMESTAMP", "no: use the event's occurred-at"),
@@ -199,6 +202,50 @@ fn options_are_made_explicit() {
         (" WITH SYSTEM VERSIONING", "no: "),
         (" PARTITION BY HASH (id)", "no: not valid SQL"),
     ]);
+}
+
+#[test]
+fn a_collation_that_the_host_chose_is_told() {
+    let notes = |ddl: &str| table(ddl).expect("it is right").notes();
+    for ddl in [
+        "CREATE TABLE t (id INT PRIMARY KEY) CHARSET=utf8mb4",
+        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET utf8mb4)",
+    ] {
+        let [note] = &notes(ddl)[..] else { panic!("{ddl} has one note") };
+        assert!(
+            note.contains("table `t`: CHARSET without COLLATE is taken for COLLATE utf8mb4_bin"),
+            "{note}"
+        );
+    }
+    for ddl in [
+        "CREATE TABLE t (id INT PRIMARY KEY)",
+        "CREATE TABLE t (id INT PRIMARY KEY) CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci",
+        "CREATE TABLE t (id INT PRIMARY KEY) CHARSET=binary",
+    ] {
+        assert_eq!(notes(ddl), Vec::<String>::new(), "{ddl}");
+    }
+}
+
+#[test]
+fn columns_and_keys_are_known() {
+    let ddl = "CREATE TABLE t (id BIGINT, a VARCHAR(9) NOT NULL DEFAULT 'x' UNIQUE, b TEXT, n INT NOT NULL, \
+               PRIMARY KEY (id), UNIQUE KEY u (b(10), id))";
+    let schema = table(ddl).expect("it is right");
+    let t = &schema.tables[1];
+    let shown: Vec<String> = t
+        .columns
+        .iter()
+        .map(|column| format!("{} {} {} {}", column.name, column.kind, column.nullable, column.has_default))
+        .collect();
+    assert_eq!(
+        shown,
+        ["id BIGINT false false", "a text(9) false true", "b text true true", "n INT false false"]
+    );
+    assert_eq!(
+        t.unique_keys,
+        [vec!["id".to_owned()], vec!["a".to_owned()], vec!["b".to_owned(), "id".to_owned()]]
+    );
+    assert!(t.has_other_unique_key());
 }
 
 #[test]

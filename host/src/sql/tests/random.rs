@@ -220,14 +220,17 @@ fn check_is_safe(text: &str) -> Result<(), TestCaseError> {
             prop_assert!(["orders", "order_lines"].contains(&table.as_str()), "{table} in {text}");
         }
         let placeholders = outside_strings(&checked.sql).matches('?').count();
-        prop_assert_eq!(checked.parameters, placeholders);
+        prop_assert_eq!(checked.parameters.len(), placeholders);
         let again = accepted(statement(&checked.sql))?;
-        prop_assert_eq!(again.map(|schema| schema.statements[0].clone()), Some(checked.clone()));
+        prop_assert_eq!(again.map(|schema| schema.statements[0].sql.clone()), Some(checked.sql.clone()));
         if checked.multi_row.is_some() {
-            let rows = render(checked, 3);
+            let rows = render(checked, 3, "");
             check_is_plain(&rows)?;
             let rows = accepted(statement(&rows))?;
-            prop_assert_eq!(rows.map(|schema| schema.statements[0].parameters), Some(3 * checked.parameters));
+            prop_assert_eq!(
+                rows.map(|schema| schema.statements[0].parameters.len()),
+                Some(3 * checked.parameters.len())
+            );
         }
     }
     if let Some(schema) = accepted(table(text))? {

@@ -1,0 +1,345 @@
+//! Small cases that went wrong once, each with the rows that are right.
+
+use laterna::readmodel::judge;
+use laterna::statement::{Operation, Value};
+use sqlx::Row;
+
+use crate::support::Options;
+use crate::support::lane::{Bench, batch};
+
+const BOTH: [fn() -> Options; 2] = [Options::mysql, Options::mariadb];
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn json(text: &str) -> Value {
+    Value::Json(text.to_owned())
+}
+
+fn moment(text: &str) -> Value {
+    Value::Timestamp(text.to_owned())
+}
+
+fn decimal(digits: &str) -> Value {
+    Value::Decimal(digits.to_owned())
+}
+
+/// Operations on one table, each its own batch or all of them one; then the rows of a query, as text.
+async fn rows_after(
+    options: Options,
+    ddl: &str,
+    statements: &[&str],
+    operations: &[(usize, Vec<Value>)],
+    query: &str,
+    together: bool,
+) -> Vec<String> {
+    let bench = Bench::with(options, &[(ddl, statements)]).await;
+    let mut lane = bench.lane(1).await;
+    let operation = |(statement, parameters): &(usize, Vec<Value>)| Operation {
+        statement: u32::try_from(statement + 2).expect("few"),
+        parameters: parameters.clone(),
+    };
+    let operations: Vec<Operation> = operations.iter().map(operation).collect();
+    judge(&bench.schema, &operations).unwrap_or_else(|failure| panic!("{failure}"));
+    let batches: Vec<Vec<Operation>> =
+        if together { vec![operations] } else { operations.into_iter().map(|one| vec![one]).collect() };
+    for (number, operations) in (0..).zip(batches) {
+        lane.commit(&batch(number, operations)).await.unwrap_or_else(|failure| panic!("{failure}"));
+    }
+    let rows = bench.world.rows(query).await;
+    let cell = |row: &sqlx::mysql::MySqlRow| {
+        let bytes: Option<Vec<u8>> = row.get_unchecked(0);
+        bytes.map_or("NULL".to_owned(), |bytes| String::from_utf8(bytes).expect("it is text"))
+    };
+    rows.iter().map(cell).collect()
+}
+
+/// The same rows on both servers, one by one and joined.
+async fn check(
+    ddl: &str,
+    statements: &[&str],
+    operations: &[(usize, Vec<Value>)],
+    query: &str,
+    expect: &[&str],
+) {
+    for options in BOTH {
+        for together in [false, true] {
+            let rows = rows_after(options(), ddl, statements, operations, query, together).await;
+            assert_eq!(rows, expect, "{operations:?}, together: {together}");
+        }
+    }
+}
+
+/// Which value is refused, and what is said of it.
+async fn check_refused(ddl: &str, statement: &str, cases: &[(Vec<Value>, &str)]) {
+    let bench = Bench::with(Options::mysql(), &[(ddl, &[statement])]).await;
+    for (parameters, says) in cases {
+        let operation = Operation { statement: 2, parameters: parameters.clone() };
+        let failure = judge(&bench.schema, &[operation]).expect_err("it does not fit");
+        assert_eq!(failure.class(), "bad-value");
+        assert!(failure.to_string().contains(says), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integer_before_a_text_does_not_make_it_a_number() {
+    check(
+        "CREATE TABLE t (id VARCHAR(20) PRIMARY KEY, v VARCHAR(50))",
+        &["INSERT INTO t (id, v) VALUES (?, ?)"],
+        &[
+            (0, vec![text("z"), Value::Integer(5)]),
+            (0, vec![text("a"), text("007")]),
+            (0, vec![text("b"), Value::Null]),
+            (0, vec![text("c"), Value::Number(0.5)]),
+            (0, vec![text("d"), text("0.50")]),
+        ],
+        "SELECT CONCAT(id, '=', COALESCE(v, 'NULL')) FROM t ORDER BY id",
+        &["a=007", "b=NULL", "c=0.5", "d=0.50", "z=5"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_bound_before_changes_nothing_in_any_shape() {
+    let ddl = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50), x DECIMAL(40,20), j JSON)";
+    let statements = [
+        "INSERT INTO t (id, v, x, j) VALUES (?, '', 0, '{}')",
+        "UPDATE t SET v = ? WHERE id = ?",
+        "INSERT INTO t (id, v, x, j) VALUES (?, ?, 0, '{}') ON DUPLICATE KEY UPDATE v = VALUES(v)",
+        "UPDATE t SET v = CONCAT(?, '') WHERE id = ?",
+        "UPDATE t SET v = COALESCE(?, v) WHERE id = ?",
+        "UPDATE t SET j = JSON_SET(j, '$.v', ?) WHERE id = ?",
+        "UPDATE t SET x = x + ? WHERE id = ?",
+        "UPDATE t SET j = ? WHERE id = ?",
+    ];
+    let id = |id: i64| Value::Integer(id);
+    let mut operations: Vec<(usize, Vec<Value>)> = (1..=14).map(|row| (0, vec![id(row)])).collect();
+    operations.extend([
+        (1, vec![Value::Integer(1), id(1)]),
+        (1, vec![text("007"), id(2)]),
+        (2, vec![id(3), Value::Integer(1)]),
+        (2, vec![id(4), text("01067")]),
+        (3, vec![Value::Integer(1), id(5)]),
+        (3, vec![text("01067"), id(6)]),
+        (4, vec![Value::Integer(1), id(7)]),
+        (4, vec![text("01067"), id(8)]),
+        (5, vec![Value::Integer(1), id(9)]),
+        (5, vec![text("01067"), id(10)]),
+        (5, vec![text("Dresden"), id(11)]),
+        (6, vec![Value::Number(0.5), id(12)]),
+        (6, vec![decimal("12345678901234567890.12345678901234567891"), id(13)]),
+        (7, vec![Value::Integer(7), id(14)]),
+        (7, vec![json(r#"{"a":"7"}"#), id(14)]),
+    ]);
+    check(
+        ddl,
+        &statements,
+        &operations,
+        "SELECT CONCAT(id, '=', v, '/', CAST(x AS CHAR), '/', REPLACE(CAST(j AS CHAR), ' ', '')) FROM t ORDER BY id",
+        &[
+            "1=1/0.00000000000000000000/{}",
+            "2=007/0.00000000000000000000/{}",
+            "3=1/0.00000000000000000000/{}",
+            "4=01067/0.00000000000000000000/{}",
+            "5=1/0.00000000000000000000/{}",
+            "6=01067/0.00000000000000000000/{}",
+            "7=1/0.00000000000000000000/{}",
+            "8=01067/0.00000000000000000000/{}",
+            r#"9=/0.00000000000000000000/{"v":1}"#,
+            r#"10=/0.00000000000000000000/{"v":"01067"}"#,
+            r#"11=/0.00000000000000000000/{"v":"Dresden"}"#,
+            "12=/0.50000000000000000000/{}",
+            "13=/12345678901234567890.12345678901234567891/{}",
+            r#"14=/0.00000000000000000000/{"a":"7"}"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_stays_json_inside_of_json_functions() {
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, items JSON, doc JSON)",
+        &[
+            "INSERT INTO t (id, items, doc) VALUES (?, '[]', '{}')",
+            "UPDATE t SET items = JSON_ARRAY_APPEND(items, '$', ?), doc = JSON_SET(doc, '$.on', ?) WHERE id = ?",
+        ],
+        &[
+            (0, vec![Value::Integer(1)]),
+            (1, vec![json(r#"{"sku":"a"}"#), Value::Boolean(true), Value::Integer(1)]),
+            (1, vec![text("b"), json(r#"{"x":[1]}"#), Value::Integer(1)]),
+            (1, vec![Value::Null, Value::Null, Value::Integer(1)]),
+            (1, vec![Value::Boolean(false), Value::Boolean(false), Value::Integer(1)]),
+        ],
+        "SELECT REPLACE(CONCAT(CAST(items AS CHAR), CAST(doc AS CHAR)), ' ', '') FROM t",
+        &[r#"[{"sku":"a"},"b",null,false]{"on":false}"#],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_enums_are_meant_by_name() {
+    let ddl = "CREATE TABLE t (id INT PRIMARY KEY, a ENUM('0','1'), b SET('a','b'))";
+    check(
+        ddl,
+        &["INSERT INTO t (id, a, b) VALUES (?, ?, ?)"],
+        &[
+            (0, vec![Value::Integer(1), Value::Integer(1), text("a,b")]),
+            (0, vec![Value::Integer(2), text("0"), text("")]),
+        ],
+        "SELECT CONCAT(id, a, '-', b) FROM t ORDER BY id",
+        &["11-a,b", "20-"],
+    )
+    .await;
+    let id = Value::Integer(1);
+    check_refused(
+        ddl,
+        "INSERT INTO t (id, a, b) VALUES (?, ?, ?)",
+        &[
+            (
+                vec![id.clone(), Value::Boolean(true), Value::Null],
+                "`t.a` is ENUM of 2, and the boolean given has no name",
+            ),
+            (
+                vec![id.clone(), Value::Integer(2), Value::Null],
+                "`t.a` is ENUM of 2, and the integer given is none",
+            ),
+            (vec![id, Value::Null, Value::Integer(3)], "`t.b` is SET of 2, and the integer given"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_column_is_compared_with_text() {
+    check(
+        "CREATE TABLE t (ref VARCHAR(20) PRIMARY KEY, n INT NOT NULL DEFAULT 0)",
+        &[
+            "INSERT INTO t (ref) VALUES (?)",
+            "UPDATE t SET n = n + 1 WHERE ref = ?",
+            "DELETE FROM t WHERE ref = ?",
+        ],
+        &[
+            (0, vec![text("5")]),
+            (0, vec![text("05")]),
+            (0, vec![text("5.0")]),
+            (0, vec![text("7")]),
+            (0, vec![text("07")]),
+            (1, vec![Value::Integer(5)]),
+            (1, vec![text("5")]),
+            (1, vec![Value::Number(5.0)]),
+            (2, vec![Value::Integer(7)]),
+        ],
+        "SELECT CONCAT(ref, '=', n) FROM t ORDER BY ref",
+        &["05=0", "07=0", "5=3", "5.0=0"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fractions_of_seconds_are_cut_and_no_update_is_lost() {
+    let late = "2026-12-31T23:59:59.700Z";
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, day DATE, at DATETIME, fine DATETIME(3))",
+        &["INSERT INTO t (id, day, at, fine) VALUES (?, ?, ?, ?)"],
+        &[(0, vec![Value::Integer(1), moment(late), moment(late), moment("2026-12-31T23:59:59.9999Z")])],
+        "SELECT CONCAT(CAST(day AS CHAR), ' ', CAST(at AS CHAR), ' ', CAST(fine AS CHAR)) FROM t",
+        &["2026-12-31 2026-12-31 23:59:59 2026-12-31 23:59:59.999"],
+    )
+    .await;
+    let at = |fraction: &str| moment(&format!("2026-12-31T12:00:00.{fraction}Z"));
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, at DATETIME, n INT NOT NULL DEFAULT 0)",
+        &[
+            "INSERT INTO t (id, at) VALUES (?, ?)",
+            "UPDATE t SET at = ?, n = n + 1 WHERE id = ? AND at < ?",
+            "UPDATE t SET n = n + 10 WHERE at = ?",
+        ],
+        &[
+            (0, vec![Value::Integer(1), at("600")]),
+            (1, vec![at("900"), Value::Integer(1), at("900")]),
+            (2, vec![at("123")]),
+        ],
+        "SELECT CONCAT(CAST(at AS CHAR), ' ', n) FROM t",
+        &["2026-12-31 12:00:00 11"],
+    )
+    .await;
+}
+
+/// What a server calculates is cut as well, not only what the host sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moment_of_another_column_is_cut_on_both_servers() {
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, at DATETIME, fine DATETIME(6))",
+        &[
+            "INSERT INTO t (id, fine) VALUES (?, ?)",
+            "UPDATE t SET at = fine + INTERVAL 1 SECOND WHERE id = ?",
+        ],
+        &[(0, vec![Value::Integer(1), moment("2026-12-31T23:59:58.987654Z")]), (1, vec![Value::Integer(1)])],
+        "SELECT CAST(at AS CHAR) FROM t",
+        &["2026-12-31 23:59:59"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_not_there_leaves_the_document() {
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, j JSON)",
+        &[
+            "INSERT INTO t (id, j) VALUES (?, ?)",
+            "UPDATE t SET j = JSON_ARRAY_APPEND(j, '$.nope', ?) WHERE id = ?",
+            "UPDATE t SET j = JSON_ARRAY_APPEND(j, '$.list', ?) WHERE id = ?",
+        ],
+        &[
+            (0, vec![Value::Integer(1), json(r#"{"list":[1]}"#)]),
+            (1, vec![Value::Integer(5), Value::Integer(1)]),
+            (2, vec![json("{}"), Value::Integer(1)]),
+        ],
+        "SELECT REPLACE(CAST(j AS CHAR), ' ', '') FROM t",
+        &[r#"{"list":[1,{}]}"#],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decimals_may_have_an_exponent() {
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, x DECIMAL(20,8), v VARCHAR(30))",
+        &["INSERT INTO t (id, x, v) VALUES (?, ?, ?)"],
+        &[
+            (0, vec![Value::Integer(1), decimal("1E-8"), decimal("1E-8")]),
+            (0, vec![Value::Integer(2), decimal("0E-8"), decimal("0E-8")]),
+            (0, vec![Value::Integer(3), decimal("1E+3"), decimal("1E+3")]),
+        ],
+        "SELECT CONCAT(CAST(x AS CHAR), ' ', v) FROM t ORDER BY id",
+        &["0.00000001 0.00000001", "0.00000000 0.00000000", "1000.00000000 1000"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upsert_that_another_unique_key_redirects_is_a_conflict() {
+    let ddl = "CREATE TABLE t (id INT PRIMARY KEY, email VARCHAR(20) UNIQUE, n INT NOT NULL)";
+    let upsert = "INSERT INTO t (id, email, n) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE email = VALUES(email), n = VALUES(n)";
+    let row = |id: i64, email: &str, n: i64| Operation {
+        statement: 2,
+        parameters: vec![Value::Integer(id), text(email), Value::Integer(n)],
+    };
+    for options in BOTH {
+        let bench = Bench::with(options(), &[(ddl, &[upsert])]).await;
+        let mut lane = bench.lane(1).await;
+        // The row's own upserts, and a second row, are joined.
+        let operations = vec![row(1, "x", 1), row(1, "x", 2), row(1, "y", 3), row(1, "x", 4), row(2, "z", 5)];
+        lane.commit(&batch(1, operations)).await.expect("each of them changes its own row");
+        for operations in [vec![row(44, "x", 6)], vec![row(3, "q", 6), row(44, "x", 7)]] {
+            let failure = lane.commit(&batch(2, operations)).await.expect_err("it would change row 1");
+            assert_eq!(failure.class(), "key-conflict", "{failure}");
+            assert!(failure.to_string().contains("another row of `t`"), "{failure}");
+        }
+        let rows = bench.world.rows("SELECT CAST(CONCAT(id, email, n) AS CHAR) FROM t ORDER BY id").await;
+        let rows: Vec<Vec<u8>> = rows.iter().map(|row| row.get_unchecked(0)).collect();
+        assert_eq!(rows, [b"1x4".to_vec(), b"2z5".to_vec()]);
+    }
+}
