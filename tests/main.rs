@@ -18,6 +18,8 @@ mod crash;
 mod deploy;
 mod endpoint;
 mod fencing;
+mod first_hour;
+mod forget;
 mod generations;
 mod handover;
 mod history_order;

@@ -113,6 +113,14 @@ async fn people_see_how_a_projection_stands() {
     let status = crate::support::world::laterna(&config, &["status", "--lanes"]);
     let text = said(&status);
     assert!(status.status.success() && text.contains("recorder") && text.contains("streaming"), "{text}");
+    let one = said(&crate::support::world::laterna(&config, &["status", "recorder"]));
+    assert!(one.contains("streaming"), "{one}");
+    let none = crate::support::world::laterna(&config, &["status", "recordr"]);
+    let text = said(&none);
+    assert!(
+        !none.status.success() && text.contains("no projection `recordr`; there are: recorder"),
+        "{text}"
+    );
     host.stop().await;
     let status = crate::support::world::laterna(&config, &["status"]);
     let text = said(&status);
@@ -120,4 +128,24 @@ async fn people_see_how_a_projection_stands() {
     let json = crate::support::world::laterna(&config, &["status", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(json[0]["events"], 1);
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("laterna.toml");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = crate::support::world::laterna(&config, &["completions", shell]);
+        let text = said(&script);
+        assert!(
+            script.status.success() && text.contains("forget") && text.contains("dlq"),
+            "{shell}: {text}"
+        );
+    }
+    let pages = folder.path().join("man1");
+    let written = crate::support::world::laterna(&config, &["man", pages.to_str().expect("text")]);
+    assert!(written.status.success(), "{}", said(&written));
+    for page in ["laterna.1", "laterna-run.1", "laterna-dlq-replay.1"] {
+        assert!(pages.join(page).is_file(), "{page} is missing");
+    }
 }

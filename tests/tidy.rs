@@ -341,7 +341,8 @@ fn function_size(tree: &Tree) -> Vec<String> {
 
 fn strays(tree: &Tree) -> Vec<String> {
     let is_listed = |path: &str| ROOT.contains(&path.split('/').next().unwrap_or(path));
-    let installed = |path: &str| path.split('/').any(|part| ["node_modules", "__pycache__"].contains(&part));
+    let installed =
+        |path: &str| path.split('/').any(|part| ["node_modules", "__pycache__", ".laterna"].contains(&part));
     let stray = tree.iter().filter_map(|(path, text)| match text.as_str() {
         _ if !is_listed(path) => Some(format!("{path}: nothing of this name belongs at the root")),
         BINARY if !installed(path) => Some(format!("{path}: a binary file; build or fetch it by a script")),

@@ -195,6 +195,13 @@ export_service() {
     if [[ $service == mongodb && -x $mongod_bin ]]; then printf 'export LATERNA_MONGOD_BIN=%q\n' "$mongod_bin"; fi
 }
 
+down_services() {
+    local service
+    (($#)) || set -- "${services[@]}"
+    for service; do check_name "$service"; done
+    for service; do stop_service "$service"; done
+}
+
 stop_service() {
     if is_up "$1"; then
         say "Stopping $1 ..."

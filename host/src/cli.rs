@@ -5,13 +5,17 @@ mod check;
 mod component;
 mod deploy;
 mod dlq;
+mod forget;
 mod generations;
+mod grants;
+mod init;
 mod inspect;
 mod new;
 mod output;
 mod parts;
 mod pause;
 mod run;
+mod shell;
 mod status;
 mod submit;
 mod table;
@@ -23,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 /// Keeps MySQL read models in step with a MongoDB outbox.
 #[derive(Debug, Parser)]
@@ -37,6 +42,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Writes a first configuration: asks for the addresses, and says what is still to be done.
+    Init(init::Arguments),
     #[command(flatten)]
     Operator(Operator),
     #[command(flatten)]
@@ -48,6 +55,8 @@ enum Command {
 enum Operator {
     /// Runs the projections until it is stopped.
     Run,
+    /// Prints the SQL that makes the databases and accounts of the configuration, for an administrator.
+    Grants(grants::Arguments),
     /// Checks the configuration, the components, both databases and the privileges, and says what to do.
     Check,
     /// Shows how the projections stand.
@@ -70,6 +79,8 @@ enum Operator {
     Generations(generations::Arguments),
     /// Lists what a projection was given, by whom, when, and what came of it.
     Deployments(deploy::ListArguments),
+    /// Forgets a projection that is not wanted any more: its checkpoints and dead letters go, its tables stay.
+    Forget(forget::Arguments),
 }
 
 /// What people do who write projectors. None of it needs a server.
@@ -83,6 +94,10 @@ enum Author {
     Test(test::Arguments),
     /// Shows what a component is: its digest, what it imports and exports, its tables and statements.
     Inspect(inspect::Arguments),
+    /// Prints a script that completes commands and options in a shell.
+    Completions(shell::CompletionArguments),
+    /// Writes man pages, one a command.
+    Man(shell::ManArguments),
 }
 
 /// The exit code for what was refused before anything was touched.
@@ -101,6 +116,7 @@ impl Cli {
 
     fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Init(arguments) => init::init(&self.config, arguments),
             Command::Operator(operator) => operator.execute(&self.config),
             Command::Author(author) => author.execute(&self.config),
         }
@@ -110,11 +126,10 @@ impl Cli {
 impl Operator {
     fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
         let config = crate::config::Config::load(config)?;
-        // Never taken apart: the process ends with it. Where its tasks went one after the other, MongoDB's driver would
-        // meet some of its own that are gone, and panic.
-        let runtime = ManuallyDrop::new(tokio::runtime::Runtime::new()?);
+        let runtime = runtime()?;
         match self {
             Self::Run => run::run(config, &runtime),
+            Self::Grants(arguments) => grants::grants(&config, &arguments),
             Self::Check => check::check(&config, &runtime),
             Self::Status(arguments) => status::status(&config, &arguments, &runtime),
             Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
@@ -126,8 +141,15 @@ impl Operator {
             Self::Verify(arguments) => verify::verify(&config, &arguments, &runtime),
             Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
+            Self::Forget(arguments) => forget::forget(&config, &arguments, &runtime),
         }
     }
+}
+
+/// Never taken apart: the process ends with it. Where its tasks went one after the other, MongoDB's driver would meet some
+/// of its own that are gone, and panic.
+fn runtime() -> std::io::Result<ManuallyDrop<Runtime>> {
+    Runtime::new().map(ManuallyDrop::new)
 }
 
 impl Author {
@@ -137,6 +159,8 @@ impl Author {
             Self::Build(arguments) => build::build(&arguments),
             Self::Test(arguments) => test::test(config, &arguments),
             Self::Inspect(arguments) => inspect::inspect(&arguments),
+            Self::Completions(arguments) => shell::completions(&arguments),
+            Self::Man(arguments) => shell::man(&arguments),
         }
     }
 }

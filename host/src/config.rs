@@ -5,6 +5,7 @@
 //! files of their own (`uri_file`, `url_file`, `ddl_url_file`) and never show in logs.
 
 mod check;
+mod paths;
 #[cfg(test)]
 mod random;
 mod read;
@@ -44,8 +45,8 @@ pub struct Host {
     pub admin: SocketAddr,
     /// Names that it answers to beside the loopback's, with commas between.
     admin_names: String,
-    /// Where compiled components are kept.
-    pub state: PathBuf,
+    /// Where compiled components are kept; `.laterna` in the working directory unless given.
+    pub state: Option<PathBuf>,
     /// How long a lease is good without being renewed, in seconds.
     pub lease_seconds: u32,
     /// How long a stop may take, in seconds.
@@ -76,7 +77,7 @@ impl Default for Host {
             id: machine_name(),
             admin: SocketAddr::from(([127, 0, 0, 1], 7420)),
             admin_names: String::new(),
-            state: ".laterna".into(),
+            state: None,
             lease_seconds: 10,
             stop_seconds: 20,
             log: LogFormat::Text,
@@ -266,7 +267,11 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read the configuration {}; name another with --config", path.display())
         })?;
-        let read::Read { settings, mut problems } = read::read::<Self>(&text, overrides);
+        let read::Read { mut settings, mut problems } = read::read::<Self>(&text, overrides);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if let Some(settings) = &mut settings {
+            settings.resolve_paths(folder);
+        }
         problems.extend(settings.iter().flat_map(check::problems));
         match settings {
             Some(settings) if problems.is_empty() => Ok(settings),

@@ -27,6 +27,7 @@ pub mod deployment;
 pub mod generation;
 pub mod overtake;
 pub mod cut_over;
+pub mod forget;
 pub mod compare;
 
 pub use acknowledge::Acknowledge;

@@ -20,21 +20,21 @@ pub fn write(settings: &Settings, servers: &Servers) -> anyhow::Result<()> {
         );
     }
     let path = settings.config();
+    // A relative path would start at the configuration's folder.
+    let component = std::path::absolute(COMPONENT)?.display().to_string();
     let written = || {
         // For nobody else's eyes: there are passwords in it.
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        file.write_all(text(settings, servers).as_bytes())
+        file.write_all(text(settings, servers, &component).as_bytes())
     };
     written().with_context(|| format!("writing {}", path.display()))
 }
 
-fn text(settings: &Settings, servers: &Servers) -> String {
+fn text(settings: &Settings, servers: &Servers, component: &str) -> String {
     let Settings { mongodb_uri, port, .. } = settings;
     let Servers { app_url, ddl_url, .. } = servers;
-    let (folder, outbox, control) =
-        (settings.folder(), settings.mongodb_database(), settings.control_schema());
-    let state = format!("{}/state", folder.display());
+    let (outbox, control) = (settings.mongodb_database(), settings.control_schema());
     format!(
         r#"# The configuration of the demonstration, written by it. examples/laterna.toml explains every setting.
 
@@ -44,7 +44,7 @@ id = "demo"
 # Status, dead letters, health and metrics. It has no passwords, so it listens on the loopback only.
 admin = "127.0.0.1:{port}"
 # Compiled components are kept here, so that the next start is quick. It may be deleted at any time.
-state = {state:?}
+state = "state"
 
 [mongodb]
 # A replica set, because only those have change streams; one node is enough.
@@ -66,7 +66,7 @@ control_schema = {control:?}
 # A projection runs one projector into its tables. Its name is what the commands and the metrics call it.
 [projection.accounts]
 # The sandboxed component. It declares its tables and all of its SQL; `laterna check` tests both on the real database.
-component = {COMPONENT:?}
+component = {component:?}
 # Lanes write side by side. The events of one account always go through the same lane, in order.
 lanes = 4
 # Tables that have never been filled begin with everything the outbox holds.

@@ -62,7 +62,7 @@ pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
 }
 
 fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<String, Loaded>> {
-    let engine = Engine::new(Some(&config.host.state.join("components")))?;
+    let engine = Engine::new(Some(&config.state().join("components")))?;
     let mut all = BTreeMap::new();
     for (name, projection) in &config.projection {
         let what = format!("component of `{name}`");

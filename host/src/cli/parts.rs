@@ -61,7 +61,7 @@ fn clash(database: &str, ddl_database: &str, control: &Control) -> Option<String
 
 /// The engine that runs components, with the cache of this host.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
-    Engine::new(Some(&config.host.state.join("components")))
+    Engine::new(Some(&config.state().join("components")))
 }
 
 /// All components of a configuration, or every problem with them.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use tokio::runtime::Runtime;
 
@@ -16,6 +16,8 @@ use crate::readmodel::{checkpoint, dead_letter, pause, registration};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Only this projection.
+    projection: Option<String>,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -28,10 +30,17 @@ pub struct Arguments {
 }
 
 pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let (snapshots, live) = match ask(config) {
+    let (mut snapshots, live) = match ask(config) {
         Ok(snapshots) => (snapshots, true),
         Err(_) => (runtime.block_on(stored(config))?, false),
     };
+    if let Some(name) = &arguments.projection {
+        let all: Vec<String> = snapshots.iter().map(|snapshot| snapshot.projection.clone()).collect();
+        snapshots.retain(|snapshot| snapshot.projection == *name);
+        if snapshots.is_empty() {
+            bail!("there is no projection `{name}`; there are: {}", all.join(", "));
+        }
+    }
     if arguments.json {
         output::line(format_args!("{}", serde_json::to_string_pretty(&snapshots)?));
         return Ok(ExitCode::SUCCESS);

@@ -111,8 +111,8 @@ async fn find_anothers(
             return Err(Failure::Misconfigured {
                 reason: format!(
                     "the table `{table}` belongs to the projection `{owner}` of the same control schema \
-                     (`{0}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
-                     `{owner}` is not wanted any more, delete its rows of `{0}.checkpoint` and `{0}.projection`",
+                     (`{}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
+                     `{owner}` is not wanted any more, run `laterna forget {owner}`",
                     control.schema()
                 ),
             });

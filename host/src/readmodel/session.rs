@@ -98,8 +98,16 @@ impl Connector {
         Some(format!("the connection of `{setting}` to {host} {how}: end it with ?ssl-mode=VERIFY_IDENTITY"))
     }
 
+    /// Where the server is: host and port, or its socket.
+    fn place(&self) -> String {
+        match self.options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
+        }
+    }
+
     pub async fn connect(&self) -> Result<Session, Failure> {
-        let doing = format!("connecting to MySQL with `{}`", self.setting);
+        let doing = format!("connecting to MySQL at {} with `{}`", self.place(), self.setting);
         let connecting = async {
             let mut connection = MySqlConnection::connect_with(&self.options).await?;
             send(&mut connection, &settings()).await?;
@@ -271,6 +279,14 @@ fn not_shown(error: &sqlx::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_says_where_the_server_is() {
+        let place = |url: &str| Connector::new("mysql.url", &url.to_owned().into()).expect("a URL").place();
+        assert_eq!(place("mysql://app:secret@db.example/bank"), "db.example:3306");
+        assert_eq!(place("mysql://app:secret@[::1]:3307/bank"), "[::1]:3307");
+        assert_eq!(place("mysql://app@db.example/bank?socket=/run/mysqld.sock"), "/run/mysqld.sock");
+    }
 
     #[test]
     fn a_connection_to_another_machine_is_encrypted_or_that_is_told() {

@@ -1,0 +1,75 @@
+//! `laterna forget`: takes a projection that is not wanted any more out of the control schema.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+use tokio::runtime::Runtime;
+
+use super::{output, parts, submit};
+use crate::config::Config;
+use crate::projection::Servers;
+use crate::readmodel::dead_letter;
+use crate::readmodel::forget::{self, Forgotten};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    projection: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub fn forget(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    runtime.block_on(carry_out(config, arguments))
+}
+
+async fn carry_out(config: &Config, Arguments { projection, yes }: &Arguments) -> anyhow::Result<ExitCode> {
+    let servers = parts::servers(config)?;
+    let mut session = servers.applier.connect().await?;
+    submit::registered(&mut session, &servers, projection).await?;
+    let (parked, held) = dead_letter::count(&mut session, &servers.control, projection).await?;
+    if !yes && !is_confirmed(projection, parked + held)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let Servers { ddl, control, .. } = &servers;
+    match forget::forget(&mut session, ddl, control, projection, &config.host.id).await? {
+        Forgotten::Done { tables, generations } => {
+            output::line(format_args!("`{projection}` is forgotten."));
+            if generations > 0 {
+                output::line(format_args!("{generations} generation(s) beside the live one were dropped."));
+            }
+            if !tables.is_empty() {
+                output::line(format_args!(
+                    "Its tables stay as they are, in `{}`: {}. Drop them when nobody reads them.",
+                    servers.applier.database(),
+                    tables.join(", ")
+                ));
+            }
+            if config.projection.contains_key(projection) {
+                output::line(format_args!(
+                    "The configuration still has [projection.{projection}]: `laterna run` would begin it anew."
+                ));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Forgotten::Runs { owner } => bail!(
+            "`{projection}` is run by the host `{owner}`: take it out of that host's configuration and restart it, or stop \
+             the host"
+        ),
+    }
+}
+
+fn is_confirmed(projection: &str, letters: u64) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("a projection that is forgotten cannot be brought back; say --yes when there is nobody to ask");
+    }
+    print!(
+        "Forget `{projection}`: its checkpoints, its {letters} dead letter(s) and what was discarded? Its tables stay. [y/N] "
+    );
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "yes"))
+}

@@ -1,0 +1,124 @@
+//! The first hour: from nothing to a configuration, accounts and a check that has nothing to say, as a newcomer goes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use bson::doc;
+
+use crate::guests;
+use crate::support::host::BINARY;
+use crate::support::world::{event, free_port, said};
+use crate::support::{Host, Options, World};
+
+fn run(world: &World, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.current_dir(folder).args(arguments).env_remove("LATERNA_LOG");
+    command.env("LATERNA_MYSQL__CONTROL_SCHEMA", world.control()).output().expect("the binary runs")
+}
+
+async fn from_init_to_rows(options: Options, port: &str) {
+    let port = std::env::var(port).expect("dev/services env says it");
+    let world = World::new("recorder", options).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::copy(guests::path("recorder"), folder.join("recorder.wasm")).expect("the component is there");
+    let mysql = format!("127.0.0.1:{port}/{}", world.name);
+    let arguments =
+        ["init", "--mongodb", &world.options.mongodb, "--database", &world.name, "--mysql", &mysql];
+    let further = ["--projection", "recorder", "--component", "recorder.wasm"];
+
+    // Before the accounts are made, the check says what is missing.
+    let init = run(&world, folder, &[&arguments[..], &further].concat());
+    let text = said(&init);
+    assert_eq!(init.status.code(), Some(1), "{text}");
+    for says in ["laterna.toml is written", "laterna grants | mysql", "FAIL", &format!("127.0.0.1:{port}")] {
+        assert!(text.contains(says), "{says} is missing in\n{text}");
+    }
+    let toml = std::fs::read_to_string(folder.join("laterna.toml")).expect("it was written");
+    let again = run(&world, folder, &[&arguments[..], &further].concat());
+    assert!(said(&again).contains("is there already"), "{}", said(&again));
+    assert_eq!(std::fs::read_to_string(folder.join("laterna.toml")).expect("it stays"), toml);
+
+    // An administrator runs what `grants` prints, more than once.
+    let grants = run(&world, folder, &["grants"]);
+    assert!(grants.status.success(), "{}", said(&grants));
+    let sql = String::from_utf8(grants.stdout).expect("text");
+    for _ in 0..2 {
+        for statement in sql.lines().filter(|line| !line.starts_with("--") && !line.is_empty()) {
+            world.run(statement.trim_end_matches(';')).await;
+        }
+    }
+    let check = run(&world, folder, &["check"]);
+    let text = said(&check);
+    assert!(check.status.success() && text.contains("Everything is ready"), "{text}");
+    assert!(text.contains("tables can be built beside the live ones"), "{text}");
+
+    world.insert((1..=20).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
+    let port = free_port();
+    let mut command = Command::new(BINARY);
+    // It is started elsewhere: the component's path starts at the configuration.
+    command.env("LATERNA_MYSQL__CONTROL_SCHEMA", world.control());
+    command.env("LATERNA_HOST__ADMIN", format!("127.0.0.1:{port}"));
+    command.env("LATERNA_HOST__STATE", folder.join("state"));
+    let host = Host::start_as(command, &folder.join("laterna.toml"), port);
+    world.until_committed("recorder", 20).await;
+    host.stop().await;
+    for account in ["laterna_app", "laterna_ddl"] {
+        world.run(&format!("DROP USER {account}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_gets_from_init_to_rows_on_mysql() {
+    from_init_to_rows(Options::mysql(), "LATERNA_MYSQL_PORT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_gets_from_init_to_rows_on_mariadb() {
+    from_init_to_rows(Options::mariadb(), "LATERNA_MARIADB_PORT").await;
+}
+
+#[test]
+fn init_says_which_answer_is_missing_and_writes_nothing_that_cannot_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("laterna.toml");
+    let init = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.current_dir(folder.path()).arg("init").args(arguments);
+        said(&command.stdin(std::process::Stdio::null()).output().expect("the binary runs"))
+    };
+    let asked = init(&["--mongodb", "mongodb://127.0.0.1/"]);
+    assert!(asked.contains("give --database"), "{asked}");
+    let all = [
+        "--mongodb",
+        "mongodb://127.0.0.1/",
+        "--database",
+        "bank",
+        "--projection",
+        "a",
+        "--component",
+        "a.wasm",
+    ];
+    let wrong = init(&[&all[..], &["--mysql", "nowhere"]].concat());
+    assert!(wrong.contains("is not an address like"), "{wrong}");
+    let wrong = init(&[
+        "--mongodb",
+        "mongodb://127.0.0.1/",
+        "--database",
+        "bank",
+        "--mysql",
+        "db/a",
+        "--projection",
+        "A",
+        "--component",
+        "a",
+    ]);
+    assert!(wrong.contains("`projection.A`"), "{wrong}");
+    assert!(!path.exists(), "nothing was written");
+    let written = init(&[&all[..], &["--mysql", "db.example/readmodels", "--no-check"]].concat());
+    assert!(written.contains("--host=db.example --port=3306"), "{written}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(&path).expect("it is there").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600, "there are passwords in it");
+}
