@@ -158,6 +158,9 @@ pub struct Mysql {
     ddl_url_file: Option<PathBuf>,
     #[serde(default = "default_control_schema")]
     pub control_schema: String,
+    /// How long a transaction of a lane may take, in seconds.
+    #[serde(default = "default_statement_seconds")]
+    pub statement_seconds: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -364,6 +367,10 @@ fn machine_name() -> String {
 
 fn default_outbox() -> String {
     "outbox".to_owned()
+}
+
+fn default_statement_seconds() -> u32 {
+    30
 }
 
 fn default_control_schema() -> String {

@@ -93,6 +93,11 @@ pub enum Failure {
         "the event's operations are more than one transaction of MySQL may hold (error {code}): {message}"
     )]
     TooLarge { code: u16, message: String },
+    /// What the event's operations do takes longer than a transaction may, while MySQL answers others.
+    #[error(
+        "the event takes longer than MySQL is given for a transaction (`mysql.statement_seconds`): {message}"
+    )]
+    TooSlow { message: String },
     /// The server refuses this event's statement with a code that no table knows, and takes those of other events.
     #[error(
         "MySQL refused the event's statement with an error that no table knows (error {code}): {message}"
@@ -151,6 +156,9 @@ pub enum Failure {
     /// The connection broke, timed out or could not be made. A commit may or may not have happened.
     #[error("MySQL is not reachable: {message}")]
     ConnectionLost { message: String },
+    /// MySQL did not answer in time, and is not known to be gone. A commit may or may not have happened.
+    #[error("MySQL takes too long: {message}")]
+    TimedOut { message: String },
     /// The server ended or refused the transaction, and a new one may succeed.
     #[error("MySQL ended the transaction (error {code}): {message}")]
     TransactionLost { code: u16, message: String },
@@ -217,6 +225,7 @@ impl Failure {
             | Self::RefusedValue { .. }
             | Self::KeyConflict { .. }
             | Self::TooLarge { .. }
+            | Self::TooSlow { .. }
             | Self::UnknownRefusal { .. }
             | Self::Erased => Fault::Event,
             Self::SchemaMismatch { .. }
@@ -230,6 +239,7 @@ impl Failure {
             | Self::Unknown { .. } => Fault::Setup,
             Self::Deadline { .. }
             | Self::ConnectionLost { .. }
+            | Self::TimedOut { .. }
             | Self::TransactionLost { .. }
             | Self::CannotWrite { .. }
             | Self::SourceUnavailable { .. }
@@ -242,7 +252,7 @@ impl Failure {
     }
 
     /// The classes of dead letters: those of events' faults.
-    pub const LETTER_CLASSES: [&'static str; 15] = [
+    pub const LETTER_CLASSES: [&'static str; 16] = [
         "undecodable",
         "rejected",
         "trapped",
@@ -256,13 +266,14 @@ impl Failure {
         "refused-value",
         "key-conflict",
         "too-large",
+        "too-slow",
         "unknown",
         "erased",
     ];
 
     /// Whether its cause is not known to be the event: only that other events pass tells.
     pub fn is_suspect(&self) -> bool {
-        matches!(self, Self::UnknownRefusal { .. })
+        matches!(self, Self::UnknownRefusal { .. } | Self::TooSlow { .. })
     }
 
     /// What a suspect failure is where so many different aggregates' events meet it, and no event passes.
@@ -273,6 +284,12 @@ impl Failure {
             Self::UnknownRefusal { code, message } => {
                 Self::Unknown { code: (*code).into(), message: format!("MySQL refuses {all}: {message}") }
             }
+            Self::TooSlow { message } => Self::Misconfigured {
+                reason: format!(
+                    "MySQL is too slow for {all}: {message}; look for a missing index, for locks and for what else the \
+                     server is busy with, or raise `mysql.statement_seconds`; it goes on by itself"
+                ),
+            },
             other => other.clone(),
         }
     }
@@ -315,6 +332,7 @@ impl Failure {
             Self::RefusedValue { .. } => "refused-value",
             Self::KeyConflict { .. } => "key-conflict",
             Self::TooLarge { .. } => "too-large",
+            Self::TooSlow { .. } => "too-slow",
             Self::Erased => "erased",
             Self::SchemaMismatch { .. } => "schema-mismatch",
             Self::AccessDenied { .. } => "access-denied",
@@ -327,6 +345,7 @@ impl Failure {
             Self::Unknown { .. } | Self::UnknownRefusal { .. } => "unknown",
             Self::Deadline { .. } => "deadline",
             Self::ConnectionLost { .. } => "connection-lost",
+            Self::TimedOut { .. } => "timed-out",
             Self::TransactionLost { .. } => "transaction-lost",
             Self::CannotWrite { .. } => "cannot-write",
             Self::SourceUnavailable { .. } => "source-unavailable",
@@ -361,6 +380,9 @@ impl Failure {
             Self::TooLarge { .. } => {
                 "raise what the error names in MySQL, or let the projector do less for one event, and replay it"
             }
+            Self::TooSlow { .. } => {
+                "give the statement an index, or raise `mysql.statement_seconds`, and replay it"
+            }
             Self::UnknownRefusal { .. } => {
                 "look the code up, mend the projector or the writer, and replay it"
             }
@@ -382,6 +404,9 @@ impl Failure {
             Self::Unknown { .. } => "look the code up, mend its cause, and report it",
             Self::Deadline { .. } => "give the machine more processor time, or run fewer lanes",
             Self::ConnectionLost { .. } => "make sure that MySQL runs and is reachable from this host",
+            Self::TimedOut { .. } => {
+                "find out what MySQL is busy with: load, disks, locks, replicas that it waits for"
+            }
             Self::TransactionLost { .. } => "find out who else writes to or locks these tables",
             Self::CannotWrite { .. } => "free space in MySQL, or point `mysql.url` at the primary",
             Self::SourceUnavailable { .. } => {

@@ -126,7 +126,7 @@ fn bounds() -> Vec<(&'static str, Proof<Case>)> {
         (
             "transactions that may take longer than a lock is waited for",
             Proof::Not(
-                "neither can be set: a lock is waited for 5 s, a transaction 30 s, and the wait is tried again",
+                "a lock is waited for 5 s at most, and at most half of `mysql.statement_seconds`; the wait is tried again",
             ),
         ),
         (

@@ -21,7 +21,8 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
         database: config.mongodb.database.clone(),
         collection: config.mongodb.outbox.clone(),
     };
-    let applier = Connector::new("mysql.url", &config.mysql.url()?)?;
+    let time = Duration::from_secs(config.mysql.statement_seconds.into());
+    let applier = Connector::new("mysql.url", &config.mysql.url()?)?.giving(time);
     let ddl = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?;
     let control = Control::new(&config.mysql.control_schema);
     if let Some(problem) = clash(applier.database(), ddl.database(), &control) {

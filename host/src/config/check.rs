@@ -15,6 +15,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     problems.extend(config.mysql.url().err().map(|error| format!("{error:#}")));
     problems.extend(config.mysql.ddl_url().err().map(|error| format!("{error:#}")));
     range(&mut problems, "host.lease_seconds", config.host.lease_seconds.into(), 2, 300);
+    range(&mut problems, "mysql.statement_seconds", config.mysql.statement_seconds.into(), 2, 600);
     range(&mut problems, "host.stop_seconds", config.host.stop_seconds.into(), 1, 600);
     range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
     check_acknowledging(&mut problems, &config.mongodb);

@@ -5,6 +5,12 @@ use crate::failure::{Failure, Fault};
 /// How often a code that nobody knows is tried again.
 const UNKNOWN_ATTEMPTS: u32 = 3;
 
+/// How often a batch is tried that takes too long, before it is tried in parts.
+const SLOW_ATTEMPTS: u32 = 1;
+
+/// Into how many parts it is split then: each try of the part with what is slow takes all its time again.
+const SLOW_PARTS: usize = 8;
+
 /// How often a probe may find nothing at fault before the batch is halved: what was refused may be what the host made of
 /// several events.
 const FRUITLESS_MAX: u32 = 2;
@@ -17,8 +23,8 @@ const PAUSES_MAX: u32 = 20;
 pub enum Decision {
     /// The same batch again, after a wait.
     Retry,
-    /// The same batch in two halves.
-    Halve,
+    /// The same batch in so many parts.
+    Split(usize),
     /// Find the events at fault, park them, commit the others. One whose fault may be a matter of timing waits
     /// until the other lanes have passed it ([`super::progress`]).
     Isolate,
@@ -34,7 +40,9 @@ pub enum Decision {
 pub fn decide(failure: &Failure, attempts: u32, entries: usize) -> Decision {
     match failure {
         Failure::Unknown { .. } if attempts < UNKNOWN_ATTEMPTS => Decision::Retry,
-        Failure::TooLarge { .. } if entries > 1 => Decision::Halve,
+        Failure::TooLarge { .. } if entries > 1 => Decision::Split(2),
+        Failure::TooSlow { .. } if attempts < SLOW_ATTEMPTS => Decision::Retry,
+        Failure::TooSlow { .. } if entries > 1 => Decision::Split(SLOW_PARTS),
         Failure::CommitsLost { .. } | Failure::TakenBack { .. } => Decision::Restart,
         _ => match failure.fault() {
             Fault::Event => Decision::Isolate,
@@ -47,7 +55,15 @@ pub fn decide(failure: &Failure, attempts: u32, entries: usize) -> Decision {
 
 /// What the lane does with a batch that MySQL refused, where no event of it is refused alone.
 pub fn decide_fruitless(attempts: u32, entries: usize) -> Decision {
-    if attempts >= FRUITLESS_MAX && entries > 1 { Decision::Halve } else { Decision::Retry }
+    if attempts >= FRUITLESS_MAX && entries > 1 { Decision::Split(2) } else { Decision::Retry }
+}
+
+/// Whether a failure of which nobody knows the cause was tried often enough to say who is at fault.
+pub fn is_tried_enough(failure: &Failure, attempts: u32) -> bool {
+    match failure {
+        Failure::TooSlow { .. } => attempts >= SLOW_ATTEMPTS,
+        _ => attempts >= UNKNOWN_ATTEMPTS,
+    }
 }
 
 /// What is known about refusals of which nobody knows whether the events are at fault.
@@ -57,8 +73,7 @@ pub struct Evidence {
     pub failing: usize,
     /// How many aggregates' events were taken by MySQL meanwhile.
     pub passing: usize,
-    /// How often the batch was tried before.
-    pub attempts: u32,
+    pub is_tried_enough: bool,
     /// How often the projection was paused for this before.
     pub pauses: u32,
 }
@@ -78,8 +93,8 @@ pub enum Blame {
 
 /// One event is at fault where MySQL takes others, or where there is no other one to ask.
 pub fn blame(evidence: Evidence) -> Blame {
-    let Evidence { failing, passing, attempts, pauses } = evidence;
-    if attempts < UNKNOWN_ATTEMPTS {
+    let Evidence { failing, passing, is_tried_enough, pauses } = evidence;
+    if !is_tried_enough {
         Blame::NotYet
     } else if passing > 0 || failing < 2 {
         Blame::Events
@@ -124,14 +139,30 @@ mod tests {
     #[test]
     fn what_is_too_large_is_halved_until_it_is_one_event() {
         let failure = Failure::TooLarge { code: 1197, message: String::new() };
-        assert_eq!(decide(&failure, 0, 2), Decision::Halve);
+        assert_eq!(decide(&failure, 0, 2), Decision::Split(2));
         assert_eq!(decide(&failure, 0, 1), Decision::Isolate);
+    }
+
+    #[test]
+    fn what_takes_too_long_twice_is_tried_in_parts_until_it_is_one_event() {
+        let failure = Failure::TooSlow { message: String::new() };
+        assert_eq!(decide(&failure, 0, 500), Decision::Retry);
+        assert_eq!(decide(&failure, 1, 500), Decision::Split(SLOW_PARTS));
+        assert_eq!(decide(&failure, 0, 1), Decision::Retry);
+        assert_eq!(decide(&failure, 1, 1), Decision::Isolate);
+        assert!(!is_tried_enough(&failure, 0) && is_tried_enough(&failure, 1));
+        let silent = Failure::TimedOut { message: String::new() };
+        assert_eq!(
+            decide(&silent, 1_000_000, 1),
+            Decision::Retry,
+            "a server that answers nobody is waited for"
+        );
     }
 
     #[test]
     fn what_is_refused_together_only_is_halved_before_long() {
         assert_eq!(decide_fruitless(FRUITLESS_MAX - 1, 9), Decision::Retry);
-        assert_eq!(decide_fruitless(FRUITLESS_MAX, 9), Decision::Halve);
+        assert_eq!(decide_fruitless(FRUITLESS_MAX, 9), Decision::Split(2));
         assert_eq!(decide_fruitless(1_000_000, 1), Decision::Retry);
     }
 
@@ -139,11 +170,14 @@ mod tests {
     fn a_refusal_that_no_table_knows_is_the_events_unless_all_that_were_tried_are_refused() {
         let failure = Failure::UnknownRefusal { code: 60_000, message: String::new() };
         assert_eq!(decide(&failure, 0, 1), Decision::Isolate);
-        let tried = |failing, passing| Evidence { failing, passing, attempts: UNKNOWN_ATTEMPTS, pauses: 0 };
+        let tried = |failing, passing| Evidence { failing, passing, is_tried_enough: true, pauses: 0 };
         assert_eq!(blame(tried(1, 0)), Blame::Events, "there is no other one to ask");
         assert_eq!(blame(tried(30, 1)), Blame::Events, "the breaker counts them");
         assert_eq!(blame(tried(2, 0)), Blame::Setup);
-        let early = Evidence { attempts: UNKNOWN_ATTEMPTS - 1, ..tried(1, 99) };
+        assert!(
+            !is_tried_enough(&failure, UNKNOWN_ATTEMPTS - 1) && is_tried_enough(&failure, UNKNOWN_ATTEMPTS)
+        );
+        let early = Evidence { is_tried_enough: false, ..tried(1, 99) };
         assert_eq!(blame(early), Blame::NotYet);
         let late = |pauses| Evidence { pauses, ..tried(2, 0) };
         assert_eq!(blame(late(PAUSES_MAX - 1)), Blame::Setup);

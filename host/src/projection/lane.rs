@@ -303,7 +303,8 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     self.planner.committed(&batch);
                     self.status.committed(self.lane, &batch);
                     self.progress.committed(self.lane, batch.entries.len(), &batch.position);
-                    (backoff, repeats) = (Backoff::new(), Repeats::default());
+                    backoff = Backoff::new();
+                    repeats.committed();
                     if holds {
                         return Err(Failure::StreamHeld { letters: 1 });
                     }

@@ -189,6 +189,8 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let refused = loop {
             match self.model.rehearse_letters(&tried).await {
                 Ok(refused) => break refused,
+                // Which of them it is does not show.
+                Err(failure) if failure.is_suspect() && backoff.attempts() > 0 => break Some((0, failure)),
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
         };
@@ -289,7 +291,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     async fn endure(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
         match decide(&failure, backoff.attempts(), 1) {
             Decision::Retry => self.wait(failure, backoff).await,
-            Decision::Isolate | Decision::Halve | Decision::Restart | Decision::Pause | Decision::Stop => {
+            Decision::Isolate | Decision::Split(_) | Decision::Restart | Decision::Pause | Decision::Stop => {
                 Err(failure)
             }
         }

@@ -22,9 +22,9 @@ impl Size {
         self.most
     }
 
-    /// A transaction of so many entries is tried in halves.
-    pub fn halved(&mut self, entries: usize) {
-        *self = Self { most: (entries / 2).max(1), good: 0 };
+    /// A transaction of so many entries is tried in so many parts.
+    pub fn split(&mut self, entries: usize, parts: usize) {
+        *self = Self { most: (entries / parts).max(1), good: 0 };
     }
 
     /// A transaction of so many entries is committed.
@@ -53,6 +53,13 @@ impl Repeats {
         *self = Self { class: failure.class(), times };
         times
     }
+
+    /// A part of the batch is committed. That the rest takes too long stays known: each try takes all its time.
+    pub fn committed(&mut self) {
+        if self.class != "too-slow" {
+            *self = Self::default();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -64,8 +71,8 @@ mod tests {
         let mut size = Size::any();
         size.committed(500);
         assert_eq!(size.most(), usize::MAX);
-        size.halved(500);
-        size.halved(250);
+        size.split(500, 2);
+        size.split(250, 2);
         assert_eq!(size.most(), 125);
         for _ in 1..GOOD_TRANSACTIONS {
             size.committed(125);
@@ -74,7 +81,7 @@ mod tests {
         assert_eq!(size.most(), 125);
         size.committed(125);
         assert_eq!(size.most(), 250);
-        size.halved(1);
+        size.split(1, 2);
         assert_eq!(size.most(), 1);
     }
 
@@ -85,5 +92,11 @@ mod tests {
         let mut repeats = Repeats::default();
         let counts = [&lost, &lost, &locked, &lost, &lost, &lost].map(|failure| repeats.count(failure));
         assert_eq!(counts, [0, 1, 0, 0, 1, 2]);
+        repeats.committed();
+        assert_eq!(repeats.count(&lost), 0);
+        let slow = Failure::TooSlow { message: String::new() };
+        assert_eq!(repeats.count(&slow), 0);
+        repeats.committed();
+        assert_eq!(repeats.count(&slow), 1, "the parts of a batch that is slow are not tried twice each");
     }
 }

@@ -72,9 +72,9 @@ impl Found {
 
     /// The same with what a probe of the control says. It was applied already, so that it may conflict with itself.
     #[must_use]
-    pub fn with_control(mut self, control: &Batch, refused: &[(usize, Failure)]) -> Self {
+    pub fn with_control(mut self, control: &Batch, is_refused: bool) -> Self {
         let control = control.entries.iter().filter_map(hash);
-        if refused.iter().any(|(_, failure)| failure.is_suspect()) {
+        if is_refused {
             // Not the aggregate itself: one of its later events may be among those that fail.
             self.failing.extend(control.map(|aggregate| !aggregate));
         } else {
@@ -95,15 +95,18 @@ impl Suspects {
     }
 
     /// Learns what a probe found under a component, and tells what is known with it.
-    pub fn learn(&self, digest: &str, found: Found, attempts: u32) -> Evidence {
+    pub fn learn(&self, digest: &str, found: &Found, is_tried_enough: bool) -> Evidence {
         let mut state = self.lock();
         state.turn_to(digest);
-        if !found.passing.is_empty() {
+        if found.passes() {
+            // Those that fail beside what passes say nothing about other lanes.
             state.clear();
+        } else {
+            state.failing.extend(&found.failing);
         }
-        state.failing.extend(found.failing);
-        let (failing, passing) = (state.failing.len(), found.passing.len());
-        Evidence { failing, passing, attempts, pauses: state.pauses }
+        let failing = if found.passes() { found.failing.len() } else { state.failing.len() };
+        let passing = found.passing.len();
+        Evidence { failing, passing, is_tried_enough, pauses: state.pauses }
     }
 
     /// The projection pauses for it.
@@ -162,19 +165,23 @@ mod tests {
     #[test]
     fn aggregates_of_all_lanes_count_until_an_event_passes() {
         let suspects = Suspects::default();
-        let known = |failing, passing| suspects.learn("d", found(failing, passing), 3);
+        let known = |failing, passing| suspects.learn("d", &found(failing, passing), true);
         assert_eq!(known(&[1], &[]).failing, 1);
         assert_eq!(known(&[1], &[]).failing, 1, "the same aggregate again");
         assert_eq!(known(&[2], &[]).failing, 2);
         suspects.pauses();
         assert_eq!(known(&[2], &[]).pauses, 1);
-        assert_eq!(known(&[3], &[4, 5]), Evidence { failing: 1, passing: 2, attempts: 3, pauses: 0 });
+        assert_eq!(
+            known(&[3], &[4, 5]),
+            Evidence { failing: 1, passing: 2, is_tried_enough: true, pauses: 0 }
+        );
+        assert_eq!(known(&[6], &[]).failing, 1, "what failed beside events that pass does not count");
     }
 
     #[test]
     fn what_another_component_did_does_not_count() {
         let suspects = Suspects::default();
-        suspects.learn("one", found(&[1], &[]), 0);
-        assert_eq!(suspects.learn("other", found(&[2], &[]), 0).failing, 1);
+        suspects.learn("one", &found(&[1], &[]), false);
+        assert_eq!(suspects.learn("other", &found(&[2], &[]), false).failing, 1);
     }
 }

@@ -4,10 +4,12 @@
 //! closing statement only counts when the opening one is in the same transaction. It decides nothing: what to do
 //! about a failure is the lane's business.
 
+mod bounded;
 mod letters;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
@@ -29,7 +31,7 @@ use crate::position::Position;
 use crate::sql::coalesce;
 use crate::statement::{Operation, Schema, Statement};
 
-/// A transaction that takes longer is given up: its session is ended and its outcome read from the checkpoint.
+/// How long what belongs to no transaction may take: loading a lane, making its session.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much parameter data one statement of several rows may carry.
@@ -80,6 +82,8 @@ pub struct LaneModel {
     uncertain: Option<u64>,
     /// How much of the time its commits may take, in percent.
     percent: u32,
+    /// The projector's statement that the transaction has come to, by its index and 1; 0: none yet.
+    reached: AtomicUsize,
 }
 
 impl LaneModel {
@@ -108,6 +112,7 @@ impl LaneModel {
             session: None,
             uncertain: None,
             percent: 100,
+            reached: AtomicUsize::new(0),
         }
     }
 
@@ -230,45 +235,10 @@ impl LaneModel {
         if let Some(old) = self.uncertain.filter(|old| *old < session.id) {
             session.kill(old).await?;
         }
+        let limits = bounded::limits(self.connector.time(), session.is_mariadb());
+        let limited = send(&mut session.connection, &limits).await;
+        limited.map_err(|error| classify("limiting the time of statements", &error))?;
         checkpoint::record_session(session, &self.control, &self.lane, self.epoch).await
-    }
-
-    /// Runs a transaction within the time limit. Whatever fails is rolled back; a session that did not answer is
-    /// never used again.
-    async fn bounded<T>(
-        &mut self,
-        mut session: Session,
-        work: impl AsyncFnOnce(&Self, &mut Session) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let id = session.id;
-        let limited = async {
-            let result = work(self, &mut session).await;
-            let answered = match &result {
-                Ok(_) => true,
-                Err(Failure::ConnectionLost { .. }) => false,
-                Err(_) => send(&mut session.connection, "ROLLBACK").await.is_ok(),
-            };
-            (result, answered)
-        };
-        let lost = |message: String| (Err(Failure::ConnectionLost { message }), false);
-        let seconds = TRANSACTION_TIMEOUT.as_secs();
-        let (result, answered) = tokio::select! {
-            biased;
-            ended = limited => ended,
-            () = tokio::time::sleep(TRANSACTION_TIMEOUT) => {
-                lost(format!("the transaction took longer than {seconds} s"))
-            }
-            () = self.connector.until_lost(id) => {
-                lost("a statement or its answer was lost: MySQL waits for the session that waits for it".to_owned())
-            }
-        };
-        if !answered {
-            self.uncertain = Some(id);
-        } else if !matches!(result, Err(Failure::CannotWrite { .. })) {
-            // The server that can write may be another one by now, so that one is asked anew.
-            self.session = Some(session);
-        }
-        result
     }
 
     /// After an uncertain commit: the batch number found, if it did happen.
@@ -377,7 +347,8 @@ impl LaneModel {
             for piece in coalesce::split(&rows, parameters, rows_max, coalesce::PARAMETERS_MAX) {
                 let sql = coalesce::render(statement, piece.len(), &run.kinds);
                 let query = piece.iter().flatten().fold(sqlx::query(&sql), bind);
-                let executed = query.run(&mut session.connection).await;
+                self.reached.store(run.statement + 1, Ordering::Relaxed);
+                let executed = query.run_unbounded(&mut session.connection).await;
                 executed.map_err(|error| refused_by(statement, &error))?;
             }
         }

@@ -3,6 +3,8 @@
 //! The driver's own errors (a broken pipe, a malformed packet, a timeout) always mean that the connection is
 //! lost; it is never used again.
 
+use std::io::ErrorKind;
+
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
@@ -26,6 +28,10 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
 /// The failure that an error of a projector's statement is. A code that no table knows is suspect of being the event's.
 pub fn classify_statement(name: &str, error: &Error) -> Failure {
     match classify(&format!("running `{name}`"), error) {
+        // MariaDB's max_statement_time, MySQL's max_execution_time.
+        Failure::TransactionLost { code: code @ (1969 | 3024), message } => {
+            Failure::TooSlow { message: format!("{message} (error {code})") }
+        }
         Failure::Unknown { message, .. } => {
             Failure::UnknownRefusal { code: number(error).unwrap_or_default(), message }
         }
@@ -39,6 +45,9 @@ pub fn number(error: &Error) -> Option<u16> {
 }
 
 fn lost(doing: &str, error: &Error) -> Failure {
+    if matches!(error, Error::Io(error) if error.kind() == ErrorKind::TimedOut) {
+        return Failure::TimedOut { message: format!("{doing}: {error}") };
+    }
     Failure::ConnectionLost { message: format!("{doing}: {error}") }
 }
 

@@ -20,6 +20,8 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs a prepared query.
 pub trait Run<'q> {
     fn run(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>>;
+    /// The same without a limit of its own: whatever it is part of has one.
+    fn run_unbounded(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>>;
     fn rows(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<Vec<MySqlRow>>>;
     /// The only row.
     fn row(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlRow>>;
@@ -30,6 +32,10 @@ pub trait Run<'q> {
 impl<'q> Run<'q> for Query<'q, MySql, MySqlArguments> {
     fn run(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>> {
         bounded(connection.execute(self))
+    }
+
+    fn run_unbounded(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>> {
+        connection.execute(self)
     }
 
     fn rows(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<Vec<MySqlRow>>> {

@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A session that says nothing for so long, while MySQL waits for it, is lost.
 const SILENCE: Duration = Duration::from_secs(4);
 
+/// How long a lane's transaction may take, where the configuration does not say.
+const TRANSACTION_TIME: Duration = Duration::from_secs(30);
+
 /// How many statements a session keeps prepared.
 const STATEMENTS_KEPT: usize = 512;
 
@@ -36,7 +39,7 @@ pub async fn within<T>(
 ) -> Result<T, Failure> {
     let silence = |_| {
         let message = format!("{doing}: no answer within {} s", limit.as_secs());
-        Err(Failure::ConnectionLost { message })
+        Err(Failure::TimedOut { message })
     };
     tokio::time::timeout(limit, asked).await.unwrap_or_else(silence)
 }
@@ -48,6 +51,8 @@ pub struct Connector {
     /// What names the account in messages: a setting, never a secret.
     setting: &'static str,
     database: String,
+    /// How long a lane's transaction may take.
+    time: Duration,
 }
 
 impl Connector {
@@ -66,7 +71,18 @@ impl Connector {
             .timezone(None)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .disable_statement_logging();
-        Ok(Self { options, setting, database })
+        Ok(Self { options, setting, database, time: TRANSACTION_TIME })
+    }
+
+    /// Gives each transaction of a lane so much time.
+    #[must_use]
+    pub fn giving(self, time: Duration) -> Self {
+        Self { time, ..self }
+    }
+
+    /// How long a lane's transaction may take; beyond, it is ended.
+    pub fn time(&self) -> Duration {
+        self.time
     }
 
     /// The database that holds the read models.
@@ -78,7 +94,7 @@ impl Connector {
     #[must_use]
     pub fn in_database(&self, database: &str) -> Self {
         let options = self.options.clone().database(database);
-        Self { options, setting: self.setting, database: database.to_owned() }
+        Self { options, database: database.to_owned(), ..self.clone() }
     }
 
     /// Whether what is said may pass other machines in plain text, and what to do about it.
@@ -201,6 +217,10 @@ pub enum Presence {
 }
 
 impl Session {
+    pub fn is_mariadb(&self) -> bool {
+        self.version.contains("MariaDB")
+    }
+
     /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.
     pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
         match send(&mut self.connection, &format!("KILL {id}")).await {

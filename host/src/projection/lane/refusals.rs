@@ -1,9 +1,9 @@
 //! What the second stage does with a batch that could not be committed: tried again, halved, or its events at fault
 //! found. What it is to be is decided in `decide`.
 
-use super::super::decide::{Blame, Decision, blame, decide, decide_fruitless};
+use super::super::decide::{Blame, Decision, blame, decide, decide_fruitless, is_tried_enough};
 use super::super::parts::{ReadModel, Version};
-use super::super::plan::{Isolated, Projected, halve, isolate};
+use super::super::plan::{Isolated, Projected, isolate};
 use super::super::progress::Others;
 use super::super::suspects::Found;
 use super::{ApplyStage, Deployed, asked, judged, taken_back_for};
@@ -38,10 +38,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     ) -> Result<Isolated, Failure> {
         match decision {
             Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
-            Decision::Halve => {
+            Decision::Split(parts) => {
                 self.status.lane_waits(self.lane, &failure);
-                self.size.halved(batch.entries.len());
-                return Ok(halve(batch));
+                self.size.split(batch.entries.len(), parts);
             }
             Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
         }
@@ -63,6 +62,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         };
         let refused = match self.refused(&batch, &failure, &is_final).await {
             Ok(refused) => refused,
+            Err(failure) if failure.is_suspect() && batch.entries.len() == 1 => vec![(0, failure)],
             Err(failure) => {
                 let decision = decide(&failure, attempts, batch.entries.len());
                 return self.follow(decision, batch, failure, backoff).await;
@@ -90,7 +90,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     ) -> Result<Vec<(usize, Failure)>, Failure> {
         match (failure, &batch.entries[..]) {
             // It shows in a transaction of its own only, which this was.
-            (Failure::TooLarge { .. }, [entry]) if matches!(entry.verdict, Verdict::Apply(_)) => {
+            (Failure::TooLarge { .. } | Failure::TooSlow { .. }, [entry])
+                if matches!(entry.verdict, Verdict::Apply(_)) =>
+            {
                 Ok(vec![(0, failure.clone())])
             }
             (Failure::TooLarge { .. }, _) => Err(failure.clone().of_the_host()),
@@ -114,14 +116,18 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let control = if found.passes() { None } else { self.suspects.control(&batch.digest) };
         if let Some(control) = control {
             match self.model.probe(&control, &|_, _| true).await {
-                Ok(refused) => found = found.with_control(&control, &refused),
+                Ok(refused) => {
+                    let is_refused = refused.iter().any(|(_, failure)| failure.is_suspect());
+                    found = found.with_control(&control, is_refused);
+                }
+                Err(failure) if failure.is_suspect() => found = found.with_control(&control, true),
                 Err(failure) => match decide(&failure, attempts, 1) {
-                    Decision::Retry | Decision::Halve | Decision::Isolate => return Ok(true),
+                    Decision::Retry | Decision::Split(_) | Decision::Isolate => return Ok(true),
                     Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
                 },
             }
         }
-        let evidence = self.suspects.learn(&batch.digest, found, attempts);
+        let evidence = self.suspects.learn(&batch.digest, &found, is_tried_enough(suspect, attempts));
         match blame(evidence) {
             Blame::NotYet => Ok(true),
             Blame::Setup if !self.breaker.is_muted() => {
@@ -165,7 +171,12 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         self.model.works_with(&before.schema);
         let refused_before = self.model.probe(&as_before, is_final).await;
         self.model.works_with(&schema);
-        let refused_before = refused_before?;
+        let refused_before = match refused_before {
+            Ok(refused) => refused,
+            // It is no better.
+            Err(failure) if failure.is_suspect() => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
         for (index, failure) in judged_now {
             let takes = matches!(
                 as_before.entries[*index].verdict,

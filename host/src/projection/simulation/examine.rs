@@ -112,6 +112,7 @@ fn parked(
         Failure::RefusedValue { .. } => fact.refused && !state.mended,
         // How many are parked that are not at fault is bounded: see `blamed`.
         Failure::UnknownRefusal { .. } => (fact.strange || state.strange.is_some()) && !state.mended,
+        Failure::TooSlow { .. } => fact.strange && !state.mended,
         Failure::KeyConflict { .. } => return conflict(outbox, state, tables, lane, placed),
         _ => false,
     };

@@ -63,7 +63,7 @@ pub struct Fact {
     pub malformed: bool,
     /// MySQL refuses its values.
     pub refused: bool,
-    /// MySQL refuses it with a code that no table knows.
+    /// MySQL refuses it with a code that no table knows, or is too slow for it.
     pub strange: bool,
     /// Its key conflicts with what nobody takes away.
     pub impossible: bool,

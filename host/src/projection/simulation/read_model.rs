@@ -84,7 +84,11 @@ impl SimulatedReadModel {
         let failure = match (point, self.steps.pick(0..=5)) {
             (Point::Behind, _) | (_, 0 | 1) => {
                 self.uncertain = Some(uncertain.clone());
-                Failure::ConnectionLost { message }
+                if self.steps.pick(0..=1) == 0 {
+                    Failure::ConnectionLost { message }
+                } else {
+                    Failure::TimedOut { message }
+                }
             }
             (_, 2) => Failure::CannotWrite { code: 1290, message },
             (_, 3) => Failure::Unknown { code: 9999, message },
@@ -305,6 +309,8 @@ impl ReadModel for SimulatedReadModel {
             }
             match tables.run(&self.store.outbox, now, aggregate.as_ref(), entry.operations()) {
                 Ok(()) => {}
+                // The whole probe takes too long.
+                Err(failure @ Failure::TooSlow { .. }) => return Err(failure),
                 Err(failure) if failure.fault() == Fault::Event => {
                     blocked.extend(aggregate);
                     let ends = !is_final(&failure, &entry.delivery.position);
@@ -408,6 +414,7 @@ impl ReadModel for SimulatedReadModel {
         for (index, operations) in letters.iter().enumerate() {
             match tables.run(&self.store.outbox, now, None, operations) {
                 Ok(()) => {}
+                Err(failure @ Failure::TooSlow { .. }) => return Err(failure),
                 Err(failure) if failure.fault() == Fault::Event => return Ok(Some((index, failure))),
                 Err(failure) => return Err(failure),
             }

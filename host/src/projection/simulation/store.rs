@@ -314,6 +314,9 @@ impl Tables {
                 return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
             };
             // All operations of an event are refused, or none.
+            if outbox.facts[number].strange && refuses.faults && number % 2 == 1 {
+                return Err(Failure::TooSlow { message: "made up".to_owned() });
+            }
             self.judge(&outbox.facts[number], refuses)?;
             self.rows.entry(aggregate.cloned().unwrap_or_default()).or_default().push((number, at));
             self.written[number] = true;
