@@ -1,6 +1,7 @@
 //! Tables made anew beside the live ones: readers see whole tables all the time, and a crash anywhere leaves no guess.
 
 mod deaths;
+mod given_up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -141,6 +141,7 @@ impl Commands {
         let mut session = self.session(kept).await?;
         if begins {
             letters::go_on_with_interrupted(self, &mut session, lanes).await?;
+            letters::give_up_again(self, &mut session, lanes).await?;
             letters::replay_after_deployment(self, &mut session).await?;
         }
         if retention {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::commands::{Commands, PATIENCE};
-use crate::event::{Aggregate, lane_of};
+use crate::event::Aggregate;
 use crate::failure::Failure;
-use crate::projection::letters::{Deed, Done, Order};
+use crate::projection::letters::{Deed, Done, Order, give, lane};
 use crate::readmodel::command::{self, Command, Letters, Request};
-use crate::readmodel::dead_letter::{self, Ids, Letter, Selection};
+use crate::readmodel::dead_letter::{self, GivenUp, Ids, Letter, Selection};
 use crate::readmodel::{Session, registration, within};
 
 /// How many letters are read at a time.
@@ -246,17 +246,9 @@ impl Giving<'_> {
 
     /// Gives a letter to its lane, and says when that takes long.
     async fn give(&mut self, letter: Letter) -> Result<Done, Failure> {
-        let count = u32::try_from(self.lanes.len()).expect("the configuration bounds the lanes");
-        let lane = letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count)) as usize;
-        let (reply, answer) = oneshot::channel();
-        let gone =
-            || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
         let command = self.command.map(|command| command.id);
-        let (deed, lanes) = (self.deed.clone(), self.lanes);
-        let giving = async {
-            lanes[lane].send(Order { letter, deed, command, reply }).await.map_err(|_| gone())?;
-            answer.await.map_err(|_| gone())?
-        };
+        let lane = lane(self.lanes, &letter);
+        let giving = give(self.lanes, letter, self.deed.clone(), command);
         tokio::pin!(giving);
         let mut is_late = false;
         loop {
@@ -294,6 +286,27 @@ async fn record(commands: &Commands, session: &mut Session, command: u64, sum: &
     let text = serde_json::to_string(sum).expect("a sum holds only numbers");
     let recording = command::record_progress(session, &commands.servers.control, command, &text);
     within(PATIENCE, "recording a command's progress", recording).await
+}
+
+/// Gives up what was given up in the generation that was live before, while this one took its place.
+pub(super) async fn give_up_again(
+    commands: &Commands,
+    session: &mut Session,
+    lanes: &[mpsc::Sender<Order>],
+) -> Result<(), Failure> {
+    let (control, projection) = (&commands.servers.control, &commands.projection);
+    let Some(live) = live_generation(commands, session).await? else { return Ok(()) };
+    loop {
+        let asked = dead_letter::given_up(session, control, projection, live, PAGE);
+        let found = within(PATIENCE, "reading letters that were given up", asked).await?;
+        let mut discarded = 0;
+        for GivenUp { letter, who, why } in found {
+            discarded += give(lanes, letter, Deed::Discard { who, why }, None).await?.discarded;
+        }
+        if discarded == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Tries heads that were never tried: what held them is gone, and a crash came before they followed.

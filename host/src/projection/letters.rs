@@ -1,11 +1,13 @@
 //! Orders about dead letters, done by the lane that owns the aggregate, between its batches.
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
 
 use super::decide::{Decision, decide};
 use super::lane::{ApplyStage, DEADLINES_MAX, Reply};
 use super::parts::{Made, ReadModel, Version};
 use super::size::Repeats;
+use crate::event::lane_of;
 use crate::failure::Failure;
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::judge;
@@ -55,6 +57,28 @@ pub struct Done {
     /// Of a dry run: how many would be applied, and the class of the failure that ends it.
     pub would_apply: u64,
     pub would_fail: Option<String>,
+}
+
+/// The lane that owns the letter's aggregate.
+pub fn lane(lanes: &[mpsc::Sender<Order>], letter: &Letter) -> usize {
+    let count = u32::try_from(lanes.len()).expect("the configuration bounds the lanes");
+    letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count)) as usize
+}
+
+/// Gives an order to the lane that owns the letter's aggregate, and waits for what comes of it.
+pub async fn give(
+    lanes: &[mpsc::Sender<Order>],
+    letter: Letter,
+    deed: Deed,
+    command: Option<u64>,
+) -> Result<Done, Failure> {
+    let lane = lane(lanes, &letter);
+    let (reply, answer) = oneshot::channel();
+    let gone =
+        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
+    let order = Order { letter, deed, command, reply };
+    lanes[lane].send(order).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
 }
 
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {

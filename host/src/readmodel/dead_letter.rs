@@ -23,7 +23,9 @@ use crate::statement::Operation;
 use crate::text::harmless;
 
 pub use document::{Content, contents, document};
-pub use selection::{Selection, behind, blocked, count, discarded, ids, length, newest, reading, select};
+pub use selection::{
+    GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest, reading, select,
+};
 pub use shown::{Ids, Shown};
 
 /// The longest reason that is stored, in bytes.

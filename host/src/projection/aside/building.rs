@@ -170,7 +170,7 @@ impl Building {
         let mut told = side.generation.reason.clone();
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let looking = self.look(&mut session, side.generation.generation, since, &mut told);
+            let looking = self.look(&mut session, side, since, &mut told);
             if let Some(end) = within(PATIENCE, "looking after a generation", looking).await? {
                 return Ok(end);
             }
@@ -180,16 +180,20 @@ impl Building {
     async fn look(
         &self,
         session: &mut Session,
-        number: u32,
+        side: &Side,
         since: Instant,
         told: &mut Option<String>,
     ) -> Result<Option<End>, Failure> {
+        let number = side.generation.generation;
         let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
         let standing = generation::list(session, control, name).await?;
         let found = standing.into_iter().find(|one| one.generation == number);
         let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(Some(End::Over)) };
         self.tell(session, &now).await?;
         let why_not = if self.has_caught_up(session, number).await? {
+            if Box::pin(side.give_up(session)).await? {
+                return Ok(None);
+            }
             self.why_not_yet(session, &now, since).await?
         } else if now.attempts == 0 && told.take().is_some() {
             // What kept it before is over.

@@ -10,10 +10,12 @@ use super::part::Partial;
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::projection::breaker::Breaker;
+use crate::projection::letters::{self, Deed};
 use crate::projection::pause::holds_stream;
 use crate::projection::run::{Parts, Run, TaskSet, finished};
 use crate::projection::slide::Targets;
-use crate::projection::{Course, Loaded, Servers, Status, rebuild, startup};
+use crate::projection::{Course, Loaded, Orders, Servers, Status, rebuild, startup};
+use crate::readmodel::dead_letter::{self, GivenUp};
 use crate::readmodel::generation::Generation;
 use crate::readmodel::{
     Lane, LaneModel, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
@@ -26,6 +28,9 @@ const START_PATIENCE: Duration = Duration::from_secs(75);
 /// How long reading and compiling its component may take.
 const LOAD_PATIENCE: Duration = Duration::from_mins(5);
 
+/// How many letters are given up at a time.
+const GIVEN_UP_PAGE: u32 = 100;
+
 pub struct Side {
     ground: Ground,
     /// The same servers; the accounts work in the generation's place.
@@ -34,6 +39,7 @@ pub struct Side {
     loaded: Loaded,
     targets: Arc<Targets<Loaded>>,
     pub status: Arc<Status>,
+    orders: Orders,
 }
 
 impl Side {
@@ -51,6 +57,7 @@ impl Side {
             servers,
             targets: Arc::new(Targets::new(loaded.clone())),
             status: Arc::new(Status::new(&name)),
+            orders: Orders::default(),
             loaded,
             generation,
         })
@@ -87,12 +94,31 @@ impl Side {
             status: &self.status,
             stop: &stop,
         };
-        // Nobody gives these lanes orders, but they end with their queues.
-        let _orders = run.start(&mut work, course).await?;
-        while let Some(joined) = work.join_next().await {
-            finished(joined)?;
+        self.orders.replace(run.start(&mut work, course).await?);
+        let ended = async {
+            while let Some(joined) = work.join_next().await {
+                finished(joined)?;
+            }
+            Ok(())
+        };
+        let ended = ended.await;
+        self.orders.replace(vec![]);
+        ended
+    }
+
+    /// Gives letters up whose events were given up in the live generation meanwhile, and lets follow what they held back.
+    /// Whether there was any.
+    pub async fn give_up(&self, session: &mut Session) -> Result<bool, Failure> {
+        let (control, name) = (&self.servers.control, self.ground.settings.name.as_str());
+        let number = self.generation.generation;
+        let found = dead_letter::given_up(session, control, name, number, GIVEN_UP_PAGE).await?;
+        let lanes = self.orders.lanes();
+        // Until the lanes run, there is nobody to give the orders to.
+        for GivenUp { letter, who, why } in found.iter().filter(|_| !lanes.is_empty()) {
+            letters::give(&lanes, letter.clone(), Deed::Discard { who: who.clone(), why: why.clone() }, None)
+                .await?;
         }
-        Ok(())
+        Ok(!found.is_empty())
     }
 
     /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand.

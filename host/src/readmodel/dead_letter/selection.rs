@@ -278,6 +278,35 @@ pub async fn discarded(
     keys.map(|key| key.map(|key| key.try_into().unwrap_or_default())).collect()
 }
 
+/// A letter whose event was given up in another generation, by whom and why.
+pub struct GivenUp {
+    pub letter: Letter,
+    pub who: String,
+    pub why: String,
+}
+
+/// The heads of a generation's letters whose events were given up in another generation, at most `limit`.
+pub async fn given_up(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    limit: u32,
+) -> Result<Vec<GivenUp>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading letters that were given up", &error);
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS}, g.discarded_by AS who, g.reason AS why FROM laterna.dead_letter d \
+         JOIN laterna.discarded g ON g.projection = d.projection AND g.document_key = d.document_key \
+         WHERE d.projection = ? AND d.generation = ? AND d.state = 'parked' ORDER BY d.id LIMIT ?"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).bind(limit);
+    let rows = rows.rows(&mut session.connection).await.map_err(failed)?;
+    let read = |row: &MySqlRow| {
+        Ok(GivenUp { letter: letter(row)?, who: row.try_get("who")?, why: row.try_get("why")? })
+    };
+    rows.iter().map(|row| read(row).map_err(failed)).collect()
+}
+
 fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {
     let rfc3339 = time::format_description::well_known::Rfc3339;
     let text = |time: time::OffsetDateTime| time.format(&rfc3339).unwrap_or_default();
