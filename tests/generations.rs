@@ -2,6 +2,7 @@
 
 mod deaths;
 mod given_up;
+mod purged;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -25,7 +25,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Modules of the host in layers: each may use the layers before it.
-const VOCABULARY: [&str; 6] = ["text", "event", "position", "statement", "failure", "retry"];
+const VOCABULARY: [&str; 7] = ["text", "event", "position", "fingerprint", "statement", "failure", "retry"];
 const STAGES: [&str; 3] = ["source", "projector", "readmodel"];
 
 /// Crates that have one home in the host.

@@ -12,6 +12,7 @@
 pub mod text;
 pub mod event;
 pub mod position;
+pub mod fingerprint;
 pub mod statement;
 pub mod failure;
 pub mod retry;

@@ -17,7 +17,7 @@ mod fit;
 mod bind;
 mod literal;
 pub mod checkpoint;
-mod dedupe;
+pub mod dedupe;
 pub mod acknowledge;
 pub mod volume;
 pub mod dead_letter;

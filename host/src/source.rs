@@ -6,6 +6,7 @@
 pub mod acknowledge;
 pub mod connection;
 mod history;
+mod census;
 mod tail;
 mod standstill;
 mod rescue;
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
 
 pub use acknowledge::MARK_FIELD;
+pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 

@@ -50,7 +50,12 @@ pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyh
         if report.is_clean() {
             return Ok(ExitCode::SUCCESS);
         }
-        if *repair && !*json {
+        if *repair && !*json && report.lacks.is_some() {
+            output::line(format_args!(
+                "\nThe live tables stay: the rebuilt ones wait for your word, since rows may go that the outbox cannot give \
+                 back: laterna generations list {projection}"
+            ));
+        } else if *repair && !*json {
             output::line(format_args!(
                 "\nThe rebuilt tables take the live ones' place as soon as they have caught up, unless they have more dead \
                  letters: laterna generations list {projection}"

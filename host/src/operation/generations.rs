@@ -7,7 +7,7 @@ use crate::projection::versions::short;
 use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
 use crate::readmodel::deployment::{self, Origin};
 use crate::readmodel::generation::{Change, Part, Purpose, State, Wanted};
-use crate::readmodel::{Session, checkpoint, generation, overtake, registration, within};
+use crate::readmodel::{Session, generation, overtake, registration, within};
 
 /// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
 pub(super) async fn carry_out(
@@ -73,10 +73,9 @@ pub(super) async fn open(
     let (servers, projection) = (&commands.servers, &commands.projection);
     let loaded = commands.versions.get(session, servers, digest).await?;
     let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
-    let live = registration::find(session, &servers.control, projection).await?.ok_or_else(none)?;
-    let rows = checkpoint::rows(session, &servers.control, projection, live.live_generation).await?;
+    registration::find(session, &servers.control, projection).await?.ok_or_else(none)?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
-    within(PATIENCE, "asking for history", rebuild::is_possible(servers, &loaded, &identity, &rows)).await?;
+    within(PATIENCE, "asking for history", rebuild::is_possible(servers, &loaded, &identity)).await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
     let deploys = matches!(asked.request, Request::Deploy { .. } | Request::Rollback);
     let why = overtake::superseded(asked);
@@ -86,7 +85,7 @@ pub(super) async fn open(
         digest,
         tables: &loaded.deployed.schema.table_names(),
         part: plan.part,
-        expected: servers.outbox.count().await?,
+        expected: servers.outbox.estimate().await?,
         accepted: plan.accept,
         origin: plan.origin,
         command: waits,

@@ -7,8 +7,10 @@ mod building;
 mod comparison;
 mod part;
 mod side;
+pub mod whole;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::readmodel::cut_over::{CutOver, Outcome};
+use crate::readmodel::deployment::Origin;
 use crate::readmodel::generation::{self, Generation, Purpose, State};
 use crate::readmodel::{LaneRow, Session, checkpoint, deployment, ownership, registration, within};
 use comparison::Comparison;
@@ -43,6 +46,8 @@ pub struct Ground {
     pub live: Arc<Status>,
     /// Cancelled when the live lanes cannot run, and nobody has to be waited for.
     pub alone: CancellationToken,
+    /// The generation for which the live lanes had their time to come to one position with it, in the run before.
+    pub waited_for: Arc<AtomicU32>,
 }
 
 /// What stands beside the live generation when a run begins.
@@ -87,6 +92,9 @@ impl Standing {
                             () = ground.alone.cancelled() => {}
                             () = late => {}
                         }
+                    }
+                    if there {
+                        ground.waited_for.store(generation.generation, Ordering::Relaxed);
                     }
                     if there && generation.purpose.is_compared() {
                         let why = "the live lanes do not come to one position with it";
@@ -147,13 +155,18 @@ pub async fn settle(ground: &Ground) -> Result<Standing, Failure> {
                 return back_to_work(ground, &mut session, &next, "its lanes are gone").await;
             };
             let at = |rows: &[LaneRow]| rows.iter().all(|row| row.position.compare(&furthest).is_eq());
+            let waited = ground.waited_for.swap(0, Ordering::Relaxed) == next.generation;
             match next.purpose {
                 // Where the live lanes cannot go on, it is enough that the others are further.
-                Purpose::Replace | Purpose::Look if at(&there) => {
-                    cut_over(ground, &mut session, live, next).await
+                Purpose::Replace | Purpose::Look if at(&there) && (at(&here) || waited) => {
+                    let lacks = lacks(ground, &mut session, (live, &next), (&here, &there)).await?;
+                    match lacks {
+                        None => cut_over(ground, &mut session, live, next).await,
+                        Some(why) => waits(ground, &mut session, &next, &why).await,
+                    }
                 }
                 Purpose::Verify | Purpose::Repair if at(&there) && at(&here) => {
-                    let opened = Comparison::open(ground, &mut session, live, next, &furthest).await?;
+                    let opened = Comparison::open(ground, &mut session, live, next, (&here, &there)).await?;
                     Ok(opened.map_or(Standing::Work, |opened| Standing::Comparing(Box::new(opened))))
                 }
                 _ => Ok(Standing::Meeting(Box::new(next), furthest)),
@@ -162,6 +175,39 @@ pub async fn settle(ground: &Ground) -> Result<Standing, Failure> {
         State::Comparing => back_to_work(ground, &mut session, &next, "the comparison was interrupted").await,
         State::Building | State::Dropping | State::Kept => Ok(Standing::Work),
     }
+}
+
+/// What a generation that is to take the live one's place lacks of it, in words. It is as far as the live one, or further.
+async fn lacks(
+    ground: &Ground,
+    session: &mut Session,
+    (live, next): (u32, &Generation),
+    (here, there): (&[LaneRow], &[LaneRow]),
+) -> Result<Option<String>, Failure> {
+    if next.lacks_accepted {
+        return Ok(None);
+    }
+    let all = || here.iter().chain(there).map(|row| &row.position);
+    if all().zip(all().skip(1)).all(|(one, other)| one.compare(other).is_eq()) {
+        return Ok(whole::lacks(here, there, next.origin == Origin::Rollback));
+    }
+    // The live lanes cannot go on: what they took has to be in the outbox still, from which the others took it.
+    let name = ground.settings.name.as_str();
+    whole::outbox_lacks(&ground.servers, session, (name, live), here).await
+}
+
+/// A generation waits for an operator's word, since rows would be missing.
+async fn waits(
+    ground: &Ground,
+    session: &mut Session,
+    next: &Generation,
+    why: &str,
+) -> Result<Standing, Failure> {
+    let (projection, generation) = (ground.settings.name.as_str(), next.generation);
+    tracing::warn!(projection, generation, "it does not take the live one's place: {why}");
+    let lease = (projection, ground.epoch);
+    generation::record_lacks(session, &ground.servers.control, lease, next, (next.purpose, why)).await?;
+    Ok(Standing::Work)
 }
 
 async fn back_to_work(

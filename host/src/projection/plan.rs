@@ -5,10 +5,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use xxhash_rust::xxh3::xxh3_128;
-
-use crate::event::{Aggregate, Delivery, Id, Undecodable};
+use crate::event::{Aggregate, Delivery, Undecodable};
 use crate::failure::Failure;
+use crate::fingerprint::Seed;
 use crate::position::Position;
 use crate::readmodel::dead_letter::document_key;
 use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
@@ -36,6 +35,7 @@ pub enum Answered {
 
 /// What a lane knows about its past.
 pub struct Planner {
+    seed: Seed,
     blocked: HashSet<Vec<u8>>,
     window: Window,
     discarded: HashSet<[u8; 16]>,
@@ -44,12 +44,13 @@ pub struct Planner {
 impl Planner {
     pub fn new(state: LaneState, window: usize) -> Self {
         let mut planner = Self {
+            seed: state.seed,
             blocked: state.blocked.into_iter().collect(),
             window: Window { size: window, ..Window::default() },
             discarded: state.discarded,
         };
         for id in &state.window {
-            planner.window.insert(mark(id));
+            planner.window.insert(planner.seed.mark(id));
         }
         planner
     }
@@ -59,11 +60,16 @@ impl Planner {
         let (mut seen, mut parked) = (HashSet::new(), HashSet::new());
         let mut entries = Vec::with_capacity(projected.entries.len());
         for (delivery, answered) in projected.entries {
-            let verdict = self.verdict(&delivery, answered, &seen, &parked);
+            let mark = delivery.id().map(|id| self.seed.mark(id));
+            let is_again = mark.is_some_and(|mark| seen.contains(&mark) || self.window.contains(mark));
+            let verdict = match is_again {
+                true => Verdict::Pass(Passed::Duplicate),
+                false => self.verdict(&delivery, answered, &parked),
+            };
             if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, delivery.aggregate()) {
                 parked.insert(aggregate.key());
             }
-            seen.extend(delivery.id().map(mark));
+            seen.extend(mark);
             entries.push(Entry { delivery, verdict });
         }
         Batch { entries, position: projected.position, digest: projected.digest }
@@ -76,7 +82,7 @@ impl Planner {
                 self.blocked.insert(aggregate.key());
             }
             if let Some(id) = entry.delivery.id() {
-                self.window.insert(mark(id));
+                self.window.insert(self.seed.mark(id));
             }
         }
     }
@@ -105,16 +111,8 @@ impl Planner {
         self.discarded.insert(document_key);
     }
 
-    fn verdict(
-        &self,
-        delivery: &Delivery,
-        answered: Answered,
-        seen: &HashSet<u128>,
-        parked: &HashSet<Vec<u8>>,
-    ) -> Verdict {
-        if delivery.id().map(mark).is_some_and(|mark| seen.contains(&mark) || self.window.contains(mark)) {
-            return Verdict::Pass(Passed::Duplicate);
-        }
+    /// What becomes of a delivery that is in the window for the first time.
+    fn verdict(&self, delivery: &Delivery, answered: Answered, parked: &HashSet<Vec<u8>>) -> Verdict {
         if !self.discarded.is_empty() && self.discarded.contains(&document_key(delivery)) {
             return Verdict::Pass(Passed::Discarded);
         }
@@ -244,16 +242,13 @@ impl Window {
     }
 }
 
-fn mark(id: &Id) -> u128 {
-    xxh3_128(&id.key())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::Event;
+    use crate::event::{Event, Id};
+    use crate::fingerprint::Fingerprint;
     use crate::position::Token;
     use crate::readmodel::LaneRow;
 
@@ -298,9 +293,15 @@ mod tests {
             digest: String::new(),
             events: 0,
             parked: 0,
+            fingerprint: Fingerprint::default(),
+            known_events: 0,
             connection_id: None,
         };
-        Planner::new(LaneState { row, window: vec![], blocked: vec![], discarded: HashSet::new() }, window)
+        let seed = Seed::new([1; 16]);
+        Planner::new(
+            LaneState { row, seed, window: vec![], blocked: vec![], discarded: HashSet::new() },
+            window,
+        )
     }
 
     fn good() -> Answered {

@@ -4,11 +4,12 @@
 //! empties the tables, bit by bit, and places the lanes at the beginning of history. Killed anywhere, the next start
 //! finds either the old generation as it was or the new one, and goes on.
 
+use super::aside::whole;
 use super::startup::{history_is_readable, lanes, not_from_the_future};
 use super::{Loaded, Servers, Settings};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::{LaneRow, checkpoint, registration, tables};
+use crate::readmodel::{checkpoint, registration, tables};
 use crate::source::SourceIdentity;
 
 pub struct Job<'a> {
@@ -27,8 +28,17 @@ impl Job<'_> {
         let mut session = applier.connect().await?;
         let rows = checkpoint::rows(&mut session, control, name, generation).await?;
         not_from_the_future(self.servers, &rows).await?;
-        let possible = is_possible(self.servers, self.loaded, self.identity, &rows).await;
-        possible.map_err(|failure| refused(lost, failure))?;
+        let possible = async {
+            is_possible(self.servers, self.loaded, self.identity).await?;
+            let lacks = whole::outbox_lacks(self.servers, &mut session, (name, generation), &rows).await?;
+            let reason = |lacks: String| {
+                format!(
+                    "{lacks}; `laterna rebuild {name}` makes other tables beside them, and asks before it uses them"
+                )
+            };
+            lacks.map_or(Ok(()), |lacks| Err(Failure::Misconfigured { reason: reason(lacks) }))
+        };
+        possible.await.map_err(|failure| refused(lost, failure))?;
         tracing::warn!(
             projection = name,
             "{lost}; rebuilding: the tables are emptied and filled again from history, as `resume_lost` says"
@@ -60,25 +70,14 @@ impl Job<'_> {
     }
 }
 
-/// Whether history gives all that a read model was made from.
+/// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.
 pub async fn is_possible(
     servers: &Servers,
     loaded: &Loaded,
     identity: &SourceIdentity,
-    rows: &[LaneRow],
 ) -> Result<(), Failure> {
     servers.outbox.complete_history(identity).await?;
-    history_is_readable(servers, loaded).await?;
-    let (applied, there) = (rows.iter().map(|row| row.events).sum::<u64>(), servers.outbox.count().await?);
-    if there < applied {
-        return Err(Failure::Misconfigured {
-            reason: format!(
-                "the outbox holds {there} documents, but the read model was made from {applied} events: rebuilt \
-                 tables would lack some"
-            ),
-        });
-    }
-    Ok(())
+    history_is_readable(servers, loaded).await
 }
 
 /// Why the tables stay as they are, beside what was lost.

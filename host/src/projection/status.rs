@@ -516,6 +516,8 @@ mod tests {
             digest: String::new(),
             events: 0,
             parked: 0,
+            fingerprint: crate::fingerprint::Fingerprint::default(),
+            known_events: 0,
             connection_id: None,
         }
     }

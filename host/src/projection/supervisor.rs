@@ -4,6 +4,7 @@
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +30,10 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long making everything ready may take.
 const START_PATIENCE: Duration = Duration::from_secs(75);
+
+/// How long looking after other generations may take before lanes begin: where these cannot, the ids of the whole outbox are
+/// read, some 100,000 a second.
+const ASIDE_PATIENCE: Duration = Duration::from_mins(15);
 
 /// How long reading, compiling and checking what is deployed may take.
 const SETTLE_PATIENCE: Duration = Duration::from_mins(5);
@@ -67,6 +72,8 @@ struct Legacy {
     /// There was no room for a dead letter.
     full: Option<Failure>,
     suspects: Arc<Suspects>,
+    /// The generation that the live lanes did not come to one position with.
+    waited_for: Arc<AtomicU32>,
 }
 
 impl Supervisor {
@@ -167,7 +174,7 @@ impl Supervisor {
         let (servers, settings) = (self.servers.clone(), self.settings.clone());
         tasks.lease.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
         tasks.lease.spawn(upkeep::beat(self.status.clone()));
-        let (run, ground) = (CancellationToken::new(), self.ground(epoch));
+        let (run, ground) = (CancellationToken::new(), self.ground(epoch, legacy));
         let starting = self.start(&ground, (&mut tasks.work, &mut tasks.beside), &run, legacy);
         let started = tokio::select! {
             started = starting => started,
@@ -191,7 +198,7 @@ impl Supervisor {
         ended
     }
 
-    fn ground(&self, epoch: u64) -> Ground {
+    fn ground(&self, epoch: u64, legacy: &Legacy) -> Ground {
         Ground {
             servers: self.servers.clone(),
             settings: self.settings.clone(),
@@ -199,6 +206,7 @@ impl Supervisor {
             epoch,
             live: self.status.clone(),
             alone: CancellationToken::new(),
+            waited_for: legacy.waited_for.clone(),
         }
     }
 
@@ -211,7 +219,7 @@ impl Supervisor {
         legacy: &mut Legacy,
     ) -> Result<(), Failure> {
         let settling = aside::settle(ground);
-        let standing = within(START_PATIENCE, "looking for other generations", settling).await?;
+        let standing = within(ASIDE_PATIENCE, "looking for other generations", settling).await?;
         let started =
             writer::start(self, ground.epoch, (work, beside), run, legacy, (standing.until(), &ground.alone))
                 .await;

@@ -235,7 +235,7 @@ impl Versions {
             digest,
             tables: &schema.table_names(),
             part: Part::default(),
-            expected: servers.outbox.count().await?,
+            expected: servers.outbox.estimate().await?,
             accepted: false,
             origin: Origin::Configuration,
             command: None,

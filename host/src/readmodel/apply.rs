@@ -27,6 +27,7 @@ use super::session::{Connector, Session, within};
 use super::volume::{self, Limits, Volume};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
+use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
 use crate::sql::coalesce;
 use crate::statement::{Operation, Schema, Statement};
@@ -47,6 +48,8 @@ const MARKS_PRUNED: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaneState {
     pub row: LaneRow,
+    /// The key of the marks by which events are told apart.
+    pub seed: Seed,
     /// The ids of the dedupe window, oldest first.
     pub window: Vec<Id>,
     /// The keys of all aggregates with dead letters, of this lane and of others.
@@ -74,6 +77,10 @@ pub struct LaneModel {
     batch: u64,
     /// The component of the last batch.
     digest: String,
+    /// Which events the lane has taken.
+    fingerprint: Fingerprint,
+    /// The key of their marks, once the lane was loaded.
+    seed: Option<Seed>,
     marks: VecDeque<Mark>,
     /// How many events the marks stand for.
     marked: usize,
@@ -107,6 +114,8 @@ impl LaneModel {
             limits: Limits::NONE,
             batch: 0,
             digest: String::new(),
+            fingerprint: Fingerprint::default(),
+            seed: None,
             marks,
             marked: 0,
             session: None,
@@ -161,14 +170,15 @@ impl LaneModel {
         marks.reverse();
         let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
         let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
-        self.batch = row.batch;
+        let seed = self.control.seed(&mut session).await?;
+        (self.batch, self.fingerprint, self.seed) = (row.batch, row.fingerprint, Some(seed));
         self.digest.clone_from(&row.digest);
         self.uncertain = None;
         self.marks = marks.iter().map(|(mark, _)| *mark).filter(|mark| mark.lane == self.lane.lane).collect();
         self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
         self.session = Some(session);
         let window = marks.into_iter().flat_map(|(_, ids)| ids).collect();
-        Ok(LaneState { row, window, blocked, discarded: discarded.into_iter().collect() })
+        Ok(LaneState { row, seed, window, blocked, discarded: discarded.into_iter().collect() })
     }
 
     /// Commits a batch. After a failure the same batch may be given again: one whose commit was uncertain and
@@ -176,19 +186,21 @@ impl LaneModel {
     pub async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
         let mut session = self.session().await?;
         if let Some(found) = self.settle(&mut session).await? {
-            self.batch = found;
+            (self.batch, self.fingerprint) = found;
             self.digest.clone_from(&batch.digest);
             self.session = Some(session);
             return Ok(());
         }
+        let fingerprint = self.fingerprint.and(self.added_by(batch)?);
         let outdated = self.outdated_mark();
         let began = Instant::now();
         let mark = self
             .bounded(session, async |model: &Self, session: &mut Session| {
-                model.write(session, batch, outdated).await
+                model.write(session, batch, outdated, fingerprint).await
             })
             .await?;
         self.batch += 1;
+        self.fingerprint = fingerprint;
         self.digest.clone_from(&batch.digest);
         if outdated.is_some() {
             let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
@@ -241,8 +253,8 @@ impl LaneModel {
         checkpoint::record_session(session, &self.control, &self.lane, self.epoch).await
     }
 
-    /// After an uncertain commit: the batch number found, if it did happen.
-    async fn settle(&mut self, session: &mut Session) -> Result<Option<u64>, Failure> {
+    /// After an uncertain commit: the batch number and the fingerprint found, if it did happen.
+    async fn settle(&mut self, session: &mut Session) -> Result<Option<(u64, Fingerprint)>, Failure> {
         if self.uncertain.is_none() {
             return Ok(None);
         }
@@ -250,7 +262,7 @@ impl LaneModel {
         let row = within(TRANSACTION_TIMEOUT, "reading whether the commit happened", asked).await?;
         let committed = self.judge(&row)?;
         self.uncertain = None;
-        Ok(committed.then_some(row.batch))
+        Ok(committed.then_some((row.batch, row.fingerprint)))
     }
 
     fn turn(&self) -> Turn<'_> {
@@ -273,6 +285,7 @@ impl LaneModel {
         session: &mut Session,
         batch: &Batch,
         outdated: Option<Mark>,
+        fingerprint: Fingerprint,
     ) -> Result<Option<Mark>, Failure> {
         self.begin(session).await?;
         let (fresh, repeated) = batch.ids();
@@ -302,10 +315,17 @@ impl LaneModel {
             let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
             self.limits.hold(used, letters)?;
         }
-        let advance = advance(batch, letters);
+        let advance = advance(batch, letters, fingerprint);
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
+    }
+
+    /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
+    fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
+        let unloaded = || Failure::TransactionLost { code: 0, message: "the lane was not loaded".to_owned() };
+        let seed = self.seed.as_ref().ok_or_else(unloaded)?;
+        Ok(Fingerprint::of(seed, batch.ids().0))
     }
 
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
@@ -451,7 +471,7 @@ async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
     }
 }
 
-fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
+fn advance(batch: &Batch, letters: Volume, fingerprint: Fingerprint) -> Advance<'_> {
     let is_letter = |entry: &&Entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold);
     let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
     Advance {
@@ -462,6 +482,7 @@ fn advance(batch: &Batch, letters: Volume) -> Advance<'_> {
         ignored: number(
             batch.entries.iter().filter(|entry| entry.verdict == Verdict::Pass(Passed::Ignored)).count(),
         ),
+        fingerprint,
         letters,
     }
 }

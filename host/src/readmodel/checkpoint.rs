@@ -13,6 +13,7 @@ use super::query::{Run, send};
 use super::session::Session;
 use super::volume::Volume;
 use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
 use crate::position::Position;
 
 /// Which lane of which set of tables.
@@ -37,6 +38,10 @@ pub struct LaneRow {
     pub events: u64,
     /// Of these, how many became dead letters.
     pub parked: u64,
+    /// Which events these are, without those that came again.
+    pub fingerprint: Fingerprint,
+    /// Of how many of the deliveries the fingerprint tells.
+    pub known_events: u64,
     /// The lane's session, so that a take-over can end it.
     pub connection_id: Option<u64>,
 }
@@ -58,11 +63,20 @@ pub struct Advance<'a> {
     pub events: u64,
     pub parked: u64,
     pub ignored: u64,
+    /// That of all events of the lane, this batch's included.
+    pub fingerprint: Fingerprint,
     /// What it adds to the dead letters.
     pub letters: Volume,
 }
 
-const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id";
+const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id, fingerprint, \
+    fingerprint_events, known_events";
+
+/// Which events these lanes have taken; none where that was not written down: by an older host, or before an upgrade.
+pub fn fingerprint(rows: &[LaneRow]) -> Option<Fingerprint> {
+    let known = rows.iter().all(|row| row.known_events == row.events);
+    known.then(|| rows.iter().fold(Fingerprint::default(), |all, row| all.and(row.fingerprint)))
+}
 
 /// The rows of a projection's lanes, in order.
 pub async fn rows(
@@ -133,7 +147,8 @@ pub async fn close(
     let sql = control.sql(
         "UPDATE laterna.checkpoint \
          SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ?, \
-         ignored = ignored + ?, letters = letters + ?, letter_bytes = letter_bytes + ? \
+         ignored = ignored + ?, letters = letters + ?, letter_bytes = letter_bytes + ?, \
+         fingerprint = ?, fingerprint_events = ?, known_events = known_events + ? \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let changes = sqlx::query(&sql)
@@ -144,7 +159,10 @@ pub async fn close(
         .bind(advance.parked)
         .bind(advance.ignored)
         .bind(advance.letters.letters)
-        .bind(advance.letters.bytes);
+        .bind(advance.letters.bytes)
+        .bind(advance.fingerprint.sum.to_be_bytes().to_vec())
+        .bind(advance.fingerprint.events)
+        .bind(advance.events);
     let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
 }
@@ -220,27 +238,29 @@ pub async fn replace(
         "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
          CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED), \
-         CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED) FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+         CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED), CAST(COALESCE(SUM(known_events), 0) AS UNSIGNED) \
+         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
     let totals = sqlx::query(&totals).bind(projection).bind(generation).row(connection).await;
     let totals = totals.map_err(failed)?;
     let (batch, digest): (u64, String) =
         (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
     let number = |column: usize| totals.try_get::<u64, _>(column).map_err(failed);
-    let counts = [number(1)?, number(2)?, number(6)?];
+    let counts = [number(1)?, number(2)?, number(6)?, number(7)?];
     let letters =
         Volume { letters: totals.try_get(4).map_err(failed)?, bytes: totals.try_get(5).map_err(failed)? };
+    let fingerprint = total_fingerprint(connection, control, projection, generation).await?;
     let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
     sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
-         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, letters, \
-          letter_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
+          letter_bytes, fingerprint, fingerprint_events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     for lane in 0..lanes {
         // The totals of the lanes before are kept with the first one.
-        let ([events, parked, ignored], letters) =
-            if lane == 0 { (counts, letters) } else { ([0; 3], Volume::default()) };
+        let ([events, parked, ignored, known], letters, fingerprint) =
+            if lane == 0 { (counts, letters, fingerprint) } else { Default::default() };
         sqlx::query(&insert)
             .bind(projection)
             .bind(generation)
@@ -252,8 +272,11 @@ pub async fn replace(
             .bind(events)
             .bind(parked)
             .bind(ignored)
+            .bind(known)
             .bind(letters.letters)
             .bind(letters.bytes)
+            .bind(fingerprint.sum.to_be_bytes().to_vec())
+            .bind(fingerprint.events)
             .run(connection)
             .await
             .map_err(failed)?;
@@ -267,6 +290,31 @@ pub async fn replace(
     counted.map_err(failed)?;
     send(connection, "COMMIT").await.map_err(failed)?;
     Ok(())
+}
+
+/// The fingerprint of all lanes together: sums add up in any order.
+async fn total_fingerprint(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Fingerprint, Failure> {
+    let failed = |error: sqlx::Error| classify("adding the lanes' fingerprints up", &error);
+    let sql = control.sql(
+        "SELECT fingerprint, fingerprint_events FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(connection).await.map_err(failed)?;
+    rows.iter().try_fold(Fingerprint::default(), |all, row| Ok(all.and(stored_fingerprint(row)?)))
+}
+
+fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a lane's fingerprint", &error);
+    let sum: Vec<u8> = row.try_get("fingerprint").map_err(failed)?;
+    let sum = <[u8; 16]>::try_from(sum).map_err(|sum| Failure::Misconfigured {
+        reason: format!("a lane's fingerprint has {} bytes instead of 16", sum.len()),
+    })?;
+    let events = row.try_get("fingerprint_events").map_err(failed)?;
+    Ok(Fingerprint { events, sum: u128::from_be_bytes(sum) })
 }
 
 fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
@@ -283,6 +331,8 @@ fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
         digest: row.try_get("digest").map_err(read)?,
         events: row.try_get("events").map_err(read)?,
         parked: row.try_get("parked").map_err(read)?,
+        fingerprint: stored_fingerprint(row)?,
+        known_events: row.try_get("known_events").map_err(read)?,
         connection_id: row.try_get("connection_id").map_err(read)?,
     })
 }

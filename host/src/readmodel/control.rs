@@ -8,6 +8,7 @@ use super::mysql_error::{classify, number};
 use super::query::{Run, send};
 use super::session::Session;
 use crate::failure::Failure;
+use crate::fingerprint::Seed;
 
 /// The control schema by its configured name. SQL is written for the name `laterna` and adapted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,22 @@ impl Control {
         Ok(())
     }
 
+    /// The key of this installation's hashes.
+    pub async fn seed(&self, session: &mut Session) -> Result<Seed, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the installation's seed", &error);
+        let sql = self.sql("SELECT seed FROM laterna.installation WHERE id = 1");
+        let row = sqlx::query(&sql).first(&mut session.connection).await.map_err(failed)?;
+        let seed: Option<Vec<u8>> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?;
+        let seed = seed.and_then(|bytes| bytes.try_into().ok()).map(Seed::new);
+        seed.ok_or_else(|| Failure::Misconfigured {
+            reason: format!(
+                "the row of `{}`.`installation` is gone, which says how events are told apart; restore the control \
+                 schema together with the read model's tables",
+                self.schema
+            ),
+        })
+    }
+
     /// The version of the control schema, where there is one.
     pub async fn version(&self, session: &mut Session) -> Result<Option<u32>, Failure> {
         let doing = "reading the control schema's version";
@@ -92,11 +109,33 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 6] =
-    [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS, &ACCOUNTS];
+const STEPS: [&[&str]; 7] =
+    [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS, &ACCOUNTS, &FINGERPRINTS];
 
 /// The version this host creates.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
+
+/// Version 7.
+const FINGERPRINTS: [&str; 9] = [
+    // The key of the hashes of event ids: made once, by whichever host is first.
+    "CREATE TABLE IF NOT EXISTS laterna.installation (
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+        seed BINARY(16) NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    "INSERT IGNORE INTO laterna.installation (id, seed) VALUES (1, RANDOM_BYTES(16))",
+    // Which events a lane has taken: the wrapping sum of their marks, and how many they are, without those that came again.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN fingerprint BINARY(16) NOT NULL DEFAULT ''",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN fingerprint_events BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // Of how many deliveries that tells. Where `events` is larger, an older host took some, and the fingerprint is unknown.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN known_events BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // The last event of a lane: its id's key, and when it was committed to the outbox, in seconds and writes.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN anchor VARBINARY(600) NULL",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN anchor_time BIGINT UNSIGNED NULL",
+    // That a generation was not made from all events that the live one took, in words, and whether an operator takes it so.
+    "ALTER TABLE laterna.generation ADD COLUMN lacks TEXT NULL",
+    "ALTER TABLE laterna.generation ADD COLUMN lacks_accepted TINYINT NOT NULL DEFAULT 0",
+];
 
 /// Version 6.
 const ACCOUNTS: [&str; 2] = [

@@ -146,6 +146,10 @@ pub struct Generation {
     pub seconds: u64,
     /// What it waits for.
     pub reason: Option<String>,
+    /// What it lacks of the live one, as was found when both met, in words.
+    pub lacks: Option<String>,
+    /// Whether it takes the live one's place all the same.
+    pub lacks_accepted: bool,
 }
 
 /// The schema for a generation's tables while they are not live.
@@ -162,7 +166,8 @@ pub fn place(control: &Control, projection: &str, generation: u32) -> String {
 const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS CHAR), digest, table_names, stop_at, \
     only_aggregate, expected, CAST(accepted AS SIGNED), attempts, CAST(origin AS CHAR), command, requested_by, \
     DATE_FORMAT(since, '%Y-%m-%dT%H:%i:%sZ'), \
-    CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason";
+    CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason, lacks, \
+    CAST(lacks_accepted AS SIGNED)";
 
 /// The generations of a projection that stand aside, oldest first.
 pub async fn list(
@@ -214,6 +219,8 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
         since: text(14)?,
         seconds: row.try_get(15).map_err(failed)?,
         reason: row.try_get(16).map_err(failed)?,
+        lacks: row.try_get(17).map_err(failed)?,
+        lacks_accepted: row.try_get::<i64, _>(18).map_err(failed)? != 0,
     })
 }
 
@@ -377,10 +384,13 @@ pub async fn change(
         give_up(connection, control, projection, &standing, (&|_| true, &why)).await?;
     }
     let set = match change {
-        Change::Accept => "accepted = 1, reason = NULL",
+        // What was not shown yet is not accepted.
+        Change::Accept => {
+            "accepted = 1, lacks_accepted = IF(lacks IS NULL, lacks_accepted, 1), reason = NULL"
+        }
         Change::Return => {
             "state = 'building', purpose = 'replace', accepted = 1, attempts = 0, reason = NULL, origin = 'rollback', \
-             since = CURRENT_TIMESTAMP(6)"
+             lacks = NULL, lacks_accepted = 0, since = CURRENT_TIMESTAMP(6)"
         }
         Change::Drop => "state = 'dropping'",
     };
@@ -447,6 +457,36 @@ pub async fn advance(
     Ok(moved.rows_affected() == 1)
 }
 
+/// Lets a generation wait for an operator's word, under the lease: it lacks what the live one took. False when it is in
+/// another state by now.
+pub async fn record_lacks(
+    session: &mut Session,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: &Generation,
+    (purpose, lacks): (Purpose, &str),
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("recording what a generation lacks", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = 'building', purpose = ?, lacks = ?, reason = ? \
+         WHERE projection = ? AND generation = ? AND state = ?",
+    );
+    let moved = sqlx::query(&sql)
+        .bind(purpose.name())
+        .bind(lacks)
+        .bind(lacks)
+        .bind(projection)
+        .bind(generation.generation)
+        .bind(generation.state.name())
+        .run(&mut transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(moved.rows_affected() == 1)
+}
+
 /// Says what a generation waits for.
 pub async fn explain(
     session: &mut Session,
@@ -485,6 +525,8 @@ mod tests {
             since: String::new(),
             seconds: 0,
             reason: None,
+            lacks: None,
+            lacks_accepted: false,
         }
     }
 

@@ -222,12 +222,6 @@ impl Outbox {
         count.map_err(|error| classify("counting the outbox", &error))
     }
 
-    /// How many documents the outbox has, counted.
-    pub async fn count(&self) -> Result<u64, Failure> {
-        let count = self.collection().await?.count_documents(doc! {}).await;
-        count.map_err(|error| classify("counting the outbox", &error))
-    }
-
     /// The time of the oplog's oldest entry; none when the account may not know. Reading it takes `read` on
     /// `local`, or `clusterMonitor`.
     pub async fn oplog_begin(&self) -> Result<Option<ClusterTime>, Failure> {

@@ -173,6 +173,11 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), String> {
     }
 }
 
+/// The id that a value is; none where no event can have it.
+pub fn event_id(value: RawBsonRef<'_>) -> Option<Id> {
+    id(value).ok()
+}
+
 fn id(value: RawBsonRef<'_>) -> Result<Id, String> {
     match value {
         RawBsonRef::String("") => Err("is an empty string".to_owned()),

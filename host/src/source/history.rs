@@ -8,6 +8,7 @@ mod index;
 mod place;
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use place::ScanPlace;
 
 use super::error::classify;
 use super::reply::{
-    bound, documents, id_mark, malformed, operation_time, post_batch_token, scan_key, token_document,
+    bound, documents, malformed, operation_time, post_batch_token, raw_id, scan_key, token_document,
 };
 use super::tail::next_reply;
 use super::{AWAIT, Decoder, Feed, Outbox};
@@ -157,6 +158,7 @@ async fn is_complete(outbox: &Outbox) -> Result<(), Failure> {
 struct Watch {
     cursor: RawBatchCursor,
     shown: HashSet<u128>,
+    marks: Marks,
     read_up_to: ClusterTime,
 }
 
@@ -171,7 +173,12 @@ impl Watch {
             outbox.collection().await?.aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
         let cursor =
             cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
-        Ok(Self { cursor, shown: HashSet::new(), read_up_to: ClusterTime::default() })
+        Ok(Self {
+            cursor,
+            shown: HashSet::new(),
+            marks: Marks::default(),
+            read_up_to: ClusterTime::default(),
+        })
     }
 
     async fn read_up_to(&mut self, time: ClusterTime) -> Result<(), Failure> {
@@ -181,7 +188,9 @@ impl Watch {
             for change in documents(reply)? {
                 let change = change.map_err(|_| malformed("a change is not BSON"))?;
                 let key = change.as_document().and_then(|change| change.get_document("documentKey").ok());
-                let mark = key.and_then(id_mark).ok_or_else(|| malformed("a change has no document key"))?;
+                let mark = key
+                    .and_then(|key| self.marks.of(key))
+                    .ok_or_else(|| malformed("a change has no document key"))?;
                 self.shown.insert(mark);
             }
             if let Some(token) = post_batch_token(reply) {
@@ -195,6 +204,19 @@ impl Watch {
     }
 
     fn has_shown(&self, document: &RawDocument) -> bool {
-        id_mark(document).is_some_and(|mark| self.shown.contains(&mark))
+        self.marks.of(document).is_some_and(|mark| self.shown.contains(&mark))
+    }
+}
+
+/// Numbers that stand for `_id`s of any type. Two keys of this scan's own, which nobody knows: clients choose ids, and one
+/// that looks like another one's would be left out.
+#[derive(Default)]
+struct Marks([RandomState; 2]);
+
+impl Marks {
+    fn of(&self, document: &RawDocument) -> Option<u128> {
+        let id = raw_id(document)?;
+        let [high, low] = self.0.each_ref().map(|key| u128::from(key.hash_one(id.as_bytes())));
+        Some(high << 64 | low)
     }
 }

@@ -5,7 +5,6 @@
 use bson::raw::{RawBinaryRef, RawBsonRef};
 use bson::spec::BinarySubtype;
 use bson::{Bson, RawArray, RawDocument, Timestamp};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::failure::Failure;
 use crate::position::{ClusterTime, KeyPart, ScanKey, Token};
@@ -48,11 +47,11 @@ pub fn token_document(token: &Token) -> bson::Document {
     document
 }
 
-/// A number that stands for a document's `_id`, of whatever type it is.
-pub fn id_mark(document: &RawDocument) -> Option<u128> {
+/// The bytes of a document's `_id`, of whatever type it is.
+pub fn raw_id(document: &RawDocument) -> Option<bson::RawDocumentBuf> {
     let mut wrapped = bson::RawDocumentBuf::new();
     wrapped.append(bson::cstr!("_id"), document.get("_id").ok().flatten()?);
-    Some(xxh3_128(wrapped.as_bytes()))
+    Some(wrapped)
 }
 
 /// A document's place in history; none when the host does not know how MongoDB sorts one of its values.

@@ -44,6 +44,9 @@ fn overview(report: &Report) -> String {
 /// What the reader has to know about both sides to judge the differences.
 fn notes(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(lacks) = &report.lacks {
+        lines.push(format!("Not everything can be made again: {lacks}."));
+    }
     if report.digests.len() > 1 {
         let digests: Vec<&str> = report.digests.iter().map(|digest| versions::short(digest)).collect();
         lines.push(format!(
@@ -157,6 +160,7 @@ mod tests {
             discarded: 0,
             letters: 0,
             rebuilt_letters: 0,
+            lacks: None,
             seconds: 12.34,
             tables: vec![TableReport {
                 table: "balances".into(),

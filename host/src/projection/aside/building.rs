@@ -283,6 +283,13 @@ impl Building {
     ) -> Result<Option<String>, Failure> {
         let Ground { servers, settings, live, .. } = &self.ground;
         let (control, name) = (&servers.control, settings.name.as_str());
+        if let Some(lacks) = next.lacks.as_ref().filter(|_| !next.lacks_accepted) {
+            return Ok(Some(format!(
+                "{lacks}; `laterna generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` \
+                 gives it up",
+                next.generation
+            )));
+        }
         if next.attempts > 0 {
             // Each try stops the live lanes for a moment.
             let wait = SETUP_INTERVAL * 2_u32.pow(next.attempts.min(6) - 1);

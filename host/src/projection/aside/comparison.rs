@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Ground, PATIENCE};
+use super::{Ground, PATIENCE, whole};
 use crate::failure::{Failure, Fault};
-use crate::position::Position;
 use crate::projection::Loaded;
 use crate::readmodel::command::{self, Outcome};
 use crate::readmodel::compare::{Bounds, ReadView, Report, Sides, compare};
 use crate::readmodel::generation::{self, Generation, Purpose, State};
-use crate::readmodel::{Session, dead_letter, deployment, within};
+use crate::readmodel::{LaneRow, Session, dead_letter, deployment, within};
 
 /// How often it is told how far it is.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -31,7 +30,7 @@ impl Comparison {
         session: &mut Session,
         live: u32,
         generation: Generation,
-        position: &Position,
+        (here, there): (&[LaneRow], &[LaneRow]),
     ) -> Result<Option<Self>, Failure> {
         let Ground { servers, settings, versions, epoch, .. } = ground;
         let (control, name) = (&servers.control, settings.name.as_str());
@@ -44,11 +43,12 @@ impl Comparison {
             generation::progress(session, control, name, generation.generation).await?;
         let report = Report {
             projection: name.to_owned(),
-            position: position.to_string(),
+            position: here.first().map(|row| row.position.to_string()).unwrap_or_default(),
             digests: digests.into_iter().collect(),
             discarded: u64::try_from(discarded).unwrap_or(u64::MAX),
             letters,
             rebuilt_letters,
+            lacks: whole::lacks(here, there, false),
             ..Report::default()
         };
         let to = (State::Comparing, generation.purpose);
@@ -64,6 +64,9 @@ impl Comparison {
         let (projection, generation) = (ground.settings.name.clone(), self.generation.clone());
         let ended = self.compare(&ground).await;
         let (to, why) = match &ended {
+            Ok(report) if purpose == Purpose::Repair && !report.is_clean() && report.lacks.is_some() => {
+                ((State::Building, Purpose::Replace), report.lacks.clone())
+            }
             Ok(report) if purpose == Purpose::Repair && !report.is_clean() => {
                 tracing::warn!(
                     projection,
@@ -85,7 +88,13 @@ impl Comparison {
                 let report = serde_json::to_string(report).expect("a report holds only text and numbers");
                 command::finish(&mut session, control, command, &Outcome::Done(report)).await?;
             }
-            generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await
+            match (to, &why) {
+                ((State::Building, Purpose::Replace), Some(lacks)) => {
+                    let to = (Purpose::Replace, lacks.as_str());
+                    generation::record_lacks(&mut session, control, lease, &generation, to).await
+                }
+                _ => generation::advance(&mut session, control, lease, &generation, to, why.as_deref()).await,
+            }
         };
         within(PATIENCE, "recording what a comparison found", recording).await?;
         Ok(())

@@ -165,8 +165,7 @@ impl Side {
         let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
         let found = found.ok_or_else(gone)?;
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
-        let live = checkpoint::rows(session, control, name, found.live_generation).await?;
-        rebuild::is_possible(servers, &self.loaded, &identity, &live).await?;
+        rebuild::is_possible(servers, &self.loaded, &identity).await?;
         ownership::not_anothers(session, control, name, schema).await?;
         let mut ddl = servers.ddl.connect().await?;
         cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;

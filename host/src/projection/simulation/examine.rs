@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use super::outbox::{HANDLED, Outbox, Placed, place};
 use super::projector::answer;
 use super::read_model::Rules;
-use super::store::{State, Tables};
+use super::store::{State, Tables, seed};
 use crate::event::{Aggregate, lane_of};
 use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
 use crate::readmodel::dead_letter::{Letter, document_key};
 use crate::readmodel::{Batch, Entry, Passed, Verdict};
 
@@ -256,6 +257,7 @@ pub fn order(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
 /// When everything is through: each event is settled or has a letter, and has its rows or none.
 pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
     order(outbox, tables)?;
+    fingerprint(outbox, tables)?;
     let waiting: BTreeSet<usize> = tables.letters.values().map(|(number, _)| *number).collect();
     for placed in &outbox.documents {
         let number = placed.number;
@@ -272,6 +274,19 @@ pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// However often lanes were killed, fenced, undone and counted anew: each event with an id is in the sum, once.
+fn fingerprint(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
+    let is_first = |(at, placed): &(usize, &Placed)| outbox.first[placed.number] == *at;
+    let documents = outbox.documents.iter().enumerate().filter(is_first);
+    let all = Fingerprint::of(&seed(), documents.filter_map(|(_, placed)| placed.delivery.id()));
+    let found = tables.fingerprint();
+    if found == all {
+        Ok(())
+    } else {
+        Err(format!("the lanes have taken {found:?}, the outbox holds {all:?}"))
+    }
 }
 
 fn version(digest: &str) -> u32 {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::examine;
 use super::outbox::place;
 use super::steps::{Life, Steps};
-use super::store::{Store, Tables, Wanted, wish};
+use super::store::{Store, Tables, Wanted, seed, wish};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
+use crate::fingerprint::Fingerprint;
 use crate::position::Position;
 use crate::projection::breaker::BreakerSettings;
 use crate::projection::parts::ReadModel;
@@ -234,7 +235,9 @@ impl SimulatedReadModel {
             }
             tables.marked[number] = true;
         }
-        tables.lanes[self.lane as usize].position = batch.position.clone();
+        let row = &mut tables.lanes[self.lane as usize];
+        row.position = batch.position.clone();
+        row.fingerprint = row.fingerprint.and(Fingerprint::of(&seed(), batch.ids().0));
         let (there, letters_max) = (tables.letters.len() as u64, self.rules.letters_max);
         if fails.is_none() && there > letters && there > letters_max {
             return Err(Failure::LettersFull { letters, bytes: 0, letters_max, bytes_max: u64::MAX });
@@ -279,6 +282,7 @@ impl ReadModel for SimulatedReadModel {
         let blocked = tables.letters.values().filter_map(|(_, letter)| letter.aggregate_key.clone());
         Ok(LaneState {
             row,
+            seed: seed(),
             window,
             blocked: blocked.collect(),
             discarded: tables.discarded.into_iter().collect(),

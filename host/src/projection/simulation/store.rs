@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::outbox::{Fact, Outbox, place};
 use super::steps::Steps;
 use crate::failure::Failure;
+use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
 use crate::readmodel::dead_letter::{Letter, document_key};
 use crate::readmodel::{Entry, LaneRow};
@@ -22,6 +23,11 @@ pub const LEASE: Duration = Duration::from_secs(10);
 
 /// How many older states are kept, to go back to.
 const KEPT_MAX: usize = 8;
+
+/// The key of the marks of events: of one installation.
+pub fn seed() -> Seed {
+    Seed::new(*b"of one key's use")
+}
 
 #[derive(Clone)]
 pub struct Store {
@@ -280,6 +286,7 @@ impl Tables {
     /// As `checkpoint::replace` does.
     fn place_lanes(&mut self, lanes: u32, position: &Position) {
         let batch = self.lanes.iter().map(|row| row.batch + 1).max().unwrap_or_default();
+        let all = self.fingerprint();
         let row = |lane| LaneRow {
             lane,
             epoch: self.epoch,
@@ -288,9 +295,16 @@ impl Tables {
             digest: String::new(),
             events: 0,
             parked: 0,
+            fingerprint: if lane == 0 { all } else { Fingerprint::default() },
+            known_events: 0,
             connection_id: None,
         };
         self.lanes = (0..lanes).map(row).collect();
+    }
+
+    /// Which events all lanes have taken.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.lanes.iter().fold(Fingerprint::default(), |all, row| all.and(row.fingerprint))
     }
 
     /// How many lanes there are.

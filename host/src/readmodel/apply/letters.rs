@@ -128,7 +128,7 @@ impl LaneModel {
     ) -> Result<T, Failure> {
         let mut session = self.session().await?;
         if let Some(found) = self.settle(&mut session).await? {
-            self.batch = found;
+            (self.batch, self.fingerprint) = found;
             self.session = Some(session);
             return Ok(done);
         }

@@ -16,6 +16,9 @@ pub struct Report {
     pub letters: u64,
     /// Those of the one that was made anew.
     pub rebuilt_letters: u64,
+    /// What the outbox does not hold any more of the events that the live rows were made from, in words.
+    #[serde(default)]
+    pub lacks: Option<String>,
     pub seconds: f64,
     pub tables: Vec<TableReport>,
 }
