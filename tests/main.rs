@@ -31,6 +31,7 @@ mod mysql_errors;
 mod overtake;
 mod parameters;
 mod projector;
+mod restored;
 mod resume;
 mod spine;
 mod stop;

@@ -153,6 +153,14 @@ pub struct Undecodable {
     pub aggregate: Option<Aggregate>,
 }
 
+/// An event of the change stream by which a source is known again: one that was put back to an older copy does not have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    pub id: Id,
+    /// When it was committed.
+    pub time: ClusterTime,
+}
+
 /// What the source hands to a lane: an outbox document, where it stands, and what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
@@ -177,6 +185,11 @@ impl Delivery {
             Ok(event) => Some(&event.id),
             Err(undecodable) => undecodable.id.as_ref(),
         }
+    }
+
+    /// What the source is known again by when this was the last event; none for history.
+    pub fn anchor(&self) -> Option<Anchor> {
+        Some(Anchor { id: self.id()?.clone(), time: self.time? })
     }
 
     /// The lane this document goes to.

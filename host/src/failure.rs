@@ -37,6 +37,8 @@ pub enum Lost {
     OtherOutbox,
     /// The checkpoint is later than the source's newest write.
     FromTheFuture,
+    /// The source has gone on from an older copy of itself: an event that was taken from it is not in its history.
+    PutBack,
 }
 
 /// Each variant says what happened. What the host does follows from [`Failure::fault`], what the operator does is

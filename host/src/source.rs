@@ -7,6 +7,7 @@ pub mod acknowledge;
 pub mod connection;
 mod history;
 mod census;
+mod anchor;
 mod tail;
 mod standstill;
 mod rescue;
@@ -20,7 +21,7 @@ mod error;
 
 use std::time::{Duration, Instant};
 
-use crate::event::Delivery;
+use crate::event::{Anchor, Delivery};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
 
@@ -55,6 +56,8 @@ pub struct OutboxReader {
     /// How many events a reply of the stream may have.
     batch_size: u32,
     standstill: Standstill,
+    /// The last event of the stream that was taken, now or before the start.
+    anchor: Option<Anchor>,
 }
 
 /// What is open at MongoDB.
@@ -80,12 +83,29 @@ enum Care {
 impl OutboxReader {
     pub fn new(outbox: Outbox, decoder: Decoder) -> Self {
         let (batch_size, standstill) = (tail::BATCH_SIZE, Standstill::default());
-        Self { outbox, decoder, place: Place::Nothing, care: Care::None, batch_size, standstill }
+        Self {
+            outbox,
+            decoder,
+            place: Place::Nothing,
+            care: Care::None,
+            batch_size,
+            standstill,
+            anchor: None,
+        }
+    }
+
+    /// Opens only a source that has this event in its history.
+    #[must_use]
+    pub fn anchored(self, anchor: Option<Anchor>) -> Self {
+        Self { anchor, ..self }
     }
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
+        if let Some(anchor) = &self.anchor {
+            anchor::demand(&self.outbox, anchor).await?;
+        }
         let opened = match from {
             Position::Scan { start, key, .. } => {
                 let history = History::open(&self.outbox, &self.decoder, start, key.as_ref()).await;
@@ -138,6 +158,9 @@ impl OutboxReader {
 
     /// Where to read behind a feed.
     fn go_on(&mut self, feed: &Feed) {
+        if let Some(last) = feed.deliveries.iter().rev().find_map(Delivery::anchor) {
+            self.anchor = Some(last);
+        }
         let Position::Stream { token } = &feed.position else { return };
         let read = feed.deliveries.len();
         let changed = match self.care {

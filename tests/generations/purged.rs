@@ -24,7 +24,8 @@ async fn purged() -> Scene {
 async fn until_it_waits(scene: &Scene) -> String {
     let mut said = String::new();
     until("it waits for a word", async || {
-        said = scene.generations()["aside"][0]["reason"].as_str().unwrap_or_default().to_owned();
+        let told = scene.generations()["aside"][0]["reason"].clone();
+        told.as_str().unwrap_or_default().clone_into(&mut said);
         said.contains("laterna generations accept")
     })
     .await;

@@ -94,6 +94,17 @@ impl PrivateServers {
         ));
     }
 
+    /// Copies what MongoDB stores, while it does not run.
+    pub fn copy_mongod(&self) {
+        copy(&self.data("mongod"), &self.data("mongod.copy"));
+    }
+
+    /// Puts the copy in its place, while it does not run.
+    pub fn put_mongod_back(&self) {
+        std::fs::remove_dir_all(self.data("mongod")).expect("what it stores is removed");
+        copy(&self.data("mongod.copy"), &self.data("mongod"));
+    }
+
     pub fn start_mysqld(&mut self) {
         let (data, socket) = (self.data("mysqld"), self.socket());
         let arguments = ["exec-mysqld", text(&data), &self.mysqld_port.to_string(), text(&socket)];
@@ -147,6 +158,12 @@ pub fn exec_in(environment: &[(String, String)], log: &Path, arguments: &[&str])
 
 fn services() -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services"))
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("cp runs").success(), "{} is not copied", from.display());
 }
 
 /// `kill -9`.

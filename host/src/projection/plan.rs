@@ -62,9 +62,10 @@ impl Planner {
         for (delivery, answered) in projected.entries {
             let mark = delivery.id().map(|id| self.seed.mark(id));
             let is_again = mark.is_some_and(|mark| seen.contains(&mark) || self.window.contains(mark));
-            let verdict = match is_again {
-                true => Verdict::Pass(Passed::Duplicate),
-                false => self.verdict(&delivery, answered, &parked),
+            let verdict = if is_again {
+                Verdict::Pass(Passed::Duplicate)
+            } else {
+                self.verdict(&delivery, answered, &parked)
             };
             if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, delivery.aggregate()) {
                 parked.insert(aggregate.key());
@@ -295,6 +296,7 @@ mod tests {
             parked: 0,
             fingerprint: Fingerprint::default(),
             known_events: 0,
+            anchor: None,
             connection_id: None,
         };
         let seed = Seed::new([1; 16]);

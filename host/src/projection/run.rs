@@ -31,7 +31,8 @@ pub trait Parts {
     type Version: Version;
     type ReadModel: ReadModel;
 
-    fn source(&self) -> Self::Source;
+    /// A source for lanes that have come so far.
+    fn source(&self, rows: &[LaneRow]) -> Self::Source;
     /// What the lanes work with.
     fn targets(&self) -> Arc<Targets<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
@@ -67,7 +68,7 @@ impl<P: Parts> Run<'_, P> {
     pub async fn start(&self, work: &mut TaskSet, course: Course) -> Result<OrderQueues, Failure> {
         let progress = Arc::new(Progress::new(course.rows.iter().map(|row| row.position.clone())));
         let (inboxes, orders) = self.start_lanes(work, &course, &progress).await?;
-        let source = self.parts.source();
+        let source = self.parts.source(&course.rows);
         let reader = Reader::new(source, inboxes, self.status.clone(), progress, course.until);
         let stop = self.stop.clone();
         work.spawn(async move {

@@ -518,6 +518,7 @@ mod tests {
             parked: 0,
             fingerprint: crate::fingerprint::Fingerprint::default(),
             known_events: 0,
+            anchor: None,
             connection_id: None,
         }
     }

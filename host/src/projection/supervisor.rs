@@ -175,7 +175,8 @@ impl Supervisor {
         tasks.lease.spawn(upkeep::keep_lease(servers, settings, epoch, session, good_until));
         tasks.lease.spawn(upkeep::beat(self.status.clone()));
         let (run, ground) = (CancellationToken::new(), self.ground(epoch, legacy));
-        let starting = self.start(&ground, (&mut tasks.work, &mut tasks.beside), &run, legacy);
+        // It is large, and handed on through a few functions.
+        let starting = Box::pin(self.start(&ground, (&mut tasks.work, &mut tasks.beside), &run, legacy));
         let started = tokio::select! {
             started = starting => started,
             Some(joined) = tasks.lease.join_next() => finished(joined),

@@ -6,14 +6,17 @@
 
 mod bounded;
 mod letters;
+mod savepoint;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use savepoint::savepoint;
+
 use super::acknowledge::Acknowledge;
-use super::batch::{Batch, Entry, Passed, Verdict};
+use super::batch::{Batch, Entry};
 use super::bind::{bind, fitted};
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
@@ -315,7 +318,8 @@ impl LaneModel {
             let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
             self.limits.hold(used, letters)?;
         }
-        let advance = advance(batch, letters, fingerprint);
+        let last = batch.entries.iter().rev().find_map(|entry| entry.delivery.anchor());
+        let advance = Advance::of(batch, letters, fingerprint, last.as_ref());
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;
         Ok(mark)
@@ -456,35 +460,6 @@ fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Res
         return Err(Failure::RefusedValue { code: 1153, message });
     }
     Ok((STATEMENT_BYTES_MAX.min(room) / largest.max(1)).max(1))
-}
-
-async fn savepoint(session: &mut Session, sql: &str) -> Result<(), Failure> {
-    match send(&mut session.connection, sql).await {
-        Ok(_) => Ok(()),
-        Err(error) => match classify("using a savepoint", &error) {
-            // 1305: there is no such savepoint, so the transaction that had it is gone.
-            Failure::SchemaMismatch { code: 1305, message } => {
-                Err(Failure::TransactionLost { code: 1305, message })
-            }
-            failure => Err(failure),
-        },
-    }
-}
-
-fn advance(batch: &Batch, letters: Volume, fingerprint: Fingerprint) -> Advance<'_> {
-    let is_letter = |entry: &&Entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold);
-    let number = |count: usize| u64::try_from(count).expect("a batch is bounded");
-    Advance {
-        position: &batch.position,
-        digest: &batch.digest,
-        events: number(batch.entries.len()),
-        parked: number(batch.entries.iter().filter(is_letter).count()),
-        ignored: number(
-            batch.entries.iter().filter(|entry| entry.verdict == Verdict::Pass(Passed::Ignored)).count(),
-        ),
-        fingerprint,
-        letters,
-    }
 }
 
 #[cfg(test)]

@@ -2,19 +2,24 @@
 //!
 //! [`close`] is the only place that advances a checkpoint, and it only does so in the transaction of [`open`].
 
+mod lanes;
+
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{MySql, Row};
 
+use super::batch::{Batch, Passed, Verdict};
 use super::control::Control;
-use super::lease;
 use super::mysql_error::classify;
-use super::query::{Run, send};
+use super::query::Run;
 use super::session::Session;
 use super::volume::Volume;
+use crate::event::{Anchor, Id};
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::position::Position;
+use crate::position::{ClusterTime, Position};
+
+pub use lanes::replace;
 
 /// Which lane of which set of tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct LaneRow {
     pub fingerprint: Fingerprint,
     /// Of how many of the deliveries the fingerprint tells.
     pub known_events: u64,
+    /// The last event that it took from the change stream.
+    pub anchor: Option<Anchor>,
     /// The lane's session, so that a take-over can end it.
     pub connection_id: Option<u64>,
 }
@@ -65,12 +72,44 @@ pub struct Advance<'a> {
     pub ignored: u64,
     /// That of all events of the lane, this batch's included.
     pub fingerprint: Fingerprint,
+    /// The last event of the change stream in it.
+    pub anchor: Option<&'a Anchor>,
     /// What it adds to the dead letters.
     pub letters: Volume,
 }
 
+impl<'a> Advance<'a> {
+    /// What this batch changes, with the letters it adds and what the lane has taken by then.
+    pub fn of(
+        batch: &'a Batch,
+        letters: Volume,
+        fingerprint: Fingerprint,
+        anchor: Option<&'a Anchor>,
+    ) -> Self {
+        let count = |is_one: fn(&Verdict) -> bool| {
+            let entries = batch.entries.iter().filter(|entry| is_one(&entry.verdict)).count();
+            u64::try_from(entries).expect("a batch is bounded")
+        };
+        Self {
+            position: &batch.position,
+            digest: &batch.digest,
+            events: count(|_| true),
+            parked: count(|verdict| matches!(verdict, Verdict::Park { .. } | Verdict::Hold)),
+            ignored: count(|verdict| *verdict == Verdict::Pass(Passed::Ignored)),
+            fingerprint,
+            anchor,
+            letters,
+        }
+    }
+}
+
 const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id, fingerprint, \
-    fingerprint_events, known_events";
+    fingerprint_events, known_events, anchor, anchor_time";
+
+/// The last event that any of these lanes took from the change stream.
+pub fn anchor(rows: &[LaneRow]) -> Option<Anchor> {
+    rows.iter().filter_map(|row| row.anchor.as_ref()).max_by_key(|anchor| anchor.time).cloned()
+}
 
 /// Which events these lanes have taken; none where that was not written down: by an older host, or before an upgrade.
 pub fn fingerprint(rows: &[LaneRow]) -> Option<Fingerprint> {
@@ -148,7 +187,8 @@ pub async fn close(
         "UPDATE laterna.checkpoint \
          SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ?, \
          ignored = ignored + ?, letters = letters + ?, letter_bytes = letter_bytes + ?, \
-         fingerprint = ?, fingerprint_events = ?, known_events = known_events + ? \
+         fingerprint = ?, fingerprint_events = ?, known_events = known_events + ?, \
+         anchor = COALESCE(?, anchor), anchor_time = COALESCE(?, anchor_time) \
          WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
     );
     let changes = sqlx::query(&sql)
@@ -162,7 +202,9 @@ pub async fn close(
         .bind(advance.letters.bytes)
         .bind(advance.fingerprint.sum.to_be_bytes().to_vec())
         .bind(advance.fingerprint.events)
-        .bind(advance.events);
+        .bind(advance.events)
+        .bind(advance.anchor.map(|anchor| anchor.id.key()))
+        .bind(advance.anchor.map(anchor_time));
     let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
     Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
 }
@@ -217,94 +259,21 @@ pub async fn record_session(
     Ok(())
 }
 
-/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease. After a
-/// failure the session must not be used again; whether it happened, the rows tell.
-pub async fn replace(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    epoch: u64,
-    lanes: u32,
-    position: &Position,
-) -> Result<(), Failure> {
-    let doing = "setting up the lanes";
-    let failed = |error: sqlx::Error| classify(doing, &error);
-    let connection = &mut session.connection;
-    send(connection, "BEGIN").await.map_err(failed)?;
-    lease::prove(connection, control, projection, epoch).await?;
-    // The number goes on, so that a lane notices when the server loses this transaction.
-    let totals = control.sql(
-        "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
-         CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
-         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED), \
-         CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED), CAST(COALESCE(SUM(known_events), 0) AS UNSIGNED) \
-         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
-    );
-    let totals = sqlx::query(&totals).bind(projection).bind(generation).row(connection).await;
-    let totals = totals.map_err(failed)?;
-    let (batch, digest): (u64, String) =
-        (totals.try_get(0).map_err(failed)?, totals.try_get(3).map_err(failed)?);
-    let number = |column: usize| totals.try_get::<u64, _>(column).map_err(failed);
-    let counts = [number(1)?, number(2)?, number(6)?, number(7)?];
-    let letters =
-        Volume { letters: totals.try_get(4).map_err(failed)?, bytes: totals.try_get(5).map_err(failed)? };
-    let fingerprint = total_fingerprint(connection, control, projection, generation).await?;
-    let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
-    sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    let insert = control.sql(
-        "INSERT INTO laterna.checkpoint \
-         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
-          letter_bytes, fingerprint, fingerprint_events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
-    for lane in 0..lanes {
-        // The totals of the lanes before are kept with the first one.
-        let ([events, parked, ignored, known], letters, fingerprint) =
-            if lane == 0 { (counts, letters, fingerprint) } else { Default::default() };
-        sqlx::query(&insert)
-            .bind(projection)
-            .bind(generation)
-            .bind(lane)
-            .bind(epoch)
-            .bind(batch)
-            .bind(stored(position))
-            .bind(&digest)
-            .bind(events)
-            .bind(parked)
-            .bind(ignored)
-            .bind(known)
-            .bind(letters.letters)
-            .bind(letters.bytes)
-            .bind(fingerprint.sum.to_be_bytes().to_vec())
-            .bind(fingerprint.events)
-            .run(connection)
-            .await
-            .map_err(failed)?;
-    }
-    // Marks of lanes that are no more would never be pruned.
-    let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
-    sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    let count =
-        control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ? AND live_generation = ?");
-    let counted = sqlx::query(&count).bind(lanes).bind(projection).bind(generation).run(connection).await;
-    counted.map_err(failed)?;
-    send(connection, "COMMIT").await.map_err(failed)?;
-    Ok(())
+fn anchor_time(anchor: &Anchor) -> u64 {
+    u64::from(anchor.time.seconds) << 32 | u64::from(anchor.time.increment)
 }
 
-/// The fingerprint of all lanes together: sums add up in any order.
-async fn total_fingerprint(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<Fingerprint, Failure> {
-    let failed = |error: sqlx::Error| classify("adding the lanes' fingerprints up", &error);
-    let sql = control.sql(
-        "SELECT fingerprint, fingerprint_events FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
-    );
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(connection).await.map_err(failed)?;
-    rows.iter().try_fold(Fingerprint::default(), |all, row| Ok(all.and(stored_fingerprint(row)?)))
+fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a lane's last event", &error);
+    let key: Option<Vec<u8>> = row.try_get("anchor").map_err(failed)?;
+    let time: Option<u64> = row.try_get("anchor_time").map_err(failed)?;
+    let Some((key, time)) = key.zip(time) else { return Ok(None) };
+    let unknown =
+        |error| Failure::Misconfigured { reason: format!("a lane's last event is unreadable: {error}") };
+    let id = Id::from_key(&key).map_err(unknown)?;
+    let half = |bits: u64| u32::try_from(bits).expect("it has 32 bits");
+    let time = ClusterTime { seconds: half(time >> 32), increment: half(time & u64::from(u32::MAX)) };
+    Ok(Some(Anchor { id, time }))
 }
 
 fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {
@@ -333,6 +302,7 @@ fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
         parked: row.try_get("parked").map_err(read)?,
         fingerprint: stored_fingerprint(row)?,
         known_events: row.try_get("known_events").map_err(read)?,
+        anchor: stored_anchor(row)?,
         connection_id: row.try_get("connection_id").map_err(read)?,
     })
 }

@@ -4,6 +4,7 @@
 //! names it, and its tables are in the read model's database.
 
 mod contents;
+mod lacks;
 
 use serde::Serialize;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -18,6 +19,7 @@ use super::session::Session;
 use crate::failure::Failure;
 
 pub use contents::{first_new_letter, forget, progress};
+pub use lacks::record_lacks;
 
 /// What a generation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -447,36 +449,6 @@ pub async fn advance(
         .bind(purpose.name())
         .bind(reason)
         .bind(u32::from(is_attempt))
-        .bind(projection)
-        .bind(generation.generation)
-        .bind(generation.state.name())
-        .run(&mut transaction)
-        .await
-        .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Lets a generation wait for an operator's word, under the lease: it lacks what the live one took. False when it is in
-/// another state by now.
-pub async fn record_lacks(
-    session: &mut Session,
-    control: &Control,
-    (projection, epoch): (&str, u64),
-    generation: &Generation,
-    (purpose, lacks): (Purpose, &str),
-) -> Result<bool, Failure> {
-    let failed = |error: sqlx::Error| classify("recording what a generation lacks", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql(
-        "UPDATE laterna.generation SET state = 'building', purpose = ?, lacks = ?, reason = ? \
-         WHERE projection = ? AND generation = ? AND state = ?",
-    );
-    let moved = sqlx::query(&sql)
-        .bind(purpose.name())
-        .bind(lacks)
-        .bind(lacks)
         .bind(projection)
         .bind(generation.generation)
         .bind(generation.state.name())

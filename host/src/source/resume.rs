@@ -44,7 +44,7 @@ fn lost(failure: &Failure, cause: Lost, wish: OnLost, refilling: bool) -> Plan {
     let heals_by_rebuild = match cause {
         // A collection that was renamed may come back under its name; what it took meanwhile is in no stream.
         Lost::History | Lost::UnknownToken | Lost::BadToken | Lost::Renamed => true,
-        Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture => false,
+        Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture | Lost::PutBack => false,
     };
     if heals_by_rebuild && wish == OnLost::Rebuild && !refilling {
         return Plan::Rebuild;
@@ -83,6 +83,11 @@ fn choices(cause: Lost) -> &'static str {
             "Choose: point `mongodb` at the outbox it was made from; or give the projection and its tables new names, \
              and they are built from this one"
         }
+        Lost::PutBack => {
+            "Rows of events that it does not have any more stay until you choose: point `mongodb` at the source as it was; or \
+             restore the read model and the control schema from before the source's copy; or ask for `laterna rebuild`: tables \
+             are built from what the outbox holds now, and wait for `laterna generations accept`, since those rows go"
+        }
         Lost::FromTheFuture => {
             "Choose: point `mongodb` at the source as it was; or restore the read model and the control schema from \
              before the source's backup; or give the projection and its tables new names, and they are built from \
@@ -95,7 +100,7 @@ fn choices(cause: Lost) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [Lost; 8] = [
+    const ALL: [Lost; 9] = [
         Lost::History,
         Lost::UnknownToken,
         Lost::BadToken,
@@ -104,6 +109,7 @@ mod tests {
         Lost::NoCollection,
         Lost::OtherOutbox,
         Lost::FromTheFuture,
+        Lost::PutBack,
     ];
 
     fn failure(cause: Lost) -> Failure {

@@ -18,7 +18,7 @@ use crate::projection::{Course, Loaded, Orders, Servers, Status, rebuild, startu
 use crate::readmodel::dead_letter::{self, GivenUp};
 use crate::readmodel::generation::Generation;
 use crate::readmodel::{
-    Lane, LaneModel, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
+    Lane, LaneModel, LaneRow, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
 };
 use crate::source::OutboxReader;
 
@@ -190,9 +190,10 @@ impl Parts for Side {
     type Version = Loaded;
     type ReadModel = LaneModel;
 
-    fn source(&self) -> Partial<OutboxReader> {
+    fn source(&self, rows: &[LaneRow]) -> Partial<OutboxReader> {
         let Servers { outbox, decoder, .. } = &self.servers;
-        Partial::new(OutboxReader::new(outbox.clone(), decoder.clone()), self.generation.part.clone())
+        let reader = OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows));
+        Partial::new(reader, self.generation.part.clone())
     }
 
     fn targets(&self) -> Arc<Targets<Loaded>> {

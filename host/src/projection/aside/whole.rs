@@ -61,9 +61,10 @@ pub async fn outbox_lacks(
     let newest: HashSet<u128> = marks.iter().flat_map(|(_, ids)| ids).map(|id| seed.mark(id)).collect();
     // What history gave came in its order. What was put back is stored last, but may have an id that tells its time.
     let scanned = live.iter().any(|row| matches!(row.position, Position::Scan { .. }));
-    let order = match scanned {
-        true => servers.outbox.history_index(servers.decoder.fields()).await?.name,
-        false => STORED.to_owned(),
+    let order = if scanned {
+        servers.outbox.history_index(servers.decoder.fields()).await?.name
+    } else {
+        STORED.to_owned()
     };
     let mut documents = 0;
     for order in [order.as_str(), BY_ID] {
@@ -72,7 +73,9 @@ pub async fn outbox_lacks(
         documents = 0;
         while let Some(ids) = census.next().await? {
             documents += ids.len();
-            ids.iter().for_each(|id| search.take(seed.mark(id)));
+            for id in &ids {
+                search.take(seed.mark(id));
+            }
         }
         if search.is_whole() {
             return Ok(None);
@@ -107,6 +110,7 @@ mod tests {
             parked: 0,
             fingerprint,
             known_events: if known { events } else { 0 },
+            anchor: None,
             connection_id: None,
         }
     }

@@ -18,6 +18,7 @@ use crate::projection::slide::{Canary, Target, Targets};
 use crate::projection::startup::{Towards, towards};
 use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Orders, Status};
+use crate::readmodel::LaneRow;
 use crate::retry::Backoff;
 
 /// As the supervisor waits.
@@ -298,7 +299,7 @@ impl Parts for Simulated<'_> {
     type Version = SimulatedVersion;
     type ReadModel = SimulatedReadModel;
 
-    fn source(&self) -> SimulatedSource {
+    fn source(&self, _rows: &[LaneRow]) -> SimulatedSource {
         let Host { outbox, steps, life, habits, .. } = self.host.clone();
         let Habits { source, feed_max, .. } = habits;
         SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None }

@@ -297,6 +297,7 @@ impl Tables {
             parked: 0,
             fingerprint: if lane == 0 { all } else { Fingerprint::default() },
             known_events: 0,
+            anchor: None,
             connection_id: None,
         };
         self.lanes = (0..lanes).map(row).collect();

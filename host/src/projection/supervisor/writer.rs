@@ -14,7 +14,7 @@ use crate::projection::run::{Parts, Run, TaskSet};
 use crate::projection::slide::Targets;
 use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Loaded, Servers, startup, upkeep};
-use crate::readmodel::{Lane, LaneModel, Session, pause, within};
+use crate::readmodel::{Lane, LaneModel, LaneRow, Session, checkpoint, pause, within};
 use crate::source::OutboxReader;
 
 /// Makes everything ready, and starts the lanes, then what feeds them.
@@ -136,9 +136,9 @@ impl Parts for Writer<'_> {
     type Version = Loaded;
     type ReadModel = LaneModel;
 
-    fn source(&self) -> OutboxReader {
+    fn source(&self, rows: &[LaneRow]) -> OutboxReader {
         let Servers { outbox, decoder, .. } = &self.supervisor.servers;
-        OutboxReader::new(outbox.clone(), decoder.clone())
+        OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows))
     }
 
     fn targets(&self) -> Arc<Targets<Loaded>> {
