@@ -146,6 +146,43 @@ fn a_guest_that_keeps_state_is_found_out() {
     }
 }
 
+/// How many answers of a guest that looks at places in its lists are wrong, from the first list on that it spoils until it
+/// is found out; and of how many lists.
+fn spoiled(compare_every: u64) -> (usize, usize) {
+    const EVENTS: i64 = 20;
+    let budget = Budget { compare_every, ..Budget::default() };
+    let component = Component::load(&ENGINE, &guests::bytes("by-place"), &budget).expect("it loads");
+    let mut guest = Guest::new(component, "test");
+    let list = |number: i64, payload: &str| -> Vec<Event> {
+        (0..EVENTS).map(|place| event(number * EVENTS + place, payload)).collect()
+    };
+    for number in 0..3 {
+        assert!(project(&mut guest, &list(number, "{}")).iter().all(|projected| note(projected) == "any"));
+        assert!(!guest.component().is_impure(), "until now it is good");
+    }
+    let (mut wrong, mut lists) = (0, 0);
+    for number in 3.. {
+        let answers = project(&mut guest, &list(number, r#"{"late":true}"#));
+        wrong += answers.iter().filter(|projected| note(projected) != "any").count();
+        if guest.component().is_impure() {
+            break;
+        }
+        lists += 1;
+    }
+    let later = project(&mut guest, &list(100_000, r#"{"late":true}"#));
+    assert!(later.iter().all(|projected| note(projected) == "any"), "it is run event by event from then on");
+    (wrong, lists)
+}
+
+#[test]
+fn a_guest_that_looks_at_an_events_place_in_its_list_is_found_out_within_the_bound() {
+    assert_eq!(spoiled(1), (0, 0), "with every list compared, none counts that is spoiled");
+    let (wrong, lists) = spoiled(16);
+    assert!(wrong > 0 && lists <= 16, "{wrong} wrong answers in {lists} lists");
+    let (wrong, lists) = spoiled(256);
+    assert!(wrong > 0 && lists <= 256, "{wrong} wrong answers in {lists} lists");
+}
+
 /// Everything a guest might try inside `project`: what it is told to do, the class of what comes of it, and what the
 /// author is told to do instead; for what is allowed, what the guest was given.
 const TRIES: [(&str, &str, &str); 33] = [

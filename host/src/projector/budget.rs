@@ -32,7 +32,7 @@ pub struct Budget {
     pub operations: usize,
     /// Bytes of all parameters of an event's operations.
     pub output_bytes: usize,
-    /// One list of events in so many is compared with what a fresh instance says, to find out who keeps state.
+    /// One list of events in so many is compared with what fresh instances say, to find out who keeps state.
     pub compare_every: u64,
 }
 

@@ -7,7 +7,11 @@
 //!
 //! Guests run on plain threads, never on async workers: what they write to stdout waits for a runtime.
 
+mod comparison;
+
 use std::sync::Arc;
+
+use comparison::Comparisons;
 
 use super::component::Component;
 use super::instance::Instance;
@@ -49,6 +53,9 @@ pub struct Guest<R: Role = Projecting> {
     instance: Option<Instance<R>>,
     /// Lists whose answers counted.
     lists: u64,
+    /// How many of them had several events.
+    long_lists: u64,
+    comparisons: Comparisons,
     /// About what one event takes, so that a list stays within the budget of one.
     usual_fuel: u64,
     sampler: Sampler,
@@ -59,8 +66,19 @@ impl<R: Role> Guest<R> {
         let meter = Meter::new(projection, R::KIND);
         let projection: Arc<str> = projection.into();
         let publisher = Publisher::new(component.clone(), projection.clone());
-        let sampler = Sampler::default();
-        Self { component, projection, meter, publisher, instance: None, lists: 0, usual_fuel: 0, sampler }
+        let comparisons = Comparisons::new(component.digest());
+        Self {
+            component,
+            projection,
+            meter,
+            publisher,
+            instance: None,
+            lists: 0,
+            long_lists: 0,
+            comparisons,
+            usual_fuel: 0,
+            sampler: Sampler::default(),
+        }
     }
 
     pub fn component(&self) -> &Component<R> {
@@ -130,7 +148,7 @@ impl<R: Role> Guest<R> {
         let Some(projected) = self.accept(answer, events, fuel)? else {
             return Ok(None);
         };
-        if self.is_compared() && !self.holds(events, &projected)? {
+        if self.is_compared(events.len()) && !self.holds(events, &projected)? {
             return Ok(None);
         }
         if let ([event], [Projected { verdict: Ok(_), .. }]) = (events, &projected[..]) {
@@ -138,6 +156,7 @@ impl<R: Role> Guest<R> {
         }
         let is_whole = self.hear(&mut instance, events, &projected);
         self.lists += 1;
+        self.long_lists += u64::from(events.len() > 1);
         self.learn(fuel);
         if is_whole && instance.events() < INSTANCE_EVENTS_MAX && !instance.has_grown() {
             self.instance = Some(instance);
@@ -171,26 +190,6 @@ impl<R: Role> Guest<R> {
         Ok(Some(projected))
     }
 
-    /// One list in so many, the second one first.
-    fn is_compared(&self) -> bool {
-        let every = self.component.budget().compare_every.max(1);
-        self.lists % every == 1 % every
-    }
-
-    /// Whether a fresh instance says the same about the list's last event: the one that was behind all others.
-    fn holds(&mut self, events: &[&Event], projected: &[Projected<R::Made>]) -> Result<bool, Failure> {
-        let (Some(event), Some(listed)) = (events.last(), projected.last()) else {
-            return Ok(true);
-        };
-        let mut instance = self.start()?;
-        let alone = self.run_alone(&mut instance, event)?;
-        let same = same(&alone.verdict, &listed.verdict);
-        if !same {
-            self.distrust(event);
-        }
-        Ok(same)
-    }
-
     /// From here on the component is run one event at a time, everywhere.
     fn distrust(&self, event: &Event) {
         self.meter.impure();
@@ -199,8 +198,9 @@ impl<R: Role> Guest<R> {
                 projection = &*self.projection,
                 digest = self.component.short_digest(),
                 event = %event.id,
-                "the {} answers otherwise after other events than alone: it keeps state. From here on it \
-                 gets each event on a fresh instance, which is slower; take the state out of it and deploy it again",
+                "the {} answers otherwise about this event among others than alone: it keeps state, or looks at an event's \
+                 place in its list. From here on it gets each event on a fresh instance, which is slower; mend it and \
+                 deploy it again. What it answered before may be wrong: `laterna verify` tells",
                 R::KIND.noun()
             );
         }
@@ -302,14 +302,6 @@ fn only_result<R: Role>(mut answer: Answer<R>) -> Result<Vec<R::Raw>, Failure> {
             ),
         }),
     }
-}
-
-/// Equal, where not-a-number equals itself.
-fn same<M: std::fmt::Debug + PartialEq>(
-    left: &Result<Vec<M>, Failure>,
-    right: &Result<Vec<M>, Failure>,
-) -> bool {
-    left == right || format!("{left:?}") == format!("{right:?}")
 }
 
 #[cfg(test)]
