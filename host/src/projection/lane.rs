@@ -22,7 +22,7 @@ use super::size::{Repeats, Size};
 use super::slide::Slide;
 use super::status::Status;
 use super::suspects::Suspects;
-use crate::event::{Delivery, Event};
+use crate::event::{Delivery, Event, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::{Batch, judge};
@@ -192,7 +192,9 @@ fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
 fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) -> Vec<Answered> {
     let mut answers = answers.into_iter();
     let answered = |delivery: &Delivery| match &delivery.event {
-        Err(_) => Answered::Nobody,
+        Err(Undecodable { reason, .. }) => {
+            Answered::Answer(Err(Failure::Undecodable { reason: reason.clone() }))
+        }
         Ok(event) if !deployed.takes(&event.event_type) => Answered::Unhandled,
         Ok(_) => {
             let answer = answers.next().expect("there is one answer for each event that was asked");

@@ -21,11 +21,9 @@ pub struct Projected {
     pub digest: String,
 }
 
-/// What the projector was asked, and said.
+/// What came of a delivery before it was planned. A document that is no event is parked whatever stands here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {
-    /// The document is no event, so nobody was asked.
-    Nobody,
     /// The projector does not take this type, nor what an upcaster makes of it.
     Unhandled,
     /// The upcaster made nothing of it.
@@ -117,26 +115,20 @@ impl Planner {
         if !self.discarded.is_empty() && self.discarded.contains(&document_key(delivery)) {
             return Verdict::Pass(Passed::Discarded);
         }
-        if answered == Answered::Unhandled {
-            return Verdict::Pass(Passed::Unhandled);
-        }
-        if answered == Answered::Ignored {
-            return Verdict::Pass(Passed::Ignored);
-        }
+        let answer = match (&delivery.event, answered) {
+            (Err(Undecodable { reason, .. }), _) => Err(Failure::Undecodable { reason: reason.clone() }),
+            (Ok(_), Answered::Unhandled) => return Verdict::Pass(Passed::Unhandled),
+            (Ok(_), Answered::Ignored) => return Verdict::Pass(Passed::Ignored),
+            (Ok(_), Answered::Answer(answer)) => answer,
+        };
         let is_blocked = |key: Vec<u8>| self.blocked.contains(&key) || parked.contains(&key);
         let any_blocked = !self.blocked.is_empty() || !parked.is_empty();
         if any_blocked && delivery.aggregate().is_some_and(|aggregate| is_blocked(aggregate.key())) {
             return Verdict::Hold;
         }
-        match (answered, &delivery.event) {
-            (_, Err(Undecodable { reason, .. })) => {
-                Verdict::Park { failure: Failure::Undecodable { reason: reason.clone() }, operations: vec![] }
-            }
-            (Answered::Answer(Ok(operations)), _) => Verdict::Apply(operations),
-            (Answered::Answer(Err(failure)), _) => Verdict::Park { failure, operations: vec![] },
-            (Answered::Nobody | Answered::Unhandled | Answered::Ignored, Ok(_)) => {
-                Verdict::Pass(Passed::Unhandled)
-            }
+        match answer {
+            Ok(operations) => Verdict::Apply(operations),
+            Err(failure) => Verdict::Park { failure, operations: vec![] },
         }
     }
 }
@@ -353,8 +345,18 @@ mod tests {
     #[test]
     fn a_document_without_an_aggregate_is_parked_alone() {
         let planner = planner(100);
-        let batch = plan(&planner, vec![(undecodable(), Answered::Nobody), (delivery(1, 7), good())]);
+        let batch = plan(&planner, vec![(undecodable(), good()), (delivery(1, 7), good())]);
         assert_eq!(letters(&batch), "PA");
+    }
+
+    #[test]
+    fn a_document_that_is_no_event_is_parked_whatever_is_said_about_it() {
+        let answers = [Answered::Unhandled, Answered::Ignored, good(), Answered::Answer(Err(trapped()))];
+        for answered in answers {
+            let batch = plan(&planner(100), vec![(undecodable(), answered)]);
+            let Verdict::Park { failure, .. } = &batch.entries[0].verdict else { panic!("{batch:?}") };
+            assert_eq!(failure.class(), "undecodable");
+        }
     }
 
     #[test]

@@ -116,6 +116,10 @@ impl Guests {
         let budget = component.budget();
         for (became, asked) in became.iter().zip(&asked) {
             let own: Vec<_> = projected.by_ref().take(asked.len()).map(|one| one.verdict).collect();
+            if own.len() != asked.len() {
+                let reason = format!("the projector gave {} answers to {} events", own.len(), asked.len());
+                return Err(Failure::Misconfigured { reason });
+            }
             answers.push(match became {
                 Err(failure) => Err(failure.clone()),
                 Ok(Some(events)) if events.is_empty() => Ok(Made::Ignored),
