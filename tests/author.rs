@@ -6,6 +6,7 @@
 mod answers;
 mod changing;
 mod guide;
+mod mistakes;
 mod refusals;
 
 use std::fs;

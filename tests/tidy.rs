@@ -5,6 +5,7 @@
 //! finds a bad sample and passes a good one: a rule that finds nothing anywhere would hold nothing. It reads files
 //! only, and knows nothing of Rust but its tokens.
 
+mod agreement;
 mod code;
 mod document;
 mod tree;

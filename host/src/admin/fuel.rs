@@ -7,6 +7,7 @@ use crate::projection::{ComponentSnapshot, Snapshot};
 use crate::projector::TypeCost;
 
 const NAME: &str = "laterna_event_fuel";
+const HIGHEST: &str = "laterna_event_fuel_max";
 
 /// The text of a summary and of a gauge, in the format of Prometheus.
 pub fn metrics(snapshots: &[Snapshot]) -> String {
@@ -18,9 +19,9 @@ pub fn metrics(snapshots: &[Snapshot]) -> String {
         let _ = writeln!(text, "{NAME}{{{labels},quantile=\"0.99\"}} {p99}");
         let _ = writeln!(text, "{NAME}_sum{{{labels}}} {total}\n{NAME}_count{{{labels}}} {runs}");
     }
-    let _ = writeln!(text, "# TYPE {NAME}_max gauge");
+    let _ = writeln!(text, "# TYPE {HIGHEST} gauge");
     for (labels, cost) in all(snapshots) {
-        let _ = writeln!(text, "{NAME}_max{{{labels}}} {}", cost.max);
+        let _ = writeln!(text, "{HIGHEST}{{{labels}}} {}", cost.max);
     }
     text
 }

@@ -20,6 +20,7 @@ pub struct DeployArguments {
     /// The component's file: a projector, which then runs behind the upcaster in force, or an upcaster for the projector in
     /// force.
     file: PathBuf,
+    /// The projection that gets it.
     #[arg(long, short)]
     projection: String,
     /// First runs it beside the component in force over the last N documents of the outbox, and shows where the two differ.

@@ -36,6 +36,7 @@ const RESERVED: [&str; 12] = [
 pub struct Arguments {
     /// Its name, and the name of the folder: lower-case letters, digits and hyphens.
     name: String,
+    /// The language that it is written in.
     #[arg(long, short)]
     lang: Language,
     /// An upcaster, which brings old versions of events into the form of today; in Rust.

@@ -24,7 +24,7 @@ pub(super) struct Impure {
     pub(super) remedy: &'static str,
 }
 
-const WALL_CLOCK: Impure = Impure {
+pub(super) const WALL_CLOCK: Impure = Impure {
     deed: "read the clock inside `project`",
     import: "wasi:clocks/wall-clock",
     remedy: "use the event's `occurred-at`",

@@ -3,7 +3,7 @@
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::ambient::Impure;
+use super::ambient::{Impure, WALL_CLOCK};
 use super::budget::{Budget, deadline_ms};
 use super::sandbox::Sandbox;
 use crate::failure::Failure;
@@ -16,6 +16,14 @@ const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
 /// What Rust's panic says when there is no thread to be had.
 const NO_THREAD: &str = "failed to spawn thread";
 const THREADS: &str = "a projector has no threads: do the work in `project` itself";
+/// What languages say when a text is none that the contract can carry: `QuickJS`, Python, the engine itself.
+const NO_UNICODE: [&str; 3] = ["expected string: Utf8(Utf8Error", "surrogates not allowed", "invalid utf-8"];
+const CUT_TEXT: &str = "a text was cut inside a character, as `slice` and `substring` of JavaScript do: cut it with \
+                        `Array.from(text).slice(0, 20).join(\"\")`, which counts whole characters";
+/// How the functions of Python's interpreter begin.
+const PYTHON: [&str; 2] = ["Py", "_Py"];
+const PYTHON_LOGGING: &str =
+    "Python's `logging` reads the clock for each line: use `print`, or `log.write` of `wit_world.imports`";
 /// Functions of the languages' own machinery start like this. They are above the guest's own in every panic.
 const MACHINERY: [&str; 15] = [
     "<wasm function",
@@ -50,7 +58,12 @@ pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, bud
         return Failure::OutOfMemory { limit_bytes: budget.memory_bytes };
     }
     if let Some(impure) = error.downcast_ref::<Impure>() {
-        return Failure::Trapped { message: cut(with_place(impure.to_string(), error)) };
+        let mut message = impure.to_string();
+        if impure.import == WALL_CLOCK.import && is_python(error) {
+            message.push_str("; ");
+            message.push_str(PYTHON_LOGGING);
+        }
+        return Failure::Trapped { message: cut(with_place(message, error)) };
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         let reason = format!("it ended itself with exit code {code}: return a rejection instead");
@@ -76,7 +89,8 @@ fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure 
     }
     message.push_str(reason);
     let threads = message.contains(NO_THREAD).then_some(THREADS);
-    if let Some(hint) = sandbox.missed.trapped().or(threads) {
+    let text = NO_UNICODE.iter().any(|said| message.contains(said)).then_some(CUT_TEXT);
+    if let Some(hint) = sandbox.missed.trapped().or(threads).or(text) {
         message.push('\n');
         message.push_str(hint);
     }
@@ -94,6 +108,11 @@ fn is_recursion(trap: Option<&Trap>, error: &wasmtime::Error) -> bool {
         Some(Trap::MemoryOutOfBounds) => repeats(),
         _ => false,
     }
+}
+
+/// Whether the error is from inside of Python's interpreter.
+fn is_python(error: &wasmtime::Error) -> bool {
+    frames(error).iter().any(|function| PYTHON.iter().any(|start| function.starts_with(start)))
 }
 
 /// The message, and where in the guest it was.
