@@ -15,6 +15,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 mod token;
+mod unsupported;
 
 use std::collections::HashMap;
 

@@ -12,7 +12,7 @@ use sqlparser::{
 
 use super::{
     refusal::{Reason, excerpt},
-    token,
+    token, unsupported,
 };
 
 /// Tokens that a message repeats, from the first that differs.
@@ -35,7 +35,10 @@ pub(super) enum Extent {
 /// Reads exactly one statement.
 pub(super) fn parse(text: &str) -> Result<Declared, Reason> {
     let tokens = token::read(text)?;
-    let mut statements = parse_tokens(tokens.clone())?;
+    let mut statements = parse_tokens(tokens.clone()).map_err(|reason| match reason {
+        Reason::Unparsable { .. } => unsupported::form(&tokens).unwrap_or(reason),
+        reason => reason,
+    })?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok(Declared { tokens, statement }),
         (Some(_), false) => Err(Reason::SeveralStatements),

@@ -49,14 +49,21 @@ pub enum Reason {
     TooLong { bytes: usize },
     #[error("the text has a comment, and MySQL runs some comments as code: remove it")]
     Comment,
+    #[error(
+        "the text has a comment that MySQL runs, with `{inside}` in it: take that out of `/*!` and `*/`, and it is checked \
+         like the rest; leave it out only if the table can do without it"
+    )]
+    RunComment { inside: String },
     #[error("the text holds several statements: declare each of them by itself")]
     SeveralStatements,
     #[error("`{found}` is not allowed: {remedy}")]
     Token { found: String, remedy: &'static str },
     #[error("an expression is nested or chained too deeply: compute it in the projector")]
     TooDeep,
-    #[error("it is not valid SQL for MySQL: {message}")]
+    #[error("it is not valid SQL for MySQL, or of a form that is not supported here: {message}")]
     Unparsable { message: String },
+    #[error("`{form}` is valid for MySQL, and not supported here: {remedy}")]
+    Unsupported { form: String, remedy: &'static str },
     #[error("from `{declared}` on, it would be sent as `{read}`: write it that way")]
     Rewritten { declared: String, read: String },
     #[error("it does not survive being written anew ({detail}): write it more simply")]

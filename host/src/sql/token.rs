@@ -37,8 +37,10 @@ pub(super) fn read(text: &str) -> Result<Vec<Token>, Reason> {
         .with_unescape(false)
         .tokenize()
         .map_err(|error| Reason::Unparsable { message: excerpt(&error.to_string()) })?;
-    tokens.iter().try_for_each(allow)?;
-    cover(text, &tokens)?;
+    tokens.iter().try_for_each(allow).and_then(|()| cover(text, &tokens)).map_err(|reason| match reason {
+        Reason::Comment => comment(text),
+        reason => reason,
+    })?;
     tokens.windows(2).try_for_each(|pair| touch(&pair[0], &pair[1]))?;
     let mut tokens: Vec<Token> =
         tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
@@ -128,6 +130,19 @@ fn is_number(text: &str) -> bool {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
     digits(whole) && digits(fraction) && digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+}
+
+/// A comment, with what is in it where MySQL runs that: `SHOW CREATE TABLE` prints some.
+fn comment(text: &str) -> Reason {
+    let run =
+        text.split_once("/*!").map(|(_, rest)| rest.split_once("*/").map_or(rest, |(inside, _)| inside));
+    match run {
+        Some(inside) => {
+            let inside = inside.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
+            Reason::RunComment { inside: excerpt(inside) }
+        }
+        None => Reason::Comment,
+    }
 }
 
 /// The tokens, put together again, must be the text: the tokenizer opens `/*! ... */` silently.
