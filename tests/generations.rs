@@ -266,7 +266,7 @@ async fn a_generation_with_more_dead_letters_waits_for_an_operators_word() {
     until("it waits", async || {
         let waits = scene.generations()["aside"][0]["reason"].as_str().unwrap_or_default().to_owned();
         waits.contains("dead letters")
-            && waits.contains("on purpose")
+            && waits.contains(": rejected)")
             && waits.contains("laterna generations accept first 2")
     })
     .await;

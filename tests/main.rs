@@ -10,6 +10,7 @@ mod support;
 mod acknowledge;
 mod author;
 mod bad_input;
+mod canaries;
 mod coalesce;
 mod commits;
 mod compare;

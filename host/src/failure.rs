@@ -4,6 +4,7 @@
 //! `projection::decide`; which server code is which failure is decided next to the driver that reports it.
 
 use crate::statement::UpcasterManifest;
+use crate::text::without_quotations;
 
 /// Who is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -425,8 +426,8 @@ impl Failure {
         }
     }
 
-    /// The failure without what the event, the projector or the row said, for the log: those may be personal data.
-    /// The whole text stands in the dead letter.
+    /// The failure without what the event, the projector or the row said, for everything but the dead letter, where the whole
+    /// text stands: those may be personal data, and letters are what is erased.
     pub fn without_values(&self) -> String {
         match self {
             Self::RefusedValue { code, .. } => format!("MySQL refused the event's values (error {code})"),
@@ -441,8 +442,8 @@ impl Failure {
             Self::BadValue { operation, statement, parameter, .. } => {
                 format!("operation {operation}, parameter {parameter} of `{statement}` cannot be sent")
             }
-            Self::Unknown { code, .. } if *code > 0 => {
-                format!("unknown error {code}; what MySQL says about it stands in `laterna status`")
+            Self::Unknown { code, message } => {
+                format!("unknown error {code}: {}", without_quotations(message))
             }
             other => other.to_string(),
         }

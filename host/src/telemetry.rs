@@ -1,16 +1,25 @@
 //! Logs to standard error, as text or JSON, and metrics for Prometheus. Set up once, by the composition root.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
+use crate::text::harmless;
 
 /// Which lines are logged unless `LATERNA_LOG` says otherwise, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
 const DEFAULT_FILTER: &str = "info";
@@ -18,16 +27,37 @@ const DEFAULT_FILTER: &str = "info";
 pub fn start_logs(format: LogFormat) -> anyhow::Result<()> {
     let filter = std::env::var("LATERNA_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let filter: Targets = filter.parse().with_context(|| format!("LATERNA_LOG is not a filter: {filter}"))?;
-    // A disk that is full takes no lines; saying so on the same disk would be a panic.
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        LogFormat::Json => registry.with(lines.json()).init(),
-        LogFormat::Text => {
-            registry.with(lines.with_target(false).with_ansi(std::io::stderr().is_terminal())).init();
-        }
+        LogFormat::Json => registry.with(json(std::io::stderr)).init(),
+        LogFormat::Text => registry.with(text(std::io::stderr, std::io::stderr().is_terminal())).init(),
     }
     Ok(())
+}
+
+/// Lines of text. Whatever a message or a field holds, it stays on its line and steers no terminal.
+fn text<S, W>(writer: W, is_terminal: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    let field = |to: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
+        let value = harmless(&format!("{value:?}"));
+        if field.name() == "message" { to.write_str(&value) } else { write!(to, "{}={value}", field.name()) }
+    };
+    let fields = format::debug_fn(field).delimited(" ");
+    // A disk that is full takes no lines; saying so on the same disk would be a panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    lines.with_target(false).with_ansi(is_terminal).fmt_fields(fields)
+}
+
+/// Lines of JSON, which keeps a text on its line.
+fn json<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false).json()
 }
 
 pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
@@ -39,5 +69,53 @@ pub async fn tidy_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
     const INTERVAL: Duration = Duration::from_secs(5);
     while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
         metrics.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What a subscriber writes.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics here").extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(subscriber: impl FnOnce(Written) -> Box<dyn Subscriber + Send + Sync>) -> String {
+        const FORGED: &str = "a\n2026-01-01T00:00:00Z ERROR forged \"level\":\"ERROR\"\u{1b}[31m\u{202e}b";
+        let written = Written::default();
+        tracing::subscriber::with_default(subscriber(written.clone()), || {
+            tracing::info!(quoted = FORGED, shown = %FORGED, "said: {FORGED}");
+        });
+        let bytes = written.0.lock().expect("nobody panics here").clone();
+        String::from_utf8(bytes).expect("it is text")
+    }
+
+    #[test]
+    fn no_text_begins_a_line_of_the_log_or_steers_a_terminal() {
+        let text =
+            written(|to| Box::new(tracing_subscriber::registry().with(text(move || to.clone(), false))));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().chars().any(crate::text::is_harmful), "{text:?}");
+        assert!(text.contains("INFO said: a\\n2026") && text.contains(" quoted=\"a\\n"), "{text}");
+        let json = written(|to| Box::new(tracing_subscriber::registry().with(json(move || to.clone()))));
+        assert_eq!(json.lines().count(), 1, "{json}");
+        let line: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(
+            (&line["level"], line["fields"].as_object().map(serde_json::Map::len)),
+            (&"INFO".into(), Some(3))
+        );
     }
 }

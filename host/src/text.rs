@@ -20,6 +20,20 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", harmless(&inside))
 }
 
+/// A server's message without what stands between its first and its last quotation mark: there it says the values that it
+/// was given.
+pub fn without_quotations(message: &str) -> String {
+    const MARKS: [char; 4] = ['\'', '"', '`', '‘'];
+    match (message.find(MARKS), message.rfind(MARKS)) {
+        (Some(first), Some(last)) if first < last => {
+            let end = message[last..].chars().next().map_or(last, |mark| last + mark.len_utf8());
+            format!("{}'…'{}", &message[..first], &message[end..])
+        }
+        (Some(first), _) => format!("{}'…", &message[..first]),
+        _ => message.to_owned(),
+    }
+}
+
 /// Whether a character could be taken for something else than itself.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
@@ -70,6 +84,18 @@ mod tests {
         assert_eq!(harmless("\u{e0041}"), "\\udb40\\udc41");
         assert_eq!(harmless("Zoë 日本 \"x\" \\"), "Zoë 日本 \"x\" \\");
         assert_eq!(harmless_lines("a\tb\n\u{1b}"), "a\tb\n\\u001b");
+    }
+
+    #[test]
+    fn what_a_server_quotes_is_left_out() {
+        for (message, left) in [
+            ("Incorrect value: 'a' for column 'b' at row 1", "Incorrect value: '…' at row 1"),
+            ("Invalid text: \"it's\" at 3.", "Invalid text: '…' at 3."),
+            ("no end: 'abc", "no end: '…"),
+            ("no value", "no value"),
+        ] {
+            assert_eq!(without_quotations(message), left);
+        }
     }
 
     proptest! {

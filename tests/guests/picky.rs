@@ -107,6 +107,7 @@ impl Projector for Picky {
             // Deeper than servers take JSON.
             "deep" => row("deep".into(), Value::Null, Value::Json("[".repeat(127) + &"]".repeat(127))),
             "duplicate" => return Ok(vec![note("once"), note("twice")]),
+            words if words.starts_with("say ") => say(words, note("said")),
             other => return Err(Rejection::invalid(format!("nobody told me how to {other}"))),
         };
         Ok(vec![operation])
@@ -124,6 +125,13 @@ fn dig(depth: usize) -> usize {
 
 fn random() -> u32 {
     getrandom::u32().expect("the host has no random bytes")
+}
+
+fn say(words: &str, operation: Operation) -> Operation {
+    println!("{words}");
+    eprintln!("{words}");
+    log::error(format_args!("{words}"));
+    operation
 }
 
 fn chat(lines: usize, operation: Operation) -> Operation {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::projection::{ComponentSnapshot, Snapshot};
 use crate::projector::TypeCost;
+use crate::text::harmless;
 
 const NAME: &str = "laterna_event_fuel";
 const HIGHEST: &str = "laterna_event_fuel_max";
@@ -44,7 +45,7 @@ fn all(snapshots: &[Snapshot]) -> Vec<(String, &TypeCost)> {
 
 /// A label's value: event types may be any text.
 fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
+    harmless(text).replace('\\', r"\\").replace('"', r#"\""#)
 }
 
 #[cfg(test)]
@@ -53,6 +54,6 @@ mod tests {
 
     #[test]
     fn a_label_cannot_end_itself() {
-        assert_eq!(escaped("a\"b\\c\nd"), r#"a\"b\\c\nd"#);
+        assert_eq!(escaped("a\"b\\c\nd\u{1b}"), r#"a\"b\\c\\nd\\u001b"#);
     }
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 
 use super::Shown;
 use crate::projection::{Phase, Snapshot};
+use crate::text::harmless;
 
 /// A loop that has not turned for this long hangs. Its slowest turn waits for two servers that do not answer.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(90);
@@ -43,7 +44,7 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
         (Some(class), Some(remedy)) => format!(" [{class}]; what to do: {remedy}"),
         _ => String::new(),
     };
-    Some(format!("{name}: {told}{todo}"))
+    Some(format!("{name}: {}{todo}", harmless(&told)))
 }
 
 /// Puts a snapshot's numbers into the metrics.

@@ -65,7 +65,8 @@ impl Commands {
                     INTERVAL
                 }
                 Err(failure) => {
-                    tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+                    let told = failure.without_values();
+                    tracing::debug!(projection = self.projection, "commands: {told}; trying again");
                     INTERVAL + backoff.next_wait()
                 }
             };
@@ -107,7 +108,8 @@ impl Commands {
                 if said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
                     said = Some(Instant::now());
                     if let Err(failure) = self.letters_wait().await {
-                        tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+                        let told = failure.without_values();
+                        tracing::debug!(projection = self.projection, "commands: {told}; trying again");
                     }
                 }
                 continue;
@@ -175,7 +177,7 @@ impl Commands {
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
                 return Err(failure);
             }
-            Err(failure) => Outcome::Failed(failure.to_string()),
+            Err(failure) => Outcome::Failed(failure.without_values()),
         };
         // Whoever waits for the command finds the numbers that it left.
         let counting = dead_letter::count(session, control, projection);

@@ -27,7 +27,7 @@ pub(super) async fn carry_out(
     };
     match carried_out {
         Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
-            let outcome = Outcome::Failed(failure.to_string());
+            let outcome = Outcome::Failed(failure.without_values());
             command::finish(session, control, asked.id, &outcome).await?;
             Ok(Tried::Over)
         }

@@ -48,7 +48,8 @@ impl Commands {
                     INTERVAL
                 }
                 Err(failure) => {
-                    tracing::debug!(projection = self.projection, "commands: {failure}; trying again");
+                    let told = failure.without_values();
+                    tracing::debug!(projection = self.projection, "commands: {told}; trying again");
                     INTERVAL + backoff.next_wait()
                 }
             };

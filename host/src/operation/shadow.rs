@@ -7,6 +7,7 @@ use crate::projection::parts::Version;
 use crate::projection::{Loaded, Servers};
 use crate::projector::{Answer, Made};
 use crate::statement::Operation;
+use crate::text::harmless;
 
 /// How many differences are told.
 const TOLD_MAX: usize = 20;
@@ -72,7 +73,11 @@ pub async fn compare(
             if before != next {
                 found.differences += 1;
                 if found.told.len() < TOLD_MAX {
-                    found.told.push(format!("\n{} {}\n- {before}\n+ {next}", event.event_type, event.id));
+                    found.told.push(format!(
+                        "\n{} {}\n- {before}\n+ {next}",
+                        harmless(&event.event_type),
+                        event.id.spelled()
+                    ));
                 }
             }
         }

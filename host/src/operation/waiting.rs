@@ -1,7 +1,7 @@
 //! What commands wait for: said in the command's row and in the status, once in the log, and not for ever.
 
 use super::commands::{Commands, LOOK, PATIENCE};
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::readmodel::command::{self, Command, Kind, Outcome, WAIT_MAX, Waiting};
 use crate::readmodel::{Session, within};
 
@@ -53,10 +53,7 @@ impl Commands {
     /// Commands about letters wait for lanes that cannot run, and this host is the one whose lanes they are.
     pub(super) async fn letters_wait(&self) -> Result<(), Failure> {
         let Some(obstacle) = self.status.keeps_lanes() else { return Ok(()) };
-        let reason = match obstacle.fault() {
-            Fault::Event => obstacle.without_values(),
-            _ => obstacle.to_string(),
-        };
+        let reason = obstacle.without_values();
         let mut session = self.servers.applier.connect().await?;
         let control = &self.servers.control;
         let asked = command::pending(&mut session, control, &self.projection, Kind::Letters);

@@ -46,7 +46,8 @@ impl Watch {
                 Err(failure) => {
                     tracing::warn!(
                         projection = self.projection,
-                        "the component's file: {failure}; trying again"
+                        "the component's file: {}; trying again",
+                        failure.without_values()
                     );
                 }
             }

@@ -277,7 +277,7 @@ async fn meet(
         Ok(Err(failure)) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
             return Err(failure);
         }
-        Ok(Err(failure)) => failure.to_string(),
+        Ok(Err(failure)) => failure.without_values(),
         Err(_) => format!("both did not come to one position within {} s", MEETING_PATIENCE.as_secs()),
     };
     let mut session = ground.servers.applier.connect().await?;

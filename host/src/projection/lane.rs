@@ -164,7 +164,8 @@ impl<V: Version> ProjectStage<V> {
                     return Err(Failure::Misconfigured { reason });
                 }
                 Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    let reason = format!("{failure}; so it was {DEADLINES_MAX} times in a row");
+                    let told = failure.without_values();
+                    let reason = format!("{told}; so it was {DEADLINES_MAX} times in a row");
                     return Err(Failure::Misconfigured { reason });
                 }
                 Err(failure) => {
@@ -178,8 +179,9 @@ impl<V: Version> ProjectStage<V> {
 
 /// Why a change is taken back, for the record.
 pub(super) fn taken_back_for(delivery: &Delivery, failure: &Failure) -> String {
-    let event = delivery.id().map_or_else(|| "an event".to_owned(), |id| format!("the event {id}"));
-    format!("it fails {event}, which the component before takes: {failure}")
+    let event =
+        delivery.id().map_or_else(|| "an event".to_owned(), |id| format!("the event {}", id.spelled()));
+    format!("it fails {event}, which the component before takes: {}", failure.without_values())
 }
 
 /// The events among deliveries that a component is asked about.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything: the stored rows are the truth, this is what is told about it.
 
+mod acknowledgement;
 mod commands;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::busy::Busy;
 use super::oplog::{Alarm, Window};
 use super::pace::{Rate, STILL_MAX, Stillness};
 use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
+use crate::event::{Aggregate, Id};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
 use crate::projector::Component;
@@ -123,7 +125,8 @@ impl Status {
     pub fn pauses(&self, failure: &Failure, reason: String) {
         self.count_failure(failure);
         let may_hold_values = failure.fault() == Fault::Event || matches!(failure, Failure::Unknown { .. });
-        let told = if may_hold_values { failure.without_values() } else { reason.clone() };
+        let reason = if may_hold_values { failure.without_values() } else { reason };
+        let told = reason.clone();
         let changed = self.change(|state| {
             let changed = state.enter(Phase::Paused { reason });
             state.paused_by = Some(failure.clone());
@@ -205,7 +208,7 @@ impl Status {
         if stalled {
             let failure = stalled_source();
             self.count_failure(&failure);
-            tracing::warn!(projection = self.projection, "{failure}");
+            tracing::warn!(projection = self.projection, "{}", failure.without_values());
         }
         self.enter(phase);
         metrics::counter!("laterna_events_read_total", "projection" => self.projection.clone())
@@ -214,7 +217,8 @@ impl Status {
 
     pub fn source_fails(&self, failure: &Failure) {
         self.count_failure(failure);
-        tracing::warn!(projection = self.projection, "source: {failure}; trying again");
+        let told = failure.without_values();
+        tracing::warn!(projection = self.projection, "source: {told}; trying again");
         self.change(|state| state.source_trouble = Some(failure.clone()));
     }
 
@@ -262,7 +266,7 @@ impl Status {
         for entry in &batch.entries {
             if let Verdict::Park { failure, .. } = &entry.verdict {
                 let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
-                let (event, aggregate) = (event.map(ToString::to_string), aggregate.map(ToString::to_string));
+                let (event, aggregate) = (event.map(Id::spelled), aggregate.map(Aggregate::spelled));
                 let (class, reason) = (failure.class(), failure.without_values());
                 tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
             }
@@ -293,33 +297,6 @@ impl Status {
     /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
     pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
         self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
-    }
-
-    /// The outbox was told so of some events.
-    pub fn acknowledged(&self, kind: &'static str, events: u64) {
-        metrics::counter!("laterna_acknowledged_total", "projection" => self.projection.clone(), "kind" => kind)
-            .increment(events);
-    }
-
-    pub fn acknowledgements_waiting(&self, events: u64) {
-        self.change(|state| state.acknowledgement.get_or_insert_default().waiting = events);
-    }
-
-    pub fn acknowledgement_fails(&self, failure: &Failure) {
-        self.count_failure(failure);
-        self.acknowledgement_waits_for(Some(format!("the outbox is not acknowledged: {failure}")));
-    }
-
-    /// What keeps the outbox from being told. It is logged when it is new.
-    pub fn acknowledgement_waits_for(&self, trouble: Option<String>) {
-        let told = self.change(|state| {
-            let acknowledgement = state.acknowledgement.get_or_insert_default();
-            std::mem::replace(&mut acknowledgement.trouble, trouble.clone())
-        });
-        match trouble {
-            Some(trouble) if told.is_none() => tracing::warn!(projection = self.projection, "{trouble}"),
-            _ => {}
-        }
     }
 
     /// Letters were erased.
@@ -367,7 +344,7 @@ impl Status {
         self.change(|state| Snapshot {
             projection: self.projection.clone(),
             phase: state.phase.clone(),
-            trouble: state.trouble().map(|failure| failure.to_string()),
+            trouble: state.trouble().map(|failure| failure.without_values()),
             class: state.obstacle().map(|failure| failure.class().to_owned()),
             remedy: state.obstacle().map(|failure| failure.remedy().to_owned()),
             warning: state.window().filter(|_| state.alarm() > Alarm::None).map(Window::warning),
@@ -480,7 +457,7 @@ impl LaneState {
             position: self.position.to_string(),
             events: self.events,
             waiting: self.waiting,
-            trouble: self.trouble.as_ref().map(ToString::to_string),
+            trouble: self.trouble.as_ref().map(Failure::without_values),
             doing: self.doing(),
         }
     }

@@ -130,12 +130,14 @@ impl Supervisor {
             }
             Fault::Environment => {
                 let wait = backoff.next_wait();
-                tracing::warn!(projection, "{failure}; starting again from the checkpoint in {wait:?}");
+                let told = failure.without_values();
+                tracing::warn!(projection, "{told}; starting again from the checkpoint in {wait:?}");
                 self.status.run_fails(&failure);
                 wait
             }
             Fault::Fenced => {
-                tracing::warn!(projection, "{failure}; nothing more is written under the old epoch");
+                let told = failure.without_values();
+                tracing::warn!(projection, "{told}; nothing more is written under the old epoch");
                 self.status.run_fails(&failure);
                 *legacy = Legacy::default();
                 *backoff = Backoff::new();
@@ -295,7 +297,9 @@ impl Supervisor {
         let projection = &self.settings.name;
         match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await.unwrap_or_else(silence) {
             Ok(()) => tracing::info!(projection, "gave the lease back"),
-            Err(failure) => tracing::warn!(projection, "the lease runs out: {failure}"),
+            Err(failure) => {
+                tracing::warn!(projection, "the lease runs out: {}", failure.without_values());
+            }
         }
     }
 }

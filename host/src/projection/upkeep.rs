@@ -52,7 +52,7 @@ pub async fn keep_lease(
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
                 Err(failure) => failure,
             };
-            tracing::warn!(projection = settings.name, "lease: {failure}; trying again");
+            tracing::warn!(projection = settings.name, "lease: {}; trying again", failure.without_values());
             tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
             if Instant::now() >= good_until {
                 return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
@@ -139,7 +139,9 @@ async fn observe_oplog(servers: &Servers, projection: &str, status: &Status) {
                     );
                 }
             }
-            Ok(Err(failure)) => tracing::debug!(projection, "the oplog's length: {failure}"),
+            Ok(Err(failure)) => {
+                tracing::debug!(projection, "the oplog's length: {}", failure.without_values());
+            }
             Err(_) => tracing::debug!(projection, "the oplog's length: no answer"),
         }
         tokio::time::sleep(OPLOG_INTERVAL).await;

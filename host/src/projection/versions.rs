@@ -279,7 +279,7 @@ impl Versions {
         match tables::prepare(session, next).await {
             Ok(()) => Ok(Fit::Live),
             Err(failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. })) => {
-                Ok(Fit::Not(failure.to_string()))
+                Ok(Fit::Not(failure.without_values()))
             }
             Err(failure) => Err(failure),
         }
@@ -335,7 +335,8 @@ impl Versions {
                 Err(failure @ Failure::Fenced { .. }) => return Err(failure),
                 // An outage is the lanes' business; a component that cannot be had leaves the old one running.
                 Err(failure) => {
-                    tracing::warn!(projection = self.projection, "following the deployment: {failure}");
+                    let told = failure.without_values();
+                    tracing::warn!(projection = self.projection, "following the deployment: {told}");
                     tokio::time::sleep(INTERVAL * 4).await;
                 }
             }

@@ -112,7 +112,7 @@ impl<R: Role> Guest<R> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
         self.component.record().ran(&event.event_type, instance.fuel());
-        self.publisher.publish(&Said::take(instance.journal()), || event.id.to_string(), &self.meter);
+        self.publisher.publish(&Said::take(instance.journal()), || event.id.spelled(), &self.meter);
         projected
     }
 
@@ -197,7 +197,7 @@ impl<R: Role> Guest<R> {
             tracing::warn!(
                 projection = &*self.projection,
                 digest = self.component.short_digest(),
-                event = %event.id,
+                event = %event.id.spelled(),
                 "the {} answers otherwise about this event among others than alone: it keeps state, or looks at an event's \
                  place in its list. From here on it gets each event on a fresh instance, which is slower; mend it and \
                  deploy it again. What it answered before may be wrong: `laterna verify` tells",
@@ -279,14 +279,16 @@ impl<R: Role> Guest<R> {
                 if verdict.is_err() {
                     continue;
                 }
-                self.publisher.publish(&again, || event.id.to_string(), &self.meter);
+                self.publisher.publish(&again, || event.id.spelled(), &self.meter);
             }
         }
         // What it does not say again, it said because of something it kept.
         let about = || match events {
             [] => String::new(),
-            [event] => event.id.to_string(),
-            [first, .., last] => format!("one of {} from {} to {}", events.len(), first.id, last.id),
+            [event] => event.id.spelled(),
+            [first, .., last] => {
+                format!("one of {} from {} to {}", events.len(), first.id.spelled(), last.id.spelled())
+            }
         };
         self.publisher.publish(&said, about, &self.meter);
         is_whole

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::Level;
 
+use crate::text::harmless;
+
 const LINE_BYTES_MAX: usize = 1024;
 /// Lines and bytes that one event may write. A list has room for as many events, up to [`LIST_ROOM_MAX`].
 const LINES_PER_EVENT: usize = 64;
@@ -152,11 +154,7 @@ fn printable(text: &str) -> String {
         }
         match character {
             '\t' => line.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                line.extend(character.escape_unicode());
-            }
-            control if control.is_control() => line.extend(control.escape_default()),
-            other => line.push(other),
+            other => line.push_str(&harmless(other.encode_utf8(&mut [0; 4]))),
         }
     }
     line
@@ -194,7 +192,7 @@ mod tests {
         let journal = opened();
         journal.write(Voice::Stdout, b"\x1b[31mred\tthing\r\n");
         journal.log(Level::INFO, "forged\n2026 ERROR \u{202e}line");
-        assert_eq!(lines(&journal), ["\\u{1b}[31mred thing\\r", "forged\\n2026 ERROR \\u{202e}line"]);
+        assert_eq!(lines(&journal), ["\\u001b[31mred thing\\r", "forged\\n2026 ERROR \\u202eline"]);
     }
 
     #[test]

@@ -120,8 +120,8 @@ impl History {
                 reason: format!(
                     "the event {} of {} has no `{}`, so the order of history is unknown; add it to the outbox's \
                      documents, or begin with `start = \"now\"`",
-                    event.id,
-                    event.aggregate,
+                    event.id.spelled(),
+                    event.aggregate.spelled(),
                     decoder.fields().sequence
                 ),
             });

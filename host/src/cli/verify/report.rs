@@ -4,6 +4,7 @@ use super::super::table;
 use crate::projection::versions;
 use crate::readmodel::compare::{Column, DifferentRow, Found, Kind, Report, TableReport};
 use crate::readmodel::quoted;
+use crate::text::harmless;
 
 /// The report as text, without a line break at its end.
 pub fn render(report: &Report) -> String {
@@ -135,7 +136,7 @@ fn value(kind: Kind, value: Option<&String>) -> String {
     match (value, kind) {
         (None, _) => "NULL".to_owned(),
         (Some(value), Kind::Number | Kind::Binary) => value.clone(),
-        (Some(value), Kind::Time | Kind::Text | Kind::Json) => quoted(value),
+        (Some(value), Kind::Time | Kind::Text | Kind::Json) => harmless(&quoted(value)),
     }
 }
 

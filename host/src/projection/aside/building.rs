@@ -133,7 +133,8 @@ impl Building {
         let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
         let number = next.generation;
         let reason = format!(
-            "{failure}: {}; or give it up with `laterna generations drop {name} {number}`",
+            "{}: {}; or give it up with `laterna generations drop {name} {number}`",
+            failure.without_values(),
             failure.remedy()
         );
         tracing::error!(projection = name, generation = number, "not built: {reason}");

@@ -76,10 +76,11 @@ impl Comparison {
                 ((State::Building, Purpose::Replace), None)
             }
             Ok(_) => ((State::Dropping, purpose), None),
-            Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
-                ((State::Building, purpose), Some(format!("the comparison was interrupted: {failure}")))
-            }
-            Err(failure) => ((State::Dropping, purpose), Some(failure.to_string())),
+            Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => (
+                (State::Building, purpose),
+                Some(format!("the comparison was interrupted: {}", failure.without_values())),
+            ),
+            Err(failure) => ((State::Dropping, purpose), Some(failure.without_values())),
         };
         let (control, lease) = (&ground.servers.control, (projection.as_str(), ground.epoch));
         let mut session = ground.servers.applier.connect().await?;

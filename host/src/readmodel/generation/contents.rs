@@ -2,12 +2,14 @@
 
 use sqlx::{Connection, Row};
 
+use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::readmodel::control::Control;
 use crate::readmodel::lease;
 use crate::readmodel::mysql_error::classify;
 use crate::readmodel::query::Run;
 use crate::readmodel::session::Session;
+use crate::text::harmless;
 
 /// Forgets a generation whose tables are gone: its rows in every table of the control schema, a bounded number at a time.
 pub async fn forget(
@@ -72,7 +74,7 @@ pub async fn first_new_letter(
 ) -> Result<Option<String>, Failure> {
     let failed = |error: sqlx::Error| classify("reading a generation's dead letters", &error);
     let sql = control.sql(
-        "SELECT COALESCE(event_type, '?'), COALESCE(aggregate, '?'), COALESCE(reason, '') FROM laterna.dead_letter d \
+        "SELECT COALESCE(event_type, '?'), aggregate_key, COALESCE(class, '?') FROM laterna.dead_letter d \
          WHERE projection = ? AND generation = ? AND NOT EXISTS (SELECT 1 FROM laterna.dead_letter l \
          WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key) ORDER BY id LIMIT 1",
     );
@@ -80,6 +82,8 @@ pub async fn first_new_letter(
     let first = first.first(&mut session.connection).await.map_err(failed)?;
     let Some(row) = first else { return Ok(None) };
     let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
-    let reason = text(2)?;
-    Ok(Some(format!("{} of {}: {}", text(0)?, text(1)?, reason.lines().next().unwrap_or_default())))
+    let key: Option<Vec<u8>> = row.try_get(1).map_err(failed)?;
+    let aggregate = key.and_then(|key| Aggregate::from_key(&key).ok());
+    let aggregate = aggregate.map_or_else(|| "?".to_owned(), |aggregate| aggregate.spelled());
+    Ok(Some(format!("{} of {aggregate}: {}", harmless(&text(0)?), text(2)?)))
 }

@@ -1,0 +1,108 @@
+//! Values of events stay in dead letters, and nothing that comes from outside forges a line of the log or steers a terminal.
+
+use bson::{Document, doc};
+use sqlx::Row;
+
+use crate::support::world::{event, laterna, said};
+use crate::support::{Options, World, until};
+
+/// What only a dead letter may hold.
+const SECRET: &str = "canary-5ecret";
+
+/// What could be taken for a line of the log, and what steers a terminal or turns text around.
+const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z ERROR \"level\":\"ERROR\" forged\u{1b}[31m\u{202e}y";
+
+fn documents() -> Vec<Document> {
+    let odd = |what: &str| format!("{what} {FORGED}");
+    vec![
+        event("rejected", "a", 1, doc! { "do": SECRET }),
+        event("value", "b", 1, doc! { "do": "duplicate" }),
+        event("trapped", "c", 1, doc! { "do": "panic", "note": SECRET }),
+        doc! { "_id": "no event", "type": "T", "aggregateType": "thing", "aggregateId": "d", "sequence": SECRET },
+        doc! {
+            "_id": odd("id"), "type": odd("type"), "aggregateType": odd("kind"), "aggregateId": odd("aggregate"),
+            "sequence": 1_i64, "payload": { "do": "panic", "note": SECRET }, "metadata": { "note": SECRET },
+        },
+        event("said", "e", 1, doc! { "do": format!("say {FORGED}"), "note": SECRET }),
+    ]
+}
+
+/// The columns of the control schema that hold a text, but those of the letters.
+async fn columns_with(world: &World, text: &str) -> Vec<String> {
+    let columns = format!(
+        "SELECT CONCAT(table_name, '.', column_name) FROM information_schema.columns WHERE table_schema = '{}' \
+         AND table_name NOT IN ('dead_letter', 'dead_letter_part', 'component_part')",
+        world.control()
+    );
+    let mut found = vec![];
+    for row in world.rows(&columns).await {
+        let column: String = row.get(0);
+        let (table, name) = column.split_once('.').expect("both are there");
+        let sql = format!(
+            "SELECT COUNT(*) FROM {}.{table} WHERE INSTR(CAST(`{name}` AS BINARY), '{text}') > 0",
+            world.control()
+        );
+        if world.number(&sql).await > 0 {
+            found.push(column);
+        }
+    }
+    found
+}
+
+async fn values_stay_in_letters(log: &str, options: Options) {
+    let world = World::new("picky", Options { extra: "breaker.aggregates = 0", ..options }).await;
+    let host = world.start_with(&[("HOST__LOG", log)]);
+    host.until_phase("picky", "streaming").await;
+    world.insert(documents()).await;
+    until("all but one are parked", async || world.letters().await == (5, 0)).await;
+    let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
+    let ask = |arguments: &[&str]| said(&laterna(&config, arguments));
+    let replay = ask(&["dlq", "replay", "picky", "--all"]);
+    assert!(replay.contains("5 still parked"), "{replay}");
+
+    // What people see: one line for each letter, whatever its ids are.
+    let list = ask(&["dlq", "list", "picky"]);
+    assert_eq!(list.lines().count(), 1 + 5, "{list}");
+    assert!(list.contains("\"kind x\\n2026") && list.contains("type x\\n2026"), "{list}");
+    let mut told = vec![("the status", ask(&["status", "--lanes", "--fuel"]))];
+    for path in ["/status", "/readyz", "/metrics"] {
+        told.push((path, host.get(path).await.expect("it answers").1));
+    }
+    let log_text = host.signal_and_log("TERM").await;
+    for (what, text) in
+        told.iter().chain([("the list", list)].iter()).chain([("the log", log_text.clone())].iter())
+    {
+        let is_list = *what == "the list";
+        assert!(is_list || !text.contains(SECRET), "{what} has a value of an event:\n{text}");
+        let is_harmful = |c: char| c == '\u{1b}' || (c == '\u{202e}' && *what != "/status" && log == "text");
+        assert!(!text.contains(is_harmful), "{what} steers a terminal:\n{text:?}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("2026-01-01")),
+            "{what} has a forged line:\n{text}"
+        );
+    }
+    assert!(!log_text.contains("Duplicate entry"), "{log_text}");
+    for told in ["parked: the projector rejected the event", "key conflict (error 1062)", "say x\\"] {
+        assert!(log_text.contains(told), "{told} is not in\n{log_text}");
+    }
+    if log == "json" {
+        let wrong = log_text.lines().find(|line| serde_json::from_str::<serde_json::Value>(line).is_err());
+        assert_eq!(wrong, None);
+    }
+    assert_eq!(columns_with(&world, SECRET).await, Vec::<String>::new());
+    let letters = format!(
+        "SELECT COUNT(*) FROM {}.dead_letter WHERE INSTR(CONCAT(document, COALESCE(reason, '')), '{SECRET}') > 0",
+        world.control()
+    );
+    assert_eq!(world.number(&letters).await, 4, "the letters tell what the log does not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_events_stay_in_letters_and_no_line_of_the_log_is_forged() {
+    values_stay_in_letters("text", Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_events_stay_in_letters_and_lines_of_json_stay_whole() {
+    values_stay_in_letters("json", Options::mariadb()).await;
+}
