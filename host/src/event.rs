@@ -38,6 +38,13 @@ pub enum Id {
 pub struct BadKey(&'static str);
 
 impl Id {
+    /// How many bytes it holds elsewhere.
+    fn held_bytes(&self) -> usize {
+        if let Self::Text(text) = self { text.len() } else { 0 }
+    }
+}
+
+impl Id {
     /// The canonical form: one tag byte, then the value. It is stored and hashed, so it never changes.
     pub fn key(&self) -> Vec<u8> {
         let (tag, value): (u8, &[u8]) = match self {
@@ -161,6 +168,11 @@ pub struct Anchor {
     pub time: ClusterTime,
 }
 
+/// Of how many pieces of memory a delivery consists, about, and what the allocator takes for each beside what was asked
+/// for, in bytes.
+const PIECES: usize = 9;
+const ALLOCATION: usize = 16;
+
 /// What the source hands to a lane: an outbox document, where it stands, and what it says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
@@ -190,6 +202,27 @@ impl Delivery {
     /// What the source is known again by when this was the last event; none for history.
     pub fn anchor(&self) -> Option<Anchor> {
         Some(Anchor { id: self.id()?.clone(), time: self.time? })
+    }
+
+    /// About how many bytes of memory it holds.
+    pub fn held_bytes(&self) -> usize {
+        let aggregate = |aggregate: &Aggregate| aggregate.kind.len() + aggregate.id.held_bytes();
+        let decoded = match &self.event {
+            Ok(event) => {
+                let occurred_at = event.occurred_at.as_ref().map_or(0, String::len);
+                let texts = [event.event_type.len(), event.payload.len(), event.metadata.len(), occurred_at];
+                size_of::<Event>()
+                    + texts.iter().sum::<usize>()
+                    + aggregate(&event.aggregate)
+                    + event.id.held_bytes()
+            }
+            Err(wrong) => {
+                let id = wrong.id.as_ref().map_or(0, Id::held_bytes);
+                wrong.reason.len() + id + wrong.aggregate.as_ref().map_or(0, aggregate)
+            }
+        };
+        let own = size_of::<Self>() + self.position.held_bytes() + self.document.len();
+        own + decoded + PIECES * ALLOCATION
     }
 
     /// The lane this document goes to.

@@ -76,6 +76,15 @@ pub enum Position {
 }
 
 impl Position {
+    /// About how many bytes it holds elsewhere.
+    pub fn held_bytes(&self) -> usize {
+        let token = |token: &Token| token.data.len() + token.type_bits.as_ref().map_or(0, String::len);
+        match self {
+            Self::Stream { token: at } => token(at),
+            Self::Scan { start, key, .. } => token(start) + key.as_ref().map_or(0, ScanKey::held_bytes),
+        }
+    }
+
     /// Whether a lane that has committed up to here has committed what stands at another position.
     pub fn covers(&self, other: &Self) -> bool {
         self.compare(other).is_ge()

@@ -1,6 +1,7 @@
 //! The running parts: one reader and several lanes for each projection, and who starts and stops them.
 
 pub mod parts;
+pub mod room;
 pub mod reader;
 pub mod lane;
 pub mod plan;

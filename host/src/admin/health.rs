@@ -57,6 +57,7 @@ pub fn measure(snapshot: &Snapshot) {
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
     for (name, value) in [
         ("laterna_lag_events", snapshot.lag_events),
+        ("laterna_queued_bytes", snapshot.queued_bytes),
         ("laterna_dead_letters_parked", snapshot.parked),
         ("laterna_dead_letters_held", snapshot.held),
     ] {
@@ -98,6 +99,7 @@ mod tests {
             epoch: 1,
             lag_seconds: 0,
             lag_events: 0,
+            queued_bytes: 0,
             events_per_second: 0.0,
             events: 0,
             ignored: 0,

@@ -87,6 +87,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
             lag_seconds: 0,
             lag_events: 0,
+            queued_bytes: 0,
             events_per_second: 0.0,
             events: rows.iter().map(|row| row.events).sum(),
             ignored,

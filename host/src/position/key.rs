@@ -138,11 +138,32 @@ fn first_difference(mut parts: impl Iterator<Item = Ordering>, a: usize, b: usiz
     parts.find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(&b))
 }
 
+impl KeyPart {
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Decimal(text) | Self::Code(text) => text.len(),
+            Self::Regex(parts) => size_of::<[String; 2]>() + parts[0].len() + parts[1].len(),
+            Self::Binary(_, bytes) => bytes.len(),
+            Self::Object(fields) => fields
+                .iter()
+                .map(|(name, part)| size_of::<(String, Self)>() + name.len() + part.held_bytes())
+                .sum(),
+            Self::Array(parts) => parts.iter().map(|part| size_of::<Self>() + part.held_bytes()).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// A document's place in history, which no other document shares: aggregate type, aggregate id, sequence, `_id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScanKey(pub [KeyPart; 4]);
 
 impl ScanKey {
+    /// About how many bytes its parts hold elsewhere.
+    pub fn held_bytes(&self) -> usize {
+        self.0.iter().map(KeyPart::held_bytes).sum()
+    }
+
     pub fn compare(&self, other: &Self) -> Ordering {
         compare_lists(&self.0, &other.0)
     }

@@ -17,7 +17,8 @@ use super::letters::Order;
 use super::parts::{Answer, Made, ReadModel, Version};
 use super::plan::{Answered, Isolated, Planner, Projected, end_at_first_parked, halve, split};
 use super::progress::Progress;
-use super::reader::{Chunk, Cost};
+use super::reader::Chunk;
+use super::room::Share;
 use super::size::{Repeats, Size};
 use super::slide::Slide;
 use super::status::Status;
@@ -54,11 +55,11 @@ impl Deployed {
     }
 }
 
-/// A projected batch on its way to the second stage, with its share of the queue.
+/// A projected batch on its way to the second stage, with its share of the room in the queues.
 pub struct Work {
     pub projected: Projected,
     pub schema: Arc<Schema>,
-    pub costs: Vec<Cost>,
+    pub shares: Vec<Share>,
 }
 
 /// The queue between the stages.
@@ -99,13 +100,13 @@ impl<V: Version> ProjectStage<V> {
             while let Ok(chunk) = self.chunks.try_recv() {
                 waiting.push_back(chunk);
             }
-            let (deliveries, position, costs) = take(&mut waiting, self.batch_max);
+            let (deliveries, position, shares) = take(&mut waiting, self.batch_max);
             self.slide.follow()?;
             let answers = self.project(&deliveries).await?;
             let entries = deliveries.into_iter().zip(answers).collect();
             let Deployed { digest, schema, .. } = self.slide.deployed().clone();
             let projected = Projected { entries, position, digest };
-            if self.work.send(Work { projected, schema, costs }).await.is_err() {
+            if self.work.send(Work { projected, schema, shares }).await.is_err() {
                 return Ok(());
             }
         }
@@ -214,8 +215,8 @@ fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) ->
 }
 
 /// Takes up to `batch_max` deliveries, and the position behind them.
-fn take(waiting: &mut VecDeque<Chunk>, batch_max: usize) -> (Vec<Delivery>, Position, Vec<Cost>) {
-    let (mut taken, mut costs) = (Vec::new(), Vec::new());
+fn take(waiting: &mut VecDeque<Chunk>, batch_max: usize) -> (Vec<Delivery>, Position, Vec<Share>) {
+    let (mut taken, mut shares) = (Vec::new(), Vec::new());
     let mut position = None;
     while let Some(chunk) = waiting.front_mut() {
         let room = batch_max - taken.len();
@@ -231,9 +232,9 @@ fn take(waiting: &mut VecDeque<Chunk>, batch_max: usize) -> (Vec<Delivery>, Posi
         let chunk = waiting.pop_front().expect("it is the front one");
         taken.extend(chunk.deliveries);
         position = Some(chunk.position);
-        costs.push(chunk.cost);
+        shares.push(chunk.share);
     }
-    (taken, position.expect("there was a chunk, and a batch has room for one delivery"), costs)
+    (taken, position.expect("there was a chunk, and a batch has room for one delivery"), shares)
 }
 
 /// The second stage.

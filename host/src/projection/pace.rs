@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::failure::Failure;
+
 /// How long a source may answer without the stream moving: an idle primary writes every 10 s.
-pub const STILL_MAX: Duration = Duration::from_secs(30);
+const STILL_MAX: Duration = Duration::from_secs(30);
 
 /// Since when the source has answered with the same position. While nobody asks it, it is not said to be still.
 #[derive(Default)]
@@ -57,6 +59,11 @@ impl Rate {
             self.since = Some(Instant::now());
         }
     }
+}
+
+/// What a source is that stands still.
+pub fn stalled_source() -> Failure {
+    Failure::SourceStalled { seconds: STILL_MAX.as_secs() }
 }
 
 #[cfg(test)]

@@ -7,20 +7,18 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::parts::Source;
 use super::progress::Progress;
+use super::room::{Room, Share};
 use super::status::Status;
 use crate::event::Delivery;
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::retry::Backoff;
 use crate::source::{Feed, OnLost, Plan, resume};
-
-/// How many bytes of documents may wait in one lane.
-const QUEUE_BYTES_MAX: usize = 16 << 20;
 
 /// How many chunks may wait in one lane, however small: a lane that is held up stops the others only when its queue is
 /// full, and where events trickle in, each is a chunk.
@@ -34,27 +32,13 @@ const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Chunk {
     pub deliveries: Vec<Delivery>,
     pub position: Position,
-    /// The documents' bytes, given back to the queue when they are committed.
-    pub cost: Cost,
-}
-
-/// A share of a lane's queue, given back when it is dropped.
-#[derive(Debug)]
-pub struct Cost {
-    queue: Arc<Semaphore>,
-    bytes: u32,
-}
-
-impl Drop for Cost {
-    fn drop(&mut self) {
-        self.queue.add_permits(self.bytes as usize);
-    }
+    /// Its share of the room in the queues, given back when it is committed.
+    pub share: Share,
 }
 
 /// The reader's end of a lane's queue.
 pub struct Inbox {
     chunks: mpsc::Sender<Chunk>,
-    queue: Arc<Semaphore>,
     /// Everything up to here was handed to the lane, now or before the start.
     position: Position,
 }
@@ -63,24 +47,20 @@ impl Inbox {
     /// A queue for a lane that has committed up to `position`.
     pub fn new(position: Position) -> (Self, mpsc::Receiver<Chunk>) {
         let (chunks, receiver) = mpsc::channel(QUEUE_CHUNKS_MAX);
-        (Self { chunks, queue: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), position }, receiver)
+        (Self { chunks, position }, receiver)
     }
 
-    /// Waits for room. False when the lane is gone.
-    async fn send(&mut self, deliveries: Vec<Delivery>, position: &Position) -> bool {
-        let bytes: usize = deliveries.iter().map(|delivery| delivery.document.len()).sum();
-        let bytes = u32::try_from(bytes.min(QUEUE_BYTES_MAX)).expect("the limit fits");
-        let Ok(permit) = self.queue.acquire_many(bytes).await else { return false };
-        permit.forget();
-        let cost = Cost { queue: self.queue.clone(), bytes };
+    /// False when the lane is gone.
+    async fn send(&mut self, deliveries: Vec<Delivery>, position: &Position, share: Share) -> bool {
         self.position.clone_from(position);
-        self.chunks.send(Chunk { deliveries, position: position.clone(), cost }).await.is_ok()
+        self.chunks.send(Chunk { deliveries, position: position.clone(), share }).await.is_ok()
     }
 }
 
 pub struct Reader<S> {
     source: S,
     inboxes: Vec<Inbox>,
+    room: Room,
     status: Arc<Status>,
     progress: Arc<Progress>,
     /// Where to end: everything up to here is handed out, and nothing behind it.
@@ -96,7 +76,8 @@ impl<S: Source> Reader<S> {
         progress: Arc<Progress>,
         until: Option<Position>,
     ) -> Self {
-        Self { source, inboxes, status, progress, until, advanced: Instant::now() }
+        let room = Room::new(status.queued_bytes.clone());
+        Self { source, inboxes, room, status, progress, until, advanced: Instant::now() }
     }
 
     /// Reads until `until`, or for ever. The source's outages are waited out; anything else is returned.
@@ -161,7 +142,11 @@ impl<S: Source> Reader<S> {
         }
         let ends = self.until.as_ref() == Some(position);
         let all = ends || self.advanced.elapsed() >= ADVANCE_INTERVAL;
-        for (lane, (inbox, deliveries)) in self.inboxes.iter_mut().zip(chunks).enumerate() {
+        let held = chunks.iter().map(|deliveries| held_by(deliveries, position)).collect::<Vec<_>>();
+        let shares = self.room.take(&held).await;
+        for (lane, ((inbox, deliveries), share)) in
+            self.inboxes.iter_mut().zip(chunks).zip(shares).enumerate()
+        {
             let changes_phase =
                 matches!((&inbox.position, position), (Position::Scan { .. }, Position::Stream { .. }));
             let moves = inbox.position.compare(position).is_lt();
@@ -171,7 +156,7 @@ impl<S: Source> Reader<S> {
             let target = if moves { position.clone() } else { inbox.position.clone() };
             self.status.handed_out(lane, deliveries.len());
             self.progress.hands_out(lane, deliveries.len());
-            if !inbox.send(deliveries, &target).await {
+            if !inbox.send(deliveries, &target, share).await {
                 return false;
             }
         }
@@ -180,5 +165,93 @@ impl<S: Source> Reader<S> {
         }
         self.progress.handed_out(position);
         true
+    }
+}
+
+/// How many bytes a chunk holds.
+fn held_by(deliveries: &[Delivery], position: &Position) -> usize {
+    size_of::<Chunk>() + position.held_bytes() + deliveries.iter().map(Delivery::held_bytes).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Aggregate, Event, Id};
+    use crate::position::Token;
+    use crate::projection::room::QUEUED_BYTES_MAX;
+    use crate::readmodel::LaneRow;
+
+    fn feed(number: i64) -> Feed {
+        let position = Position::Stream { token: Token { data: format!("82{number:040}"), type_bits: None } };
+        let delivery = |event: i64| {
+            let event = Event {
+                id: Id::Integer(event),
+                event_type: "Moved".into(),
+                version: 1,
+                aggregate: Aggregate { kind: "account".into(), id: Id::Integer(event) },
+                sequence: Some(1),
+                occurred_at: None,
+                payload: "{}".into(),
+                metadata: "{}".into(),
+            };
+            let document = Arc::from(&[0; 137][..]);
+            Delivery { position: position.clone(), time: None, document, event: Ok(Arc::new(event)) }
+        };
+        let deliveries = (number * 2000..(number + 1) * 2000).map(delivery).collect();
+        Feed { deliveries, position: position.clone() }
+    }
+
+    /// A source of small documents without an end.
+    struct Endless(i64);
+
+    impl Source for Endless {
+        async fn open(&mut self, _: &Position) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn next(&mut self) -> Result<Feed, Failure> {
+            self.0 += 1;
+            Ok(feed(self.0))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_by_what_it_holds_on_any_number_of_lanes() {
+        for lanes in [1, 4, 64] {
+            let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
+            let (inboxes, queues): (Vec<_>, Vec<_>) = (0..lanes).map(|_| Inbox::new(start.clone())).unzip();
+            let status = Arc::new(Status::new("held"));
+            let row = |lane| LaneRow {
+                lane,
+                epoch: 1,
+                batch: 0,
+                position: start.clone(),
+                digest: String::new(),
+                events: 0,
+                parked: 0,
+                fingerprint: crate::fingerprint::Fingerprint::default(),
+                known_events: 0,
+                anchor: None,
+                connection_id: None,
+            };
+            status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
+            let progress = Arc::new(Progress::new((0..lanes).map(|_| start.clone())));
+            let reader = Reader::new(Endless(0), inboxes, status.clone(), progress, None);
+            let reading = tokio::spawn(reader.run());
+            // MySQL is cut off: nothing is taken from the queues.
+            let (mut before, mut same) = (0, 0);
+            while same < 1000 {
+                tokio::task::yield_now().await;
+                let now = status.snapshot().queued_bytes;
+                same = if now == before { same + 1 } else { 0 };
+                before = now;
+            }
+            assert!(before <= u64::from(QUEUED_BYTES_MAX), "{lanes} lanes hold {before}");
+            assert!(before > u64::from(QUEUED_BYTES_MAX) * 9 / 10, "{lanes} lanes hold {before} only");
+            let waiting: u64 = status.snapshot().lanes.iter().map(|lane| lane.waiting).sum();
+            assert!(waiting * 137 < before / 2, "{waiting} documents are not what is held");
+            drop(queues);
+            reading.abort();
+        }
     }
 }

@@ -74,6 +74,9 @@ pub struct Snapshot {
     pub lag_seconds: u32,
     /// About how many events are not applied yet.
     pub lag_events: u64,
+    /// How many bytes of memory wait in the queues, with what they were decoded to.
+    #[serde(default)]
+    pub queued_bytes: u64,
     /// Events committed in the last seconds, per second.
     pub events_per_second: f64,
     pub events: u64,

@@ -6,13 +6,14 @@ mod acknowledgement;
 mod commands;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::at_work::{self, AtWork};
 use super::busy::Busy;
 use super::oplog::{Alarm, Window};
-use super::pace::{Rate, STILL_MAX, Stillness};
+use super::pace::{Rate, Stillness, stalled_source};
 use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
 use crate::event::{Aggregate, Id};
 use crate::failure::{Failure, Fault};
@@ -31,6 +32,8 @@ pub enum Server {
 
 pub struct Status {
     projection: String,
+    /// How many bytes the queues hold.
+    pub queued_bytes: Arc<AtomicU64>,
     state: Mutex<State>,
 }
 
@@ -103,7 +106,7 @@ impl Status {
             rate: Rate::default(),
             heartbeat: Instant::now(),
         };
-        Self { projection: projection.to_owned(), state: Mutex::new(state) }
+        Self { projection: projection.to_owned(), queued_bytes: Arc::default(), state: Mutex::new(state) }
     }
 
     pub fn digest(&self) -> String {
@@ -354,6 +357,7 @@ impl Status {
             epoch: state.epoch,
             lag_seconds: state.lag_seconds(),
             lag_events: state.lag_events(),
+            queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
             events_per_second: state.rate.per_second(),
             events: state.lanes.iter().map(|lane| lane.events).sum(),
             ignored: state.ignored,
@@ -467,10 +471,6 @@ impl LaneState {
             self.work.iter().flatten().map(|(work, since)| work.tell(since.elapsed())).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
-}
-
-fn stalled_source() -> Failure {
-    Failure::SourceStalled { seconds: STILL_MAX.as_secs() }
 }
 
 #[cfg(test)]
