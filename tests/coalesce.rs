@@ -11,7 +11,8 @@ use sqlx::{Executor, Row};
 
 use crate::support::{Options, World, random};
 
-/// Two tables tied by a foreign key, one on its own; statements of every kind on each.
+/// Two tables tied by a foreign key, one on its own, and one that is filled from the others; statements of every kind
+/// on each.
 fn schema() -> Schema {
     let table = |name: &str, ddl: &str| TableDeclaration { name: name.into(), ddl: ddl.into() };
     let statement = |name: &str, sql: &str| StatementDeclaration { name: name.into(), sql: sql.into() };
@@ -32,6 +33,7 @@ fn schema() -> Schema {
                 "loners",
                 "CREATE TABLE loners (id BIGINT PRIMARY KEY, c BIGINT NOT NULL, UNIQUE KEY by_c (c))",
             ),
+            table("mirrors", "CREATE TABLE mirrors (id BIGINT PRIMARY KEY, v BIGINT NOT NULL)"),
         ],
         statements: vec![
             statement(
@@ -46,6 +48,29 @@ fn schema() -> Schema {
             statement(
                 "l_put",
                 "INSERT INTO loners (id, c) VALUES (?, ?) ON DUPLICATE KEY UPDATE c = c + 1000",
+            ),
+            statement(
+                "m_put",
+                "INSERT INTO mirrors (id, v) VALUES (?, ?) AS new ON DUPLICATE KEY UPDATE v = mirrors.v + new.v",
+            ),
+            statement(
+                "m_sum",
+                "INSERT INTO mirrors (id, v) SELECT ?, COALESCE(SUM(c.b), 0) + COUNT(*) FROM children c WHERE c.parent = ? \
+                 ON DUPLICATE KEY UPDATE v = VALUES(v)",
+            ),
+            statement(
+                "m_count",
+                "INSERT INTO mirrors (id, v) VALUES (?, (SELECT COUNT(*) FROM loners WHERE c < ? * 1000)) \
+                 ON DUPLICATE KEY UPDATE v = VALUES(v)",
+            ),
+            statement(
+                "m_copy",
+                "UPDATE mirrors m JOIN parents p ON p.id = m.id SET m.v = p.a + ? WHERE m.id = ?",
+            ),
+            statement("m_del", "DELETE m FROM mirrors m JOIN loners l ON l.id = m.id WHERE l.c > ? * 1000"),
+            statement(
+                "p_from",
+                "UPDATE parents SET a = COALESCE((SELECT MAX(v) FROM mirrors WHERE id < ?), a) WHERE id = ?",
             ),
         ],
     };
@@ -79,7 +104,7 @@ async fn run(connection: &mut MySqlConnection, sql: &str, values: &[&Value]) -> 
 
 async fn rows(connection: &mut MySqlConnection) -> Vec<Vec<i64>> {
     let sql = "SELECT 1, id, a, 0 FROM parents UNION ALL SELECT 2, id, parent, b FROM children \
-               UNION ALL SELECT 3, id, c, 0 FROM loners ORDER BY 1, 2";
+               UNION ALL SELECT 3, id, c, 0 FROM loners UNION ALL SELECT 4, id, v, 0 FROM mirrors ORDER BY 1, 2";
     let rows = connection.fetch_all(sql).await.expect("the tables are there");
     rows.iter().map(|row| (0..4).map(|column| row.get(column)).collect()).collect()
 }

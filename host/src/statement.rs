@@ -199,7 +199,20 @@ impl Schema {
                 })
                 .collect::<Vec<_>>()
         };
-        self.tables.iter().flat_map(assumed).collect()
+        let reads = |statement: &Statement| {
+            (!statement.reads.is_empty()).then(|| {
+                let tables: Vec<String> = statement.reads.iter().map(|table| format!("`{table}`")).collect();
+                format!(
+                    "statement `{}` reads {} besides the table that it writes: what is read must be what the projection \
+                     wrote in order, which is rows of any aggregate under `ordering: stream`, and rows of the event's own \
+                     aggregate under `ordering: aggregate`",
+                    statement.name,
+                    tables.join(", ")
+                )
+            })
+        };
+        let of_statements = self.statements.iter().filter_map(reads);
+        self.tables.iter().flat_map(assumed).chain(of_statements).collect()
     }
 
     pub fn table_names(&self) -> Vec<String> {

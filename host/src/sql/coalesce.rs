@@ -6,7 +6,7 @@
 //! statement touches, cascades and reads included, lies in the group of its table. Operations of different groups
 //! touch no row in common, so they may pass each other: neither sees or breaks what the other does. Within a group
 //! no operation passes another. A multi-row INSERT or REPLACE takes its rows in order, each with its own
-//! duplicate-key handling, as single ones would (`sql` lets no row read a column). So the state is the same, and a
+//! duplicate-key handling, as single ones would (`sql` lets no row that may be joined read a table). So the state is the same, and a
 //! batch fails exactly when it would have failed.
 
 use std::{borrow::Cow, collections::HashMap};

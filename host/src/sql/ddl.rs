@@ -14,6 +14,7 @@ use sqlparser::ast::{
 use option::Options;
 
 use super::{
+    dml::Tables,
     expression::Walk,
     name::{self, quote},
     parse::{self, Declared, Extent},
@@ -43,7 +44,7 @@ pub(super) fn check(
         reasons.push(Reason::Kind { found, expected: EXPECTED });
         return Err(reasons);
     };
-    let mut walk = Walk::new(&declaration.name, &[]);
+    let mut walk = Walk::new(&declaration.name, Tables::NONE);
     walk.reasons = reasons;
     walk.reasons.extend(clauses(&table));
     walk.reasons.extend(own_name(&mut table, &declaration.name).err());

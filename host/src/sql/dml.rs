@@ -1,4 +1,5 @@
-//! The check of declared statements: INSERT, REPLACE, UPDATE and DELETE, each of one declared table.
+//! The check of declared statements: INSERT, REPLACE, UPDATE and DELETE, each of one declared table, which may read
+//! others.
 //!
 //! Clauses are taken apart field by field, so that a clause a newer parser learns breaks the build here instead of
 //! passing unseen. That a column exists is left to preparing the statement on the server.
@@ -11,7 +12,7 @@ use sqlparser::ast::{
 };
 
 use super::{
-    expression::{Context, Walk, Want},
+    expression::{Context, Walk, Want, is_at_most_one},
     name::{declared_table, quote_column},
     parse::{self, Declared, Extent},
     refusal::{Reason, excerpt, not_allowed},
@@ -19,12 +20,16 @@ use super::{
 use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration, Table};
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
-const ONE_TABLE: &str = "a statement writes one table and reads no other";
+const ONE_TABLE: &str = "a statement writes one table";
+const DELETE_JOINED: &str = "write DELETE a FROM table a JOIN table b ON condition WHERE condition";
+const JOINED: &str = "write UPDATE table a JOIN table b ON condition SET a.column = value WHERE condition";
 
 /// What the check of one statement found out.
 struct Finding {
     table: String,
     parameters: Vec<Parameter>,
+    /// Declared tables that it reads besides that.
+    reads: Vec<String>,
     /// Its row may be repeated.
     is_repeatable: bool,
 }
@@ -38,6 +43,10 @@ pub(super) struct Tables<'a> {
     pub right: &'a [Table],
 }
 
+impl Tables<'_> {
+    pub const NONE: Self = Self { names: &[], right: &[] };
+}
+
 /// Checks one statement. It sees all that is wrong unless the text can't be read at all.
 pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Result<Statement, Vec<Reason>> {
     let mut declared = parse::parse(&declaration.sql).map_err(|reason| vec![reason])?;
@@ -47,8 +56,7 @@ pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Resul
         name: declaration.name.clone(),
         sql,
         table: finding.table,
-        // Subqueries and joins are refused, so there is nothing else to read.
-        reads: Vec::new(),
+        reads: finding.reads,
         parameters: finding.parameters,
         proves,
         multi_row,
@@ -109,11 +117,82 @@ fn check_update(update: &mut Update, tables: Tables) -> Result<Finding, Vec<Reas
         (!order_by.is_empty(), "ORDER BY", "name the rows in WHERE"),
         (limit.is_some(), "LIMIT", "which rows it takes is not determined: name them in WHERE"),
     ]);
-    let table = only_table(table, tables, &mut reasons);
-    let mut walk = Walk::new(&table, tables.right);
-    assign(assignments, &mut walk, Context::Condition);
+    let is_joined = !table.joins.is_empty();
+    let name = written_table(table, is_joined, tables, &mut reasons);
+    let mut walk = Walk::new(&name, tables);
+    let mut conditions = if is_joined { join(table, &mut walk, JOINED) } else { Vec::new() };
+    if is_joined {
+        let owner = walk.sources.first().map(|source| source.name.clone()).unwrap_or_default();
+        assign_joined(assignments, &mut walk, &owner);
+    } else {
+        assign(assignments, &mut walk, Context::Condition);
+    }
     restrict(selection.as_mut(), &mut walk);
-    finish(table.clone(), walk, reasons)
+    conditions.extend(selection.clone());
+    // Of several rows that fit one row, any could be taken.
+    for source in walk.sources.iter().skip(1) {
+        if !is_at_most_one(source, &conditions, false) {
+            let what = format!("a join with any number of rows of `{}`", source.table);
+            walk.reasons
+                .push(not_allowed(what, "which of them counts is not determined: join by its primary key"));
+        }
+    }
+    finish(name.clone(), walk, reasons)
+}
+
+/// The table that is written, which comes first where others are joined.
+fn written_table(
+    from: &mut TableWithJoins,
+    is_joined: bool,
+    tables: Tables,
+    reasons: &mut Vec<Reason>,
+) -> String {
+    if !is_joined {
+        return only_table(from, tables, reasons);
+    }
+    let named = match &mut from.relation {
+        TableFactor::Table { name, .. } => declared_table(&mut name.clone(), tables.names),
+        relation => Err(not_allowed(format_args!("`{relation}`"), JOINED)),
+    };
+    named.unwrap_or_else(|reason| {
+        reasons.push(reason);
+        String::new()
+    })
+}
+
+/// Makes the tables of a joined statement visible, the written one first, and answers with what joins them.
+fn join(from: &mut TableWithJoins, walk: &mut Walk, form: &'static str) -> Vec<ast::Expr> {
+    walk.sources.clear();
+    walk.may_read_own = true;
+    let conditions = walk.tables_of(from, form);
+    walk.may_read_own = false;
+    // The first one is the one that is written.
+    walk.reads_own = walk.sources.iter().skip(1).any(|source| source.table == walk.table);
+    if walk.reads_own {
+        walk.refuse(not_allowed("a join of the table with itself", "read other tables only"));
+    }
+    conditions
+}
+
+/// With several tables, a column alone could be another table's.
+fn assign_joined(assignments: &mut [Assignment], walk: &mut Walk, owner: &str) {
+    for Assignment { target, value } in assignments {
+        let column = match target {
+            AssignmentTarget::ColumnName(name) if name.0.len() == 2 => quote_column(name, owner),
+            _ => Err(not_allowed(
+                format_args!("SET {target}"),
+                "write the written table's name before the column",
+            )),
+        };
+        let want = match column {
+            Ok(column) => walk.stored(&column),
+            Err(reason) => {
+                walk.refuse(reason);
+                Want::ALONE
+            }
+        };
+        walk.expression(value, Context::Condition, &want);
+    }
 }
 
 fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reason>> {
@@ -129,23 +208,42 @@ fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reas
         order_by,
         limit,
     } = delete;
+    let is_joined =
+        matches!(&*from, FromTable::WithFromKeyword(from) if from.len() == 1 && !from[0].joins.is_empty());
     let mut reasons = refused([
         (!optimizer_hints.is_empty(), "a hint", "remove it"),
-        (!several.is_empty(), "a word between DELETE and FROM", "write DELETE FROM table WHERE"),
+        (
+            !several.is_empty() && !is_joined,
+            "a word between DELETE and FROM",
+            "write DELETE FROM table WHERE",
+        ),
+        (is_joined && several.len() != 1, "a joined DELETE without one table to delete from", DELETE_JOINED),
         (using.is_some(), "USING", ONE_TABLE),
         (returning.is_some(), "RETURNING", "nothing reads what a statement returns"),
         (output.is_some(), "OUTPUT", "nothing reads what a statement returns"),
         (!order_by.is_empty(), "ORDER BY", "name the rows in WHERE"),
         (limit.is_some(), "LIMIT", "which rows it takes is not determined: name them in WHERE"),
     ]);
-    let table = match from {
-        FromTable::WithFromKeyword(from) if from.len() == 1 => only_table(&mut from[0], tables, &mut reasons),
-        FromTable::WithFromKeyword(_) | FromTable::WithoutKeyword(_) => {
-            reasons.push(not_allowed("this list of tables", "write DELETE FROM table WHERE"));
-            String::new()
-        }
+    let FromTable::WithFromKeyword(from) = from else {
+        reasons.push(not_allowed("this list of tables", "write DELETE FROM table WHERE"));
+        return Err(reasons);
     };
-    let mut walk = Walk::new(&table, tables.right);
+    let [from] = from.as_mut_slice() else {
+        reasons.push(not_allowed("this list of tables", "write DELETE FROM table WHERE"));
+        return Err(reasons);
+    };
+    let table = written_table(from, is_joined, tables, &mut reasons);
+    let mut walk = Walk::new(&table, tables);
+    if is_joined {
+        join(from, &mut walk, DELETE_JOINED);
+        let owner = walk.sources.first().map(|source| source.name.clone()).unwrap_or_default();
+        for name in several {
+            match name.0.as_mut_slice() {
+                [ast::ObjectNamePart::Identifier(ident)] if ident.value == owner => super::name::quote(ident),
+                _ => walk.refuse(not_allowed(format_args!("DELETE {name}"), DELETE_JOINED)),
+            }
+        }
+    }
     restrict(selection.as_mut(), &mut walk);
     finish(table.clone(), walk, reasons)
 }
@@ -153,6 +251,25 @@ fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reas
 /// The declared table, where nothing but a table's name may stand. Empty when it is refused.
 fn only_table(from: &mut TableWithJoins, tables: Tables, reasons: &mut Vec<Reason>) -> String {
     let TableWithJoins { relation, joins } = from;
+    reasons.extend(refused([(!joins.is_empty(), "a join", ONE_TABLE)]));
+    let named = plain_table(relation, ONE_TABLE).and_then(|(name, alias)| {
+        if alias.is_some() {
+            let remedy = "write the table's name alone";
+            return Err(vec![not_allowed("an alias or a modifier of the table", remedy)]);
+        }
+        declared_table(name, tables.names).map_err(|reason| vec![reason])
+    });
+    named.unwrap_or_else(|more| {
+        reasons.extend(more);
+        String::new()
+    })
+}
+
+/// The name and alias of a table, where nothing else may stand.
+pub(super) fn plain_table<'t>(
+    relation: &'t mut TableFactor,
+    form: &'static str,
+) -> Result<(&'t mut ast::ObjectName, &'t mut Option<ast::TableAlias>), Vec<Reason>> {
     let TableFactor::Table {
         name,
         alias,
@@ -166,21 +283,15 @@ fn only_table(from: &mut TableWithJoins, tables: Tables, reasons: &mut Vec<Reaso
         index_hints,
     } = relation
     else {
-        reasons.push(not_allowed(format_args!("`{relation}`"), ONE_TABLE));
-        return String::new();
+        return Err(vec![not_allowed(format_args!("`{relation}`"), form)]);
     };
     let tricks = [args.is_some(), version.is_some(), *with_ordinality, json_path.is_some(), sample.is_some()];
-    reasons.extend(refused([
-        (!joins.is_empty(), "a join", ONE_TABLE),
-        (alias.is_some(), "an alias or a modifier of the table", "write the table's name alone"),
+    let reasons = refused([
         (!partitions.is_empty(), "PARTITION", "name the rows in WHERE"),
         (!with_hints.is_empty() || !index_hints.is_empty(), "a hint", "remove it"),
         (tricks.contains(&true), "anything after the table's name", "write the table's name alone"),
-    ]));
-    declared_table(name, tables.names).unwrap_or_else(|reason| {
-        reasons.push(reason);
-        String::new()
-    })
+    ]);
+    if reasons.is_empty() { Ok((name, alias)) } else { Err(reasons) }
 }
 
 fn assign(assignments: &mut [Assignment], walk: &mut Walk, context: Context) {
@@ -212,7 +323,7 @@ fn restrict(selection: Option<&mut ast::Expr>, walk: &mut Walk) {
 fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding, Vec<Reason>> {
     reasons.extend(walk.reasons);
     if reasons.is_empty() {
-        Ok(Finding { table, parameters: walk.parameters, is_repeatable: false })
+        Ok(Finding { table, parameters: walk.parameters, reads: walk.reads, is_repeatable: false })
     } else {
         Err(reasons)
     }

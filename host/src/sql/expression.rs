@@ -5,15 +5,19 @@
 
 mod call;
 mod kind;
+mod select;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value};
 
 use super::{
+    dml::Tables,
     function,
     name::{foreign_column, quote},
     refusal::{Reason, not_allowed},
 };
 use crate::statement::{Column, Parameter, Role, Table, Type};
+
+pub(super) use select::is_at_most_one;
 
 const COMPUTE: &str = "compute it in the projector and pass it as a parameter";
 
@@ -73,29 +77,65 @@ impl Want {
     }
 }
 
+/// A table whose columns may be named.
+#[derive(Clone)]
+pub(super) struct Source<'a> {
+    /// Its alias, or its own name.
+    pub name: String,
+    pub table: String,
+    /// What is known of it; none in its own DDL, or where that is wrong.
+    pub columns: Option<&'a Table>,
+}
+
 /// A walk over the expressions of one declared text.
 pub(super) struct Walk<'a> {
-    /// The table whose columns may be named.
+    /// The table that is written.
     pub table: &'a str,
     /// What is known of it; none in its own DDL, or where that is wrong.
     pub columns: Option<&'a Table>,
+    pub tables: Tables<'a>,
+    /// The tables whose columns may be named, those of the innermost query last.
+    pub sources: Vec<Source<'a>>,
+    /// The name of the new row in ON DUPLICATE KEY UPDATE.
+    pub row_alias: Option<String>,
+    /// The tables that are read besides the one that is written.
+    pub reads: Vec<String>,
+    /// The written table may be read: where a server keeps what it read before it writes.
+    pub may_read_own: bool,
+    /// The written table is read by a query of its own.
+    pub reads_own: bool,
     pub parameters: Vec<Parameter>,
     pub reasons: Vec<Reason>,
+    /// In how many queries the walk is.
+    selects: usize,
     /// By how much the functions around may have made a text longer.
     growth: u64,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(table: &'a str, tables: &'a [Table]) -> Self {
-        let columns = tables.iter().find(|one| one.name == table);
-        Self { table, columns, parameters: Vec::new(), reasons: Vec::new(), growth: 1 }
+    pub fn new(table: &'a str, tables: Tables<'a>) -> Self {
+        let columns = tables.right.iter().find(|one| one.name == table);
+        Self {
+            table,
+            columns,
+            tables,
+            sources: vec![Source { name: table.to_owned(), table: table.to_owned(), columns }],
+            row_alias: None,
+            reads: Vec::new(),
+            may_read_own: false,
+            reads_own: false,
+            parameters: Vec::new(),
+            reasons: Vec::new(),
+            selects: 0,
+            growth: 1,
+        }
     }
 
     pub fn refuse(&mut self, reason: Reason) {
         self.reasons.push(reason);
     }
 
-    /// What the value of a column has to be.
+    /// What the value of a column of the written table has to be.
     pub fn stored(&self, column: &str) -> Want {
         let known = self.columns.and_then(|table| table.column(column));
         known.map_or(Want::ALONE, |column| Want::stored(self.table, column))
@@ -152,11 +192,14 @@ impl<'a> Walk<'a> {
                 }
                 _ => self.all(parts, context, &Want::ALONE),
             },
-            Expr::Subquery(_)
-            | Expr::InSubquery { .. }
-            | Expr::Exists { .. }
-            | Expr::AnyOp { .. }
-            | Expr::AllOp { .. } => self.refuse(Reason::Subquery),
+            Expr::Subquery(query) => self.subquery(query, context, std::slice::from_ref(want)),
+            Expr::Exists { subquery, negated: _ } => self.subquery(subquery, context, &[]),
+            Expr::InSubquery { expr, subquery, negated: _ } => {
+                let want = self.compared(expr, Role::Equal);
+                self.expression(expr, context, &Want::ALONE);
+                self.subquery(subquery, context, std::slice::from_ref(&want));
+            }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => self.refuse(Reason::Subquery),
             call => self.call(call, context, want),
         }
     }
@@ -207,7 +250,10 @@ impl<'a> Walk<'a> {
 
     fn qualified_column(&mut self, parts: &mut [Ident], context: Context) {
         match parts {
-            [owner, column] if owner.value == self.table => {
+            [owner, column]
+                if self.sources.iter().any(|source| source.name == owner.value)
+                    || context == Context::OnDuplicate && self.row_alias.as_ref() == Some(&owner.value) =>
+            {
                 quote(owner);
                 // A keyword after the dot is a name: MySQL reads it so as well.
                 quote(column);

@@ -191,6 +191,11 @@ impl Shape {
     }
 }
 
+/// Whether the name is one of a function over the rows of a SELECT whose answer does not depend on their order.
+pub(super) fn is_aggregate(name: &str) -> bool {
+    is_in(&["AVG", "COUNT", "MAX", "MIN", "SUM"], name)
+}
+
 /// The function of this name, if it may be called.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     DETERMINISTIC.iter().find(|function| function.name.eq_ignore_ascii_case(name))

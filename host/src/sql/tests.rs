@@ -4,6 +4,7 @@ mod attack;
 mod ddl;
 mod dml;
 mod random;
+mod reads;
 
 use super::{
     Place, Reason, STATEMENTS_MAX, TABLES_MAX, TEXT_BYTES_MAX,

@@ -1,12 +1,14 @@
 //! The check of INSERT and REPLACE, and how such a statement is written for several rows.
 
-use sqlparser::ast::{Expr, Insert, ObjectName, OnInsert, Parens, Query, SetExpr, TableObject, Values};
+use sqlparser::ast::{
+    Expr, Insert, ObjectName, ObjectNamePart, OnInsert, Parens, Query, SetExpr, TableObject, Values,
+};
 
 use super::{Finding, Tables, assign, finish, refused};
 use crate::{
     sql::{
         expression::{Context, Walk, Want},
-        name::{declared_table, quote_column},
+        name::{declared_table, quote, quote_column},
         refusal::{Reason, not_allowed},
     },
     statement::MultiRow,
@@ -26,7 +28,7 @@ pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<
         reasons.push(reason);
         String::new()
     });
-    let mut walk = Walk::new(&table, tables.right);
+    let mut walk = Walk::new(&table, tables);
     let mut columns = Vec::new();
     for column in &mut insert.columns {
         match quote_column(column, &table) {
@@ -35,19 +37,29 @@ pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<
         }
     }
     every_value_is_there(insert, &mut walk);
-    let rows = match insert.source.as_deref_mut().map(rows) {
-        Some(Ok(rows)) => check_rows(rows, &columns, &mut walk),
-        Some(Err(reason)) => {
-            walk.refuse(reason);
+    let is_upsert = insert.replace_into || insert.on.is_some();
+    let rows = match insert.source.as_deref_mut() {
+        Some(source) if matches!(source.body.as_ref(), SetExpr::Values(_)) => match rows(source) {
+            Ok(rows) => check_rows(rows, &columns, &mut walk),
+            Err(reason) => {
+                walk.refuse(reason);
+                0
+            }
+        },
+        Some(query) => {
+            check_query(query, &columns, is_upsert, &mut walk);
             0
         }
         None => 0,
     };
+    walk.row_alias = row_alias(insert, &table, &mut walk.reasons);
     let in_rows = walk.parameters.len();
     if let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &mut insert.on {
         assign(assignments, &mut walk, Context::OnDuplicate);
     }
-    let is_repeatable = rows == 1 && walk.parameters.len() == in_rows;
+    // A row that is read could be one that this very statement writes.
+    let is_repeatable =
+        rows == 1 && walk.parameters.len() == in_rows && walk.reads.is_empty() && !walk.reads_own;
     let finding = finish(table.clone(), walk, reasons)?;
     Ok(Finding { is_repeatable, ..finding })
 }
@@ -68,6 +80,46 @@ fn every_value_is_there(insert: &Insert, walk: &mut Walk) {
 
 fn last_name(name: &ObjectName) -> Option<String> {
     name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone())
+}
+
+/// Rows that are read from other tables. Where they may meet rows that are there, their order counts.
+fn check_query(query: &mut Query, columns: &[Want], is_upsert: bool, walk: &mut Walk) {
+    let written = std::mem::take(&mut walk.sources);
+    walk.may_read_own = true;
+    let is_ordered = walk.query(query, columns).is_ordered;
+    walk.may_read_own = false;
+    walk.sources = written;
+    if let SetExpr::Select(select) = query.body.as_ref()
+        && select.projection.len() != columns.len()
+    {
+        walk.refuse(not_allowed("a SELECT of more or fewer columns than are inserted", ONLY_VALUES));
+    }
+    if is_upsert && !is_ordered {
+        let remedy = "the last of them counts: add ORDER BY the primary key, or take one row";
+        walk.refuse(not_allowed("an upsert of rows in any order", remedy));
+    }
+}
+
+/// The name of the new row, which is written as `VALUES(column)`: MariaDB has no such names.
+fn row_alias(insert: &mut Insert, table: &str, reasons: &mut Vec<Reason>) -> Option<String> {
+    let alias = insert.insert_alias.as_mut()?;
+    let is_values = insert.source.as_deref().is_some_and(|source| matches!(*source.body, SetExpr::Values(_)));
+    match alias.row_alias.0.as_mut_slice() {
+        [ObjectNamePart::Identifier(name)]
+            if alias.col_aliases.as_ref().is_none_or(Vec::is_empty)
+                && is_values
+                && name.value != table
+                && insert.on.is_some() =>
+        {
+            quote(name);
+            Some(name.value.clone())
+        }
+        _ => {
+            let remedy = "write VALUES (...) AS new ON DUPLICATE KEY UPDATE column = new.column";
+            reasons.push(not_allowed("this alias of the new row", remedy));
+            None
+        }
+    }
 }
 
 /// Answers with how many rows there are.
@@ -105,7 +157,7 @@ fn clauses(insert: &Insert) -> Vec<Reason> {
         output,
         replace_into,
         priority,
-        insert_alias,
+        insert_alias: _,
         settings,
         format_clause,
         multi_table_insert_type,
@@ -132,7 +184,6 @@ fn clauses(insert: &Insert) -> Vec<Reason> {
         (*ignore, "IGNORE", "it hides errors: use ON DUPLICATE KEY UPDATE"),
         (priority.is_some(), "a priority", "remove it"),
         (table_alias.is_some(), "an alias of the table", "write the table's name alone"),
-        (insert_alias.is_some(), "AS alias", "MariaDB has no row alias: write VALUES(column)"),
         (columns.is_empty() && assignments.is_empty(), "an INSERT without a list of columns", ONLY_VALUES),
         (!assignments.is_empty(), "SET in an INSERT", ONLY_VALUES),
         (source.is_none() && assignments.is_empty(), "an INSERT without VALUES", ONLY_VALUES),

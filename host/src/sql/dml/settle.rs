@@ -24,6 +24,9 @@ pub(super) fn settle(
     table: Option<&Table>,
 ) -> Result<Vec<String>, Vec<Reason>> {
     let mut additions = Additions { reasons: Vec::new() };
+    if let ast::Statement::Insert(insert) = statement {
+        without_alias(insert);
+    }
     let _ = statement.visit(&mut additions);
     let proves = match (statement, table) {
         (ast::Statement::Insert(insert), Some(table)) if table.has_other_unique_key() => {
@@ -37,6 +40,34 @@ pub(super) fn settle(
     if additions.reasons.is_empty() { Ok(proves) } else { Err(additions.reasons) }
 }
 
+/// `new.column` becomes `VALUES(column)`.
+fn without_alias(insert: &mut Insert) {
+    let Some(alias) = insert.insert_alias.take() else { return };
+    let alias = alias.row_alias.0.into_iter().next();
+    let alias = alias.and_then(|part| part.as_ident().map(|name| name.value.clone())).unwrap_or_default();
+    if let Some(on) = &mut insert.on {
+        let _ = on.visit(&mut NewRow { alias });
+    }
+}
+
+struct NewRow {
+    alias: String,
+}
+
+impl VisitorMut for NewRow {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [owner, column] = parts.as_slice()
+            && owner.value == self.alias
+        {
+            *expr = written(&format!("VALUES(`{}`)", column.value));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// A second unique key can redirect an upsert to a row of another primary key. So it sets each column of the primary
 /// key to itself, or, in another row, to NULL, which the server refuses: a conflict, as it is for a plain INSERT.
 fn prove_row(insert: &mut Insert, table: &Table) -> Result<Vec<String>, Reason> {
@@ -48,7 +79,9 @@ fn prove_row(insert: &mut Insert, table: &Table) -> Result<Vec<String>, Reason> 
     }
     let Some(OnInsert::DuplicateKeyUpdate(assignments)) = &mut insert.on else { return Ok(Vec::new()) };
     let proofs = table.key().iter().map(|column| {
-        let value = written(&format!("IF(`{column}` <=> VALUES(`{column}`), `{column}`, NULL)"));
+        // With its table: a SELECT may have a column of this name.
+        let own = format!("`{}`.`{column}`", table.name);
+        let value = written(&format!("IF({own} <=> VALUES(`{column}`), {own}, NULL)"));
         let target = AssignmentTarget::ColumnName(ObjectName::from(vec![Ident::with_quote('`', column)]));
         Assignment { target, value }
     });

@@ -79,6 +79,9 @@ impl Walk<'_> {
         let [ObjectNamePart::Identifier(Ident { value, quote_style: None, .. })] = name.0.as_slice() else {
             return self.refuse(Reason::Function { name: excerpt(&name.to_string()) });
         };
+        if self.selects > 0 && function::is_aggregate(value) {
+            return self.aggregate(function, context);
+        }
         let name = value.clone();
         let arguments = match function::judge(&name) {
             Ok(arguments) => arguments,

@@ -104,15 +104,23 @@ impl Walk<'_> {
 
     /// The column that an expression is.
     fn column_of(&self, expr: &Expr) -> Option<Parameter> {
-        let name = match expr {
-            Expr::Identifier(name) => name,
-            Expr::CompoundIdentifier(parts) => parts.last()?,
+        let (table, column) = match expr {
+            Expr::Identifier(name) => {
+                let known = self.sources.iter().rev().filter_map(|source| source.columns);
+                known.into_iter().find_map(|table| Some((table, table.column(&name.value)?)))?
+            }
+            Expr::CompoundIdentifier(parts) => {
+                let [owner, name] = parts.as_slice() else { return None };
+                let table = match self.sources.iter().rev().find(|source| source.name == owner.value) {
+                    Some(source) => source.columns?,
+                    None => self.columns?,
+                };
+                (table, table.column(&name.value)?)
+            }
             _ => return None,
         };
-        match self.stored(&name.value) {
-            Want::One(column) => {
-                column.kind.is_some().then_some(Parameter { role: Role::Argument, required: false, ..column })
-            }
+        match Want::stored(&table.name, column) {
+            Want::One(column) => Some(Parameter { role: Role::Argument, required: false, ..column }),
             Want::Row(_) => None,
         }
     }
@@ -141,6 +149,16 @@ impl Walk<'_> {
                 let name = call.name.to_string();
                 if name.eq_ignore_ascii_case("VALUES") {
                     return arguments(&call.args).next().and_then(|column| self.kind(column));
+                }
+                if function::is_aggregate(&name) {
+                    let of = arguments(&call.args).next().and_then(|one| self.kind(one));
+                    return match (name.to_ascii_uppercase().as_str(), of) {
+                        ("COUNT", _) => Some(Type::WHOLE),
+                        ("SUM" | "AVG", Some(of)) => {
+                            number(&of).map(|of| if of == Type::DOUBLE { of } else { Type::EXACT })
+                        }
+                        (_, of) => of,
+                    };
                 }
                 let function = function::find(&name)?;
                 function.gives.kind().or_else(|| {
