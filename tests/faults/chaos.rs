@@ -17,6 +17,8 @@
 //! | reading goes on from the lane that is furthest, not from the oldest | rows missing, checkpoints that count too few |
 //! | a letter is tried again although the one before it failed | rows too many, `disorder`, letters missing |
 //! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
+//! | a generation takes the live one's place before both are at one position | the triggers: a generation became live that was not as far |
+//! | a generation is dropped without its letters | rows of `dead_letter` that are of generations that are gone |
 
 mod aside;
 mod checker;
@@ -29,6 +31,7 @@ mod load;
 mod mysqld;
 mod nemesis;
 mod operator;
+mod purge;
 mod report;
 mod schedule;
 mod truth;
@@ -38,6 +41,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aside::Excuses;
 use checker::Violations;
 use ground::Ground;
 use history::Observer;
@@ -108,8 +112,12 @@ pub async fn run() {
     commits::advances(&advances, &grants, &mut violations);
     let changes = history::changes(&ground).await;
     commits::changes(&changes, &mut violations);
-    let is_blocked = steps.iter().any(|step| matches!(step.fault, Fault::BlockRows { .. }));
-    let came = aside::check(&ground, &changes, is_blocked, &mut violations).await;
+    let purged = purge::settle(&ground).await.len();
+    let excuses = Excuses {
+        blocked: steps.iter().any(|step| matches!(step.fault, Fault::BlockRows { .. })),
+        purged: purged > 0,
+    };
+    let came = aside::check(&ground, &changes, excuses, &mut violations).await;
     let most_lines = checker::logs(&ground, began.elapsed().as_secs(), &mut violations);
     violations.0.extend(ground.fleet.violations());
     violations.0.extend(snapshots.violations.iter().map(|(what, times)| format!("{what} ({times} times)")));
@@ -125,6 +133,7 @@ pub async fn run() {
         failed: count(Outcome::Failed),
         unknown: count(Outcome::Unknown),
         documents: truth.ids.len(),
+        purged,
         applied: truth.recorded.len(),
         parked: letters("parked"),
         held: letters("held"),

@@ -25,11 +25,17 @@ pub struct Came {
 /// The kinds of tables that have rows of a generation.
 const KEYED: [&str; 4] = ["checkpoint", "dead_letter", "dedupe", "deployment_lane"];
 
-/// `is_blocked`: rows were put in the way of the recorder's events, which a comparison finds rightly.
+/// What comparisons find rightly: rows that were put in the way of the recorder's events, and that documents are gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Excuses {
+    pub blocked: bool,
+    pub purged: bool,
+}
+
 pub async fn check(
     ground: &Ground,
     changes: &[Change],
-    is_blocked: bool,
+    excuses: Excuses,
     violations: &mut Violations,
 ) -> Came {
     let (world, control) = (&ground.world, ground.world.control());
@@ -78,12 +84,12 @@ pub async fn check(
         deployed: world.number(&deployed).await - i64::try_from(PROJECTIONS.len()).expect("a few"),
         ..Came::default()
     };
-    comparisons(ground, is_blocked, &mut came, violations).await;
+    comparisons(ground, excuses, &mut came, violations).await;
     came
 }
 
-/// What comparisons found. Nobody changed a row but by putting it in the way.
-async fn comparisons(ground: &Ground, is_blocked: bool, came: &mut Came, violations: &mut Violations) {
+/// What comparisons found. Nobody changed a row but by putting it in the way, and rows of purged documents stay.
+async fn comparisons(ground: &Ground, excuses: Excuses, came: &mut Came, violations: &mut Violations) {
     let sql = format!(
         "SELECT projection, result FROM {}.command WHERE state = 'done' AND request LIKE '{{\"do\":\"verify\"%'",
         ground.world.control()
@@ -97,11 +103,16 @@ async fn comparisons(ground: &Ground, is_blocked: bool, came: &mut Came, violati
         };
         let tables = report["tables"].as_array().expect("it has tables");
         let is_clean = !tables.is_empty() && tables.iter().all(|table| rows(table) == [0; 3]);
+        let lacks = report["lacks"].as_str();
+        violations.unless(lacks.is_none() || excuses.purged, || {
+            format!("a comparison of {projection} says that events are missing, and none is: {lacks:?}")
+        });
         if is_clean {
             continue;
         }
         came.differ += 1;
-        violations.unless(is_blocked && projection == "recorder", || {
+        let expected = lacks.is_some() || excuses.blocked && projection == "recorder";
+        violations.unless(expected, || {
             format!("a comparison found that {projection} differs from history: {result}")
         });
     }

@@ -133,19 +133,19 @@ pub async fn resume_all(ground: &Ground, patience: Duration) -> Result<(), Strin
 }
 
 /// How many generations are neither kept nor gone, since all was healed so long ago. One that waits for the operator's word
-/// gets it, and one that takes too long is given up.
+/// gets it, and one that takes too long, or would lack rows, is given up.
 pub async fn left(ground: &Ground, healed: Instant) -> Option<usize> {
     let mut session = admin(&ground.admin_url).await?;
     let mut standing = standing(ground, &mut session).await.ok()?;
     standing.retain(|one| !one.is_kept);
     for one in &standing {
         let number = one.number.to_string();
-        let word = if healed.elapsed() > LEFT {
-            "drop"
-        } else if one.reason.contains("laterna generations accept") {
-            "accept"
-        } else {
-            continue;
+        let word = match &one.reason {
+            _ if healed.elapsed() > LEFT => "drop",
+            // It lacks events that are not in the outbox any more.
+            reason if reason.contains("rows may be missing") => "drop",
+            reason if reason.contains("laterna generations accept") => "accept",
+            _ => continue,
         };
         ask(ground, Who::A, &["generations", word, &one.projection, &number]).await;
     }

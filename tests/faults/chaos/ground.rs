@@ -8,7 +8,9 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Mutex as StateMutex;
 
+use bson::Document;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::Mutex;
@@ -52,6 +54,8 @@ pub struct Ground {
     /// An administrator's URL of mysqld.
     pub admin_url: String,
     pub has_disk: bool,
+    /// What was deleted from the outbox.
+    pub purged: StateMutex<Vec<Document>>,
 }
 
 impl Ground {
@@ -76,6 +80,7 @@ impl Ground {
         Self {
             admin_url: mysqld.url(),
             has_disk: mysqld.has_disk(),
+            purged: StateMutex::default(),
             world,
             fleet,
             password,

@@ -19,6 +19,7 @@ use super::history;
 use super::load::ACCOUNTS;
 use super::mysqld::admin;
 use super::operator;
+use super::purge;
 use super::schedule::{Fault, Road, Step, Trouble};
 use crate::support::proxy::{AtCommit, Mode, Proxy};
 use crate::support::server::faketime;
@@ -119,6 +120,7 @@ impl Nemesis<'_> {
                 return operator::replay(self.ground, projection, choice, random).await;
             }
             Fault::Discard { projection } => return operator::discard(self.ground, projection, random).await,
+            Fault::Purge => return purge::purge(self.ground, random).await,
             Fault::Rebuild { .. }
             | Fault::Verify { .. }
             | Fault::Deploy { .. }

@@ -18,6 +18,8 @@ pub struct Report {
     pub failed: usize,
     pub unknown: usize,
     pub documents: usize,
+    /// How many of them were deleted on purpose.
+    pub purged: usize,
     pub applied: usize,
     pub parked: usize,
     pub held: usize,
@@ -57,8 +59,8 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "events: {} acknowledged, {} failed, {} of unknown outcome; {} in the outbox",
-            self.acknowledged, self.failed, self.unknown, self.documents
+            "events: {} acknowledged, {} failed, {} of unknown outcome; {} in the outbox, {} of them purged",
+            self.acknowledged, self.failed, self.unknown, self.documents, self.purged
         )?;
         writeln!(
             f,

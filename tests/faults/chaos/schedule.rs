@@ -127,6 +127,8 @@ pub enum Fault {
     Discard {
         projection: usize,
     },
+    /// Documents are deleted from the outbox that every projection has applied.
+    Purge,
     /// An operator has a projection's tables made anew.
     Rebuild {
         projection: usize,
@@ -218,6 +220,7 @@ impl Fault {
             Self::Replay { choice: Choice::All, .. } => "operator replays all letters",
             Self::Replay { choice: Choice::One, .. } => "operator replays an aggregate's letters",
             Self::Discard { .. } => "operator discards a letter",
+            Self::Purge => "documents of the outbox purged",
             Self::Rebuild { .. } => "operator has tables made anew",
             Self::Verify { .. } => "operator has tables compared with history",
             Self::Deploy { kin: Kin::Wider, .. } => "operator deploys a component with a column more",
@@ -306,8 +309,10 @@ const DECK: [Draw; 40] = [
     |r| Fault::Discard { projection: r.random_range(0..2) },
 ];
 
-/// What operators do to components and generations. Each of it takes its time, and so a short run has none.
-const OPERATIONS: [Draw; 13] = [
+/// What operators do to components and generations, and to the outbox. Each of it takes its time, and so a short run has none.
+const OPERATIONS: [Draw; 15] = [
+    |_| Fault::Purge,
+    |_| Fault::Purge,
     |r| Fault::Rebuild { projection: r.random_range(0..3) },
     |r| Fault::Rebuild { projection: r.random_range(0..3) },
     |r| Fault::Rebuild { projection: r.random_range(0..3) },
@@ -401,7 +406,7 @@ pub fn check() {
     let apart = Duration::from_secs(1)..Duration::from_secs(6);
     assert!(gaps.into_iter().all(|gap| apart.contains(&gap)), "a fault every 1 to 6 s");
     let kinds = |steps: &[Step]| steps.iter().map(|step| step.fault.kind()).collect::<BTreeSet<_>>();
-    assert_eq!(kinds(&long).len(), 45, "kinds that occur: {:?}", kinds(&long));
+    assert_eq!(kinds(&long).len(), 46, "kinds that occur: {:?}", kinds(&long));
     let quick: Vec<Step> = (0..200).flat_map(|seed| draw(seed, LONG - 1)).collect();
     assert_eq!(kinds(&quick).len(), 38, "kinds that a short run has: {:?}", kinds(&quick));
 }

@@ -9,6 +9,7 @@ use sqlx::Row;
 
 use super::ground::{Ground, PROJECTIONS};
 use super::history::given_up;
+use super::purge;
 
 /// A row of `recorded`: aggregate type and id, sequence, event id, event type, ordinal.
 pub type Recorded = (String, String, i64, String, String, Option<i64>);
@@ -22,7 +23,7 @@ const BANK: [&str; 5] =
 
 #[derive(Debug, Default)]
 pub struct Truth {
-    /// The ids of all documents.
+    /// The ids of all documents, those that were deleted on purpose too.
     pub ids: BTreeSet<String>,
     pub recorded: BTreeSet<Recorded>,
     /// By aggregate: its last sequence, how many events, how many that did not follow their predecessor, because that was
@@ -44,11 +45,21 @@ enum Verdict {
 }
 
 impl Truth {
-    /// Reads what the majority has, in the order of each aggregate.
+    /// Reads what the majority has and what was deleted on purpose, in the order of each aggregate.
     pub async fn read(ground: &Ground) -> Self {
-        let find = ground.world.outbox.find(doc! {}).sort(doc! { "aggregateId": 1, "sequence": 1 });
-        let cursor = find.read_concern(ReadConcern::majority()).await.expect("MongoDB answers");
-        let documents: Vec<Document> = cursor.try_collect().await.expect("MongoDB answers");
+        let cursor = ground
+            .world
+            .outbox
+            .find(doc! {})
+            .read_concern(ReadConcern::majority())
+            .await
+            .expect("MongoDB answers");
+        let mut documents: Vec<Document> = cursor.try_collect().await.expect("MongoDB answers");
+        documents.extend(purge::settle(ground).await);
+        documents.sort_by_cached_key(|document| {
+            let aggregate = document.get_str("aggregateId").expect("all have one").to_owned();
+            (aggregate, document.get_i64("sequence").expect("all have one"))
+        });
         let mut truth = Self { discarded: discarded(ground).await, ..Self::default() };
         for projection in PROJECTIONS {
             truth.fold(projection, &documents);
@@ -117,10 +128,11 @@ async fn discarded(ground: &Ground) -> BTreeSet<(String, String)> {
     discarded
 }
 
-/// How many documents the majority has.
+/// How many documents the majority has, and had before they were deleted on purpose.
 pub async fn documents(ground: &Ground) -> u64 {
+    let purged = purge::settle(ground).await.len() as u64;
     let count = ground.world.outbox.count_documents(doc! {}).read_concern(ReadConcern::majority());
-    count.await.expect("MongoDB answers")
+    count.await.expect("MongoDB answers") + purged
 }
 
 /// The event's id as text.
