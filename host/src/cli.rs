@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
-/// Keeps MySQL read models in step with a MongoDB outbox.
+/// Keep MySQL read models in step with a MongoDB outbox.
 #[derive(Debug, Parser)]
 #[command(name = "laterna", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -42,7 +42,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes a first configuration: asks for the addresses, and says what is still to be done.
+    /// Write a first configuration, and say what is left to do.
     Init(init::Arguments),
     #[command(flatten)]
     Operator(Operator),
@@ -53,50 +53,50 @@ enum Command {
 /// What people do who run projections. All of it needs the configuration.
 #[derive(Debug, Subcommand)]
 enum Operator {
-    /// Runs the projections until it is stopped.
+    /// Run the projections until stopped.
     Run,
-    /// Prints the SQL that makes the databases and accounts of the configuration, for an administrator.
+    /// Print the SQL that creates the databases and accounts of the configuration, for an administrator.
     Grants(grants::Arguments),
-    /// Checks the configuration, the components, both databases and the privileges, and says what to do.
+    /// Check the configuration, components, servers and privileges, and say what to do.
     Check,
-    /// Shows how the projections stand.
+    /// Show where each projection stands.
     Status(status::Arguments),
-    /// Lists, shows, exports, replays, discards and erases dead letters.
+    /// List, show, export, replay, discard and erase dead letters.
     Dlq(dlq::Arguments),
-    /// Keeps a projection from taking events, until it is resumed. Its dead letters can still be dealt with.
+    /// Pause a projection (dead letters can still be replayed).
     Pause(pause::PauseArguments),
-    /// Lets a projection take events again that was paused, by an operator or by its breaker.
+    /// Resume a projection that an operator or its breaker paused.
     Resume(pause::ResumeArguments),
-    /// Gives a running projection another component: checked first, then taken up between two batches.
+    /// Deploy another component to a running projection.
     Deploy(deploy::DeployArguments),
-    /// Gives a projection the component back that it had before.
+    /// Roll back to the previous component.
     Rollback(deploy::RollbackArguments),
-    /// Makes a projection's tables anew from history, beside the live ones, and lets them take their place.
+    /// Rebuild tables from history and swap them in.
     Rebuild(generations::RebuildArguments),
-    /// Compares a projection's tables with what history makes of them, while it goes on. Exit code 1 where they differ.
+    /// Compare tables with what history makes of them (exit code 1 if they differ).
     Verify(verify::Arguments),
-    /// Lists the generations of a projection's tables; accepts, returns and drops them.
+    /// List generations of tables; accept, return to or drop one.
     Generations(generations::Arguments),
-    /// Lists what a projection was given, by whom, when, and what came of it.
+    /// List deployments: which component, by whom, when, and the outcome.
     Deployments(deploy::ListArguments),
-    /// Forgets a projection that is not wanted any more: its checkpoints and dead letters go, its tables stay.
+    /// Forget a projection that is no longer wanted (its tables stay).
     Forget(forget::Arguments),
 }
 
 /// What people do who write projectors. None of it needs a server.
 #[derive(Debug, Subcommand)]
 enum Author {
-    /// Makes a projector's project in Rust, JavaScript or Python: to be changed, built and tried.
+    /// Create a projector project in Rust, JavaScript or Python.
     New(new::Arguments),
-    /// Builds a projector's project with its language's own tool, into its folder `dist`.
+    /// Build a projector project into its folder `dist`.
     Build(build::Arguments),
-    /// Runs a component against recorded events, and shows the SQL, the fuel and the memory of each.
+    /// Run a component against recorded events; show the SQL, fuel and memory of each.
     Test(test::Arguments),
-    /// Shows what a component is: its digest, what it imports and exports, its tables and statements.
+    /// Show a component's digest, imports, exports, tables and statements.
     Inspect(inspect::Arguments),
-    /// Prints a script that completes commands and options in a shell.
+    /// Print a completion script for a shell.
     Completions(shell::CompletionArguments),
-    /// Writes man pages, one a command.
+    /// Write man pages, one per command.
     Man(shell::ManArguments),
 }
 
