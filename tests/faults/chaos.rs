@@ -19,6 +19,7 @@
 //! | neither position nor dedupe window keeps a lane from what it has committed | counters, counts, checkpoints that went back |
 //! | a generation takes the live one's place before both are at one position | the triggers: a generation became live that was not as far |
 //! | a generation is dropped without its letters | rows of `dead_letter` that are of generations that are gone |
+//! | tables that lack purged documents take the live ones' place | rows missing, counts of checkpoints; the triggers: a generation became live that was not as far |
 
 mod aside;
 mod checker;
