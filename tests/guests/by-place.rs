@@ -17,7 +17,8 @@ export!(ByPlace);
 
 impl Guest for ByPlace {
     fn describe() -> Manifest {
-        let ddl = "CREATE TABLE by_place (event_id VARCHAR(64) NOT NULL PRIMARY KEY, note VARCHAR(200) NOT NULL)";
+        let ddl =
+            "CREATE TABLE by_place (event_id VARCHAR(64) NOT NULL PRIMARY KEY, note VARCHAR(200) NOT NULL)";
         let sql = "INSERT INTO by_place (event_id, note) VALUES (?, ?)";
         Manifest {
             name: "by-place".into(),
