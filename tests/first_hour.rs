@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bson::doc;
+use mongodb::options::CreateCollectionOptions;
 
 use crate::guests;
 use crate::support::host::BINARY;
-use crate::support::world::{event, free_port, said};
+use crate::support::world::{event, free_port, laterna, said};
 use crate::support::{Host, Options, World};
 
 fn run(world: &World, folder: &Path, arguments: &[&str]) -> Output {
@@ -121,4 +122,19 @@ fn init_says_which_answer_is_missing_and_writes_nothing_that_cannot_be_read() {
         &std::fs::metadata(&path).expect("it is there").permissions(),
     );
     assert_eq!(mode & 0o777, 0o600, "there are passwords in it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_notes_an_outbox_whose_documents_vanish() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let noted = || said(&laterna(&world.config(free_port()), &["check"]));
+    assert!(!noted().contains("capped"), "{}", noted());
+    world.outbox.drop().await.expect("it is dropped");
+    let capped = CreateCollectionOptions::builder().capped(true).size(1 << 20).build();
+    let database = world.client.database(&world.name);
+    database.create_collection("outbox").with_options(capped).await.expect("it is created");
+    world.writer.prepare().await.expect("its index is created");
+    let text = noted();
+    assert!(text.contains("note  MongoDB: the collection `outbox` is capped"), "{text}");
+    assert!(text.contains("Everything is ready"), "{text}");
 }

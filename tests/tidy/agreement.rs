@@ -316,3 +316,35 @@ fn every_class_of_failures_is_explained_and_no_other() {
     let unknown: Vec<_> = explained.difference(&classes).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "missing: {missing:?}, unknown: {unknown:?}");
 }
+
+/// The tables that the host creates in the control schema, and those that a document describes in the first column of its
+/// table.
+fn control_tables(tree: &Tree) -> [BTreeSet<String>; 2] {
+    let code = tree.get("host/src/readmodel/control.rs").map_or("", String::as_str);
+    let created = code.split("CREATE TABLE IF NOT EXISTS laterna.").skip(1);
+    let created = created.filter_map(|rest| rest.split_whitespace().next()).map(ToOwned::to_owned);
+    let document = tree.get("docs/control-schema.md").map_or("", String::as_str);
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let described = rows.flat_map(|cell| {
+        cell.split('`').filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    });
+    [created.collect(), described.filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()]
+}
+
+#[test]
+fn every_table_of_the_control_schema_is_described() {
+    let sample: Tree = [
+        (
+            "host/src/readmodel/control.rs",
+            "\"CREATE TABLE IF NOT EXISTS laterna.one (\" \"CREATE TABLE IF NOT EXISTS laterna.two (\"",
+        ),
+        ("docs/control-schema.md", "| `one`, `other` | id |"),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    .into();
+    let names = |names: [&str; 2]| names.map(ToOwned::to_owned).into();
+    assert_eq!(control_tables(&sample), [names(["one", "two"]), names(["one", "other"])]);
+    let [created, described] = control_tables(&repository());
+    assert!(!created.is_empty());
+    assert_eq!(created, described);
+}

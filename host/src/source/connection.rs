@@ -102,12 +102,7 @@ impl Outbox {
     /// collection of its name.
     pub async fn identify(&self) -> Result<Option<SourceIdentity>, Failure> {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
-        let replica_set = hello.get_str("setName").map_err(|_| Failure::Misconfigured {
-            reason:
-                "MongoDB is not a replica set, and only replica sets have change streams: start mongod with \
-                     --replSet and run rs.initiate() once"
-                    .to_owned(),
-        })?;
+        let replica_set = replica_set(&hello)?;
         let (name, database) = (self.name(), self.database().await?);
         let namespace = format!("{}.{name}", database.name());
         let listed = database.list_collections().filter(doc! { "name": name }).await;
@@ -163,6 +158,14 @@ impl Outbox {
                  other member(s) none takes over when it is away: leave that out, and end it with ?replicaSet={set}"
             ));
         }
+        if self.is_capped().await? {
+            advice.push(format!(
+                "the collection `{0}` is capped: MongoDB deletes its oldest documents when it is full, whether or not they \
+                 were projected, and no read model can be built from them any more; copy it into one that is not capped, \
+                 and let `mongodb.acknowledge` be \"retain\"",
+                self.name()
+            ));
+        }
         for index in self.indexes().await? {
             let options = index.options.unwrap_or_default();
             if let Some(age) = options.expire_after {
@@ -174,6 +177,13 @@ impl Outbox {
             }
         }
         Ok(advice)
+    }
+
+    async fn is_capped(&self) -> Result<bool, Failure> {
+        let asked = self.database().await?.list_collections().filter(doc! { "name": self.name() });
+        let failed = |error: Error| classify("asking how the outbox is kept", &error);
+        let listed: Vec<_> = asked.await.map_err(failed)?.try_collect().await.map_err(failed)?;
+        Ok(listed.first().is_some_and(|found| found.options.capped == Some(true)))
     }
 
     pub(super) async fn indexes(&self) -> Result<Vec<IndexModel>, Failure> {
@@ -257,6 +267,39 @@ impl Outbox {
     }
 }
 
+/// The replica set that answers a `hello`; only those have change streams that a host follows.
+fn replica_set(hello: &Document) -> Result<&str, Failure> {
+    let reason = match (hello.get_str("setName"), hello.get_str("msg")) {
+        (Ok(name), _) => return Ok(name),
+        (_, Ok("isdbgrid")) => {
+            "MongoDB answers as a mongos, and sharded clusters are not supported: keep the outbox in a replica set of its \
+             own (or unsharded on one shard), and let `mongodb.uri` name that replica set's members"
+        }
+        _ => {
+            "MongoDB is not a replica set, and only replica sets have change streams: start mongod with --replSet and \
+             run rs.initiate() once"
+        }
+    };
+    Err(Failure::Misconfigured { reason: reason.to_owned() })
+}
+
 fn unusable(error: &Error) -> Failure {
     Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_answers_is_told_apart() {
+        assert_eq!(replica_set(&doc! { "setName": "rs0" }), Ok("rs0"));
+        for (hello, says) in [
+            (doc! { "msg": "isdbgrid" }, "sharded clusters are not supported"),
+            (doc! { "isWritablePrimary": true }, "start mongod with --replSet"),
+        ] {
+            let refused = replica_set(&hello).expect_err("it is none").to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
 }
