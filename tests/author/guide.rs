@@ -131,6 +131,7 @@ async fn deploy(project: &Path) {
     command.current_dir(project).envs(settings.iter().map(|(name, value)| (*name, value.as_str())));
     let host = Host::start_as(command, &project.join("laterna.toml"), port);
     world.until_committed("customers", 7).await;
+    host.until_phase("customers", "streaming").await;
     let told = inside(then);
     assert!(told.contains("streaming") && told.contains("has no time"), "{told}");
     let text = |column: &str| format!("{column} COLLATE utf8mb4_general_ci");

@@ -64,7 +64,7 @@ async fn ask(port: u16, request: &[u8]) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
     // It may have hung up already.
     let _ = stream.write_all(request).await;
-    let is_whole = |text: &str| text.ends_with(" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let is_whole = |text: &str| text.ends_with(" HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     if !std::str::from_utf8(request).is_ok_and(is_whole) {
         // More could come: that there is no more has to be said.
         let _ = stream.shutdown().await;
@@ -89,7 +89,7 @@ fn any_request(rng: &mut StdRng) -> Vec<u8> {
     }
     let method = if rng.random_bool(0.7) { "GET" } else { pick(rng, &METHODS) };
     let mut request =
-        format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").into_bytes();
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").into_bytes();
     if rng.random_bool(0.1) {
         let at = rng.random_range(0..request.len());
         request[at] = rng.random();
@@ -137,14 +137,15 @@ async fn whatever_is_asked_of_the_endpoint_it_answers_and_goes_on() {
     let found = host.get("/dlq/picky").await.expect("it answers").1;
     assert!(found.contains("told to reject"), "{found}");
     for method in ["POST", "PUT", "DELETE"] {
-        let request = format!("{method} /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("{method} /status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         assert_eq!(ask(host.port, request.as_bytes()).await.map(|(status, _)| status), Some(405));
     }
     for _ in 0..400 {
         let request = any_request(&mut rng);
         assert_answered(&request, ask(host.port, &request).await.as_ref());
     }
-    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "x".repeat(100_000));
+    let long =
+        format!("GET /{} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n", "x".repeat(100_000));
     assert_answered(long.as_bytes(), ask(host.port, long.as_bytes()).await.as_ref());
     assert_alive(&host).await;
     assert!(!host.log().contains("panicked"), "{}", host.log());
