@@ -453,6 +453,10 @@ async fn a_secondary_alone_is_followed_once_begun_and_told_of() {
     host.kill();
     let host = world.start();
     world.until_committed("recorder", 1).await;
+    // Nor can anybody else tell whether it is complete at its end.
+    let in_history =
+        format!("SELECT COUNT(*) FROM {}.checkpoint WHERE position LIKE '%scan%'", world.control());
+    until("all lanes are through with history", async || world.number(&in_history).await == 0).await;
     host.kill();
     // One that has begun goes on, and lacks nothing.
     let _host = world.start_with(&[("MONGODB__URI", &secondary)]);
