@@ -23,8 +23,8 @@ async fn a_projection_that_always_traps_does_not_disturb_the_other_one() {
     assert_eq!(world.letters().await, (100, EVENTS - 100));
     let good = format!("SELECT COUNT(*) FROM {}.dead_letter WHERE projection = 'good'", world.control());
     assert_eq!(world.number(&good).await, 0);
-    assert_eq!(host.status("good").await.expect("it answers")["phase"], "streaming");
-    assert_eq!(host.status("bad").await.expect("it answers")["phase"], "streaming");
+    host.until_phase("good", "streaming").await;
+    host.until_phase("bad", "streaming").await;
 }
 
 /// What the projector is told to do, the class of the dead letter, and what its reason has to say.

@@ -104,6 +104,7 @@ async fn people_see_how_a_projection_stands() {
     world.insert([event("e1", "a", 1, doc! {})]).await;
     world.until_committed("recorder", 1).await;
     until("the host is ready", async || host.get("/readyz").await.is_some_and(|(code, _)| code == 200)).await;
+    host.until_phase("recorder", "streaming").await;
     assert_eq!(host.get("/livez").await.expect("it answers").0, 200);
     let (_, metrics) = host.get("/metrics").await.expect("it answers");
     for metric in ["laterna_events_total", "laterna_lag_seconds", "laterna_dead_letters_parked"] {

@@ -759,7 +759,7 @@ async fn whatever_mongodb_takes_is_applied_as_it_is_or_parked_with_its_reason() 
             }
         }
     }
-    assert_eq!(host.status("verbatim").await.expect("it answers")["phase"], "streaming");
+    host.until_phase("verbatim", "streaming").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
