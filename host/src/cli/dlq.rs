@@ -2,7 +2,6 @@
 
 mod export;
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -435,14 +434,8 @@ async fn one_event(
 }
 
 fn confirmed(count: u64) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("discarding gives events up; say --yes when there is nobody to ask");
-    }
-    print!("Give up {count} event(s)? Replays of history will skip them, too. [y/N] ");
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "yes"))
+    let question = format!("Give up {count} event(s)? Replays of history will skip them, too.");
+    output::is_confirmed(&question, "discarding gives events up")
 }
 
 /// As much of a text as a line of a list has room for.

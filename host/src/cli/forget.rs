@@ -1,6 +1,5 @@
 //! `laterna forget`: takes a projection that is not wanted any more out of the control schema.
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -62,14 +61,8 @@ async fn carry_out(config: &Config, Arguments { projection, yes }: &Arguments) -
 }
 
 fn is_confirmed(projection: &str, letters: u64) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("a projection that is forgotten cannot be brought back; say --yes when there is nobody to ask");
-    }
-    print!(
-        "Forget `{projection}`: its checkpoints, its {letters} dead letter(s) and what was discarded? Its tables stay. [y/N] "
+    let question = format!(
+        "Forget `{projection}`: its checkpoints, its {letters} dead letter(s) and what was discarded? Its tables stay."
     );
-    std::io::stdout().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "yes"))
+    output::is_confirmed(&question, "a projection that is forgotten cannot be brought back")
 }

@@ -2,7 +2,9 @@
 //! command quietly.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+
+use anyhow::bail;
 
 use crate::text;
 
@@ -14,4 +16,16 @@ pub fn line(shown: impl Display) {
     if writeln!(std::io::stdout(), "{}", text::harmless_lines(&shown.to_string())).is_err() {
         std::process::exit(READER_GONE);
     }
+}
+
+/// Whether somebody at a terminal says yes. Where nobody is there to ask, the refusal says what is at stake.
+pub fn is_confirmed(question: &str, at_stake: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("{at_stake}; say --yes when there is nobody to ask");
+    }
+    print!("{question} [y/N] ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "yes"))
 }
