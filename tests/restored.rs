@@ -2,6 +2,7 @@
 
 use bson::doc;
 
+use crate::support::cluster::Cluster;
 use crate::support::world::{event, laterna, said};
 use crate::support::{Host, Options, PrivateServers, World, some_time, until};
 
@@ -100,5 +101,31 @@ async fn documents_that_a_script_deleted_are_no_reason_to_stop() {
     host.until_phase(PROJECTION, "streaming").await;
     world.insert([document(5)]).await;
     until("it goes on", async || world.number("SELECT COUNT(*) FROM recorded").await == 6).await;
+    host.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_set_whose_elections_count_from_an_older_copy_is_found_by_a_host_that_runs() {
+    let mut cluster = Cluster::start(1, &[]).await;
+    let world = World::new(PROJECTION, Options { mongodb: cluster.uri(), ..Options::mysql() }).await;
+    world.insert((0..5).map(document)).await;
+    let host = world.start();
+    host.until_phase(PROJECTION, "streaming").await;
+    cluster.copy().await;
+    // Each start is an election, and whoever saw the last one takes nobody of an earlier one for the primary.
+    for _ in 0..3 {
+        cluster.kill_member(0);
+        cluster.start_member(0);
+        cluster.until_primary().await;
+    }
+    world.insert((5..10).map(document)).await;
+    world.until_committed(PROJECTION, 10).await;
+    cluster.put_back().await;
+    until("it is noticed", async || {
+        let status = host.status(PROJECTION).await.unwrap_or_default();
+        status["class"] == "resume-lost"
+    })
+    .await;
+    assert!(host.log().contains("connecting anew"), "{}", host.log());
     host.kill();
 }

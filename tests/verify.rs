@@ -1,5 +1,7 @@
 //! Whether the tables are what history makes of them: found, told, repaired, while the projection goes on.
 
+mod reads;
+
 use std::process::Output;
 use std::sync::atomic::Ordering;
 

@@ -5,6 +5,7 @@ pub mod room;
 pub mod reader;
 pub mod lane;
 pub mod plan;
+mod window;
 pub mod decide;
 pub mod progress;
 pub mod letters;

@@ -5,6 +5,7 @@
 
 pub mod acknowledge;
 pub mod connection;
+mod refusal;
 mod history;
 mod census;
 mod anchor;

@@ -21,6 +21,7 @@
 //! | a generation is dropped without its letters | rows of `dead_letter` that are of generations that are gone |
 //! | tables that lack purged documents take the live ones' place | rows missing, counts of checkpoints; the triggers: a generation became live that was not as far |
 
+mod account;
 mod aside;
 mod checker;
 mod commits;
@@ -34,33 +35,30 @@ mod nemesis;
 mod operator;
 mod purge;
 mod report;
+mod restores;
 mod schedule;
 mod truth;
 mod waits;
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use account::Account;
 use aside::Excuses;
-use checker::Violations;
 use ground::Ground;
 use history::Observer;
-use load::{Load, Outcome};
+use load::{Load, Log, Outcome, Writers};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use report::Report;
-use schedule::Fault;
-use truth::Truth;
+use schedule::{Fault, Restore, Step};
 
 use crate::support::some_time;
 
 /// How long a short run lasts, as in `cargo test`, and its seed.
 const SECONDS: u64 = 45;
 const SEED: u64 = 1;
-
-/// How long everything may take to be applied after the last fault. A full disk costs MySQL up to a minute by itself.
-const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A seed is a schedule.
 pub async fn seed() {
@@ -70,64 +68,76 @@ pub async fn seed() {
 /// The whole run. `CHAOS_SECONDS` and `CHAOS_SEED` say how long, and which.
 pub async fn run() {
     let (seconds, seed) = (setting("CHAOS_SECONDS", SECONDS), setting("CHAOS_SEED", SEED));
-    let steps = schedule::draw(seed, seconds);
+    let (steps, restores) = (schedule::draw(seed, seconds), schedule::restores(seed, seconds));
     println!("chaos: CHAOS_SEED={seed} CHAOS_SECONDS={seconds}");
     for step in &steps {
         println!("{step}");
     }
+    for restore in &restores {
+        println!("{restore}");
+    }
     let ground = Arc::new(Ground::prepare(&mut StdRng::seed_from_u64(seed)).await);
-    let load = Load::start(&ground, seed);
-    let log = load.log.clone();
+    let mut account = Account::new(Arc::<Mutex<Log>>::default());
+    let load = Load::start(Writers::new(&ground, &account.log, seed));
     // Some of it is history by then.
     some_time(1500).await;
     let began = Instant::now();
     ground.fleet.start().await;
     history::audit(&ground).await;
-    let observer = Observer::start(&ground, log.clone());
+    let observer = Observer::start(&ground, account.log.clone());
 
     let (counts, ()) =
         tokio::join!(nemesis::rage(&ground, &steps, seed), tokio::time::sleep(Duration::from_secs(seconds)));
+    account.add(counts);
     nemesis::heal(&ground).await;
-    let resumed = generations::resume_all(&ground, PATIENCE).await;
-    let healed = Instant::now();
-    load.stop().await;
-
-    let mut violations = Violations::default();
-    let documents = truth::documents(&ground).await;
-    let waits = waits::watch(&ground, documents, healed, PATIENCE).await;
-    let tidied = operator::tidy_up(&ground, PATIENCE).await;
-    // Another generation may be live by now.
-    let after = waits::watch(&ground, documents, Instant::now(), PATIENCE).await;
-    let lacks = waits.iter().chain(&after).filter_map(|wait| wait.lacks.clone());
-    for what in [resumed, tidied].into_iter().filter_map(Result::err).chain(lacks) {
-        violations.add(format!("{PATIENCE:?} after the last fault: {what}"));
+    let mut writers = account.settle(&ground, load).await;
+    for restore in &restores {
+        writers = restores::strike(&ground, restore, writers, seed, &mut account).await;
     }
-    let truth = Truth::read(&ground).await;
+    let report = conclude(&ground, account, observer, Plan { seed, seconds, steps, restores }, began).await;
+    println!("{report}");
+    keep(&ground, &report);
+    assert!(report.violations.is_empty(), "{} violations", report.violations.len());
+}
+
+/// What a run was to be.
+struct Plan {
+    seed: u64,
+    seconds: u64,
+    steps: Vec<Step>,
+    restores: Vec<Restore>,
+}
+
+/// Judges what was seen all along, and tells everything.
+async fn conclude(
+    ground: &Ground,
+    account: Account,
+    observer: Observer,
+    plan: Plan,
+    began: Instant,
+) -> Report {
+    let Account { log, mut violations, counts, waits, truth, purged, accepted } = account;
     let snapshots = observer.stop().await;
-    let log = std::mem::take(&mut *log.lock().expect("nobody panics with it"));
-    checker::source(&log, &truth, &mut violations);
-    checker::read_models(&ground, &log, &truth, &mut violations).await;
-    checker::health(&ground, &mut violations).await;
-    let (grants, advances) = (history::grants(&ground).await, history::advances(&ground).await);
+    let log = log.lock().expect("nobody panics with it").clone();
+    let (grants, advances) = (history::grants(ground).await, history::advances(ground).await);
     let take_overs = commits::grants(&grants, &mut violations);
     commits::advances(&advances, &grants, &mut violations);
-    let changes = history::changes(&ground).await;
-    commits::changes(&changes, &mut violations);
-    let purged = purge::settle(&ground).await.len();
-    let excuses = Excuses {
-        blocked: steps.iter().any(|step| matches!(step.fault, Fault::BlockRows { .. })),
-        purged: purged > 0,
-    };
-    let came = aside::check(&ground, &changes, excuses, &mut violations).await;
-    let most_lines = checker::logs(&ground, began.elapsed().as_secs(), &mut violations);
+    let changes = history::changes(ground).await;
+    commits::changes(&changes, &accepted, &mut violations);
+    let purged = purged + purge::settle(ground).await.len();
+    let mut all = plan.steps.iter().chain(plan.restores.iter().flat_map(|restore| &restore.steps));
+    let blocked = all.any(|step| matches!(step.fault, Fault::BlockRows { .. }));
+    let excuses = Excuses { blocked, purged: purged > 0 };
+    let came = aside::check(ground, &changes, excuses, &mut violations).await;
+    let most_lines = checker::logs(ground, began.elapsed().as_secs(), &mut violations);
     violations.0.extend(ground.fleet.violations());
     violations.0.extend(snapshots.violations.iter().map(|(what, times)| format!("{what} ({times} times)")));
 
     let count = |outcome| log.outcomes.values().filter(|found| **found == outcome).count();
     let letters = |state| truth.letters.iter().filter(|(_, _, found)| found == state).count();
-    let report = Report {
-        seed,
-        seconds,
+    Report {
+        seed: plan.seed,
+        seconds: plan.seconds,
         counts,
         struck: ground.roads().iter().map(|proxy| proxy.struck()).sum(),
         acknowledged: count(Outcome::Acknowledged),
@@ -152,10 +162,7 @@ pub async fn run() {
         waits,
         most_lines,
         violations: violations.0,
-    };
-    println!("{report}");
-    keep(&ground, &report);
-    assert!(report.violations.is_empty(), "{} violations", report.violations.len());
+    }
 }
 
 /// What failed can be looked at: the logs of a run with violations stay.

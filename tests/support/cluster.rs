@@ -1,12 +1,13 @@
 //! A MongoDB replica set of a test's own, with as many members and whatever settings it needs.
 
+use std::path::Path;
 use std::process::{Child, Command};
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 
 use super::proxy::Proxy;
-use super::server::{exec, kill};
+use super::server::{copy, exec, kill, put_back};
 use super::until;
 use super::world::free_port;
 
@@ -119,6 +120,29 @@ impl Cluster {
     /// `kill -9`.
     pub fn kill_member(&mut self, member: usize) {
         kill(self.members[member].take());
+    }
+
+    /// Copies what all members store, at one moment, and goes on.
+    pub async fn copy(&mut self) {
+        self.while_down(|data, copied| copy(data, copied)).await;
+    }
+
+    /// Puts the copy of all members in its place, and goes on.
+    pub async fn put_back(&mut self) {
+        self.while_down(|data, copied| put_back(copied, data)).await;
+    }
+
+    /// Does something to what each member stores and its copy while none runs.
+    async fn while_down(&mut self, act: impl Fn(&Path, &Path)) {
+        for member in 0..self.ports.len() {
+            self.kill_member(member);
+        }
+        for member in 0..self.ports.len() {
+            let data = self.folder.path().join(format!("m{member}"));
+            act(&data, &data.with_extension("copy"));
+            self.start_member(member);
+        }
+        self.until_primary().await;
     }
 
     /// Sends a signal, e.g. STOP or CONT, to a member.

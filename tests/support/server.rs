@@ -101,8 +101,7 @@ impl PrivateServers {
 
     /// Puts the copy in its place, while it does not run.
     pub fn put_mongod_back(&self) {
-        std::fs::remove_dir_all(self.data("mongod")).expect("what it stores is removed");
-        copy(&self.data("mongod.copy"), &self.data("mongod"));
+        put_back(&self.data("mongod.copy"), &self.data("mongod"));
     }
 
     pub fn start_mysqld(&mut self) {
@@ -160,8 +159,14 @@ fn services() -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services"))
 }
 
+/// Puts a copy of a folder in the folder's place.
+pub fn put_back(copied: &Path, place: &Path) {
+    std::fs::remove_dir_all(place).expect("what it stores is removed");
+    copy(copied, place);
+}
+
 /// Copies a folder with all that is in it.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(copied.expect("cp runs").success(), "{} is not copied", from.display());
 }

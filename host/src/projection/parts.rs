@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::position::Position;
 use crate::projector::{Pair, Worker};
 use crate::readmodel::dead_letter::{Attempt, Letter};
+use crate::readmodel::dedupe::Remembered;
 use crate::readmodel::{Batch, Final, LaneModel, LaneState};
 use crate::source::{Feed, OutboxReader};
 use crate::statement::{Operation, Schema};
@@ -47,6 +48,10 @@ pub trait Version: Clone + Send + Sync + 'static {
 /// Where a lane's batches go.
 pub trait ReadModel: Send + 'static {
     fn load(&mut self) -> impl Task<Result<LaneState, Failure>>;
+    /// Which events were applied lately, by all lanes.
+    fn remembered(&mut self) -> impl Task<Result<Remembered, Failure>>;
+    /// Learns which rows of that are the lane's own.
+    fn keeps(&mut self, remembered: &Remembered);
     /// The operations that follow are of statements of this schema.
     fn works_with(&mut self, schema: &Arc<Schema>);
     /// Commits a batch, once, however often it is given after failures.
@@ -114,6 +119,14 @@ impl Version for Loaded {
 impl ReadModel for LaneModel {
     async fn load(&mut self) -> Result<LaneState, Failure> {
         self.load().await
+    }
+
+    async fn remembered(&mut self) -> Result<Remembered, Failure> {
+        self.remembered().await
+    }
+
+    fn keeps(&mut self, remembered: &Remembered) {
+        self.keeps(remembered);
     }
 
     fn works_with(&mut self, schema: &Arc<Schema>) {

@@ -3,8 +3,10 @@
 //! Pure. It knows which aggregates are blocked and which events were applied lately; it learns from committed
 //! batches only.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::window::Window;
 use crate::event::{Aggregate, Delivery, Undecodable};
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
@@ -35,31 +37,28 @@ pub enum Answered {
 pub struct Planner {
     seed: Seed,
     blocked: HashSet<Vec<u8>>,
-    window: Window,
+    window: Arc<Window>,
     discarded: HashSet<[u8; 16]>,
 }
 
 impl Planner {
-    pub fn new(state: LaneState, window: usize) -> Self {
-        let mut planner = Self {
+    pub fn new(state: LaneState, window: Arc<Window>) -> Self {
+        Self {
             seed: state.seed,
             blocked: state.blocked.into_iter().collect(),
-            window: Window { size: window, ..Window::default() },
+            window,
             discarded: state.discarded,
-        };
-        for id in &state.window {
-            planner.window.insert(planner.seed.mark(id));
         }
-        planner
     }
 
     /// Plans a batch from what was projected.
     pub fn plan(&self, projected: Projected) -> Batch {
         let (mut seen, mut parked) = (HashSet::new(), HashSet::new());
         let mut entries = Vec::with_capacity(projected.entries.len());
+        let window = self.window.marks();
         for (delivery, answered) in projected.entries {
             let mark = delivery.id().map(|id| self.seed.mark(id));
-            let is_again = mark.is_some_and(|mark| seen.contains(&mark) || self.window.contains(mark));
+            let is_again = mark.is_some_and(|mark| seen.contains(&mark) || window.contains(mark));
             let verdict = if is_again {
                 Verdict::Pass(Passed::Duplicate)
             } else {
@@ -76,12 +75,13 @@ impl Planner {
 
     /// Learns from a batch that is committed.
     pub fn committed(&mut self, batch: &Batch) {
+        let mut window = self.window.marks();
         for entry in &batch.entries {
             if let (Verdict::Park { .. }, Some(aggregate)) = (&entry.verdict, entry.delivery.aggregate()) {
                 self.blocked.insert(aggregate.key());
             }
             if let Some(id) = entry.delivery.id() {
-                self.window.insert(self.seed.mark(id));
+                window.insert(self.seed.mark(id));
             }
         }
     }
@@ -209,36 +209,8 @@ pub fn end_at_first_parked(batch: &mut Batch) -> bool {
     true
 }
 
-/// The marks of the events that were applied lately, at most `size` of them.
-#[derive(Debug, Default)]
-struct Window {
-    size: usize,
-    marks: HashSet<u128>,
-    order: VecDeque<u128>,
-}
-
-impl Window {
-    fn contains(&self, mark: u128) -> bool {
-        self.marks.contains(&mark)
-    }
-
-    fn insert(&mut self, mark: u128) {
-        if self.size == 0 || !self.marks.insert(mark) {
-            return;
-        }
-        self.order.push_back(mark);
-        if self.order.len() > self.size
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.marks.remove(&oldest);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::event::{Event, Id};
     use crate::fingerprint::Fingerprint;
@@ -293,8 +265,8 @@ mod tests {
         };
         let seed = Seed::new([1; 16]);
         Planner::new(
-            LaneState { row, seed, window: vec![], blocked: vec![], discarded: HashSet::new() },
-            window,
+            LaneState { row, seed, blocked: vec![], discarded: HashSet::new() },
+            Arc::new(Window::new(window, [])),
         )
     }
 

@@ -20,9 +20,11 @@ use super::reader::{Inbox, Reader};
 use super::size::Size;
 use super::slide::{Slide, Targets};
 use super::suspects::Suspects;
+use super::window::Window;
 use super::{Course, Status};
 use crate::failure::Failure;
-use crate::readmodel::LaneRow;
+use crate::readmodel::dedupe::Remembered;
+use crate::readmodel::{LaneRow, LaneState};
 use crate::source::Decoder;
 
 /// Makes the parts that a run consists of.
@@ -110,29 +112,46 @@ impl<P: Parts> Run<'_, P> {
         course: &Course,
         progress: &Arc<Progress>,
     ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
-        let (mut inboxes, mut orders) = (vec![], vec![]);
+        let mut loaded = vec![];
         for row in &course.rows {
-            let (inbox, order) = self.start_lane(work, row, progress).await?;
+            loaded.push(self.load(row).await?);
+        }
+        // None of them writes any more, and none writes yet.
+        let mut past = match loaded.last_mut() {
+            Some((model, _)) => model.remembered().await?,
+            None => Remembered::default(),
+        };
+        let window = Arc::new(Window::new(self.window, std::mem::take(&mut past.marks)));
+        let (mut inboxes, mut orders) = (vec![], vec![]);
+        for (mut model, state) in loaded {
+            model.keeps(&past);
+            let (inbox, order) = self.start_lane(work, (model, state), window.clone(), progress)?;
             inboxes.push(inbox);
             orders.push(order);
         }
         Ok((inboxes, orders))
     }
 
-    /// Starts the two stages of a lane.
-    async fn start_lane(
-        &self,
-        work: &mut TaskSet,
-        row: &LaneRow,
-        progress: &Arc<Progress>,
-    ) -> Result<(Inbox, mpsc::Sender<Order>), Failure> {
-        let number = row.lane as usize;
+    /// Reads where a lane stands.
+    async fn load(&self, row: &LaneRow) -> Result<(P::ReadModel, LaneState), Failure> {
         let mut model = self.parts.read_model(row.lane);
         let state = model.load().await?;
         // The course no longer holds: what was lost may be that there are other lanes now.
         if state.row.batch < row.batch {
             return Err(Failure::CommitsLost { committed: row.batch, found: state.row.batch });
         }
+        Ok((model, state))
+    }
+
+    /// Starts the two stages of a lane.
+    fn start_lane(
+        &self,
+        work: &mut TaskSet,
+        (model, state): (P::ReadModel, LaneState),
+        window: Arc<Window>,
+        progress: &Arc<Progress>,
+    ) -> Result<(Inbox, mpsc::Sender<Order>), Failure> {
+        let number = state.row.lane as usize;
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, projected) = between();
         let (order, orders) = order_queue();
@@ -152,7 +171,7 @@ impl<P: Parts> Run<'_, P> {
             ApplyStage {
                 model,
                 slide: Slide::new(&self.parts.targets())?,
-                planner: Planner::new(state, self.window),
+                planner: Planner::new(state, window),
                 work: projected,
                 orders,
                 status: self.status.clone(),

@@ -21,14 +21,13 @@ use super::bind::{bind, fitted};
 use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
 use super::control::Control;
 use super::dead_letter;
-use super::dedupe::{self, Mark};
+use super::dedupe::{self, Mark, Remembered};
 use super::deployment;
 use super::fit::Sent;
 use super::mysql_error::{classify, classify_statement};
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
 use super::volume::{self, Limits, Volume};
-use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
@@ -53,8 +52,6 @@ pub struct LaneState {
     pub row: LaneRow,
     /// The key of the marks by which events are told apart.
     pub seed: Seed,
-    /// The ids of the dedupe window, oldest first.
-    pub window: Vec<Id>,
     /// The keys of all aggregates with dead letters, of this lane and of others.
     pub blocked: Vec<Vec<u8>>,
     /// The document keys that operators discarded.
@@ -168,20 +165,38 @@ impl LaneModel {
             return Err(Failure::Fenced { mine: self.epoch, found: row.epoch });
         }
         let (projection, generation) = (&self.lane.projection, self.lane.generation);
-        let mut marks =
-            dedupe::load(&mut session, &self.control, projection, generation, self.window).await?;
-        marks.reverse();
         let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
         let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
         let seed = self.control.seed(&mut session).await?;
         (self.batch, self.fingerprint, self.seed) = (row.batch, row.fingerprint, Some(seed));
         self.digest.clone_from(&row.digest);
         self.uncertain = None;
-        self.marks = marks.iter().map(|(mark, _)| *mark).filter(|mark| mark.lane == self.lane.lane).collect();
-        self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
         self.session = Some(session);
-        let window = marks.into_iter().flat_map(|(_, ids)| ids).collect();
-        Ok(LaneState { row, seed, window, blocked, discarded: discarded.into_iter().collect() })
+        Ok(LaneState { row, seed, blocked, discarded: discarded.into_iter().collect() })
+    }
+
+    /// Reads which events were applied lately, by all lanes: once for all of them, since it is as much for each.
+    pub async fn remembered(&mut self) -> Result<Remembered, Failure> {
+        within(TRANSACTION_TIMEOUT, "loading the dedupe window", self.remembered_now()).await
+    }
+
+    async fn remembered_now(&mut self) -> Result<Remembered, Failure> {
+        let mut session = self.session().await?;
+        let seed = self.control.seed(&mut session).await?;
+        let Lane { projection, generation, .. } = &self.lane;
+        let (control, window) = (&self.control, self.window);
+        let loaded =
+            dedupe::load(&mut session, control, projection, *generation, window, |id| seed.mark(&id)).await?;
+        self.session = Some(session);
+        let rows = loaded.iter().rev().map(|(row, _)| *row).collect();
+        let marks = loaded.into_iter().rev().flat_map(|(_, marks)| marks).collect();
+        Ok(Remembered { marks, rows })
+    }
+
+    /// Learns which of those rows are the lane's own, to drop them when newer ones cover the window.
+    pub fn keeps(&mut self, remembered: &Remembered) {
+        self.marks = remembered.rows.iter().filter(|row| row.lane == self.lane.lane).copied().collect();
+        self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
     }
 
     /// Commits a batch. After a failure the same batch may be given again: one whose commit was uncertain and

@@ -3,7 +3,7 @@
 //! Ids are stored as they are: the outbox is acknowledged from these rows ([`super::acknowledge`]).
 
 use sqlx::Row;
-use sqlx::mysql::MySqlConnection;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::checkpoint::{Lane, stored};
 use super::control::Control;
@@ -20,6 +20,15 @@ pub struct Mark {
     pub row: u64,
     pub lane: u32,
     pub events: u32,
+}
+
+/// The newest events of all lanes, by which one that is sent again is known.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// The marks of their ids, oldest first.
+    pub marks: Vec<u128>,
+    /// The rows they stand in, oldest first.
+    pub rows: Vec<Mark>,
 }
 
 /// Marks a batch's events, which stand at or before `bound`, in the batch's transaction.
@@ -98,14 +107,16 @@ pub async fn prune(
     Ok(())
 }
 
-/// The newest marks of all lanes with their ids, newest first, of at least `events` events where there are so many.
-pub async fn load(
+/// The newest marks of all lanes, newest first, of at least `events` events where there are so many; with what is made of
+/// each id.
+pub async fn load<T>(
     session: &mut Session,
     control: &Control,
     projection: &str,
     generation: u32,
     events: usize,
-) -> Result<Vec<(Mark, Vec<Id>)>, Failure> {
+    made: impl Fn(Id) -> T,
+) -> Result<Vec<(Mark, Vec<T>)>, Failure> {
     const PAGE: u32 = 200;
     let failed = |error: sqlx::Error| classify("loading the dedupe window", &error);
     let sql = control.sql(
@@ -119,17 +130,17 @@ pub async fn load(
         let Some(last) = rows.last() else { break };
         before = last.try_get(0).map_err(failed)?;
         for row in &rows {
-            let mark = Mark {
-                row: row.try_get(0).map_err(failed)?,
-                lane: row.try_get(1).map_err(failed)?,
-                events: row.try_get(2).map_err(failed)?,
-            };
+            let mark = mark_of(row).map_err(failed)?;
             let ids = unpacked(row.try_get(3).map_err(failed)?);
             found += ids.len();
-            marks.push((mark, ids));
+            marks.push((mark, ids.into_iter().map(&made).collect()));
         }
     }
     Ok(marks)
+}
+
+fn mark_of(row: &MySqlRow) -> Result<Mark, sqlx::Error> {
+    Ok(Mark { row: row.try_get(0)?, lane: row.try_get(1)?, events: row.try_get(2)? })
 }
 
 fn packed(ids: &[&Id]) -> Vec<u8> {

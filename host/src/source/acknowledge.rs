@@ -196,7 +196,8 @@ impl Outbox {
         let silence = |_| Failure::SourceUnavailable {
             message: format!("{doing}: no answer within {} s", WRITE_TIMEOUT.as_secs()),
         };
-        let writing = tokio::time::timeout(WRITE_TIMEOUT, self.database().await?.run_command(command));
+        let database = self.database().await?;
+        let writing = tokio::time::timeout(WRITE_TIMEOUT, database.run_command(command));
         let reply = writing.await.map_err(silence)?;
         let reply = reply.map_err(|error| with_remedy(classify(doing, &error)))?;
         if let Ok(error) = reply.get_document("writeConcernError") {

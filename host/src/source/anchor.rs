@@ -29,7 +29,8 @@ pub async fn demand(outbox: &Outbox, anchor: &Anchor) -> Result<(), Failure> {
         doc! { "$project": { "_id": 1, "documentKey": 1, "clusterTime": 1 } },
     ];
     // The first one decides, unless a transaction has several: more would be read up to the oplog's end.
-    let stream = outbox.collection().await?.aggregate(pipeline).batch_size(1).max_await_time(AWAIT);
+    let collection = outbox.collection().await?;
+    let stream = collection.aggregate(pipeline).batch_size(1).max_await_time(AWAIT);
     let mut cursor = match stream.batch().await.map_err(|error| classify(doing, &error)) {
         Err(Failure::ResumeLost { cause: Lost::History, .. }) => return Ok(()),
         cursor => cursor?,

@@ -9,9 +9,10 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ConnectionString, ReadConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::error::classify;
+use super::refusal::Refusal;
 use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
@@ -40,15 +41,17 @@ pub struct SourceIdentity {
 #[derive(Debug, Clone)]
 pub struct Outbox {
     options: OutboxOptions,
-    opened: Arc<OnceCell<Opened>>,
+    opened: Arc<Mutex<Option<Opened>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Opened {
     database: Database,
     collection: Collection<RawDocumentBuf>,
     /// Only the server that is named is asked, whatever becomes of it.
     is_direct: bool,
+    /// Whether the client takes no primary, though there is one.
+    refusal: Refusal,
 }
 
 impl Outbox {
@@ -58,9 +61,20 @@ impl Outbox {
         Ok(Self { options, opened: Arc::default() })
     }
 
-    /// The driver's client, made when it is needed first: a `mongodb+srv` name has to be looked up for it.
-    async fn opened(&self) -> Result<&Opened, Failure> {
-        self.opened.get_or_try_init(|| self.connect()).await
+    /// The driver's client, made when it is needed first: a `mongodb+srv` name has to be looked up for it. It is made anew
+    /// where the old one will never take the primary that is there.
+    async fn opened(&self) -> Result<Opened, Failure> {
+        let mut opened = self.opened.lock().await;
+        if let Some(usable) = opened.as_ref().filter(|opened| !opened.refusal.lasts()) {
+            return Ok(usable.clone());
+        }
+        if opened.is_some() {
+            tracing::warn!(
+                "MongoDB's primary was elected earlier than one that was seen before, as after its files were put back to an \
+                 older copy: connecting anew"
+            );
+        }
+        Ok(opened.insert(self.connect().await?).clone())
     }
 
     async fn connect(&self) -> Result<Opened, Failure> {
@@ -75,19 +89,21 @@ impl Outbox {
         // A server that is gone, or was and is back, is noticed by this.
         client.heartbeat_freq.get_or_insert(HEARTBEAT);
         client.read_concern = Some(ReadConcern::majority());
+        let refusal = Refusal::default();
+        client.sdam_event_handler = Some(refusal.watch());
         let is_direct = client.direct_connection == Some(true);
         let client = Client::with_options(client).map_err(|error| unusable(&error))?;
         let database = client.database(database);
         let collection = database.collection(collection);
-        Ok(Opened { database, collection, is_direct })
+        Ok(Opened { database, collection, is_direct, refusal })
     }
 
-    pub(super) async fn database(&self) -> Result<&Database, Failure> {
-        Ok(&self.opened().await?.database)
+    pub(super) async fn database(&self) -> Result<Database, Failure> {
+        Ok(self.opened().await?.database)
     }
 
-    pub(super) async fn collection(&self) -> Result<&Collection<RawDocumentBuf>, Failure> {
-        Ok(&self.opened().await?.collection)
+    pub(super) async fn collection(&self) -> Result<Collection<RawDocumentBuf>, Failure> {
+        Ok(self.opened().await?.collection)
     }
 
     pub(super) async fn is_direct(&self) -> Result<bool, Failure> {
@@ -123,7 +139,8 @@ impl Outbox {
     /// The documents that were written last, oldest first.
     pub async fn last(&self, documents: u32) -> Result<Vec<RawDocumentBuf>, Failure> {
         let doing = "reading the outbox's last documents";
-        let found = self.collection().await?.find(doc! {}).sort(doc! { "$natural": -1 });
+        let collection = self.collection().await?;
+        let found = collection.find(doc! {}).sort(doc! { "$natural": -1 });
         let found = found.limit(documents.into()).await.map_err(|error| classify(doing, &error))?;
         let mut found: Vec<_> = found.try_collect().await.map_err(|error| classify(doing, &error))?;
         found.reverse();
@@ -180,7 +197,8 @@ impl Outbox {
     }
 
     async fn is_capped(&self) -> Result<bool, Failure> {
-        let asked = self.database().await?.list_collections().filter(doc! { "name": self.name() });
+        let database = self.database().await?;
+        let asked = database.list_collections().filter(doc! { "name": self.name() });
         let failed = |error: Error| classify("asking how the outbox is kept", &error);
         let listed: Vec<_> = asked.await.map_err(failed)?.try_collect().await.map_err(failed)?;
         Ok(listed.first().is_some_and(|found| found.options.capped == Some(true)))
@@ -195,7 +213,8 @@ impl Outbox {
     /// The token of "now": the stream behind it shows exactly what is committed later.
     pub async fn current_token(&self) -> Result<Token, Failure> {
         let doing = "opening the change stream";
-        let stream = self.collection().await?.aggregate([doc! { "$changeStream": {} }]).batch_size(0);
+        let collection = self.collection().await?;
+        let stream = collection.aggregate([doc! { "$changeStream": {} }]).batch_size(0);
         let mut cursor = stream.batch().await.map_err(|error| classify(doing, &error))?;
         let reply = cursor.next().await.ok_or_else(|| malformed("a new stream has no first batch"))?;
         let reply = reply.map_err(|error| classify(doing, &error))?;
@@ -236,7 +255,8 @@ impl Outbox {
     /// `local`, or `clusterMonitor`.
     pub async fn oplog_begin(&self) -> Result<Option<ClusterTime>, Failure> {
         let doing = "asking how far the oplog reaches back";
-        let client = self.database().await?.client();
+        let database = self.database().await?;
+        let client = database.client();
         let oplog = client.database("local").collection::<Document>("oplog.rs");
         let first = oplog.find_one(doc! {}).sort(doc! { "$natural": 1 }).projection(doc! { "ts": 1 });
         let time = match first

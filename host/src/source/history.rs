@@ -169,8 +169,8 @@ impl Watch {
             doc! { "$match": { "operationType": "insert" } },
             doc! { "$project": { "_id": 1, "documentKey": 1 } },
         ];
-        let cursor =
-            outbox.collection().await?.aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
+        let collection = outbox.collection().await?;
+        let cursor = collection.aggregate(pipeline).batch_size(PAGE_SIZE).max_await_time(AWAIT);
         let cursor =
             cursor.batch().await.map_err(|error| classify("watching the stream beside history", &error))?;
         Ok(Self {

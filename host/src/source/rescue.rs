@@ -21,7 +21,8 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
     let [stream, only] = pipeline(from);
     // Behind the constant part: the tokens are the same.
     let without = doc! { "$project": { "operationType": 1, "clusterTime": 1, "documentKey": 1, "to": 1 } };
-    let cursor = outbox.collection().await?.aggregate([stream, only, without]);
+    let collection = outbox.collection().await?;
+    let cursor = collection.aggregate([stream, only, without]);
     let cursor = cursor.batch_size(1).max_await_time(AWAIT).batch().await;
     let mut cursor = cursor.map_err(|error| classify(doing, &error))?;
     let reply = next_reply(&mut cursor, doing).await?;

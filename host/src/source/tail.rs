@@ -30,7 +30,8 @@ pub struct Tail {
 impl Tail {
     /// Opens the stream behind a token.
     pub async fn open(outbox: &Outbox, from: &Token, batch_size: u32) -> Result<Self, Failure> {
-        let cursor = outbox.collection().await?.aggregate(pipeline(from));
+        let collection = outbox.collection().await?;
+        let cursor = collection.aggregate(pipeline(from));
         let cursor = cursor.batch_size(batch_size).max_await_time(AWAIT);
         let cursor = cursor.batch().await.map_err(|error| classify("opening the change stream", &error))?;
         Ok(Self { cursor, position: from.clone() })

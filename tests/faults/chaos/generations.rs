@@ -25,6 +25,9 @@ const COMPILING: Duration = Duration::from_secs(25);
 /// How long a generation may take that is left when all is healed, before the operator gives it up.
 const LEFT: Duration = Duration::from_mins(1);
 
+/// What the reason says of a generation that waits for a yes.
+const ACCEPT: &str = "laterna generations accept";
+
 /// How often he insists on a resumption.
 const RESUME_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -132,6 +135,21 @@ pub async fn resume_all(ground: &Ground, patience: Duration) -> Result<(), Strin
     }
 }
 
+/// Has a projection's tables made from what the outbox holds.
+pub async fn rebuild(ground: &Ground, projection: &str) -> Injected {
+    ask(ground, Who::B, &["rebuild", projection]).await
+}
+
+/// Gives a yes to every generation that waits for one.
+pub async fn accept(ground: &Ground) {
+    let Some(mut session) = admin(&ground.admin_url).await else { return };
+    for one in standing(ground, &mut session).await.unwrap_or_default() {
+        if !one.is_kept && one.reason.contains(ACCEPT) {
+            ask(ground, Who::A, &["generations", "accept", &one.projection, &one.number.to_string()]).await;
+        }
+    }
+}
+
 /// How many generations are neither kept nor gone, since all was healed so long ago. One that waits for the operator's word
 /// gets it, and one that takes too long, or would lack rows, is given up.
 pub async fn left(ground: &Ground, healed: Instant) -> Option<usize> {
@@ -144,7 +162,7 @@ pub async fn left(ground: &Ground, healed: Instant) -> Option<usize> {
             _ if healed.elapsed() > LEFT => "drop",
             // It lacks events that are not in the outbox any more.
             reason if reason.contains("rows may be missing") => "drop",
-            reason if reason.contains("laterna generations accept") => "accept",
+            reason if reason.contains(ACCEPT) => "accept",
             _ => continue,
         };
         ask(ground, Who::A, &["generations", word, &one.projection, &number]).await;

@@ -10,7 +10,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Mutex as StateMutex;
 
+use bank::Writer;
 use bson::Document;
+use mongodb::{Client, Collection};
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::Mutex;
@@ -56,6 +58,15 @@ pub struct Ground {
     pub has_disk: bool,
     /// What was deleted from the outbox.
     pub purged: StateMutex<Vec<Document>>,
+    source: StateMutex<Source>,
+}
+
+/// The outbox, for the trial itself.
+#[derive(Clone)]
+pub struct Source {
+    pub client: Client,
+    pub writer: Writer,
+    pub outbox: Collection<Document>,
 }
 
 impl Ground {
@@ -81,6 +92,11 @@ impl Ground {
             admin_url: mysqld.url(),
             has_disk: mysqld.has_disk(),
             purged: StateMutex::default(),
+            source: StateMutex::new(Source {
+                client: world.client.clone(),
+                writer: world.writer.clone(),
+                outbox: world.outbox.clone(),
+            }),
             world,
             fleet,
             password,
@@ -98,6 +114,18 @@ impl Ground {
             Road::MySql(Who::B) => &self.mysql_b,
             Road::MongoDb => &self.mongodb_a,
         }
+    }
+
+    pub fn source(&self) -> Source {
+        self.source.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Connects the trial to MongoDB anew. A client that has seen a later election takes no primary of a set that was put back.
+    pub async fn connect_anew(&self) {
+        let client = Client::with_uri_str(&self.world.options.mongodb).await.expect("a MongoDB URI");
+        let writer = Writer::new(&client, &self.world.name);
+        let outbox = client.database(&self.world.name).collection("outbox");
+        *self.source.lock().expect("nobody panics with it") = Source { client, writer, outbox };
     }
 
     /// A table of the control schema, with what it has of the live generations, to select from.

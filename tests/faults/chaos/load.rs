@@ -3,20 +3,21 @@
 //! A write is acknowledged by the majority, or failed for certain, or its outcome is unknown. Of the unknown ones some
 //! are repeated under the same ids until they are certain; the others are left alone, and MongoDB is asked in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bank::{Change, Event, Writer};
+use bank::{Change, Event, Model};
 use bson::{DateTime, Document, Uuid, doc};
+use mongodb::Collection;
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::ReadConcern;
-use mongodb::{Client, Collection};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::Ground;
+use super::ground::{Ground, Source};
 use crate::support::some_time;
 
 /// What is known about a write.
@@ -44,17 +45,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const POISON_EVERY: u32 = 250;
 const POISON_MAX: u32 = 8;
 
+/// How far the numbers of events go on when a writer was put back.
+const FURTHER_IDS: u64 = 1_000_000;
+
 /// The type that no column of the recorder can hold.
 pub const LONG_TYPE: usize = 80;
 
 /// What all writers know together.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Log {
     /// By the id's text.
     pub outcomes: BTreeMap<String, Outcome>,
     /// All bank events that were written, in the order of each account.
     pub bank: Vec<Event>,
-    /// How many events had been acknowledged at each moment.
+    /// The accounts that have no row although they are open, because events of theirs were purged before the tables were
+    /// made.
+    pub without_rows: BTreeSet<String>,
+    /// How many events had been acknowledged at each moment, until a server was put back.
     pub timeline: Vec<(Instant, u64)>,
 }
 
@@ -71,6 +78,19 @@ impl Log {
         }
     }
 
+    /// Forgets events that are in the outbox no more, for whoever makes tables from what is there. What comes later to an
+    /// account whose opening is among them finds no row.
+    pub fn forget(&mut self, gone: &BTreeSet<String>) {
+        self.outcomes.retain(|id, _| !gone.contains(id));
+        let gone = self.bank.iter().filter(|event| gone.contains(&event.id.to_string()));
+        self.without_rows = gone.map(|event| event.account_id.clone()).collect();
+    }
+
+    /// What the bank's rows have to be.
+    pub fn model(&self) -> Model {
+        self.bank.iter().filter(|event| !self.without_rows.contains(&event.account_id)).collect()
+    }
+
     /// How long the oldest event waits that is acknowledged and not among the first `applied`.
     pub fn oldest_wait(&self, applied: u64) -> Duration {
         let waiting = self.timeline.partition_point(|(_, count)| *count <= applied);
@@ -79,45 +99,83 @@ impl Log {
 }
 
 pub struct Load {
-    pub log: Arc<Mutex<Log>>,
     stop: CancellationToken,
-    tasks: tokio::task::JoinSet<()>,
+    tasks: JoinSet<Writing>,
 }
 
-impl Load {
-    /// Starts all writers. Some of what they write is history before any host runs.
-    pub fn start(ground: &Ground, seed: u64) -> Self {
-        let (log, stop) = (Arc::<Mutex<Log>>::default(), CancellationToken::new());
-        let mut tasks = tokio::task::JoinSet::new();
-        for number in 0..WRITERS {
-            let things = Things {
+/// All writers, who may go on where they stopped.
+#[derive(Clone)]
+pub struct Writers(Vec<Writing>);
+
+#[derive(Clone)]
+enum Writing {
+    Things(Things),
+    Bank(Bank),
+}
+
+impl Writers {
+    pub fn new(ground: &Ground, log: &Arc<Mutex<Log>>, seed: u64) -> Self {
+        let things = |number| {
+            Writing::Things(Things {
                 number,
                 random: StdRng::seed_from_u64(seed ^ (number + 1) << 32),
-                client: ground.world.client.clone(),
-                outbox: ground.world.outbox.clone(),
+                source: ground.source(),
                 log: log.clone(),
                 alive: Vec::new(),
                 begun: 0,
                 written: 0,
                 poisoned: 0,
-            };
-            tasks.spawn(things.run(stop.clone()));
-        }
-        let bank = Bank {
+            })
+        };
+        let bank = Writing::Bank(Bank {
             random: StdRng::seed_from_u64(seed ^ 0xba4c),
-            writer: ground.world.writer.clone(),
-            outbox: ground.world.outbox.clone(),
+            source: ground.source(),
             log: log.clone(),
             accounts: Vec::new(),
-        };
-        tasks.spawn(bank.run(stop.clone()));
-        Self { log, stop, tasks }
+        });
+        Self((0..WRITERS).map(things).chain([bank]).collect())
+    }
+
+    /// They know nothing of what they wrote since, and it does not happen again: the same places get other events, with ids
+    /// of their own.
+    pub fn put_back(mut self, ground: &Ground, seed: u64) -> Self {
+        for writing in &mut self.0 {
+            match writing {
+                Writing::Things(things) => {
+                    things.random = StdRng::seed_from_u64(seed ^ (things.number + 1) << 40);
+                    things.written += FURTHER_IDS;
+                    things.source = ground.source();
+                }
+                Writing::Bank(bank) => {
+                    bank.random = StdRng::seed_from_u64(seed ^ 0xba4c << 40);
+                    bank.source = ground.source();
+                }
+            }
+        }
+        self
+    }
+}
+
+impl Load {
+    /// Starts all writers. Some of what they write is history before any host runs.
+    pub fn start(writers: Writers) -> Self {
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        for writing in writers.0 {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                match writing {
+                    Writing::Things(things) => Writing::Things(things.run(stop).await),
+                    Writing::Bank(bank) => Writing::Bank(bank.run(stop).await),
+                }
+            });
+        }
+        Self { stop, tasks }
     }
 
     /// Lets every writer finish what it has begun.
-    pub async fn stop(self) {
+    pub async fn stop(self) -> Writers {
         self.stop.cancel();
-        self.tasks.join_all().await;
+        Writers(self.tasks.join_all().await)
     }
 }
 
@@ -130,11 +188,11 @@ struct Thing {
 }
 
 /// A writer of events about things.
+#[derive(Clone)]
 struct Things {
     number: u64,
     random: StdRng,
-    client: Client,
-    outbox: Collection<Document>,
+    source: Source,
     log: Arc<Mutex<Log>>,
     alive: Vec<Thing>,
     begun: u64,
@@ -143,7 +201,7 @@ struct Things {
 }
 
 impl Things {
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) -> Self {
         while !stop.is_cancelled() {
             while self.alive.len() < THINGS {
                 self.begun += 1;
@@ -167,6 +225,7 @@ impl Things {
             }
             some_time(self.random.random_range(20..140)).await;
         }
+        self
     }
 
     /// A few events, some of them of the same thing.
@@ -213,7 +272,7 @@ impl Things {
         match written {
             Ok(Outcome::Unknown) | Err(_) if self.random.random_bool(0.6) => {
                 for document in documents {
-                    make_certain(&self.outbox, document).await;
+                    make_certain(&self.source.outbox, document).await;
                 }
                 Outcome::Acknowledged
             }
@@ -223,7 +282,7 @@ impl Things {
     }
 
     async fn insert(&self, documents: &[Document]) -> Outcome {
-        match self.outbox.insert_many(documents).await {
+        match self.source.outbox.insert_many(documents).await {
             Ok(_) => Outcome::Acknowledged,
             Err(_) => Outcome::Unknown,
         }
@@ -231,11 +290,11 @@ impl Things {
 
     /// A transaction that is committed, or given up before that: then nothing of it may ever be seen.
     async fn transact(&self, documents: &[Document], commit: bool) -> Outcome {
-        let Ok(mut session) = self.client.start_session().await else { return Outcome::Failed };
+        let Ok(mut session) = self.source.client.start_session().await else { return Outcome::Failed };
         if session.start_transaction().await.is_err() {
             return Outcome::Failed;
         }
-        let inserted = self.outbox.insert_many(documents).session(&mut session).await;
+        let inserted = self.source.outbox.insert_many(documents).session(&mut session).await;
         if inserted.is_err() || !commit {
             let _ = session.abort_transaction().await;
             return Outcome::Failed;
@@ -280,21 +339,20 @@ fn id_of(document: &Document) -> &str {
 }
 
 /// The bank: money moves between accounts, in transactions that are repeated until they are certain.
+#[derive(Clone)]
 struct Bank {
     random: StdRng,
-    writer: Writer,
-    outbox: Collection<Document>,
+    source: Source,
     log: Arc<Mutex<Log>>,
     /// The sequence and the balance of each.
     accounts: Vec<(i64, i64)>,
 }
 
 impl Bank {
-    async fn run(mut self, stop: CancellationToken) {
-        for number in 0..ACCOUNTS {
+    async fn run(mut self, stop: CancellationToken) -> Self {
+        for at in self.accounts.len()..usize::try_from(ACCOUNTS).expect("it is small") {
             self.accounts.push((0, 0));
-            let owner = format!("owner {number}");
-            let at = usize::try_from(number).expect("it is small");
+            let owner = format!("owner {at}");
             let opened =
                 self.event(at, OPENING_CENTS, |_, balance_cents| Change::Opened { owner, balance_cents });
             self.write(vec![opened]).await;
@@ -319,6 +377,7 @@ impl Bank {
             }
             some_time(self.random.random_range(20..100)).await;
         }
+        self
     }
 
     fn account(&mut self) -> usize {
@@ -343,9 +402,9 @@ impl Bank {
 
     async fn write(&self, events: Vec<Event>) {
         loop {
-            let written = tokio::time::timeout(PATIENCE, self.writer.write(&events)).await;
+            let written = tokio::time::timeout(PATIENCE, self.source.writer.write(&events)).await;
             // Also what a primary says to have already may be forgotten with it.
-            if matches!(written, Ok(Ok(_))) && has(&self.outbox, &events[0].document()).await {
+            if matches!(written, Ok(Ok(_))) && has(&self.source.outbox, &events[0].document()).await {
                 break;
             }
             some_time(200).await;

@@ -8,7 +8,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Executor};
 
 use crate::support::proxy::Proxy;
-use crate::support::server::{exec, kill};
+use crate::support::server::{copy, exec, kill, put_back};
 use crate::support::until;
 use crate::support::world::free_port;
 
@@ -37,7 +37,7 @@ impl Mysqld {
     /// Starts the process; it takes connections a while later.
     pub fn run(&mut self) {
         let text = |path: PathBuf| path.to_str().expect("the folder's path is text").to_owned();
-        let (data, socket) = (text(self.disk().join("data")), text(self.socket()));
+        let (data, socket) = (text(self.data()), text(self.socket()));
         // Names of clients are not looked up: they are told apart by their addresses.
         let arguments = ["exec-mysqld", &data, &self.port.to_string(), &socket, "--skip-name-resolve"];
         self.child = Some(exec(&self.folder.path().join("mysqld.log"), &arguments));
@@ -45,6 +45,22 @@ impl Mysqld {
 
     pub fn kill(&mut self) {
         kill(self.child.take());
+    }
+
+    /// Copies what it stores, as it is after a power failure, and goes on.
+    pub async fn copy(&mut self) {
+        self.kill();
+        copy(&self.data(), &self.copied());
+        self.run();
+        until("mysqld answers", async || self.admin().await.is_some()).await;
+    }
+
+    /// Puts the copy in its place, with all that is in it, and goes on.
+    pub async fn put_back(&mut self) {
+        self.kill();
+        put_back(&self.copied(), &self.data());
+        self.run();
+        until("mysqld answers", async || self.admin().await.is_some()).await;
     }
 
     /// Whether it ended by itself, as servers do whose disk is full.
@@ -101,6 +117,14 @@ impl Mysqld {
 
     fn disk(&self) -> PathBuf {
         self.folder.path().join("disk")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.disk().join("data")
+    }
+
+    fn copied(&self) -> PathBuf {
+        self.folder.path().join("data.copy")
     }
 
     fn socket(&self) -> PathBuf {

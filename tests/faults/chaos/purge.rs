@@ -1,7 +1,7 @@
 //! Deletes documents of the outbox that every projection has applied, as a script or a TTL index does. What they were is
 //! kept: their rows have to stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bson::{Bson, Document, doc};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::ground::Ground;
 use super::mysqld::admin;
 use super::nemesis::{Injected, rows};
+use super::truth;
 
 /// How many things and accounts lose documents at a time.
 const AGGREGATES: usize = 30;
@@ -36,7 +37,8 @@ pub async fn purge(ground: &Ground, mut random: StdRng) -> Injected {
     if these.is_empty() {
         return Injected::Missed;
     }
-    let find = ground.world.outbox.find(doc! { "$or": these }).read_concern(ReadConcern::majority());
+    let outbox = ground.source().outbox;
+    let find = outbox.find(doc! { "$or": these }).read_concern(ReadConcern::majority());
     let reading = async { find.await?.try_collect::<Vec<Document>>().await };
     let Ok(Ok(gone)) = timeout(PATIENCE, reading).await else { return Injected::Missed };
     if gone.is_empty() {
@@ -65,7 +67,7 @@ async fn applied(ground: &Ground) -> Option<BTreeMap<String, i64>> {
 async fn delete(ground: &Ground, gone: &[Document]) -> mongodb::error::Result<()> {
     let ids: Vec<Bson> = gone.iter().filter_map(|document| document.get("_id").cloned()).collect();
     let these = doc! { "_id": { "$in": ids } };
-    ground.world.outbox.delete_many(these).write_concern(WriteConcern::majority()).await.map(|_| ())
+    ground.source().outbox.delete_many(these).write_concern(WriteConcern::majority()).await.map(|_| ())
 }
 
 /// When all is healed: the documents that are gone for certain.
@@ -78,4 +80,11 @@ pub async fn settle(ground: &Ground) -> Vec<Document> {
         delete(ground, &purged).await.expect("MongoDB deletes what it has");
     }
     purged
+}
+
+/// Forgets what was deleted, for whoever makes tables from what is there. Gives the ids.
+pub async fn forget(ground: &Ground) -> BTreeSet<String> {
+    let gone = settle(ground).await;
+    ground.purged.lock().expect("nobody panics with it").clear();
+    gone.iter().map(truth::id).collect()
 }

@@ -176,6 +176,43 @@ pub enum Choice {
     One,
 }
 
+/// A server that can be put back to a copy of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// The read models and the control schema, at one moment.
+    MySql,
+    /// The whole replica set.
+    MongoDb,
+}
+
+impl Server {
+    /// The name by which the report counts it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::MySql => "MySQL put back to a copy of its files",
+            Self::MongoDb => "MongoDB put back to a copy of its files",
+        }
+    }
+}
+
+/// The last strikes of a long run: a server is put back to how it was before a phase with faults of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    pub server: Server,
+    /// The faults between copy and strike.
+    pub steps: Vec<Step>,
+}
+
+impl fmt::Display for Restore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "then, from a copy of {:?} on:", self.server)?;
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        write!(f, "            {}", self.server.kind())
+    }
+}
+
 /// A fault and when it strikes, from the start of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
@@ -356,6 +393,35 @@ pub fn draw(seed: u64, seconds: u64) -> Vec<Step> {
     }
 }
 
+/// From how many seconds on servers are put back in the end.
+const LONGER: u64 = 120;
+
+/// How many faults strike between copy and restore.
+const BETWEEN: usize = 5;
+
+/// The last strikes: of one seed, all runs that have them have the same.
+pub fn restores(seed: u64, seconds: u64) -> Vec<Restore> {
+    if seconds < LONGER {
+        return vec![];
+    }
+    let mut random = StdRng::seed_from_u64(seed ^ 0x0e5_7043);
+    let mut between = |server| {
+        let mut deck = DECK.to_vec();
+        deck.shuffle(&mut random);
+        let mut at = Duration::ZERO;
+        // What was given up stays so, and of an event that MongoDB forgets nobody could say whether that is right.
+        let faults = deck.into_iter().map(|card| card(&mut random));
+        let faults: Vec<Fault> =
+            faults.filter(|fault| !matches!(fault, Fault::Discard { .. })).take(BETWEEN).collect();
+        let steps = faults.into_iter().map(|fault| {
+            at += Duration::from_millis(random.random_range(1000..5000));
+            Step { at, fault }
+        });
+        Restore { server, steps: steps.collect() }
+    };
+    vec![between(Server::MySql), between(Server::MongoDb)]
+}
+
 fn who(random: &mut StdRng) -> Who {
     if random.random() { Who::A } else { Who::B }
 }
@@ -402,6 +468,11 @@ pub fn check() {
     assert_ne!(draw(7, 600), draw(8, 600));
     let (short, long) = (draw(7, 60), draw(7, 3600));
     assert_eq!(short, long[..short.len()], "a longer run begins in the same way");
+    assert_eq!(restores(7, 600), restores(7, LONGER));
+    assert_ne!(restores(7, 600), restores(8, 600));
+    assert_eq!(restores(7, LONGER - 1), [], "a short run puts nothing back");
+    let servers: Vec<Server> = restores(7, LONGER).iter().map(|restore| restore.server).collect();
+    assert_eq!(servers, [Server::MySql, Server::MongoDb]);
     let gaps = long.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at));
     let apart = Duration::from_secs(1)..Duration::from_secs(6);
     assert!(gaps.into_iter().all(|gap| apart.contains(&gap)), "a fault every 1 to 6 s");

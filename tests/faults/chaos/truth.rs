@@ -48,7 +48,7 @@ impl Truth {
     /// Reads what the majority has and what was deleted on purpose, in the order of each aggregate.
     pub async fn read(ground: &Ground) -> Self {
         let cursor = ground
-            .world
+            .source()
             .outbox
             .find(doc! {})
             .read_concern(ReadConcern::majority())
@@ -131,12 +131,13 @@ async fn discarded(ground: &Ground) -> BTreeSet<(String, String)> {
 /// How many documents the majority has, and had before they were deleted on purpose.
 pub async fn documents(ground: &Ground) -> u64 {
     let purged = purge::settle(ground).await.len() as u64;
-    let count = ground.world.outbox.count_documents(doc! {}).read_concern(ReadConcern::majority());
+    let outbox = ground.source().outbox;
+    let count = outbox.count_documents(doc! {}).read_concern(ReadConcern::majority());
     count.await.expect("MongoDB answers") + purged
 }
 
 /// The event's id as text.
-fn id(document: &Document) -> String {
+pub fn id(document: &Document) -> String {
     match document.get("_id") {
         Some(Bson::String(id)) => id.clone(),
         Some(Bson::Binary(id)) => id.to_uuid().expect("the bank's ids are UUIDs").to_string(),

@@ -57,8 +57,9 @@ pub async fn outbox_lacks(
         ));
     };
     let seed = servers.control.seed(session).await?;
-    let marks = dedupe::load(session, &servers.control, projection, generation, NEWEST_MAX).await?;
-    let newest: HashSet<u128> = marks.iter().flat_map(|(_, ids)| ids).map(|id| seed.mark(id)).collect();
+    let mark = |id| seed.mark(&id);
+    let loaded = dedupe::load(session, &servers.control, projection, generation, NEWEST_MAX, mark).await?;
+    let newest: HashSet<u128> = loaded.into_iter().flat_map(|(_, marks)| marks).collect();
     // What history gave came in its order. What was put back is stored last, but may have an id that tells its time.
     let scanned = live.iter().any(|row| matches!(row.position, Position::Scan { .. }));
     let order = if scanned {

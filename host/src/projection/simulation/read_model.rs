@@ -17,6 +17,7 @@ use crate::position::Position;
 use crate::projection::breaker::BreakerSettings;
 use crate::projection::parts::ReadModel;
 use crate::readmodel::dead_letter::{Attempt, Letter};
+use crate::readmodel::dedupe::Remembered;
 use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
 use crate::statement::{Operation, Schema};
 
@@ -275,19 +276,26 @@ impl ReadModel for SimulatedReadModel {
             return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
         }
         self.batch = row.batch;
-        let outbox = &self.store.outbox;
-        let marked = (0..tables.marked.len()).filter(|number| tables.marked[*number]);
-        let documents = marked.map(|number| &outbox.documents[outbox.first[number]]);
-        let window = documents.filter_map(|placed| placed.delivery.id().cloned()).collect();
         let blocked = tables.letters.values().filter_map(|(_, letter)| letter.aggregate_key.clone());
         Ok(LaneState {
             row,
             seed: seed(),
-            window,
             blocked: blocked.collect(),
             discarded: tables.discarded.into_iter().collect(),
         })
     }
+
+    async fn remembered(&mut self) -> Result<Remembered, Failure> {
+        self.step(|| "loads the window".to_owned()).await;
+        self.fail(Point::Before, &Uncertain::Nothing)?;
+        let (tables, outbox) = (self.store.state().tables.clone(), &self.store.outbox);
+        let marked = (0..tables.marked.len()).filter(|number| tables.marked[*number]);
+        let documents = marked.map(|number| &outbox.documents[outbox.first[number]]);
+        let marks = documents.filter_map(|placed| placed.delivery.id()).map(|id| seed().mark(id)).collect();
+        Ok(Remembered { marks, rows: vec![] })
+    }
+
+    fn keeps(&mut self, _remembered: &Remembered) {}
 
     fn works_with(&mut self, _schema: &Arc<Schema>) {}
 

@@ -1,0 +1,92 @@
+//! Notices a primary that the driver does not take, and never will.
+//!
+//! A driver takes no primary that was elected earlier than one that it has seen: nobody may follow it any more. A replica
+//! set that was put back to a copy of its files counts its elections from there, so that a client which has seen it before
+//! finds no primary until it has held as many again. A new client has seen none.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mongodb::ServerType;
+use mongodb::event::EventHandler;
+use mongodb::event::sdam::SdamEvent;
+
+/// How long a primary is not taken before a new client is made. One that its set does not follow any more gives up by itself
+/// within 10 s, unless the set says otherwise.
+const LASTING: Duration = Duration::from_secs(20);
+
+/// How long ago it may have been heard.
+const RECENTLY: Duration = Duration::from_secs(5);
+
+/// Since when a server says that it is the primary while the client knows of none, and when it said so last.
+#[derive(Debug, Clone, Default)]
+pub struct Refusal(Arc<Mutex<Option<[Instant; 2]>>>);
+
+impl Refusal {
+    /// What tells it of what a client sees.
+    pub fn watch(&self) -> EventHandler<SdamEvent> {
+        let refusal = self.clone();
+        EventHandler::callback(move |event| match event {
+            SdamEvent::ServerHeartbeatSucceeded(beat) => {
+                if beat.reply.get_bool("isWritablePrimary").unwrap_or_default() {
+                    refusal.claimed(Instant::now());
+                }
+            }
+            SdamEvent::TopologyDescriptionChanged(change) => {
+                if change.new_description.servers().values().any(|server| is_taken(server.server_type())) {
+                    refusal.taken();
+                }
+            }
+            _ => {}
+        })
+    }
+
+    /// Whether a new client is needed.
+    pub fn lasts(&self) -> bool {
+        self.lasts_at(Instant::now())
+    }
+
+    fn lasts_at(&self, now: Instant) -> bool {
+        let claims = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.is_some_and(|[first, last]| {
+            last.duration_since(first) >= LASTING && now.duration_since(last) <= RECENTLY
+        })
+    }
+
+    fn claimed(&self, now: Instant) {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = claims.filter(|[_, last]| now.duration_since(*last) <= RECENTLY);
+        *claims = Some([kept.map_or(now, |[first, _]| first), now]);
+    }
+
+    fn taken(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Whether the client knows a server as the primary, or as what stands for one.
+fn is_taken(server: ServerType) -> bool {
+    matches!(server, ServerType::RsPrimary | ServerType::Mongos | ServerType::Standalone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_primary_that_is_there_and_not_taken_for_long_asks_for_a_new_client() {
+        let (refusal, began) = (Refusal::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        assert!(!refusal.lasts_at(at(0)));
+        (0..=19).for_each(|second| refusal.claimed(at(second)));
+        assert!(!refusal.lasts_at(at(19)));
+        refusal.claimed(at(20));
+        assert!(refusal.lasts_at(at(20)));
+        assert!(!refusal.lasts_at(at(26)), "it says so no more");
+        refusal.claimed(at(26));
+        assert!(!refusal.lasts_at(at(26)), "it begins anew");
+        (27..=50).for_each(|second| refusal.claimed(at(second)));
+        refusal.taken();
+        assert!(!refusal.lasts_at(at(50)));
+    }
+}
