@@ -34,6 +34,11 @@ pub fn rows() -> Vec<Row> {
         ),
         row(8, "renewals of the lease do not arrive", Quick(test!(renewals_blocked))),
         row(9, "more events than memory, and MySQL away", Slow(test!(shortage::memory_is_bounded))),
+        row(
+            9,
+            "more small events than memory, and MySQL away",
+            Slow(test!(shortage::small_events_are_bounded)),
+        ),
         row(10, "disk full for log and cache", Quick(test!(shortage::disk_full))),
         row(11, "the host's clock jumps", Quick(test!(shortage::clock_of_the_host))),
         row(12, "the read model's clock jumps", Quick(test!(shortage::clock_of_the_server))),

@@ -59,6 +59,68 @@ pub async fn memory_is_bounded() {
     assert!(host.stop().await.success());
 }
 
+/// Small events arrive, 137 bytes each, while MySQL says nothing: the queues bound what is held of them, decoded and on
+/// many lanes, and not what the documents weigh.
+pub async fn small_events_are_bounded() {
+    const EVENTS: i64 = 150_000;
+    const QUEUED_BYTES_MAX: f64 = (64 << 20) as f64;
+    // Replies of MongoDB, and what the allocator does not give back.
+    const GROWTH_BYTES_MAX: u64 = 48 << 20;
+    const ALL_BYTES_MAX: u64 = 250 << 20;
+    let servers = PrivateServers::start().await;
+    let world = World::new("recorder", Options { lanes: 16, ..servers.options() }).await;
+    let proxy = Proxy::to(servers.mysql_port()).await;
+    let url = world.url_at(proxy.port);
+    let host = world.start_with(&[("MYSQL__URL", &url), ("HOST__LEASE_SECONDS", "300")]);
+    world.insert([event("first", "first", 1, doc! {})]).await;
+    world.until_committed("recorder", 1).await;
+    let before = resident_bytes(&host);
+    proxy.set(Mode::BlackHole);
+    let document = |n: i64| event(&format!("e{n}"), &format!("a{}", n % 400), n / 400 + 1, doc! {});
+    let mut resident = vec![];
+    for part in 0..2 {
+        world.insert((part * EVENTS..(part + 1) * EVENTS).map(document)).await;
+        let queued = until_full(&host).await;
+        resident.push(resident_bytes(&host));
+        println!(
+            "{:.1} MiB wait, {} MiB are resident",
+            queued / f64::from(1 << 20),
+            resident[resident.len() - 1] >> 20
+        );
+        assert!(queued <= QUEUED_BYTES_MAX, "{queued} bytes wait");
+        assert!(queued > QUEUED_BYTES_MAX * 0.9, "{queued} bytes wait, and there are more");
+    }
+    let grown = resident[1].saturating_sub(resident[0]);
+    println!("{} MiB before", before >> 20);
+    assert!(resident[1] - before < ALL_BYTES_MAX, "the host took {} MiB", (resident[1] - before) >> 20);
+    assert!(grown < GROWTH_BYTES_MAX, "the host took {} MiB more for as many more events", grown >> 20);
+    proxy.cut();
+    proxy.set(Mode::Pass);
+    world.until_committed("recorder", 2 * EVENTS + 1).await;
+    world.assert_recorded(2 * EVENTS + 1, 401).await;
+    assert!(host.stop().await.success());
+}
+
+/// Waits until the queues take no more, and gives how many bytes they hold by the host's own word.
+async fn until_full(host: &Host) -> f64 {
+    let (mut queued, mut steady) = (0.0, 0);
+    until("the queues take no more", async || {
+        let Some((_, metrics)) = host.get("/metrics").await else { return false };
+        let line = metrics.lines().find_map(|line| line.strip_prefix("laterna_queued_bytes{"));
+        let now = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+        steady = if now > 0.0 && now == queued { steady + 1 } else { 0 };
+        queued = now;
+        steady > 60
+    })
+    .await;
+    queued
+}
+
+/// What a host has in memory.
+fn resident_bytes(host: &Host) -> u64 {
+    kilobytes(host, "VmRSS:")
+}
+
 /// What the kernel counts towards a process's limit of data.
 fn data_bytes(host: &Host) -> u64 {
     kilobytes(host, "VmData:")
