@@ -36,6 +36,7 @@ mod restored;
 mod resume;
 mod spine;
 mod stop;
+mod take_up;
 mod takeover;
 mod tidy;
 mod upcasters;

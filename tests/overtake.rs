@@ -78,7 +78,8 @@ async fn a_verification_that_waits_for_mongodb_holds_up_no_deployment_and_no_way
     scene.deploy("second");
     scene.tell(&["pause", PROJECTION, "--why", "a test"]);
     scene.tell(&["resume", PROJECTION]);
-    scene.tell(&["rollback", PROJECTION]);
+    // No lane begins without MongoDB.
+    scene.refused(&["rollback", PROJECTION, "--wait", "1"], "is stored and in force");
     println!("five commands beside one that waits: {:?}", began.elapsed());
     assert_eq!(commands(&scene, "state = 'pending'").await, 1, "the verification still waits");
     let log = scene.host().log();
@@ -138,11 +139,13 @@ async fn a_deployment_and_a_way_back_end_a_verification_that_builds() {
     for cure in ["rollback", "deploy"] {
         let verifying = ask(&scene, &["verify", PROJECTION]);
         until("it is built", async || commands(&scene, "waits LIKE '%is not streaming%'").await == 1).await;
-        if cure == "deploy" {
-            scene.deploy("second");
-        } else {
-            scene.tell(&[cure, PROJECTION]);
-        }
+        let file = guests::path("second").display().to_string();
+        let arguments = match cure {
+            "deploy" => vec![cure, "--projection", PROJECTION, &file],
+            _ => vec![cure, PROJECTION],
+        };
+        // It is done, though lanes that are paused do not work with it yet.
+        scene.refused(&arguments, "is stored and in force");
         let (success, text) = answer(verifying).await;
         assert!(!success && text.contains("superseded by command") && text.contains(cure), "{text}");
         until_generations_are_gone(&scene).await;

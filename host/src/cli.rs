@@ -19,6 +19,7 @@ mod shell;
 mod status;
 mod submit;
 mod table;
+mod take_up;
 mod test;
 mod verify;
 

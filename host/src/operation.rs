@@ -8,4 +8,5 @@ pub mod watch;
 mod letters;
 pub mod load;
 mod queue;
+mod take_up;
 mod waiting;

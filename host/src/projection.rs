@@ -47,8 +47,10 @@ use letters::Order;
 
 pub use lane::Deployed;
 pub use loaded::{Half, LoadedUpcaster};
-pub use snapshot::{Acknowledgement, Beside, ComponentSnapshot, LaneSnapshot, Phase, Snapshot};
-pub use status::Status;
+pub use snapshot::{
+    Acknowledgement, Beside, ComponentSnapshot, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot,
+};
+pub use status::{Status, TakeUp};
 pub use supervisor::Supervisor;
 
 /// The servers a projection works with.

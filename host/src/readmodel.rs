@@ -24,6 +24,7 @@ pub mod dead_letter;
 pub mod command;
 pub mod pause;
 pub mod deployment;
+pub mod take_up;
 pub mod generation;
 pub mod overtake;
 pub mod cut_over;

@@ -350,4 +350,9 @@ async fn the_endpoint_lists_letters_page_by_page_and_refuses_what_it_does_not_kn
     let id = serde_json::from_str::<Value>(&list).expect("one line")["id"].to_string();
     let rest = said(&dlq(&world, &host, &["list", "recorder", "--after", &id, "--json"]));
     assert_eq!(rest.lines().count(), 2);
+    // A list that is not all says so, and how to go on.
+    let first = said(&dlq(&world, &host, &["list", "recorder", "--limit", "1"]));
+    assert!(first.contains(&format!("1 of 3 are shown: the same with `--after {id}`")), "{first}");
+    let behind = said(&dlq(&world, &host, &["list", "recorder", "--after", &id]));
+    assert!(behind.contains("held") && !behind.contains("are shown"), "{behind}");
 }

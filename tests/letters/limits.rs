@@ -145,6 +145,10 @@ async fn a_projector_that_fails_everything_opens_the_breaker_before_its_events_a
     world.insert((300..500).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, doc! {}))).await;
     world.until_committed("trap", 500).await;
     assert_eq!(world.letters().await, (500, 0));
+    let list = switch(&world, &host, &["dlq", "list", "trap"]).await;
+    assert!(list.contains("50 of 500 are shown"), "{list}");
+    let all = switch(&world, &host, &["dlq", "list", "trap", "--json"]).await;
+    assert_eq!(all.lines().count(), 500, "for machines all of them");
 }
 
 #[tokio::test(flavor = "multi_thread")]

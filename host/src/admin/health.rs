@@ -96,6 +96,7 @@ mod tests {
             remedy: None,
             component: String::new(),
             digest: String::new(),
+            deployment: None,
             epoch: 1,
             lag_seconds: 0,
             lag_events: 0,

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::submit::Patience;
+use super::take_up::{self, Ask};
 use super::{output, parts, submit, table};
 use crate::config::Config;
 use crate::operation::{load, shadow};
@@ -37,6 +39,8 @@ pub struct DeployArguments {
     /// taken back, and nothing is parked.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     canary: u32,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -45,6 +49,8 @@ pub struct DeployArguments {
 #[derive(Debug, Args)]
 pub struct RollbackArguments {
     projection: String,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -94,7 +100,8 @@ pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -
         let digest = loaded.digest();
         loaded.store(&mut session, &servers.control).await?;
         let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: arguments.canary };
-        submit::carry_out(&mut session, &servers, config, name, &request, arguments.json).await
+        let ask = Ask { config, projection: name, patience: arguments.patience, json: arguments.json };
+        take_up::carry_out(&mut session, &servers, &request, ask).await
     })
 }
 
@@ -131,8 +138,9 @@ pub fn rollback(
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, &arguments.projection).await?;
-        let (name, json) = (&arguments.projection, arguments.json);
-        submit::carry_out(&mut session, &servers, config, name, &Request::Rollback, json).await
+        let RollbackArguments { projection, patience, json } = arguments;
+        let ask = Ask { config, projection, patience: *patience, json: *json };
+        take_up::carry_out(&mut session, &servers, &Request::Rollback, ask).await
     })
 }
 
@@ -156,7 +164,11 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
         for one in &found {
             let lanes = lanes.iter().filter(|lane| lane.digest == one.digest).map(|lane| lane.lane);
             let lanes: std::collections::BTreeSet<u32> = lanes.collect();
-            let state = if Some(one.id) == in_force { "in force" } else { &one.state };
+            let state = match (Some(one.id) == in_force, &one.taken_up_at) {
+                (true, Some(_)) => "in force",
+                (true, None) => "not taken up",
+                (false, _) => &one.state,
+            };
             shown.add_row([
                 one.id.to_string(),
                 short(&one.digest).to_owned(),
@@ -178,6 +190,10 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
         for one in found.iter().filter(|one| one.reason.is_some()) {
             let reason = one.reason.as_deref().unwrap_or_default();
             output::line(format_args!("\n{} {}: {reason}", one.id, one.state));
+        }
+        if let Some(one) = found.iter().find(|one| Some(one.id) == in_force && one.taken_up_at.is_none()) {
+            let reason = one.waits.as_deref().unwrap_or("no host has said that its lanes have taken it up");
+            output::line(format_args!("\n{} is in force, and not taken up by all lanes: {reason}", one.id));
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -9,6 +9,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
+use super::submit::Patience;
 use super::{output, parts, submit, table};
 use crate::config::Config;
 use crate::event::{Aggregate, Named};
@@ -21,6 +22,9 @@ use crate::text::harmless;
 
 /// How many letters are read at a time.
 const PAGE: u32 = 200;
+
+/// How many letters are listed unless more are asked for.
+const SHOWN: u64 = 50;
 
 /// The same, where only their ids are.
 const IDS_PAGE: u32 = 10_000;
@@ -48,9 +52,9 @@ enum Command {
         /// Only the head of each aggregate.
         #[arg(long)]
         heads: bool,
-        /// At most so many.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
+        /// At most so many: 50 unless given, and with `--json` all.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
         /// Those behind this id: the next page.
         #[arg(long, default_value_t = 0)]
         after: u64,
@@ -85,6 +89,8 @@ enum Command {
         /// Only tell how many it would take. Each aggregate is tried by itself, and nothing stays of it.
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        patience: Patience,
         /// For machines.
         #[arg(long)]
         json: bool,
@@ -214,7 +220,7 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
         match arguments.command {
             Command::List { filter, heads: heads_only, limit, after, json, .. } => {
                 let selection = Selection { heads_only, after, ..filter.selection() };
-                list(session, servers, &name, selection, limit as usize, json).await
+                list(session, servers, &name, selection, limit, json).await
             }
             Command::Show { id, json, .. } => show(session, servers, &name, id, json).await,
             Command::Export { filter, output, .. } => {
@@ -223,11 +229,11 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                 let selection = only(session, servers, &name, selection, aggregate).await?;
                 export::export(session, servers, &name, selection, output.as_deref()).await
             }
-            Command::Replay { choice, dry_run, json, .. } => {
+            Command::Replay { choice, dry_run, patience, json, .. } => {
                 let letters = heads(session, servers, &name, choice).await?.0;
                 let request =
                     if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
-                submit::carry_out(session, servers, config, &name, &request, json).await
+                submit::carry_out(session, servers, config, (&name, &request), patience, json).await
             }
             Command::Discard { choice, why, yes, json, .. } => {
                 let why = submit::reason(&why)?;
@@ -236,7 +242,8 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                     return Ok(ExitCode::FAILURE);
                 }
                 let request = Request::Discard { letters, why };
-                submit::carry_out(session, servers, config, &name, &request, json).await
+                submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
+                    .await
             }
             Command::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
                 let why = submit::reason(&why)?;
@@ -248,7 +255,8 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                     one_event(session, servers, &name, &letters).await?;
                 }
                 let request = Request::Erase { letters, why };
-                submit::carry_out(session, servers, config, &name, &request, json).await
+                submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
+                    .await
             }
         }
     })
@@ -259,18 +267,19 @@ async fn list(
     servers: &Servers,
     projection: &str,
     mut selection: Selection,
-    limit: usize,
+    limit: Option<u32>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut rows =
         table::table(&["id", "state", "aggregate", "type", "class", "attempts", "since", "reason"]);
-    let mut left = limit;
-    while left > 0 {
-        let some = PAGE.min(u32::try_from(left).unwrap_or(PAGE));
+    let limit = limit.map_or(if json { u64::MAX } else { SHOWN }, u64::from);
+    let mut shown = 0;
+    while shown < limit {
+        let some = PAGE.min(u32::try_from(limit - shown).unwrap_or(PAGE));
         let page = dead_letter::select(session, &servers.control, projection, &selection, some).await?;
         let Some(last) = page.last() else { break };
         selection.after = last.id;
-        left -= page.len();
+        shown += page.len() as u64;
         for letter in &page {
             if json {
                 output::line(serde_json::to_string(letter)?);
@@ -279,12 +288,40 @@ async fn list(
             }
         }
     }
-    match (json, left == limit) {
-        (true, _) => {}
-        (false, true) => output::line("No dead letters."),
-        (false, false) => output::line(rows.trim_fmt()),
+    if json {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if shown == 0 {
+        output::line("No dead letters.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::line(rows.trim_fmt());
+    let last = selection.after;
+    let rest = count(session, servers, projection, selection).await?;
+    if rest > 0 {
+        output::line(format_args!(
+            "\n{shown} of {} are shown: the same with `--after {last}` shows the next ones, with `--limit {}` all",
+            shown + rest,
+            shown + rest
+        ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many letters fit.
+async fn count(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    mut selection: Selection,
+) -> anyhow::Result<u64> {
+    let mut count = 0;
+    loop {
+        let page = dead_letter::ids(session, &servers.control, projection, &selection, IDS_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        selection.after = *last;
+        count += page.len() as u64;
+    }
 }
 
 fn cells(letter: &Letter) -> [String; 8] {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
+use super::submit::Patience;
 use super::{output, parts, submit, table};
 use crate::config::Config;
 use crate::event::Named;
@@ -27,6 +28,8 @@ pub struct RebuildArguments {
     /// so; exactly, the type stands in quotation marks, and an id that is a text as well: '"account"/"42"'.
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "accept", value_parser = aggregate)]
     only_aggregate: Option<String>,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -66,14 +69,14 @@ struct One {
 }
 
 pub fn rebuild(config: &Config, arguments: &RebuildArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let RebuildArguments { projection, accept, until, only_aggregate, json } = arguments;
+    let RebuildArguments { projection, accept, until, only_aggregate, patience, json } = arguments;
     let until = until.as_deref().map(moment).transpose()?;
     let request = Request::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
     runtime.block_on(async {
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
-        submit::carry_out(&mut session, &servers, config, projection, &request, *json).await
+        submit::carry_out(&mut session, &servers, config, (projection, &request), *patience, *json).await
     })
 }
 
@@ -113,7 +116,8 @@ pub fn generations(config: &Config, arguments: &Arguments, runtime: &Runtime) ->
             Some(number) => number,
             None => only(&mut session, &servers, &one.projection).await?,
         };
-        submit::carry_out(&mut session, &servers, config, &one.projection, &request(number), one.json).await
+        let asked = (one.projection.as_str(), &request(number));
+        submit::carry_out(&mut session, &servers, config, asked, Patience::default(), one.json).await
     })
 }
 

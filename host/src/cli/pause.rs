@@ -1,13 +1,19 @@
 //! `laterna pause` and `laterna resume`: rows that survive restarts and take-overs.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
+use anyhow::bail;
 use clap::Args;
 use tokio::runtime::Runtime;
 
+use super::submit::{Answer, INTERVAL, Patience};
 use super::{parts, submit};
 use crate::config::Config;
+use crate::projection::Servers;
 use crate::readmodel::command::Request;
+use crate::readmodel::pause::{self, Pause};
+use crate::readmodel::{Session, lease, take_up};
 
 #[derive(Debug, Args)]
 pub struct PauseArguments {
@@ -15,6 +21,8 @@ pub struct PauseArguments {
     /// Why; it is shown and recorded.
     #[arg(long)]
     why: String,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -23,28 +31,77 @@ pub struct PauseArguments {
 #[derive(Debug, Args)]
 pub struct ResumeArguments {
     projection: String,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
 }
 
+/// Exit code 1 when lanes may still commit what they have.
 pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let why = submit::reason(&arguments.why)?;
-    runtime.block_on(switch(config, &arguments.projection, &Request::Pause { why }, arguments.json))
+    let PauseArguments { projection, why, patience, json } = arguments;
+    let request = Request::Pause { why: submit::reason(why)? };
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, projection).await?;
+        let asked = (projection.as_str(), &request);
+        let answer = submit::answer(&mut session, &servers, config, asked, *patience).await?;
+        let Answer::Done { id, result } = answer else { return Ok(answer.say(*json)) };
+        Ok(match until_still(&mut session, &servers, projection, *patience).await? {
+            None => Answer::Done { id, result },
+            Some(reason) => Answer::NotYet { id, reason },
+        }
+        .say(*json))
+    })
 }
 
 pub fn resume(config: &Config, arguments: &ResumeArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    runtime.block_on(switch(config, &arguments.projection, &Request::Resume, arguments.json))
+    let ResumeArguments { projection, patience, json } = arguments;
+    runtime.block_on(async {
+        let servers = parts::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        submit::registered(&mut session, &servers, projection).await?;
+        let asked = (projection.as_str(), &Request::Resume);
+        submit::carry_out(&mut session, &servers, config, asked, *patience, *json).await
+    })
 }
 
-async fn switch(
-    config: &Config,
+/// Waits until no lane takes events any more. What goes on still, where that takes too long.
+async fn until_still(
+    session: &mut Session,
+    servers: &Servers,
     projection: &str,
-    request: &Request,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let servers = parts::servers(config)?;
-    let mut session = servers.applier.connect().await?;
-    submit::registered(&mut session, &servers, projection).await?;
-    submit::carry_out(&mut session, &servers, config, projection, request, json).await
+    patience: Patience,
+) -> anyhow::Result<Option<String>> {
+    let (control, asked) = (&servers.control, Instant::now());
+    if control.version(session).await?.is_none_or(|version| version < take_up::SINCE) {
+        let why = "the pause is written down; the hosts are of a version that does not say when their lanes have stopped";
+        return Ok(Some(why.to_owned()));
+    }
+    loop {
+        match pause::progress(session, control, projection).await? {
+            Pause::Still => return Ok(None),
+            Pause::Over => bail!("`{projection}` was resumed again meanwhile"),
+            Pause::Asked => {}
+        }
+        // Whoever takes the lease from now on finds the pause.
+        if lease::is_deserted(session, control, projection).await? {
+            return Ok(None);
+        }
+        if asked.elapsed() >= patience.time() {
+            let doing = match lease::leader(session, control, projection).await? {
+                Some(leader) => format!("the host `{leader}` has not said that its lanes have stopped"),
+                None => {
+                    "no host leads the projection, but a session of one that did is still there".to_owned()
+                }
+            };
+            return Ok(Some(format!(
+                "the pause is written down, and holds for whatever begins from now on, but {doing}: what was begun before may \
+                 still be committed. It goes on; `laterna status {projection}` shows how it stands"
+            )));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
 }

@@ -9,10 +9,11 @@ use tokio::runtime::Runtime;
 
 use super::{output, parts, table};
 use crate::config::Config;
-use crate::projection::{LaneSnapshot, Phase, Snapshot};
+use crate::projection::versions::short;
+use crate::projection::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use crate::projector::TypeCost;
 use crate::readmodel::command::{self, Waiting};
-use crate::readmodel::{checkpoint, dead_letter, pause, registration};
+use crate::readmodel::{checkpoint, dead_letter, pause, registration, take_up};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -74,6 +75,13 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
         // Nor does it say what its commands wait for.
         let commands = command::waiting(&mut session, &servers.control, &name).await.unwrap_or_default();
         let pause = pause::find(&mut session, &servers.control, &name).await?;
+        // Nor whether its lanes work with what is deployed.
+        let deployed = take_up::in_force(&mut session, &servers.control, &name).await.ok().flatten();
+        let deployment = deployed.map(|found| DeploymentSnapshot {
+            digest: found.digest,
+            taken_up: found.is_whole,
+            waits: found.waits,
+        });
         snapshots.push(Snapshot {
             projection: name,
             phase: pause.map_or(Phase::Stopped, |pause| Phase::Paused { reason: pause.to_string() }),
@@ -83,6 +91,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             class: None,
             remedy: None,
             component: String::new(),
+            deployment,
             digest: rows.first().map(|row| row.digest.clone()).unwrap_or_default(),
             epoch: rows.first().map(|row| row.epoch).unwrap_or_default(),
             lag_seconds: 0,
@@ -105,6 +114,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
                     events: row.events,
                     waiting: 0,
                     trouble: None,
+                    digest: String::new(),
                     doing: None,
                 })
                 .collect(),
@@ -147,6 +157,7 @@ fn print(snapshots: &[Snapshot], arguments: &Arguments) {
     }
     output::line(overview.trim_fmt());
     for snapshot in snapshots {
+        not_taken_up(snapshot);
         notes(snapshot);
     }
     if arguments.lanes {
@@ -156,6 +167,28 @@ fn print(snapshots: &[Snapshot], arguments: &Arguments) {
     if arguments.fuel {
         output::line("");
         print_fuel(snapshots);
+    }
+}
+
+/// What is deployed, where lanes do not work with it, and what those work with.
+fn not_taken_up(snapshot: &Snapshot) {
+    let Some(deployment) = &snapshot.deployment else { return };
+    // What it says while it stands by is another host's.
+    let is_here = !matches!(snapshot.phase, Phase::Standby { .. } | Phase::Stopped);
+    let others: Vec<String> = snapshot
+        .lanes
+        .iter()
+        .filter(|lane| is_here && !lane.digest.is_empty() && lane.digest != deployment.digest)
+        .map(|lane| format!("lane {} with {}", lane.lane, short(&lane.digest)))
+        .collect();
+    if deployment.taken_up && others.is_empty() {
+        return;
+    }
+    let (name, digest) = (&snapshot.projection, short(&deployment.digest));
+    let reason = deployment.waits.as_deref().unwrap_or("no host has said that its lanes have taken it up");
+    output::line(format_args!("\n{name}: {digest} is deployed, and not taken up by all lanes: {reason}"));
+    if !others.is_empty() {
+        output::line(format_args!("  others still work: {}", others.join(", ")));
     }
 }
 
@@ -242,7 +275,7 @@ fn print_fuel(snapshots: &[Snapshot]) {
 
 fn print_lanes(snapshots: &[Snapshot]) {
     let mut lanes =
-        table::table(&["projection", "lane", "position", "events", "waiting", "doing", "trouble"]);
+        table::table(&["projection", "lane", "position", "events", "waiting", "digest", "doing", "trouble"]);
     for snapshot in snapshots {
         for lane in &snapshot.lanes {
             lanes.add_row([
@@ -251,6 +284,7 @@ fn print_lanes(snapshots: &[Snapshot]) {
                 lane.position.clone(),
                 table::number(lane.events),
                 table::number(lane.waiting),
+                short(&lane.digest).to_owned(),
                 lane.doing.clone().unwrap_or_default(),
                 lane.trouble.clone().unwrap_or_default(),
             ]);

@@ -10,10 +10,33 @@ use super::output;
 use crate::config::Config;
 use crate::projection::Servers;
 use crate::readmodel::command::{self, Outcome, Request};
-use crate::readmodel::{Session, registration};
+use crate::readmodel::{Session, lease, registration};
 
-/// How long to wait while nothing happens. A command that makes progress is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long to wait for what was asked for.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Patience {
+    /// How long to wait while nothing happens; what makes progress is waited for longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u32,
+    /// Only writes the command down.
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { wait: 60, no_wait: false }
+    }
+}
+
+impl Patience {
+    pub fn time(self) -> Duration {
+        Duration::from_secs(if self.no_wait { 0 } else { self.wait.into() })
+    }
+}
+
+/// How often it is looked what came of it.
+pub const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A projection that the control schema does not have is refused.
 pub async fn registered(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<()> {
@@ -43,6 +66,14 @@ pub enum Answer {
     Pending {
         id: u64,
         progress: String,
+        waited: Duration,
+        /// The host that leads the projection.
+        leader: Option<String>,
+    },
+    /// It is written down and holds, and what it is for has not come yet.
+    NotYet {
+        id: u64,
+        reason: String,
     },
     /// A host tries it in vain, and will for a while.
     Waits {
@@ -56,15 +87,28 @@ impl Answer {
     pub fn say(self, json: bool) -> ExitCode {
         let (id, state, result, text, code) = match self {
             Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
-            Self::Pending { id, progress } => {
-                let text = match first_line(&progress).as_str() {
-                    "" => format!(
-                        "Command {id} is written down; no host has done it within {} s. It will be done when one runs.",
-                        PATIENCE.as_secs()
+            Self::Pending { id, progress, waited, leader } => {
+                let text = match (first_line(&progress).as_str(), leader) {
+                    ("", _) if waited.is_zero() => {
+                        format!("Command {id} is written down; `laterna status` shows what becomes of it.")
+                    }
+                    ("", None) => format!(
+                        "Command {id} is written down; no host has done it within {} s, and none leads the projection. It \
+                         will be done when one runs: laterna run",
+                        waited.as_secs()
                     ),
-                    doing => format!("Command {id} is being carried out: {doing}. It goes on."),
+                    ("", Some(leader)) => format!(
+                        "Command {id} is written down; no host has done it within {} s. The host `{leader}` leads the \
+                         projection; it will be done when it gets to it.",
+                        waited.as_secs()
+                    ),
+                    (doing, _) => format!("Command {id} is being carried out: {doing}. It goes on."),
                 };
                 (id, "pending", progress, text, ExitCode::FAILURE)
+            }
+            Self::NotYet { id, reason } => {
+                let text = format!("Not yet: {reason}.");
+                (id, "waits", reason, text, ExitCode::FAILURE)
             }
             Self::Waits { id, reason } => {
                 let text = format!(
@@ -87,11 +131,11 @@ pub async fn carry_out(
     session: &mut Session,
     servers: &Servers,
     config: &Config,
-    projection: &str,
-    request: &Request,
+    (projection, request): (&str, &Request),
+    patience: Patience,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    Ok(answer(session, servers, config, projection, request).await?.say(json))
+    Ok(answer(session, servers, config, (projection, request), patience).await?.say(json))
 }
 
 /// Writes a command down and waits for its result. How far it is stands on a terminal meanwhile.
@@ -99,40 +143,49 @@ pub async fn answer(
     session: &mut Session,
     servers: &Servers,
     config: &Config,
-    projection: &str,
-    request: &Request,
+    (projection, request): (&str, &Request),
+    patience: Patience,
 ) -> anyhow::Result<Answer> {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let by = format!("{user}@{}", config.host.id);
     let id = command::submit(session, &servers.control, projection, request, &by).await?;
+    let (waited, shown) = (patience.time(), ProgressBar::new_spinner());
+    let outcome = settled(session, servers, id, (waited, &shown)).await;
+    shown.finish_and_clear();
+    match outcome? {
+        Outcome::Done(result) => Ok(Answer::Done { id, result }),
+        Outcome::Failed(reason) => bail!("command {id} failed: {reason}"),
+        Outcome::Waits(reason) => Ok(Answer::Waits { id, reason }),
+        Outcome::Pending(progress) => {
+            let leader = lease::leader(session, &servers.control, projection).await?;
+            Ok(Answer::Pending { id, progress, waited, leader })
+        }
+    }
+}
+
+/// What a command came to, or how it stands once nothing has happened for some time.
+async fn settled(
+    session: &mut Session,
+    servers: &Servers,
+    id: u64,
+    (patience, shown): (Duration, &ProgressBar),
+) -> anyhow::Result<Outcome> {
     let (mut asked, mut seen) = (Instant::now(), String::new());
-    let shown = ProgressBar::new_spinner();
     loop {
         shown.tick();
-        match command::outcome(session, &servers.control, id).await? {
-            Outcome::Done(result) => {
-                shown.finish_and_clear();
-                return Ok(Answer::Done { id, result });
-            }
-            Outcome::Failed(reason) => {
-                shown.finish_and_clear();
-                bail!("command {id} failed: {reason}")
-            }
-            Outcome::Pending(progress) | Outcome::Waits(progress) if progress != seen => {
-                shown.set_message(first_line(&progress));
-                (asked, seen) = (Instant::now(), progress);
-            }
-            Outcome::Pending(progress) if asked.elapsed() > PATIENCE => {
-                shown.finish_and_clear();
-                return Ok(Answer::Pending { id, progress });
-            }
-            Outcome::Waits(reason) if asked.elapsed() > PATIENCE => {
-                shown.finish_and_clear();
-                return Ok(Answer::Waits { id, reason });
+        let outcome = command::outcome(session, &servers.control, id).await?;
+        match &outcome {
+            Outcome::Done(_) | Outcome::Failed(_) => return Ok(outcome),
+            Outcome::Pending(progress) | Outcome::Waits(progress) if *progress != seen => {
+                shown.set_message(first_line(progress));
+                (asked, seen) = (Instant::now(), progress.clone());
             }
             Outcome::Pending(_) | Outcome::Waits(_) => {}
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        if asked.elapsed() >= patience {
+            return Ok(outcome);
+        }
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::submit::Answer;
+use super::submit::{Answer, Patience};
 use super::{output, parts, submit};
 use crate::config::Config;
 use crate::readmodel::command::Request;
@@ -20,6 +20,8 @@ pub struct Arguments {
     /// Where the tables differ, those that were made anew take their place.
     #[arg(long)]
     repair: bool,
+    #[command(flatten)]
+    patience: Patience,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -27,16 +29,16 @@ pub struct Arguments {
 
 /// Exit code 1 when anything differs; 2 when nobody knows yet.
 pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let Arguments { projection, repair, json } = arguments;
+    let Arguments { projection, repair, patience, json } = arguments;
     runtime.block_on(async {
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
         let request = Request::Verify { repair: *repair };
-        let asked = submit::answer(&mut session, &servers, config, projection, &request).await?;
+        let asked = submit::answer(&mut session, &servers, config, (projection, &request), *patience).await?;
         let result = match asked {
             Answer::Done { result, .. } => result,
-            pending @ (Answer::Pending { .. } | Answer::Waits { .. }) => {
+            pending => {
                 pending.say(*json);
                 return Ok(ExitCode::from(super::REFUSED));
             }

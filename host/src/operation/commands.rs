@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::letters;
+use super::{letters, take_up};
 use crate::failure::{Failure, Fault};
 use crate::projection::letters::Order;
 use crate::projection::versions::Versions;
@@ -87,6 +87,8 @@ impl Commands {
             let switching = command::carry_out_switch(&mut session, control, projection, &command);
             within(PATIENCE, "carrying a command out", switching).await?;
         }
+        let telling = take_up::tell(self, &mut session);
+        within(LOOK, "saying how far the deployment is", telling).await?;
         *kept = Some(session);
         Ok(())
     }

@@ -47,12 +47,15 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 origin,
                 by: &asked.requested_by,
                 canary,
+                command: Some(asked.id),
             };
             let told = format!("deployed {}", short(&digest));
             let (asked, proposal) = ((asked, seen), Some(proposal));
             let deploying =
                 command::carry_out_deployment(session, control, projection, asked, proposal, &told);
-            within(PATIENCE, "recording the deployment", deploying).await
+            let tried = within(PATIENCE, "recording the deployment", deploying).await;
+            commands.versions.news.notify_one();
+            tried
         }
         Ok(Prepared::Nowhere) => {
             let none = format!("`{projection}` has had one component only: there is none to go back to");
@@ -70,6 +73,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 origin: Origin::Command,
                 by: &asked.requested_by,
                 canary: Duration::ZERO,
+                command: Some(asked.id),
             };
             deployment::refuse(session, control, proposal, &reason).await?;
             let outcome = Outcome::Failed(format!("{} is refused: {reason}", short(&digest)));

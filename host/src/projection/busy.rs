@@ -23,16 +23,16 @@ impl Busy {
         }
     }
 
+    /// What keeps it, and since when.
     pub(super) fn tell(self, time: Duration) -> String {
-        let seconds = time.as_secs_f64();
+        format!("{} for {:.1} s", self.what(), time.as_secs_f64())
+    }
+
+    pub(super) fn what(self) -> String {
         match self {
-            Self::Projecting(events) => {
-                format!("waiting for the projector with {events} events for {seconds:.1} s")
-            }
-            Self::Committing(events) => {
-                format!("waiting for MySQL to commit a batch of {events} events for {seconds:.1} s")
-            }
-            Self::Letter => format!("carrying out an order about a dead letter for {seconds:.1} s"),
+            Self::Projecting(events) => format!("waiting for the projector with {events} events"),
+            Self::Committing(events) => format!("waiting for MySQL to commit a batch of {events} events"),
+            Self::Letter => "carrying out an order about a dead letter".to_owned(),
         }
     }
 }

@@ -82,14 +82,10 @@ impl<V: Version> ProjectStage<V> {
     /// Runs until the reader is done, or a stop is asked for: what is queued then is read again later.
     pub async fn run(mut self) -> Result<(), Failure> {
         let mut waiting: VecDeque<Chunk> = VecDeque::new();
+        self.says_what_it_runs();
         loop {
             if waiting.is_empty() {
-                let received = tokio::select! {
-                    biased;
-                    () = self.stop.cancelled() => return Ok(()),
-                    received = self.chunks.recv() => received,
-                };
-                match received {
+                match self.next().await? {
                     Some(chunk) => waiting.push_back(chunk),
                     None => return Ok(()),
                 }
@@ -101,15 +97,38 @@ impl<V: Version> ProjectStage<V> {
                 waiting.push_back(chunk);
             }
             let (deliveries, position, shares) = take(&mut waiting, self.batch_max);
-            self.slide.follow()?;
+            self.follow()?;
             let answers = self.project(&deliveries).await?;
             let entries = deliveries.into_iter().zip(answers).collect();
             let Deployed { digest, schema, .. } = self.slide.deployed().clone();
+            self.status.hands_on(self.lane, &digest);
             let projected = Projected { entries, position, digest };
             if self.work.send(Work { projected, schema, shares }).await.is_err() {
                 return Ok(());
             }
         }
+    }
+
+    /// The next chunk, or none at the end. Who waits for it takes up another component at once.
+    async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(None),
+                received = self.chunks.recv() => return Ok(received),
+                () = self.slide.until_another() => self.follow()?,
+            }
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), Failure> {
+        self.slide.follow()?;
+        self.says_what_it_runs();
+        Ok(())
+    }
+
+    fn says_what_it_runs(&self) {
+        self.status.runs(self.lane, &self.slide.deployed().digest);
     }
 
     /// One answer a delivery. Where the component fails what the one before takes, the change is taken back.
@@ -122,6 +141,7 @@ impl<V: Version> ProjectStage<V> {
             if !self.slide.take_back(&reason)? {
                 return Err(Failure::TakenBack { reason });
             }
+            self.says_what_it_runs();
         }
     }
 
@@ -277,9 +297,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     None => orders_open = false,
                 },
                 work = self.work.recv() => match work {
-                    Some(work) => self.apply(work).await?,
+                    Some(work) => {
+                        self.apply(work).await?;
+                        self.status.is_through(self.lane);
+                    }
                     None => return Ok(()),
                 },
+                () = self.slide.until_another() => self.slide.follow()?,
             }
         }
     }

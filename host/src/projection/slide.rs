@@ -102,6 +102,14 @@ impl<V: Version> Slide<V> {
         Ok(Self { targets: targets.clone(), changes, target, projector, previous: None })
     }
 
+    /// Waits until there is something to follow. Given up, it loses nothing.
+    pub async fn until_another(&mut self) {
+        // The target lives as long as the slide does.
+        if self.changes.changed().await.is_ok() {
+            self.changes.mark_changed();
+        }
+    }
+
     /// Takes the target's component if it is another one. Only between two batches.
     pub fn follow(&mut self) -> Result<(), Failure> {
         if !self.changes.has_changed().unwrap_or(false) {

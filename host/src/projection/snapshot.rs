@@ -69,6 +69,9 @@ pub struct Snapshot {
     /// The component: its own name and version, and its digest.
     pub component: String,
     pub digest: String,
+    /// What is deployed, and how far the lanes are with it.
+    #[serde(default)]
+    pub deployment: Option<DeploymentSnapshot>,
     pub epoch: u64,
     /// How far the read model is behind the outbox.
     pub lag_seconds: u32,
@@ -99,6 +102,21 @@ pub struct Snapshot {
     #[serde(default)]
     pub components: Vec<ComponentSnapshot>,
     pub lanes: Vec<LaneSnapshot>,
+}
+
+/// The deployment in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentSnapshot {
+    pub digest: String,
+    /// Every lane of the live generation works with it.
+    pub taken_up: bool,
+    /// Until then, what it waits for.
+    pub waits: Option<String>,
+}
+
+impl DeploymentSnapshot {
+    /// What a wait begins with that no time ends, but what has to be done about letters.
+    pub const PAUSED: &str = "the projection is paused: ";
 }
 
 /// A generation that is built beside the live one.
@@ -151,6 +169,9 @@ pub struct LaneSnapshot {
     /// Handed to the lane, not committed yet.
     pub waiting: u64,
     pub trouble: Option<String>,
+    /// Of the component that it works with; empty while it does not run.
+    #[serde(default)]
+    pub digest: String,
     /// What it is doing just now, and for how long.
     #[serde(default)]
     pub doing: Option<String>,

@@ -4,8 +4,9 @@
 
 mod acknowledgement;
 mod commands;
+mod take_up;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::at_work::{self, AtWork};
 use super::busy::Busy;
 use super::oplog::{Alarm, Window};
 use super::pace::{Rate, Stillness, stalled_source};
-use super::snapshot::{Acknowledgement, Beside, LaneSnapshot, Phase, Snapshot};
+use super::snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use crate::event::{Aggregate, Id};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
@@ -22,6 +23,8 @@ use crate::projector::Component;
 use crate::readmodel::command::Waiting;
 use crate::readmodel::{Batch, LaneRow, Verdict};
 use crate::source::Feed;
+
+pub use take_up::TakeUp;
 
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,10 @@ struct State {
     silence: [Option<Failure>; 2],
     component: String,
     digest: String,
+    /// What is deployed, and whether it is what the lanes work with.
+    deployment: Option<DeploymentSnapshot>,
+    /// What keeps this host from having what is deployed.
+    cannot_follow: Option<Failure>,
     at_work: AtWork,
     epoch: u64,
     lanes: Vec<LaneState>,
@@ -74,6 +81,10 @@ struct LaneState {
     events: u64,
     waiting: u64,
     trouble: Option<Failure>,
+    /// The digest of what its first stage works with; none while it does not run.
+    digest: Option<String>,
+    /// The digests of what the batches were made with that its second stage is not through with, oldest first.
+    handed_on: VecDeque<String>,
     /// What its two stages and its operator are busy with, by [`Busy::slot`].
     work: [Option<(Busy, Instant)>; 3],
 }
@@ -89,6 +100,8 @@ impl Status {
             silence: [None, None],
             component: String::new(),
             digest: String::new(),
+            deployment: None,
+            cannot_follow: None,
             at_work: AtWork::default(),
             epoch: 0,
             lanes: vec![],
@@ -173,6 +186,8 @@ impl Status {
                 events: row.events,
                 waiting: 0,
                 trouble: None,
+                digest: None,
+                handed_on: VecDeque::new(),
                 work: [None; 3],
             };
             state.lanes = rows.iter().map(lane).collect();
@@ -354,6 +369,7 @@ impl Status {
             oplog: state.window(),
             component: state.component.clone(),
             digest: state.digest.clone(),
+            deployment: state.deployment.clone(),
             epoch: state.epoch,
             lag_seconds: state.lag_seconds(),
             lag_events: state.lag_events(),
@@ -394,7 +410,8 @@ impl State {
             // No lane runs, and nobody observes the servers.
             self.silence = [None, None];
             for lane in &mut self.lanes {
-                (lane.trouble, lane.work) = (None, [None; 3]);
+                (lane.trouble, lane.work, lane.digest) = (None, [None; 3], None);
+                lane.handed_on.clear();
             }
         }
         self.phase = phase;
@@ -462,6 +479,7 @@ impl LaneState {
             events: self.events,
             waiting: self.waiting,
             trouble: self.trouble.as_ref().map(Failure::without_values),
+            digest: self.works_with().unwrap_or_default().to_owned(),
             doing: self.doing(),
         }
     }

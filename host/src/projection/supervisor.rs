@@ -272,6 +272,9 @@ impl Supervisor {
             match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
+                    // Earlier epochs commit nothing any more, and no lane of this one begins while a pause stands.
+                    let recording = pause::record_still(&mut session, &self.servers.control, name, epoch);
+                    within(LEASE_PATIENCE, "recording that the lanes stand still", recording).await?;
                     return Ok((epoch, session, asked + *lease_ttl));
                 }
                 Acquired::Taken { owner: other } => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::slide::{Canary, Target, Targets};
@@ -29,6 +30,8 @@ pub struct Versions {
     engine: Engine,
     budget: Budget,
     loaded: Mutex<BTreeMap<String, Loaded>>,
+    /// This host has deployed something: that is worth a look at once.
+    pub news: Notify,
 }
 
 impl Versions {
@@ -36,7 +39,7 @@ impl Versions {
         let targets = Arc::new(Targets::new(configured.clone()));
         let projection = configured.projection.clone();
         let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
-        Self { targets, projection, configured, engine, budget, loaded }
+        Self { targets, projection, configured, engine, budget, loaded, news: Notify::new() }
     }
 
     /// Loads a component of these bytes, for this projection, or says what is wrong with it.
@@ -193,6 +196,7 @@ impl Versions {
             origin: Origin::Configuration,
             by: owner,
             canary: Duration::ZERO,
+            command: None,
         };
         match self.fit(session, servers, in_force, next).await? {
             Fit::Live => {
@@ -329,14 +333,16 @@ impl Versions {
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 Ok(()) = taken_back.changed() => {}
+                () = self.news.notified() => {}
             }
             match self.look(servers, status, epoch, &mut kept).await {
-                Ok(()) => {}
+                Ok(()) => status.cannot_follow(None),
                 Err(failure @ Failure::Fenced { .. }) => return Err(failure),
                 // An outage is the lanes' business; a component that cannot be had leaves the old one running.
                 Err(failure) => {
                     let told = failure.without_values();
                     tracing::warn!(projection = self.projection, "following the deployment: {told}");
+                    status.cannot_follow(Some(failure));
                     tokio::time::sleep(INTERVAL * 4).await;
                 }
             }

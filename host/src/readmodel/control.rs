@@ -109,11 +109,30 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 7] =
-    [&TABLES, &LETTERS_AND_ACKNOWLEDGEMENTS, &DEPLOYMENTS, &GENERATIONS, &COMMANDS, &ACCOUNTS, &FINGERPRINTS];
+const STEPS: [&[&str]; 8] = [
+    &TABLES,
+    &LETTERS_AND_ACKNOWLEDGEMENTS,
+    &DEPLOYMENTS,
+    &GENERATIONS,
+    &COMMANDS,
+    &ACCOUNTS,
+    &FINGERPRINTS,
+    &TAKEN_UP,
+];
 
 /// The version this host creates.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
+
+/// Version 8.
+const TAKEN_UP: [&str; 4] = [
+    // The command that a deployment came from.
+    "ALTER TABLE laterna.deployment ADD COLUMN command BIGINT UNSIGNED NULL",
+    // Since when every lane of the live generation works with it; until then, what the host that writes says of it.
+    "ALTER TABLE laterna.deployment ADD COLUMN taken_up_at TIMESTAMP(6) NULL",
+    "ALTER TABLE laterna.deployment ADD COLUMN waits TEXT NULL",
+    // When the host that writes said that no lane takes events: only what is not older than the pause counts.
+    "ALTER TABLE laterna.pause ADD COLUMN still_at TIMESTAMP(6) NULL",
+];
 
 /// Version 7.
 const FINGERPRINTS: [&str; 9] = [

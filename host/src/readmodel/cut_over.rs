@@ -216,6 +216,7 @@ impl CutOver<'_> {
             origin: self.next.origin,
             by: &self.next.by,
             canary: Duration::ZERO,
+            command: None,
         };
         deployment::deploy(connection, self.control, proposal).await?;
         ownership::enter(connection, self.control, projection, (self.applier.database(), &self.next.tables))

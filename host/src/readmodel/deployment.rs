@@ -56,6 +56,8 @@ pub struct Proposal<'a> {
     pub by: &'a str,
     /// For how long it may be taken back; zero: not at all.
     pub canary: Duration,
+    /// The command that asked for it.
+    pub command: Option<u64>,
 }
 
 /// The deployment that is in force.
@@ -86,6 +88,10 @@ pub struct Deployment {
     pub at: String,
     /// Why it was refused or taken back.
     pub reason: Option<String>,
+    /// Since when every lane of the live generation works with it.
+    pub taken_up_at: Option<String>,
+    /// Until then, what the host that writes says of it.
+    pub waits: Option<String>,
 }
 
 /// The upcaster of a deployment as people see it.
@@ -241,7 +247,7 @@ pub async fn deploy(
     proposal: Proposal<'_>,
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("recording the deployment", &error);
-    let Proposal { projection, digest, origin, by, canary } = proposal;
+    let Proposal { projection, digest, origin, by, canary, command } = proposal;
     let sql = control.sql(
         "SELECT digest, previous FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
          ORDER BY id DESC LIMIT 1 FOR UPDATE",
@@ -259,8 +265,8 @@ pub async fn deploy(
     };
     let canary = (previous.is_some() && !canary.is_zero()).then_some(canary);
     let insert = control.sql(
-        "INSERT INTO laterna.deployment (projection, digest, previous, origin, state, deployed_by, canary_until) \
-         VALUES (?, ?, ?, ?, 'deployed', ?, CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND)",
+        "INSERT INTO laterna.deployment (projection, digest, previous, origin, state, deployed_by, canary_until, command) \
+         VALUES (?, ?, ?, ?, 'deployed', ?, CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?)",
     );
     let micros = canary.map(|canary| u64::try_from(canary.as_micros()).unwrap_or(u64::MAX));
     let inserted = sqlx::query(&insert)
@@ -270,6 +276,7 @@ pub async fn deploy(
         .bind(origin.name())
         .bind(by)
         .bind(micros)
+        .bind(command)
         .run(connection)
         .await;
     inserted.map_err(failed)?;
@@ -320,6 +327,12 @@ pub async fn take_back(
     );
     let query = sqlx::query(&sql).bind(reason).bind(projection).bind(digest);
     query.run(connection).await.map_err(failed)?;
+    // The lanes go back to the one before, which they have to take up again.
+    let sql = control.sql(
+        "UPDATE laterna.deployment SET taken_up_at = NULL WHERE projection = ? AND state = 'deployed' \
+         ORDER BY id DESC LIMIT 1",
+    );
+    sqlx::query(&sql).bind(projection).run(connection).await.map_err(failed)?;
     send(connection, "COMMIT").await.map_err(failed)?;
     Ok(())
 }
@@ -335,7 +348,8 @@ pub async fn list(
     let sql = control.sql(
         "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
          CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
-         COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, '') \
+         COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
+         DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits \
          FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
          LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
          LEFT JOIN laterna.component u ON u.digest = p.upcaster \
@@ -357,6 +371,8 @@ pub async fn list(
             by: row.try_get(6).map_err(failed)?,
             at: row.try_get(7).map_err(failed)?,
             reason: row.try_get(8).map_err(failed)?,
+            taken_up_at: row.try_get(13).map_err(failed)?,
+            waits: row.try_get(14).map_err(failed)?,
         })
     };
     rows.map_err(failed)?.iter().map(deployment).collect()

@@ -111,6 +111,50 @@ pub async fn stranger(
     Ok((account != session.account).then_some((owner, account)))
 }
 
+/// The host that holds the lease, as far as that can be seen; none where it is free.
+pub async fn leader(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<String>, Failure> {
+    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
+    let Some(held) = held else { return Ok(None) };
+    let presence = session.presence(held.connection, held.account.as_deref()).await?;
+    Ok((presence != Presence::Gone).then_some(held.owner))
+}
+
+/// Whether nobody holds the lease, and no session of a lane is there that could still commit.
+pub async fn is_deserted(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<bool, Failure> {
+    if leader(session, control, projection).await?.is_some() {
+        return Ok(false);
+    }
+    let account = held(session, control, projection).await?.and_then(|held| held.account);
+    for id in lane_sessions(session, control, projection).await? {
+        if id != session.id && session.presence(id, account.as_deref()).await? != Presence::Gone {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The sessions in which lanes wrote last.
+async fn lane_sessions(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<u64>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
+    let read = control.sql(
+        "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
+    );
+    let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
 /// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
 pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("preparing to rename", &error);
@@ -167,16 +211,8 @@ async fn end_old_sessions(
     projection: &str,
     holders: [u64; 2],
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
-    let read = control.sql(
-        "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
-    );
-    let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let mut ids = holders.to_vec();
-    for row in rows {
-        ids.push(row.try_get(0).map_err(failed)?);
-    }
-    for id in ids {
+    let lanes = lane_sessions(session, control, projection).await?;
+    for id in holders.into_iter().chain(lanes) {
         if id != 0 && id != session.id && session.presence(id, None).await? == Presence::Connected {
             session.kill(id).await?;
         }

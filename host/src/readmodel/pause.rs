@@ -52,7 +52,7 @@ pub(super) async fn pause(
     let sql = control.sql(
         "INSERT INTO laterna.pause (projection, class, reason, paused_by) VALUES (?, ?, ?, ?) \
          ON DUPLICATE KEY UPDATE reason = VALUES(reason), paused_by = VALUES(paused_by), \
-         paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL",
+         paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL, still_at = NULL",
     );
     let paused =
         sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await;
@@ -73,6 +73,51 @@ pub(super) async fn resume(
     );
     let resumed = sqlx::query(&sql).bind(by).bind(projection).run(transaction).await;
     Ok(resumed.map_err(|error| classify("resuming the projection", &error))?.rows_affected() > 0)
+}
+
+/// How far an operator's pause has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// It is written down. Lanes that ran then may still commit what they have.
+    Asked,
+    /// The host that writes has said that no lane takes events.
+    Still,
+    /// It was ended.
+    Over,
+}
+
+/// Says, of a pause that stands, that no lane takes events. The caller's lanes take none while it stands, and those of all
+/// epochs before cannot commit any more. After a failure the session must not be used again; it may be repeated.
+pub async fn record_still(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("recording that the lanes stand still", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.pause SET still_at = CURRENT_TIMESTAMP(6) \
+         WHERE projection = ? AND class = ? AND resumed_at IS NULL AND (still_at IS NULL OR still_at < paused_at)",
+    );
+    let recorded = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).run(&mut transaction).await;
+    recorded.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// How far an operator's pause has come. What was said of an earlier one does not count.
+pub async fn progress(session: &mut Session, control: &Control, projection: &str) -> Result<Pause, Failure> {
+    let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(still_at >= paused_at, 0) AS SIGNED) FROM laterna.pause \
+         WHERE projection = ? AND class = ? AND resumed_at IS NULL",
+    );
+    let query = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR);
+    let row = query.first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = row else { return Ok(Pause::Over) };
+    let is_still = row.try_get::<i64, _>(0).map_err(failed)? != 0;
+    Ok(if is_still { Pause::Still } else { Pause::Asked })
 }
 
 /// Records that the breaker opened under a component.

@@ -86,6 +86,9 @@ impl Writer<'_> {
             stop,
         };
         let held = question.ask(&mut session).await?;
+        if let Some(Failure::Paused { .. }) = &held {
+            pause::record_still(&mut session, &servers.control, &settings.name, self.epoch).await?;
+        }
         drop(session);
         let lanes = course.rows.iter().map(|row| self.lane(row.lane)).collect();
         let orders = if let Some(held) = held {
