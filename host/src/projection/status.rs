@@ -552,6 +552,48 @@ mod tests {
     }
 
     #[test]
+    fn a_deployment_is_taken_up_when_no_lane_has_anything_of_the_one_before() {
+        let status = Status::new("accounts");
+        let waits = |says: &str| match status.take_up("new") {
+            TakeUp::Waits(why) => assert!(why.contains(says), "{says:?} is not in {why}"),
+            other => panic!("{other:?}"),
+        };
+        waits("being started");
+        status.starts("accounts 1", "old", 7, &[row(0, 1000), row(1, 1000)]);
+        waits("being started");
+        (0..2).for_each(|lane| status.runs(lane, "old"));
+        status.begins(1, Busy::Committing(3));
+        waits("lane 0 still works with the component before; lane 1 still works");
+        status.hands_on(1, "old");
+        (0..2).for_each(|lane| status.runs(lane, "new"));
+        status.hands_on(1, "new");
+        waits(
+            "lane 1 still works with the component before: waiting for MySQL to commit a batch of 3 events",
+        );
+        status.is_through(1);
+        assert_eq!(status.take_up("new"), TakeUp::Whole { epoch: 7 });
+        // What is loaded here is not what is deployed.
+        status.cannot_follow(Some(Failure::Misconfigured { reason: "it is gone".to_owned() }));
+        match status.take_up("newer") {
+            TakeUp::Waits(why) => assert!(why.contains("it is gone"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        let broken = Failure::SchemaMismatch { code: 1146, message: "no table".into() };
+        status.pauses(&broken, broken.to_string());
+        waits("the projection cannot run, and tries it again");
+        let held = Failure::StreamHeld { letters: 1 };
+        status.pauses(&held, held.to_string());
+        waits(DeploymentSnapshot::PAUSED);
+        let open = Failure::BreakerOpen { reason: "too many".to_owned() };
+        status.pauses(&open, open.to_string());
+        waits("the breaker is open: ");
+        status.run_fails(&broken);
+        waits("the lanes do not run just now: ");
+        status.enter(Phase::Standby { owner: "another".into() });
+        assert_eq!(status.take_up("new"), TakeUp::NotHere);
+    }
+
+    #[test]
     fn an_oplog_that_has_just_begun_is_no_reason_for_alarm() {
         let snapshot = observed(1998, 1997, 2000);
         assert_eq!((snapshot.oplog.map(|window| window.used_percent), snapshot.warning), (Some(66), None));
