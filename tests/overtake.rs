@@ -79,7 +79,7 @@ async fn a_verification_that_waits_for_mongodb_holds_up_no_deployment_and_no_way
     scene.tell(&["pause", PROJECTION, "--why", "a test"]);
     scene.tell(&["resume", PROJECTION]);
     // No lane begins without MongoDB.
-    scene.refused(&["rollback", PROJECTION, "--wait", "1"], "is stored and in force");
+    scene.refused(&["rollback", PROJECTION, "--wait", "20"], "is stored and in force");
     println!("five commands beside one that waits: {:?}", began.elapsed());
     assert_eq!(commands(&scene, "state = 'pending'").await, 1, "the verification still waits");
     let log = scene.host().log();

@@ -172,7 +172,7 @@ async fn a_lane_that_is_not_through_is_named_and_what_each_runs_is_shown() {
     let lock = with_a_busy_lane(&scene).await;
     let world = &scene.world;
     assert_not_yet(
-        deploy(world, "second", &["--wait", "1"]),
+        deploy(world, "second", &["--wait", "10"]),
         &["not every lane works with it", "still works with the component before: ", "It goes on"],
     );
     assert_eq!(taken_up(world).await, 0);
@@ -193,7 +193,10 @@ async fn a_lane_that_is_not_through_is_named_and_what_each_runs_is_shown() {
         world.number(&sql).await == 1
     })
     .await;
-    assert_not_yet(deploy(world, "second", &["--wait", "1", "--json"]), &["\"taken_up\":false", "\"waits\""]);
+    assert_not_yet(
+        deploy(world, "second", &["--wait", "10", "--json"]),
+        &["\"taken_up\":false", "\"waits\""],
+    );
     drop(lock);
     until("all lanes have it", async || taken_up(world).await == 1).await;
     assert_all_lanes_have_it(scene.host()).await;
@@ -280,10 +283,10 @@ async fn of_two_hosts_the_one_that_leads_says_it_and_is_named_while_it_does_not(
     // The other one carries it out. Whether the lanes have it, or have stopped, it does not know.
     let named = format!("the host `host-{}`", leader.port);
     assert_not_yet(
-        deploy(&world, "second", &["--wait", "3"]),
+        deploy(&world, "second", &["--wait", "10"]),
         &[&named, "has not said that its lanes have it"],
     );
-    let pausing = ["pause", PROJECTION, "--why", "a test", "--wait", "1"];
+    let pausing = ["pause", PROJECTION, "--why", "a test", "--wait", "10"];
     assert_not_yet(run(&world, &pausing), &[&named, "may still be committed"]);
     assert_eq!(taken_up(&world).await, 0);
     leader.signal("CONT");
