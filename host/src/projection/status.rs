@@ -180,6 +180,7 @@ impl Status {
         self.change(|state| {
             state.epoch = epoch;
             state.read_up_to = None;
+            state.cannot_follow = None;
             state.silence = [None, None];
             let lane = |row: &LaneRow| LaneState {
                 position: row.position.clone(),

@@ -66,8 +66,8 @@ impl State {
         }
         let trouble = self.run_trouble.as_ref().map(Failure::without_values);
         TakeUp::Waits(match (&self.cannot_follow, trouble) {
-            (Some(failure), _) if self.digest != digest => failure.without_values(),
             (_, Some(trouble)) => format!("the lanes do not run just now: {trouble}; they begin with it"),
+            (Some(failure), _) if self.digest != digest => failure.without_values(),
             _ if late.iter().any(|(_, lane)| lane.digest.is_none()) || self.lanes.is_empty() => {
                 "the lanes are being started".to_owned()
             }
