@@ -120,6 +120,9 @@ async fn a_replica_set_whose_elections_count_from_an_older_copy_is_found_by_a_ho
     }
     world.insert((5..10).map(document)).await;
     world.until_committed(PROJECTION, 10).await;
+    // A client that knows the primary is left alone, however long that says so.
+    some_time(25_000).await;
+    assert!(!host.log().contains("connecting anew"), "{}", host.log());
     cluster.put_back().await;
     until("it is noticed", async || {
         let status = host.status(PROJECTION).await.unwrap_or_default();

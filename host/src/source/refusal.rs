@@ -4,7 +4,7 @@
 //! set that was put back to a copy of its files counts its elections from there, so that a client which has seen it before
 //! finds no primary until it has held as many again. A new client has seen none.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mongodb::ServerType;
@@ -18,9 +18,17 @@ const LASTING: Duration = Duration::from_secs(20);
 /// How long ago it may have been heard.
 const RECENTLY: Duration = Duration::from_secs(5);
 
-/// Since when a server says that it is the primary while the client knows of none, and when it said so last.
+/// What a client sees of primaries.
 #[derive(Debug, Clone, Default)]
-pub struct Refusal(Arc<Mutex<Option<[Instant; 2]>>>);
+pub struct Refusal(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether the client knows of a primary.
+    is_taken: bool,
+    /// Since when a server says that it is the primary while the client knows of none, and when it said so last.
+    claims: Option<[Instant; 2]>,
+}
 
 impl Refusal {
     /// What tells it of what a client sees.
@@ -33,9 +41,8 @@ impl Refusal {
                 }
             }
             SdamEvent::TopologyDescriptionChanged(change) => {
-                if change.new_description.servers().values().any(|server| is_taken(server.server_type())) {
-                    refusal.taken();
-                }
+                let servers = change.new_description.servers();
+                refusal.knows(servers.values().any(|server| is_taken(server.server_type())));
             }
             _ => {}
         })
@@ -47,20 +54,30 @@ impl Refusal {
     }
 
     fn lasts_at(&self, now: Instant) -> bool {
-        let claims = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.is_some_and(|[first, last]| {
+        self.seen().claims.is_some_and(|[first, last]| {
             last.duration_since(first) >= LASTING && now.duration_since(last) <= RECENTLY
         })
     }
 
     fn claimed(&self, now: Instant) {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = claims.filter(|[_, last]| now.duration_since(*last) <= RECENTLY);
-        *claims = Some([kept.map_or(now, |[first, _]| first), now]);
+        let mut seen = self.seen();
+        if !seen.is_taken {
+            let kept = seen.claims.filter(|[_, last]| now.duration_since(*last) <= RECENTLY);
+            seen.claims = Some([kept.map_or(now, |[first, _]| first), now]);
+        }
     }
 
-    fn taken(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Whether the client knows of a primary from now on. It tells changes only.
+    fn knows(&self, is_taken: bool) {
+        let mut seen = self.seen();
+        seen.is_taken = is_taken;
+        if is_taken {
+            seen.claims = None;
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,7 +103,12 @@ mod tests {
         refusal.claimed(at(26));
         assert!(!refusal.lasts_at(at(26)), "it begins anew");
         (27..=50).for_each(|second| refusal.claimed(at(second)));
-        refusal.taken();
+        refusal.knows(true);
         assert!(!refusal.lasts_at(at(50)));
+        (51..=90).for_each(|second| refusal.claimed(at(second)));
+        assert!(!refusal.lasts_at(at(90)), "it is the one that the client knows");
+        refusal.knows(false);
+        (91..=111).for_each(|second| refusal.claimed(at(second)));
+        assert!(refusal.lasts_at(at(111)));
     }
 }
