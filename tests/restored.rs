@@ -1,5 +1,7 @@
 //! A server that was put back to an older copy and goes on from there, as if nothing had happened.
 
+mod moments;
+
 use bson::doc;
 
 use crate::support::cluster::Cluster;

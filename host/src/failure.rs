@@ -124,6 +124,13 @@ pub enum Failure {
     /// host never does.
     #[error("the change stream cannot be resumed: {reason}")]
     ResumeLost { cause: Lost, reason: String },
+    /// The read model's tables and the control schema are of different moments: one was restored without the other. Going on
+    /// would lose rows or write them twice.
+    #[error(
+        "{found}; one of both was restored without the other. Nothing is written until you choose: restore both from one \
+         backup; or `laterna rebuild {projection}` makes the tables anew from the outbox, beside these"
+    )]
+    ReadModelRestored { projection: String, found: String },
     /// Whatever else an operator has to settle.
     #[error("{reason}")]
     Misconfigured { reason: String },
@@ -234,6 +241,7 @@ impl Failure {
             Self::SchemaMismatch { .. }
             | Self::AccessDenied { .. }
             | Self::ResumeLost { .. }
+            | Self::ReadModelRestored { .. }
             | Self::Misconfigured { .. }
             | Self::LettersFull { .. }
             | Self::BreakerOpen { .. }
@@ -340,6 +348,7 @@ impl Failure {
             Self::SchemaMismatch { .. } => "schema-mismatch",
             Self::AccessDenied { .. } => "access-denied",
             Self::ResumeLost { .. } => "resume-lost",
+            Self::ReadModelRestored { .. } => "read-model-restored",
             Self::Misconfigured { .. } => "misconfigured",
             Self::LettersFull { .. } => "letters-full",
             Self::BreakerOpen { .. } => "breaker-open",
@@ -394,6 +403,9 @@ impl Failure {
             }
             Self::AccessDenied { .. } => "grant the account what it needs, or correct its password",
             Self::ResumeLost { .. } => "choose one of the ways that the reason names",
+            Self::ReadModelRestored { .. } => {
+                "restore the tables and the control schema from one backup, or `laterna rebuild`"
+            }
             Self::Misconfigured { .. } => "do what the reason says",
             Self::Erased => "discard it; what it holds back follows",
             Self::LettersFull { .. } => {

@@ -11,6 +11,7 @@ pub mod registration;
 pub mod lease;
 pub mod ownership;
 pub mod tables;
+pub mod witness;
 pub mod batch;
 pub mod apply;
 mod fit;

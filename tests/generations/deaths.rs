@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use laterna::failure::Failure;
 use laterna::readmodel::cut_over::{CutOver, Outcome};
-use laterna::readmodel::{Connector, Control, generation};
+use laterna::readmodel::{Connector, Control, generation, witness};
 use sqlx::Row;
 
 use super::{PROJECTION, Scene, document};
@@ -91,6 +91,8 @@ enum Died {
     Caught,
     Intended,
     Renamed,
+    /// It was of a version that knows no witness.
+    RenamedByAnOlderOne,
 }
 
 async fn a_cut_over_goes_on(options: Options, died: Died) {
@@ -111,14 +113,21 @@ async fn a_cut_over_goes_on(options: Options, died: Died) {
     let (world, control) = (&scene.world, scene.world.control());
     let state = match died {
         Died::Caught => "meeting",
-        Died::Intended | Died::Renamed => "cutting-over",
+        Died::Intended | Died::Renamed | Died::RenamedByAnOlderOne => "cutting-over",
     };
     world.run(&format!("UPDATE {control}.generation SET state = '{state}'")).await;
-    if let Died::Renamed = died {
+    if let Died::Renamed | Died::RenamedByAnOlderOne = died {
+        let witness = witness::table(&Control::new(&control), PROJECTION);
         let (live, old, new) = (&world.name, format!("{control}_g1_first"), format!("{control}_g2_first"));
+        let witness = match died {
+            Died::Renamed => format!(
+                "`{live}`.`{witness}` TO `{old}`.`{witness}`, `{new}`.`{witness}` TO `{live}`.`{witness}`, "
+            ),
+            _ => String::new(),
+        };
         world
             .run(&format!(
-                "RENAME TABLE `{live}`.`stamped` TO `{old}`.`stamped`, `{live}`.`last_seen` TO `{old}`.`last_seen`, \
+                "RENAME TABLE {witness}`{live}`.`stamped` TO `{old}`.`stamped`, `{live}`.`last_seen` TO `{old}`.`last_seen`, \
                  `{new}`.`stamped` TO `{live}`.`stamped`, `{new}`.`last_seen` TO `{live}`.`last_seen`, \
                  `{new}`.`laterna aside` TO `{old}`.`laterna aside`"
             ))
@@ -136,14 +145,14 @@ async fn a_cut_over_goes_on(options: Options, died: Died) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_over_that_was_interrupted_goes_on_where_it_was() {
-    for died in [Died::Caught, Died::Intended, Died::Renamed] {
+    for died in [Died::Caught, Died::Intended, Died::Renamed, Died::RenamedByAnOlderOne] {
         a_cut_over_goes_on(Options::mysql(), died).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_over_that_was_interrupted_goes_on_mariadb() {
-    for died in [Died::Caught, Died::Intended, Died::Renamed] {
+    for died in [Died::Caught, Died::Intended, Died::Renamed, Died::RenamedByAnOlderOne] {
         a_cut_over_goes_on(Options::mariadb(), died).await;
     }
 }

@@ -38,7 +38,9 @@ impl Bench {
         let bench = Self { world, control, connector, schema };
         let mut session = bench.direct().await;
         bench.control.migrate(&mut session).await.expect("the control schema is created");
-        tables::create_missing(&mut session, &bench.schema).await.expect("the tables are created");
+        let (control, schema) = (&bench.control, &bench.schema);
+        let made = tables::create_missing(&mut session, control, "p", schema).await;
+        made.expect("the tables are created");
         let epoch = bench.take_lease().await;
         bench.place(&mut session, epoch, 1).await;
         bench

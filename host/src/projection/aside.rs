@@ -25,7 +25,7 @@ use crate::position::Position;
 use crate::readmodel::cut_over::{CutOver, Outcome};
 use crate::readmodel::deployment::Origin;
 use crate::readmodel::generation::{self, Generation, Purpose, State};
-use crate::readmodel::{LaneRow, Session, checkpoint, deployment, ownership, registration, within};
+use crate::readmodel::{LaneRow, Session, checkpoint, deployment, ownership, registration, within, witness};
 use comparison::Comparison;
 use side::Side;
 
@@ -187,12 +187,16 @@ async fn lacks(
     if next.lacks_accepted {
         return Ok(None);
     }
+    let (control, name) = (&ground.servers.control, ground.settings.name.as_str());
+    let untold = witness::untold(session, control, name, live).await?;
+    if untold.is_some() {
+        return Ok(untold);
+    }
     let all = || here.iter().chain(there).map(|row| &row.position);
     if all().zip(all().skip(1)).all(|(one, other)| one.compare(other).is_eq()) {
         return Ok(whole::lacks(here, there, next.origin == Origin::Rollback));
     }
     // The live lanes cannot go on: what they took has to be in the outbox still, from which the others took it.
-    let name = ground.settings.name.as_str();
     whole::outbox_lacks(&ground.servers, session, (name, live), here).await
 }
 

@@ -9,7 +9,7 @@ use super::startup::{history_is_readable, lanes, not_from_the_future};
 use super::{Loaded, Servers, Settings};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::{checkpoint, registration, tables};
+use crate::readmodel::{checkpoint, registration, tables, witness};
 use crate::source::SourceIdentity;
 
 pub struct Job<'a> {
@@ -62,6 +62,7 @@ impl Job<'_> {
             deleted,
             "the tables are empty; history is read into them"
         );
+        witness::create(&mut self.servers.ddl.connect().await?, control, name).await?;
         let start = outbox.current_token().await?;
         let position = Position::Scan { start, key: None, beside: 0 };
         let lanes = lanes(self.settings, self.loaded);

@@ -5,7 +5,7 @@ use super::{Course, Loaded, Servers, Settings, rebuild};
 use crate::failure::{Failure, Lost};
 use crate::position::Position;
 use crate::readmodel::registration::{self, Registration};
-use crate::readmodel::{LaneRow, Session, checkpoint, ownership, tables, volume};
+use crate::readmodel::{LaneRow, Session, checkpoint, ownership, tables, volume, witness};
 use crate::source::SourceIdentity;
 use crate::statement::Ordering;
 
@@ -43,8 +43,10 @@ pub async fn prepare(
             FIRST_GENERATION
         }
     };
-    ownership::nothing_is_tied(&mut session, schema).await?;
     let mut applier = servers.applier.connect().await?;
+    let (control, ddl, lease) = (&servers.control, &servers.ddl, (settings.name.as_str(), epoch));
+    witness::demand(&mut applier, ddl, control, lease, generation).await?;
+    ownership::nothing_is_tied(&mut session, schema).await?;
     tables::prepare(&mut applier, schema).await?;
     volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
     let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
@@ -128,7 +130,7 @@ async fn begin(
     } else {
         Position::Stream { token: start }
     };
-    tables::create_missing(session, schema).await?;
+    tables::create_missing(session, control, name, schema).await?;
     let registration = Registration {
         projection: settings.name.clone(),
         live_generation: FIRST_GENERATION,

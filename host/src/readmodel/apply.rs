@@ -18,7 +18,7 @@ use savepoint::savepoint;
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry};
 use super::bind::{bind, fitted};
-use super::checkpoint::{self, Advance, Lane, LaneRow, Turn};
+use super::checkpoint::{self, Advance, Closed, Lane, LaneRow, Turn};
 use super::control::Control;
 use super::dead_letter;
 use super::dedupe::{self, Mark, Remembered};
@@ -28,6 +28,7 @@ use super::mysql_error::{classify, classify_statement};
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
 use super::volume::{self, Limits, Volume};
+use super::witness;
 use crate::failure::{Failure, Fault};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
@@ -73,6 +74,8 @@ pub struct LaneModel {
     acknowledge: Acknowledge,
     /// How much the projection's dead letters may be.
     limits: Limits,
+    /// What it signs the witness with.
+    stamp: u64,
     /// How many batches are committed; letters' transactions count, too.
     batch: u64,
     /// The component of the last batch.
@@ -112,6 +115,7 @@ impl LaneModel {
             window,
             acknowledge: Acknowledge::Keep,
             limits: Limits::NONE,
+            stamp: witness::stamp(),
             batch: 0,
             digest: String::new(),
             fingerprint: Fingerprint::default(),
@@ -284,7 +288,7 @@ impl LaneModel {
     }
 
     fn turn(&self) -> Turn<'_> {
-        Turn { lane: &self.lane, epoch: self.epoch, batch: self.batch }
+        Turn { lane: &self.lane, epoch: self.epoch, batch: self.batch, stamp: self.stamp }
     }
 
     /// Whether the row shows the batch that was being committed; a failure when it shows another writer.
@@ -360,10 +364,19 @@ impl LaneModel {
         Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
     }
 
-    async fn finish(&self, session: &mut Session, closed: bool) -> Result<(), Failure> {
-        if !closed {
-            let message = "the server had ended it silently".to_owned();
-            return Err(Failure::TransactionLost { code: 0, message });
+    async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
+        match closed {
+            Closed::Done => {}
+            Closed::NotOpen => {
+                let message = "the server had ended it silently".to_owned();
+                return Err(Failure::TransactionLost { code: 0, message });
+            }
+            Closed::Unwitnessed => {
+                let undone = send(&mut session.connection, "ROLLBACK").await;
+                undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
+                let Lane { projection, generation, .. } = &self.lane;
+                return Err(witness::blame(session, &self.control, projection, *generation).await?);
+            }
         }
         match send(&mut session.connection, "COMMIT").await {
             Ok(_) => Ok(()),

@@ -14,6 +14,7 @@ use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
 use super::volume::Volume;
+use super::witness;
 use crate::event::{Anchor, Id};
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
@@ -60,6 +61,19 @@ pub struct Turn<'a> {
     pub epoch: u64,
     /// How many batches are committed before it.
     pub batch: u64,
+    /// What the writer signs the witness with.
+    pub stamp: u64,
+}
+
+/// What closing a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The checkpoint and the witness were advanced.
+    Done,
+    /// The transaction that opened the batch is gone.
+    NotOpen,
+    /// The witness does not say what the checkpoint says; the transaction must not be committed.
+    Unwitnessed,
 }
 
 /// What a batch changes in its lane's row.
@@ -175,24 +189,49 @@ pub async fn open(
     Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
 }
 
-/// The last statement of every batch. False when the transaction that opened it is gone: MySQL ends
+/// A lane's row, and that of the witness in the session's database if it says what the lane's row says.
+fn witnessed(control: &Control, projection: &str, set: &str) -> String {
+    control.sql(&format!(
+        "UPDATE laterna.checkpoint c LEFT JOIN `{}` w \
+         ON w.lane = c.lane AND w.generation = c.generation AND w.batch = c.witness_batch AND w.stamp = c.witness_stamp \
+         SET c.batch = ?, c.open_batch = NULL, c.witness_batch = ?, c.witness_stamp = ?, w.batch = ?, w.stamp = ?, {set} \
+         WHERE c.projection = ? AND c.generation = ? AND c.lane = ? AND c.epoch = ? AND c.batch = ? AND c.open_batch = ?",
+        witness::table(control, projection)
+    ))
+}
+
+/// Binds what [`witnessed`] sets by itself.
+fn signed<'q>(query: Query<'q, MySql, MySqlArguments>, turn: Turn<'_>) -> Query<'q, MySql, MySqlArguments> {
+    let next = turn.batch + 1;
+    query.bind(next).bind(next).bind(turn.stamp).bind(next).bind(turn.stamp)
+}
+
+/// What came of it: the connection counts the rows that were found, in both tables.
+fn closed(rows: u64) -> Closed {
+    match rows {
+        0 => Closed::NotOpen,
+        1 => Closed::Unwitnessed,
+        _ => Closed::Done,
+    }
+}
+
+/// The last statement of every batch. It is not open any more when the transaction that opened it is gone: MySQL ends
 /// transactions silently, and would take what follows one by one.
 pub async fn close(
     connection: &mut MySqlConnection,
     control: &Control,
     turn: Turn<'_>,
     advance: Advance<'_>,
-) -> Result<bool, Failure> {
-    let sql = control.sql(
-        "UPDATE laterna.checkpoint \
-         SET batch = ?, open_batch = NULL, position = ?, digest = ?, events = events + ?, parked = parked + ?, \
-         ignored = ignored + ?, letters = letters + ?, letter_bytes = letter_bytes + ?, \
-         fingerprint = ?, fingerprint_events = ?, known_events = known_events + ?, \
-         anchor = COALESCE(?, anchor), anchor_time = COALESCE(?, anchor_time) \
-         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
+) -> Result<Closed, Failure> {
+    let sql = witnessed(
+        control,
+        &turn.lane.projection,
+        "c.position = ?, c.digest = ?, c.events = c.events + ?, c.parked = c.parked + ?, \
+         c.ignored = c.ignored + ?, c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?, \
+         c.fingerprint = ?, c.fingerprint_events = ?, c.known_events = c.known_events + ?, \
+         c.anchor = COALESCE(?, c.anchor), c.anchor_time = COALESCE(?, c.anchor_time)",
     );
-    let changes = sqlx::query(&sql)
-        .bind(turn.batch + 1)
+    let changes = signed(sqlx::query(&sql), turn)
         .bind(stored(advance.position))
         .bind(advance.digest)
         .bind(advance.events)
@@ -205,8 +244,9 @@ pub async fn close(
         .bind(advance.events)
         .bind(advance.anchor.map(|anchor| anchor.id.key()))
         .bind(advance.anchor.map(anchor_time));
-    let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
-    Ok(closed.map_err(|error| classify("advancing the checkpoint", &error))?.rows_affected() == 1)
+    let changed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
+    let changed = changed.map_err(|error| classify("advancing the checkpoint", &error))?;
+    Ok(closed(changed.rows_affected()))
 }
 
 /// Closes a batch that was opened for a dead letter: the lane stays at its position.
@@ -215,15 +255,13 @@ pub async fn close_unmoved(
     control: &Control,
     turn: Turn<'_>,
     letters: Volume,
-) -> Result<bool, Failure> {
-    let sql = control.sql(
-        "UPDATE laterna.checkpoint \
-         SET batch = ?, open_batch = NULL, letters = letters + ?, letter_bytes = letter_bytes + ? \
-         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch = ?",
-    );
-    let changes = sqlx::query(&sql).bind(turn.batch + 1).bind(letters.letters).bind(letters.bytes);
-    let closed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
-    Ok(closed.map_err(|error| classify("closing the batch", &error))?.rows_affected() == 1)
+) -> Result<Closed, Failure> {
+    let set = "c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?";
+    let sql = witnessed(control, &turn.lane.projection, set);
+    let changes = signed(sqlx::query(&sql), turn).bind(letters.letters).bind(letters.bytes);
+    let changed = at_turn(changes, turn).bind(turn.batch + 1).run(connection).await;
+    let changed = changed.map_err(|error| classify("closing the batch", &error))?;
+    Ok(closed(changed.rows_affected()))
 }
 
 /// Binds what proves a turn: the lane, the epoch, the batch.

@@ -109,7 +109,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// What brings the control schema to each version from the one before. A released step never changes.
-const STEPS: [&[&str]; 8] = [
+const STEPS: [&[&str]; 9] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -118,10 +118,19 @@ const STEPS: [&[&str]; 8] = [
     &ACCOUNTS,
     &FINGERPRINTS,
     &TAKEN_UP,
+    &WITNESSES,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
+
+/// Version 9.
+const WITNESSES: [&str; 2] = [
+    // What the witness beside the generation's tables says, as the last host wrote it that knows one: of which batch, and the
+    // stamp of that run. Where `batch` is larger, an older host has gone on since; where it is NULL, none was written.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN witness_batch BIGINT UNSIGNED NULL",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN witness_stamp BIGINT UNSIGNED NULL",
+];
 
 /// Version 8.
 const TAKEN_UP: [&str; 4] = [

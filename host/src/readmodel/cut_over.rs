@@ -17,6 +17,7 @@ use super::mysql_error::{classify, number};
 use super::ownership;
 use super::query::{Run, send};
 use super::session::{Connector, Session};
+use super::witness;
 use crate::failure::{Failure, Fault};
 
 /// The marker: it stands where the tables stand that are not live. No projector's table can have such a name.
@@ -109,6 +110,7 @@ impl CutOver<'_> {
         let asked = async {
             make_place(ddl, self.applier.database(), aside).await?;
             unmark_place(ddl, aside).await?;
+            witness::drop(ddl, self.control, self.projection, aside).await?;
             self.wrong_names(ddl).await
         };
         match asked.await {
@@ -172,12 +174,15 @@ impl CutOver<'_> {
     }
 
     async fn renaming(&self, ddl: &mut Session, aside: &str) -> Result<String, Failure> {
-        let live = self.applier.database();
-        let (from, there) = (tables_in(ddl, live).await?, &self.next.place);
+        let (live, there) = (self.applier.database(), &self.next.place);
+        let (from, to_come) = (tables_in(ddl, live).await?, tables_in(ddl, there).await?);
+        // Where an older host made the tables, they have none yet.
+        let witness = witness::table(self.control, self.projection);
         // A table that somebody dropped cannot go aside; the one that takes its place comes all the same.
-        let goes = self.live_tables.iter().filter(|name| from.contains(name));
+        let goes = self.live_tables.iter().chain([&witness]).filter(|name| from.contains(name));
         let goes = goes.map(|name| format!("`{live}`.`{name}` TO `{aside}`.`{name}`"));
-        let comes = self.next.tables.iter().map(|name| format!("`{there}`.`{name}` TO `{live}`.`{name}`"));
+        let comes = self.next.tables.iter().chain(Some(&witness).filter(|name| to_come.contains(name)));
+        let comes = comes.map(|name| format!("`{there}`.`{name}` TO `{live}`.`{name}`"));
         let marker = format!("`{there}`.`{MARKER}` TO `{aside}`.`{MARKER}`");
         let all: Vec<String> = goes.chain(comes).chain([marker]).collect();
         Ok(format!("RENAME TABLE {}", all.join(", ")))

@@ -11,7 +11,7 @@ use super::lease::{self, Acquired};
 use super::mysql_error::classify;
 use super::query::Run;
 use super::session::{Connector, Session};
-use super::{cut_over, generation, ownership, pause};
+use super::{cut_over, generation, ownership, pause, witness};
 use crate::failure::Failure;
 
 /// How long another host has to wait for the lease if this process is killed where MySQL does not notice.
@@ -62,6 +62,8 @@ pub async fn forget(
         }
     }
     work.remove_rows().await?;
+    // Until then its lanes have rows that tell of it.
+    witness::drop(&mut ddl.connect().await?, control, projection, ddl.database()).await?;
     lease::release(session, control, projection, epoch).await?;
     Ok(Forgotten::Done { tables, generations: generations.len() })
 }

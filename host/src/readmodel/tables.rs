@@ -11,6 +11,7 @@ use super::lease;
 use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::{Session, within};
+use super::witness;
 use crate::failure::Failure;
 use crate::statement::{Schema, Table};
 
@@ -61,8 +62,13 @@ async fn rehearse_here(session: &mut Session, schema: &Schema) -> Result<(), Fai
     prepare(session, schema).await
 }
 
-/// Creates the tables that do not exist. Those that exist must be empty: history fills empty tables only.
-pub async fn create_missing(session: &mut Session, schema: &Schema) -> Result<(), Failure> {
+/// Creates the tables that do not exist, and their witness. Those that exist must be empty: history fills empty tables only.
+pub async fn create_missing(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    schema: &Schema,
+) -> Result<(), Failure> {
     for table in &schema.tables {
         if !exists(session, &table.name).await? {
             create(session, table).await?;
@@ -76,7 +82,7 @@ pub async fn create_missing(session: &mut Session, schema: &Schema) -> Result<()
             });
         }
     }
-    Ok(())
+    witness::create(session, control, projection).await
 }
 
 /// Prepares every statement on the tables as they are, so that a missing table, column or privilege shows now.

@@ -19,6 +19,7 @@ use crate::readmodel::dead_letter::{self, GivenUp};
 use crate::readmodel::generation::Generation;
 use crate::readmodel::{
     Lane, LaneModel, LaneRow, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
+    witness,
 };
 use crate::source::OutboxReader;
 
@@ -130,6 +131,8 @@ impl Side {
             self.begin(&mut session).await?;
         }
         let mut session = self.servers.applier.connect().await?;
+        let (ddl, lease) = (&self.servers.ddl, (settings.name.as_str(), epoch));
+        witness::demand(&mut session, ddl, control, lease, number).await?;
         let schema = &self.loaded.deployed.schema;
         tables::prepare(&mut session, schema).await?;
         volume::recount(&mut session, control, &settings.name, number, epoch).await?;
@@ -171,11 +174,12 @@ impl Side {
         cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
         cut_over::mark_place(&mut ddl, &self.generation.place).await?;
         let mut ddl = self.servers.ddl.connect().await?;
-        tables::create_missing(&mut ddl, schema).await?;
+        tables::create_missing(&mut ddl, control, name, schema).await?;
         let start = servers.outbox.current_token().await?;
         let position = Position::Scan { start, key: None, beside: 0 };
         let (number, lanes) = (self.generation.generation, startup::lanes(settings, &self.loaded));
-        checkpoint::replace(session, control, name, number, *epoch, lanes, &position).await
+        let mut there = self.servers.applier.connect().await?;
+        checkpoint::replace(&mut there, control, name, number, *epoch, lanes, &position).await
     }
 }
 

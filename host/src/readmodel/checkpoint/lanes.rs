@@ -14,9 +14,11 @@ use crate::readmodel::mysql_error::classify;
 use crate::readmodel::query::{Run, send};
 use crate::readmodel::session::Session;
 use crate::readmodel::volume::Volume;
+use crate::readmodel::witness;
 
-/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease. After a
-/// failure the session must not be used again; whether it happened, the rows tell.
+/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease, and others into the
+/// witness, which is in the session's database. After a failure the session must not be used again; whether it happened, the
+/// rows tell.
 pub async fn replace(
     session: &mut Session,
     control: &Control,
@@ -66,6 +68,7 @@ pub async fn replace(
             .await
             .map_err(failed)?;
     }
+    witness::write(connection, control, projection, generation).await?;
     // Marks of lanes that are no more would never be pruned.
     let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
     sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
