@@ -182,7 +182,7 @@ impl OutboxReader {
 
     /// What a failure means for how the stream is read next.
     fn learn(&mut self, failure: Failure) -> Failure {
-        if resume::plan(&failure, OnLost::Pause, false) != Plan::Rescue {
+        if resume::plan(&failure, OnLost::Pause) != Plan::Rescue {
             return failure;
         }
         self.care = match self.care {

@@ -54,8 +54,12 @@ pub async fn the_oplog_is_overwritten() {
     followed.write(20).await;
     overwrite_oplog(&followed).await;
     followed.host().signal("CONT");
-    until("the tables are filled again", async || followed.world.number(&generation(&followed)).await == 3)
-        .await;
+    until("the tables are made anew, and whole tables are read meanwhile", async || {
+        let rows = followed.world.number("SELECT COUNT(*) FROM recorded").await;
+        assert!(rows >= 60, "{rows} rows of 60");
+        followed.world.number(&generation(&followed)).await == 3
+    })
+    .await;
     followed.write(20).await;
     followed.settled().await;
     assert!(followed.host().log().contains("(136 "), "the cursor was not lost:\n{}", followed.host().log());
@@ -101,7 +105,7 @@ pub async fn a_rebuild_is_killed() {
     }
     followed.written = EVENTS;
     overwrite_oplog(&followed).await;
-    // Rows of the old generation, so that emptying takes its time.
+    // Rows that history does not make: who reads sees them until the new tables are whole.
     let rows = "INSERT INTO last_seen SELECT CONCAT('old', a.n * 300 + b.n), 1, 1, 0 FROM \
                 (WITH RECURSIVE c AS (SELECT 0 n UNION ALL SELECT n + 1 FROM c WHERE n < 299) SELECT n FROM c) a, \
                 (WITH RECURSIVE c AS (SELECT 0 n UNION ALL SELECT n + 1 FROM c WHERE n < 299) SELECT n FROM c) b";
@@ -110,6 +114,11 @@ pub async fn a_rebuild_is_killed() {
         followed.start_host(REBUILD);
         some_time(rng.random_range(300..1500)).await;
         followed.kill();
+        let old =
+            followed.world.number("SELECT COUNT(*) FROM last_seen WHERE aggregate_id LIKE 'old%'").await;
+        let rows = followed.world.number("SELECT COUNT(*) FROM recorded").await;
+        let is_whole = if old == 0 { rows >= EVENTS } else { (old, rows) == (90_000, 20) };
+        assert!(is_whole, "{rows} rows, and {old} of the old tables");
     }
     followed.start_host(REBUILD);
     followed.settled().await;

@@ -207,6 +207,39 @@ async fn the_witness(world: &World) -> String {
     format!("`{}`.`{witness}`", world.name)
 }
 
+/// The control schema was restored to before the generation that is live was made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_schema_from_before_a_cut_over_is_noticed_and_a_rebuild_still_cures_it() {
+    let world = World::new(PROJECTION, Options::mysql()).await;
+    world.insert((0..5).map(document)).await;
+    let host = world.start();
+    until_recorded(&world, 5).await;
+    host.kill();
+    let control = Copy::take(&world, &world.control(), 91).await;
+    let host = world.start();
+    let live = format!("SELECT live_generation FROM {}.projection", world.control());
+    tell(&world, &host, &["rebuild", PROJECTION]);
+    until("generation 2 is live", async || world.number_if_any(&live).await == Some(2)).await;
+    host.kill();
+    control.put_back(&world).await;
+    world.insert([document(5)]).await;
+    let host = world.start();
+    until_restored(&host, "those of generation 2").await;
+    let list = || tell(&world, &host, &["generations", "list", PROJECTION, "--json"]);
+    tell(&world, &host, &["rebuild", PROJECTION]);
+    until("it waits for a word", async || list().contains("laterna generations accept")).await;
+    // Its number is one that no generation had in either history.
+    tell(&world, &host, &["generations", "accept", PROJECTION, "3"]);
+    let left = format!("{}_g1_recorder", world.control());
+    until("it tells what is in its way", async || list().contains(&format!("DROP DATABASE `{left}`"))).await;
+    assert_eq!(recorded(&world).await, 5);
+    world.run(&format!("DROP DATABASE {left}")).await;
+    until("it is live", async || world.number_if_any(&live).await == Some(3)).await;
+    until_recorded(&world, 6).await;
+    world.assert_recorded(6, 1).await;
+    host.kill();
+}
+
 async fn older_hosts(options: Options) {
     let (world, tables, control) = two_moments(options).await;
     let witness = the_witness(&world).await;

@@ -117,7 +117,7 @@ impl<S: Source> Reader<S> {
                         return Ok(());
                     }
                 }
-                Err(failure) => match resume::plan(&failure, OnLost::Pause, false) {
+                Err(failure) => match resume::plan(&failure, OnLost::Pause) {
                     Plan::Reopen | Plan::Rescue => {
                         answers = 0;
                         self.status.source_fails(&failure);

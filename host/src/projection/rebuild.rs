@@ -1,74 +1,75 @@
-//! Filling a projection's tables again, in place, from the outbox's history.
-//!
-//! First one transaction gives the old generation up: from then on there is a new one without lanes, and whoever starts
-//! empties the tables, bit by bit, and places the lanes at the beginning of history. Killed anywhere, the next start
-//! finds either the old generation as it was or the new one, and goes on.
+//! Making the tables anew because the place in the stream is lost: a generation is begun beside the live one, which stands
+//! still and stays as it is until the other one takes its place.
 
-use super::aside::whole;
-use super::startup::{history_is_readable, lanes, not_from_the_future};
-use super::{Loaded, Servers, Settings};
+use super::aside::{Ground, whole};
+use super::startup::{history_is_readable, not_from_the_future, same_source};
+use super::{Loaded, Servers};
 use crate::failure::Failure;
-use crate::position::Position;
-use crate::readmodel::{checkpoint, registration, tables, witness};
+use crate::readmodel::deployment::{self, Origin};
+use crate::readmodel::generation::{self, Generation, Part, Purpose, State, Wanted};
+use crate::readmodel::{Session, checkpoint, registration};
 use crate::source::SourceIdentity;
 
-pub struct Job<'a> {
-    pub servers: &'a Servers,
-    pub settings: &'a Settings,
-    pub loaded: &'a Loaded,
-    pub epoch: u64,
-    pub identity: &'a SourceIdentity,
-}
-
-impl Job<'_> {
-    /// Gives a generation up for what was lost, and fills the next one. Refuses before anything is touched.
-    pub async fn run(&self, generation: u32, lost: &Failure) -> Result<u32, Failure> {
-        let Servers { applier, control, .. } = self.servers;
-        let name = &self.settings.name;
-        let mut session = applier.connect().await?;
-        let rows = checkpoint::rows(&mut session, control, name, generation).await?;
-        not_from_the_future(self.servers, &rows).await?;
-        let possible = async {
-            is_possible(self.servers, self.loaded, self.identity).await?;
-            let lacks = whole::outbox_lacks(self.servers, &mut session, (name, generation), &rows).await?;
-            let reason = |lacks: String| {
-                format!(
-                    "{lacks}; `laterna rebuild {name}` makes other tables beside them, and asks before it uses them"
-                )
-            };
-            lacks.map_or(Ok(()), |lacks| Err(Failure::Misconfigured { reason: reason(lacks) }))
-        };
-        possible.await.map_err(|failure| refused(lost, failure))?;
-        tracing::warn!(
-            projection = name,
-            "{lost}; rebuilding: the tables are emptied and filled again from history, as `resume_lost` says"
-        );
-        let opened =
-            registration::open_generation(&mut session, control, name, generation, self.epoch).await?;
-        self.refill(opened).await
+/// Begins a generation that is to take the place of the live one, for what that one lost, unless there is one. Refuses
+/// where rows would be missing. The live lanes may not run.
+pub(super) async fn begin(ground: &Ground, lost: &Failure) -> Result<(), Failure> {
+    let Ground { servers, settings, versions, epoch, .. } = ground;
+    let (control, name) = (&servers.control, settings.name.as_str());
+    let mut session = servers.applier.connect().await?;
+    let replaces = |one: &Generation| {
+        one.purpose == Purpose::Replace && !matches!(one.state, State::Kept | State::Dropping)
+    };
+    if generation::list(&mut session, control, name).await?.iter().any(replaces) {
+        return Ok(());
     }
-
-    /// Empties the tables of a generation that has no lanes yet, and places its lanes.
-    pub async fn refill(&self, generation: u32) -> Result<u32, Failure> {
-        let Servers { applier, control, outbox, .. } = self.servers;
-        let name = &self.settings.name;
-        history_is_readable(self.servers, self.loaded).await?;
-        let mut session = applier.connect().await?;
-        let schema = &self.loaded.deployed.schema;
-        let deleted = tables::empty(&mut session, control, name, self.epoch, schema).await?;
-        tracing::info!(
+    let in_force = deployment::in_force(&mut session, control, name).await?;
+    let Some(in_force) = in_force else { return Err(lost.clone()) };
+    let loaded = versions.get(&mut session, servers, &in_force.digest).await?;
+    is_whole(ground, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
+    let wanted = Wanted {
+        projection: name,
+        purpose: Purpose::Replace,
+        digest: &in_force.digest,
+        tables: &loaded.deployed.schema.table_names(),
+        part: Part::default(),
+        expected: servers.outbox.estimate().await?,
+        accepted: false,
+        origin: Origin::Command,
+        command: None,
+        by: &settings.owner,
+        overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
+    };
+    match generation::open_under_lease(&mut session, control, wanted, *epoch).await? {
+        Ok(generation) => tracing::warn!(
             projection = name,
             generation,
-            deleted,
-            "the tables are empty; history is read into them"
-        );
-        witness::create(&mut self.servers.ddl.connect().await?, control, name).await?;
-        let start = outbox.current_token().await?;
-        let position = Position::Scan { start, key: None, beside: 0 };
-        let lanes = lanes(self.settings, self.loaded);
-        checkpoint::replace(&mut session, control, name, generation, self.epoch, lanes, &position).await?;
-        Ok(generation)
+            "{}; as `resume_lost` says, the tables are made anew beside these",
+            lost.without_values()
+        ),
+        Err(why_not) => tracing::warn!(projection = name, "no rebuild is begun: {why_not}"),
     }
+    Ok(())
+}
+
+/// Whether the outbox gives all that the live tables were made from.
+async fn is_whole(ground: &Ground, session: &mut Session, loaded: &Loaded) -> Result<(), Failure> {
+    let Ground { servers, settings, .. } = ground;
+    let (control, name) = (&servers.control, settings.name.as_str());
+    let found = registration::find(session, control, name).await?;
+    let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
+    let registration = found.ok_or_else(gone)?;
+    let identity = same_source(name, &registration, servers.outbox.identify().await?)?;
+    let live = registration.live_generation;
+    let rows = checkpoint::rows(session, control, name, live).await?;
+    not_from_the_future(servers, &rows).await?;
+    is_possible(servers, loaded, &identity).await?;
+    let lacks = whole::outbox_lacks(servers, session, (name, live), &rows).await?;
+    let reason = |lacks: String| {
+        format!(
+            "{lacks}; `laterna rebuild {name}` makes other tables beside them, and asks before it uses them"
+        )
+    };
+    lacks.map_or(Ok(()), |lacks| Err(Failure::Misconfigured { reason: reason(lacks) }))
 }
 
 /// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.

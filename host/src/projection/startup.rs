@@ -1,7 +1,7 @@
 //! What has to be true before the first event: the source is the one the checkpoint is for, the tables and the
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
-use super::{Course, Loaded, Servers, Settings, rebuild};
+use super::{Course, Loaded, Servers, Settings};
 use crate::failure::{Failure, Lost};
 use crate::position::Position;
 use crate::readmodel::registration::{self, Registration};
@@ -18,23 +18,19 @@ pub async fn prepare(
     settings: &Settings,
     loaded: &Loaded,
     epoch: u64,
-    rebuild: Option<&Failure>,
 ) -> Result<(u32, Course), Failure> {
     let identity = servers.outbox.identify().await?;
     let mut session = servers.ddl.connect().await?;
     let schema = &loaded.deployed.schema;
     let found = registration::find(&mut session, &servers.control, &settings.name).await?;
     let generation = match found {
-        Some(registration) if registration.lanes > 0 || registration.live_generation > FIRST_GENERATION => {
-            let identity = same_source(&settings.name, &registration, identity)?;
-            // Before a rebuild empties any.
+        Some(registration) if registration.lanes > 0 => {
+            same_source(&settings.name, &registration, identity)?;
             ownership::claim(&mut session, &servers.control, &settings.name, epoch, schema).await?;
-            let job = rebuild::Job { servers, settings, loaded, epoch, identity: &identity };
-            match rebuild {
-                _ if registration.lanes == 0 => job.refill(registration.live_generation).await?,
-                Some(lost) => job.run(registration.live_generation, lost).await?,
-                None => registration.live_generation,
-            }
+            registration.live_generation
+        }
+        Some(registration) if registration.live_generation > FIRST_GENERATION => {
+            return Err(half_emptied(&settings.name));
         }
         _ => {
             let identity = identity.ok_or_else(|| servers.outbox.missing())?;
@@ -52,6 +48,16 @@ pub async fn prepare(
     let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
     not_from_the_future(servers, &rows).await?;
     Ok((generation, course((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
+}
+
+/// An older version emptied tables before it filled them again.
+fn half_emptied(projection: &str) -> Failure {
+    Failure::Misconfigured {
+        reason: format!(
+            "an older version of the host has begun to empty the tables of `{projection}`, to fill them again, and has not \
+             come to the end: run that version until it has; or `laterna forget {projection}`, drop its tables, and start"
+        ),
+    }
 }
 
 /// The lanes that run this time. A new lane count first lets the old lanes come to one position.

@@ -14,12 +14,12 @@ use super::aside::{self, Ground};
 use super::run::{Ended, TaskSet, Tasks, finished};
 use super::suspects::Suspects;
 use super::versions::Versions;
-use super::{Orders, Phase, Servers, Settings, Status, upkeep};
+use super::{Orders, Phase, Servers, Settings, Status, rebuild, upkeep};
 use crate::failure::{Failure, Fault};
 use crate::readmodel::lease::{self, Acquired};
 use crate::readmodel::{Session, pause, within};
 use crate::retry::Backoff;
-use crate::source::{OnLost, Plan, resume};
+use crate::source::{Plan, resume};
 
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
@@ -65,10 +65,6 @@ pub struct Supervisor {
 /// What one run leaves to the next.
 #[derive(Default)]
 struct Legacy {
-    /// What was lost of the place in the stream: the next run begins with a rebuild.
-    lost: Option<Failure>,
-    /// A rebuild was begun, and history has not come to its end since.
-    refilling: bool,
     /// There was no room for a dead letter.
     full: Option<Failure>,
     suspects: Arc<Suspects>,
@@ -105,7 +101,6 @@ impl Supervisor {
     fn after(&self, failure: Failure, backoff: &mut Backoff, legacy: &mut Legacy) -> Duration {
         let projection = &self.settings.name;
         let failure = failure.of_the_host();
-        legacy.refilling &= !self.status.is_streaming();
         legacy.full = Some(failure.clone()).filter(|failure| matches!(failure, Failure::LettersFull { .. }));
         match failure.fault() {
             // The next run takes no events, but letters can be dealt with.
@@ -114,12 +109,7 @@ impl Supervisor {
                 Duration::ZERO
             }
             Fault::Setup | Fault::Event => {
-                match resume::plan(&failure, self.settings.resume_lost, legacy.refilling) {
-                    Plan::Rebuild if legacy.lost.is_none() => {
-                        legacy.lost = Some(failure);
-                        self.status.enter(Phase::Starting);
-                        return Duration::ZERO;
-                    }
+                match resume::plan(&failure, self.settings.resume_lost) {
                     Plan::Pause { reason } => self.status.pauses(&failure, reason),
                     // It was tried, and refused for what the failure says.
                     Plan::Rebuild | Plan::Rescue | Plan::Reopen => {
@@ -189,12 +179,16 @@ impl Supervisor {
             Ok(()) => tasks.watch(&self.stop, &run, &self.status, timeout).await,
             Err(failure) => Err(failure),
         };
-        if let Err(failure) = &ended
-            && self.waits_for_another_generation(&ground, failure).await
-        {
-            tasks.go_on_beside(&run, ASIDE_INTERVAL).await;
-            ground.alone.cancel();
-            ended = tasks.watch(&self.stop, &run, &self.status, timeout).await;
+        if let Err(failure) = &ended {
+            let waiting = self.waits_for_another_generation(&ground, failure);
+            let waits = self.stop.run_until_cancelled(waiting).await.unwrap_or(Ok(false));
+            if let Err(refused) = waits {
+                ended = Err(refused);
+            } else if waits == Ok(true) {
+                tasks.go_on_beside(&run, ASIDE_INTERVAL).await;
+                ground.alone.cancel();
+                ended = tasks.watch(&self.stop, &run, &self.status, timeout).await;
+            }
         }
         run.cancel();
         tasks.end().await;
@@ -230,18 +224,28 @@ impl Supervisor {
         started
     }
 
-    /// Whether the live lanes cannot go on, and what is built beside their tables may be the cure.
-    async fn waits_for_another_generation(&self, ground: &Ground, failure: &Failure) -> bool {
-        let rebuilds =
-            matches!(failure, Failure::ResumeLost { .. }) && self.settings.resume_lost == OnLost::Rebuild;
-        if failure.fault() != Fault::Setup || failure.holds_events_only() || rebuilds {
-            return false;
+    /// Whether the live lanes cannot go on, and what is built beside their tables may be the cure. Where `resume_lost` says so,
+    /// it is begun.
+    async fn waits_for_another_generation(
+        &self,
+        ground: &Ground,
+        failure: &Failure,
+    ) -> Result<bool, Failure> {
+        if failure.fault() != Fault::Setup || failure.holds_events_only() {
+            return Ok(false);
+        }
+        let rebuilds = resume::plan(failure, self.settings.resume_lost) == Plan::Rebuild;
+        if rebuilds {
+            let beginning = Box::pin(rebuild::begin(ground, failure));
+            within(ASIDE_PATIENCE, "beginning a rebuild", beginning).await?;
         }
         let needed = aside::is_needed(ground).await.unwrap_or(false);
         if needed {
-            self.status.pauses(failure, failure.to_string());
+            let how = "; the tables are made anew beside these, and take their place: `laterna generations list` tells how far";
+            let how = if rebuilds { how } else { "" };
+            self.status.pauses(failure, format!("{failure}{how}"));
         }
-        needed
+        Ok(needed)
     }
 
     /// Nothing of what opened it is committed: where this fails, the next run opens it again.

@@ -111,7 +111,7 @@ impl CutOver<'_> {
             make_place(ddl, self.applier.database(), aside).await?;
             unmark_place(ddl, aside).await?;
             witness::drop(ddl, self.control, self.projection, aside).await?;
-            self.wrong_names(ddl).await
+            self.wrong_names(ddl, aside).await
         };
         match asked.await {
             Err(failure) if failure.fault() == Fault::Setup => Ok(Some(failure.to_string())),
@@ -160,7 +160,7 @@ impl CutOver<'_> {
     }
 
     /// A table that is to come and has the name of one that stays, or that is not there.
-    async fn wrong_names(&self, ddl: &mut Session) -> Result<Option<String>, Failure> {
+    async fn wrong_names(&self, ddl: &mut Session, aside: &str) -> Result<Option<String>, Failure> {
         let (live, place) = (self.applier.database(), &self.next.place);
         let (there, come) = (tables_in(ddl, live).await?, tables_in(ddl, place).await?);
         let stays = |name: &&String| there.contains(name) && !self.live_tables.contains(name);
@@ -170,7 +170,14 @@ impl CutOver<'_> {
         let missing = self.next.tables.iter().find(|name| !come.contains(name));
         let missing =
             missing.map(|name| format!("its table `{place}`.`{name}` is gone: drop the generation"));
-        Ok(taken.or(missing))
+        let before = tables_in(ddl, aside).await?;
+        let left = self.live_tables.iter().find(|name| before.contains(name)).map(|name| {
+            format!(
+                "there is a table `{aside}`.`{name}` already, from before the control schema was restored: drop that schema \
+                 (DROP DATABASE `{aside}`)"
+            )
+        });
+        Ok(taken.or(missing).or(left))
     }
 
     async fn renaming(&self, ddl: &mut Session, aside: &str) -> Result<String, Failure> {

@@ -272,7 +272,7 @@ pub async fn open(
 ) -> Result<Result<u32, String>, Failure> {
     let failed = |error: sqlx::Error| classify("beginning a generation", &error);
     let projection = wanted.projection;
-    let number = next_number(connection, control, projection).await?;
+    let number = new_number(connection, control, projection).await?;
     let standing = locked(connection, control, projection).await?;
     if let Some(why) = wanted.overtakes {
         if let Some(obstacle) = is_taking_over(&standing) {
@@ -336,8 +336,26 @@ pub async fn open_under_lease(
     Ok(opened)
 }
 
+/// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
+/// is there still.
+async fn new_number(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<u32, Failure> {
+    let sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+    loop {
+        let number = next_number(connection, control, projection).await?;
+        let place = place(control, projection, number);
+        let found = sqlx::query(sql).bind(&place).first(connection).await;
+        if found.map_err(|error| classify("numbering a generation", &error))?.is_none() {
+            return Ok(number);
+        }
+    }
+}
+
 /// Takes the next number of a projection, in a transaction.
-pub async fn next_number(
+async fn next_number(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,

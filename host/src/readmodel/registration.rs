@@ -1,10 +1,8 @@
 //! Which projections there are, which outbox each is made from, and which generation of its tables is live.
 
-use sqlx::{Connection, Row};
+use sqlx::Row;
 
 use super::control::Control;
-use super::generation;
-use super::lease;
 use super::mysql_error::classify;
 use super::query::Run;
 use super::session::Session;
@@ -72,35 +70,4 @@ pub async fn withdraw(session: &mut Session, control: &Control, projection: &str
     let removed = sqlx::query(&sql).bind(projection).run(&mut session.connection).await;
     removed.map_err(|error| classify("taking the registration back", &error))?;
     Ok(())
-}
-
-/// Gives a generation up for the next one, which has no lanes yet: its checkpoints and marks go, its letters stay with
-/// it as they were. Gives the number of the new one.
-pub async fn open_generation(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    live: u32,
-    epoch: u64,
-) -> Result<u32, Failure> {
-    let failed = |error: sqlx::Error| classify("opening a new generation", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    for table in ["checkpoint", "dedupe"] {
-        let sql =
-            control.sql(&format!("DELETE FROM laterna.{table} WHERE projection = ? AND generation = ?"));
-        sqlx::query(&sql).bind(projection).bind(live).run(&mut transaction).await.map_err(failed)?;
-    }
-    let next = generation::next_number(&mut transaction, control, projection).await?;
-    let sql = control.sql(
-        "UPDATE laterna.projection SET live_generation = ?, lanes = 0 WHERE projection = ? AND live_generation = ?",
-    );
-    let opened = sqlx::query(&sql).bind(next).bind(projection).bind(live).run(&mut transaction).await;
-    let opened = opened.map_err(failed)?;
-    if opened.rows_affected() != 1 {
-        let message = format!("generation {live} of `{projection}` is not live any more");
-        return Err(Failure::TransactionLost { code: 0, message });
-    }
-    transaction.commit().await.map_err(failed)?;
-    Ok(next)
 }

@@ -2,24 +2,15 @@
 //!
 //! DDL commits whatever is open, so nothing here runs in a transaction, and all of it on the DDL account.
 
-use std::time::Duration;
-
-use sqlx::{Connection, Row};
+use sqlx::Row;
 
 use super::control::Control;
-use super::lease;
 use super::mysql_error::classify;
 use super::query::{Run, send};
-use super::session::{Session, within};
+use super::session::Session;
 use super::witness;
 use crate::failure::Failure;
 use crate::statement::{Schema, Table};
-
-/// How many rows one transaction deletes.
-const DELETED_AT_ONCE: u64 = 10_000;
-
-/// How long it may take.
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates the tables in a scratch schema, prepares every statement on them, and drops the schema again: what is
 /// wrong shows before anything is touched. `session` is one of the DDL account.
@@ -106,51 +97,6 @@ pub async fn prepare(session: &mut Session, schema: &Schema) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-/// Deletes all rows of the tables, in transactions of a bounded size that each prove the epoch: one for all of it could
-/// take longer than a host may be silent. `session` is one of the applier's account; gives how many rows there were.
-pub async fn empty(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-    schema: &Schema,
-) -> Result<u64, Failure> {
-    let mut deleted = 0;
-    // Foreign keys point at the table itself or at one declared before it, so children go first.
-    for table in schema.tables.iter().rev() {
-        let itself = table.references.contains(&table.name);
-        let checks = format!("SET SESSION foreign_key_checks = {}", u8::from(!itself));
-        execute(session, "emptying the tables", &checks).await?;
-        loop {
-            let doing = format!("emptying the table `{}`", table.name);
-            let chunk = delete_chunk(session, control, projection, epoch, &table.name);
-            let rows = within(CHUNK_TIMEOUT, &doing, chunk).await?;
-            deleted += rows;
-            if rows < DELETED_AT_ONCE {
-                break;
-            }
-        }
-    }
-    execute(session, "emptying the tables", "SET SESSION foreign_key_checks = 1").await?;
-    Ok(deleted)
-}
-
-async fn delete_chunk(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-    table: &str,
-) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify(&format!("emptying the table `{table}`"), &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = format!("DELETE FROM `{table}` LIMIT {DELETED_AT_ONCE}");
-    let deleted = sqlx::query(&sql).run(&mut transaction).await.map_err(failed)?.rows_affected();
-    transaction.commit().await.map_err(failed)?;
-    Ok(deleted)
 }
 
 async fn create(session: &mut Session, table: &Table) -> Result<(), Failure> {

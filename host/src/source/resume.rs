@@ -13,7 +13,7 @@ pub enum OnLost {
     /// Wait for an operator: queries go on seeing what was applied until then.
     #[default]
     Pause,
-    /// Empty the projection's tables and fill them from the outbox's history.
+    /// Make the projection's tables anew from the outbox's history, beside those that there are, and put them in their place.
     Rebuild,
 }
 
@@ -24,37 +24,32 @@ pub enum Plan {
     Reopen,
     /// The next event is read without its document, and the document by itself.
     Rescue,
-    /// The tables are filled again from history.
+    /// The tables are made anew from history.
     Rebuild,
     /// The projection waits for an operator, who is told what happened and what to choose from.
     Pause { reason: String },
 }
 
-/// `refilling`: a rebuild began in this process and has not come to the end of history yet.
-pub fn plan(failure: &Failure, wish: OnLost, refilling: bool) -> Plan {
+/// What a failure of the source leads to.
+pub fn plan(failure: &Failure, wish: OnLost) -> Plan {
     match failure {
         Failure::Oversized { .. } => Plan::Rescue,
-        Failure::ResumeLost { cause, .. } => lost(failure, *cause, wish, refilling),
+        Failure::ResumeLost { cause, .. } => lost(failure, *cause, wish),
         _ if failure.fault() == Fault::Environment => Plan::Reopen,
         _ => Plan::Pause { reason: failure.to_string() },
     }
 }
 
-fn lost(failure: &Failure, cause: Lost, wish: OnLost, refilling: bool) -> Plan {
+fn lost(failure: &Failure, cause: Lost, wish: OnLost) -> Plan {
     let heals_by_rebuild = match cause {
         // A collection that was renamed may come back under its name; what it took meanwhile is in no stream.
         Lost::History | Lost::UnknownToken | Lost::BadToken | Lost::Renamed => true,
         Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture | Lost::PutBack => false,
     };
-    if heals_by_rebuild && wish == OnLost::Rebuild && !refilling {
+    if heals_by_rebuild && wish == OnLost::Rebuild {
         return Plan::Rebuild;
     }
-    let again = if refilling {
-        "; so it was again while history was read, which takes longer than the oplog reaches back"
-    } else {
-        ""
-    };
-    Plan::Pause { reason: format!("{failure}{again}. {}", choices(cause)) }
+    Plan::Pause { reason: format!("{failure}. {}", choices(cause)) }
 }
 
 /// What an operator can choose from, in words.
@@ -62,16 +57,16 @@ fn choices(cause: Lost) -> &'static str {
     match cause {
         Lost::History => {
             "Nothing is skipped; choose: enlarge the oplog first (storage.oplogMinRetentionHours), or this happens \
-             again; then set `resume_lost = \"rebuild\"` for the projection and restart (its tables are emptied and \
-             filled from the outbox), or give it and its tables new names and build them beside the old ones"
+             again; then set `resume_lost = \"rebuild\"` for the projection and restart (its tables are made \
+             anew from the outbox, beside these), or give it and its tables new names and build them beside the old ones"
         }
         Lost::UnknownToken | Lost::BadToken => {
             "Nothing is skipped; choose: restore the control schema together with the read model if the checkpoint was \
-             damaged; or set `resume_lost = \"rebuild\"` for the projection and restart (its tables are emptied and \
-             filled from the outbox); or give it and its tables new names and build them beside the old ones"
+             damaged; or set `resume_lost = \"rebuild\"` for the projection and restart (its tables are made \
+             anew from the outbox, beside these); or give it and its tables new names and build them beside the old ones"
         }
         Lost::Renamed => {
-            "Choose: rename the collection back, and with `resume_lost = \"rebuild\"` the tables are filled again from \
+            "Choose: rename the collection back, and with `resume_lost = \"rebuild\"` the tables are made anew from \
              it; or name the new collection in `mongodb.outbox` and give the projection and its tables new names"
         }
         Lost::Ended | Lost::NoCollection => {
@@ -119,7 +114,7 @@ mod tests {
     #[test]
     fn without_the_operators_word_every_loss_pauses_with_choices() {
         for cause in ALL {
-            let Plan::Pause { reason } = plan(&failure(cause), OnLost::Pause, false) else {
+            let Plan::Pause { reason } = plan(&failure(cause), OnLost::Pause) else {
                 panic!("{cause:?} does not pause");
             };
             assert!(reason.contains("it is gone"), "{reason}");
@@ -129,31 +124,23 @@ mod tests {
 
     #[test]
     fn only_a_lost_place_in_the_same_outbox_is_rebuilt() {
-        let rebuilt = |cause: &Lost| plan(&failure(*cause), OnLost::Rebuild, false) == Plan::Rebuild;
+        let rebuilt = |cause: &Lost| plan(&failure(*cause), OnLost::Rebuild) == Plan::Rebuild;
         let rebuilt: Vec<Lost> = ALL.into_iter().filter(rebuilt).collect();
         assert_eq!(rebuilt, [Lost::History, Lost::UnknownToken, Lost::BadToken, Lost::Renamed]);
     }
 
     #[test]
-    fn a_rebuild_that_the_oplog_is_too_short_for_is_not_begun_for_ever() {
-        let Plan::Pause { reason } = plan(&failure(Lost::History), OnLost::Rebuild, true) else {
-            panic!("it does not pause");
-        };
-        assert!(reason.contains("takes longer than the oplog reaches back"), "{reason}");
-    }
-
-    #[test]
     fn outages_reopen_and_an_event_too_large_is_rescued() {
         let outage = Failure::SourceUnavailable { message: String::new() };
-        assert_eq!(plan(&outage, OnLost::Rebuild, false), Plan::Reopen);
+        assert_eq!(plan(&outage, OnLost::Rebuild), Plan::Reopen);
         let oversized = Failure::Oversized { message: String::new() };
-        assert_eq!(plan(&oversized, OnLost::Pause, false), Plan::Rescue);
+        assert_eq!(plan(&oversized, OnLost::Pause), Plan::Rescue);
     }
 
     #[test]
     fn what_is_no_loss_pauses_with_its_own_words() {
         let denied = Failure::AccessDenied { code: 13, message: "not authorized".into() };
         let paused = Plan::Pause { reason: denied.to_string() };
-        assert_eq!(plan(&denied, OnLost::Rebuild, false), paused);
+        assert_eq!(plan(&denied, OnLost::Rebuild), paused);
     }
 }

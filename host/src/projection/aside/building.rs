@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::side::Side;
 use super::{Ground, PATIENCE};
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, Fault, Lost};
 use crate::position::Position;
 use crate::projection::Beside;
 use crate::readmodel::command::{self, Outcome};
@@ -132,8 +132,14 @@ impl Building {
     async fn wait_for_an_operator(&mut self, next: &Generation, failure: &Failure) -> Result<End, Failure> {
         let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
         let number = next.generation;
+        let short = matches!(failure, Failure::ResumeLost { cause: Lost::History, .. });
+        let short = if short {
+            " (reading history takes longer than the oplog reaches back: storage.oplogMinRetentionHours)"
+        } else {
+            ""
+        };
         let reason = format!(
-            "{}: {}; or give it up with `laterna generations drop {name} {number}`",
+            "{}{short}: {}; or give it up with `laterna generations drop {name} {number}`",
             failure.without_values(),
             failure.remedy()
         );

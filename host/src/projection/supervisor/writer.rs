@@ -27,16 +27,10 @@ pub async fn start(
     (until, alone): (Option<Position>, &CancellationToken),
 ) -> Result<(), Failure> {
     let Supervisor { servers, settings, versions, status, .. } = supervisor;
-    let lost = legacy.lost.as_ref();
     let settling = versions.settle(servers, &settings.owner, epoch);
     let loaded = within(SETTLE_PATIENCE, "loading what is deployed", settling).await?;
-    let preparing = startup::prepare(servers, settings, &loaded, epoch, lost);
-    let (generation, course) = match lost {
-        None => within(START_PATIENCE, "making everything ready", preparing).await?,
-        // Large tables take their time to be emptied.
-        Some(_) => preparing.await?,
-    };
-    legacy.refilling |= legacy.lost.take().is_some();
+    let preparing = startup::prepare(servers, settings, &loaded, epoch);
+    let (generation, course) = within(START_PATIENCE, "making everything ready", preparing).await?;
     status.starts(&loaded.title(), &loaded.deployed.digest, epoch, &course.rows);
     status.shows(&loaded.component);
     let (full, suspects) = (legacy.full.take(), legacy.suspects.clone());
