@@ -85,6 +85,7 @@ impl Pair {
             columns: vec![],
             unique_keys: vec![],
             assumed: vec![],
+            has_expression_key: false,
         };
         let schema = Schema { tables: self.tables.iter().map(table).collect(), statements: vec![] };
         let sides = Sides { live: &self.world.name, rebuilt: &self.world.control() };

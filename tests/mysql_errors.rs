@@ -336,6 +336,50 @@ const ROWS: &[(u16, &str, Way)] = &[
     (3696, VALUE, Mysql("=> A SELECT 'a' REGEXP '[a'")),
     (3699, VALUE, Mysql("=> A SELECT REGEXP_LIKE(REPEAT('a', 30), '(a+)+$b')")),
     (1958, VALUE, Mariadb("JSON ROW; => A UPDATE t SET c = FROM_BASE64('***')")),
+    (3020, VALUE, Mysql("A CREATE TABLE t (c DOUBLE); => A INSERT INTO t VALUES (LN(0))")),
+    (3685, VALUE, Mysql("=> A SELECT REGEXP_REPLACE('abc', '', 'x')")),
+    (3688, VALUE, Mysql("=> A SELECT 'a' REGEXP '*'")),
+    (3689, VALUE, Mysql("=> A SELECT 'a' REGEXP CHAR(92 USING utf8mb4)")),
+    (3692, VALUE, Mysql("=> A SELECT 'a' REGEXP 'a{'")),
+    (3693, VALUE, Mysql("=> A SELECT 'a' REGEXP 'a{2,1}'")),
+    (3694, VALUE, Mysql("=> A SELECT 'a' REGEXP CONCAT('(a)', CHAR(92 USING utf8mb4), '2')")),
+    (3695, VALUE, Mysql("=> A SELECT 'a' REGEXP '(?<=a*)b'")),
+    (3697, VALUE, Mysql("=> A SELECT 'a' REGEXP '[b-a]'")),
+    (
+        3751,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c VARCHAR(9), KEY k ((CAST(c AS UNSIGNED)))); => A INSERT INTO t VALUES ('x')",
+        ),
+    ),
+    (
+        3752,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c JSON, KEY k ((CAST(c AS UNSIGNED ARRAY)))); => A INSERT INTO t VALUES ('[-1]')",
+        ),
+    ),
+    (
+        3903,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c JSON, KEY k ((CAST(c AS UNSIGNED ARRAY)))); => A INSERT INTO t VALUES (CONCAT('[', JSON_QUOTE('a'), ']'))",
+        ),
+    ),
+    (
+        3904,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c JSON, KEY k ((CAST(c AS UNSIGNED ARRAY)))); => A INSERT INTO t VALUES ('[99999999999999999999]')",
+        ),
+    ),
+    (
+        3907,
+        VALUE,
+        Mysql(
+            "A CREATE TABLE t (c JSON, KEY k ((CAST(c AS CHAR(3) ARRAY)))); => A INSERT INTO t VALUES (CONCAT('[', JSON_QUOTE('abcdef'), ']'))",
+        ),
+    ),
     (3037, VALUE, Mysql("=> A SELECT ST_GeomFromText('x')")),
     (3617, VALUE, Mysql("=> A SELECT ST_GeomFromText('POINT(200 100)', 4326)")),
     (

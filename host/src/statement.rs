@@ -129,6 +129,8 @@ pub struct Table {
     pub unique_keys: Vec<Vec<String>>,
     /// The collations that the host chose where a charset is named without one.
     pub assumed: Vec<String>,
+    /// It has a key on an expression, which MariaDB does not have.
+    pub has_expression_key: bool,
 }
 
 impl Table {
@@ -163,8 +165,26 @@ pub struct Statement {
     /// The key columns in which an upsert proves that it changes the row it means, and no other with an equal value in
     /// another unique key.
     pub proves: Vec<String>,
+    /// Columns, `table.column`, to which an upsert adds what it would insert, and which do not take any number.
+    pub adds: Vec<String>,
     /// Set when rows of several runs may share one statement.
     pub multi_row: Option<MultiRow>,
+}
+
+impl Statement {
+    /// What an author should know of columns that an upsert adds to.
+    fn note_of_sums(&self) -> Option<String> {
+        (!self.adds.is_empty()).then(|| {
+            let columns: Vec<String> = self.adds.iter().map(|column| format!("`{column}`")).collect();
+            format!("statement `{}` adds a parameter to {}: {}", self.name, columns.join(", "), Self::SUMS)
+        })
+    }
+
+    /// Why an upsert is refused though its sum would be right, and what to write.
+    pub const SUMS: &str = "the servers judge the number that would be inserted, also where the row is there, so one \
+        that is UNSIGNED or has a CHECK refuses -5 though 100 - 5 is right: let the column take it, write an UPDATE, or \
+        insert the sum (INSERT INTO t (id, n) SELECT ?, COALESCE((SELECT o.n FROM t o WHERE o.id = ?), 0) + ? AS total ON DUPLICATE \
+        KEY UPDATE n = VALUES(n))";
 }
 
 /// How an `INSERT ... VALUES (row) tail`, with all its parameters in the row, is written for several rows:
@@ -211,8 +231,21 @@ impl Schema {
                 )
             })
         };
-        let of_statements = self.statements.iter().filter_map(reads);
-        self.tables.iter().flat_map(assumed).chain(of_statements).collect()
+        let keys = |table: &Table| {
+            table.has_expression_key.then(|| {
+                format!(
+                    "table `{}` has a key on an expression, which MariaDB does not have: a key on a generated column is \
+                     the same, on both servers",
+                    table.name
+                )
+            })
+        };
+        let of_statements = self
+            .statements
+            .iter()
+            .flat_map(|statement| reads(statement).into_iter().chain(statement.note_of_sums()));
+        let of_tables = self.tables.iter().flat_map(|table| assumed(table).into_iter().chain(keys(table)));
+        of_tables.chain(of_statements).collect()
     }
 
     pub fn table_names(&self) -> Vec<String> {

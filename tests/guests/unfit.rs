@@ -13,7 +13,12 @@ statements! {
     MERGE = "INSERT INTO kept (event_id, document) VALUES (?, JSON_MERGE_PATCH('{}', ?))";
     PATH = "INSERT INTO kept (event_id, document) VALUES (?, JSON_SET('{}', ?, 1))";
     CUT = "INSERT INTO kept (event_id, document) VALUES (?, JSON_REMOVE('{}', ?))";
-    CELL = "INSERT INTO kept (event_id, document) VALUES (?, JSON_ARRAY_INSERT('[]', ?, 1))";
+    CELL = "INSERT INTO kept (event_id, document) VALUES (?, JSON_ARRAY_INSERT(?, '$[0]', 1))";
+    DAY = "INSERT INTO kept (event_id, text) VALUES (?, STR_TO_DATE(?, '%Y-%m-%d'))";
+    LOG = "INSERT INTO kept (event_id, number) VALUES (?, LN(?))";
+    POWER = "INSERT INTO kept (event_id, number) VALUES (?, POW(10, ?))";
+    HALF = "INSERT INTO halved (event_id, document) VALUES (?, ?)";
+    COUNT = "INSERT INTO counted (name, n) VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + VALUES(n)";
     HAS = "INSERT INTO kept (event_id, number) VALUES (?, JSON_CONTAINS_PATH('{}', ?, '$.a'))";
     CODE = "UPDATE kept SET number = 1 WHERE code = ?";
     CODES = "UPDATE kept SET number = 1 WHERE code IN (?, 'x')";
@@ -45,9 +50,18 @@ impl Projector for Unfit {
             up INT NULL,
             FOREIGN KEY (up) REFERENCES node (id) ON DELETE CASCADE
         )";
+        let halved = "CREATE TABLE halved (
+            event_id VARCHAR(64) NOT NULL PRIMARY KEY,
+            document JSON NULL,
+            half INT AS (JSON_UNQUOTE(JSON_EXTRACT(document, '$.half')) / 2) STORED,
+            UNIQUE KEY by_half (half)
+        )";
+        let counted = "CREATE TABLE counted (name VARCHAR(64) NOT NULL PRIMARY KEY, n INT UNSIGNED NOT NULL)";
         Manifest::new("unfit", env!("CARGO_PKG_VERSION"))
             .table("kept", kept)
             .table("node", node)
+            .table("halved", halved)
+            .table("counted", counted)
             .statements(STATEMENTS)
     }
 
@@ -64,6 +78,11 @@ impl Projector for Unfit {
             "path" => vec![PATH.with((id, text))],
             "cut" => vec![CUT.with((id, text))],
             "cell" => vec![CELL.with((id, text))],
+            "day" => vec![DAY.with((id, text))],
+            "log" => vec![LOG.with((id, text))],
+            "power" => vec![POWER.with((id, text))],
+            "half" => vec![HALF.with((id, text.map_or(Value::Null, |text| Value::Json(text.into()))))],
+            "count" => vec![COUNT.with(("all", text))],
             "has" => vec![HAS.with((id, text))],
             "code" => vec![CODE.with((text,))],
             "codes" => vec![CODES.with((text,))],

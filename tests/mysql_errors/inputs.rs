@@ -19,7 +19,7 @@ const VALUE: &str = "refused-value";
 /// What the event does, with which text, and what comes of it on MySQL and on MariaDB.
 type Input = (&'static str, Option<&'static str>, Comes, Comes);
 
-const INPUTS: [Input; 18] = [
+const INPUTS: [Input; 28] = [
     ("number", Some(r#"{"qty": null}"#), Parked(VALUE, "3156"), Parked(VALUE, "1366")),
     ("number", Some(r#"{"qty": "ten"}"#), Parked(VALUE, "3156"), Parked(VALUE, "1366")),
     ("number", Some(r#"{"qty": {"a": 1}}"#), Parked(VALUE, "3156"), Parked(VALUE, "1366")),
@@ -37,7 +37,22 @@ const INPUTS: [Input; 18] = [
         Parked(VALUE, "4043"),
     ),
     ("cut", Some("$"), Parked(VALUE, "3153"), Parked(VALUE, "4051")),
-    ("cell", Some("$.a"), Parked(VALUE, "3165"), Applied),
+    ("cell", Some("[7]"), Applied, Applied),
+    ("cell", Some("{}"), Applied, Applied),
+    ("day", Some("2026-02-31"), Parked(VALUE, "1411"), Parked(VALUE, "1292")),
+    ("day", Some("x"), Parked(VALUE, "1411"), Parked(VALUE, "1411")),
+    ("day", Some("2026-02-21"), Applied, Applied),
+    ("log", Some("0"), Parked(VALUE, "3020"), Parked(VALUE, "1365")),
+    ("power", Some("400"), Parked(VALUE, "1690"), Parked(VALUE, "1690")),
+    ("half", Some(r#"{"half": 4}"#), Applied, Applied),
+    ("half", Some(r#"{"half": 99999999999}"#), Parked(VALUE, "1264"), Parked(VALUE, "1264")),
+    (
+        "count",
+        Some("-5"),
+        Parked("bad-value", "It adds to `counted.n`"),
+        Parked("bad-value", "It adds to `counted.n`"),
+    ),
+    ("count", Some("5"), Applied, Applied),
     ("has", Some("some"), Parked(VALUE, "3154"), Parked(VALUE, "4046")),
     ("code", Some("é"), Parked(VALUE, "3988"), Parked(VALUE, "1267")),
     ("codes", Some("é"), Parked(VALUE, "3988"), Parked(VALUE, "1270")),
@@ -60,7 +75,7 @@ async fn each_input_is_one_letter(options: Options, on: fn(&Input) -> &Comes) {
     for (n, (what, text, ..)) in INPUTS.iter().enumerate() {
         let payload = doc! { "do": *what, "text": *text };
         // Good ones before, between and behind them.
-        documents.insert(n * 5, event(&format!("input{n}"), &format!("i{n}"), 1, payload));
+        documents.insert(n * 3, event(&format!("input{n}"), &format!("i{n}"), 1, payload));
     }
     let all = i64::try_from(documents.len()).expect("few") + 1;
     world.insert(documents).await;

@@ -2,6 +2,7 @@
 
 use laterna::readmodel::judge;
 use laterna::statement::{Operation, Value};
+use rand::Rng;
 use sqlx::Row;
 
 use crate::support::Options;
@@ -367,6 +368,33 @@ async fn functions_give_the_same_on_both_servers() {
         ("INET_NTOA(?)", decimal("167773449"), "10.0.5.9"),
         ("INET6_NTOA(INET6_ATON(?))", text("fdfe::9089"), "fdfe::9089"),
         ("JSON_OVERLAPS(?, '[2, 3]')", json("[1, 2]"), "1"),
+        ("INSERT(?, 3, 4, 'What')", text("Quadratic"), "QuWhattic"),
+        ("STR_TO_DATE(?, '%d.%m.%Y')", text("31.1.2026"), day),
+        ("STR_TO_DATE(?, '%Y-%m-%d %H:%i:%s')", text("2026-01-31 12:30:15"), "2026-01-31 12:30:15"),
+        ("STR_TO_DATE(?, '%Y%m%d %T')", text("20260131 1:02:03"), "2026-01-31 01:02:03"),
+        (
+            "DATE_FORMAT(?, '%d.%m.%Y %H:%i:%s.%f')",
+            moment("2026-01-31T12:30:15.25Z"),
+            "31.01.2026 12:30:15.250000",
+        ),
+        (
+            "DATE_FORMAT(?, '%x-%v %j %e/%c/%y %p %%')",
+            moment("2026-12-31T00:00:00Z"),
+            "2026-53 365 31/12/26 AM %",
+        ),
+        ("YEARWEEK(?, 3)", moment("2027-01-01T00:00:00Z"), "202653"),
+        ("WEEK(?, 3)", moment("2027-01-01T00:00:00Z"), "53"),
+        ("TIMESTAMP(?)", moment("2026-01-31T12:00:00Z"), "2026-01-31 12:00:00"),
+        ("TO_SECONDS(?)", moment("2026-01-31T00:00:00Z"), "63937036800"),
+        ("BIN(?)", Value::Integer(5), "101"),
+        ("OCT(?)", Value::Integer(8), "10"),
+        ("BIT_LENGTH(?)", text("é"), "16"),
+        ("ROUND(SQRT(?), 6)", Value::Integer(2), "1.414214"),
+        ("IS_IPV4(?)", text("10.0.5.9"), "1"),
+        ("JSON_DEPTH(?)", json("[1, [2]]"), "3"),
+        ("REPLACE(JSON_ARRAY_INSERT(?, '$[1]', 5), ' ', '')", json("[1,2]"), "[1,5,2]"),
+        ("STRCMP(? COLLATE utf8mb4_bin, 'a')", text("a "), "0"),
+        ("? COLLATE utf8mb4_general_ci = 'A'", text("a"), "1"),
     ];
     let statements: Vec<String> = cases
         .iter()
@@ -385,6 +413,109 @@ async fn functions_give_the_same_on_both_servers() {
         for ((call, _, expect), found) in cases.iter().zip(&rows) {
             // A moment has the fraction that its server shows.
             assert!(found == expect || found.strip_suffix(".000000") == Some(expect), "{call} is {found}");
+        }
+    }
+}
+
+/// What is calculated in floating point is the same to the last bit, and in its decimal digits.
+#[tokio::test(flavor = "multi_thread")]
+async fn roots_powers_and_logarithms_give_the_same_bits_on_both_servers() {
+    let ddl = "CREATE TABLE t (id BIGINT PRIMARY KEY, x DOUBLE, y DOUBLE, z DECIMAL(30,10))";
+    let calls = ["SQRT(x)", "POW(x, y)", "EXP(y)", "LN(x)", "LOG(x)", "LOG10(x)", "RADIANS(x)", "DEGREES(y)"];
+    let updates: Vec<String> =
+        calls.iter().map(|call| format!("UPDATE t SET y = {call}, z = LN(x) WHERE id = ?")).collect();
+    let mut texts = vec!["INSERT INTO t (id, x, y) VALUES (?, ?, ?)"];
+    texts.extend(updates.iter().map(String::as_str));
+    let mut rng = crate::support::random("powers");
+    let mut operations = Vec::new();
+    for id in 0..400 {
+        let (x, y) = (rng.random_range(0.0001..1000.0), rng.random_range(-4.0..4.0));
+        operations.push((0, vec![Value::Integer(id), Value::Number(x), Value::Number(y)]));
+        operations.push((1 + rng.random_range(0..calls.len()), vec![Value::Integer(id)]));
+    }
+    let mut found = Vec::new();
+    for options in BOTH {
+        let query = "SELECT CONCAT(y * 1E0, ' ', z) FROM t ORDER BY id";
+        found.push(rows_after(options(), ddl, &texts, &operations, query, true).await);
+    }
+    // Servers write one number differently.
+    let read = |row: &String| -> Vec<u64> {
+        row.split(' ').map(|number| number.parse::<f64>().expect("a number").to_bits()).collect()
+    };
+    assert_eq!(found[0].len(), 400);
+    for (mysql, mariadb) in found[0].iter().zip(&found[1]) {
+        assert_eq!(read(mysql), read(mariadb), "{mysql} and {mariadb}");
+    }
+}
+
+/// Generated columns follow their row, are compared by their own type, and lead no upsert to another row.
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_columns_follow_their_row() {
+    let ddl = "CREATE TABLE t (id INT PRIMARY KEY, email VARCHAR(40), doc JSON, \
+               lower_email VARCHAR(40) AS (LOWER(email)) STORED, \
+               city VARCHAR(20) AS (JSON_UNQUOTE(JSON_EXTRACT(doc, '$.city'))) VIRTUAL, \
+               n INT NOT NULL DEFAULT 0, UNIQUE KEY by_email (lower_email), KEY by_city (city)) STATS_PERSISTENT=1";
+    let upsert = "INSERT INTO t (id, email, doc) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE email = VALUES(email), doc = VALUES(doc)";
+    let statements =
+        [upsert, "UPDATE t SET n = n + 1 WHERE lower_email = ?", "UPDATE t SET n = n + 10 WHERE city = ?"];
+    let row = |id: i64, email: &str, doc: &str| (0, vec![Value::Integer(id), text(email), json(doc)]);
+    check(
+        ddl,
+        &statements,
+        &[
+            row(1, "A@x", r#"{"city":"Rom"}"#),
+            row(2, "B@x", "{}"),
+            row(1, "C@x", r#"{"city":7}"#),
+            row(3, "a@x", "{}"),
+            (1, vec![text("c@x")]),
+            (2, vec![Value::Integer(7)]),
+        ],
+        "SELECT CONCAT(id, lower_email, COALESCE(city, '-'), n) FROM t ORDER BY id",
+        &["1c@x711", "2b@x-0", "3a@x-0"],
+    )
+    .await;
+    for options in BOTH {
+        let bench = Bench::with(options(), &[(ddl, &[upsert])]).await;
+        let mut lane = bench.lane(1).await;
+        let operation = |id: i64, email: &str| Operation {
+            statement: 2,
+            parameters: vec![Value::Integer(id), text(email), Value::Null],
+        };
+        lane.commit(&batch(1, vec![operation(1, "A@x")])).await.expect("it is the first");
+        let failure =
+            lane.commit(&batch(2, vec![operation(2, "a@X")])).await.expect_err("it would change row 1");
+        assert_eq!(failure.class(), "key-conflict", "{failure}");
+    }
+}
+
+/// What adds to a column that takes no negative number: the sum, where it is inserted itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_that_is_inserted_itself_takes_negative_parts() {
+    let sum = "INSERT INTO t (id, n) SELECT ?, COALESCE((SELECT o.n FROM t o WHERE o.id = ?), 0) + ? AS total \
+               ON DUPLICATE KEY UPDATE n = VALUES(n)";
+    let add = "INSERT INTO t (id, n) VALUES (?, ?) ON DUPLICATE KEY UPDATE n = n + VALUES(n)";
+    for (ddl, class) in [
+        ("CREATE TABLE t (id INT PRIMARY KEY, n INT UNSIGNED NOT NULL)", "bad-value"),
+        ("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL CHECK (n >= 0))", "refused-value"),
+    ] {
+        let part = |part: i64| (0, vec![Value::Integer(1), Value::Integer(1), Value::Integer(part)]);
+        check(ddl, &[sum], &[part(100), part(-5), part(2)], "SELECT CAST(n AS CHAR) FROM t", &["97"]).await;
+        for options in BOTH {
+            let bench = Bench::with(options(), &[(ddl, &[add, sum])]).await;
+            let mut lane = bench.lane(1).await;
+            let one = |part: i64| Operation {
+                statement: 2,
+                parameters: vec![Value::Integer(1), Value::Integer(part)],
+            };
+            lane.commit(&batch(1, vec![one(100)])).await.expect("it is positive");
+            let operations = vec![one(-5)];
+            let failure = match judge(&bench.schema, &operations) {
+                Ok(()) => lane.commit(&batch(2, operations)).await.expect_err("the server refuses it"),
+                Err(failure) => failure,
+            };
+            assert_eq!(failure.class(), class);
+            let said = failure.to_string();
+            assert!(said.contains("It adds to `t.n`") && said.contains("insert the sum"), "{failure}");
         }
     }
 }

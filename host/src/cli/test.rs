@@ -96,6 +96,7 @@ pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("{} has no events", path.display());
     }
     if !arguments.json {
+        schema.notes().iter().for_each(|note| output::line(format_args!("-- | note: {note}")));
         output::line(summary.text(&tested));
     }
     let as_expected = match (&arguments.expect, expected) {

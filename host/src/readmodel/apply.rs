@@ -471,6 +471,14 @@ fn refused_by(statement: &Statement, error: &sqlx::Error) -> Failure {
             let message = format!("{doing}: another row of `{table}` has its value in another unique key");
             Failure::KeyConflict { code: 1062, message }
         }
+        // The number that would be inserted: UNSIGNED, and a CHECK on each server.
+        Failure::RefusedValue { code: code @ (1264 | 3819 | 4025), message }
+            if !statement.adds.is_empty() =>
+        {
+            let columns = statement.adds.join("`, `");
+            let message = format!("{message}. It adds to `{columns}`: {}", Statement::SUMS);
+            Failure::RefusedValue { code, message }
+        }
         failure => failure,
     }
 }

@@ -58,7 +58,11 @@ pub fn fitted<'v>(
     }
     let places = statement.parameters.iter().zip(values).enumerate();
     let fitted = places.map(|(parameter, (place, value))| {
-        fit(place, value).map_err(|reason| {
+        fit(place, value).map_err(|mut reason| {
+            if let Some(column) = place.column.as_ref().filter(|column| statement.adds.contains(column)) {
+                // A number that is below zero, and would be right as a part of the sum.
+                reason = format!("{reason}. It adds to `{column}`: {}", Statement::SUMS);
+            }
             let statement = statement.name.clone();
             Failure::BadValue { operation, statement, parameter, reason }
         })
@@ -132,6 +136,7 @@ mod tests {
             reads: vec![],
             proves: vec![],
             parameters,
+            adds: Vec::new(),
             multi_row: None,
         }
     }
@@ -242,6 +247,8 @@ mod tests {
             kind: Kind::Integer { bits: 32, unsigned: false },
             nullable: true,
             has_default: true,
+            generated: false,
+            checked: false,
         };
         let parameter = Parameter {
             kind: Some(column.kind),

@@ -88,14 +88,14 @@ const CANNOT_WRITE: &[u16] = &[
 ];
 
 /// Conversions, ranges, NULL, JSON and its paths, CHECK (3819, MariaDB 4025), row size, no partition for it, collations
-/// that do not mix, arguments that a function does not take, regular expressions, base64, cascades that are too deep, a
+/// that do not mix, arguments that a function does not take, regular expressions, logarithms, keys on expressions, base64, cascades that are too deep, a
 /// subquery of several rows, a trigger's SIGNAL.
 const REFUSED_VALUE: &[u16] = &[
     1406, 1264, 1265, 1366, 1367, 1292, 1411, 1441, 1525, 1690, 1365, 1300, 3854, 3988, 1048, 1364, 1138,
     3140, 3141, 3143, 3144, 3145, 3146, 3147, 3148, 3149, 3150, 3151, 3153, 3154, 3155, 3156, 3157, 3158,
     3165, 3966, 4036, 4037, 4038, 4040, 4041, 4042, 4043, 4044, 4046, 4048, 4051, 3819, 4025, 1118, 1713,
     1436, 1301, 1526, 1644, 1267, 1270, 1271, 1210, 1139, 3686, 3691, 3696, 3699, 1958, 3037, 3617, 3008,
-    1242,
+    1242, 3020, 3685, 3688, 3689, 3692, 3693, 3694, 3695, 3697, 3751, 3752, 3903, 3904, 3907,
 ];
 
 /// Duplicate key, foreign keys, and a duplicate key that a foreign key leads to.

@@ -55,8 +55,17 @@ pub(super) fn check(
     match options {
         Ok(options) if walk.reasons.is_empty() => {
             let (columns, unique_keys) = (kind::columns(&table, &options.written), kind::unique_keys(&table));
+            let has_expression_key = key::has_expression(&table.constraints);
             let (ddl, assumed) = write(&declared, table, options).map_err(|reason| vec![reason])?;
-            Ok(Table { name: declaration.name.clone(), ddl, references, columns, unique_keys, assumed })
+            Ok(Table {
+                name: declaration.name.clone(),
+                ddl,
+                references,
+                columns,
+                unique_keys,
+                assumed,
+                has_expression_key,
+            })
         }
         _ => Err(walk.reasons),
     }
@@ -71,6 +80,19 @@ fn check_body(table: &mut CreateTable, walk: &mut Walk) -> Vec<String> {
         table.constraints.iter_mut().filter_map(|constraint| key::check(constraint, walk)).collect();
     references.sort();
     references.dedup();
+    let of_key = table.constraints.iter().filter_map(|constraint| match constraint {
+        TableConstraint::PrimaryKey(key) => Some(key.columns.iter().map(|part| part.column.expr.to_string())),
+        _ => None,
+    });
+    for part in of_key.flatten() {
+        let name = part.trim_matches('`');
+        let is_generated =
+            |option: &ast::ColumnOptionDef| matches!(option.option, ColumnOption::Generated { .. });
+        let mut columns = table.columns.iter().filter(|column| column.name.value.eq_ignore_ascii_case(name));
+        if columns.any(|column| column.options.iter().any(is_generated)) {
+            walk.refuse(column::generated_key(name));
+        }
+    }
     if !has_primary_key(table) {
         walk.refuse(Reason::NoPrimaryKey);
     }
@@ -140,6 +162,7 @@ fn write(
 ) -> Result<(String, Vec<String>), Reason> {
     table.table_options = CreateTableOptions::None;
     declared.expect_same(&ast::Statement::CreateTable(table.clone()), Extent::Beginning)?;
+    key::without_idle_checks(&mut table);
     let of_columns = table.columns.iter_mut().filter_map(option::settle_column);
     let mut assumed: Vec<String> = of_columns.chain(options.assumed).collect();
     assumed.sort();

@@ -6,6 +6,7 @@
 
 mod insert;
 mod settle;
+mod sum;
 
 use sqlparser::ast::{
     self, Assignment, AssignmentTarget, Delete, FromTable, TableFactor, TableWithJoins, Update,
@@ -30,6 +31,8 @@ struct Finding {
     parameters: Vec<Parameter>,
     /// Declared tables that it reads besides that.
     reads: Vec<String>,
+    /// Columns to which an upsert adds what it would insert, and which do not take any number.
+    adds: Vec<String>,
     /// Its row may be repeated.
     is_repeatable: bool,
 }
@@ -59,6 +62,7 @@ pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Resul
         reads: finding.reads,
         parameters: finding.parameters,
         proves,
+        adds: finding.adds,
         multi_row,
     })
 }
@@ -185,7 +189,7 @@ fn assign_joined(assignments: &mut [Assignment], walk: &mut Walk, owner: &str) {
             )),
         };
         let want = match column {
-            Ok(column) => walk.stored(&column),
+            Ok(column) => walk.written(&column),
             Err(reason) => {
                 walk.refuse(reason);
                 Want::ALONE
@@ -303,7 +307,7 @@ fn assign(assignments: &mut [Assignment], walk: &mut Walk, context: Context) {
             }
         };
         let want = match assigned {
-            Ok(column) => walk.stored(&column),
+            Ok(column) => walk.written(&column),
             Err(reason) => {
                 walk.refuse(reason);
                 Want::ALONE
@@ -323,7 +327,13 @@ fn restrict(selection: Option<&mut ast::Expr>, walk: &mut Walk) {
 fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding, Vec<Reason>> {
     reasons.extend(walk.reasons);
     if reasons.is_empty() {
-        Ok(Finding { table, parameters: walk.parameters, reads: walk.reads, is_repeatable: false })
+        Ok(Finding {
+            table,
+            parameters: walk.parameters,
+            reads: walk.reads,
+            adds: Vec::new(),
+            is_repeatable: false,
+        })
     } else {
         Err(reasons)
     }

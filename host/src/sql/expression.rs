@@ -141,6 +141,16 @@ impl<'a> Walk<'a> {
         known.map_or(Want::ALONE, |column| Want::stored(self.table, column))
     }
 
+    /// The same of a column that a statement writes.
+    pub fn written(&mut self, column: &str) -> Want {
+        let known = self.columns.and_then(|table| table.column(column));
+        if known.is_some_and(|column| column.generated) {
+            let remedy = "the server computes it from other columns: leave it out";
+            self.refuse(not_allowed(format_args!("a value for the generated column `{column}`"), remedy));
+        }
+        self.stored(column)
+    }
+
     pub fn expression(&mut self, expr: &mut Expr, context: Context, want: &Want) {
         match expr {
             Expr::Identifier(column) => self.column(column, context),

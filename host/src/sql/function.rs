@@ -4,8 +4,13 @@
 //! one whose answer follows the session's time zone or locale, nor one that gives a TIME: MySQL turns a TIME into a
 //! date by adding today's. Some servers lack some of these (MySQL 9.7 has no MD5): preparing the statement tells.
 
+mod instead;
+mod literal;
+
 use super::refusal::Reason;
 use crate::statement::Type;
+
+pub(super) use literal::demand;
 
 /// How the arguments of an allowed function are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,7 @@ pub(super) enum Shape {
     Bytes,
     Whole,
     Exact,
+    Real,
     Day,
     Moment,
     /// A JSON document, or one given as text.
@@ -47,7 +53,7 @@ pub(super) struct Function {
     pub gives: Shape,
 }
 
-use Shape::{Alike, Any, Bytes, Day, Document, Exact, Member, Moment, Text, Whole};
+use Shape::{Alike, Any, Bytes, Day, Document, Exact, Member, Moment, Real, Text, Whole};
 
 const fn takes(
     name: &'static str,
@@ -69,6 +75,7 @@ const DETERMINISTIC: &[Function] = &[
     takes("NULLIF", &[], &[Alike], Alike),
     // Text
     takes("ASCII", &[], &[Text], Whole),
+    takes("BIT_LENGTH", &[], &[Bytes], Whole),
     takes("CHAR_LENGTH", &[], &[Text], Whole),
     takes("CHARACTER_LENGTH", &[], &[Text], Whole),
     takes("CONCAT", &[], &[Text], Text),
@@ -76,6 +83,7 @@ const DETERMINISTIC: &[Function] = &[
     takes("ELT", &[Whole], &[Text], Text),
     takes("FIELD", &[], &[Alike], Whole),
     takes("FIND_IN_SET", &[], &[Text], Whole),
+    takes("INSERT", &[Text, Whole, Whole], &[Text], Text),
     takes("INSTR", &[], &[Text], Whole),
     takes("LCASE", &[], &[Text], Text),
     takes("LEFT", &[Text], &[Whole], Text),
@@ -103,19 +111,31 @@ const DETERMINISTIC: &[Function] = &[
     takes("UPPER", &[], &[Text], Text),
     // Numbers
     takes("ABS", &[], &[Alike], Alike),
+    takes("BIN", &[], &[Whole], Text),
     takes("BIT_COUNT", &[], &[Whole], Whole),
     takes("CEIL", &[], &[Exact], Exact),
     takes("CEILING", &[], &[Exact], Exact),
     takes("CONV", &[Text], &[Whole], Text),
+    takes("DEGREES", &[], &[Real], Real),
+    takes("EXP", &[], &[Real], Real),
     takes("FLOOR", &[], &[Exact], Exact),
+    takes("LN", &[], &[Real], Real),
+    takes("LOG", &[], &[Real], Real),
+    takes("LOG10", &[], &[Real], Real),
     takes("MOD", &[], &[Alike], Alike),
+    takes("OCT", &[], &[Whole], Text),
+    takes("POW", &[], &[Real], Real),
+    takes("POWER", &[], &[Real], Real),
+    takes("RADIANS", &[], &[Real], Real),
     takes("ROUND", &[Exact], &[Whole], Exact),
     takes("SIGN", &[], &[Exact], Whole),
+    takes("SQRT", &[], &[Real], Real),
     takes("TRUNCATE", &[Exact], &[Whole], Exact),
     // Dates
     takes("ADDDATE", &[Moment], &[Whole], Moment),
     takes("DATE", &[], &[Moment], Day),
     takes("DATE_ADD", &[], &[Moment], Moment),
+    takes("DATE_FORMAT", &[Moment], &[Text], Text),
     takes("DATE_SUB", &[], &[Moment], Moment),
     takes("DATEDIFF", &[], &[Moment], Whole),
     takes("DAY", &[], &[Moment], Whole),
@@ -131,19 +151,25 @@ const DETERMINISTIC: &[Function] = &[
     takes("MONTH", &[], &[Moment], Whole),
     takes("QUARTER", &[], &[Moment], Whole),
     takes("SECOND", &[], &[Moment], Whole),
+    takes("STR_TO_DATE", &[], &[Text], Moment),
     takes("SUBDATE", &[Moment], &[Whole], Moment),
+    takes("TIMESTAMP", &[], &[Moment], Moment),
     takes("TIMESTAMPADD", &[Any, Whole], &[Moment], Moment),
     takes("TIMESTAMPDIFF", &[Any], &[Moment], Whole),
     takes("TO_DAYS", &[], &[Moment], Whole),
+    takes("TO_SECONDS", &[], &[Moment], Whole),
+    takes("WEEK", &[Moment], &[Whole], Whole),
     takes("WEEKDAY", &[], &[Moment], Whole),
     takes("WEEKOFYEAR", &[], &[Moment], Whole),
     takes("YEAR", &[], &[Moment], Whole),
+    takes("YEARWEEK", &[Moment], &[Whole], Whole),
     // JSON
     takes("JSON_ARRAY", &[], &[Member], Document),
     takes("JSON_ARRAY_APPEND", &[Document], &[Text, Member], Document),
     takes("JSON_ARRAY_INSERT", &[Document], &[Text, Member], Document),
     takes("JSON_CONTAINS", &[Document, Document], &[Text], Whole),
     takes("JSON_CONTAINS_PATH", &[Document], &[Text], Whole),
+    takes("JSON_DEPTH", &[], &[Document], Whole),
     takes("JSON_EXTRACT", &[Document], &[Text], Document),
     takes("JSON_INSERT", &[Document], &[Text, Member], Document),
     takes("JSON_KEYS", &[Document], &[Text], Document),
@@ -169,6 +195,8 @@ const DETERMINISTIC: &[Function] = &[
     takes("INET6_NTOA", &[], &[Bytes], Text),
     takes("INET_ATON", &[], &[Text], Whole),
     takes("INET_NTOA", &[], &[Whole], Text),
+    takes("IS_IPV4", &[], &[Text], Whole),
+    takes("IS_IPV6", &[], &[Text], Whole),
     takes("MD5", &[], &[Bytes], Text),
     takes("SHA", &[], &[Bytes], Text),
     takes("SHA1", &[], &[Bytes], Text),
@@ -201,6 +229,7 @@ impl Shape {
             Bytes => Type::BYTES,
             Whole => Type::WHOLE,
             Exact => Type::EXACT,
+            Real => Type::DOUBLE,
             Day => Type::Date,
             Moment => Type::MOMENT,
             Document => Type::Json,
@@ -246,7 +275,12 @@ const UNITS: &[&str] =
     &["MICROSECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"];
 
 /// Whether a function may be called, and how its arguments are read.
-pub(super) fn judge(name: &str) -> Result<Arguments, Reason> {
+///
+/// `is_bare`: it is called without arguments, so that it may read the clock.
+pub(super) fn judge(name: &str, is_bare: bool) -> Result<Arguments, Reason> {
+    if is_bare && let Some(reason) = ambient(name) {
+        return Err(reason);
+    }
     if is_in(&["TIMESTAMPADD", "TIMESTAMPDIFF"], name) {
         return Ok(Arguments::UnitFirst);
     }
@@ -255,6 +289,9 @@ pub(super) fn judge(name: &str) -> Result<Arguments, Reason> {
     }
     if is_in(&["VALUES"], name) {
         return Ok(Arguments::OneColumn);
+    }
+    if let Some((shown, why, instead)) = instead::of(name) {
+        return Err(Reason::OtherFunction { name: shown, why, instead });
     }
     Err(ambient(name).unwrap_or_else(|| Reason::Function { name: name.to_ascii_uppercase() }))
 }

@@ -89,8 +89,13 @@ pub enum Reason {
     Clock { name: String },
     #[error("{name} is random, so replaying the event would give another row: derive it from the event's id")]
     Random { name: String },
-    #[error("function {name} is not on the list: compute it in the projector and pass it as a parameter")]
+    #[error(
+        "function {name} is not on the list: compute it in the projector and pass it as a parameter, or, where it is of \
+         a column, write it with functions that are"
+    )]
     Function { name: String },
+    #[error("function {name} is not called here, since {why}: write {instead}")]
+    OtherFunction { name: &'static str, why: &'static str, instead: &'static str },
 
     #[error("the CREATE TABLE names `{found}`: let both names be the same")]
     OtherName { found: String },

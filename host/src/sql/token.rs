@@ -177,6 +177,9 @@ fn touch(left: &Token, right: &Token) -> Result<(), Reason> {
     };
     let found = || format!("{left}{right}");
     match (left, right) {
+        (Token::Word(word), Token::SingleQuotedString(_)) if word.value.starts_with('_') => {
+            refuse(&found(), "leave the character set before the text out: write '...' alone")
+        }
         (Token::Period, Token::Word(_)) | (Token::Word(_), Token::Period) => Ok(()),
         (Token::Period, _) | (_, Token::Period) => refuse(&found(), "write names like table.column"),
         (Token::Minus, Token::Minus) => refuse(&found(), "MySQL may read a comment: use parentheses"),

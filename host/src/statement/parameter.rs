@@ -138,4 +138,8 @@ pub struct Column {
     pub nullable: bool,
     /// It has a value where a row is made without one.
     pub has_default: bool,
+    /// The server computes it from other columns: no statement writes it.
+    pub generated: bool,
+    /// A CHECK of the table reads it.
+    pub checked: bool,
 }

@@ -89,6 +89,11 @@ impl Builder {
     }
 
     /// Columns to whose value the parameter is added; in a new row it is the value.
+    ///
+    /// In an [`upsert`], MySQL and MariaDB judge the parameter as the value of a new row, also where the row is there: a
+    /// column that is UNSIGNED or has a CHECK refuses -5 though 100 - 5 is right. Let the column be signed, use an
+    /// [`update`], or write `INSERT INTO t (id, n) SELECT ?, COALESCE((SELECT o.n FROM t o WHERE o.id = ?), 0) + ? AS total ON
+    /// DUPLICATE KEY UPDATE n = VALUES(n)`.
     pub const fn add(mut self, columns: &'static [&'static str]) -> Self {
         self.columns.add = columns;
         self

@@ -104,6 +104,7 @@ pub fn deployed(version: u32) -> Deployed {
         reads: vec![],
         proves: vec![],
         parameters: vec![Parameter::ALONE; 2],
+        adds: Vec::new(),
         multi_row: None,
     };
     let schema = Schema { tables: vec![], statements: vec![statement] };

@@ -1,8 +1,8 @@
 //! The columns of a declared table: types and attributes by allow-list.
 
 use sqlparser::ast::{
-    CharacterLength, ColumnDef, ColumnOption, ColumnOptionDef, DataType, EnumMember, Expr, ObjectName,
-    UnaryOperator, Value,
+    CharacterLength, ColumnDef, ColumnOption, ColumnOptionDef, DataType, EnumMember, Expr, GeneratedAs,
+    ObjectName, UnaryOperator, Value,
 };
 
 use crate::sql::{
@@ -34,6 +34,16 @@ pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
     if let Some(remedy) = type_remedy(data_type) {
         walk.refuse(not_allowed(format_args!("type {data_type} of column {name}"), remedy));
     }
+    let has = |wanted: fn(&ColumnOption) -> bool| options.iter().any(|option| wanted(&option.option));
+    if has(|option| matches!(option, ColumnOption::Generated { .. })) {
+        if has(|option| matches!(option, ColumnOption::NotNull)) {
+            let remedy = "MariaDB does not have it: leave NOT NULL out, or write CHECK (column IS NOT NULL)";
+            walk.refuse(not_allowed(format_args!("NOT NULL of the generated column {name}"), remedy));
+        }
+        if has(|option| matches!(option, ColumnOption::PrimaryKey(_))) {
+            walk.refuse(generated_key(&name.value));
+        }
+    }
     for ColumnOptionDef { name: constraint, option } in options {
         match constraint {
             Some(constraint) if matches!(option, ColumnOption::Check(_)) => quote(constraint),
@@ -42,6 +52,12 @@ pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
         }
         check_attribute(option, walk);
     }
+}
+
+/// Why no generated column is in a primary key.
+pub(super) fn generated_key(name: &str) -> Reason {
+    let remedy = "a row is known by what the event says: take the key from the event";
+    not_allowed(format_args!("the generated column `{name}` in the primary key"), remedy)
 }
 
 fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
@@ -59,7 +75,7 @@ fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
             }
         }
         ColumnOption::Check(check) => {
-            if check.no_inherit || check.enforced.is_some() {
+            if check.no_inherit {
                 walk.refuse(not_allowed("this form of CHECK", "write CHECK (condition) alone"));
             }
             walk.expression(&mut check.expr, Context::Check, &Want::ALONE);
@@ -71,7 +87,19 @@ fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
             walk.refuse(not_allowed("REFERENCES in a column", remedy));
         }
         ColumnOption::OnUpdate(_) => walk.refuse(not_allowed("ON UPDATE", COMPUTE)),
-        ColumnOption::Generated { .. } => walk.refuse(not_allowed("a generated column", COMPUTE)),
+        ColumnOption::Generated {
+            generated_as: GeneratedAs::Always | GeneratedAs::ExpStored,
+            sequence_options: None,
+            generation_expr: Some(expr),
+            generation_expr_mode: _,
+            generated_keyword: _,
+        } => walk.expression(expr, Context::Check, &Want::ALONE),
+        ColumnOption::Generated { .. } => {
+            walk.refuse(not_allowed(
+                "this form of a generated column",
+                "write AS (expression) STORED, or VIRTUAL",
+            ));
+        }
         ColumnOption::DialectSpecific(tokens) => {
             let words: Vec<String> = tokens.iter().map(ToString::to_string).collect();
             let remedy = "a rebuilt table would get other numbers: take the key from the event";
@@ -147,8 +175,23 @@ fn type_remedy(data_type: &DataType) -> Option<&'static str> {
         T::Custom(name, _) if name.to_string().eq_ignore_ascii_case("SERIAL") => {
             "it is AUTO_INCREMENT, and a rebuilt table would get other numbers: take the key from the event"
         }
+        T::Uuid => "only MariaDB has it: write CHAR(36) CHARACTER SET ascii, or BINARY(16) with UUID_TO_BIN",
+        T::Custom(name, _) => of_a_server(&name.to_string()),
         _ => "use a number, text, binary, JSON, DATE, DATETIME, YEAR, BIT, ENUM or SET type",
     })
+}
+
+/// What to write for a type that not every server has, or that no value can be given for.
+fn of_a_server(name: &str) -> &'static str {
+    match name.to_ascii_uppercase().as_str() {
+        "INET4" | "INET6" => "only MariaDB has it: write VARBINARY(16) with INET6_ATON(?), or text",
+        "GEOMETRY" | "POINT" | "LINESTRING" | "POLYGON" | "MULTIPOINT" | "MULTILINESTRING"
+        | "MULTIPOLYGON" | "GEOMETRYCOLLECTION" => {
+            "no value of an event is one: keep longitude and latitude as DECIMAL, or the shape as JSON"
+        }
+        "VECTOR" => "the servers keep it differently: use JSON or VARBINARY",
+        _ => "use a number, text, binary, JSON, DATE, DATETIME, YEAR, BIT, ENUM or SET type",
+    }
 }
 
 fn is_plain_length(length: Option<&CharacterLength>) -> bool {

@@ -1,10 +1,10 @@
 //! The keys and checks of a declared table.
 
 use sqlparser::ast::{
-    CheckConstraint, ConstraintCharacteristics, Expr, ForeignKeyConstraint, FullTextOrSpatialConstraint,
-    Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, IndexColumn, IndexConstraint,
-    IndexOption, IndexType, NullsDistinctOption, ObjectNamePart, OrderByExpr, PrimaryKeyConstraint,
-    ReferentialAction, TableConstraint, UniqueConstraint, Value,
+    CheckConstraint, ColumnOption, ConstraintCharacteristics, CreateTable, Expr, ForeignKeyConstraint,
+    FullTextOrSpatialConstraint, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    IndexColumn, IndexConstraint, IndexOption, IndexType, NullsDistinctOption, ObjectNamePart, OrderByExpr,
+    PrimaryKeyConstraint, ReferentialAction, TableConstraint, UniqueConstraint, Value,
 };
 
 use crate::sql::{
@@ -78,7 +78,9 @@ fn check_condition(check: &mut CheckConstraint, walk: &mut Walk) {
     let CheckConstraint { name, expr, no_inherit, enforced } = check;
     quote_all([name]);
     walk.expression(expr, Context::Check, &Want::ALONE);
-    if *no_inherit || enforced.is_some() {
+    // Whether it is enforced, `without_idle_checks` asks.
+    let _ = enforced;
+    if *no_inherit {
         walk.refuse(not_allowed("this form of CHECK", "write CHECK (condition) alone"));
     }
 }
@@ -150,8 +152,47 @@ fn check_index_column(column: &mut IndexColumn, walk: &mut Walk) {
     match name {
         Some(name) if is_plain => quote(name),
         _ => {
-            let remedy = "MariaDB has no keys on expressions: index a column that the projector fills";
+            if let Expr::Nested(inner) = expr
+                && is_plain
+            {
+                return walk.expression(inner, Context::Check, &Want::ALONE);
+            }
+            let remedy = "write a key on an expression as ((expression)), which MySQL has, or index a generated column, \
+                          which both servers have";
             walk.refuse(not_allowed(format_args!("key part `{column}`"), remedy));
+        }
+    }
+}
+
+/// Whether a key is on an expression.
+pub(super) fn has_expression(constraints: &[TableConstraint]) -> bool {
+    let is_expression = |column: &IndexColumn| matches!(column.column.expr, Expr::Nested(_));
+    constraints.iter().any(|constraint| match constraint {
+        TableConstraint::Unique(key) => key.columns.iter().any(is_expression),
+        TableConstraint::Index(key) => key.columns.iter().any(is_expression),
+        _ => false,
+    })
+}
+
+/// Leaves out the checks that nothing enforces, and the word of those that are: MariaDB has neither.
+pub(super) fn without_idle_checks(table: &mut CreateTable) {
+    let is_idle = |check: &CheckConstraint| check.enforced == Some(false);
+    table
+        .constraints
+        .retain(|constraint| !matches!(constraint, TableConstraint::Check(check) if is_idle(check)));
+    for constraint in &mut table.constraints {
+        if let TableConstraint::Check(check) = constraint {
+            check.enforced = None;
+        }
+    }
+    for column in &mut table.columns {
+        column
+            .options
+            .retain(|option| !matches!(&option.option, ColumnOption::Check(check) if is_idle(check)));
+        for option in &mut column.options {
+            if let ColumnOption::Check(check) = &mut option.option {
+                check.enforced = None;
+            }
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Only types that passed the check come here; any other is taken for text.
 
+use std::ops::ControlFlow;
+
 use sqlparser::ast::{
     BinaryLength, CharacterLength, ColumnDef, ColumnOption, CreateTable, DataType, EnumMember,
     ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, IndexColumn,
-    ObjectNamePart, SqlOption, TableConstraint, Value,
+    ObjectNamePart, SqlOption, TableConstraint, Value, visit_expressions,
 };
 
 use crate::sql::name::plain;
@@ -23,6 +25,7 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
         }
         _ => false,
     });
+    let read = read_by_checks(table);
     let column = |column: &ColumnDef| {
         let has =
             |wanted: fn(&ColumnOption) -> bool| column.options.iter().any(|option| wanted(&option.option));
@@ -40,9 +43,34 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
             kind: as_bytes(of(&column.data_type), is_bytes),
             nullable: !is_required,
             has_default: has_default || !is_required,
+            generated: has(|option| matches!(option, ColumnOption::Generated { .. })),
+            checked: read.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value)),
         }
     };
     table.columns.iter().map(column).collect()
+}
+
+/// The columns that enforced checks read.
+fn read_by_checks(table: &CreateTable) -> Vec<String> {
+    let of_columns = table.columns.iter().flat_map(|column| &column.options);
+    let of_columns = of_columns.filter_map(|option| match &option.option {
+        ColumnOption::Check(check) => Some(check),
+        _ => None,
+    });
+    let of_table = table.constraints.iter().filter_map(|constraint| match constraint {
+        TableConstraint::Check(check) => Some(check),
+        _ => None,
+    });
+    let mut read = Vec::new();
+    for check in of_columns.chain(of_table).filter(|check| check.enforced != Some(false)) {
+        let _ = visit_expressions(&*check.expr, |expr| {
+            if let Expr::Identifier(column) = expr {
+                read.push(column.value.clone());
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    read
 }
 
 /// The columns of the primary key, then those of each unique key.

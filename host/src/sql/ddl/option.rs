@@ -6,7 +6,7 @@
 
 use sqlparser::ast::{
     ColumnDef, ColumnOption, ColumnOptionDef, CreateTableOptions, Expr, Ident, NamedParenthesizedList,
-    ObjectName, SqlOption,
+    ObjectName, SqlOption, Value,
 };
 
 use crate::sql::{
@@ -41,7 +41,7 @@ pub(super) fn check(declared: &CreateTableOptions) -> Result<Options, Vec<Reason
             Some(Meaning::Collation) => collation = true,
             Some(Meaning::Other) => {}
             None => {
-                let remedy = "only ENGINE=InnoDB, CHARSET, COLLATE, COMMENT and ROW_FORMAT may be given";
+                let remedy = remedy(option);
                 reasons.push(not_allowed(format_args!("table option `{option}`"), remedy));
             }
         }
@@ -90,6 +90,40 @@ enum Meaning<'a> {
     Other,
 }
 
+/// Options of how rows are kept and counted, which change no row.
+const SIZES: [&str; 7] = [
+    "KEY_BLOCK_SIZE",
+    "STATS_PERSISTENT",
+    "STATS_AUTO_RECALC",
+    "STATS_SAMPLE_PAGES",
+    "AVG_ROW_LENGTH",
+    "MAX_ROWS",
+    "MIN_ROWS",
+];
+const STATISTICS: [&str; 3] = ["STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES"];
+
+fn is_in(list: &[&str], word: &str) -> bool {
+    list.iter().any(|one| one.eq_ignore_ascii_case(word))
+}
+
+/// What to do with an option that may not be given.
+fn remedy(option: &SqlOption) -> &'static str {
+    match option {
+        SqlOption::KeyValue { key, .. } if key.value == "AUTO_INCREMENT" => {
+            "leave it out: keys come from events, and a rebuilt table would get other numbers"
+        }
+        SqlOption::KeyValue { key, .. }
+            if is_in(&["CHECKSUM", "DELAY_KEY_WRITE", "PACK_KEYS"], &key.value) =>
+        {
+            "leave it out: InnoDB does not have it"
+        }
+        _ => {
+            "leave it out: ENGINE=InnoDB, CHARSET, COLLATE, COMMENT, ROW_FORMAT, KEY_BLOCK_SIZE, the sizes and STATS_... \
+             may be given"
+        }
+    }
+}
+
 /// What an allowed option is about.
 fn read(option: &SqlOption) -> Option<Meaning<'_>> {
     match option {
@@ -98,6 +132,16 @@ fn read(option: &SqlOption) -> Option<Meaning<'_>> {
             if key.value == "ENGINE" && name.value.eq_ignore_ascii_case(ENGINE) && values.is_empty() =>
         {
             Some(Meaning::Engine)
+        }
+        SqlOption::KeyValue { key, value: Expr::Value(value) }
+            if is_in(&SIZES, &key.value) && matches!(value.value, Value::Number(_, false)) =>
+        {
+            Some(Meaning::Other)
+        }
+        SqlOption::KeyValue { key, value: Expr::Identifier(word) }
+            if is_in(&STATISTICS, &key.value) && word.value.eq_ignore_ascii_case("DEFAULT") =>
+        {
+            Some(Meaning::Other)
         }
         SqlOption::KeyValue { key, value: Expr::Identifier(word) } if word.quote_style.is_none() => {
             match key.value.as_str() {

@@ -4,7 +4,7 @@ use sqlparser::ast::{
     Expr, Insert, ObjectName, ObjectNamePart, OnInsert, Parens, Query, SetExpr, TableObject, Values,
 };
 
-use super::{Finding, Tables, assign, finish, refused};
+use super::{Finding, Tables, assign, finish, refused, sum};
 use crate::{
     sql::{
         expression::{Context, Walk, Want},
@@ -32,7 +32,7 @@ pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<
     let mut columns = Vec::new();
     for column in &mut insert.columns {
         match quote_column(column, &table) {
-            Ok(column) => columns.push(walk.stored(&column)),
+            Ok(column) => columns.push(walk.written(&column)),
             Err(reason) => walk.refuse(reason),
         }
     }
@@ -61,7 +61,9 @@ pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<
     let is_repeatable =
         rows == 1 && walk.parameters.len() == in_rows && walk.reads.is_empty() && !walk.reads_own;
     let finding = finish(table.clone(), walk, reasons)?;
-    Ok(Finding { is_repeatable, ..finding })
+    let known = tables.right.iter().find(|one| one.name == table);
+    let adds = known.map_or_else(Vec::new, |table| sum::refusing(insert, table));
+    Ok(Finding { adds, is_repeatable, ..finding })
 }
 
 /// A row that lacks a value which has to be there is refused every time, even where it would only change one.

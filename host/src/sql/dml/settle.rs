@@ -128,6 +128,19 @@ impl VisitorMut for Additions {
             {
                 *expr = Expr::Function((*inner).clone());
             }
+        } else if is_call(call, &["DATE_ADD"]) {
+            // The same.
+            if let [Expr::Function(inner), none] = arguments(call).as_slice()
+                && is_call(inner, &["DATE_ADD"])
+                && let [Expr::Function(read), again] = arguments(inner).as_slice()
+                && is_call(read, &["STR_TO_DATE"])
+                && again == none
+            {
+                *expr = Expr::Function((*inner).clone());
+            }
+        } else if is_call(call, &["STR_TO_DATE"]) {
+            // MariaDB reads days that there are not, such as 2026-02-31, and refuses to calculate with them.
+            *expr = written(&format!("DATE_ADD({call}, INTERVAL 0 DAY)"));
         } else if is_call(call, &["JSON_ARRAY_APPEND"]) {
             match appended(call) {
                 Ok(Some(whole)) => *expr = whole,

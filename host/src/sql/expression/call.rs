@@ -69,6 +69,24 @@ impl Walk<'_> {
                 self.all(trim_what.as_deref_mut(), context, &of(Type::TEXT));
                 self.expression(expr, context, &of(Type::TEXT));
             }
+            Expr::Collate { expr, collation } => {
+                if plain(collation).is_none() {
+                    self.refuse(not_allowed(
+                        format_args!("`{collation}`"),
+                        "write the collation as a plain word",
+                    ));
+                }
+                self.expression(expr, context, &of(Type::TEXT));
+            }
+            Expr::RLike { .. } => {
+                let remedy = "MySQL and MariaDB read patterns differently, and one event's text can keep one busy for \
+                              ever: write LIKE, or let the projector do it with the event's text";
+                self.refuse(not_allowed("REGEXP", remedy));
+            }
+            Expr::MemberOf(_) => {
+                let remedy = "MariaDB does not have it: write JSON_CONTAINS(document, ?)";
+                self.refuse(not_allowed("MEMBER OF", remedy));
+            }
             unknown => self.refuse(not_allowed(format_args!("`{unknown}`"), COMPUTE)),
         }
     }
@@ -83,7 +101,8 @@ impl Walk<'_> {
             return self.aggregate(function, context);
         }
         let name = value.clone();
-        let arguments = match function::judge(&name) {
+        let is_bare = matches!(&*args, FunctionArguments::List(list) if list.args.is_empty());
+        let arguments = match function::judge(&name, is_bare) {
             Ok(arguments) => arguments,
             Err(reason) => return self.refuse(reason),
         };
@@ -118,6 +137,10 @@ impl Walk<'_> {
         want: &Want,
     ) {
         let Some(function) = function::find(name) else { return };
+        let literals: Vec<Option<String>> = arguments.iter().map(written_out).collect();
+        if let Some(reason) = function::demand(name, &literals, context == Context::Check) {
+            return self.refuse(reason);
+        }
         let growth = self.growth;
         if function.grows() {
             self.grow(arguments.get(1));
@@ -269,12 +292,29 @@ impl Walk<'_> {
             DataType::Signed | DataType::SignedInteger | DataType::Unsigned | DataType::UnsignedInteger => {}
             DataType::Decimal(_) | DataType::Double(_) => {}
             DataType::Date | DataType::Datetime(_) | DataType::JSON => {}
+            other if other.to_string().to_ascii_uppercase().ends_with(" ARRAY") => {
+                let remedy = "only MySQL has keys on the elements of an array: leave the key out, and write a row for each \
+                              element into a table of their own";
+                self.refuse(not_allowed(format_args!("a cast to {other}"), remedy));
+            }
             other => {
                 let remedy =
                     "cast to CHAR, BINARY, SIGNED, UNSIGNED, DECIMAL, DOUBLE, DATE, DATETIME or JSON";
                 self.refuse(not_allowed(format_args!("a cast to {other}"), remedy));
             }
         }
+    }
+}
+
+/// The text or number that an argument is written as.
+fn written_out(argument: &FunctionArg) -> Option<String> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.clone()),
+            Value::Number(digits, false) => Some(digits.clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -130,7 +130,7 @@ impl Walk<'_> {
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.column_of(expr)?.kind,
             Expr::Value(value) => literal(&value.value),
-            Expr::Nested(inner) => self.kind(inner),
+            Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => self.kind(inner),
             Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr } => self.kind(expr),
             Expr::BinaryOp { left, op, right } => self.result(left, op, right),
             Expr::Case { conditions, else_result, .. } => {

@@ -107,7 +107,7 @@ const CONDITIONS: [&str; 44] = [
     "id = b'1'",
     "id = _latin1 'a'",
     "id = N'a'",
-    "id = 'a' COLLATE utf8mb4_general_ci",
+    "id = 'a' COLLATE `x y`",
     "id REGEXP '(a+)+$'",
 ];
 

@@ -164,7 +164,7 @@ fn values_that_could_be_others_are_refused() {
         ),
         (
             "UPDATE orders SET name = (SELECT GROUP_CONCAT(sku) FROM order_lines) WHERE id = ?",
-            "no: is not on the list",
+            "no: the order of rows",
         ),
         (
             "UPDATE orders SET at = (SELECT NOW() FROM order_lines) WHERE id = ?",
