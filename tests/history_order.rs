@@ -4,7 +4,7 @@
 
 use bson::{Bson, Document, doc};
 use laterna::position::Position;
-use laterna::source::{Decoder, Fields, Outbox, OutboxOptions, OutboxReader};
+use laterna::source::{Census, Decoder, Fields, Outbox, OutboxOptions, OutboxReader, STORED};
 use mongodb::IndexModel;
 use mongodb::options::{Collation, CreateCollectionOptions, IndexOptions};
 use rand::Rng;
@@ -318,4 +318,32 @@ async fn an_outbox_with_a_collation_is_read_in_the_order_of_bytes_and_resumed() 
     let _host = world.start();
     world.until_committed("recorder", 3000).await;
     world.assert_recorded(3000, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_history_has_a_bounded_number_of_documents_however_small_they_are() {
+    const EVENTS: i64 = 30_000;
+    const PAGE_MAX: usize = 5000;
+    let world = World::new("recorder", Options::mysql()).await;
+    world.insert((0..EVENTS).map(|n| event(&format!("e{n}"), "a", n, doc! {}))).await;
+    let (outbox, mut reader) = reader(&world);
+    let start = outbox.current_token().await.expect("a token");
+    let from = Position::Scan { start, key: None, beside: 0 };
+    reader.open(&from).await.expect("history opens");
+    let mut pages = vec![];
+    loop {
+        let feed = reader.next().await.expect("a page");
+        if matches!(feed.position, Position::Stream { .. }) {
+            break;
+        }
+        pages.push(feed.deliveries.len());
+    }
+    assert_eq!(pages.iter().sum::<usize>(), usize::try_from(EVENTS).expect("a few"));
+    assert!(pages.iter().all(|page| *page <= PAGE_MAX), "{pages:?}");
+    let (_, mut census) = (reader, Census::open(&outbox, STORED).await.expect("the ids are read"));
+    let mut ids = vec![];
+    while let Some(page) = census.next().await.expect("a page") {
+        ids.push(page.len());
+    }
+    assert!(ids.len() > 1 && ids.iter().all(|page| *page <= 20_000), "{ids:?}");
 }

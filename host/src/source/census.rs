@@ -39,7 +39,7 @@ impl Census {
             "noCursorTimeout": true,
             "readConcern": { "level": "majority" },
         };
-        let pages = outbox.database().await?.run_cursor_command(find).batch().await;
+        let pages = outbox.database().await?.run_cursor_command(find).batch_size(PAGE_SIZE).batch().await;
         Ok(Self { pages: pages.map_err(|error| classify("reading the outbox's ids", &error))? })
     }
 

@@ -28,8 +28,9 @@ use crate::event::Delivery;
 use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position, ScanKey, Token};
 
-/// Documents on one page.
-const PAGE_SIZE: u32 = 2000;
+/// Documents on one page, the first and all others: left alone, a reply has as many as 16 MB hold, and small ones take many
+/// times that when they are decoded.
+const PAGE_SIZE: u32 = 5000;
 
 /// How often it is looked whether the oplog still reaches back to the scan's beginning.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -76,7 +77,7 @@ impl History {
                 index.fields.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect();
             find.insert("min", least);
         }
-        let pages = outbox.database().await?.run_cursor_command(find).batch().await;
+        let pages = outbox.database().await?.run_cursor_command(find).batch_size(PAGE_SIZE).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
         let watch = Watch::open(outbox, start).await?;
         let place = ScanPlace::at(start.clone(), from.cloned());
