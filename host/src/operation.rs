@@ -8,5 +8,7 @@ pub mod watch;
 mod letters;
 pub mod load;
 mod queue;
+#[cfg(test)]
+mod simulation;
 mod take_up;
 mod waiting;

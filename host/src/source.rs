@@ -27,10 +27,12 @@ use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
 
 pub use acknowledge::MARK_FIELD;
+pub use anchor::{Anchored, Look, Reading, Shown};
 pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 
+pub use history::{Notes, end as end_of_history};
 pub use resume::{OnLost, Plan};
 
 use history::History;
@@ -57,8 +59,8 @@ pub struct OutboxReader {
     /// How many events a reply of the stream may have.
     batch_size: u32,
     standstill: Standstill,
-    /// The last event of the stream that was taken, now or before the start.
-    anchor: Option<Anchor>,
+    /// How often something was opened at MongoDB.
+    openings: u64,
 }
 
 /// What is open at MongoDB.
@@ -84,29 +86,19 @@ enum Care {
 impl OutboxReader {
     pub fn new(outbox: Outbox, decoder: Decoder) -> Self {
         let (batch_size, standstill) = (tail::BATCH_SIZE, Standstill::default());
-        Self {
-            outbox,
-            decoder,
-            place: Place::Nothing,
-            care: Care::None,
-            batch_size,
-            standstill,
-            anchor: None,
-        }
+        Self { outbox, decoder, place: Place::Nothing, care: Care::None, batch_size, standstill, openings: 0 }
     }
 
     /// Opens only a source that has this event in its history.
     #[must_use]
-    pub fn anchored(self, anchor: Option<Anchor>) -> Self {
-        Self { anchor, ..self }
+    pub fn anchored(self, anchor: Option<Anchor>) -> Anchored<Self> {
+        Anchored::new(self, anchor)
     }
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.place = Place::Nothing;
-        if let Some(anchor) = &self.anchor {
-            anchor::demand(&self.outbox, anchor).await?;
-        }
+        self.openings += 1;
         let opened = match from {
             Position::Scan { start, key, .. } => {
                 let history = History::open(&self.outbox, &self.decoder, start, key.as_ref()).await;
@@ -135,6 +127,7 @@ impl OutboxReader {
     async fn read(&mut self) -> Result<Feed, Failure> {
         if let (Place::Behind(token), true) = (&self.place, self.care != Care::Rescue) {
             let token = token.clone();
+            self.openings += 1;
             self.place = open_stream(&self.outbox, self.care, self.batch_size, &token).await?;
         }
         match &mut self.place {
@@ -153,15 +146,15 @@ impl OutboxReader {
                 self.standstill.look(&self.outbox, &feed).await?;
                 Ok(feed)
             }
-            Place::Behind(token) => rescue::rescue(&self.outbox, &self.decoder, token).await,
+            Place::Behind(token) => {
+                self.openings += 1;
+                rescue::rescue(&self.outbox, &self.decoder, token).await
+            }
         }
     }
 
     /// Where to read behind a feed.
     fn go_on(&mut self, feed: &Feed) {
-        if let Some(last) = feed.deliveries.iter().rev().find_map(Delivery::anchor) {
-            self.anchor = Some(last);
-        }
         let Position::Stream { token } = &feed.position else { return };
         let read = feed.deliveries.len();
         let changed = match self.care {

@@ -103,22 +103,40 @@ pub fn generations(config: &Config, arguments: &Arguments, runtime: &Runtime) ->
     runtime.block_on(async {
         let servers = parts::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        let (one, request): (_, fn(u32) -> Request) = match &arguments.command {
+        let one = match &arguments.command {
             Command::List { projection, json } => {
                 return list(&mut session, &servers, projection, *json).await;
             }
-            Command::Accept(one) => (one, |generation| Request::AcceptGeneration { generation }),
-            Command::Return(one) => (one, |generation| Request::ReturnGeneration { generation }),
-            Command::Drop(one) => (one, |generation| Request::DropGeneration { generation }),
+            Command::Accept(one) | Command::Return(one) | Command::Drop(one) => one,
         };
         submit::registered(&mut session, &servers, &one.projection).await?;
         let number = match one.generation {
             Some(number) => number,
             None => only(&mut session, &servers, &one.projection).await?,
         };
-        let asked = (one.projection.as_str(), &request(number));
+        let request = match &arguments.command {
+            Command::Accept(_) => {
+                let shown = Some(lacks(&mut session, &servers, &one.projection, number).await?);
+                Request::AcceptGeneration { generation: number, shown }
+            }
+            Command::Return(_) => Request::ReturnGeneration { generation: number },
+            _ => Request::DropGeneration { generation: number },
+        };
+        let asked = (one.projection.as_str(), &request);
         submit::carry_out(&mut session, &servers, config, asked, Patience::default(), one.json).await
     })
+}
+
+/// What a generation is shown to lack; empty where it lacks nothing as far as is known.
+async fn lacks(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    number: u32,
+) -> anyhow::Result<String> {
+    let standing = generation::list(session, &servers.control, projection).await?;
+    let found = standing.into_iter().find(|one| one.generation == number);
+    Ok(found.and_then(|one| one.lacks).unwrap_or_default())
 }
 
 /// The only generation beside the live one.

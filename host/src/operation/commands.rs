@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{letters, take_up};
 use crate::failure::{Failure, Fault};
+use crate::projection::giving;
 use crate::projection::letters::Order;
 use crate::projection::versions::Versions;
 use crate::projection::{LetterSettings, Orders, Servers, Status};
@@ -173,7 +174,8 @@ impl Commands {
             request = command.request.told(),
             "carrying out a command"
         );
-        let outcome = match letters::carry_out(self, session, lanes, command).await {
+        let mut stored = letters::Stored { commands: self, session };
+        let outcome = match giving::carry_out(&mut stored, lanes, command).await {
             Ok(text) => Outcome::Done(text),
             // The row stays as it is, for the next try or for the next host.
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {

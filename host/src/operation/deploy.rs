@@ -7,7 +7,7 @@ use super::commands::{Commands, PATIENCE};
 use super::generations;
 use crate::failure::{Failure, Fault};
 use crate::projection::versions::{Fit, short};
-use crate::readmodel::command::{self, Command, Outcome, Request, Tried};
+use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::{Session, within};
 
@@ -50,17 +50,16 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 command: Some(asked.id),
             };
             let told = format!("deployed {}", short(&digest));
-            let (asked, proposal) = ((asked, seen), Some(proposal));
-            let deploying =
-                command::carry_out_deployment(session, control, projection, asked, proposal, &told);
+            let (asked, act) = ((asked, seen), Act::Deploy(Some(proposal)));
+            let deploying = command::carry_out(session, control, projection, asked, act, |_| told.clone());
             let tried = within(PATIENCE, "recording the deployment", deploying).await;
             commands.versions.news.notify_one();
             tried
         }
         Ok(Prepared::Nowhere) => {
             let none = format!("`{projection}` has had one component only: there is none to go back to");
-            let ending =
-                command::carry_out_deployment(session, control, projection, (asked, seen), None, &none);
+            let (asked, act) = ((asked, seen), Act::Deploy(None));
+            let ending = command::carry_out(session, control, projection, asked, act, |_| none.clone());
             within(PATIENCE, "recording the rollback", ending).await
         }
         Ok(Prepared::OtherTables { digest, origin }) => {

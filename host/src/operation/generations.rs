@@ -16,8 +16,9 @@ pub(super) async fn carry_out(
     asked: &Command,
 ) -> Result<Tried, Failure> {
     let (purpose, part, accept) = match &asked.request {
-        Request::AcceptGeneration { generation } => {
-            return change(commands, session, (asked, None), (*generation, Change::Accept)).await;
+        Request::AcceptGeneration { generation, shown } => {
+            let accept = Change::Accept { shown: shown.clone() };
+            return change(commands, session, (asked, None), (*generation, accept)).await;
         }
         Request::ReturnGeneration { generation } => {
             return change(commands, session, (asked, None), (*generation, Change::Return)).await;
@@ -100,7 +101,7 @@ pub(super) async fn open(
         )
     };
     let (control, asked, act) = (&servers.control, (asked, seen), Act::Open(wanted));
-    let opening = command::carry_out_generation(session, control, projection, asked, act, told);
+    let opening = command::carry_out(session, control, projection, asked, act, told);
     within(PATIENCE, "beginning a generation", opening).await
 }
 
@@ -111,13 +112,16 @@ async fn change(
     (generation, change): (u32, Change),
 ) -> Result<Tried, Failure> {
     let (control, projection) = (&commands.servers.control, &commands.projection);
-    let told = |number| match change {
-        Change::Accept => format!("generation {number} takes the live one's place when it has caught up"),
+    let done = change.clone();
+    let told = |number| match done {
+        Change::Accept { .. } => {
+            format!("generation {number} takes the live one's place when it has caught up")
+        }
         Change::Return => format!("generation {number} catches up, and takes the live one's place"),
         Change::Drop => format!("generation {number} is dropped"),
     };
-    let act = Act::Change { generation, change };
-    let changing = command::carry_out_generation(session, control, projection, asked, act, told);
+    let act = Act::Change { projection, generation, change };
+    let changing = command::carry_out(session, control, projection, asked, act, told);
     within(PATIENCE, "changing a generation", changing).await
 }
 

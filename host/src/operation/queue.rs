@@ -6,18 +6,34 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::commands::{Commands, INTERVAL, LOOK};
 use super::deploy;
 use crate::failure::Failure;
+use crate::projection::parts::Task;
 use crate::readmodel::command::{self, Command, Kind, Tried};
 use crate::readmodel::{Session, within};
 use crate::retry::Backoff;
 
 /// How long the commands behind one leave it to be done first.
 const HEAD_START: Duration = Duration::from_secs(2);
+
+/// Where commands are looked up, tried, and told what they wait for; so that a simulation can run the same queue.
+pub(super) trait Desk: Send {
+    /// The commands that are not done, oldest first.
+    fn pending(&mut self) -> impl Task<Result<Vec<Command>, Failure>>;
+    /// One is tried for the first time.
+    fn begins(&self, command: &Command);
+    /// Tries one.
+    fn attempt(&self, command: Command) -> BoxFuture<'static, Result<Tried, Failure>>;
+    /// One waits for something; after an hour of that it is given up.
+    fn waits(&mut self, command: &Command, reason: &str) -> impl Task<Result<(), Failure>>;
+    /// One waits for nothing any more.
+    fn goes_on(&mut self, command: u64) -> impl Task<Result<(), Failure>>;
+}
 
 /// A command that is being tried, or will be again.
 struct Trying {
@@ -28,8 +44,9 @@ struct Trying {
     again: Instant,
 }
 
-#[derive(Default)]
-struct Queue {
+/// The commands that one host tries.
+pub(super) struct Queue<D> {
+    desk: D,
     trying: BTreeMap<u64, Trying>,
     under_way: JoinSet<(u64, Result<Tried, Failure>)>,
 }
@@ -37,12 +54,12 @@ struct Queue {
 impl Commands {
     /// Carries them out, for ever.
     pub(super) async fn carry_out_deployments(&self) {
-        let (mut queue, mut kept) = (Queue::default(), None);
+        let mut queue = Queue::new(Stored { commands: self.clone(), kept: None });
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
             self.rest(wait).await;
-            wait = match queue.turn(self, &mut kept).await {
+            wait = match queue.turn().await {
                 Ok(()) => {
                     backoff = Backoff::new();
                     INTERVAL
@@ -57,78 +74,108 @@ impl Commands {
     }
 }
 
-impl Queue {
-    /// One look at what there is to do.
-    async fn turn(&mut self, commands: &Commands, kept: &mut Option<Session>) -> Result<(), Failure> {
-        let mut session = commands.session(kept).await?;
-        while let Some(Ok((id, ended))) = self.under_way.try_join_next() {
-            self.ended(commands, &mut session, (id, ended)).await?;
-        }
-        let control = &commands.servers.control;
-        let asked = command::pending(&mut session, control, &commands.projection, Kind::Deployments);
+/// The commands as the control schema has them. A session in which something failed is not kept.
+struct Stored {
+    commands: Commands,
+    kept: Option<Session>,
+}
+
+impl Desk for Stored {
+    async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
+        let mut session = self.commands.session(&mut self.kept).await?;
+        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
+        let asked = command::pending(&mut session, control, projection, Kind::Deployments);
         let pending = within(LOOK, "reading commands", asked).await?;
+        self.kept = Some(session);
+        Ok(pending)
+    }
+
+    fn begins(&self, command: &Command) {
+        let (projection, request) = (&self.commands.projection, command.request.told());
+        tracing::info!(projection, command = command.id, request, "carrying out a command");
+    }
+
+    fn attempt(&self, command: Command) -> BoxFuture<'static, Result<Tried, Failure>> {
+        let own = self.commands.clone();
+        let attempt = async move {
+            let mut session = own.servers.applier.connect().await?;
+            deploy::carry_out(&own, &mut session, &command).await
+        };
+        attempt.boxed()
+    }
+
+    async fn waits(&mut self, command: &Command, reason: &str) -> Result<(), Failure> {
+        let mut session = self.commands.session(&mut self.kept).await?;
+        self.commands.waits(&mut session, command, reason).await?;
+        self.kept = Some(session);
+        Ok(())
+    }
+
+    async fn goes_on(&mut self, command: u64) -> Result<(), Failure> {
+        let mut session = self.commands.session(&mut self.kept).await?;
+        self.commands.goes_on(&mut session, command).await?;
+        self.kept = Some(session);
+        Ok(())
+    }
+}
+
+impl<D: Desk> Queue<D> {
+    pub(super) fn new(desk: D) -> Self {
+        Self { desk, trying: BTreeMap::new(), under_way: JoinSet::new() }
+    }
+
+    /// One look at what there is to do.
+    pub(super) async fn turn(&mut self) -> Result<(), Failure> {
+        while let Some(Ok((id, ended))) = self.under_way.try_join_next() {
+            self.ended((id, ended)).await?;
+        }
+        let pending = self.desk.pending().await?;
         let gone: Vec<u64> = self.trying.keys().copied().collect();
         for id in gone.into_iter().filter(|id| !pending.iter().any(|one| one.id == *id)) {
             // Another host has done it; a try that is under way finds that out.
-            commands.goes_on(&mut session, id).await?;
+            self.desk.goes_on(id).await?;
             self.trying.retain(|other, one| *other != id || one.is_under_way);
         }
         for command in pending {
-            self.begin(commands, &mut session, command).await?;
+            self.begin(command).await?;
         }
-        *kept = Some(session);
         Ok(())
     }
 
     /// Tries a command, unless that is under way or it is too early, and leaves it some time.
-    async fn begin(
-        &mut self,
-        commands: &Commands,
-        session: &mut Session,
-        command: Command,
-    ) -> Result<(), Failure> {
+    async fn begin(&mut self, command: Command) -> Result<(), Failure> {
         let (id, now) = (command.id, Instant::now());
         let trying = self.trying.entry(id).or_insert_with(|| {
-            let (projection, request) = (&commands.projection, command.request.told());
-            tracing::info!(projection, command = id, request, "carrying out a command");
+            self.desk.begins(&command);
             Trying { command, is_under_way: false, since: now, backoff: Backoff::new(), again: now }
         });
         if trying.is_under_way || trying.again > now {
             return Ok(());
         }
         trying.is_under_way = true;
-        let (own, command) = (commands.clone(), trying.command.clone());
+        let attempt = AssertUnwindSafe(self.desk.attempt(trying.command.clone())).catch_unwind();
         self.under_way.spawn(async move {
-            let attempt = async {
-                let mut session = own.servers.applier.connect().await?;
-                deploy::carry_out(&own, &mut session, &command).await
-            };
             let abnormal = |_| Ok(Tried::Waits("trying it ended abnormally".to_owned()));
-            (id, AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(abnormal))
+            (id, attempt.await.unwrap_or_else(abnormal))
         });
         let until = now + HEAD_START;
         while self.trying.get(&id).is_some_and(|one| one.is_under_way) {
             let Ok(ended) = tokio::time::timeout_at(until, self.under_way.join_next()).await else { break };
             match ended {
-                Some(Ok(ended)) => self.ended(commands, session, ended).await?,
+                Some(Ok(ended)) => self.ended(ended).await?,
                 _ => break,
             }
         }
         Ok(())
     }
 
-    async fn ended(
-        &mut self,
-        commands: &Commands,
-        session: &mut Session,
-        (id, ended): (u64, Result<Tried, Failure>),
-    ) -> Result<(), Failure> {
+    async fn ended(&mut self, (id, ended): (u64, Result<Tried, Failure>)) -> Result<(), Failure> {
         let Some(trying) = self.trying.get_mut(&id) else { return Ok(()) };
         trying.is_under_way = false;
         let reason = match ended {
             Ok(Tried::Over) => {
                 self.trying.remove(&id);
-                return commands.goes_on(session, id).await;
+                return self.desk.goes_on(id).await;
             }
             Ok(Tried::Waits(what)) => what,
             Err(failure) => failure.without_values(),
@@ -139,7 +186,6 @@ impl Queue {
         if is_first && trying.since.elapsed() < HEAD_START {
             return Ok(());
         }
-        let command = trying.command.clone();
-        commands.waits(session, &command, &reason).await
+        self.desk.waits(&trying.command, &reason).await
     }
 }

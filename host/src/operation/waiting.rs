@@ -1,8 +1,10 @@
 //! What commands wait for: said in the command's row and in the status, once in the log, and not for ever.
 
+use std::time::Duration;
+
 use super::commands::{Commands, LOOK, PATIENCE};
 use crate::failure::Failure;
-use crate::readmodel::command::{self, Command, Kind, Outcome, WAIT_MAX, Waiting};
+use crate::readmodel::command::{self, Command, Kind, Outcome, Waiting};
 use crate::readmodel::{Session, within};
 
 impl Commands {
@@ -13,11 +15,9 @@ impl Commands {
         command: &Command,
         reason: &str,
     ) -> Result<(), Failure> {
-        if self.note(session, command, reason).await? < WAIT_MAX.as_secs() {
-            return Ok(());
-        }
+        let waited = Duration::from_secs(self.note(session, command, reason).await?);
+        let Some(reason) = command::bound(waited, reason) else { return Ok(()) };
         let (control, projection) = (&self.servers.control, &self.projection);
-        let reason = command::given_up(reason);
         tracing::error!(projection, command = command.id, "a command is {reason}");
         let finishing = command::finish(session, control, command.id, &Outcome::Failed(reason)).await;
         self.status.command_goes_on(command.id);

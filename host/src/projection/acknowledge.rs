@@ -3,18 +3,20 @@
 //! It works beside the lanes and in a session of its own, from rows that stay until it is done with them. Whatever it
 //! does may be done again, so a crash forgets nothing; whatever fails is tried again, and never concerns the lanes.
 
+pub mod deletion;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Servers, Status};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
-use crate::position::Position;
 use crate::readmodel::acknowledge::{self, LaneAt, PAGE, Waiting};
 use crate::readmodel::{Acknowledge, Lane, Session, dead_letter, within};
 use crate::retry::Backoff;
 use crate::source::SourceIdentity;
 use crate::source::acknowledge::Mark;
+use deletion::{Deletions, Page, Round};
 
 /// How often it is looked for new rows when there were few.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -35,15 +37,6 @@ pub struct Acknowledger {
     lanes: Vec<Lane>,
     session: Option<Session>,
     counted: Option<Instant>,
-}
-
-/// What a round came to.
-#[derive(Debug, Default)]
-struct Round {
-    /// Whether there is more to do at once.
-    more: bool,
-    /// What keeps documents from being deleted.
-    obstacle: Option<String>,
 }
 
 impl Acknowledger {
@@ -134,53 +127,9 @@ impl Acknowledger {
     }
 
     async fn delete(&self, session: &mut Session, age: Duration) -> Result<Round, Failure> {
-        // First how far everybody is, then the letters: what is passed has its letter by now, if it gets one.
         // Without a collection there is nothing to delete.
         let Some(identity) = self.servers.outbox.identify().await? else { return Ok(Round::default()) };
-        let lanes = acknowledge::all_lanes(session, &self.servers.control).await?;
-        let mut round = Round::default();
-        let found = self.unneeded(session, age, &slowest(&lanes, &identity), &mut round).await?;
-        if found.is_empty() {
-            return Ok(round);
-        }
-        // The note stands before each round's first deletion: an operator may have taken an earlier one away. A projection
-        // that registered without having seen it is seen by the second look.
-        self.servers.outbox.record_deletion(&identity).await?;
-        let lanes = acknowledge::all_lanes(session, &self.servers.control).await?;
-        let slowest = slowest(&lanes, &identity);
-        for mut rows in found {
-            rows.retain(|row| slowest.has_passed(row));
-            self.delete_rows(session, &rows).await?;
-        }
-        Ok(round)
-    }
-
-    /// The rows of each lane whose documents are old enough and needed by no projection.
-    async fn unneeded(
-        &self,
-        session: &mut Session,
-        age: Duration,
-        slowest: &Slowest<'_>,
-        round: &mut Round,
-    ) -> Result<Vec<Vec<Waiting>>, Failure> {
-        let mut found = Vec::new();
-        for lane in &self.lanes {
-            // Rows that were marked before the setting changed wait as well.
-            for level in 0..self.policy.level() {
-                let mut rows = acknowledge::waiting(session, &self.servers.control, lane, level, age).await?;
-                let full = rows.len() == PAGE as usize;
-                let ready = rows.iter().take_while(|row| row.is_old && slowest.has_passed(row)).count();
-                if rows.get(ready).is_some_and(|row| row.is_old) {
-                    round.obstacle = Some(format!("nothing is deleted from the outbox: {}", slowest.told()));
-                }
-                round.more |= full && ready == rows.len();
-                rows.truncate(ready);
-                if !rows.is_empty() {
-                    found.push(rows);
-                }
-            }
-        }
-        Ok(found)
+        deletion::round(&mut Stored { acknowledger: self, session, age }, &identity).await
     }
 
     /// Deletes the documents of rows, but for those in letters: their rows come when the letter goes.
@@ -217,100 +166,49 @@ fn marks(row: &Waiting, status: impl Fn(&Id) -> &'static str) -> Vec<Mark> {
     marks
 }
 
-/// How far the slowest lane of all projections of an outbox is.
-#[derive(Debug, PartialEq)]
-struct Slowest<'a> {
-    projection: &'a str,
-    /// None while it may need all of history.
-    position: Option<&'a Position>,
+/// A round of deletions, on the real servers.
+struct Stored<'a> {
+    acknowledger: &'a Acknowledger,
+    session: &'a mut Session,
+    age: Duration,
 }
 
-impl Slowest<'_> {
-    fn has_passed(&self, row: &Waiting) -> bool {
-        let passed = |bound: &Position| self.position.is_some_and(|position| position.covers(bound));
-        row.bound.as_ref().is_none_or(passed)
+impl Deletions for Stored<'_> {
+    async fn all_lanes(&mut self) -> Result<Vec<LaneAt>, Failure> {
+        acknowledge::all_lanes(self.session, &self.acknowledger.servers.control).await
     }
 
-    /// Who holds it back, and how far that is.
-    fn told(&self) -> String {
-        match self.position {
-            Some(position) => format!("`{}` has come to {position}", self.projection),
-            None => format!("`{}` is not through with history", self.projection),
+    async fn waiting(&mut self) -> Result<Vec<Page>, Failure> {
+        let Acknowledger { servers, policy, lanes, .. } = self.acknowledger;
+        let mut pages = Vec::new();
+        for lane in lanes {
+            // Rows that were marked before the setting changed wait as well.
+            for level in 0..policy.level() {
+                let rows =
+                    acknowledge::waiting(self.session, &servers.control, lane, level, self.age).await?;
+                pages.push(Page { is_full: rows.len() == PAGE as usize, rows });
+            }
         }
+        Ok(pages)
     }
-}
 
-fn slowest<'a>(lanes: &'a [LaneAt], identity: &SourceIdentity) -> Slowest<'a> {
-    // What cannot be read might be this outbox.
-    let is_other = |lane: &LaneAt| {
-        serde_json::from_str::<SourceIdentity>(&lane.source)
-            .is_ok_and(|other| other.collection != identity.collection)
-    };
-    let positions = lanes.iter().filter(|lane| !is_other(lane)).map(|lane| Slowest {
-        projection: &lane.projection,
-        position: lane.position.as_ref().filter(|position| matches!(position, Position::Stream { .. })),
-    });
-    let order = |a: &Slowest<'_>, b: &Slowest<'_>| match (a.position, b.position) {
-        (Some(a), Some(b)) => a.compare(b),
-        (a, b) => a.is_some().cmp(&b.is_some()),
-    };
-    positions.min_by(order).unwrap_or(Slowest { projection: "nobody", position: None })
+    async fn record_deletion(&mut self, identity: &SourceIdentity) -> Result<(), Failure> {
+        self.acknowledger.servers.outbox.record_deletion(identity).await
+    }
+
+    async fn delete(&mut self, rows: &[Waiting]) -> Result<(), Failure> {
+        self.acknowledger.delete_rows(self.session, rows).await
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::Token;
-
-    fn identity(collection: &str) -> SourceIdentity {
-        SourceIdentity {
-            replica_set: "rs0".into(),
-            namespace: "bank.outbox".into(),
-            collection: collection.into(),
-        }
-    }
-
-    fn stream(data: &str) -> Position {
-        Position::Stream { token: Token { data: data.into(), type_bits: None } }
-    }
-
-    fn lane(projection: &str, collection: &str, position: Option<Position>) -> LaneAt {
-        let source = serde_json::to_string(&identity(collection)).expect("it has a stored form");
-        LaneAt { projection: projection.into(), source, position }
-    }
+    use crate::position::Position;
 
     fn row(bound: Option<Position>) -> Waiting {
         let ids = vec![Id::Integer(1), Id::Integer(2), Id::Integer(3)];
         Waiting { row: 7, ids, bound, committed_ms: 5, is_old: true }
-    }
-
-    #[test]
-    fn nothing_is_passed_before_every_lane_has_passed_it() {
-        let lanes = [lane("a", "c1", Some(stream("8205"))), lane("b", "c1", Some(stream("8203")))];
-        let slowest = slowest(&lanes, &identity("c1"));
-        assert_eq!(slowest.projection, "b");
-        assert!(slowest.has_passed(&row(Some(stream("8203")))));
-        assert!(!slowest.has_passed(&row(Some(stream("8204")))));
-    }
-
-    #[test]
-    fn a_projection_in_history_or_before_it_needs_everything() {
-        let start = Token { data: "8209".into(), type_bits: None };
-        for position in [None, Some(Position::Scan { start, key: None, beside: 0 })] {
-            let lanes = [lane("a", "c1", Some(stream("8205"))), lane("b", "c1", position)];
-            let slowest = slowest(&lanes, &identity("c1"));
-            assert!(!slowest.has_passed(&row(Some(stream("8201")))));
-            assert!(slowest.told().contains("`b`"), "{}", slowest.told());
-        }
-    }
-
-    #[test]
-    fn projections_of_other_outboxes_have_no_say_but_unknown_ones_have() {
-        let mut lanes = [lane("a", "c1", Some(stream("8205"))), lane("b", "c2", None)];
-        assert!(slowest(&lanes, &identity("c1")).has_passed(&row(Some(stream("8205")))));
-        lanes[1].source = "{}".into();
-        assert!(!slowest(&lanes, &identity("c1")).has_passed(&row(Some(stream("8205")))));
-        assert!(!slowest(&[], &identity("c1")).has_passed(&row(Some(stream("8205")))));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod building;
 mod comparison;
+pub mod meeting;
 mod part;
 mod side;
 pub mod whole;
@@ -23,9 +24,8 @@ use super::{Servers, Settings, Status};
 use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::readmodel::cut_over::{CutOver, Outcome};
-use crate::readmodel::deployment::Origin;
-use crate::readmodel::generation::{self, Generation, Purpose, State};
-use crate::readmodel::{LaneRow, Session, checkpoint, deployment, ownership, registration, within, witness};
+use crate::readmodel::generation::{self, Generation, State};
+use crate::readmodel::{Session, checkpoint, deployment, ownership, registration, within, witness};
 use comparison::Comparison;
 use side::Side;
 
@@ -150,54 +150,37 @@ pub async fn settle(ground: &Ground) -> Result<Standing, Failure> {
             let (control, name) = (&servers.control, &settings.name);
             let there = checkpoint::rows(&mut session, control, name, next.generation).await?;
             let here = checkpoint::rows(&mut session, control, name, live).await?;
-            let all = there.iter().chain(&here).map(|row| &row.position);
-            let Some(furthest) = all.max_by(|a, b| a.compare(b)).cloned() else {
-                return back_to_work(ground, &mut session, &next, "its lanes are gone").await;
-            };
-            let at = |rows: &[LaneRow]| rows.iter().all(|row| row.position.compare(&furthest).is_eq());
             let waited = ground.waited_for.swap(0, Ordering::Relaxed) == next.generation;
-            match next.purpose {
-                // Where the live lanes cannot go on, it is enough that the others are further.
-                Purpose::Replace | Purpose::Look if at(&there) && (at(&here) || waited) => {
-                    let lacks = lacks(ground, &mut session, (live, &next), (&here, &there)).await?;
-                    match lacks {
-                        None => cut_over(ground, &mut session, live, next).await,
-                        Some(why) => waits(ground, &mut session, &next, &why).await,
+            let untold = witness::untold(&mut session, control, name, live).await?;
+            let mut outbox = meeting::Outbox::default();
+            loop {
+                return match meeting::next(
+                    &next,
+                    (&here, &there),
+                    waited,
+                    (untold.as_ref(), std::mem::take(&mut outbox)),
+                ) {
+                    meeting::Next::AskOutbox => {
+                        let asked = (name.as_str(), live);
+                        let lacks = whole::outbox_lacks(servers, &mut session, asked, &here).await?;
+                        outbox = meeting::Outbox::Asked(lacks);
+                        continue;
                     }
-                }
-                Purpose::Verify | Purpose::Repair if at(&there) && at(&here) => {
-                    let opened = Comparison::open(ground, &mut session, live, next, (&here, &there)).await?;
-                    Ok(opened.map_or(Standing::Work, |opened| Standing::Comparing(Box::new(opened))))
-                }
-                _ => Ok(Standing::Meeting(Box::new(next), furthest)),
+                    meeting::Next::BackToWork(why) => back_to_work(ground, &mut session, &next, &why).await,
+                    meeting::Next::Meet(until) => Ok(Standing::Meeting(Box::new(next), until)),
+                    meeting::Next::Wait(why) => waits(ground, &mut session, &next, &why).await,
+                    meeting::Next::CutOver => cut_over(ground, &mut session, live, next).await,
+                    meeting::Next::Compare => {
+                        let rows = (&*here, &*there);
+                        let opened = Comparison::open(ground, &mut session, live, next, rows).await?;
+                        Ok(opened.map_or(Standing::Work, |opened| Standing::Comparing(Box::new(opened))))
+                    }
+                };
             }
         }
         State::Comparing => back_to_work(ground, &mut session, &next, "the comparison was interrupted").await,
         State::Building | State::Dropping | State::Kept => Ok(Standing::Work),
     }
-}
-
-/// What a generation that is to take the live one's place lacks of it, in words. It is as far as the live one, or further.
-async fn lacks(
-    ground: &Ground,
-    session: &mut Session,
-    (live, next): (u32, &Generation),
-    (here, there): (&[LaneRow], &[LaneRow]),
-) -> Result<Option<String>, Failure> {
-    if next.lacks_accepted {
-        return Ok(None);
-    }
-    let (control, name) = (&ground.servers.control, ground.settings.name.as_str());
-    let untold = witness::untold(session, control, name, live).await?;
-    if untold.is_some() {
-        return Ok(untold);
-    }
-    let all = || here.iter().chain(there).map(|row| &row.position);
-    if all().zip(all().skip(1)).all(|(one, other)| one.compare(other).is_eq()) {
-        return Ok(whole::lacks(here, there, next.origin == Origin::Rollback));
-    }
-    // The live lanes cannot go on: what they took has to be in the outbox still, from which the others took it.
-    whole::outbox_lacks(&ground.servers, session, (name, live), here).await
 }
 
 /// A generation waits for an operator's word, since rows would be missing.

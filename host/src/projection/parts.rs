@@ -13,7 +13,7 @@ use crate::projector::{Pair, Worker};
 use crate::readmodel::dead_letter::{Attempt, Letter};
 use crate::readmodel::dedupe::Remembered;
 use crate::readmodel::{Batch, Final, LaneModel, LaneState};
-use crate::source::{Feed, OutboxReader};
+use crate::source::{Anchored, Feed, Reading};
 use crate::statement::{Operation, Schema};
 
 pub use crate::projector::{Answer, Made};
@@ -81,7 +81,7 @@ pub trait ReadModel: Send + 'static {
     ) -> impl Task<Result<Option<(usize, Failure)>, Failure>>;
 }
 
-impl Source for OutboxReader {
+impl<R: Reading + 'static> Source for Anchored<R> {
     async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         self.open(from).await
     }

@@ -64,12 +64,16 @@ async fn is_whole(ground: &Ground, session: &mut Session, loaded: &Loaded) -> Re
     not_from_the_future(servers, &rows).await?;
     is_possible(servers, loaded, &identity).await?;
     let lacks = whole::outbox_lacks(servers, session, (name, live), &rows).await?;
-    let reason = |lacks: String| {
-        format!(
-            "{lacks}; `laterna rebuild {name}` makes other tables beside them, and asks before it uses them"
-        )
-    };
-    lacks.map_or(Ok(()), |lacks| Err(Failure::Misconfigured { reason: reason(lacks) }))
+    may_begin(name, lacks)
+}
+
+/// Tables are made anew unasked only where the outbox holds all that the live ones were made from.
+pub fn may_begin(projection: &str, lacks: Option<String>) -> Result<(), Failure> {
+    let Some(lacks) = lacks else { return Ok(()) };
+    let reason = format!(
+        "{lacks}; `laterna rebuild {projection}` makes other tables beside them, and asks before it uses them"
+    );
+    Err(Failure::Misconfigured { reason })
 }
 
 /// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.

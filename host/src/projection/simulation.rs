@@ -1,13 +1,18 @@
 //! The simulation: the loop of reader and lanes as it is, between a source, a projector and a read model that are
 //! made up, in a time of its own, driven by one seed.
 
+mod commands;
 mod examine;
 mod host;
+mod notes;
+mod operator;
 mod outbox;
 mod projector;
 mod read_model;
+mod restore;
 mod schedule;
-mod steps;
+mod source;
+pub mod steps;
 mod store;
 
 use std::sync::Mutex;

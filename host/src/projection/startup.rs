@@ -1,13 +1,16 @@
 //! What has to be true before the first event: the source is the one the checkpoint is for, the tables and the
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
+pub mod beginning;
+
 use super::{Course, Loaded, Servers, Settings};
 use crate::failure::{Failure, Lost};
-use crate::position::Position;
+use crate::position::{ClusterTime, Position};
 use crate::readmodel::registration::{self, Registration};
 use crate::readmodel::{LaneRow, Session, checkpoint, ownership, tables, volume, witness};
 use crate::source::SourceIdentity;
 use crate::statement::Ordering;
+use beginning::Beginning;
 
 /// The generation that a projection begins with.
 const FIRST_GENERATION: u32 = 1;
@@ -125,52 +128,69 @@ async fn begin(
     session: &mut Session,
     identity: &SourceIdentity,
 ) -> Result<(), Failure> {
-    let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
-    needs_complete_history(servers, settings, session, identity).await?;
-    ownership::not_anothers(session, control, name, schema).await?;
-    let start = servers.outbox.current_token().await?;
-    let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
-    let position = if history {
-        history_is_readable(servers, loaded).await?;
-        Position::Scan { start, key: None, beside: 0 }
-    } else {
-        Position::Stream { token: start }
-    };
-    tables::create_missing(session, control, name, schema).await?;
-    let registration = Registration {
-        projection: settings.name.clone(),
-        live_generation: FIRST_GENERATION,
-        lanes: 0,
-        source: serde_json::to_string(identity).expect("an identity holds only text"),
-    };
-    registration::register(session, control, &registration).await?;
-    // Another projection may have been faster. Then this one is registered for nothing.
-    let claimed = ownership::claim(session, control, name, epoch, schema).await;
-    if matches!(claimed, Err(Failure::Misconfigured { .. })) {
-        registration::withdraw(session, control, name).await?;
-    }
-    claimed?;
-    // Again, now that whoever deletes can see the registration.
-    needs_complete_history(servers, settings, session, identity).await?;
-    checkpoint::replace(session, control, name, FIRST_GENERATION, epoch, lanes(settings, loaded), &position)
-        .await
+    let position = None;
+    beginning::in_order(&mut First { servers, settings, loaded, epoch, session, identity, position }).await
 }
 
-/// A projection that would begin with deleted history does not begin, and leaves nothing that others wait for.
-async fn needs_complete_history(
-    servers: &Servers,
-    settings: &Settings,
-    session: &mut Session,
-    identity: &SourceIdentity,
-) -> Result<(), Failure> {
-    if !settings.from_history {
-        return Ok(());
+/// A projection that begins.
+struct First<'a> {
+    servers: &'a Servers,
+    settings: &'a Settings,
+    loaded: &'a Loaded,
+    epoch: u64,
+    session: &'a mut Session,
+    identity: &'a SourceIdentity,
+    position: Option<Position>,
+}
+
+impl Beginning for First<'_> {
+    async fn is_complete(&mut self) -> Result<(), Failure> {
+        if self.settings.from_history {
+            self.servers.outbox.complete_history(self.identity).await
+        } else {
+            Ok(())
+        }
     }
-    let complete = servers.outbox.complete_history(identity).await;
-    if matches!(complete, Err(Failure::Misconfigured { .. })) {
-        registration::withdraw(session, &servers.control, &settings.name).await?;
+
+    async fn register(&mut self) -> Result<(), Failure> {
+        let Self { servers, settings, loaded, session, identity, .. } = self;
+        let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
+        ownership::not_anothers(session, control, name, schema).await?;
+        let start = servers.outbox.current_token().await?;
+        let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
+        let position = if history {
+            history_is_readable(servers, loaded).await?;
+            Position::Scan { start, key: None, beside: 0 }
+        } else {
+            Position::Stream { token: start }
+        };
+        tables::create_missing(session, control, name, schema).await?;
+        let registration = Registration {
+            projection: settings.name.clone(),
+            live_generation: FIRST_GENERATION,
+            lanes: 0,
+            source: serde_json::to_string(identity).expect("an identity holds only text"),
+        };
+        registration::register(session, control, &registration).await?;
+        self.position = Some(position);
+        Ok(())
     }
-    complete
+
+    async fn claim(&mut self) -> Result<(), Failure> {
+        let (control, schema) = (&self.servers.control, &self.loaded.deployed.schema);
+        ownership::claim(self.session, control, &self.settings.name, self.epoch, schema).await
+    }
+
+    async fn withdraw(&mut self) -> Result<(), Failure> {
+        registration::withdraw(self.session, &self.servers.control, &self.settings.name).await
+    }
+
+    async fn place(&mut self) -> Result<(), Failure> {
+        let Self { servers, settings, loaded, session, epoch, position, .. } = self;
+        let (control, name, lanes) = (&servers.control, &settings.name, lanes(settings, loaded));
+        let Some(position) = position else { return Ok(()) };
+        checkpoint::replace(session, control, name, FIRST_GENERATION, *epoch, lanes, position).await
+    }
 }
 
 /// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
@@ -223,7 +243,11 @@ pub(super) fn same_source(
 
 /// A checkpoint that the source has not come to yet belongs to another history, e.g. of a restored database.
 pub async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<(), Failure> {
-    let now = servers.outbox.now().await?;
+    not_beyond(servers.outbox.now().await?, rows)
+}
+
+/// The same, of the source's newest write.
+pub(super) fn not_beyond(now: ClusterTime, rows: &[LaneRow]) -> Result<(), Failure> {
     let newest = rows.iter().filter_map(|row| row.position.time()).max();
     match newest {
         // A high-water mark may be one write ahead, so seconds are compared.

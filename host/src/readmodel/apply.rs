@@ -337,7 +337,7 @@ impl LaneModel {
             let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
             self.limits.hold(used, letters)?;
         }
-        let last = batch.entries.iter().rev().find_map(|entry| entry.delivery.anchor());
+        let last = batch.anchor();
         let advance = Advance::of(batch, letters, fingerprint, last.as_ref());
         let closed = checkpoint::close(&mut session.connection, &self.control, self.turn(), advance).await?;
         self.finish(session, closed).await?;

@@ -2,7 +2,7 @@
 //!
 //! Data only: it is planned in `projection` and written in `apply`.
 
-use crate::event::{Delivery, Id};
+use crate::event::{Anchor, Delivery, Id};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::statement::Operation;
@@ -53,6 +53,11 @@ pub enum Passed {
 impl Batch {
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.entries.iter().flat_map(Entry::operations)
+    }
+
+    /// The last event of the change stream in it.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.entries.iter().rev().find_map(|entry| entry.delivery.anchor())
     }
 
     /// The ids that enter the dedupe window, and those of duplicates, which are in it.

@@ -1,6 +1,7 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
 mod carry_out;
+mod decide;
 mod request;
 
 use std::time::Duration;
@@ -15,7 +16,8 @@ use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
 
-pub use carry_out::{Act, Tried, carry_out_deployment, carry_out_generation, carry_out_switch};
+pub use carry_out::{carry_out, carry_out_switch};
+pub use decide::{Act, Step, Tried, decide};
 pub use request::{Letters, Request};
 
 /// The longest request, in bytes: the ids of a million letters and more.
@@ -137,6 +139,11 @@ pub fn given_up(reason: &str) -> String {
     format!(
         "given up after an hour in which it could not be carried out: {reason}; ask again when that is mended"
     )
+}
+
+/// How a command ends that waits: not before it has waited for an hour since somebody first tried it in vain.
+pub fn bound(waited: Duration, reason: &str) -> Option<String> {
+    (waited >= WAIT_MAX).then(|| given_up(reason))
 }
 
 /// How many commands are looked at together.

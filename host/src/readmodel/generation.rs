@@ -3,6 +3,7 @@
 //! Each has a schema of its own, its place, with a marker table in it. The live generation has no row here: the registration
 //! names it, and its tables are in the read model's database.
 
+mod changing;
 mod contents;
 mod lacks;
 
@@ -18,6 +19,7 @@ use super::query::Run;
 use super::session::Session;
 use crate::failure::Failure;
 
+pub use changing::{Change, Changed, changing, is_taking_over, opening};
 pub use contents::{first_new_letter, forget, progress};
 pub use lacks::record_lacks;
 
@@ -226,62 +228,31 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
     })
 }
 
-/// Why no other generation can be begun just now.
-pub fn in_the_way(standing: &[Generation]) -> Option<String> {
-    let busy =
-        standing.iter().find(|generation| !matches!(generation.state, State::Kept | State::Dropping))?;
-    Some(format!(
-        "generation {} is {}; one is built at a time: wait for it, or give it up with `laterna generations drop`",
-        busy.generation,
-        busy.state.name()
-    ))
-}
-
-/// Why nothing may happen to the live generation just now: another one is taking its place.
-pub fn is_taking_over(standing: &[Generation]) -> Option<String> {
-    let next = standing.iter().find(|one| one.state == State::CuttingOver)?;
-    Some(format!("generation {} is just taking the live one's place", next.generation))
-}
-
-/// Gives up those of the generations that are being built which `ends` names, and says why. None may be taking the live
-/// one's place.
+/// Gives generations up, and says why.
 pub async fn give_up(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
-    standing: &[Generation],
-    (ends, why): (&(dyn Fn(&Generation) -> bool + Sync), &str),
+    (numbers, why): (&[u32], &str),
 ) -> Result<(), Failure> {
     let sql = control.sql(
         "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
     );
-    let is_built = |one: &&Generation| !matches!(one.state, State::Kept | State::Dropping);
-    for one in standing.iter().filter(is_built).filter(|one| ends(one)) {
-        let given_up = sqlx::query(&sql).bind(why).bind(projection).bind(one.generation);
+    for number in numbers {
+        let given_up = sqlx::query(&sql).bind(why).bind(projection).bind(number);
         let given_up = given_up.run(&mut *connection).await;
         given_up.map_err(|error| classify("giving a generation up", &error))?;
     }
     Ok(())
 }
 
-/// Begins a generation, unless another one is being built, and gives its number. Numbers are never used again.
-pub async fn open(
+/// Writes the row of a generation that begins.
+pub async fn insert(
     connection: &mut MySqlConnection,
     control: &Control,
-    wanted: Wanted<'_>,
-) -> Result<Result<u32, String>, Failure> {
-    let failed = |error: sqlx::Error| classify("beginning a generation", &error);
+    (number, wanted): (u32, &Wanted<'_>),
+) -> Result<(), Failure> {
     let projection = wanted.projection;
-    let number = new_number(connection, control, projection).await?;
-    let standing = locked(connection, control, projection).await?;
-    if let Some(why) = wanted.overtakes {
-        if let Some(obstacle) = is_taking_over(&standing) {
-            return Ok(Err(obstacle));
-        }
-        give_up(connection, control, projection, &standing, (&|_| true, why)).await?;
-    } else if let Some(obstacle) = in_the_way(&standing) {
-        return Ok(Err(obstacle));
-    }
     let insert = control.sql(
         "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
          only_aggregate, expected, accepted, origin, command, requested_by) \
@@ -303,22 +274,39 @@ pub async fn open(
         .bind(wanted.by)
         .run(connection)
         .await;
-    inserted.map_err(failed)?;
-    Ok(Ok(number))
+    inserted.map_err(|error| classify("beginning a generation", &error))?;
+    Ok(())
 }
 
-/// Whether there is a generation that a command waits for.
-pub async fn stands_for(
+/// Writes what a generation was changed to.
+pub async fn set(
     connection: &mut MySqlConnection,
     control: &Control,
-    command: u64,
-) -> Result<bool, Failure> {
-    let sql = control.sql("SELECT 1 FROM laterna.generation WHERE command = ? LIMIT 1");
-    let found = sqlx::query(&sql).bind(command).first(connection).await;
-    Ok(found.map_err(|error| classify("looking for a command's generation", &error))?.is_some())
+    projection: &str,
+    changed: &Generation,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.generation SET since = IF(state = 'kept' AND ? = 'building', CURRENT_TIMESTAMP(6), since), \
+         state = ?, purpose = ?, accepted = ?, attempts = ?, reason = ?, origin = ?, lacks = ?, lacks_accepted = ? \
+         WHERE projection = ? AND generation = ?",
+    );
+    let set = sqlx::query(&sql)
+        .bind(changed.state.name())
+        .bind(changed.state.name())
+        .bind(changed.purpose.name())
+        .bind(changed.accepted)
+        .bind(changed.attempts)
+        .bind(&changed.reason)
+        .bind(changed.origin.name())
+        .bind(&changed.lacks)
+        .bind(changed.lacks_accepted)
+        .bind(projection)
+        .bind(changed.generation);
+    set.run(connection).await.map_err(|error| classify("changing a generation", &error))?;
+    Ok(())
 }
 
-/// The same, in a transaction of its own, under the lease.
+/// Begins a generation in a transaction of its own, under the lease, or says why not. Numbers are never used again.
 pub async fn open_under_lease(
     session: &mut Session,
     control: &Control,
@@ -328,17 +316,26 @@ pub async fn open_under_lease(
     let failed = |error: sqlx::Error| classify("beginning a generation", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
     lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
-    let opened = open(&mut transaction, control, wanted).await?;
-    match opened {
-        Ok(_) => transaction.commit().await.map_err(failed)?,
-        Err(_) => transaction.rollback().await.map_err(failed)?,
-    }
-    Ok(opened)
+    let projection = wanted.projection;
+    let number = new_number(&mut transaction, control, projection).await?;
+    let standing = locked(&mut transaction, control, projection).await?;
+    let gives_up = match opening(&standing, wanted.overtakes.is_some()) {
+        Ok(gives_up) => gives_up,
+        Err(obstacle) => {
+            transaction.rollback().await.map_err(failed)?;
+            return Ok(Err(obstacle));
+        }
+    };
+    let why = wanted.overtakes.unwrap_or_default();
+    give_up(&mut transaction, control, projection, (&gives_up, why)).await?;
+    insert(&mut transaction, control, (number, &wanted)).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Ok(number))
 }
 
 /// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
 /// is there still.
-async fn new_number(
+pub async fn new_number(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
@@ -369,78 +366,6 @@ async fn next_number(
     let read = control.sql("SELECT last_generation FROM laterna.projection WHERE projection = ?");
     let row = sqlx::query(&read).bind(projection).row(connection).await.map_err(failed)?;
     row.try_get(0).map_err(failed)
-}
-
-/// What an operator may do to a generation that stands aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It takes the live one's place whatever dead letters it has.
-    Accept,
-    /// It catches up and takes the live one's place again.
-    Return,
-    Drop,
-}
-
-/// Changes a generation, or says why not.
-pub async fn change(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    change: Change,
-) -> Result<Result<(), String>, Failure> {
-    let failed = |error: sqlx::Error| classify("changing a generation", &error);
-    let standing = locked(connection, control, projection).await?;
-    let Some(found) = standing.iter().find(|found| found.generation == generation) else {
-        return Ok(Err(format!(
-            "there is no generation {generation} beside the live one; `laterna generations list {projection}` lists them"
-        )));
-    };
-    if let Some(obstacle) = obstacle(found, &standing, change) {
-        return Ok(Err(obstacle));
-    }
-    if change == Change::Return {
-        let why = format!("superseded by the return to generation {generation}");
-        give_up(connection, control, projection, &standing, (&|_| true, &why)).await?;
-    }
-    let set = match change {
-        // What was not shown yet is not accepted.
-        Change::Accept => {
-            "accepted = 1, lacks_accepted = IF(lacks IS NULL, lacks_accepted, 1), reason = NULL"
-        }
-        Change::Return => {
-            "state = 'building', purpose = 'replace', accepted = 1, attempts = 0, reason = NULL, origin = 'rollback', \
-             lacks = NULL, lacks_accepted = 0, since = CURRENT_TIMESTAMP(6)"
-        }
-        Change::Drop => "state = 'dropping'",
-    };
-    let sql =
-        control.sql(&format!("UPDATE laterna.generation SET {set} WHERE projection = ? AND generation = ?"));
-    sqlx::query(&sql).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    Ok(Ok(()))
-}
-
-/// Why a generation cannot be changed so.
-fn obstacle(found: &Generation, standing: &[Generation], change: Change) -> Option<String> {
-    let (number, state) = (found.generation, found.state);
-    match change {
-        Change::Accept
-            if matches!(state, State::Kept | State::Dropping) || found.purpose != Purpose::Replace =>
-        {
-            Some(format!("generation {number} is not one that waits to take the live one's place"))
-        }
-        Change::Return if state != State::Kept => {
-            Some(format!("generation {number} is {}; only a kept one can return", state.name()))
-        }
-        Change::Return if !found.part.is_all() => Some(format!(
-            "generation {number} holds a part of history only, so it cannot take the live one's place"
-        )),
-        Change::Return => is_taking_over(standing),
-        Change::Drop if state == State::CuttingOver => {
-            Some(format!("generation {number} is just taking the live one's place"))
-        }
-        _ => None,
-    }
 }
 
 /// Moves a generation on from the state it was in, under the lease. False when it is in another one by now.
@@ -497,29 +422,6 @@ pub async fn explain(
 mod tests {
     use super::*;
 
-    fn generation(state: State) -> Generation {
-        Generation {
-            generation: 2,
-            place: "laterna_g2_accounts".into(),
-            purpose: Purpose::Replace,
-            state,
-            digest: String::new(),
-            tables: vec![],
-            part: Part::default(),
-            expected: 0,
-            accepted: false,
-            attempts: 0,
-            origin: Origin::Command,
-            command: None,
-            by: String::new(),
-            since: String::new(),
-            seconds: 0,
-            reason: None,
-            lacks: None,
-            lacks_accepted: false,
-        }
-    }
-
     #[test]
     fn a_place_has_a_name_that_mysql_takes() {
         let control = Control::new("laterna");
@@ -545,28 +447,5 @@ mod tests {
             assert_eq!(Purpose::from_name(purpose.name()), Some(purpose));
         }
         assert_eq!(State::from_name("gone"), None);
-    }
-
-    #[test]
-    fn a_generation_is_changed_only_where_that_makes_sense() {
-        let refused = |state, change| {
-            let found = generation(state);
-            obstacle(&found, std::slice::from_ref(&found), change).is_some()
-        };
-        assert!(!refused(State::Building, Change::Accept) && refused(State::Kept, Change::Accept));
-        assert!(refused(State::Dropping, Change::Accept));
-        assert!(!refused(State::Kept, Change::Return) && refused(State::Building, Change::Return));
-        assert!(!refused(State::Kept, Change::Drop) && !refused(State::Building, Change::Drop));
-        assert!(refused(State::CuttingOver, Change::Drop));
-        let part = Part { aggregate: Some("Account/1".into()), ..Part::default() };
-        let look = Generation { part, ..generation(State::Kept) };
-        assert!(obstacle(&look, &[], Change::Return).is_some());
-        let busy = [generation(State::Kept), generation(State::Building)];
-        assert_eq!(obstacle(&busy[0], &busy, Change::Return), None, "the way back waits for nothing");
-        let busy = [generation(State::Kept), generation(State::CuttingOver)];
-        assert!(
-            obstacle(&busy[0], &busy, Change::Return)
-                .is_some_and(|why| why.contains("taking the live one's"))
-        );
     }
 }

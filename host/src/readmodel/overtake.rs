@@ -5,7 +5,7 @@
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Row};
 
-use super::command::{Command, Outcome, Request, finish_in};
+use super::command::{Command, Outcome, Request};
 use super::control::Control;
 use super::deployment::{self, Proposal};
 use super::generation::{self, Generation, Purpose, State};
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 
 const BETWEEN: &str = "something else was deployed just now";
 
-/// What stands before a command that overtakes.
+/// Whether a command can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     Free,
@@ -29,68 +29,115 @@ pub enum Way {
     Waits(String),
 }
 
-/// Clears the way of a deployment or a rollback, in its transaction. `seen` is the deployment that was in force when it was
+/// The rows of a projection that a command is decided on. They are locked: nobody else changes them meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// Whether the command is still to be done.
+    pub is_pending: bool,
+    /// Of those that deploy, or go back: those that are not done, and those that were asked for after the command and are.
+    pub deployments: Vec<Other>,
+    /// The deployment that is in force, and its digest.
+    pub in_force: Option<(u64, String)>,
+    pub standing: Vec<Generation>,
+    /// Whether a generation stands for the command already.
+    pub stands_for: bool,
+}
+
+/// What a command clears out of its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleared {
+    pub commands: Vec<u64>,
+    pub generations: Vec<u32>,
+}
+
+/// Whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force when it was
 /// decided what is to be done.
-pub async fn clear(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    command: &Command,
-    (seen, needs_place): (Option<u64>, bool),
-) -> Result<Way, Failure> {
-    let others = deployments(connection, control, projection, command.id).await?;
-    if !others.iter().any(|other| other.id == command.id && other.state == "pending") {
-        return Ok(Way::Over);
+pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &Rows) -> (Way, Cleared) {
+    let in_force = rows.in_force.as_ref().map(|(id, _)| *id);
+    let nothing = Cleared::default();
+    if !rows.is_pending {
+        return (Way::Over, nothing);
     }
-    if let Some(later) = others.iter().find(|other| other.id > command.id && other.state == "done") {
+    if !overtakes(&command.request) {
+        // What is made from the deployment in force waits where another one came between.
+        let is_same = seen.is_none() || in_force == seen;
+        return (if is_same { Way::Free } else { Way::Waits(BETWEEN.to_owned()) }, nothing);
+    }
+    let others = &rows.deployments;
+    if let Some(later) = others.iter().find(|other| other.id > command.id && !other.is_pending) {
         let why = format!("superseded by command {}, which was asked for after it", later.id);
-        return Ok(Way::Ends(Outcome::Failed(why)));
+        return (Way::Ends(Outcome::Failed(why)), nothing);
     }
-    let in_force = in_force(connection, control, projection).await?;
-    if in_force.as_ref().map(|(id, _)| *id) != seen {
-        return Ok(Way::Waits(BETWEEN.to_owned()));
+    if in_force != seen {
+        return (Way::Waits(BETWEEN.to_owned()), nothing);
     }
-    let standing = generation::locked(connection, control, projection).await?;
-    if let Some(obstacle) = generation::is_taking_over(&standing) {
-        return Ok(Way::Waits(obstacle));
+    if let Some(obstacle) = generation::is_taking_over(&rows.standing) {
+        return (Way::Waits(obstacle), nothing);
     }
-    let by = superseded(command);
-    let earlier = others.iter().filter(|other| other.id < command.id && other.state == "pending");
-    let mut given_up = None;
-    for other in earlier {
-        finish_in(connection, control, other.id, &Outcome::Failed(by.clone())).await?;
-        given_up = given_up.or((!other.is_rollback).then(|| format!("command {}", other.id)));
-    }
-    let digest = in_force.map(|(_, digest)| digest).unwrap_or_default();
+    let earlier = || others.iter().filter(|other| other.id < command.id && other.is_pending);
+    let digest = rows.in_force.as_ref().map(|(_, digest)| digest.as_str()).unwrap_or_default();
     // What was deployed and has to be built first is not in force yet: that is what is taken back.
-    let comes = |one: &&Generation| one.is_built() && one.purpose == Purpose::Replace && one.digest != digest;
+    let comes = |one: &Generation| one.is_built() && one.purpose == Purpose::Replace && one.digest != digest;
+    let mut given_up =
+        earlier().find(|other| !other.is_rollback).map(|other| format!("command {}", other.id));
     if command.request == Request::Rollback {
-        let coming = standing.iter().find(comes);
+        let coming = rows.standing.iter().find(|one| comes(one));
         given_up = given_up.or(coming.map(|one| format!("generation {}", one.generation)));
     }
-    let ends = |one: &Generation| match command.request {
-        Request::Rollback if given_up.is_some() => comes(&one),
-        _ => needs_place || one.purpose != Purpose::Look,
+    let ends = |one: &&Generation| match command.request {
+        Request::Rollback if given_up.is_some() => comes(one),
+        _ => one.is_built() && (needs_place || one.purpose != Purpose::Look),
     };
-    generation::give_up(connection, control, projection, &standing, (&ends, &by)).await?;
-    Ok(match given_up {
+    let cleared = Cleared {
+        commands: earlier().map(|other| other.id).collect(),
+        generations: rows.standing.iter().filter(ends).map(|one| one.generation).collect(),
+    };
+    let way = match given_up {
         Some(what) if command.request == Request::Rollback => Way::Ends(Outcome::Done(format!(
             "{what} is given up before it came into force; {} stays so",
             digest.get(..12).unwrap_or("what is there")
         ))),
         _ => Way::Free,
-    })
+    };
+    (way, cleared)
 }
 
-/// What is made from the deployment in force waits where another one came between.
-pub async fn still_in_force(
+/// Whether a command waits for nothing that is being built.
+pub fn overtakes(request: &Request) -> bool {
+    matches!(request, Request::Deploy { .. } | Request::Rollback)
+}
+
+/// Reads what a command is decided on, and locks it; in the same order, whoever does so.
+pub async fn lock(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
-    seen: Option<u64>,
-) -> Result<Way, Failure> {
-    let in_force = in_force(connection, control, projection).await?;
-    Ok(if in_force.map(|(id, _)| id) == seen { Way::Free } else { Way::Waits(BETWEEN.to_owned()) })
+    command: &Command,
+) -> Result<Rows, Failure> {
+    let mut rows = Rows::default();
+    if overtakes(&command.request) {
+        rows.deployments = deployments(connection, control, projection, command.id).await?;
+        rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id && other.is_pending);
+    } else {
+        rows.is_pending = is_pending(connection, control, command.id).await?;
+    }
+    if rows.is_pending {
+        rows.in_force = in_force(connection, control, projection).await?;
+        rows.standing = generation::locked(connection, control, projection).await?;
+        rows.stands_for = rows.standing.iter().any(|one| one.command == Some(command.id));
+    }
+    Ok(rows)
+}
+
+/// Locks a command, and says whether it is still to be done.
+pub(super) async fn is_pending(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+) -> Result<bool, Failure> {
+    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
+    let found = sqlx::query(&lock).bind(id).first(connection).await;
+    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
 }
 
 /// Why something else ends, for whoever waits for it.
@@ -103,10 +150,12 @@ pub fn superseded(command: &Command) -> String {
 }
 
 /// A command that deploys, or goes back.
-struct Other {
-    id: u64,
-    state: String,
-    is_rollback: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    pub id: u64,
+    /// It is not done.
+    pub is_pending: bool,
+    pub is_rollback: bool,
 }
 
 /// Those that are not done, and those that were asked for after this one and are; locked, in the same order by everybody.
@@ -126,7 +175,7 @@ async fn deployments(
     let one = |row: &sqlx::mysql::MySqlRow| {
         Ok(Other {
             id: row.try_get(0).map_err(failed)?,
-            state: row.try_get(1).map_err(failed)?,
+            is_pending: row.try_get::<String, _>(1).map_err(failed)? == "pending",
             is_rollback: row.try_get::<i64, _>(2).map_err(failed)? != 0,
         })
     };
@@ -167,8 +216,9 @@ pub async fn deploy_under_lease(
         return Ok(Err(obstacle));
     }
     let why = format!("superseded by a deployment of {}", proposal.by);
-    let ends = |one: &Generation| one.purpose != Purpose::Look;
-    generation::give_up(&mut transaction, control, proposal.projection, &standing, (&ends, &why)).await?;
+    let ends = standing.iter().filter(|one| one.is_built() && one.purpose != Purpose::Look);
+    let ends: Vec<u32> = ends.map(|one| one.generation).collect();
+    generation::give_up(&mut transaction, control, proposal.projection, (&ends, &why)).await?;
     deployment::deploy(&mut transaction, control, proposal).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(Ok(()))

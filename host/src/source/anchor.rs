@@ -2,68 +2,178 @@
 //!
 //! The document says nothing of the kind: scripts and TTL indexes delete documents, and history keeps that they were inserted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bson::{RawDocument, Timestamp, doc};
+use mongodb::raw_batch_cursor::RawBatchCursor;
+use tokio::time::Instant;
 
 use super::error::classify;
 use super::reply::{cluster_time, documents, malformed, post_batch_token};
 use super::tail::next_reply;
-use super::{AWAIT, Outbox, decode};
-use crate::event::{Anchor, Id};
+use super::{AWAIT, Feed, Outbox, OutboxReader, decode};
+use crate::event::{Anchor, Delivery, Id};
 use crate::failure::{Failure, Lost};
-use crate::position::ClusterTime;
+use crate::position::{ClusterTime, Position};
+
+const DOING: &str = "looking for the last event that was taken";
 
 /// How long a server may take to come to the event's time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A way to read the outbox, which can also show what was inserted since a moment.
+pub trait Reading: Send {
+    type Look: Look;
+
+    fn open(&mut self, from: &Position) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<Feed, Failure>> + Send;
+    fn look(&mut self, since: ClusterTime) -> impl Future<Output = Result<Self::Look, Failure>> + Send;
+    /// How often something was opened at the source, also by `next`.
+    fn openings(&self) -> u64;
+}
+
+/// What was inserted since a moment, bit by bit.
+pub trait Look: Send {
+    fn next(&mut self) -> impl Future<Output = Result<Shown, Failure>> + Send;
+}
+
+/// Inserts in the order of the stream, and the moment that it has come to.
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub inserts: Vec<(Option<Id>, ClusterTime)>,
+    pub reached: Option<ClusterTime>,
+}
+
+/// Reads only a source whose history has the last event that was taken from it, now or before the start.
+///
+/// It asks for that event when the reader is open already: what is open ends with the server, so a server that is put back
+/// afterwards is opened, and asked, again. One that was asked before could be put back before it is opened.
+pub struct Anchored<R> {
+    reader: R,
+    anchor: Option<Anchor>,
+    /// The opening after which it was asked last.
+    asked: u64,
+}
+
+impl<R: Reading> Anchored<R> {
+    pub fn new(reader: R, anchor: Option<Anchor>) -> Self {
+        Self { reader, anchor, asked: 0 }
+    }
+
+    /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
+    pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
+        let opened = self.reader.open(from).await;
+        match &opened {
+            // Where the place is lost, too, this says more.
+            Ok(()) | Err(Failure::ResumeLost { .. }) => self.ask().await?,
+            Err(_) => {}
+        }
+        opened
+    }
+
+    /// The next deliveries, the last of which the source is known by from now on.
+    pub async fn next(&mut self) -> Result<Feed, Failure> {
+        let feed = self.reader.next().await?;
+        if self.asked != self.reader.openings() {
+            self.ask().await?;
+        }
+        if let Some(last) = feed.deliveries.iter().rev().find_map(Delivery::anchor) {
+            self.anchor = Some(last);
+        }
+        Ok(feed)
+    }
+
+    async fn ask(&mut self) -> Result<(), Failure> {
+        if let Some(anchor) = &self.anchor {
+            demand(&mut self.reader, anchor).await?;
+        }
+        self.asked = self.reader.openings();
+        Ok(())
+    }
+}
+
 /// Reads the change stream at the event's time, and demands that the event is there. Where the oplog does not reach back so
 /// far, but to the place where the stream is read on, the source is the same: an older copy's oplog would have to begin
 /// before the event that it lacks, or behind that place.
-pub async fn demand(outbox: &Outbox, anchor: &Anchor) -> Result<(), Failure> {
-    let doing = "looking for the last event that was taken";
-    let at = Timestamp { time: anchor.time.seconds, increment: anchor.time.increment };
-    let pipeline = [
-        doc! { "$changeStream": { "startAtOperationTime": at } },
-        doc! { "$match": { "operationType": "insert" } },
-        doc! { "$project": { "_id": 1, "documentKey": 1, "clusterTime": 1 } },
-    ];
-    // The first one decides, unless a transaction has several: more would be read up to the oplog's end.
-    let collection = outbox.collection().await?;
-    let stream = collection.aggregate(pipeline).batch_size(1).max_await_time(AWAIT);
-    let mut cursor = match stream.batch().await.map_err(|error| classify(doing, &error)) {
+async fn demand<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failure> {
+    let mut look = match reader.look(anchor.time).await {
         Err(Failure::ResumeLost { cause: Lost::History, .. }) => return Ok(()),
-        cursor => cursor?,
+        look => look?,
     };
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        let reply = match next_reply(&mut cursor, doing).await {
+        let shown = match look.next().await {
             Err(Failure::ResumeLost { cause: Lost::History, .. }) => return Ok(()),
-            reply => reply?,
+            shown => shown?,
         };
-        let reply = reply.as_raw_document();
-        let mut changes = 0;
-        for change in documents(reply)? {
-            let change = change.map_err(|_| malformed("a change is not BSON"))?;
-            let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
-            let (id, time) = inserted(change)?;
-            if time > anchor.time {
+        for (id, time) in &shown.inserts {
+            if *time > anchor.time {
                 return Err(put_back(anchor));
             }
-            if time == anchor.time && id.as_ref() == Some(&anchor.id) {
+            if *time == anchor.time && id.as_ref() == Some(&anchor.id) {
                 return Ok(());
             }
-            changes += 1;
         }
-        let reached = post_batch_token(reply).and_then(|token| token.time());
-        if changes == 0 && reached.is_some_and(|reached| reached > anchor.time) {
+        if shown.inserts.is_empty() && shown.reached.is_some_and(|reached| reached > anchor.time) {
             return Err(put_back(anchor));
         }
     }
     let seconds = PATIENCE.as_secs();
     Err(Failure::SourceUnavailable {
-        message: format!("{doing}: the server did not come to {} within {seconds} s", anchor.time),
+        message: format!("{DOING}: the server did not come to {} within {seconds} s", anchor.time),
     })
+}
+
+impl Reading for OutboxReader {
+    type Look = Inserts;
+
+    async fn open(&mut self, from: &Position) -> Result<(), Failure> {
+        self.open(from).await
+    }
+
+    async fn next(&mut self) -> Result<Feed, Failure> {
+        self.next().await
+    }
+
+    async fn look(&mut self, since: ClusterTime) -> Result<Inserts, Failure> {
+        Inserts::since(&self.outbox, since).await
+    }
+
+    fn openings(&self) -> u64 {
+        self.openings
+    }
+}
+
+/// The change stream from a moment on: inserts without their documents.
+pub struct Inserts(RawBatchCursor);
+
+impl Inserts {
+    async fn since(outbox: &Outbox, since: ClusterTime) -> Result<Self, Failure> {
+        let at = Timestamp { time: since.seconds, increment: since.increment };
+        let pipeline = [
+            doc! { "$changeStream": { "startAtOperationTime": at } },
+            doc! { "$match": { "operationType": "insert" } },
+            doc! { "$project": { "_id": 1, "documentKey": 1, "clusterTime": 1 } },
+        ];
+        // The first one decides, unless a transaction has several: more would be read up to the oplog's end.
+        let collection = outbox.collection().await?;
+        let stream = collection.aggregate(pipeline).batch_size(1).max_await_time(AWAIT);
+        stream.batch().await.map(Self).map_err(|error| classify(DOING, &error))
+    }
+}
+
+impl Look for Inserts {
+    async fn next(&mut self) -> Result<Shown, Failure> {
+        let reply = next_reply(&mut self.0, DOING).await?;
+        let reply = reply.as_raw_document();
+        let mut inserts = Vec::new();
+        for change in documents(reply)? {
+            let change = change.map_err(|_| malformed("a change is not BSON"))?;
+            let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
+            inserts.push(inserted(change)?);
+        }
+        Ok(Shown { inserts, reached: post_batch_token(reply).and_then(|token| token.time()) })
+    }
 }
 
 fn inserted(change: &RawDocument) -> Result<(Option<Id>, ClusterTime), Failure> {

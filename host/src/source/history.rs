@@ -91,10 +91,7 @@ impl History {
             reaches_back(&self.outbox, self.began).await?;
             self.checked = Instant::now();
         }
-        let Some(page) = self.pages.next().await else {
-            is_complete(&self.outbox).await?;
-            return Ok(Feed { deliveries: vec![], position: Position::Stream { token: self.start.clone() } });
-        };
+        let Some(page) = self.pages.next().await else { return end(&self.outbox, &self.start).await };
         let page = page.map_err(|error| classify("reading the outbox's history", &error))?;
         let page: &RawBatch = &page;
         let reply = page.as_raw_document();
@@ -147,11 +144,25 @@ async fn reaches_back(outbox: &Outbox, began: ClusterTime) -> Result<(), Failure
     }
 }
 
-/// Whether nothing was deleted while history was read: a host with another control schema may do so, too.
-async fn is_complete(outbox: &Outbox) -> Result<(), Failure> {
-    match outbox.identify().await? {
-        Some(identity) => outbox.complete_history(&identity).await,
-        None => Err(outbox.missing()),
+/// Whether the outbox holds all of its history still.
+pub trait Notes: Sync {
+    /// Fails where a note says that documents were deleted.
+    fn is_complete(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Behind the last page the stream takes over, unless something was deleted while history was read: a host with another
+/// control schema may do so, too.
+pub async fn end<N: Notes>(notes: &N, start: &Token) -> Result<Feed, Failure> {
+    notes.is_complete().await?;
+    Ok(Feed { deliveries: vec![], position: Position::Stream { token: start.clone() } })
+}
+
+impl Notes for Outbox {
+    async fn is_complete(&self) -> Result<(), Failure> {
+        match self.identify().await? {
+            Some(identity) => self.complete_history(&identity).await,
+            None => Err(self.missing()),
+        }
     }
 }
 

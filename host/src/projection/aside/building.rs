@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::side::Side;
-use super::{Ground, PATIENCE};
+use super::{Ground, PATIENCE, meeting};
 use crate::failure::{Failure, Fault, Lost};
 use crate::position::Position;
 use crate::projection::Beside;
@@ -75,14 +75,14 @@ impl Building {
         }
     }
 
-    /// The oldest thing that is to be done. Nothing, when there is none.
+    /// The first thing that is to be done. Nothing, when there is none.
     async fn step(&mut self) -> Result<Option<End>, Failure> {
         let mut session = self.session().await?;
         let (control, name) = (self.ground.servers.control.clone(), self.ground.settings.name.clone());
         let listing = generation::list(&mut session, &control, &name);
         let standing = within(PATIENCE, "reading the generations", listing).await?;
         self.session = Some(session);
-        let Some(next) = standing.into_iter().find(|one| one.state != State::Kept) else {
+        let Some(next) = meeting::first(&standing).cloned() else {
             self.ground.live.builds(None);
             return Ok(None);
         };
@@ -194,6 +194,10 @@ impl Building {
         let number = side.generation.generation;
         let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
         let standing = generation::list(session, control, name).await?;
+        // Another one goes first; this one is built on behind it.
+        if meeting::first(&standing).is_some_and(|first| first.state == State::Dropping) {
+            return Ok(Some(End::Over));
+        }
         let found = standing.into_iter().find(|one| one.generation == number);
         let Some(now) = found.filter(|one| one.state == State::Building) else { return Ok(Some(End::Over)) };
         self.tell(session, &now).await?;
@@ -251,11 +255,9 @@ impl Building {
     ) -> Result<(), Failure> {
         let (control, name) = (&self.ground.servers.control, self.ground.settings.name.as_str());
         let told = format!("generation {} waits: {reason}", now.generation);
-        if command::waits(session, control, command, &told).await? < command::WAIT_MAX.as_secs() {
-            return Ok(());
-        }
+        let waited = Duration::from_secs(command::waits(session, control, command, &told).await?);
+        let Some(why) = command::bound(waited, &told) else { return Ok(()) };
         let (lease, to) = ((name, self.ground.epoch), (State::Dropping, now.purpose));
-        let why = command::given_up(&told);
         generation::advance(session, control, lease, now, to, Some(&why)).await.map(|_| ())
     }
 
@@ -290,12 +292,8 @@ impl Building {
     ) -> Result<Option<String>, Failure> {
         let Ground { servers, settings, live, .. } = &self.ground;
         let (control, name) = (&servers.control, settings.name.as_str());
-        if let Some(lacks) = next.lacks.as_ref().filter(|_| !next.lacks_accepted) {
-            return Ok(Some(format!(
-                "{lacks}; `laterna generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` \
-                 gives it up",
-                next.generation
-            )));
+        if let Some(word) = meeting::awaits_word(name, next) {
+            return Ok(Some(word));
         }
         if next.attempts > 0 {
             // Each try stops the live lanes for a moment.

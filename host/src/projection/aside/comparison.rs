@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Ground, PATIENCE, whole};
+use super::{Ground, PATIENCE, meeting, whole};
 use crate::failure::{Failure, Fault};
 use crate::projection::Loaded;
 use crate::readmodel::command::{self, Outcome};
@@ -64,18 +64,17 @@ impl Comparison {
         let (projection, generation) = (ground.settings.name.clone(), self.generation.clone());
         let ended = self.compare(&ground).await;
         let (to, why) = match &ended {
-            Ok(report) if purpose == Purpose::Repair && !report.is_clean() && report.lacks.is_some() => {
-                ((State::Building, Purpose::Replace), report.lacks.clone())
+            Ok(report) => {
+                let after = meeting::compared(purpose, report.is_clean(), report.lacks.as_ref());
+                if after.0.1 == Purpose::Replace && after.1.is_none() {
+                    tracing::warn!(
+                        projection,
+                        generation = number,
+                        "the live tables differ: it takes their place"
+                    );
+                }
+                after
             }
-            Ok(report) if purpose == Purpose::Repair && !report.is_clean() => {
-                tracing::warn!(
-                    projection,
-                    generation = number,
-                    "the live tables differ: it takes their place"
-                );
-                ((State::Building, Purpose::Replace), None)
-            }
-            Ok(_) => ((State::Dropping, purpose), None),
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => (
                 (State::Building, purpose),
                 Some(format!("the comparison was interrupted: {}", failure.without_values())),

@@ -21,7 +21,7 @@ use crate::readmodel::{
     Lane, LaneModel, LaneRow, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
     witness,
 };
-use crate::source::OutboxReader;
+use crate::source::{Anchored, OutboxReader};
 
 /// How long making its schema, tables and lanes may take.
 const START_PATIENCE: Duration = Duration::from_secs(75);
@@ -190,11 +190,11 @@ impl Drop for Side {
 }
 
 impl Parts for Side {
-    type Source = Partial<OutboxReader>;
+    type Source = Partial<Anchored<OutboxReader>>;
     type Version = Loaded;
     type ReadModel = LaneModel;
 
-    fn source(&self, rows: &[LaneRow]) -> Partial<OutboxReader> {
+    fn source(&self, rows: &[LaneRow]) -> Partial<Anchored<OutboxReader>> {
         let Servers { outbox, decoder, .. } = &self.servers;
         let reader = OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows));
         Partial::new(reader, self.generation.part.clone())

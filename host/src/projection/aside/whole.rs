@@ -4,12 +4,14 @@
 
 use std::collections::HashSet;
 
+use crate::event::Id;
 use crate::failure::Failure;
-use crate::fingerprint::Search;
+use crate::fingerprint::{Fingerprint, Search, Seed};
 use crate::position::Position;
 use crate::projection::Servers;
+use crate::projection::parts::Task;
 use crate::readmodel::{LaneRow, Session, checkpoint, dedupe};
-use crate::source::{BY_ID, Census, STORED};
+use crate::source::{BY_ID, Census, Outbox, STORED};
 
 /// How many of the newest events of a generation are looked for by their ids.
 const NEWEST_MAX: usize = 1_000_000;
@@ -42,40 +44,45 @@ pub fn lacks(live: &[LaneRow], other: &[LaneRow], returns: bool) -> Option<Strin
     }
 }
 
-/// The same of what the outbox holds now, wherever the live lanes stand: it holds later events as well.
-pub async fn outbox_lacks(
-    servers: &Servers,
-    session: &mut Session,
-    (projection, generation): (&str, u32),
-    live: &[LaneRow],
+/// Where the ids of all documents are read that the outbox holds.
+pub trait Inventory: Send {
+    /// Begins, in the order of an index.
+    fn open(&mut self, order: &str) -> impl Task<Result<(), Failure>>;
+    /// The next ids; none at the end.
+    fn next(&mut self) -> impl Task<Result<Option<Vec<Id>>, Failure>>;
+}
+
+/// Which events a generation was made from, as far as that is known.
+pub struct Taken {
+    pub seed: Seed,
+    pub all: Option<Fingerprint>,
+    /// The marks of the newest of them.
+    pub newest: HashSet<u128>,
+}
+
+/// What the outbox lacks now of what was taken from it, in words, wherever the live lanes stand: it holds later events as
+/// well.
+pub async fn lacks_now<I: Inventory>(
+    inventory: &mut I,
+    taken: &Taken,
+    orders: [&str; 2],
 ) -> Result<Option<String>, Failure> {
-    let Some(wanted) = checkpoint::fingerprint(live) else {
+    let Some(wanted) = taken.all else {
         return Ok(Some(
             "an older version of the host did not write down which events the live tables were made from, so it is not \
              known whether the outbox still holds all of them"
                 .to_owned(),
         ));
     };
-    let seed = servers.control.seed(session).await?;
-    let mark = |id| seed.mark(&id);
-    let loaded = dedupe::load(session, &servers.control, projection, generation, NEWEST_MAX, mark).await?;
-    let newest: HashSet<u128> = loaded.into_iter().flat_map(|(_, marks)| marks).collect();
-    // What history gave came in its order. What was put back is stored last, but may have an id that tells its time.
-    let scanned = live.iter().any(|row| matches!(row.position, Position::Scan { .. }));
-    let order = if scanned {
-        servers.outbox.history_index(servers.decoder.fields()).await?.name
-    } else {
-        STORED.to_owned()
-    };
     let mut documents = 0;
-    for order in [order.as_str(), BY_ID] {
-        let mut search = Search::new(wanted, newest.clone());
-        let mut census = Census::open(&servers.outbox, order).await?;
+    for order in orders {
+        let mut search = Search::new(wanted, taken.newest.clone());
+        inventory.open(order).await?;
         documents = 0;
-        while let Some(ids) = census.next().await? {
+        while let Some(ids) = inventory.next().await? {
             documents += ids.len();
             for id in &ids {
-                search.take(seed.mark(id));
+                search.take(taken.seed.mark(id));
             }
         }
         if search.is_whole() {
@@ -89,11 +96,52 @@ pub async fn outbox_lacks(
     )))
 }
 
+/// The same, of a generation as the control schema has it.
+pub async fn outbox_lacks(
+    servers: &Servers,
+    session: &mut Session,
+    (projection, generation): (&str, u32),
+    live: &[LaneRow],
+) -> Result<Option<String>, Failure> {
+    let seed = servers.control.seed(session).await?;
+    let mark = |id| seed.mark(&id);
+    let loaded = dedupe::load(session, &servers.control, projection, generation, NEWEST_MAX, mark).await?;
+    let newest = loaded.into_iter().flat_map(|(_, marks)| marks).collect();
+    let taken = Taken { seed, all: checkpoint::fingerprint(live), newest };
+    // What history gave came in its order. What was put back is stored last, but may have an id that tells its time.
+    let scanned = live.iter().any(|row| matches!(row.position, Position::Scan { .. }));
+    let order = if scanned && taken.all.is_some() {
+        servers.outbox.history_index(servers.decoder.fields()).await?.name
+    } else {
+        STORED.to_owned()
+    };
+    let mut held = Held { outbox: &servers.outbox, census: None };
+    lacks_now(&mut held, &taken, [order.as_str(), BY_ID]).await
+}
+
+/// What the outbox holds.
+struct Held<'a> {
+    outbox: &'a Outbox,
+    census: Option<Census>,
+}
+
+impl Inventory for Held<'_> {
+    async fn open(&mut self, order: &str) -> Result<(), Failure> {
+        self.census = Some(Census::open(self.outbox, order).await?);
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Id>>, Failure> {
+        match &mut self.census {
+            Some(census) => census.next().await,
+            None => Ok(None),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Id;
-    use crate::fingerprint::{Fingerprint, Seed};
     use crate::position::Token;
 
     /// A lane that took these events, and as many more that came again; written down or not.

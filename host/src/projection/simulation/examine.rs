@@ -44,6 +44,16 @@ pub fn indices(outbox: &Outbox, tables: &Tables, lane: u32, batch: &Batch) -> Re
     ))
 }
 
+/// Nothing is taken from an older copy of the source, and no place in it is kept: it lacks an event that was taken.
+pub fn put_back(outbox: &Outbox, batch: &Batch) -> Result<(), String> {
+    match outbox.restored.limit() {
+        Some(limit) if !limit.covers(&batch.position) => {
+            Err(format!("comes to {} of a source that was put back", place(&batch.position)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Judges one entry, on the tables as they are when all entries before it are written.
 pub fn entry(
     outbox: &Outbox,

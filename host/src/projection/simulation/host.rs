@@ -6,20 +6,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Outbox, SimulatedSource, Trouble, decoder};
+use super::outbox::{Outbox, decoder};
 use super::projector::{SimulatedVersion, deployed};
 use super::read_model::{Rules, SimulatedReadModel};
+use super::source::{SimulatedSource, Trouble};
 use super::steps::{Life, Steps};
 use super::store::{LEASE, Store};
 use crate::failure::{Failure, Fault};
 use crate::projection::breaker::{Breaker, BreakerSettings};
 use crate::projection::run::{Ended, Parts, Run, TaskSet, Tasks, finished};
 use crate::projection::slide::{Canary, Target, Targets};
-use crate::projection::startup::{Towards, towards};
+use crate::projection::startup::{Towards, not_beyond, towards};
 use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Orders, Status};
-use crate::readmodel::LaneRow;
+use crate::readmodel::{LaneRow, checkpoint};
 use crate::retry::Backoff;
+use crate::source::Anchored;
 
 /// As the supervisor waits.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
@@ -83,6 +85,8 @@ pub struct Habits {
     /// How many operations a transaction may hold.
     pub operations_max: usize,
     pub breaker: Option<BreakerSettings>,
+    /// Before one start of so many another generation takes the live one's place.
+    pub take_overs: u32,
 }
 
 impl Host {
@@ -103,6 +107,9 @@ impl Host {
                     self.steps.note(|| format!("the run of {} ends: {failure}", self.name));
                     if failure.to_string().contains("ended abnormally") {
                         self.steps.violated(|| failure.to_string());
+                    }
+                    if matches!(failure, Failure::ResumeLost { .. }) && self.outbox.restored.is_older() {
+                        self.store.state().notices += 1;
                     }
                     full = Some(failure.clone()).filter(|one| matches!(one, Failure::LettersFull { .. }));
                     match failure.fault() {
@@ -170,6 +177,9 @@ impl Host {
         if self.steps.fails(self.habits.trouble) {
             return Err(Failure::ConnectionLost { message: "made up".to_owned() });
         }
+        if self.habits.take_overs > 0 && self.steps.pick(1..=self.habits.take_overs.into()) == 1 {
+            self.store.take_over(epoch)?;
+        }
         let rows = self.store.state().tables.lanes.clone();
         let until = match towards(&rows, self.lanes) {
             Some(Towards::Run) => None,
@@ -182,6 +192,7 @@ impl Host {
             None => return Err(Failure::Misconfigured { reason: "the checkpoints are gone".to_owned() }),
         };
         let rows = self.store.state().tables.lanes.clone();
+        not_beyond(self.outbox.holds().now(), &rows)?;
         Ok(Course { rows, until })
     }
 
@@ -295,14 +306,16 @@ struct Simulated<'a> {
 }
 
 impl Parts for Simulated<'_> {
-    type Source = SimulatedSource;
+    type Source = Anchored<SimulatedSource>;
     type Version = SimulatedVersion;
     type ReadModel = SimulatedReadModel;
 
-    fn source(&self, _rows: &[LaneRow]) -> SimulatedSource {
+    fn source(&self, rows: &[LaneRow]) -> Anchored<SimulatedSource> {
         let Host { outbox, steps, life, habits, .. } = self.host.clone();
         let Habits { source, feed_max, .. } = habits;
-        SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None }
+        let source =
+            SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None, openings: 0 };
+        Anchored::new(source, checkpoint::anchor(rows))
     }
 
     fn targets(&self) -> Arc<Targets<SimulatedVersion>> {

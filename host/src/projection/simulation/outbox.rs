@@ -1,4 +1,4 @@
-//! A generated outbox, and the source that reads it.
+//! A generated outbox.
 //!
 //! Documents stand in the order in which a projection reads them: history by its key, then the stream. Each says in
 //! advance what a right projection makes of it.
@@ -13,12 +13,10 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use super::steps::{Life, Steps};
+use super::restore::Restored;
 use crate::event::{Aggregate, Delivery, lane_of};
-use crate::failure::{Failure, Lost};
 use crate::position::{KeyPart, Position, ScanKey, Token};
-use crate::projection::parts::Source;
-use crate::source::{AWAIT, Decoder, Feed, Fields};
+use crate::source::{Decoder, Fields};
 
 /// Types that the projector takes, and one that it does not.
 pub const HANDLED: [&str; 2] = ["Opened", "Moved"];
@@ -85,7 +83,7 @@ pub struct Placed {
 }
 
 impl Placed {
-    fn new(number: usize, delivery: Delivery, visible: u64) -> Self {
+    pub fn new(number: usize, delivery: Delivery, visible: u64) -> Self {
         let key = delivery.aggregate().map(Aggregate::key);
         Self { number, delivery, key, visible: Duration::from_millis(visible) }
     }
@@ -105,6 +103,8 @@ pub struct Outbox {
     /// The place where history ends and the stream begins.
     pub start: Token,
     pub began: Instant,
+    /// That an older copy stands in its place.
+    pub restored: Restored,
 }
 
 impl Outbox {
@@ -123,7 +123,15 @@ impl Outbox {
         need(chance, &shape.likely, &documents, &mut facts);
         let first = |number| documents.iter().position(|placed| placed.number == number);
         let first = (0..shape.events).filter_map(first).collect();
-        Self { facts, documents, first, history: begin, start, began: Instant::now() }
+        Self {
+            facts,
+            documents,
+            first,
+            history: begin,
+            start,
+            began: Instant::now(),
+            restored: Restored::default(),
+        }
     }
 
     /// Where a projection begins.
@@ -264,11 +272,12 @@ fn stream(
 fn delivery(document: &Document, position: Position, decoder: &Decoder) -> Delivery {
     let raw = bson::serialize_to_raw_document_buf(document).expect("it is a document");
     let event = decoder.decode(&raw);
-    Delivery { position, time: None, document: Arc::from(raw.as_bytes()), event }
+    let time = position.time().filter(|_| matches!(position, Position::Stream { .. }));
+    Delivery { position, time, document: Arc::from(raw.as_bytes()), event }
 }
 
 /// A token of an event, or the high-water mark before the events of its time.
-fn token(seconds: u32, increment: u32, event: Option<u32>) -> Token {
+pub fn token(seconds: u32, increment: u32, event: Option<u32>) -> Token {
     let event = event.map(|event| format!("2B{event:08X}{:040X}", 4)).unwrap_or_default();
     Token { data: format!("82{seconds:08X}{increment:08X}{event}"), type_bits: None }
 }
@@ -307,115 +316,6 @@ fn need(chance: &mut StdRng, likely: &Likely, documents: &[Placed], facts: &mut 
             facts[number].operations = facts[number].operations.max(1);
             facts[number].needs = Some(other.number);
         }
-    }
-}
-
-/// Reads the outbox as the real reader does: open it behind a position, then take feeds.
-pub struct SimulatedSource {
-    pub outbox: Arc<Outbox>,
-    pub steps: Steps,
-    pub life: Life,
-    pub trouble: Trouble,
-    pub feed_max: u64,
-    pub place: Option<Place>,
-}
-
-/// How the source fails.
-#[derive(Debug, Clone, Copy)]
-pub struct Trouble {
-    /// One in so many times it is not there.
-    pub unavailable: u32,
-    /// During this time the place in the stream is gone.
-    pub lost: Option<(Duration, Duration)>,
-}
-
-/// Where an open source stands.
-pub struct Place {
-    position: Position,
-    next: usize,
-    idle: u32,
-}
-
-impl SimulatedSource {
-    fn fails(&self) -> Result<(), Failure> {
-        let now = self.outbox.began.elapsed();
-        if self.trouble.lost.is_some_and(|(from, to)| from <= now && now < to) {
-            return Err(Failure::ResumeLost {
-                cause: Lost::History,
-                reason: "the oplog is too short".to_owned(),
-            });
-        }
-        if self.steps.fails(self.trouble.unavailable) {
-            return Err(Failure::SourceUnavailable { message: "made up".to_owned() });
-        }
-        Ok(())
-    }
-}
-
-impl Source for SimulatedSource {
-    async fn open(&mut self, from: &Position) -> Result<(), Failure> {
-        self.steps.step(&self.life, 1, || format!("source opens behind {}", place(from))).await;
-        self.place = None;
-        self.fails()?;
-        let is_behind = |placed: &Placed| !from.covers(&placed.delivery.position);
-        let documents = &self.outbox.documents;
-        let mut next = documents.iter().position(is_behind).unwrap_or(documents.len());
-        if let Position::Scan { .. } = from {
-            // A scan reads the document at its key again.
-            next = next.saturating_sub(usize::try_from(self.steps.pick(0..=2)).unwrap_or_default());
-        }
-        self.place = Some(Place { position: from.clone(), next, idle: 0 });
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Feed, Failure> {
-        let Some(mut place) = self.place.take() else {
-            self.steps.violated(|| "the source is read without being open".to_owned());
-            return Err(Failure::SourceUnavailable { message: "it is not open".to_owned() });
-        };
-        self.steps.step(&self.life, 1, || "source is asked".to_owned()).await;
-        self.fails()?;
-        let feed = self.feed(&mut place);
-        if feed.deliveries.is_empty() && matches!(feed.position, Position::Stream { .. }) {
-            tokio::time::sleep(AWAIT).await;
-        }
-        self.steps
-            .note(|| format!("source gives {}, {}", feed.deliveries.len(), self::place(&feed.position)));
-        self.place = Some(place);
-        Ok(feed)
-    }
-}
-
-impl SimulatedSource {
-    fn feed(&self, place: &mut Place) -> Feed {
-        let now = self.outbox.began.elapsed();
-        let (documents, history) = (&self.outbox.documents, self.outbox.history);
-        let in_history = matches!(place.position, Position::Scan { .. });
-        let end = if in_history { history } else { documents.len() };
-        let most = usize::try_from(self.steps.pick(0..=self.feed_max)).unwrap_or_default();
-        let visible = documents[place.next.min(end)..end].iter().take_while(|placed| placed.visible <= now);
-        let deliveries: Vec<Delivery> = visible.take(most).map(|placed| placed.delivery.clone()).collect();
-        place.next += deliveries.len();
-        if in_history && place.next >= history && deliveries.is_empty() {
-            place.position = Position::Stream { token: self.outbox.start.clone() };
-            return Feed { deliveries, position: place.position.clone() };
-        }
-        let mut reached = deliveries.last().map_or(place.position.clone(), |last| last.position.clone());
-        if !in_history && documents.get(place.next).is_none_or(|next| next.visible > now) {
-            // Nothing more is there: a high-water mark behind what was read, and before what will come.
-            place.idle += 1;
-            let idle = place.idle + u32::try_from(self.steps.pick(0..=3)).unwrap_or_default();
-            let before = documents[..place.next].last().and_then(|last| last.delivery.position.time());
-            let seconds = before.map_or(1_000, |time| time.seconds.max(1_000));
-            let mark = Position::Stream { token: token(seconds, idle.min(0xffff), None) };
-            if self.steps.pick(0..=2) > 0 && reached.compare(&mark).is_lt() {
-                reached = mark;
-            }
-        }
-        if place.position.compare(&reached).is_lt() {
-            place.position = reached;
-        }
-        Feed { deliveries, position: place.position.clone() }
     }
 }
 

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use super::examine;
 use super::outbox::place;
 use super::steps::{Life, Steps};
 use super::store::{Store, Tables, Wanted, seed, wish};
+use super::{commands, examine};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
 use crate::fingerprint::Fingerprint;
@@ -204,6 +204,9 @@ impl SimulatedReadModel {
             steps.violated(|| wrong);
             vec![]
         });
+        if let Err(wrong) = examine::put_back(outbox, batch) {
+            steps.violated(|| self.told(&wrong));
+        }
         if let Err(wrong) = examine::may_take(&state, tables, self.lane, &self.rules, batch) {
             steps.violated(|| self.told(&wrong));
         }
@@ -238,6 +241,7 @@ impl SimulatedReadModel {
         }
         let row = &mut tables.lanes[self.lane as usize];
         row.position = batch.position.clone();
+        row.anchor = batch.anchor().or(row.anchor.take());
         row.fingerprint = row.fingerprint.and(Fingerprint::of(&seed(), batch.ids().0));
         let (there, letters_max) = (tables.letters.len() as u64, self.rules.letters_max);
         if fails.is_none() && there > letters && there > letters_max {
@@ -253,6 +257,16 @@ impl SimulatedReadModel {
             self.steps.violated(|| self.told(&wrong));
         }
         tables.letters.remove(&letter.id).map(|(number, _)| number)
+    }
+
+    /// A command is about what was shown, whenever it is carried out.
+    fn examine_command(&self, tables: &Tables, letter: &Letter, who: &str) {
+        if !tables.letters.contains_key(&letter.id) {
+            return;
+        }
+        if let Err(wrong) = commands::is_meant(&self.store.state(), tables, letter, who) {
+            self.steps.violated(|| self.told(&wrong));
+        }
     }
 
     /// Nothing is done about a letter that no operator ordered.
@@ -382,6 +396,7 @@ impl ReadModel for SimulatedReadModel {
                     (stored.state, stored.digest) = ("parked".to_owned(), attempt.digest.to_owned());
                     stored.class = Some(class.to_owned());
                     stored.attempts += 1;
+                    tables.tried.extend(attempt.command.map(|command| (letter.id, command)));
                 }
                 // One that blocks nobody is not looked up again: the order came twice.
                 None if letter.aggregate_key.is_none() => {}
@@ -392,8 +407,9 @@ impl ReadModel for SimulatedReadModel {
         .await
     }
 
-    async fn discard_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<bool, Failure> {
+    async fn discard_letter(&mut self, letter: &Letter, who: &str, _why: &str) -> Result<bool, Failure> {
         self.about(letter, true, |model, tables| {
+            model.examine_command(tables, letter, who);
             if letter.is_held() {
                 model.steps.violated(|| model.told("gives up a letter that was never tried"));
             }
@@ -405,8 +421,9 @@ impl ReadModel for SimulatedReadModel {
         .await
     }
 
-    async fn erase_letter(&mut self, letter: &Letter, _who: &str, _why: &str) -> Result<bool, Failure> {
+    async fn erase_letter(&mut self, letter: &Letter, who: &str, _why: &str) -> Result<bool, Failure> {
         self.about(letter, true, |model, tables| {
+            model.examine_command(tables, letter, who);
             model.examine_wish(letter, Wanted::Erase);
             let Some((_, stored)) = tables.letters.get_mut(&letter.id) else { return Ok(false) };
             let is_new = stored.erased_at.is_none();

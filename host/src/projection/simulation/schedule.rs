@@ -6,33 +6,28 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::examine;
 use super::host::{Habits, Host, Running};
-use super::outbox::{self, Likely, Outbox, Shape};
+use super::outbox::{Likely, Outbox, Shape};
+use super::source;
 use super::steps::{Life, Steps};
-use super::store::{Store, Trouble, Wanted, wish};
-use crate::failure::Failure;
+use super::store::{Store, Trouble};
 use crate::projection::Orders;
 use crate::projection::breaker::BreakerSettings;
-use crate::projection::letters::{Deed, Done, Order};
-use crate::readmodel::dead_letter::Letter;
+use crate::readmodel::checkpoint;
 
 /// How long a schedule may take until everything is through, in its own time.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 /// How often it is looked whether it is.
-const LOOK: Duration = Duration::from_millis(200);
+pub const LOOK: Duration = Duration::from_millis(200);
 
-/// How long the answer to an order may take, when nothing fails any more.
-const ANSWER: Duration = Duration::from_mins(5);
-
-/// How often letters are replayed in the end: each time at least one of them goes.
-const ROUNDS_MAX: usize = 1_000;
+/// How long it may take until it is noticed that the source was put back.
+const NOTICE: Duration = Duration::from_mins(20);
 
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -52,6 +47,8 @@ pub struct Schedule {
     pub broken: Trouble,
     /// When every statement of events is refused, with a code that no table knows.
     pub strange: Trouble,
+    /// When the source is put back to an older copy, and for how long it stays so.
+    pub put_back: Trouble,
     /// One in so many looks, another version is deployed; never, if it is nothing.
     pub swaps: u32,
 }
@@ -79,7 +76,7 @@ impl Schedule {
         let holds_stream = sometimes(chance, 6);
         let letters_max = if sometimes(chance, 6) { chance.random_range(1..=10) } else { u64::MAX };
         let crashes = if sometimes(chance, 2) { vec![] } else { moments(chance, 6) };
-        Self {
+        let schedule = Self {
             seed,
             shape: Shape {
                 events: chance.random_range(5..=110),
@@ -91,7 +88,7 @@ impl Schedule {
             habits: Habits {
                 batch_max: [1, 3, 10, 100][chance.random_range(0..4)],
                 feed_max: [1, 4, 15, 60][chance.random_range(0..4)],
-                source: outbox::Trouble {
+                source: source::Trouble {
                     unavailable: [0, 30, 8][chance.random_range(0..3)],
                     lost: sometimes(chance, 12).then(|| while_(chance)),
                 },
@@ -103,6 +100,7 @@ impl Schedule {
                 letters_max,
                 operations_max: [usize::MAX, usize::MAX, 4, 20][chance.random_range(0..4)],
                 breaker: breaker(chance),
+                take_overs: if sometimes(chance, 4) { 3 } else { 0 },
             },
             lanes: [1, 2, 2, 3, 4, 7][chance.random_range(0..6)],
             resizes: sometimes(chance, 3),
@@ -125,7 +123,20 @@ impl Schedule {
                 (from, if sometimes(chance, 2) { to * 20 } else { to })
             }),
             swaps: [0, 0, 4, 20][chance.random_range(0..4)],
+            put_back: sometimes(chance, 6).then(|| while_(chance)),
+        };
+        schedule.where_a_loss_shows()
+    }
+
+    /// A source that is put back is noticed where events are taken and commits are kept.
+    fn where_a_loss_shows(mut self) -> Self {
+        if self.put_back.is_some() {
+            self.losses.clear();
+            self.habits.source.lost = None;
+            (self.habits.holds_stream, self.habits.letters_max, self.habits.breaker) =
+                (false, u64::MAX, None);
         }
+        self
     }
 }
 
@@ -169,13 +180,23 @@ pub fn play(schedule: &Schedule, recorded: bool) -> Played {
     })
 }
 
-struct Play<'a> {
+pub struct Play<'a> {
     schedule: &'a Schedule,
-    steps: Steps,
-    store: Store,
-    hosts: Vec<(Host, JoinHandle<()>)>,
+    pub steps: Steps,
+    pub store: Store,
+    pub hosts: Vec<(Host, JoinHandle<()>)>,
     /// What is decided while it runs, apart from what the parts meet.
-    chance: StdRng,
+    pub chance: StdRng,
+    put_back: PutBack,
+}
+
+/// How far a put back of the source is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum PutBack {
+    Before,
+    /// An older copy stands there since then, when that had been noticed so many times.
+    Older(Instant, u64),
+    Over,
 }
 
 impl<'a> Play<'a> {
@@ -183,7 +204,8 @@ impl<'a> Play<'a> {
         let mut chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
         let outbox = Arc::new(Outbox::generate(&mut chance, &schedule.shape));
         let store = Store::new(outbox, steps.clone(), schedule.lanes, [schedule.broken, schedule.strange]);
-        Self { schedule, steps, store, hosts: vec![], chance }
+        let put_back = if schedule.put_back.is_some() { PutBack::Before } else { PutBack::Over };
+        Self { schedule, steps, store, hosts: vec![], chance, put_back }
     }
 
     async fn run(mut self) -> Result<(), String> {
@@ -195,6 +217,7 @@ impl<'a> Play<'a> {
         self.check()?;
         self.mend().await?;
         self.until_through(true).await?;
+        self.until_commanded().await?;
         self.replay_all().await?;
         self.check()?;
         self.stop().await
@@ -219,7 +242,7 @@ impl<'a> Play<'a> {
     }
 
     fn start(&mut self, host: Host) {
-        let running = tokio::spawn(host.clone().run());
+        let running = tokio::spawn(host.clone().work());
         self.hosts.push((host, running));
     }
 
@@ -230,11 +253,15 @@ impl<'a> Play<'a> {
         let mut losses = self.schedule.losses.clone();
         losses.sort_unstable();
         let losing = |passed: Duration| move |loss: &u64| passed >= Duration::from_millis(*loss);
-        while !self.store.is_through() || self.hosts.iter().any(|(host, _)| host.life.is_over()) {
+        while !self.store.is_through()
+            || self.put_back != PutBack::Over
+            || self.hosts.iter().any(|(host, _)| host.life.is_over())
+        {
             tokio::time::sleep(LOOK).await;
             self.violated()?;
             self.restart_crashed().await;
             let passed = began.elapsed();
+            self.put_back(passed)?;
             if !calm && losses.first().is_some_and(losing(passed)) {
                 losses.remove(0);
                 self.store.lose_commits();
@@ -243,7 +270,11 @@ impl<'a> Play<'a> {
             let is_due = !calm || self.schedule.is_held_by_letters();
             if is_due && interval > 0 && ordered.elapsed() > Duration::from_millis(interval) {
                 ordered = Instant::now();
-                self.order();
+                if self.chance.random_range(0..2) == 0 {
+                    self.command();
+                } else {
+                    self.order();
+                }
             }
             // The breaker's bound is one of each version.
             let swaps = if calm || self.schedule.habits.breaker.is_some() { 0 } else { self.schedule.swaps };
@@ -262,11 +293,43 @@ impl<'a> Play<'a> {
         self.violated()
     }
 
-    fn violated(&self) -> Result<(), String> {
+    /// Puts an older copy in the source's place when it is time, and the source itself when that was noticed: by a run that
+    /// read on, or by one that began.
+    fn put_back(&mut self, passed: Duration) -> Result<(), String> {
+        let Some((from, until)) = self.schedule.put_back else { return Ok(()) };
+        match self.put_back {
+            PutBack::Before if passed >= from => {
+                let taken = checkpoint::anchor(&self.store.state().tables.lanes);
+                if let Some(taken) = taken {
+                    self.store.outbox.put_back(&self.steps, &taken);
+                    self.put_back = PutBack::Older(Instant::now(), self.store.state().notices);
+                    if self.chance.random_range(0..2) == 0 {
+                        self.hosts.iter().for_each(|(host, _)| host.life.end());
+                    }
+                } else if passed >= until {
+                    self.put_back = PutBack::Over;
+                }
+            }
+            PutBack::Older(since, before) => {
+                let is_noticed = self.store.state().notices > before;
+                if !is_noticed && since.elapsed() > NOTICE {
+                    return Err("the source was put back, and no run ended over it".to_owned());
+                }
+                if is_noticed && since.elapsed() > until.saturating_sub(from) {
+                    self.store.outbox.put_right(&self.steps);
+                    self.put_back = PutBack::Over;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn violated(&self) -> Result<(), String> {
         self.steps.violation().map_or(Ok(()), Err)
     }
 
-    async fn restart_crashed(&mut self) {
+    pub async fn restart_crashed(&mut self) {
         for index in 0..self.hosts.len() {
             if !self.hosts[index].0.life.is_over() {
                 continue;
@@ -282,68 +345,9 @@ impl<'a> Play<'a> {
             };
             let version = crashed.version.max(self.chance.random_range(1..=2));
             let host = self.host(crashed.name, version, lanes);
-            let running = tokio::spawn(host.clone().run());
+            let running = tokio::spawn(host.clone().work());
             self.hosts.insert(index, (host, running));
         }
-    }
-
-    /// Orders something about a letter: mostly a head, now and then one that is not, or was.
-    fn order(&mut self) {
-        let letters: Vec<Letter> = match self.chance.random_range(0..5) {
-            0 => self.store.state().tables.letters.values().map(|(_, letter)| (**letter).clone()).collect(),
-            _ => self.store.heads(),
-        };
-        if letters.is_empty() {
-            return;
-        }
-        let letter = letters[self.chance.random_range(0..letters.len())].clone();
-        let deed = match self.chance.random_range(0..10) {
-            0 | 1 => discard(),
-            2 => Deed::Erase { who: "operator".to_owned(), why: "made up".to_owned() },
-            3 => Deed::Rehearse,
-            _ => Deed::Replay,
-        };
-        let twice = self.chance.random_range(0..4) == 0;
-        for _ in 0..=usize::from(twice) {
-            drop(self.give(letter.clone(), deed.clone()));
-        }
-    }
-
-    /// Gives an order to the lane of a letter, where one runs.
-    fn give(&self, letter: Letter, deed: Deed) -> Option<oneshot::Receiver<Answered>> {
-        let lanes = self.hosts.iter().map(|(host, _)| host.orders.lanes()).find(|lanes| !lanes.is_empty())?;
-        let count = u32::try_from(lanes.len()).expect("a schedule has few lanes");
-        let key = letter.aggregate_key.as_ref();
-        let lane = key.map_or(0, |key| crate::event::lane_of(key, count)) as usize;
-        let (reply, answer) = oneshot::channel();
-        self.steps.note(|| format!("operator: {deed:?} of letter {}", letter.id));
-        let wishes: &[Wanted] = match deed {
-            Deed::Replay => &[Wanted::Try],
-            Deed::Discard { .. } => &[Wanted::Discard, Wanted::Try],
-            Deed::Erase { .. } => &[Wanted::Erase],
-            Deed::Rehearse => &[],
-        };
-        self.store.state().wishes.extend(wishes.iter().map(|wanted| wish(&letter, *wanted)));
-        lanes[lane].try_send(Order { letter, deed, command: None, reply }).ok().map(|()| answer)
-    }
-
-    /// Gives an order until it is answered. None where a run ended over it, and it was given again.
-    async fn ask(&self, letter: &Letter, deed: &Deed) -> Result<Option<Done>, String> {
-        let (began, mut given) = (Instant::now(), 0);
-        while began.elapsed() < ANSWER {
-            self.violated()?;
-            match self.give(letter.clone(), deed.clone()) {
-                Some(answer) => {
-                    given += 1;
-                    if let Ok(Ok(Ok(done))) = tokio::time::timeout(ANSWER, answer).await {
-                        return Ok((given == 1).then_some(done));
-                    }
-                }
-                None => tokio::time::sleep(LOOK).await,
-            }
-        }
-        self.violated()?;
-        Err(format!("letter {} is not answered: {deed:?}", letter.id))
     }
 
     async fn stop(&mut self) -> Result<(), String> {
@@ -368,64 +372,8 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    /// Replays all letters, and gives up what still fails, until none is left.
-    async fn replay_all(&mut self) -> Result<(), String> {
-        for round in 0..ROUNDS_MAX {
-            let heads = self.store.heads();
-            if heads.is_empty() {
-                return Ok(());
-            }
-            let before = self.store.state().tables.letters.len();
-            let discards = round % 2 == 1;
-            for head in heads.into_iter().take(if discards { 1 } else { usize::MAX }) {
-                let at_once = if discards {
-                    self.ask(&head, &discard()).await?.is_some()
-                } else {
-                    self.replay_as_rehearsed(&head).await?
-                };
-                if at_once {
-                    self.has_followed(&head)?;
-                }
-            }
-            let after = self.store.state().tables.letters.len();
-            if discards && after >= before {
-                return Err(format!("{after} letters cannot be given up"));
-            }
-        }
-        Err("letters are left".to_owned())
-    }
-
-    /// What a letter held back was tried after it.
-    fn has_followed(&self, letter: &Letter) -> Result<(), String> {
-        let state = self.store.state();
-        let head = letter.aggregate_key.as_ref().and_then(|key| state.tables.head(key));
-        match head.filter(|head| head.is_held()) {
-            Some(head) => Err(format!("letter {} was not tried after letter {}", head.id, letter.id)),
-            None => Ok(()),
-        }
-    }
-
-    /// Nothing else moves any more, so a replay comes to what its rehearsal says.
-    /// Whether no run ended meanwhile.
-    async fn replay_as_rehearsed(&self, head: &Letter) -> Result<bool, String> {
-        let rehearsed = self.ask(head, &Deed::Rehearse).await?;
-        let replayed = self.ask(head, &Deed::Replay).await?;
-        let (Some(rehearsed), Some(replayed)) = (rehearsed, replayed) else { return Ok(false) };
-        let fails = u64::from(rehearsed.would_fail.is_some());
-        if (rehearsed.would_apply, fails) == (replayed.applied, replayed.still_parked) {
-            return Ok(true);
-        }
-        Err(format!("the rehearsal of letter {} says {rehearsed:?}, its replay {replayed:?}", head.id))
-    }
-
     fn check(&self) -> Result<(), String> {
         self.violated()?;
         examine::complete(&self.store.outbox, &self.store.state().tables)
     }
 }
-
-fn discard() -> Deed {
-    Deed::Discard { who: "operator".to_owned(), why: "made up".to_owned() }
-}
-
-type Answered = Result<Done, Failure>;

@@ -40,7 +40,7 @@ impl Life {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn end(&self) {
+    pub fn end(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::commands::Commands;
 use super::outbox::{Fact, Outbox, place};
 use super::steps::Steps;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
 use crate::readmodel::dead_letter::{Letter, document_key};
-use crate::readmodel::{Entry, LaneRow};
+use crate::readmodel::{Entry, LaneRow, checkpoint};
 use crate::statement::{Operation, Value};
 
 /// How long a lease holds without renewal.
@@ -50,8 +51,12 @@ pub struct State {
     pub strange: Trouble,
     /// How many hosts were started, and other versions deployed: each knows nothing of what another one met.
     pub starts: u32,
+    /// How often a run ended because the source is an older copy.
+    pub notices: u64,
     /// What operators ordered, of which aggregate or document.
     pub wishes: BTreeSet<(Wanted, Vec<u8>)>,
+    /// Commands about letters.
+    pub commands: Commands,
 }
 
 /// What an operator wants of a letter.
@@ -81,7 +86,13 @@ pub struct Tables {
     /// The events that have rows.
     pub written: Vec<bool>,
     pub letters: BTreeMap<u64, (usize, Arc<Letter>)>,
-    letter: u64,
+    /// The number of the newest one.
+    pub letter: u64,
+    /// The number under which each was written first, and the command under which it failed last.
+    pub born: BTreeMap<u64, u64>,
+    pub tried: BTreeMap<u64, u64>,
+    /// The generation that is live.
+    pub generation: u32,
     pub discarded: BTreeSet<[u8; 16]>,
     /// The events in the dedupe window, which is large enough for all of them.
     pub marked: Vec<bool>,
@@ -130,7 +141,9 @@ impl Store {
             broken,
             strange,
             starts: 0,
+            notices: 0,
             wishes: BTreeSet::new(),
+            commands: Commands::new(),
         };
         Self { outbox, steps, state: Arc::new(Mutex::new(state)) }
     }
@@ -166,6 +179,7 @@ impl Store {
         let mut tables = state.kept.swap_remove(at);
         state.kept.clear();
         (tables.owner, tables.until) = (state.tables.owner.clone(), state.tables.until);
+        tables.letter = state.tables.letter;
         state.lost_in = Some(tables.epoch);
         state.tables = tables;
         drop(state);
@@ -206,6 +220,18 @@ impl Store {
         }
         tables.place_lanes(lanes, position);
         self.steps.note(|| format!("{lanes} lanes from {}", place(position)));
+        self.commit(tables);
+        Ok(())
+    }
+
+    /// Another generation takes the live one's place, while no lane runs.
+    pub fn take_over(&self, epoch: u64) -> Result<(), Failure> {
+        if self.state().mended {
+            return Ok(());
+        }
+        let mut tables = self.proven(epoch)?;
+        tables.take_over();
+        self.steps.note(|| format!("generation {} is live", tables.generation));
         self.commit(tables);
         Ok(())
     }
@@ -286,7 +312,7 @@ impl Tables {
     /// As `checkpoint::replace` does.
     fn place_lanes(&mut self, lanes: u32, position: &Position) {
         let batch = self.lanes.iter().map(|row| row.batch + 1).max().unwrap_or_default();
-        let all = self.fingerprint();
+        let (all, anchor) = (self.fingerprint(), checkpoint::anchor(&self.lanes));
         let row = |lane| LaneRow {
             lane,
             epoch: self.epoch,
@@ -297,7 +323,7 @@ impl Tables {
             parked: 0,
             fingerprint: if lane == 0 { all } else { Fingerprint::default() },
             known_events: 0,
-            anchor: None,
+            anchor: anchor.clone(),
             connection_id: None,
         };
         self.lanes = (0..lanes).map(row).collect();
@@ -386,7 +412,21 @@ impl Tables {
             document_key: document,
             event_key: None,
         };
+        self.born.insert(letter.id, letter.id);
         self.letters.insert(letter.id, (number, Arc::new(letter)));
+    }
+
+    /// Another generation, which has the same rows and letters of its own.
+    fn take_over(&mut self) {
+        self.generation += 1;
+        self.tried.clear();
+        for (number, letter) in std::mem::take(&mut self.letters).into_values() {
+            self.letter += 1;
+            let born = self.born.remove(&letter.id).unwrap_or(letter.id);
+            self.born.insert(self.letter, born);
+            self.letters
+                .insert(self.letter, (number, Arc::new(Letter { id: self.letter, ..(*letter).clone() })));
+        }
     }
 
     /// The oldest letter of an aggregate.

@@ -15,7 +15,7 @@ use crate::projection::slide::Targets;
 use crate::projection::suspects::Suspects;
 use crate::projection::{Course, Loaded, Servers, startup, upkeep};
 use crate::readmodel::{Lane, LaneModel, LaneRow, Session, checkpoint, pause, within};
-use crate::source::OutboxReader;
+use crate::source::{Anchored, OutboxReader};
 
 /// Makes everything ready, and starts the lanes, then what feeds them.
 pub async fn start(
@@ -129,11 +129,11 @@ impl Writer<'_> {
 }
 
 impl Parts for Writer<'_> {
-    type Source = OutboxReader;
+    type Source = Anchored<OutboxReader>;
     type Version = Loaded;
     type ReadModel = LaneModel;
 
-    fn source(&self, rows: &[LaneRow]) -> OutboxReader {
+    fn source(&self, rows: &[LaneRow]) -> Anchored<OutboxReader> {
         let Servers { outbox, decoder, .. } = &self.supervisor.servers;
         OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows))
     }

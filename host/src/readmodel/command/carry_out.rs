@@ -4,16 +4,15 @@
 use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 
-use super::{Command, Outcome, Request, finish, finish_in};
+use super::decide::{Act, Step, Tried, decide};
+use super::{Command, Request, finish_in};
 use crate::failure::Failure;
 use crate::readmodel::control::Control;
-use crate::readmodel::deployment::{self, Proposal};
-use crate::readmodel::generation::{self, Change, Wanted};
 use crate::readmodel::mysql_error::classify;
-use crate::readmodel::overtake::{self, Way};
 use crate::readmodel::pause;
 use crate::readmodel::query::Run;
 use crate::readmodel::session::Session;
+use crate::readmodel::{deployment, generation, overtake};
 
 /// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
 pub async fn carry_out_switch(
@@ -24,7 +23,7 @@ pub async fn carry_out_switch(
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("carrying a command out", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
-    if !is_pending(&mut transaction, control, command.id).await? {
+    if !overtake::is_pending(&mut transaction, control, command.id).await? {
         return transaction.rollback().await.map_err(failed);
     }
     let by = &command.requested_by;
@@ -40,60 +39,9 @@ pub async fn carry_out_switch(
     transaction.commit().await.map_err(failed)
 }
 
-/// What came of a try to carry a command out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tried {
-    /// It is done with, by this host or by another one, or goes on by itself.
-    Over,
-    /// It is to be tried again.
-    Waits(String),
-}
-
-/// Puts a component in force, and records it as done, in one transaction: several hosts may try it at once. It waits for
-/// nothing that is being built. `seen` is the deployment in force for which it was decided; a rollback without a proposal has
-/// no component to go back to, but may take back what is not in force yet.
-pub async fn carry_out_deployment(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    (command, seen): (&Command, Option<u64>),
-    proposal: Option<Proposal<'_>>,
-    told: &str,
-) -> Result<Tried, Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    match overtake::clear(&mut transaction, control, projection, command, (seen, false)).await? {
-        Way::Free => {
-            let Some(proposal) = proposal else {
-                transaction.rollback().await.map_err(failed)?;
-                let outcome = Outcome::Failed(told.to_owned());
-                return finish(session, control, command.id, &outcome).await.map(|()| Tried::Over);
-            };
-            deployment::deploy(&mut transaction, control, proposal).await?;
-            done(&mut transaction, control, command.id, told).await?;
-        }
-        Way::Ends(outcome) => finish_in(&mut transaction, control, command.id, &outcome).await?,
-        Way::Over => {}
-        Way::Waits(what) => {
-            transaction.rollback().await.map_err(failed)?;
-            return Ok(Tried::Waits(what));
-        }
-    }
-    transaction.commit().await.map_err(failed)?;
-    Ok(Tried::Over)
-}
-
-/// What a command comes to that concerns generations.
-#[derive(Debug, Clone)]
-pub enum Act<'a> {
-    Open(Wanted<'a>),
-    Change { generation: u32, change: Change },
-}
-
-/// Begins or changes a generation, and records the command as done, in one transaction: several hosts may try it at once.
-/// A command that waits for what its generation comes to stays as it is. `seen` is the deployment in force for which that was
-/// decided, where it depends on one.
-pub async fn carry_out_generation(
+/// Carries out a command about components and generations, and records it as done, in one transaction: several hosts may try
+/// it at once. `seen` is the deployment in force for which it was decided what is to be done, where it depends on one.
+pub async fn carry_out(
     session: &mut Session,
     control: &Control,
     projection: &str,
@@ -103,53 +51,39 @@ pub async fn carry_out_generation(
 ) -> Result<Tried, Failure> {
     let failed = |error: sqlx::Error| classify("carrying a command out", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
-    let way = match command.request {
-        Request::Deploy { .. } | Request::Rollback => {
-            overtake::clear(&mut transaction, control, projection, command, (seen, true)).await?
-        }
-        _ if !is_pending(&mut transaction, control, command.id).await? => Way::Over,
-        _ if seen.is_some() => overtake::still_in_force(&mut transaction, control, projection, seen).await?,
-        _ => Way::Free,
+    // A number is taken first: two that begin at once wait for each other here.
+    let number = match &act {
+        Act::Open(_) => generation::new_number(&mut transaction, control, projection).await?,
+        Act::Change { generation, .. } => *generation,
+        Act::Deploy(_) => 0,
     };
-    let waits = matches!(&act, Act::Open(wanted) if wanted.command.is_some());
-    match way {
-        // Another host was faster.
-        Way::Free if waits && generation::stands_for(&mut transaction, control, command.id).await? => {}
-        Way::Free => {
-            let number = match act {
-                Act::Open(wanted) => generation::open(&mut transaction, control, wanted).await?,
-                Act::Change { generation, change } => {
-                    let changed =
-                        generation::change(&mut transaction, control, projection, generation, change).await?;
-                    changed.map(|()| generation)
-                }
-            };
-            match number {
-                Ok(_) if waits => {}
-                Ok(number) => done(&mut transaction, control, command.id, &told(number)).await?,
-                Err(why_not) => {
-                    transaction.rollback().await.map_err(failed)?;
-                    finish(session, control, command.id, &Outcome::Failed(why_not)).await?;
-                    return Ok(Tried::Over);
-                }
+    let rows = overtake::lock(&mut transaction, control, projection, command).await?;
+    let decided = decide((command, seen), &act, &told(number), &rows);
+    if decided.steps.is_empty() {
+        transaction.rollback().await.map_err(failed)?;
+        return Ok(decided.tried);
+    }
+    for step in decided.steps {
+        match (step, &act) {
+            (Step::Finish(id, outcome), _) => finish_in(&mut transaction, control, id, &outcome).await?,
+            (Step::GiveUp(numbers, why), _) => {
+                generation::give_up(&mut transaction, control, projection, (&numbers, &why)).await?;
             }
-        }
-        Way::Ends(outcome) => finish_in(&mut transaction, control, command.id, &outcome).await?,
-        Way::Over => {}
-        Way::Waits(what) => {
-            transaction.rollback().await.map_err(failed)?;
-            return Ok(Tried::Waits(what));
+            (Step::Set(changed), _) => {
+                generation::set(&mut transaction, control, projection, &changed).await?;
+            }
+            (Step::Open, Act::Open(wanted)) => {
+                generation::insert(&mut transaction, control, (number, wanted)).await?;
+            }
+            (Step::Deploy, Act::Deploy(Some(proposal))) => {
+                deployment::deploy(&mut transaction, control, *proposal).await?;
+            }
+            // What is decided fits what is to be done.
+            (Step::Open | Step::Deploy, _) => {}
         }
     }
     transaction.commit().await.map_err(failed)?;
-    Ok(Tried::Over)
-}
-
-/// Locks a command, and says whether it is still to be done.
-async fn is_pending(connection: &mut MySqlConnection, control: &Control, id: u64) -> Result<bool, Failure> {
-    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
-    let found = sqlx::query(&lock).bind(id).first(connection).await;
-    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
+    Ok(decided.tried)
 }
 
 /// Records that a command is done, in the transaction that does it.

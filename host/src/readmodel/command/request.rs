@@ -43,8 +43,13 @@ pub enum Request {
     Rebuild { accept: bool, until: Option<String>, aggregate: Option<String> },
     /// Make the tables anew and compare; where they differ, let them take the live ones' place.
     Verify { repair: bool },
-    /// Let a generation take the live one's place whatever dead letters it has.
-    AcceptGeneration { generation: u32 },
+    /// Let a generation take the live one's place whatever dead letters it has, and without the events that it was `shown` to
+    /// lack: empty where it was shown to lack none. Older command lines do not say what was shown.
+    AcceptGeneration {
+        generation: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<String>,
+    },
     /// Let a generation that was live before catch up, and take the live one's place.
     ReturnGeneration { generation: u32 },
     /// Give a generation up, with its tables.
@@ -82,7 +87,7 @@ impl Request {
             Self::Rollback => "rollback".to_owned(),
             Self::Rebuild { .. } => "rebuild".to_owned(),
             Self::Verify { repair } => (if *repair { "verify and repair" } else { "verify" }).to_owned(),
-            Self::AcceptGeneration { generation } => format!("accept generation {generation}"),
+            Self::AcceptGeneration { generation, .. } => format!("accept generation {generation}"),
             Self::ReturnGeneration { generation } => format!("return to generation {generation}"),
             Self::DropGeneration { generation } => format!("drop generation {generation}"),
         }

@@ -1,0 +1,112 @@
+//! What a right host would not do, whatever happens when: the checker of each change of the shared rows.
+//!
+//! It knows which events rows were made from, when something was shown and asked for, and nothing of what hosts remember.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::rows::{Asked, Rows};
+use crate::readmodel::command::{Command, Outcome, Request, Step, WAIT_MAX};
+use crate::readmodel::generation::Generation;
+
+/// How long what cures may take while hosts run, whatever else waits.
+const CURE_MAX: Duration = Duration::from_secs(180);
+
+/// How long a command may wait before it says why.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+
+/// Tables never take the live ones' place without an event of theirs, unless an operator knew and said so; nor with a
+/// component that something was deployed after.
+pub fn cut_over(rows: &Rows, next: &Generation) -> Result<(), String> {
+    let number = next.generation;
+    let (Some(here), Some(there)) = (rows.tables.get(&rows.live), rows.tables.get(&number)) else {
+        return Err(format!("generation {number} takes the live one's place without tables"));
+    };
+    let lacking: Vec<i64> = here.events().difference(&there.events()).copied().collect();
+    if !lacking.is_empty() && !rows.words.contains(&number) {
+        return Err(format!(
+            "generation {number} is live without the events {lacking:?}, and nobody said so"
+        ));
+    }
+    let before = rows.opened.get(&number).copied().unwrap_or_default();
+    if next.digest != rows.in_force().1 && rows.deployments.len() > before {
+        return Err(format!("generation {number} undoes what was deployed since it was begun"));
+    }
+    Ok(())
+}
+
+/// Tables are made anew unasked only when the outbox held all that the live ones were made from.
+pub fn begun(rows: &Rows, held: &BTreeSet<i64>) -> Result<(), String> {
+    let made = rows.tables.get(&rows.live).map(super::rows::Tables::events).unwrap_or_default();
+    match made.difference(held).next() {
+        Some(lacking) => {
+            Err(format!("the tables are made anew unasked, and the outbox does not hold event {lacking}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A command changes nothing that was asked for after it, and accepts nothing that was not shown before.
+pub fn decided(rows: &mut Rows, command: &Command, steps: &[Step]) -> Result<(), String> {
+    let at = rows.commands.get(&command.id).map(|asked| asked.at);
+    for step in steps {
+        match step {
+            Step::Deploy if rows.deployments.iter().any(|one| one.command > Some(command.id)) => {
+                return Err(format!(
+                    "command {} undoes a deployment that was asked for after it",
+                    command.id
+                ));
+            }
+            Step::Set(changed) if changed.lacks_accepted => {
+                let number = changed.generation;
+                if !rows.shown.get(&number).is_some_and(|shown| Some(*shown) < at) {
+                    return Err(format!(
+                        "generation {number} may lack what was not shown to whoever said so"
+                    ));
+                }
+                rows.words.insert(number);
+            }
+            Step::Finish(other, Outcome::Failed(_)) if *other > command.id => {
+                return Err(format!(
+                    "command {} ends command {other}, which was asked for after it",
+                    command.id
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Nothing that waits blocks what cures; what waits says why, and not for ever.
+pub fn waiting(rows: &Rows, up: Duration) -> Result<(), String> {
+    for asked in rows.commands.values().filter(|asked| asked.ended.is_none()) {
+        let (id, told) = (asked.command.id, asked.command.request.told());
+        let age = asked.at.elapsed().min(up);
+        if cures(rows, asked) && age > CURE_MAX {
+            return Err(format!("command {id} ({told}) waits for others: {:?}", asked.waits));
+        }
+        let stands = rows.standing.iter().any(|one| one.command == Some(id));
+        if age > SILENCE_MAX && asked.waits.is_none() && !stands {
+            return Err(format!("command {id} ({told}) does not say what it waits for"));
+        }
+        if let Some((why, since)) = &asked.waits
+            && since.elapsed() > WAIT_MAX + SILENCE_MAX
+            && up > SILENCE_MAX
+        {
+            return Err(format!("command {id} ({told}) is not given up: {why}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a command needs nothing but rows.
+fn cures(rows: &Rows, asked: &Asked) -> bool {
+    let fits = |digest: &str| digest.starts_with(&rows.in_force().1[..1]);
+    match &asked.command.request {
+        Request::Deploy { digest, .. } => fits(digest),
+        Request::DropGeneration { .. } | Request::AcceptGeneration { .. } => true,
+        Request::Rollback => rows.deployments.iter().all(|one| fits(&one.digest)),
+        _ => false,
+    }
+}

@@ -1,0 +1,229 @@
+//! The play of a schedule: documents come and go, operators ask, hosts crash and start again; then calm, and the end.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Schedule;
+use super::examine;
+use super::host::Host;
+use super::rows::{Asked, World, taken};
+use crate::projection::simulation::steps::{Life, Steps};
+use crate::readmodel::command::{Command, Request};
+use crate::readmodel::generation::State;
+
+/// How often something happens from outside.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long things happen, and how long it may take until all is quiet.
+const TROUBLE: Duration = Duration::from_mins(2);
+const QUIET: Duration = Duration::from_hours(1);
+
+/// How many commands may wait.
+const PENDING_MAX: usize = 5;
+
+pub struct Played {
+    pub wrong: Option<String>,
+    pub record: Vec<String>,
+    pub steps: u64,
+}
+
+/// Plays a schedule, on a thread of its own time.
+pub fn play(schedule: &Schedule, recorded: bool) -> Played {
+    fastrand::seed(schedule.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O needs nothing").block_on(async {
+        let steps = Steps::new(schedule.seed, schedule.crashes.clone(), schedule.failures, recorded);
+        let world = World::new(schedule, steps.clone());
+        let chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
+        let mut play = Play { world, chance, hosts: vec![], hosted: 0, up: Instant::now(), events: 0 };
+        let wrong = play.run().await.err();
+        Played { wrong, record: steps.record(), steps: steps.taken() }
+    })
+}
+
+struct Play {
+    world: World,
+    chance: StdRng,
+    hosts: Vec<(Host, JoinHandle<()>)>,
+    hosted: u64,
+    /// Since when all hosts run.
+    up: Instant,
+    events: i64,
+}
+
+impl Play {
+    async fn run(&mut self) -> Result<(), String> {
+        self.start();
+        let began = Instant::now();
+        let away = self.world.schedule.away.map_or(Duration::ZERO, |(_, to)| to);
+        while began.elapsed() < TROUBLE.max(away) {
+            tokio::time::sleep(LOOK).await;
+            self.looks()?;
+            self.happens();
+            if began.elapsed() < TROUBLE && self.one_in(self.world.schedule.commands) {
+                self.asks();
+            }
+            self.restart().await;
+        }
+        self.world.steps.calm();
+        let calm = Instant::now();
+        while !self.is_quiet() {
+            if calm.elapsed() > QUIET {
+                let rows = self.world.rows();
+                return Err(format!("not quiet: {:?}, {:?}", rows.standing, rows.commands.values().last()));
+            }
+            tokio::time::sleep(LOOK).await;
+            self.looks()?;
+            self.restart().await;
+            self.settles();
+        }
+        for (_, working) in self.hosts.drain(..) {
+            working.abort();
+        }
+        self.looks()
+    }
+
+    fn one_in(&mut self, looks: u32) -> bool {
+        looks > 0 && self.chance.random_ratio(1, looks)
+    }
+
+    fn looks(&self) -> Result<(), String> {
+        if let Some(wrong) = self.world.steps.violation() {
+            return Err(wrong);
+        }
+        examine::waiting(&self.world.rows(), self.up.elapsed())
+    }
+
+    fn start(&mut self) {
+        while self.hosts.len() < self.world.schedule.hosts {
+            self.hosted += 1;
+            let host = Host { number: self.hosted, world: self.world.clone(), life: Life::default() };
+            self.hosts.push((host.clone(), tokio::spawn(host.work())));
+            self.up = Instant::now();
+        }
+    }
+
+    /// Hosts that crashed start again, after a while.
+    async fn restart(&mut self) {
+        for index in (0..self.hosts.len()).rev() {
+            if self.hosts[index].0.life.is_over() {
+                self.up = Instant::now();
+                if self.chance.random_range(0..20) == 0 {
+                    let (_, crashed) = self.hosts.remove(index);
+                    crashed.abort();
+                    // Whatever it says, it is gone.
+                    let _ = crashed.await;
+                }
+            }
+        }
+        self.start();
+    }
+
+    /// What writers and scripts do, and the oplog.
+    fn happens(&mut self) {
+        if self.events < self.world.schedule.events && self.one_in(4) {
+            self.events += 1;
+            self.world.rows().insert(self.events);
+        }
+        if self.one_in(self.world.schedule.deletions) {
+            let count = self.world.rows().documents.len();
+            if count > 0 {
+                let at = self.chance.random_range(0..count);
+                let again = self.chance.random_range(0..2) == 0;
+                let mut rows = self.world.rows();
+                let document = rows.documents.remove(at);
+                self.world.steps.note(|| format!("document {document} is deleted, sent again: {again}"));
+                if again {
+                    rows.insert(document);
+                }
+            }
+        }
+        let is_lost = self.world.schedule.lost.is_some_and(|lost| self.world.began.elapsed() > lost);
+        let rows = &mut *self.world.rows();
+        if is_lost && rows.lost_before == 0 && rows.log.len() > 3 {
+            rows.lost_before = rows.log.len() - 1;
+            self.world.steps.note(|| "the stream's beginning is gone".to_owned());
+        }
+    }
+
+    /// An operator asks for something.
+    fn asks(&mut self) {
+        let some = {
+            let rows = self.world.rows();
+            let pending = rows.commands.values().filter(|asked| asked.ended.is_none()).count();
+            if pending >= PENDING_MAX {
+                return;
+            }
+            let beside: Vec<u32> = rows.standing.iter().map(|one| one.generation).collect();
+            if beside.is_empty() { 1 } else { beside[self.chance.random_range(0..beside.len())] }
+        };
+        let digest = ["a1", "a2", "b1", "b2"][self.chance.random_range(0..4)].to_owned();
+        let request = match self.chance.random_range(0..12) {
+            0..3 => Request::Rebuild { accept: false, until: None, aggregate: None },
+            3 | 4 => Request::Verify { repair: self.chance.random_range(0..2) == 0 },
+            5 | 6 => Request::Deploy { digest, canary_seconds: 0 },
+            7 => Request::Rollback,
+            8 | 9 => self.accept(some),
+            10 => Request::ReturnGeneration { generation: some },
+            _ => Request::DropGeneration { generation: some },
+        };
+        self.ask(request);
+    }
+
+    /// A word about a generation as it is shown now.
+    fn accept(&self, generation: u32) -> Request {
+        let rows = self.world.rows();
+        let found = rows.standing.iter().find(|one| one.generation == generation);
+        let lacks = found.and_then(|one| one.lacks.clone());
+        Request::AcceptGeneration { generation, shown: Some(lacks.unwrap_or_default()) }
+    }
+
+    fn ask(&self, request: Request) {
+        let mut rows = self.world.rows();
+        let id = rows.commands.len() as u64 + 1;
+        self.world.steps.note(|| format!("operator: command {id}: {}", request.told()));
+        let command = Command { id, request, requested_by: "operator".to_owned(), progress: None };
+        rows.commands.insert(id, Asked { command, at: Instant::now(), ended: None, waits: None });
+    }
+
+    /// Everything is done with: no command waits, nothing is built, and the live tables have come to the end.
+    fn is_quiet(&self) -> bool {
+        let rows = self.world.rows();
+        let row = rows.tables.get(&rows.live).map(|tables| taken(&tables.row.position));
+        rows.commands.values().all(|asked| asked.ended.is_some())
+            && rows.standing.iter().all(|one| one.state == State::Kept)
+            && row == Some(Some(rows.log.len()))
+    }
+
+    /// An operator says the word that something waits for; gives up what the stream went away from; and has tables made anew
+    /// that cannot go on.
+    fn settles(&mut self) {
+        if !self.one_in(50) {
+            return;
+        }
+        let request = {
+            let rows = self.world.rows();
+            if rows.commands.values().any(|asked| asked.ended.is_none()) {
+                None
+            } else if let Some(one) = rows.standing.iter().find(|one| one.state == State::Building) {
+                let generation = one.generation;
+                if let Some(lacks) = one.lacks.clone().filter(|_| !one.lacks_accepted) {
+                    Some(Request::AcceptGeneration { generation, shown: Some(lacks) })
+                } else if one.reason.is_some() {
+                    Some(Request::DropGeneration { generation })
+                } else {
+                    None
+                }
+            } else if rows.standing.iter().all(|one| one.state == State::Kept) {
+                Some(Request::Rebuild { accept: false, until: None, aggregate: None })
+            } else {
+                None
+            }
+        };
+        request.into_iter().for_each(|request| self.ask(request));
+    }
+}

@@ -1,0 +1,382 @@
+//! The rows that hosts and operators share, the outbox beside them, and every change of them as one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Schedule;
+use crate::event::Id;
+use crate::failure::{Failure, Lost};
+use crate::fingerprint::{Fingerprint, Seed};
+use crate::position::{Position, Token};
+use crate::projection::simulation::steps::Steps;
+use crate::readmodel::LaneRow;
+use crate::readmodel::command::{Act, Command, Outcome, Request, Step};
+use crate::readmodel::deployment::Origin;
+use crate::readmodel::generation::{self, Generation, Part, Purpose, State};
+use crate::readmodel::overtake::{Other, Rows as Locked, overtakes};
+
+/// How long a lease holds without renewal.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// The second of the stream's first event.
+const FIRST: u32 = 1_000;
+
+pub const PROJECTION: &str = "accounts";
+
+#[derive(Clone)]
+pub struct World {
+    pub schedule: Arc<Schedule>,
+    pub steps: Steps,
+    pub began: Instant,
+    rows: Arc<Mutex<Rows>>,
+}
+
+/// A command, and how it stands.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub command: Command,
+    pub at: Instant,
+    pub ended: Option<Outcome>,
+    pub waits: Option<(String, Instant)>,
+}
+
+/// Tables as a generation has them.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    pub row: LaneRow,
+    /// The events that rows were made from, in their order.
+    pub made: Vec<i64>,
+    /// How far history was read, while it is.
+    scanned: i64,
+}
+
+impl Tables {
+    pub fn events(&self) -> BTreeSet<i64> {
+        self.made.iter().copied().collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Deployed {
+    pub digest: String,
+    pub command: Option<u64>,
+}
+
+pub struct Rows {
+    pub epoch: u64,
+    owner: u64,
+    until: Option<Instant>,
+    pub live: u32,
+    pub numbers: u32,
+    pub tables: BTreeMap<u32, Tables>,
+    pub standing: Vec<Generation>,
+    pub commands: BTreeMap<u64, Asked>,
+    pub deployments: Vec<Deployed>,
+    /// When it was told what a generation lacks, and which may lack it since an operator knew and said so.
+    pub shown: BTreeMap<u32, Instant>,
+    pub words: BTreeSet<u32>,
+    /// How many deployments there were when a generation was begun.
+    pub opened: BTreeMap<u32, usize>,
+    /// Documents as they were stored, and everything that was ever inserted.
+    pub documents: Vec<i64>,
+    pub log: Vec<i64>,
+    /// The stream before this is gone.
+    pub lost_before: usize,
+}
+
+pub fn seed() -> Seed {
+    Seed::new(*b"of one key's use")
+}
+
+fn stream(taken: usize) -> Position {
+    let seconds = FIRST + u32::try_from(taken).expect("a schedule is small");
+    Position::Stream { token: Token { data: format!("82{seconds:08X}00000000"), type_bits: None } }
+}
+
+/// How many events a place in the stream is behind; none in history.
+pub fn taken(position: &Position) -> Option<usize> {
+    let time = position.time().filter(|_| matches!(position, Position::Stream { .. }))?;
+    Some((time.seconds - FIRST) as usize)
+}
+
+impl World {
+    pub fn new(schedule: &Schedule, steps: Steps) -> Self {
+        let mut live = Tables { row: row(stream(0)), made: vec![], scanned: 0 };
+        // What does not match says that it is not known.
+        live.row.known_events = u64::from(schedule.is_older);
+        let rows = Rows {
+            epoch: 0,
+            owner: 0,
+            until: None,
+            live: 1,
+            numbers: 1,
+            tables: BTreeMap::from([(1, live)]),
+            standing: vec![],
+            commands: BTreeMap::new(),
+            deployments: vec![Deployed { digest: "a0".to_owned(), command: None }],
+            shown: BTreeMap::new(),
+            words: BTreeSet::new(),
+            opened: BTreeMap::new(),
+            documents: vec![],
+            log: vec![],
+            lost_before: 0,
+        };
+        let (schedule, rows) = (Arc::new(schedule.clone()), Arc::new(Mutex::new(rows)));
+        Self { schedule, steps, began: Instant::now(), rows }
+    }
+
+    pub fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_away(&self) -> bool {
+        let now = self.began.elapsed();
+        self.schedule.away.is_some_and(|(from, to)| from <= now && now < to)
+    }
+
+    /// What is read and written as one transaction under the lease.
+    pub fn under<T>(&self, epoch: u64, write: impl FnOnce(&mut Rows) -> T) -> Result<T, Failure> {
+        let mut rows = self.rows();
+        if rows.epoch != epoch {
+            return Err(Failure::Fenced { mine: epoch, found: rows.epoch });
+        }
+        Ok(write(&mut rows))
+    }
+}
+
+fn row(position: Position) -> LaneRow {
+    LaneRow {
+        lane: 0,
+        epoch: 0,
+        batch: 0,
+        position,
+        digest: String::new(),
+        events: 0,
+        parked: 0,
+        fingerprint: Fingerprint::default(),
+        known_events: 0,
+        anchor: None,
+        connection_id: None,
+    }
+}
+
+impl Rows {
+    /// The epoch of whoever asks, while nobody else holds the lease.
+    pub fn acquire(&mut self, who: u64) -> Option<u64> {
+        let now = Instant::now();
+        if self.owner != who {
+            if self.until.is_some_and(|until| until > now) {
+                return None;
+            }
+            self.owner = who;
+            self.epoch += 1;
+        }
+        self.until = Some(now + LEASE);
+        Some(self.epoch)
+    }
+
+    pub fn insert(&mut self, event: i64) {
+        self.documents.push(event);
+        self.log.push(event);
+    }
+
+    /// A generation reads on: in history, or in the stream up to a place.
+    pub fn take(&mut self, generation: u32, most: usize, until: Option<usize>) -> Result<(), Failure> {
+        let (lost_before, log) = (self.lost_before, self.log.clone());
+        let documents = self.documents.clone();
+        let Some(tables) = self.tables.get_mut(&generation) else { return Ok(()) };
+        let Some(from) = taken(&tables.row.position) else {
+            let mut behind: Vec<i64> = documents.into_iter().filter(|id| *id > tables.scanned).collect();
+            behind.sort_unstable();
+            for id in behind.iter().take(most) {
+                tables.add(*id);
+            }
+            tables.scanned = behind.iter().take(most).last().copied().unwrap_or(tables.scanned);
+            if behind.len() <= most {
+                let Position::Scan { start, .. } = &tables.row.position else { return Ok(()) };
+                tables.row.position = Position::Stream { token: start.clone() };
+            }
+            return Ok(());
+        };
+        if from < lost_before {
+            return Err(Failure::ResumeLost { cause: Lost::History, reason: "made up".to_owned() });
+        }
+        let to = until.unwrap_or(log.len()).min(from + most).max(from).min(log.len());
+        for id in &log[from..to] {
+            tables.add(*id);
+        }
+        tables.row.position = stream(to);
+        Ok(())
+    }
+
+    /// Empty tables, and a lane at the beginning of history.
+    pub fn begin(&mut self, generation: u32) {
+        let Position::Stream { token: start } = stream(self.log.len()) else { return };
+        let row = row(Position::Scan { start, key: None, beside: 0 });
+        self.tables.insert(generation, Tables { row, made: vec![], scanned: i64::MIN });
+    }
+
+    pub fn lanes(&self, generation: u32) -> Vec<LaneRow> {
+        self.tables.get(&generation).map(|tables| tables.row.clone()).into_iter().collect()
+    }
+
+    pub fn in_force(&self) -> (u64, String) {
+        let last = self.deployments.last().expect("there is a first one");
+        (self.deployments.len() as u64, last.digest.clone())
+    }
+
+    /// As `overtake::lock` reads it.
+    pub fn lock(&self, command: &Command) -> Locked {
+        let others = self.commands.values().filter(|other| {
+            let is_later = other.command.id > command.id && matches!(other.ended, Some(Outcome::Done(_)));
+            overtakes(&other.command.request) && (other.ended.is_none() || is_later)
+        });
+        let other = |other: &Asked| Other {
+            id: other.command.id,
+            is_pending: other.ended.is_none(),
+            is_rollback: other.command.request == Request::Rollback,
+        };
+        Locked {
+            is_pending: self.commands.get(&command.id).is_some_and(|asked| asked.ended.is_none()),
+            deployments: others.map(other).collect(),
+            in_force: Some(self.in_force()),
+            standing: self.standing.clone(),
+            stands_for: self.standing.iter().any(|one| one.command == Some(command.id)),
+        }
+    }
+
+    pub fn finish(&mut self, command: u64, outcome: Outcome) {
+        if let Some(asked) = self.commands.get_mut(&command).filter(|asked| asked.ended.is_none()) {
+            (asked.ended, asked.waits) = (Some(outcome), None);
+        }
+    }
+
+    /// Makes the changes that were decided on.
+    pub fn apply(&mut self, command: &Command, (act, number): (&Act<'_>, u32), steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Finish(id, outcome) => self.finish(id, outcome),
+                Step::GiveUp(numbers, why) => {
+                    let given_up = |one: &&mut Generation| numbers.contains(&one.generation);
+                    for one in self.standing.iter_mut().filter(given_up) {
+                        (one.state, one.reason) = (State::Dropping, Some(why.clone()));
+                    }
+                }
+                Step::Set(changed) => {
+                    if changed.lacks.is_none() {
+                        self.shown.remove(&changed.generation);
+                        self.words.remove(&changed.generation);
+                    }
+                    self.opened.insert(changed.generation, self.deployments.len());
+                    let found = self.standing.iter_mut().find(|one| one.generation == changed.generation);
+                    if let Some(found) = found {
+                        *found = changed;
+                    }
+                }
+                Step::Open => {
+                    let Act::Open(wanted) = act else { continue };
+                    self.opened.insert(number, self.deployments.len());
+                    let opened = Generation {
+                        purpose: wanted.purpose,
+                        state: State::Building,
+                        digest: wanted.digest.to_owned(),
+                        accepted: wanted.accepted,
+                        origin: wanted.origin,
+                        command: wanted.command,
+                        ..standing(number)
+                    };
+                    self.standing.push(opened);
+                }
+                Step::Deploy => {
+                    let Act::Deploy(Some(proposal)) = act else { continue };
+                    let (digest, command) = (proposal.digest.to_owned(), Some(command.id));
+                    self.deployments.push(Deployed { digest, command });
+                }
+            }
+        }
+    }
+
+    /// Begins a generation that nobody asked for, unless something else takes the live one's place just now.
+    pub fn replace_unasked(&mut self) {
+        let Ok(gives_up) = generation::opening(&self.standing, true) else { return };
+        for one in self.standing.iter_mut().filter(|one| gives_up.contains(&one.generation)) {
+            (one.state, one.reason) = (State::Dropping, Some("superseded by a rebuild".to_owned()));
+        }
+        self.numbers += 1;
+        let (number, digest) = (self.numbers, self.in_force().1);
+        self.opened.insert(number, self.deployments.len());
+        self.standing.push(Generation { state: State::Building, digest, ..standing(number) });
+    }
+
+    /// Moves a generation on from the state it was in. False when it is in another one by now.
+    pub fn advance(&mut self, of: &Generation, to: (State, Purpose), reason: Option<&str>) -> bool {
+        let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
+        let Some(found) = found.filter(|one| one.state == of.state) else { return false };
+        let is_attempt = of.state != State::Building && to.0 == State::Building && to.1 == of.purpose;
+        (found.state, found.purpose, found.reason) = (to.0, to.1, reason.map(str::to_owned));
+        found.attempts += u32::from(is_attempt);
+        true
+    }
+
+    /// As `generation::record_lacks`.
+    pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) {
+        let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
+        let Some(found) = found.filter(|one| one.state == of.state) else { return };
+        (found.state, found.purpose) = (State::Building, purpose);
+        if found.lacks.as_deref() != Some(lacks) {
+            self.shown.insert(of.generation, Instant::now());
+        }
+        (found.lacks, found.reason) = (Some(lacks.to_owned()), Some(lacks.to_owned()));
+    }
+
+    /// As `cut_over` does: the tables change places, and the generation's component is the one in force.
+    pub fn cut_over(&mut self, next: &Generation) {
+        let before = self.in_force().1;
+        let kept = Generation { state: State::Kept, digest: before.clone(), ..standing(self.live) };
+        self.standing.retain(|one| one.generation != next.generation);
+        self.standing.push(kept);
+        self.standing.sort_by_key(|one| one.generation);
+        self.live = next.generation;
+        if before != next.digest {
+            self.deployments.push(Deployed { digest: next.digest.clone(), command: None });
+        }
+    }
+}
+
+impl Tables {
+    fn add(&mut self, id: i64) {
+        let is_new = !self.made.contains(&id);
+        if is_new {
+            self.made.push(id);
+            self.row.fingerprint = self.row.fingerprint.with(seed().mark(&Id::Integer(id)));
+        }
+        self.row.events += 1;
+        self.row.known_events += 1;
+    }
+}
+
+fn standing(generation: u32) -> Generation {
+    Generation {
+        generation,
+        place: String::new(),
+        purpose: Purpose::Replace,
+        state: State::Kept,
+        digest: String::new(),
+        tables: vec![],
+        part: Part::default(),
+        expected: 0,
+        accepted: false,
+        attempts: 0,
+        origin: Origin::Command,
+        command: None,
+        by: String::new(),
+        since: String::new(),
+        seconds: 0,
+        reason: None,
+        lacks: None,
+        lacks_accepted: false,
+    }
+}
