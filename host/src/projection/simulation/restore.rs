@@ -13,7 +13,15 @@ const LOST_MAX: u64 = 4;
 
 /// The older copy that stands in an outbox's place, if one does, and how often the source was started anew.
 #[derive(Default)]
-pub struct Restored(Mutex<(Option<Arc<Older>>, u64)>);
+pub struct Restored(Mutex<Standing>);
+
+#[derive(Default, Clone)]
+struct Standing {
+    older: Option<Arc<Older>>,
+    starts: u64,
+    /// Whoever opens the source next finds one that was put back just then: it lacks this event.
+    next: Option<Anchor>,
+}
 
 /// An older copy.
 pub struct Older {
@@ -28,26 +36,26 @@ pub struct Older {
 }
 
 impl Restored {
-    fn get(&self) -> (Option<Arc<Older>>, u64) {
+    fn get(&self) -> Standing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, older: Option<Older>) {
+    fn replace(&self, older: Option<Older>, next: Option<Anchor>) {
         let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *standing = (older.map(Arc::new), standing.1 + 1);
+        *standing = Standing { older: older.map(Arc::new), starts: standing.starts + 1, next };
     }
 
     pub fn is_older(&self) -> bool {
-        self.get().0.is_some()
+        self.get().older.is_some()
     }
 
     pub fn starts(&self) -> u64 {
-        self.get().1
+        self.get().starts
     }
 
     /// The last place that a projection may come to, while an older copy stands there.
     pub fn limit(&self) -> Option<Position> {
-        self.get().0.map(|older| older.limit.clone())
+        self.get().older.map(|older| older.limit.clone())
     }
 }
 
@@ -91,7 +99,7 @@ impl Holds<'_> {
 
 impl Outbox {
     pub fn holds(&self) -> Holds<'_> {
-        Holds { outbox: self, older: self.restored.get().0 }
+        Holds { outbox: self, older: self.restored.get().older }
     }
 
     /// Puts an older copy in its place: one that lacks the last event that was taken, at the least. What it takes from then on
@@ -124,13 +132,25 @@ impl Outbox {
             format!("the source is put back: {kept} of {all} documents, and {more} others")
         });
         let limit = Position::Stream { token: token(since - 1, u32::MAX, None) };
-        self.restored.replace(Some(Older { kept, written, since, limit }));
+        self.restored.replace(Some(Older { kept, written, since, limit }), None);
+    }
+
+    /// Ends what is open, and puts an older copy in its place as soon as it is opened again.
+    pub fn put_back_when_opened(&self, taken: Anchor) {
+        self.restored.replace(None, Some(taken));
+    }
+
+    /// The source is opened.
+    pub fn is_opened(&self, steps: &Steps) {
+        if let Some(taken) = self.restored.get().next {
+            self.put_back(steps, &taken);
+        }
     }
 
     /// The source stands as it was.
     pub fn put_right(&self, steps: &Steps) {
         steps.note(|| "the source stands as it was".to_owned());
-        self.restored.replace(None);
+        self.restored.replace(None, None);
     }
 
     /// Whether a transaction begins with this document.

@@ -301,7 +301,11 @@ impl<'a> Play<'a> {
             PutBack::Before if passed >= from => {
                 let taken = checkpoint::anchor(&self.store.state().tables.lanes);
                 if let Some(taken) = taken {
-                    self.store.outbox.put_back(&self.steps, &taken);
+                    if self.chance.random_range(0..2) == 0 {
+                        self.store.outbox.put_back_when_opened(taken);
+                    } else {
+                        self.store.outbox.put_back(&self.steps, &taken);
+                    }
                     self.put_back = PutBack::Older(Instant::now(), self.store.state().notices);
                     if self.chance.random_range(0..2) == 0 {
                         self.hosts.iter().for_each(|(host, _)| host.life.end());

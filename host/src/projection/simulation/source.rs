@@ -79,6 +79,7 @@ impl Reading for SimulatedSource {
         self.place = None;
         self.openings += 1;
         self.fails()?;
+        self.outbox.is_opened(&self.steps);
         self.resumes(from)?;
         let starts = self.outbox.restored.starts();
         let holds = self.outbox.holds();
