@@ -63,6 +63,7 @@ impl Tables {
 pub struct Deployed {
     pub digest: String,
     pub command: Option<u64>,
+    pub at: Instant,
 }
 
 pub struct Rows {
@@ -116,7 +117,7 @@ impl World {
             tables: BTreeMap::from([(1, live)]),
             standing: vec![],
             commands: BTreeMap::new(),
-            deployments: vec![Deployed { digest: "a0".to_owned(), command: None }],
+            deployments: vec![Deployed { digest: "a0".to_owned(), command: None, at: Instant::now() }],
             shown: BTreeMap::new(),
             words: BTreeSet::new(),
             opened: BTreeMap::new(),
@@ -293,7 +294,7 @@ impl Rows {
                 Step::Deploy => {
                     let Act::Deploy(Some(proposal)) = act else { continue };
                     let (digest, command) = (proposal.digest.to_owned(), Some(command.id));
-                    self.deployments.push(Deployed { digest, command });
+                    self.deployments.push(Deployed { digest, command, at: Instant::now() });
                 }
             }
         }
@@ -341,7 +342,11 @@ impl Rows {
         self.standing.sort_by_key(|one| one.generation);
         self.live = next.generation;
         if before != next.digest {
-            self.deployments.push(Deployed { digest: next.digest.clone(), command: None });
+            self.deployments.push(Deployed {
+                digest: next.digest.clone(),
+                command: None,
+                at: Instant::now(),
+            });
         }
     }
 }
