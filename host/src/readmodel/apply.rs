@@ -203,8 +203,7 @@ impl LaneModel {
         self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
     }
 
-    /// Commits a batch. After a failure the same batch may be given again: one whose commit was uncertain and
-    /// did happen is not done twice.
+    /// Commits a batch. Given again after a failure, it is not done twice where its uncertain commit did happen.
     pub async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
         let mut session = self.session().await?;
         if let Some(found) = self.settle(&mut session).await? {
