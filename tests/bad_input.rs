@@ -1,6 +1,7 @@
 //! Bad input is refused in one clear line: which file, which statement, what to do; before any event is touched.
 
 mod components;
+mod constraints;
 mod documents;
 mod proof;
 mod requests;

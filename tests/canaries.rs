@@ -3,6 +3,7 @@
 use bson::{Document, doc};
 use sqlx::Row;
 
+use crate::guests;
 use crate::support::world::{event, laterna, said};
 use crate::support::{Options, World, until};
 
@@ -17,7 +18,7 @@ fn documents() -> Vec<Document> {
     vec![
         event("rejected", "a", 1, doc! { "do": SECRET }),
         event("value", "b", 1, doc! { "do": "duplicate" }),
-        event("trapped", "c", 1, doc! { "do": "panic", "note": SECRET }),
+        event("trapped", "c", 1, doc! { "do": format!("panic {SECRET}") }),
         doc! { "_id": "no event", "type": "T", "aggregateType": "thing", "aggregateId": "d", "sequence": SECRET },
         doc! {
             "_id": odd("id"), "type": odd("type"), "aggregateType": odd("kind"), "aggregateId": odd("aggregate"),
@@ -59,6 +60,26 @@ async fn values_stay_in_letters(log: &str, options: Options) {
     let ask = |arguments: &[&str]| said(&laterna(&config, arguments));
     let replay = ask(&["dlq", "replay", "picky", "--all"]);
     assert!(replay.contains("5 still parked"), "{replay}");
+    let dry_run = ask(&["dlq", "replay", "picky", "--all", "--dry-run"]);
+    assert!(dry_run.contains("would fail: trapped"), "{dry_run}");
+    let verified = ask(&["verify", "picky"]);
+    assert!(verified.contains("picked"), "{verified}");
+    // A component that fails with the event in its words what the one before takes.
+    let worse = guests::path("picky-worse").display().to_string();
+    let deployed = ask(&["deploy", "--projection", "picky", "--canary", "600", &worse]);
+    assert!(deployed.contains("deployed"), "{deployed}");
+    until("the lanes go over to it", async || host.log().contains("the lanes go over to another component"))
+        .await;
+    world.insert([event("fine", "f", 1, doc! { "do": format!("fine {SECRET}") })]).await;
+    let taken_back =
+        format!("SELECT COUNT(*) FROM {}.deployment WHERE state = 'taken-back'", world.control());
+    until("the component is taken back", async || world.number(&taken_back).await == 1).await;
+    until("the generation that was compared is gone", async || world.letters().await == (5, 0)).await;
+    until("it is applied", async || {
+        let applied = format!("SELECT COUNT(*) FROM {}.picked WHERE note = 'fine'", world.name);
+        world.number(&applied).await == 1
+    })
+    .await;
 
     // What people see: one line for each letter, whatever its ids are.
     let list = ask(&["dlq", "list", "picky"]);
@@ -95,6 +116,34 @@ async fn values_stay_in_letters(log: &str, options: Options) {
         world.control()
     );
     assert_eq!(world.number(&letters).await, 4, "the letters tell what the log does not");
+    let words =
+        "SELECT COUNT(*) FROM {}.dead_letter WHERE event_id = 'trapped' AND reason LIKE '%panic canary%'";
+    assert_eq!(world.number(&words.replace("{}", &world.control())).await, 1, "so does a panic's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_a_comparison_found_are_not_kept_in_its_result() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let world = World::new("picky", options).await;
+        world.insert((0..5).map(|n| event(&format!("e{n}"), "a", n + 1, doc! { "do": "ok" }))).await;
+        let host = world.start();
+        world.until_committed("picky", 5).await;
+        world.run(&format!("UPDATE {}.picked SET note = '{SECRET}' WHERE event_id = 'e3'", world.name)).await;
+        let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
+        let verified = said(&laterna(&config, &["verify", "picky"]));
+        assert!(verified.contains(SECRET), "{verified}");
+        assert_eq!(columns_with(&world, SECRET).await, ["command.result"]);
+        // An hour later, whichever host is there.
+        let hour = "UPDATE {}.command SET finished_at = finished_at - INTERVAL 61 MINUTE";
+        world.run(&hour.replace("{}", &world.control())).await;
+        host.kill();
+        let _host = world.start();
+        until("it holds no row any more", async || columns_with(&world, SECRET).await.is_empty()).await;
+        let kept = "SELECT result FROM {}.command WHERE request LIKE '%verify%'";
+        let row = &world.rows(&kept.replace("{}", &world.control())).await[0];
+        let report: serde_json::Value = serde_json::from_str(&row.get::<String, _>(0)).expect("it is JSON");
+        assert_eq!(report["tables"][0]["different"]["rows"], 1, "{report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,7 @@ impl Pair {
             references: vec![],
             columns: vec![],
             unique_keys: vec![],
+            constraints: vec![],
             assumed: vec![],
             has_expression_key: false,
         };

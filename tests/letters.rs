@@ -2,6 +2,7 @@
 
 mod boundary;
 mod commands;
+mod keys;
 mod limits;
 mod survival;
 

@@ -7,14 +7,16 @@ mod slow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use laterna::failure::Failure;
-use laterna::readmodel::mysql_error::{classify, codes};
+use bson::doc;
+use laterna::failure::{Failure, Fault};
+use laterna::readmodel::mysql_error::{classify, classify_statement, codes};
 use laterna::readmodel::{Connector, Session};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor};
 
 use crate::support::lane::{Bench, batch, put};
-use crate::support::{Mysqld, Options, some_time};
+use crate::support::world::{event, laterna, said};
+use crate::support::{Mysqld, Options, World, some_time, until};
 
 /// How a code is provoked.
 enum Way {
@@ -33,6 +35,7 @@ enum Way {
 use Way::{Both, Elsewhere, Mariadb, Mysql, Never};
 
 const CONNECTION: &str = "connection-lost";
+const LIMIT: &str = "limit-reached";
 const TRANSACTION: &str = "transaction-lost";
 const WRITE: &str = "cannot-write";
 const VALUE: &str = "refused-value";
@@ -107,19 +110,11 @@ const ROWS: &[(u16, &str, Way)] = &[
         TRANSACTION,
         Never("the server prepares again by itself, unless the table changes several times meanwhile"),
     ),
-    (
-        1040,
-        CONNECTION,
-        Both("B SET GLOBAL max_connections = 10; => U* plain; B SET GLOBAL max_connections = 151"),
-    ),
-    (
-        1203,
-        CONNECTION,
-        Never("max_user_connections has to be set at the start; 1226 is the same of one account"),
-    ),
+    (1040, LIMIT, Both("B SET GLOBAL max_connections = 10; => U* plain; B SET GLOBAL max_connections = 151")),
+    (1203, LIMIT, Never("max_user_connections has to be set at the start; 1226 is the same of one account")),
     (
         1226,
-        CONNECTION,
+        LIMIT,
         Both(
             "B CREATE USER limited WITH MAX_USER_CONNECTIONS 2; B GRANT ALL ON codes.* TO limited; => U* limited; \
         B DROP USER limited",
@@ -500,6 +495,10 @@ const ROWS: &[(u16, &str, Way)] = &[
         ),
     ),
     (1698, ACCESS, Mariadb("B CREATE USER other IDENTIFIED VIA unix_socket; => U other; B DROP USER other")),
+    (1524, ACCESS, Both("=> B CREATE USER odd IDENTIFIED WITH nothing")),
+    (1251, ACCESS, Never("it takes a client older than any that the host could be")),
+    (1665, CONFIGURATION, Mysql("TWO ROWS; A SET binlog_format = 'STATEMENT'; => A UPDATE t SET n = 1")),
+    (1067, CONFIGURATION, Both("=> A CREATE TABLE t (d DATE DEFAULT '0000-00-00')")),
     (1193, CONFIGURATION, Both("=> A SET nothing = 1")),
     (1231, CONFIGURATION, Both("=> A SET sql_mode = 'NOTHING'")),
     (1238, CONFIGURATION, Both("=> A SET version = '1'")),
@@ -659,6 +658,7 @@ impl Ground {
         let url = self.account(&what);
         let error = match who {
             "A" | "A?" => self.host.connection.execute(what.as_str()).await.err(),
+            "B" => self.administrator().execute(what.as_str()).await.err(),
             "A~" | "A!?" => {
                 let kill = if who == "A~" { "KILL QUERY" } else { "KILL" };
                 let (kill, mut killer) = (format!("{kill} {}", self.host.id), self.connected("root").await);
@@ -697,7 +697,13 @@ impl Ground {
             None if who.ends_with('?') => "closed".to_owned(),
             None => error.to_string(),
         };
-        format!("{code} {}", classify("provoking it", &error).class())
+        // What a projector's statement would be; of one of the host's own, no event is at fault.
+        let is_mariadb = self.host.is_mariadb();
+        let failure = classify_statement("provoking it", is_mariadb, &error);
+        let own = classify("provoking it", &error);
+        assert!(own.fault() != Fault::Event || own.class() == LARGE, "{step}: {own}");
+        let class = if matches!(failure, Failure::TooSlow { .. }) { own.class() } else { failure.class() };
+        format!("{code} {class}")
     }
 }
 
@@ -719,7 +725,7 @@ async fn connect(url: &str) -> Result<MySqlConnection, sqlx::Error> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothing_behind() {
-    for options in [Options::mysql(), Options::mariadb()] {
+    for (options, is_mariadb) in [(Options::mysql(), false), (Options::mariadb(), true)] {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
         lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
@@ -732,7 +738,14 @@ async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothin
         );
         bench.world.run(&trigger).await;
         for code in codes().chain([60_000]) {
-            let class = ROWS.iter().find(|(row, ..)| *row == code).map_or("unknown", |(_, class, _)| class);
+            let row = ROWS.iter().find(|(row, ..)| *row == code);
+            // From 4000 on, the same number is another error on the other server.
+            let class = match row {
+                Some((4000.., _, Mariadb(_))) if !is_mariadb => "unknown",
+                Some((4000.., _, Mysql(_))) if is_mariadb => "unknown",
+                Some((_, class, _)) => class,
+                None => "unknown",
+            };
             // Of a projector's statement, the server's own limit of its time is no lost transaction.
             let expected = if matches!(code, 1969 | 3024) { "too-slow" } else { class };
             let refused =
@@ -764,4 +777,46 @@ async fn a_server_whose_storage_is_read_only_cannot_write() {
         }
     };
     assert!(matches!(refused, Failure::CannotWrite { code: 1015 | 1290, .. }), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_connections_is_named_with_what_the_host_needs() {
+    for server in [Mysqld::mysql().await, Mysqld::mariadb().await] {
+        let options = Options { ddl_mysql: Some(server.options().mysql), ..server.options() };
+        let mut world = World::new("recorder", options).await;
+        for sql in ["CREATE USER few", "GRANT ALL ON *.* TO few"] {
+            world.run(sql).await;
+        }
+        world.insert([event("e1", "a", 1, doc! {})]).await;
+        world.options.host_mysql = Some(server.options().mysql.replacen("root", "few", 1));
+        // 4 lanes, 8 others, one for moments and one for letters.
+        let needs = "this host's projections need 14 connections";
+        world.run("ALTER USER few WITH MAX_USER_CONNECTIONS 5").await;
+        let check = laterna(&world.config(1), &["check"]);
+        let says =
+            "`max_user_connections` is 5 for this account, and this host's projections need 14 connections";
+        assert!(!check.status.success() && said(&check).contains(says), "{}", said(&check));
+        let host = world.start();
+        let tells = async |says: &str| {
+            let status = host.status("recorder").await.unwrap_or_default();
+            let trouble = status["trouble"].as_str().unwrap_or_default();
+            trouble.contains(says) && trouble.contains(needs) && !trouble.contains("not reachable")
+        };
+        until("the account's limit is told", async || {
+            tells("error 1226").await || host.log().contains(needs)
+        })
+        .await;
+        let log = host.log();
+        assert!(
+            log.contains("'max_user_connections' resource") && log.contains("at a limit (error 1226)"),
+            "{log}"
+        );
+        assert!(!log.contains("not reachable"), "{log}");
+        world.run("ALTER USER few WITH MAX_USER_CONNECTIONS 0").await;
+        world.until_committed("recorder", 1).await;
+        // As many as it says are enough, and it has no more for long.
+        host.until_phase("recorder", "streaming").await;
+        let open = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'few'";
+        until("what was for moments is closed", async || (1..=14).contains(&world.number(open).await)).await;
+    }
 }

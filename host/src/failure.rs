@@ -166,6 +166,9 @@ pub enum Failure {
     /// The connection broke, timed out or could not be made. A commit may or may not have happened.
     #[error("MySQL is not reachable: {message}")]
     ConnectionLost { message: String },
+    /// The server answers, and gives this account no connection, or nothing more.
+    #[error("MySQL is at a limit (error {code}): {message}")]
+    LimitReached { code: u16, message: String },
     /// MySQL did not answer in time, and is not known to be gone. A commit may or may not have happened.
     #[error("MySQL takes too long: {message}")]
     TimedOut { message: String },
@@ -178,6 +181,9 @@ pub enum Failure {
     /// The source does not answer.
     #[error("MongoDB is not reachable: {message}")]
     SourceUnavailable { message: String },
+    /// This host reaches a secondary of the source alone, and asked what only a primary can tell. Another host may reach it.
+    #[error("this host reaches no primary of MongoDB: {message}")]
+    NoPrimary { message: String },
     /// The source answers, and nothing is committed there.
     #[error(
         "stalled: MongoDB answers, but its change stream has not moved for {seconds} s, as when a majority of the \
@@ -250,10 +256,12 @@ impl Failure {
             | Self::Unknown { .. } => Fault::Setup,
             Self::Deadline { .. }
             | Self::ConnectionLost { .. }
+            | Self::LimitReached { .. }
             | Self::TimedOut { .. }
             | Self::TransactionLost { .. }
             | Self::CannotWrite { .. }
             | Self::SourceUnavailable { .. }
+            | Self::NoPrimary { .. }
             | Self::SourceStalled { .. }
             | Self::Oversized { .. }
             | Self::CommitsLost { .. }
@@ -357,10 +365,12 @@ impl Failure {
             Self::Unknown { .. } | Self::UnknownRefusal { .. } => "unknown",
             Self::Deadline { .. } => "deadline",
             Self::ConnectionLost { .. } => "connection-lost",
+            Self::LimitReached { .. } => "limit-reached",
             Self::TimedOut { .. } => "timed-out",
             Self::TransactionLost { .. } => "transaction-lost",
             Self::CannotWrite { .. } => "cannot-write",
             Self::SourceUnavailable { .. } => "source-unavailable",
+            Self::NoPrimary { .. } => "no-primary",
             Self::SourceStalled { .. } => "source-stalled",
             Self::Oversized { .. } => "oversized",
             Self::CommitsLost { .. } => "commits-lost",
@@ -419,6 +429,7 @@ impl Failure {
             Self::Unknown { .. } => "look the code up, mend its cause, and report it",
             Self::Deadline { .. } => "give the machine more processor time, or run fewer lanes",
             Self::ConnectionLost { .. } => "make sure that MySQL runs and is reachable from this host",
+            Self::LimitReached { .. } => "raise the limit that the reason names, or end what else uses it up",
             Self::TimedOut { .. } => {
                 "find out what MySQL is busy with: load, disks, locks, replicas that it waits for"
             }
@@ -426,6 +437,9 @@ impl Failure {
             Self::CannotWrite { .. } => "free space in MySQL, or point `mysql.url` at the primary",
             Self::SourceUnavailable { .. } => {
                 "make sure that MongoDB has a primary and is reachable from this host"
+            }
+            Self::NoPrimary { .. } => {
+                "let `mongodb.uri` find the primary: without directConnection=true, ending with ?replicaSet=NAME"
             }
             Self::SourceStalled { .. } => "bring back a majority of the replica set's members",
             Self::Oversized { .. } => "nothing; the event is read in two parts",

@@ -20,7 +20,12 @@ impl Seed {
 
     /// The mark of an event: SipHash-2-4 with 128 bits, of its id's key. Sums of marks are stored, so it never changes.
     pub fn mark(&self, id: &Id) -> u128 {
-        SipHasher24::new_with_key(&self.0).hash(&id.key()).as_u128()
+        self.mark_of_key(&id.key())
+    }
+
+    /// The same of the id whose key this is, or of other bytes that stand for an event.
+    pub fn mark_of_key(&self, key: &[u8]) -> u128 {
+        SipHasher24::new_with_key(&self.0).hash(key).as_u128()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod control;
 pub mod registration;
 pub mod lease;
 pub mod ownership;
+pub mod constraint;
 pub mod tables;
 pub mod witness;
 pub mod batch;

@@ -127,6 +127,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The columns of each key that no two rows share, the primary key first.
     pub unique_keys: Vec<Vec<String>>,
+    /// Its checks and foreign keys, under the names that the server gives those that have none.
+    pub constraints: Vec<Constraint>,
     /// The collations that the host chose where a charset is named without one.
     pub assumed: Vec<String>,
     /// It has a key on an expression, which MariaDB does not have.
@@ -149,6 +151,19 @@ impl Table {
         let has = |key: &[String], name: &String| key.iter().any(|column| column.eq_ignore_ascii_case(name));
         self.unique_keys.iter().skip(1).any(|key| !self.key().iter().all(|name| has(key, name)))
     }
+}
+
+/// A check or foreign key of a table, by the name that other tables of a database must not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    pub name: String,
+    pub kind: ConstraintKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    Check,
+    ForeignKey,
 }
 
 /// A statement that passed the SQL check.

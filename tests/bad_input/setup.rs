@@ -267,6 +267,17 @@ fn read_sides() -> Vec<(&'static str, Proof<Case>)> {
             "settings that a session does not take",
             Proof::Elsewhere("a_session_that_is_not_strict_is_refused"),
         ),
+        (
+            "an account of a plugin that the host does not have, a binary log of statements",
+            Proof::Elsewhere("an_account_of_a_plugin_that_the_host_does_not_have_is_told_so"),
+        ),
+        ("too few connections", Proof::Elsewhere("a_limit_of_connections_is_named_with_what_the_host_needs")),
+        (
+            "one name of a constraint in two projections",
+            Proof::Elsewhere(
+                "two_projections_with_one_name_of_a_constraint_are_told_before_any_event_on_mysql",
+            ),
+        ),
         ("no control schema", Proof::Elsewhere("a_healthy_setup_passes_the_check_and_leaves_nothing_behind")),
         (
             "a control schema of an older version, of a newer one, or half of one",
@@ -450,9 +461,15 @@ async fn a_secondary_alone_is_followed_once_begun_and_told_of() {
         status["trouble"].as_str().is_some_and(|trouble| trouble.contains(says))
     };
     until("the host says why it does not begin", tells).await;
-    host.kill();
+    // It leaves the lease to one that reaches the primary, and says why once.
+    let alone = host;
     let host = world.start();
     world.until_committed("recorder", 1).await;
+    alone.until_phase("recorder", "standby").await;
+    let log = alone.log();
+    assert_eq!(log.matches("this host reaches no primary of MongoDB").count(), 1, "{log}");
+    assert!(log.contains("the lease is left to a host that reaches it"), "{log}");
+    alone.kill();
     // Nor can anybody else tell whether it is complete at its end.
     let in_history =
         format!("SELECT COUNT(*) FROM {}.checkpoint WHERE position LIKE '%scan%'", world.control());
@@ -519,6 +536,42 @@ async fn a_session_that_is_not_strict_is_refused() {
     let host = world.start();
     host.until_phase("recorder", "paused").await;
     assert!(host.log().contains("the session's settings do not hold"), "{}", host.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_a_plugin_that_the_host_does_not_have_is_told_so() {
+    let port = std::env::var("LATERNA_MYSQL_PORT").expect("from dev/services env").parse().expect("a port");
+    let proxy = Proxy::to(port).await;
+    proxy.reword_answers("caching_sha2_password", "client_ed25519_plugin");
+    let options = Options { host_mysql: Some(Mysqld::url_at(proxy.port)), ..Options::mysql() };
+    let world = World::new("recorder", options).await;
+    let check = laterna(&world.config(1), &["check"]);
+    let told = said(&check);
+    for says in [
+        "the account `root` logs in by the plugin `client_ed25519_plugin`",
+        "IDENTIFIED VIA mysql_native_password",
+    ] {
+        assert!(!check.status.success() && told.contains(says), "{told}");
+    }
+    assert!(!told.contains("MySQL is not reachable"), "{told}");
+    // Nor does a server that logs statements take rows.
+    let server = Mysqld::mysql().await;
+    let world = World::new("recorder", server.options()).await;
+    world.run("SET GLOBAL binlog_format = 'STATEMENT'").await;
+    let check = laterna(&world.config(1), &["check"]);
+    assert!(
+        !check.status.success() && said(&check).contains("`binlog_format` is STATEMENT"),
+        "{}",
+        said(&check)
+    );
+    let host = world.start();
+    let says = "set `binlog_format = ROW` on the server";
+    let tells = async || {
+        let status = host.status("recorder").await.unwrap_or_default();
+        status["reason"].as_str().is_some_and(|reason| reason.contains(says) && reason.contains("1665"))
+    };
+    until("the setting is named", tells).await;
+    drop(host);
 }
 
 #[tokio::test(flavor = "multi_thread")]

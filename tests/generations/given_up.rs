@@ -83,3 +83,27 @@ async fn what_is_given_up_while_a_generation_is_built_holds_nothing_back_in_it()
     assert_given_up(&world, 2).await;
     host.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_a_letter_holds_up_goes_on_when_its_event_is_given_up_in_the_live_one() {
+    let options = Options { lanes: 1, extra: "hold = \"stream\"", ..Options::mysql() };
+    let world = World::new("recorder", options).await;
+    let good = |n: i64| event(&format!("e{n}"), &format!("a{n}"), 1, doc! { "ordinal": n });
+    world.insert((1..=5).map(good)).await;
+    world.insert([event("bad", "b", 1, doc! { "ordinal": "none" })]).await;
+    world.insert((6..=9).map(good)).await;
+    let host = world.start();
+    host.until_phase("recorder", "paused").await;
+    tell(&world, &host, &["rebuild", "recorder"]);
+    let held = format!(
+        "SELECT COUNT(*) FROM {}.generation WHERE generation = 2 AND reason LIKE '%hold back all that comes behind%'",
+        world.control()
+    );
+    until("it is held up, too", async || world.number(&held).await == 1).await;
+    discard(&world, &host);
+    until_live(&world, 2).await;
+    world.until_committed("recorder", 10).await;
+    assert_eq!(world.number(RECORDED).await, 9);
+    assert_eq!(world.letters().await.0, 0, "letters");
+    host.kill();
+}

@@ -177,3 +177,27 @@ async fn a_generation_of_an_older_host_is_rebuilt_where_its_numbers_leave_no_dou
     assert_eq!(fingerprint(&scene.world).await.1, u64::try_from(5 * AGGREGATES).expect("it is positive"));
     scene.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_returns_waits_for_a_word_where_nobody_knows_which_events_it_took() {
+    let mut scene = Scene::new(Options::mysql(), 2 * AGGREGATES).await;
+    scene.tell(&["rebuild", PROJECTION]);
+    scene.until_live(2).await;
+    scene.kill();
+    let forget = "UPDATE {}.checkpoint SET fingerprint = '', fingerprint_events = 0, known_events = 0";
+    scene.world.run(&forget.replace("{}", &scene.world.control())).await;
+    scene.start();
+    scene.tell(&["generations", "return", PROJECTION, "1"]);
+    until("it waits for a word", async || {
+        let told = scene.generations()["aside"].clone();
+        let waits = told.as_array().expect("a list").iter().find(|one| one["generation"] == 1).cloned();
+        let says = waits.and_then(|one| Some(one["reason"].as_str()?.to_owned())).unwrap_or_default();
+        says.contains("not known whether they are the same")
+            && says.contains("laterna generations accept first 1")
+    })
+    .await;
+    assert_eq!(scene.live().await, 2);
+    scene.tell(&["generations", "accept", PROJECTION, "1"]);
+    scene.until_live(1).await;
+    scene.assert_whole().await;
+}

@@ -57,6 +57,8 @@ impl Projector for Picky {
             "nothing" => return Ok(Vec::new()),
 
             "panic" => panic!("told to panic"),
+            words if words.starts_with("panic ") => panic!("{words}"),
+            words if words.starts_with("fine ") => note(fine(words)),
             "loop" => loop {
                 black_box(());
             },
@@ -112,6 +114,12 @@ impl Projector for Picky {
         };
         Ok(vec![operation])
     }
+}
+
+/// What `picky` takes, `picky-worse` does not, and says why.
+fn fine(words: &str) -> &'static str {
+    assert!(env!("CARGO_CRATE_NAME") != "picky_worse", "{words}");
+    "fine"
 }
 
 fn failed(reason: impl Into<Box<dyn Error>>) -> Rejection {

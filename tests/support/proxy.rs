@@ -70,6 +70,8 @@ struct Shared {
     free_at: Mutex<[Option<Instant>; 2]>,
     /// What clients say in plain text, and what the server hears instead, which is as long.
     reworded: Mutex<Option<(&'static str, &'static str)>>,
+    /// The same of what the server says.
+    answers: Mutex<Option<(&'static str, &'static str)>>,
     struck: AtomicU64,
 }
 
@@ -94,6 +96,7 @@ impl Proxy {
             forsaken: watch::Sender::new(Mode::Pass),
             free_at: Mutex::default(),
             reworded: Mutex::new(None),
+            answers: Mutex::new(None),
             struck: AtomicU64::new(0),
         });
         let accepting = tokio::spawn(accept(listener, shared.clone()));
@@ -140,6 +143,12 @@ impl Proxy {
     pub fn reword(&self, said: &'static str, heard: &'static str) {
         assert_eq!(said.len(), heard.len());
         *self.shared.reworded.lock().expect("nobody panics with it") = Some((said, heard));
+    }
+
+    /// From now on the client hears something else, as from another server.
+    pub fn reword_answers(&self, said: &'static str, heard: &'static str) {
+        assert_eq!(said.len(), heard.len());
+        *self.shared.answers.lock().expect("nobody panics with it") = Some((said, heard));
     }
 
     /// How often an armed fault struck.
@@ -215,7 +224,7 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
             read = client.read(&mut said) => {
                 let Ok(1..) = read else { return End::Closed };
                 let said = &mut said[..read.unwrap_or_default()];
-                shared.reword(said);
+                reword(&shared.reworded, said);
                 let said = &*said;
                 heard.extend(said.iter().take(HEARD_BYTES_MAX.saturating_sub(heard.len())));
                 swallowed = treatment.mutes(&heard);
@@ -235,7 +244,9 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, shared: &Shared) -
             }
             read = server.read(&mut answered) => {
                 let Ok(1..) = read else { return End::Closed };
-                let answered = &answered[..read.unwrap_or_default()];
+                let answered = &mut answered[..read.unwrap_or_default()];
+                reword(&shared.answers, answered);
+                let answered = &*answered;
                 if cut_at_answer {
                     return End::Cut;
                 }
@@ -297,6 +308,14 @@ impl Treatment {
 /// How much of what a client says is remembered.
 const HEARD_BYTES_MAX: usize = 64 << 10;
 
+/// Puts one text in the place of another.
+fn reword(words: &Mutex<Option<(&'static str, &'static str)>>, said: &mut [u8]) {
+    let Some((from, to)) = *words.lock().expect("nobody panics with it") else { return };
+    if let Some(at) = said.windows(from.len()).position(|window| window == from.as_bytes()) {
+        said[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+}
+
 fn contains(heard: &[u8], said: &[u8]) -> bool {
     heard.windows(said.len()).any(|window| window == said)
 }
@@ -315,13 +334,6 @@ impl Shared {
         let (fault, _) = armed.take()?;
         self.struck.fetch_add(1, Ordering::Relaxed);
         Some(fault)
-    }
-
-    fn reword(&self, said: &mut [u8]) {
-        let Some((from, to)) = *self.reworded.lock().expect("nobody panics with it") else { return };
-        if let Some(at) = said.windows(from.len()).position(|window| window == from.as_bytes()) {
-            said[at..at + to.len()].copy_from_slice(to.as_bytes());
-        }
     }
 
     fn truncates(&self) -> bool {

@@ -11,7 +11,9 @@ use crate::failure::Failure;
 use crate::operation::load;
 use crate::projection::{Loaded, Servers};
 use crate::projector::Engine;
-use crate::readmodel::{Acknowledge, Connector, Session, cut_over, lease, ownership, registration, tables};
+use crate::readmodel::{
+    Acknowledge, Connector, Session, constraint, cut_over, lease, ownership, registration, tables,
+};
 use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
@@ -209,6 +211,10 @@ async fn check_mysql(
     ddl: &mut Session,
     report: &mut Report,
 ) {
+    match applier.unfit_settings(servers.applier.needs()).await {
+        Ok(unfit) => unfit.iter().for_each(|unfit| report.fail("MySQL", unfit)),
+        Err(failure) => report.fail("MySQL", &failure.to_string()),
+    }
     let schema = servers.control.schema().to_owned();
     match servers.control.migrate(ddl).await {
         Ok(()) => report.ok("control schema", &format!("`{schema}` is there")),
@@ -238,10 +244,15 @@ async fn check_mysql(
         ),
         Err(failure) => report.fail("generations", &failure.to_string()),
     }
+    let schemas = loaded.iter().map(|(name, loaded)| (name.as_str(), &*loaded.deployed.schema));
+    let shared = constraint::shared(ddl, schemas);
     for (name, loaded) in loaded {
         check_lease(servers, name, &mut applier, report).await;
         let tables = &loaded.deployed.schema;
-        check_tables(servers, name, tables, ddl, report).await;
+        if check_tables(servers, name, tables, ddl, report).await {
+            let own = shared.iter().filter(|(projection, _)| projection == name);
+            own.for_each(|(_, problem)| report.fail(&format!("tables of `{name}`"), problem));
+        }
         let rehearsed = tables::rehearse(ddl, &servers.control, servers.applier.database(), tables).await;
         let what = format!("SQL of `{name}`");
         tables.notes().iter().for_each(|note| report.note(&what, note));
@@ -270,21 +281,24 @@ async fn check_lease(servers: &Servers, projection: &str, applier: &mut Session,
     }
 }
 
-/// Whether the tables are, or can become, the projection's alone.
+/// Whether the tables are, or can become, the projection's alone, as far as the database tells.
 async fn check_tables(
     servers: &Servers,
     projection: &str,
     schema: &Schema,
     ddl: &mut Session,
     report: &mut Report,
-) {
+) -> bool {
     let asked = async {
         ownership::not_anothers(ddl, &servers.control, projection, schema).await?;
+        constraint::are_free(ddl, &servers.control, projection, schema).await?;
         ownership::nothing_is_tied(ddl, schema).await
     };
-    if let Err(failure) = asked.await {
+    let asked = asked.await;
+    if let Err(failure) = &asked {
         report.fail(&format!("tables of `{projection}`"), &failure.to_string());
     }
+    asked.is_ok()
 }
 
 /// The failure; where it is one of privileges, with the statement that helps.

@@ -11,8 +11,12 @@ use crate::projection::breaker::BreakerSettings;
 use crate::projection::{Hold, LetterSettings, Loaded, LoadedUpcaster, Servers, Settings};
 use crate::projector::Engine;
 use crate::readmodel::volume::Limits;
-use crate::readmodel::{Connector, Control};
+use crate::readmodel::{Acknowledge, Connector, Control};
 use crate::source::{Decoder, Outbox, OutboxOptions};
+
+/// The connections of a projection besides its lanes: for the lease, observation, pauses, commands that pause and resume,
+/// that deploy, and that concern letters; what is deployed, and generations.
+const KEEPERS: u32 = 8;
 
 /// The servers of a configuration. Nothing is connected yet.
 pub fn servers(config: &Config) -> anyhow::Result<Servers> {
@@ -22,8 +26,9 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
         collection: config.mongodb.outbox.clone(),
     };
     let time = Duration::from_secs(config.mysql.statement_seconds.into());
-    let applier = Connector::new("mysql.url", &config.mysql.url()?)?.giving(time);
-    let ddl = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?;
+    let needs = connections(config);
+    let applier = Connector::new("mysql.url", &config.mysql.url()?)?.giving(time).of_a_host_that_needs(needs);
+    let ddl = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?.of_a_host_that_needs(needs);
     let control = Control::new(&config.mysql.control_schema);
     if let Some(problem) = clash(applier.database(), ddl.database(), &control) {
         anyhow::bail!("{problem}");
@@ -35,6 +40,13 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
         ddl,
         control,
     })
+}
+
+/// How many connections a host needs that runs this configuration, with one for moments and one for the letters of `/dlq`.
+fn connections(config: &Config) -> u32 {
+    let acknowledging = u32::from(!matches!(config.mongodb.acknowledging(), Ok(Acknowledge::Keep)));
+    let of_projection = |projection: &Projection| projection.lanes + KEEPERS + acknowledging;
+    config.projection.values().map(of_projection).sum::<u32>() + 2
 }
 
 /// What is no obstacle, but should be known.

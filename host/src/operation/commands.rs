@@ -23,7 +23,7 @@ use crate::retry::Backoff;
 /// How often it is looked for new commands.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 
-/// How often it is looked for letters that are older than they may be.
+/// How often it is looked for letters, and for rows in results of comparisons, that are older than they may be.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long MySQL may take to answer.
@@ -56,11 +56,16 @@ impl Commands {
     /// Pausing and resuming wait for nothing else, and for no lane: what does not work is to be mended by them.
     async fn carry_out_switches(&self) {
         let mut kept = None;
+        let mut looked: Option<Instant> = None;
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
             self.rest(wait).await;
-            wait = match self.carry_out_switch(&mut kept).await {
+            let clears = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            if clears {
+                looked = Some(Instant::now());
+            }
+            wait = match self.carry_out_switch(&mut kept, clears).await {
                 Ok(()) => {
                     backoff = Backoff::new();
                     INTERVAL
@@ -74,9 +79,13 @@ impl Commands {
         }
     }
 
-    async fn carry_out_switch(&self, kept: &mut Option<Session>) -> Result<(), Failure> {
+    async fn carry_out_switch(&self, kept: &mut Option<Session>, clears: bool) -> Result<(), Failure> {
         let mut session = self.session(kept).await?;
         let (control, projection) = (&self.servers.control, &self.projection);
+        if clears {
+            let clearing = command::clear_samples(&mut session, control, projection);
+            within(PATIENCE, "clearing the samples of comparisons", clearing).await?;
+        }
         let asked = command::next(&mut session, control, projection, Kind::Switches);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             tracing::info!(

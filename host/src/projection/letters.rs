@@ -139,7 +139,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             }
         };
         if let Ok(key) = letter.document_key.clone().try_into() {
-            self.planner.discard(key);
+            self.planner.discard(key, letter.event_id.clone());
         }
         let next = self.next_head(letter.aggregate_key.as_deref()).await?;
         let followed = match next {

@@ -11,7 +11,7 @@ use crate::event::{Aggregate, Delivery, Undecodable};
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
 use crate::position::Position;
-use crate::readmodel::dead_letter::document_key;
+use crate::readmodel::dead_letter::Discarded;
 use crate::readmodel::{Batch, Entry, Final, LaneState, Passed, Verdict};
 use crate::statement::Operation;
 
@@ -38,7 +38,7 @@ pub struct Planner {
     seed: Seed,
     blocked: HashSet<Vec<u8>>,
     window: Arc<Window>,
-    discarded: HashSet<[u8; 16]>,
+    discarded: Discarded,
 }
 
 impl Planner {
@@ -106,13 +106,13 @@ impl Planner {
     }
 
     /// Learns that an event was discarded.
-    pub fn discard(&mut self, document_key: [u8; 16]) {
-        self.discarded.insert(document_key);
+    pub fn discard(&mut self, document_key: [u8; 16], event_id: Option<String>) {
+        self.discarded.insert(document_key, event_id);
     }
 
     /// What becomes of a delivery that is in the window for the first time.
     fn verdict(&self, delivery: &Delivery, answered: Answered, parked: &HashSet<Vec<u8>>) -> Verdict {
-        if !self.discarded.is_empty() && self.discarded.contains(&document_key(delivery)) {
+        if self.discarded.contains(delivery, &self.seed) {
             return Verdict::Pass(Passed::Discarded);
         }
         let answer = match (&delivery.event, answered) {
@@ -216,6 +216,7 @@ mod tests {
     use crate::fingerprint::Fingerprint;
     use crate::position::Token;
     use crate::readmodel::LaneRow;
+    use crate::readmodel::dead_letter::document_key;
 
     fn position() -> Position {
         Position::Stream { token: Token { data: "82".into(), type_bits: None } }
@@ -265,7 +266,7 @@ mod tests {
         };
         let seed = Seed::new([1; 16]);
         Planner::new(
-            LaneState { row, seed, blocked: vec![], discarded: HashSet::new() },
+            LaneState { row, seed, blocked: vec![], discarded: Discarded::default() },
             Arc::new(Window::new(window, [])),
         )
     }
@@ -355,7 +356,11 @@ mod tests {
     fn types_nobody_takes_and_discarded_events_pass_even_where_the_aggregate_is_blocked() {
         let mut planner = planner(100);
         planner.committed(&plan(&planner, vec![(delivery(1, 7), Answered::Answer(Err(trapped())))]));
-        planner.discard(document_key(&delivery(3, 7)));
+        let id = |delivery: &Delivery| delivery.id().map(ToString::to_string);
+        planner.discard(document_key(&delivery(3, 7)), id(&delivery(3, 7)));
+        // Another one's key is no proof.
+        planner.discard(document_key(&delivery(2, 8)), id(&delivery(3, 7)));
+        assert_eq!(letters(&plan(&planner, vec![(delivery(2, 8), good())])), "A");
         let batch = plan(
             &planner,
             vec![

@@ -117,6 +117,8 @@ impl<S: Source> Reader<S> {
                         return Ok(());
                     }
                 }
+                // Another host may reach it: the lease is left to that one.
+                Err(failure @ Failure::NoPrimary { .. }) => return Err(failure),
                 Err(failure) => match resume::plan(&failure, OnLost::Pause) {
                     Plan::Reopen | Plan::Rescue => {
                         answers = 0;

@@ -47,6 +47,9 @@ const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 /// The same while something is built beside its tables: with each try, reading history is opened anew.
 const ASIDE_INTERVAL: Duration = Duration::from_mins(5);
 
+/// How long a host that reaches no primary leaves the lease to one that does.
+const NO_PRIMARY_INTERVAL: Duration = Duration::from_secs(10);
+
 /// After a run of this length, what ended it is not a repetition of what ended the one before.
 const GOOD_RUN: Duration = Duration::from_mins(1);
 
@@ -68,6 +71,8 @@ struct Legacy {
     /// There was no room for a dead letter.
     full: Option<Failure>,
     suspects: Arc<Suspects>,
+    /// That this host reaches no primary was told.
+    told_of_no_primary: bool,
     /// The generation that the live lanes did not come to one position with.
     waited_for: Arc<AtomicU32>,
 }
@@ -118,6 +123,17 @@ impl Supervisor {
                 }
                 PAUSE_INTERVAL
             }
+            Fault::Environment if matches!(failure, Failure::NoPrimary { .. }) => {
+                if !std::mem::replace(&mut legacy.told_of_no_primary, true) {
+                    let remedy = failure.remedy();
+                    tracing::warn!(
+                        projection,
+                        "{failure}; {remedy}; the lease is left to a host that reaches it, and until then this is tried again"
+                    );
+                }
+                self.status.run_fails(&failure);
+                NO_PRIMARY_INTERVAL
+            }
             Fault::Environment => {
                 let wait = backoff.next_wait();
                 let told = failure.without_values();
@@ -148,7 +164,7 @@ impl Supervisor {
         if let Err(Failure::BreakerOpen { reason }) = &ended {
             self.record_open_breaker(epoch, reason).await?;
         }
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || matches!(ended, Err(Failure::NoPrimary { .. })) {
             self.release_lease(epoch).await;
         }
         ended
@@ -284,7 +300,8 @@ impl Supervisor {
                 Acquired::Taken { owner: other } => {
                     // What was lost is the other host's business now.
                     if other != *owner {
-                        *legacy = Legacy::default();
+                        let told_of_no_primary = legacy.told_of_no_primary;
+                        *legacy = Legacy { told_of_no_primary, ..Legacy::default() };
                     }
                     self.status.enter(Phase::Standby { owner: other });
                 }

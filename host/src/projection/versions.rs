@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::projector::{Budget, Engine};
 use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::generation::{self, Part, Purpose, Wanted};
-use crate::readmodel::{Control, Session, overtake, ownership, pause, registration, tables};
+use crate::readmodel::{Control, Session, constraint, overtake, ownership, pause, registration, tables};
 
 /// How often it is looked whether something else was deployed.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -274,7 +274,12 @@ impl Versions {
         let now = self.get(session, servers, &in_force.digest).await?;
         let (now, next) = (&now.deployed.schema, &next.deployed.schema);
         if now.tables != next.tables {
-            return match ownership::not_anothers(session, &servers.control, &self.projection, next).await {
+            let (control, name) = (&servers.control, &self.projection);
+            let asked = async {
+                ownership::not_anothers(session, control, name, next).await?;
+                constraint::are_free(session, control, name, next).await
+            };
+            return match asked.await {
                 Ok(()) => Ok(Fit::OtherTables),
                 Err(Failure::Misconfigured { reason }) => Ok(Fit::Not(reason)),
                 Err(failure) => Err(failure),

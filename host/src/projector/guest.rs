@@ -112,6 +112,13 @@ impl<R: Role> Guest<R> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event);
         self.component.record().ran(&event.event_type, instance.fuel());
+        if matches!(
+            &projected,
+            Err(_)
+                | Ok(Projected { verdict: Err(Failure::Trapped { .. } | Failure::OutOfMemory { .. }), .. })
+        ) {
+            instance.journal().forget_errors();
+        }
         self.publisher.publish(&Said::take(instance.journal()), || event.id.spelled(), &self.meter);
         projected
     }
@@ -273,6 +280,9 @@ impl<R: Role> Guest<R> {
                     break;
                 }
                 is_whole = instance.project(&[event], self.list_fuel()).is_ok();
+                if !is_whole {
+                    instance.journal().forget_errors();
+                }
                 let again = Said::take(instance.journal());
                 said.forget(&again);
                 // What was rejected was run alone, and heard then.

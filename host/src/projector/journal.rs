@@ -41,7 +41,7 @@ pub(super) struct Journal(Arc<Mutex<Pages>>);
 
 #[derive(Default)]
 struct Pages {
-    lines: Vec<(Level, String)>,
+    lines: Vec<(Voice, String)>,
     room: Room,
     dropped: usize,
     stdout: Vec<u8>,
@@ -93,7 +93,16 @@ impl Journal {
         let mut pages = self.pages();
         pages.finish(Voice::Stdout);
         pages.finish(Voice::Stderr);
-        (std::mem::take(&mut pages.lines), std::mem::take(&mut pages.dropped))
+        let lines = std::mem::take(&mut pages.lines).into_iter();
+        (lines.map(|(voice, line)| (voice.level(), line)).collect(), std::mem::take(&mut pages.dropped))
+    }
+
+    /// Forgets what was written to stderr, and to the log as errors: of a run that trapped it is the panic or the
+    /// exception, which may quote the event. Its last words stay, for the letter.
+    pub(super) fn forget_errors(&self) {
+        let mut pages = self.pages();
+        pages.finish(Voice::Stderr);
+        pages.lines.retain(|(voice, _)| !matches!(voice, Voice::Stderr | Voice::Log(Level::ERROR)));
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -137,7 +146,7 @@ impl Pages {
         }
         if self.lines.len() < self.room.lines && line.len() <= self.room.bytes {
             self.room.bytes -= line.len();
-            self.lines.push((voice.level(), line));
+            self.lines.push((voice, line));
         } else {
             self.dropped += 1;
         }

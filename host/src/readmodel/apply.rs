@@ -6,6 +6,7 @@
 
 mod bounded;
 mod letters;
+mod refused;
 mod savepoint;
 
 use std::collections::{HashSet, VecDeque};
@@ -20,11 +21,11 @@ use super::batch::{Batch, Entry};
 use super::bind::{bind, fitted};
 use super::checkpoint::{self, Advance, Closed, Lane, LaneRow, Turn};
 use super::control::Control;
-use super::dead_letter;
+use super::dead_letter::{self, Discarded};
 use super::dedupe::{self, Mark, Remembered};
 use super::deployment;
 use super::fit::Sent;
-use super::mysql_error::{classify, classify_statement};
+use super::mysql_error::classify;
 use super::query::{Run, send};
 use super::session::{Connector, Session, within};
 use super::volume::{self, Limits, Volume};
@@ -55,8 +56,7 @@ pub struct LaneState {
     pub seed: Seed,
     /// The keys of all aggregates with dead letters, of this lane and of others.
     pub blocked: Vec<Vec<u8>>,
-    /// The document keys that operators discarded.
-    pub discarded: HashSet<[u8; 16]>,
+    pub discarded: Discarded,
 }
 
 /// Whether the refusal of what stands at a position can be judged already.
@@ -176,7 +176,7 @@ impl LaneModel {
         self.digest.clone_from(&row.digest);
         self.uncertain = None;
         self.session = Some(session);
-        Ok(LaneState { row, seed, blocked, discarded: discarded.into_iter().collect() })
+        Ok(LaneState { row, seed, blocked, discarded })
     }
 
     /// Reads which events were applied lately, by all lanes: once for all of them, since it is as much for each.
@@ -328,7 +328,9 @@ impl LaneModel {
         self.run(session, batch.operations()).await?;
         let mut letters = Volume::default();
         for entry in &batch.entries {
-            let more = dead_letter::write(session, &self.control, &self.lane, entry, &batch.digest).await?;
+            let more =
+                dead_letter::write(session, &self.control, (&self.lane, self.seed()?), entry, &batch.digest)
+                    .await?;
             letters = letters.plus(more);
         }
         if letters.letters > 0 {
@@ -345,9 +347,13 @@ impl LaneModel {
 
     /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
     fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
+        Ok(Fingerprint::of(self.seed()?, batch.ids().0))
+    }
+
+    /// The key of the marks, which the lane reads when it is loaded.
+    fn seed(&self) -> Result<&Seed, Failure> {
         let unloaded = || Failure::TransactionLost { code: 0, message: "the lane was not loaded".to_owned() };
-        let seed = self.seed.as_ref().ok_or_else(unloaded)?;
-        Ok(Fingerprint::of(seed, batch.ids().0))
+        self.seed.as_ref().ok_or_else(unloaded)
     }
 
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
@@ -389,6 +395,7 @@ impl LaneModel {
         session: &mut Session,
         operations: impl Iterator<Item = &Operation>,
     ) -> Result<(), Failure> {
+        let is_mariadb = session.is_mariadb();
         for run in coalesce::coalesce(&self.schema, operations) {
             let statement = &self.schema.statements[run.statement];
             let rows = run.rows.iter().map(|values| fitted(0, statement, values));
@@ -400,7 +407,7 @@ impl LaneModel {
                 let query = piece.iter().flatten().fold(sqlx::query(&sql), bind);
                 self.reached.store(run.statement + 1, Ordering::Relaxed);
                 let executed = query.run_unbounded(&mut session.connection).await;
-                executed.map_err(|error| refused_by(statement, &error))?;
+                executed.map_err(|error| refused::by(statement, is_mariadb, &error))?;
             }
         }
         Ok(())
@@ -458,28 +465,6 @@ impl LaneModel {
 /// How long to rest after work of so long, where it may take so much of the time.
 fn rest(worked: Duration, percent: u32) -> Duration {
     worked * (100 - percent) / percent
-}
-
-/// Why the server refuses a statement. An upsert that met another row is a conflict, which can be a matter of timing.
-fn refused_by(statement: &Statement, error: &sqlx::Error) -> Failure {
-    let doing = format!("running `{}`", statement.name);
-    let is_key = |message: &str| statement.proves.iter().any(|key| message.contains(&format!("'{key}'")));
-    match classify_statement(&statement.name, error) {
-        Failure::RefusedValue { code: 1048, message } if is_key(&message) => {
-            let table = &statement.table;
-            let message = format!("{doing}: another row of `{table}` has its value in another unique key");
-            Failure::KeyConflict { code: 1062, message }
-        }
-        // The number that would be inserted: UNSIGNED, and a CHECK on each server.
-        Failure::RefusedValue { code: code @ (1264 | 3819 | 4025), message }
-            if !statement.adds.is_empty() =>
-        {
-            let columns = statement.adds.join("`, `");
-            let message = format!("{message}. It adds to `{columns}`: {}", Statement::SUMS);
-            Failure::RefusedValue { code, message }
-        }
-        failure => failure,
-    }
 }
 
 /// How many of these rows fit one statement, by its largest row. A row that fits none is its event's fault: MySQL

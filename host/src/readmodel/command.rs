@@ -294,6 +294,58 @@ pub(super) async fn finish_in(
     Ok(())
 }
 
+/// How long the rows stay in the result of a comparison, whose values nothing else erases.
+const SAMPLES_MINUTES: u32 = 60;
+
+/// How many results are cleared at a time.
+const CLEARED_MAX: u32 = 20;
+
+/// Takes the sampled rows out of results of comparisons that are older than they may be; what was counted stays.
+pub async fn clear_samples(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("clearing the samples of comparisons", &error);
+    // Inside of a value, quotation marks are escaped.
+    let sql = control.sql(&format!(
+        "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
+         AND request LIKE '{{\"do\":\"verify\"%' AND (INSTR(result, '\"samples\":[[') > 0 OR INSTR(result, '\"samples\":[{{') > 0) \
+         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE ORDER BY id LIMIT {CLEARED_MAX}"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let clear = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'");
+    for row in rows {
+        let (id, result): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let cleared = without_samples(&result);
+        let cleared = sqlx::query(&clear).bind(cleared).bind(id).run(&mut session.connection).await;
+        cleared.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A report without its sampled rows, whichever host wrote it.
+fn without_samples(report: &str) -> String {
+    fn clear(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    if name == "samples" { *value = serde_json::Value::Array(vec![]) } else { clear(value) }
+                }
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(clear),
+            _ => {}
+        }
+    }
+    match serde_json::from_str(report) {
+        Ok(mut report) => {
+            clear(&mut report);
+            report.to_string()
+        }
+        Err(_) => "what it found is not kept any longer".to_owned(),
+    }
+}
+
 /// How a command stands.
 pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Result<Outcome, Failure> {
     let failed = |error: sqlx::Error| classify("reading a command's result", &error);

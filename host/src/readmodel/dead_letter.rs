@@ -4,6 +4,7 @@
 //! that applies it. Only an aggregate's head (its oldest letter) is ever replayed or discarded.
 
 mod document;
+mod same;
 mod selection;
 mod shown;
 
@@ -19,12 +20,14 @@ use super::session::Session;
 use super::volume::Volume;
 use crate::event::{Aggregate, Delivery, Id};
 use crate::failure::Failure;
+use crate::fingerprint::Seed;
 use crate::statement::Operation;
 use crate::text::harmless;
 
 pub use document::{Content, contents, document};
 pub use selection::{
-    GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest, reading, select,
+    Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest, reading,
+    select,
 };
 pub use shown::{Ids, Shown};
 
@@ -84,7 +87,8 @@ impl Letter {
     }
 }
 
-/// What identifies a document, also one whose id cannot be read: XXH3-128 of the id's key or of the raw bytes.
+/// Where a document is looked for, also one whose id cannot be read: XXH3-128 of the id's key or of the raw bytes. Clients
+/// choose those, so a key that is found proves nothing by itself: what it stands for is compared.
 pub fn document_key(delivery: &Delivery) -> [u8; 16] {
     match delivery.id() {
         Some(id) => key_of(id),
@@ -97,12 +101,45 @@ pub fn key_of(id: &Id) -> [u8; 16] {
     xxh3_128(&id.key()).to_be_bytes()
 }
 
-/// Writes an entry's letter, if its verdict asks for one, in the batch's transaction. What it adds.
+/// Where a document is looked for next, if another one has its first key: nobody else can compute this one.
+pub fn second_key(delivery: &Delivery, seed: &Seed) -> [u8; 16] {
+    let mark = match delivery.id() {
+        Some(id) => seed.mark(id),
+        None => seed.mark_of_key(&delivery.document),
+    };
+    mark.to_be_bytes()
+}
+
+/// Writes an entry's letter, if its verdict asks for one and it has none, in the batch's transaction. What it adds.
 pub async fn write(
     session: &mut Session,
     control: &Control,
-    lane: &Lane,
+    (lane, seed): (&Lane, &Seed),
     entry: &Entry,
+    digest: &str,
+) -> Result<Volume, Failure> {
+    if !matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold) {
+        return Ok(Volume::default());
+    }
+    for key in [document_key(&entry.delivery), second_key(&entry.delivery, seed)] {
+        let added = insert(session, control, lane, (entry, &key), digest).await?;
+        if added.letters > 0 || same::has_letter(session, control, lane, (&entry.delivery, &key)).await? {
+            return Ok(added);
+        }
+    }
+    Err(Failure::Misconfigured {
+        reason:
+            "both keys of a document stand for letters of others, which nobody can bring about: report it"
+                .to_owned(),
+    })
+}
+
+/// Writes an entry's letter under a key, unless one has it.
+async fn insert(
+    session: &mut Session,
+    control: &Control,
+    lane: &Lane,
+    (entry, key): (&Entry, &[u8; 16]),
     digest: &str,
 ) -> Result<Volume, Failure> {
     let packet = session.packet_bytes_max;
@@ -127,7 +164,7 @@ pub async fn write(
         .bind(&lane.projection)
         .bind(lane.generation)
         .bind(state)
-        .bind(&document_key(delivery)[..])
+        .bind(&key[..])
         .bind(delivery.aggregate().map(Aggregate::key))
         .bind(delivery.aggregate().map(ToString::to_string))
         .bind(delivery.id().map(ToString::to_string))
@@ -226,28 +263,36 @@ pub async fn erase(
     Ok(Some(Volume::less(0, letter.document_bytes)))
 }
 
-/// Records a discard, in the transaction that removes the letter.
+/// Records a discard, in the transaction that removes the letter. Under a key that another document's discard has, it is
+/// recorded under the second one.
 pub async fn record_discard(
     connection: &mut MySqlConnection,
     control: &Control,
-    lane: &Lane,
+    (lane, seed): (&Lane, &Seed),
     letter: &Letter,
-    who: &str,
-    why: &str,
+    (who, why): (&str, &str),
 ) -> Result<(), Failure> {
     let sql = control.sql(
         "INSERT IGNORE INTO laterna.discarded (projection, document_key, event_id, discarded_by, reason) \
          VALUES (?, ?, ?, ?, ?)",
     );
-    sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(&letter.document_key)
-        .bind(&letter.event_id)
-        .bind(who)
-        .bind(why)
-        .run(connection)
-        .await
-        .map_err(|error| classify("recording a discard", &error))?;
+    let second = seed.mark_of_key(letter.event_key.as_deref().unwrap_or(&letter.document_key)).to_be_bytes();
+    for key in [&letter.document_key[..], &second[..]] {
+        let recorded = sqlx::query(&sql)
+            .bind(&lane.projection)
+            .bind(key)
+            .bind(&letter.event_id)
+            .bind(who)
+            .bind(why)
+            .run(&mut *connection)
+            .await
+            .map_err(|error| classify("recording a discard", &error))?;
+        if recorded.rows_affected() > 0
+            || same::is_discarded(connection, control, lane, (letter, key)).await?
+        {
+            return Ok(());
+        }
+    }
     Ok(())
 }
 

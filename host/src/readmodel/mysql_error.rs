@@ -9,32 +9,67 @@ use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
 use crate::failure::Failure;
+use crate::text::without_quotations;
 
-/// The failure that an error is, with what was being done.
+/// The failure that an error of one of the host's own statements is, with what was being done. It is no event's fault.
 pub fn classify(doing: &str, error: &Error) -> Failure {
+    match judge(doing, error) {
+        Failure::RefusedValue { code, message } | Failure::KeyConflict { code, message } => {
+            let message = if NAMES_ONLY.contains(&code) { message } else { without_quotations(&message) };
+            let reason = format!(
+                "MySQL refuses what the host itself asks of it (error {code}), which is no event's fault: {message}; \
+                 look whether that table was changed, or what a trigger on it does"
+            );
+            Failure::Misconfigured { reason }
+        }
+        failure => failure,
+    }
+}
+
+fn judge(doing: &str, error: &Error) -> Failure {
     match error {
         Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
             Some(mysql) => by_code(mysql.number(), format!("{doing}: {}", mysql.message())),
             None => lost(doing, error),
         },
         Error::Configuration(reason) => Failure::Misconfigured { reason: format!("{doing}: {reason}") },
-        Error::ColumnDecode { .. } | Error::ColumnNotFound(_) | Error::Decode(_) => Failure::Misconfigured {
+        Error::Tls(reason) => Failure::Misconfigured {
+            reason: format!(
+                "{doing}: MySQL answers, but no encrypted connection comes about: {reason}; correct `ssl-mode` and \
+                 `ssl-ca` in the URL, or the server's certificate"
+            ),
+        },
+        Error::RowNotFound => Failure::Misconfigured {
+            reason: format!(
+                "{doing}: a row is missing that has to be there, in the control schema or of the server"
+            ),
+        },
+        Error::ColumnDecode { .. }
+        | Error::ColumnNotFound(_)
+        | Error::ColumnIndexOutOfBounds { .. }
+        | Error::TypeNotFound { .. }
+        | Error::Encode(_)
+        | Error::Decode(_) => Failure::Misconfigured {
             reason: format!("{doing}: the control schema is not as expected: {error}"),
         },
         _ => lost(doing, error),
     }
 }
 
-/// The failure that an error of a projector's statement is. A code that no table knows is suspect of being the event's.
-pub fn classify_statement(name: &str, error: &Error) -> Failure {
-    match classify(&format!("running `{name}`"), error) {
+/// The failure that an error of a projector's statement is. A code that no table knows, or that means something else on
+/// this server, is suspect of being the event's.
+pub fn classify_statement(name: &str, is_mariadb: bool, error: &Error) -> Failure {
+    let doing = format!("running `{name}`");
+    let code = number(error).unwrap_or_default();
+    if code >= SERVERS_OWN && is_mariadb == (code == MYSQL_IDLE) {
+        return Failure::UnknownRefusal { code, message: format!("{doing}: {error}") };
+    }
+    match judge(&doing, error) {
         // MariaDB's max_statement_time, MySQL's max_execution_time.
         Failure::TransactionLost { code: code @ (1969 | 3024), message } => {
             Failure::TooSlow { message: format!("{message} (error {code})") }
         }
-        Failure::Unknown { message, .. } => {
-            Failure::UnknownRefusal { code: number(error).unwrap_or_default(), message }
-        }
+        Failure::Unknown { message, .. } => Failure::UnknownRefusal { code, message },
         failure => failure,
     }
 }
@@ -51,35 +86,81 @@ fn lost(doing: &str, error: &Error) -> Failure {
     Failure::ConnectionLost { message: format!("{doing}: {error}") }
 }
 
+/// From here on, a code means one thing on MySQL and another on MariaDB. Those that have a class are MariaDB's, but one.
+const SERVERS_OWN: u16 = 4000;
+const MYSQL_IDLE: u16 = 4031;
+
+/// The refusals whose message quotes names, and no values.
+const NAMES_ONLY: &[u16] = &[1406, 1264, 1265, 1048, 1364, 1118, 3819, 4025];
+
 type ToFailure = fn(u16, String) -> Failure;
 
 /// The codes that have a class, and the failure that they are. No code stands twice; any other is unknown: one of the
 /// host's own statements pauses the projection after some tries, one of a projector's blames the event if others pass.
-const CODES: [(&[u16], ToFailure); 9] = [
+const CODES: [(&[u16], ToFailure); 10] = [
     (TRANSACTION_LOST, |code, message| Failure::TransactionLost { code, message }),
     (CONNECTION_LOST, |code, message| Failure::ConnectionLost {
         message: format!("{message} (error {code})"),
+    }),
+    (LIMIT_REACHED, |code, message| Failure::LimitReached {
+        code,
+        message: format!("{message}{}", limit(code)),
     }),
     (CANNOT_WRITE, |code, message| Failure::CannotWrite { code, message }),
     (REFUSED_VALUE, |code, message| Failure::RefusedValue { code, message }),
     (KEY_CONFLICT, |code, message| Failure::KeyConflict { code, message }),
     (TOO_LARGE, |code, message| Failure::TooLarge { code, message }),
     (SCHEMA_MISMATCH, |code, message| Failure::SchemaMismatch { code, message }),
-    (ACCESS_DENIED, |code, message| Failure::AccessDenied { code: code.into(), message }),
-    (MISCONFIGURED, |code, message| Failure::Misconfigured { reason: format!("{message} (error {code})") }),
+    (ACCESS_DENIED, |code, message| Failure::AccessDenied {
+        code: code.into(),
+        message: format!("{message}{}", way_out(code)),
+    }),
+    (MISCONFIGURED, |code, message| Failure::Misconfigured {
+        reason: format!("{message} (error {code}){}", way_out(code)),
+    }),
 ];
+
+/// Which limit it is.
+fn limit(code: u16) -> &'static str {
+    match code {
+        1040 => ": `max_connections` of the server is reached",
+        1203 => ": `max_user_connections` of the server is reached for this account",
+        // Its message names the resource.
+        _ => ": a limit of this account (ALTER USER ... WITH), or `max_user_connections` of the server",
+    }
+}
+
+/// What helps where the code alone tells.
+fn way_out(code: u16) -> &'static str {
+    match code {
+        1665 => {
+            ": set `binlog_format = ROW` on the server (MIXED will do); with STATEMENT it takes no row at the isolation that \
+             the host needs"
+        }
+        1067 => {
+            ": the host's sessions are strict, and take no date without a month and a day (NO_ZERO_DATE): give the column a \
+             valid DEFAULT, or none"
+        }
+        1524 => {
+            ": the server does not have the plugin that the account logs in by: ALTER USER to one that it has"
+        }
+        1251 => ": ALTER USER to `caching_sha2_password` (MySQL) or `mysql_native_password` (MariaDB)",
+        _ => "",
+    }
+}
 
 /// Deadlock, lock wait, lock table full, changed since read, interrupted, time limits, commit hooks; the table was
 /// altered since the snapshot or since the statement was prepared.
 const TRANSACTION_LOST: &[u16] =
     &[1213, 1205, 1206, 1614, 1637, 1020, 1317, 1969, 3024, 3058, 3572, 3101, 3100, 1180, 1181, 1412, 1615];
 
-/// Shutdown, killed, aborted, too many connections, blocked, timed out in idleness, packet too large (the server closes
+/// Shutdown, killed, aborted, blocked, timed out in idleness, packet too large (the server closes
 /// the connection with it), a prepared statement that the session does not have any more.
-const CONNECTION_LOST: &[u16] = &[
-    1040, 1203, 1226, 1053, 1077, 1078, 1079, 1080, 1129, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 1243,
-    1927, 3169, 4031,
-];
+const CONNECTION_LOST: &[u16] =
+    &[1053, 1077, 1078, 1079, 1080, 1129, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 1243, 1927, 3169, 4031];
+
+/// Connections of the server, those of an account, and what else an account may use.
+const LIMIT_REACHED: &[u16] = &[1040, 1203, 1226];
 
 /// Read-only, offline, not ready, full disk, no memory, engine errors, too many prepared statements.
 const CANNOT_WRITE: &[u16] = &[
@@ -111,10 +192,11 @@ const SCHEMA_MISMATCH: &[u16] = &[
 ];
 
 /// Privileges, passwords, locked or expired accounts, hosts that may not connect.
-const ACCESS_DENIED: &[u16] = &[1044, 1045, 1130, 1142, 1143, 1227, 1370, 3118, 4151, 1820, 1862, 3159, 1698];
+const ACCESS_DENIED: &[u16] =
+    &[1044, 1045, 1130, 1142, 1143, 1227, 1370, 3118, 4151, 1820, 1862, 3159, 1698, 1524, 1251];
 
-/// Session variables; tables that are damaged.
-const MISCONFIGURED: &[u16] = &[1193, 1231, 1238, 1298, 1032, 1034, 1194, 1195, 1712];
+/// Session variables; tables that are damaged; a binary log of statements; a column's default that is no value of it.
+const MISCONFIGURED: &[u16] = &[1665, 1067, 1193, 1231, 1238, 1298, 1032, 1034, 1194, 1195, 1712];
 
 fn by_code(code: u16, message: String) -> Failure {
     match CODES.iter().find(|(codes, _)| codes.contains(&code)) {
@@ -136,7 +218,7 @@ mod tests {
     #[test]
     fn each_code_falls_to_the_one_who_is_at_fault() {
         let fault = |code| by_code(code, String::new()).fault();
-        for code in [1213, 1205, 1040, 1053, 1077, 1080, 1290, 1021, 1461, 1158, 1161, 4031] {
+        for code in [1213, 1205, 1040, 1226, 1053, 1077, 1080, 1290, 1021, 1461, 1158, 1161, 4031] {
             assert_eq!(fault(code), Fault::Environment, "{code}");
         }
         for code in [1406, 1264, 1048, 3140, 4025, 3819, 1062, 1452] {
@@ -158,10 +240,16 @@ mod tests {
 
     #[test]
     fn whatever_is_no_answer_of_the_server_is_a_lost_connection() {
-        let errors =
-            [Error::PoolClosed, Error::WorkerCrashed, Error::Protocol("x".into()), Error::RowNotFound];
-        for error in errors {
+        for error in [Error::PoolClosed, Error::WorkerCrashed, Error::Protocol("x".into())] {
             assert_eq!(classify("testing", &error).class(), "connection-lost", "{error}");
+        }
+        for error in [
+            Error::RowNotFound,
+            Error::ColumnNotFound("x".into()),
+            Error::ColumnIndexOutOfBounds { index: 1, len: 1 },
+            Error::Tls("a certificate".into()),
+        ] {
+            assert_eq!(classify("testing", &error).class(), "misconfigured", "a server answered: {error}");
         }
     }
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::mysql_error::classify;
+use super::mysql_error::{classify, number};
 use super::query::{Run, send};
 use crate::failure::Failure;
 
@@ -53,6 +53,8 @@ pub struct Connector {
     database: String,
     /// How long a lane's transaction may take.
     time: Duration,
+    /// How many connections the host needs in all; 0 where that is not known.
+    needs: u32,
 }
 
 impl Connector {
@@ -71,13 +73,24 @@ impl Connector {
             .timezone(None)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .disable_statement_logging();
-        Ok(Self { options, setting, database, time: TRANSACTION_TIME })
+        Ok(Self { options, setting, database, time: TRANSACTION_TIME, needs: 0 })
     }
 
     /// Gives each transaction of a lane so much time.
     #[must_use]
     pub fn giving(self, time: Duration) -> Self {
         Self { time, ..self }
+    }
+
+    /// Says how many connections the host needs in all, for who is refused one.
+    #[must_use]
+    pub fn of_a_host_that_needs(self, needs: u32) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// How many connections the host needs in all.
+    pub fn needs(&self) -> u32 {
+        self.needs
     }
 
     /// How long a lane's transaction may take; beyond, it is ended.
@@ -138,12 +151,7 @@ impl Connector {
         };
         let timeout = |_| Failure::ConnectionLost { message: format!("{doing}: no answer within 10 s") };
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(timeout)?;
-        let (connection, row) = connected.map_err(|error: sqlx::Error| match classify(&doing, &error) {
-            Failure::SchemaMismatch { code: 1049, message } => {
-                Failure::Misconfigured { reason: format!("{message}: create it, or correct the URL") }
-            }
-            failure => failure,
-        })?;
+        let (connection, row) = connected.map_err(|error| self.refused(&doing, &error))?;
         let read = |error: sqlx::Error| classify(&doing, &error);
         let (mode, zone): (String, String) = (row.try_get(2).map_err(read)?, row.try_get(6).map_err(read)?);
         let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
@@ -166,6 +174,38 @@ impl Connector {
 }
 
 impl Connector {
+    /// Why there is no session.
+    fn refused(&self, doing: &str, error: &sqlx::Error) -> Failure {
+        if let sqlx::Error::Protocol(text) = error
+            && let Some((_, rest)) = text.split_once("unknown authentication plugin: ")
+        {
+            // The driver adds where it found out.
+            let plugin = rest.split(' ').next().unwrap_or_default();
+            let account = self.options.get_username();
+            return Failure::Misconfigured {
+                reason: format!(
+                    "{doing}: the account `{account}` logs in by the plugin `{plugin}`, which the host does not have: give the \
+                     account one that it has: ALTER USER ... IDENTIFIED WITH caching_sha2_password BY '...' (MySQL), or ... \
+                     IDENTIFIED VIA mysql_native_password USING PASSWORD('...') (MariaDB)"
+                ),
+            };
+        }
+        match classify(doing, error) {
+            Failure::SchemaMismatch { code: 1049, message } => {
+                Failure::Misconfigured { reason: format!("{message}: create it, or correct the URL") }
+            }
+            Failure::LimitReached { code, message } if self.needs > 0 => {
+                let needs = self.needs;
+                let message = format!(
+                    "{message}; this host's projections need {needs} connections, and for each generation that is built as many \
+                     more as it has lanes, and one"
+                );
+                Failure::LimitReached { code, message }
+            }
+            failure => failure,
+        }
+    }
+
     /// Ends when a session that was asked something is found idle or gone: the question or its answer was lost on
     /// the way, and nobody would ever say so. MySQL at work, however slow, or not to be asked, is waited for.
     pub async fn until_lost(&self, id: u64) {
@@ -272,6 +312,39 @@ impl Session {
         Ok(busy.map_err(|error| not_shown(&error))?.is_none())
     }
 
+    /// The settings of the server or the account that cannot work: each with what to do.
+    pub async fn unfit_settings(&mut self, needs: u32) -> Result<Vec<String>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the server's settings", &error);
+        let rows = sqlx::query(
+            "SHOW VARIABLES WHERE variable_name IN ('binlog_format', 'log_bin', 'max_connections', 'max_user_connections')",
+        );
+        let mut unfit = vec![];
+        let mut settings = std::collections::HashMap::new();
+        for row in rows.rows(&mut self.connection).await.map_err(failed)? {
+            let (name, value): (String, String) =
+                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            settings.insert(name, value);
+        }
+        let is = |name: &str, value: &str| {
+            settings.get(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
+        };
+        if is("log_bin", "ON") && is("binlog_format", "STATEMENT") {
+            unfit.push("`binlog_format` is STATEMENT, with which the server takes no row at the isolation that the host \
+                 needs (error 1665): set it to ROW (MIXED will do)".to_owned());
+        }
+        for limit in ["max_connections", "max_user_connections"] {
+            let most: u32 = settings.get(limit).and_then(|most| most.parse().ok()).unwrap_or_default();
+            // 0 is no limit.
+            if (1..needs).contains(&most) {
+                unfit.push(format!(
+                    "`{limit}` is {most} for this account, and this host's projections need {needs} connections: raise it, \
+                     or configure fewer lanes"
+                ));
+            }
+        }
+        Ok(unfit)
+    }
+
     /// A privilege of this account with which it would write to a server that is read-only.
     pub async fn too_broad_privileges(&mut self) -> Result<Option<&'static str>, Failure> {
         const BROAD: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CONNECTION_ADMIN", "READ_ONLY ADMIN"];
@@ -290,9 +363,11 @@ impl Session {
 
 /// MySQL cannot list its sessions while one of them runs a statement whose values are not text. That passes.
 fn not_shown(error: &sqlx::Error) -> Failure {
-    match classify("looking for a session", error) {
-        Failure::RefusedValue { code: 3854, message } => Failure::TransactionLost { code: 3854, message },
-        failure => failure,
+    match number(error) {
+        Some(3854) => {
+            Failure::TransactionLost { code: 3854, message: format!("looking for a session: {error}") }
+        }
+        _ => classify("looking for a session", error),
     }
 }
 

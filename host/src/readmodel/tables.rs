@@ -4,6 +4,7 @@
 
 use sqlx::Row;
 
+use super::constraint;
 use super::control::Control;
 use super::mysql_error::classify;
 use super::query::{Run, send};
@@ -100,7 +101,11 @@ pub async fn prepare(session: &mut Session, schema: &Schema) -> Result<(), Failu
 }
 
 async fn create(session: &mut Session, table: &Table) -> Result<(), Failure> {
-    execute(session, &format!("creating the table `{}`", table.name), &table.ddl).await
+    let doing = format!("creating the table `{}`", table.name);
+    match send(&mut session.connection, &table.ddl).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(constraint::refused(session, table, &doing, &error).await),
+    }
 }
 
 async fn exists(session: &mut Session, table: &str) -> Result<bool, Failure> {

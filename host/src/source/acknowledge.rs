@@ -128,7 +128,7 @@ impl Outbox {
         };
         let is_direct = self.is_direct().await?;
         let failed = |error| match classify(doing, &error) {
-            Failure::SourceUnavailable { message } if is_direct => Failure::SourceUnavailable {
+            Failure::SourceUnavailable { message } if is_direct => Failure::NoPrimary {
                 message: format!(
                     "{message}; only a primary can tell: `mongodb.uri` says directConnection=true, leave that out and \
                      end it with ?replicaSet=NAME, so that the primary is found"

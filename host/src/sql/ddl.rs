@@ -2,6 +2,7 @@
 //! could make a rebuilt table differ from the one it replaces.
 
 mod column;
+mod constraint;
 mod key;
 mod kind;
 mod option;
@@ -56,6 +57,7 @@ pub(super) fn check(
         Ok(options) if walk.reasons.is_empty() => {
             let (columns, unique_keys) = (kind::columns(&table, &options.written), kind::unique_keys(&table));
             let has_expression_key = key::has_expression(&table.constraints);
+            let constraints = constraint::all(&table, &declaration.name);
             let (ddl, assumed) = write(&declared, table, options).map_err(|reason| vec![reason])?;
             Ok(Table {
                 name: declaration.name.clone(),
@@ -63,6 +65,7 @@ pub(super) fn check(
                 references,
                 columns,
                 unique_keys,
+                constraints,
                 assumed,
                 has_expression_key,
             })

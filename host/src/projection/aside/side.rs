@@ -18,8 +18,8 @@ use crate::projection::{Course, Loaded, Orders, Servers, Status, rebuild, startu
 use crate::readmodel::dead_letter::{self, GivenUp};
 use crate::readmodel::generation::Generation;
 use crate::readmodel::{
-    Lane, LaneModel, LaneRow, Session, checkpoint, cut_over, ownership, registration, tables, volume, within,
-    witness,
+    Lane, LaneModel, LaneRow, Session, checkpoint, constraint, cut_over, ownership, registration, tables,
+    volume, within, witness,
 };
 use crate::source::{Anchored, OutboxReader};
 
@@ -136,7 +136,12 @@ impl Side {
         let schema = &self.loaded.deployed.schema;
         tables::prepare(&mut session, schema).await?;
         volume::recount(&mut session, control, &settings.name, number, epoch).await?;
-        let letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        let mut letters =
+            volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        if letters > 0 && holds_stream(settings, &self.loaded) {
+            self.give_up_alone(&mut session).await?;
+            letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        }
         if letters > 0 && holds_stream(settings, &self.loaded) {
             return Err(Failure::Misconfigured {
                 reason: format!(
@@ -150,6 +155,23 @@ impl Side {
         let parts = (&self.servers, settings, &self.loaded);
         let course = startup::course(parts, epoch, number, rows, &mut session).await?;
         Ok(Course { until: course.until.or(until), ..course })
+    }
+
+    /// Gives letters up as [`Side::give_up`] does, where no lane can run as long as they are there.
+    async fn give_up_alone(&self, session: &mut Session) -> Result<(), Failure> {
+        let (control, name) = (&self.servers.control, self.ground.settings.name.as_str());
+        let number = self.generation.generation;
+        loop {
+            let found = dead_letter::given_up(session, control, name, number, GIVEN_UP_PAGE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            let mut lane = self.read_model(0);
+            lane.load().await?;
+            for GivenUp { letter, who, why } in &found {
+                lane.discard_letter(letter, who, why).await?;
+            }
+        }
     }
 
     /// The tables, empty, and the lanes at the beginning of history.
@@ -170,6 +192,7 @@ impl Side {
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
         rebuild::is_possible(servers, &self.loaded, &identity).await?;
         ownership::not_anothers(session, control, name, schema).await?;
+        constraint::are_free(session, control, name, schema).await?;
         let mut ddl = servers.ddl.connect().await?;
         cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
         cut_over::mark_place(&mut ddl, &self.generation.place).await?;

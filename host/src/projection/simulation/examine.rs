@@ -11,7 +11,7 @@ use super::store::{State, Tables, seed};
 use crate::event::{Aggregate, lane_of};
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
-use crate::readmodel::dead_letter::{Letter, document_key};
+use crate::readmodel::dead_letter::Letter;
 use crate::readmodel::{Batch, Entry, Passed, Verdict};
 
 /// What a batch does to each document, by the index of its place.
@@ -74,7 +74,7 @@ pub fn entry(
         ))
     };
     let is_again = tables.marked[number] && placed.delivery.id().is_some();
-    let is_discarded = tables.discarded.contains(&document_key(&placed.delivery));
+    let is_discarded = tables.discarded.contains(&placed.delivery, &seed());
     let event_type = placed.delivery.event.as_ref().ok().map(|event| event.event_type.as_str());
     let is_unhandled = event_type.is_some_and(|event_type| !HANDLED.contains(&event_type));
     let is_behind = placed.key.as_ref().is_some_and(|key| tables.head(key).is_some());

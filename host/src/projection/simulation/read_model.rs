@@ -291,12 +291,7 @@ impl ReadModel for SimulatedReadModel {
         }
         self.batch = row.batch;
         let blocked = tables.letters.values().filter_map(|(_, letter)| letter.aggregate_key.clone());
-        Ok(LaneState {
-            row,
-            seed: seed(),
-            blocked: blocked.collect(),
-            discarded: tables.discarded.into_iter().collect(),
-        })
+        Ok(LaneState { row, seed: seed(), blocked: blocked.collect(), discarded: tables.discarded })
     }
 
     async fn remembered(&mut self) -> Result<Remembered, Failure> {
@@ -415,7 +410,8 @@ impl ReadModel for SimulatedReadModel {
             }
             let Some(number) = model.take_letter(tables, letter, Wanted::Discard) else { return Ok(false) };
             tables.settled[number] = Some("discarded");
-            tables.discarded.extend(<[u8; 16]>::try_from(letter.document_key.as_slice()));
+            let key = <[u8; 16]>::try_from(letter.document_key.as_slice()).expect("it is a document's");
+            tables.discarded.insert(key, letter.event_id.clone());
             Ok(true)
         })
         .await

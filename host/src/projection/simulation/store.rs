@@ -15,7 +15,7 @@ use super::steps::Steps;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
-use crate::readmodel::dead_letter::{Letter, document_key};
+use crate::readmodel::dead_letter::{Discarded, Letter, document_key};
 use crate::readmodel::{Entry, LaneRow, checkpoint};
 use crate::statement::{Operation, Value};
 
@@ -93,7 +93,7 @@ pub struct Tables {
     pub tried: BTreeMap<u64, u64>,
     /// The generation that is live.
     pub generation: u32,
-    pub discarded: BTreeSet<[u8; 16]>,
+    pub discarded: Discarded,
     /// The events in the dedupe window, which is large enough for all of them.
     pub marked: Vec<bool>,
     /// What became of the events that are done with: applied, replayed, unhandled or discarded.
@@ -132,7 +132,10 @@ impl Store {
         let mut tables = Tables { written, marked, settled, ..Tables::default() };
         tables.place_lanes(lanes, &outbox.beginning());
         let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
-        tables.discarded = discarded.map(|placed| document_key(&placed.delivery)).collect();
+        for placed in discarded {
+            let delivery = &placed.delivery;
+            tables.discarded.insert(document_key(delivery), delivery.id().map(ToString::to_string));
+        }
         let state = State {
             tables,
             kept: vec![],
@@ -397,7 +400,7 @@ impl Tables {
             state: if parked { "parked" } else { "held" }.to_owned(),
             aggregate: None,
             aggregate_exact: None,
-            event_id: None,
+            event_id: entry.delivery.id().map(ToString::to_string),
             event_type: None,
             class: None,
             reason: None,

@@ -69,8 +69,8 @@ impl LaneModel {
             let connection = &mut session.connection;
             let removed = dead_letter::remove(connection, &model.control, letter).await?;
             if removed.is_some() {
-                dead_letter::record_discard(connection, &model.control, &model.lane, letter, who, why)
-                    .await?;
+                let lane = (&model.lane, model.seed()?);
+                dead_letter::record_discard(connection, &model.control, lane, letter, (who, why)).await?;
             }
             model.finish_unmoved(session, removed.unwrap_or_default()).await?;
             Ok(removed.is_some())

@@ -1,11 +1,14 @@
 //! Which letters there are: lists page by page, heads, counts. Nothing here reads a document.
 
+use std::collections::HashSet;
+
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
 
-use super::Letter;
-use crate::event::Aggregate;
+use super::{Letter, document_key, second_key};
+use crate::event::{Aggregate, Delivery};
 use crate::failure::Failure;
+use crate::fingerprint::Seed;
 use crate::readmodel::checkpoint::Lane;
 use crate::readmodel::control::Control;
 use crate::readmodel::mysql_error::classify;
@@ -265,17 +268,49 @@ pub async fn blocked(
     rows.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
 }
 
-/// The document keys that operators discarded.
+/// What operators discarded: document keys, each with the text of the event's id where that can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Discarded(HashSet<([u8; 16], Option<String>)>);
+
+impl Discarded {
+    pub fn insert(&mut self, document_key: [u8; 16], event_id: Option<String>) {
+        self.0.insert((document_key, event_id));
+    }
+
+    /// Whether this very document was discarded, and not only one with its key.
+    pub fn contains(&self, delivery: &Delivery, seed: &Seed) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let event_id = delivery.id().map(ToString::to_string);
+        let keys = [document_key(delivery), second_key(delivery, seed)];
+        keys.into_iter().any(|key| self.0.contains(&(key, event_id.clone())))
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The documents that operators discarded.
 pub async fn discarded(
     session: &mut Session,
     control: &Control,
     projection: &str,
-) -> Result<Vec<[u8; 16]>, Failure> {
+) -> Result<Discarded, Failure> {
     let failed = |error: sqlx::Error| classify("reading discarded events", &error);
-    let sql = control.sql("SELECT document_key FROM laterna.discarded WHERE projection = ?");
+    let sql = control.sql("SELECT document_key, event_id FROM laterna.discarded WHERE projection = ?");
     let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let keys = rows.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
-    keys.map(|key| key.map(|key| key.try_into().unwrap_or_default())).collect()
+    let mut discarded = Discarded::default();
+    for row in rows {
+        let key: Vec<u8> = row.try_get(0).map_err(failed)?;
+        discarded.insert(key.try_into().unwrap_or_default(), row.try_get(1).map_err(failed)?);
+    }
+    Ok(discarded)
 }
 
 /// A letter whose event was given up in another generation, by whom and why.
@@ -297,7 +332,7 @@ pub async fn given_up(
     let sql = control.sql(&format!(
         "SELECT {COLUMNS}, g.discarded_by AS who, g.reason AS why FROM laterna.dead_letter d \
          JOIN laterna.discarded g ON g.projection = d.projection AND g.document_key = d.document_key \
-         WHERE d.projection = ? AND d.generation = ? AND d.state = 'parked' ORDER BY d.id LIMIT ?"
+         AND CAST(g.event_id AS BINARY) <=> CAST(d.event_id AS BINARY) WHERE d.projection = ? AND d.generation = ? AND d.state = 'parked' ORDER BY d.id LIMIT ?"
     ));
     let rows = sqlx::query(&sql).bind(projection).bind(generation).bind(limit);
     let rows = rows.rows(&mut session.connection).await.map_err(failed)?;

@@ -76,7 +76,8 @@ pub async fn first_new_letter(
     let sql = control.sql(
         "SELECT COALESCE(event_type, '?'), aggregate_key, COALESCE(class, '?') FROM laterna.dead_letter d \
          WHERE projection = ? AND generation = ? AND NOT EXISTS (SELECT 1 FROM laterna.dead_letter l \
-         WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key) ORDER BY id LIMIT 1",
+         WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key \
+         AND CAST(l.event_id AS BINARY) <=> CAST(d.event_id AS BINARY)) ORDER BY id LIMIT 1",
     );
     let first = sqlx::query(&sql).bind(projection).bind(generation).bind(live);
     let first = first.first(&mut session.connection).await.map_err(failed)?;

@@ -19,8 +19,15 @@ pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
     quote(name);
     let is_list = matches!(data_type, DataType::Enum(..) | DataType::Set(_));
     let is_name = |value: &Expr| matches!(value, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::Null));
+    let is_time = matches!(data_type, DataType::Date | DataType::Datetime(_));
     for ColumnOptionDef { option, .. } in options.iter() {
         match option {
+            ColumnOption::Default(value) if is_time && is_no_day(value) => {
+                let what = format!("DEFAULT {value} of column {name}");
+                let remedy = "no day has a month or a number of 0, and the host's sessions take none (NO_ZERO_DATE): leave the \
+                              DEFAULT out, and let the column be NULL";
+                walk.refuse(not_allowed(what, remedy));
+            }
             ColumnOption::Default(value) if is_list && !is_name(value) => {
                 let what = format!("DEFAULT {value} of column {name}");
                 walk.refuse(not_allowed(
@@ -106,6 +113,19 @@ fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
             walk.refuse(not_allowed(words.join(" "), remedy));
         }
         other => walk.refuse(not_allowed(format_args!("`{other}`"), "leave it out")),
+    }
+}
+
+/// Whether a default is a date without a month or a day, as `0000-00-00` is.
+fn is_no_day(value: &Expr) -> bool {
+    let Expr::Value(literal) = value else { return false };
+    let (Value::SingleQuotedString(text) | Value::Number(text, false)) = &literal.value else { return false };
+    let is_zero = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte == b'0');
+    let day = text.split([' ', 'T']).next().unwrap_or_default();
+    let mut parts = day.split(|character: char| !character.is_ascii_digit());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(month), Some(day)) => is_zero(month) || is_zero(day),
+        _ => is_zero(day),
     }
 }
 
