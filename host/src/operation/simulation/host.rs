@@ -164,6 +164,7 @@ impl Host {
             rows.iter().all(|row| taken(&row.position) == Some(until))
         };
         for _ in 0..MEETING_MOVES {
+            tokio::time::sleep(INTERVAL).await;
             self.step("has both come to one position").await;
             for generation in [live, next.generation] {
                 let moved = self.moves(epoch, generation, Some(until));
