@@ -209,11 +209,13 @@ impl Play {
             let rows = self.world.rows();
             if rows.commands.values().any(|asked| asked.ended.is_none()) {
                 None
-            } else if let Some(one) = rows.standing.iter().find(|one| one.state == State::Building) {
+            } else if let Some(one) =
+                rows.standing.iter().find(|one| matches!(one.state, State::Building | State::Meeting))
+            {
                 let generation = one.generation;
                 if let Some(lacks) = one.lacks.clone().filter(|_| !one.lacks_accepted) {
                     Some(Request::AcceptGeneration { generation, shown: Some(lacks) })
-                } else if one.reason.is_some() {
+                } else if one.reason.is_some() || one.purpose.is_compared() {
                     Some(Request::DropGeneration { generation })
                 } else {
                     None
