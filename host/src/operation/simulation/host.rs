@@ -25,8 +25,8 @@ const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 /// How many events lanes take at a time, and how many ids are read at a time.
 const SOME: usize = 3;
 
-/// How often lanes move until they are taken not to come to one position.
-const MEETING_MOVES: usize = 40;
+/// How often lanes move until they are taken not to come to one position: for less time than a lease holds without renewal.
+const MEETING_MOVES: usize = 20;
 
 #[derive(Clone)]
 pub struct Host {
