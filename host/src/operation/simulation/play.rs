@@ -207,7 +207,9 @@ impl Play {
         }
         let request = {
             let rows = self.world.rows();
-            if rows.commands.values().any(|asked| asked.ended.is_none()) {
+            let stands = |id: u64| rows.standing.iter().any(|one| one.command == Some(id));
+            let waits = |asked: &Asked| asked.ended.is_none() && !stands(asked.command.id);
+            if rows.commands.values().any(waits) {
                 None
             } else if let Some(one) =
                 rows.standing.iter().find(|one| matches!(one.state, State::Building | State::Meeting))
