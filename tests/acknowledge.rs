@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bson::{Document, doc};
 use laterna::event::{Aggregate, Id};
-use laterna::source::acknowledge::Mark;
+use laterna::source::acknowledge::DocumentMark;
 use laterna::source::{Outbox, OutboxOptions};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -362,7 +362,7 @@ async fn a_later_mark_is_never_overwritten_by_an_earlier_one() {
         (4, 9400, "applied", "applied"),
     ] {
         let ids = vec![Id::Text("e1".into())];
-        let mark = Mark { status: given, ids, row, committed_ms };
+        let mark = DocumentMark { status: given, ids, row, committed_ms };
         assert_eq!(outbox.mark("recorder", &[mark]).await, Ok(0));
         assert_eq!(status(&world, "e1", "recorder").await.as_deref(), Some(expected), "row {row}");
     }

@@ -1,6 +1,7 @@
 //! The coalescer against plain one-by-one execution, on real servers: the same rows, or a failure on both sides.
 
-use laterna::sql::{self, coalesce};
+use laterna::sql;
+use laterna::sql::coalesce;
 use laterna::statement::{
     Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
 };

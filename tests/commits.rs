@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use bson::doc;
 use laterna::failure::Failure;
-use laterna::readmodel::dead_letter::Letter;
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::{Batch, Entry, LaneModel, Verdict, checkpoint};
+use laterna::readmodel::control::lease;
+use laterna::readmodel::control::lease::Acquired;
+use laterna::readmodel::lane::apply::LaneModel;
+use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
+use laterna::readmodel::lane::checkpoint;
+use laterna::readmodel::lane::dead_letter::Letter;
 use rand::Rng;
 
 use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};

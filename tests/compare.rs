@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use laterna::readmodel::Connector;
-use laterna::readmodel::compare::{Bounds, ReadView, Report, Sides, TableReport, compare};
+use laterna::readmodel::compare::{Bounds, ComparisonReport, ReadView, Sides, TableReport, compare};
+use laterna::readmodel::mysql::session::Connector;
 use laterna::statement::{Schema, Table};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -72,12 +72,12 @@ impl Pair {
         ReadView::take(session).await.expect("a snapshot")
     }
 
-    async fn compare(&self, bounds: Bounds) -> Report {
+    async fn compare(&self, bounds: Bounds) -> ComparisonReport {
         self.compare_in(&mut self.view().await, bounds).await.0
     }
 
     /// The report, and of how many chunks it is.
-    async fn compare_in(&self, view: &mut ReadView, bounds: Bounds) -> (Report, u64) {
+    async fn compare_in(&self, view: &mut ReadView, bounds: Bounds) -> (ComparisonReport, u64) {
         let table = |name: &String| Table {
             name: name.clone(),
             ddl: String::new(),
@@ -91,7 +91,7 @@ impl Pair {
         let schema = Schema { tables: self.tables.iter().map(table).collect(), statements: vec![] };
         let sides = Sides { live: &self.world.name, rebuilt: &self.world.control() };
         let (told, calls) = (AtomicU64::new(0), AtomicU64::new(0));
-        let progress = |now: laterna::readmodel::compare::Progress<'_>| {
+        let progress = |now: laterna::readmodel::compare::CompareProgress<'_>| {
             let before = told.swap(now.rows, Ordering::Relaxed);
             calls.fetch_add(1, Ordering::Relaxed);
             assert!(before <= now.rows, "it goes forwards");

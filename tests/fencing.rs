@@ -1,7 +1,7 @@
 //! One lane's writing, tried at the library: who may commit, and what a failed commit leaves behind.
 
 use laterna::failure::Failure;
-use laterna::readmodel::checkpoint;
+use laterna::readmodel::lane::checkpoint;
 use sqlx::Executor;
 
 use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bson::doc;
 use laterna::failure::{Failure, Fault};
-use laterna::readmodel::mysql_error::{classify, classify_statement, codes};
-use laterna::readmodel::{Connector, Session};
+use laterna::readmodel::mysql::error::{classify, classify_statement, codes};
+use laterna::readmodel::mysql::session::{Connector, Session};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor};
 

@@ -5,7 +5,7 @@ mod cases;
 mod samples;
 mod shapes;
 
-use laterna::readmodel::judge;
+use laterna::readmodel::mysql::bind::judge;
 use laterna::statement::{Operation, Value};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

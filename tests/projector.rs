@@ -6,14 +6,14 @@ use std::sync::{Arc, LazyLock};
 
 use laterna::event::{Aggregate, Event, Id};
 use laterna::failure::Failure;
-use laterna::projector::{Budget, Component, Engine, Guest, Projected, Refusal, Worker};
+use laterna::projector::{Budget, Component, ComponentRefusal, Engine, Guest, Projected, Worker};
 use laterna::statement::{Operation, Value};
 
 use crate::guests;
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(None).expect("the engine starts"));
 
-fn load(name: &str) -> Result<Component, Refusal> {
+fn load(name: &str) -> Result<Component, ComponentRefusal> {
     Component::load(&ENGINE, &guests::bytes(name), &Budget::default())
 }
 

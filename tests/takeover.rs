@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bson::doc;
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::{Connector, Session};
+use laterna::readmodel::control::lease;
+use laterna::readmodel::control::lease::Acquired;
+use laterna::readmodel::mysql::session::{Connector, Session};
 
 use crate::support::lane::Bench;
 use crate::support::world::{event, laterna, said};

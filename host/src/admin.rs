@@ -19,13 +19,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::projection::{Snapshot, Status};
+use crate::status::Status;
+use crate::status::snapshot::Snapshot;
 
 pub use letters::Desk;
 
 /// What the endpoint shows.
 #[derive(Clone)]
-pub struct Shown {
+pub struct AdminContext {
     pub projections: Vec<Arc<Status>>,
     pub desk: Desk,
     pub metrics: PrometheusHandle,
@@ -41,7 +42,7 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Serves until a stop is asked for. `names` are those that it answers to beside the loopback's.
 pub async fn serve(
     listener: TcpListener,
-    shown: Shown,
+    shown: AdminContext,
     names: Vec<String>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -59,11 +60,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn status(State(shown): State<Shown>) -> Json<Vec<Snapshot>> {
+async fn status(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
     Json(shown.projections.iter().map(|status| status.snapshot()).collect())
 }
 
-async fn metrics(State(shown): State<Shown>) -> String {
+async fn metrics(State(shown): State<AdminContext>) -> String {
     let snapshots: Vec<Snapshot> = shown.projections.iter().map(|status| status.snapshot()).collect();
     snapshots.iter().for_each(health::measure);
     shown.metrics.render() + &fuel::metrics(&snapshots)

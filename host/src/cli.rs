@@ -12,7 +12,7 @@ mod init;
 mod inspect;
 mod new;
 mod output;
-mod parts;
+mod compose;
 mod pause;
 mod run;
 mod shell;
@@ -38,13 +38,13 @@ pub struct Cli {
     #[arg(long, short, global = true, env = "LATERNA_CONFIG", default_value = "laterna.toml")]
     config: PathBuf,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Write a first configuration, and say what is left to do.
-    Init(init::Arguments),
+    Init(init::InitArguments),
     #[command(flatten)]
     Operator(Operator),
     #[command(flatten)]
@@ -57,13 +57,13 @@ enum Operator {
     /// Run the projections until stopped.
     Run,
     /// Print the SQL that creates the databases and accounts of the configuration, for an administrator.
-    Grants(grants::Arguments),
+    Grants(grants::GrantsArguments),
     /// Check the configuration, components, servers and privileges, and say what to do.
     Check,
     /// Show where each projection stands.
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// List, show, export, replay, discard and erase dead letters.
-    Dlq(dlq::Arguments),
+    Dlq(dlq::DlqArguments),
     /// Pause a projection (dead letters can still be replayed).
     Pause(pause::PauseArguments),
     /// Resume a projection that an operator or its breaker paused.
@@ -75,26 +75,26 @@ enum Operator {
     /// Rebuild tables from history and swap them in.
     Rebuild(generations::RebuildArguments),
     /// Compare tables with what history makes of them (exit code 1 if they differ).
-    Verify(verify::Arguments),
+    Verify(verify::VerifyArguments),
     /// List generations of tables; accept, return to or drop one.
-    Generations(generations::Arguments),
+    Generations(generations::GenerationsArguments),
     /// List deployments: which component, by whom, when, and the outcome.
     Deployments(deploy::ListArguments),
     /// Forget a projection that is no longer wanted (its tables stay).
-    Forget(forget::Arguments),
+    Forget(forget::ForgetArguments),
 }
 
 /// What people do who write projectors. None of it needs a server.
 #[derive(Debug, Subcommand)]
 enum Author {
     /// Create a projector project in Rust, JavaScript or Python.
-    New(new::Arguments),
+    New(new::NewArguments),
     /// Build a projector project into its folder `dist`.
-    Build(build::Arguments),
+    Build(build::BuildArguments),
     /// Run a component against recorded events; show the SQL, fuel and memory of each.
-    Test(test::Arguments),
+    Test(test::TestArguments),
     /// Show a component's digest, imports, exports, tables and statements.
-    Inspect(inspect::Arguments),
+    Inspect(inspect::InspectArguments),
     /// Print a completion script for a shell.
     Completions(shell::CompletionArguments),
     /// Write man pages, one per command.
@@ -117,9 +117,9 @@ impl Cli {
 
     fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Init(arguments) => init::init(&self.config, arguments),
-            Command::Operator(operator) => operator.execute(&self.config),
-            Command::Author(author) => author.execute(&self.config),
+            CliCommand::Init(arguments) => init::init(&self.config, arguments),
+            CliCommand::Operator(operator) => operator.execute(&self.config),
+            CliCommand::Author(author) => author.execute(&self.config),
         }
     }
 }

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::projector::Budget;
-use crate::readmodel::Acknowledge;
+use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::source::{Fields, OnLost};
 
 #[derive(Debug, Deserialize)]
@@ -206,15 +206,15 @@ pub struct Projection {
     #[serde(default = "default_rebuild_percent")]
     pub rebuild_percent: u32,
     /// What a parked event holds back; as the projector's ordering says unless given.
-    pub hold: Option<Hold>,
+    pub hold: Option<HoldSetting>,
     #[serde(default)]
-    pub breaker: Breaker,
+    pub breaker: BreakerConfig,
 }
 
 /// What a parked event holds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Hold {
+pub enum HoldSetting {
     /// The later events of its aggregate.
     Aggregate,
     /// Everything behind it.
@@ -224,7 +224,7 @@ pub enum Hold {
 /// When a projection pauses because its projector looks broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Breaker {
+pub struct BreakerConfig {
     /// So many different aggregates were parked; 0: never.
     pub aggregates: usize,
     /// Within so many seconds.
@@ -233,7 +233,7 @@ pub struct Breaker {
     pub percent: u32,
 }
 
-impl Default for Breaker {
+impl Default for BreakerConfig {
     fn default() -> Self {
         Self { aggregates: 50, seconds: 60, percent: 50 }
     }

@@ -25,8 +25,16 @@ pub mod source;
 pub mod projector;
 pub mod readmodel;
 
-// The running parts.
-pub mod projection;
+// What is told, and where.
+pub mod status;
+pub mod servers;
+
+// The data plane.
+pub mod pipeline;
+
+// The control plane.
+pub mod component;
+pub mod supervisor;
 
 // What operators do to a projection.
 pub mod operation;

@@ -2,23 +2,23 @@
 //!
 //! The only user of wasmtime. It knows no database and no configuration; it reads no clock for a verdict.
 //!
-//! An [`Engine`] loads a [`Component`] from bytes, or says in a [`Refusal`] why not. A [`Worker`] runs it on a
+//! An [`Engine`] loads a [`Component`] from bytes, or says in a [`ComponentRefusal`] why not. A [`Worker`] runs it on a
 //! thread for a lane, by a [`Guest`], which gives the verdicts.
 
 // From the outside in: a worker has a guest, a guest has an instance, an instance has a sandbox.
-mod ambient;
+mod determinism;
 mod bindings;
 mod budget;
 mod denied;
 mod guest;
 mod instance;
-mod journal;
+mod output;
 mod memory;
-mod meter;
-mod pair;
-mod publisher;
-mod record;
-mod role;
+mod metrics;
+mod chain;
+mod log_forwarder;
+mod stats;
+mod world;
 mod sandbox;
 mod trap;
 mod upcast;
@@ -33,16 +33,16 @@ mod inspection;
 mod refusal;
 
 #[cfg(test)]
-mod specimen;
+mod test_component;
 
 pub use budget::Budget;
+pub use chain::{Answer, Chain, Made, attributed_to_upcaster};
 pub use component::{COMPONENT_BYTES_MAX, Component};
 pub use engine::Engine;
 pub use guest::{Guest, Observed, Projected};
 pub use inspection::Outline;
-pub use pair::{Answer, Made, Pair, told_as_upcasters};
-pub use record::{Record, TypeCost};
-pub use refusal::Refusal;
-pub use role::{Kind, Projecting, Role, Upcasting, within_budget};
+pub use refusal::ComponentRefusal;
+pub use stats::{Stats, TypeCost};
 pub use upcast::{UPCAST_BYTES_MAX, UPCAST_EVENTS_MAX};
 pub use worker::Worker;
+pub use world::{ComponentKind, Projecting, Upcasting, World, within_budget};

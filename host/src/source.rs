@@ -10,8 +10,8 @@ mod history;
 mod census;
 mod anchor;
 mod tail;
-mod standstill;
-mod rescue;
+mod stale_member;
+mod oversized;
 pub mod resume;
 mod reply;
 pub mod decode;
@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 use crate::event::{Anchor, Delivery};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
+use history::History;
+use stale_member::StaleMember;
+use tail::Tail;
 
 pub use acknowledge::MARK_FIELD;
 pub use anchor::{Anchored, Look, Reading, Shown};
@@ -33,11 +36,7 @@ pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 
 pub use history::{Notes, end as end_of_history};
-pub use resume::{OnLost, Plan};
-
-use history::History;
-use standstill::Standstill;
-use tail::Tail;
+pub use resume::{OnLost, ResumePlan};
 
 /// How long the server waits for a new event before it answers with an empty batch. It bounds how soon a stop
 /// is noticed and how often an idle stream tells its position; latency does not depend on it.
@@ -54,17 +53,17 @@ pub struct Feed {
 pub struct OutboxReader {
     outbox: Outbox,
     decoder: Decoder,
-    place: Place,
-    care: Care,
+    place: OpenCursor,
+    read_mode: ReadMode,
     /// How many events a reply of the stream may have.
     batch_size: u32,
-    standstill: Standstill,
+    stale_member: StaleMember,
     /// How often something was opened at MongoDB.
     openings: u64,
 }
 
 /// What is open at MongoDB.
-enum Place {
+enum OpenCursor {
     Nothing,
     History(Box<History>),
     Stream(Box<Tail>),
@@ -74,7 +73,7 @@ enum Place {
 
 /// How the stream is read, since an event in it was too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Care {
+enum ReadMode {
     /// As it comes.
     None,
     /// So many events one by one, to come up to the one that is too large.
@@ -85,8 +84,16 @@ enum Care {
 
 impl OutboxReader {
     pub fn new(outbox: Outbox, decoder: Decoder) -> Self {
-        let (batch_size, standstill) = (tail::BATCH_SIZE, Standstill::default());
-        Self { outbox, decoder, place: Place::Nothing, care: Care::None, batch_size, standstill, openings: 0 }
+        let (batch_size, stale_member) = (tail::BATCH_SIZE, StaleMember::default());
+        Self {
+            outbox,
+            decoder,
+            place: OpenCursor::Nothing,
+            read_mode: ReadMode::None,
+            batch_size,
+            stale_member,
+            openings: 0,
+        }
     }
 
     /// Opens only a source that has this event in its history.
@@ -97,16 +104,16 @@ impl OutboxReader {
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
-        self.place = Place::Nothing;
+        self.place = OpenCursor::Nothing;
         self.openings += 1;
         let opened = match from {
             Position::Scan { start, key, .. } => {
                 let history = History::open(&self.outbox, &self.decoder, start, key.as_ref()).await;
-                history.map(|history| Place::History(Box::new(history)))
+                history.map(|history| OpenCursor::History(Box::new(history)))
             }
             Position::Stream { token } => {
-                self.standstill = Standstill::default();
-                open_stream(&self.outbox, self.care, self.batch_size, token).await
+                self.stale_member = StaleMember::default();
+                open_stream(&self.outbox, self.read_mode, self.batch_size, token).await
             }
         };
         self.place = opened.map_err(|failure| self.learn(failure))?;
@@ -119,23 +126,23 @@ impl OutboxReader {
         let read = self.read().await;
         match &read {
             Ok(feed) => self.go_on(feed),
-            Err(_) => self.place = Place::Nothing,
+            Err(_) => self.place = OpenCursor::Nothing,
         }
         read.map_err(|failure| self.learn(failure))
     }
 
     async fn read(&mut self) -> Result<Feed, Failure> {
-        if let (Place::Behind(token), true) = (&self.place, self.care != Care::Rescue) {
+        if let (OpenCursor::Behind(token), true) = (&self.place, self.read_mode != ReadMode::Rescue) {
             let token = token.clone();
             self.openings += 1;
-            self.place = open_stream(&self.outbox, self.care, self.batch_size, &token).await?;
+            self.place = open_stream(&self.outbox, self.read_mode, self.batch_size, &token).await?;
         }
         match &mut self.place {
-            Place::Nothing => {
+            OpenCursor::Nothing => {
                 Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() })
             }
-            Place::History(history) => history.next(&self.decoder).await,
-            Place::Stream(tail) => {
+            OpenCursor::History(history) => history.next(&self.decoder).await,
+            OpenCursor::Stream(tail) => {
                 let asked = Instant::now();
                 let read = tail.next(&self.decoder).await;
                 if read.is_err() && asked.elapsed() >= tail::SILENCE_MAX {
@@ -143,12 +150,12 @@ impl OutboxReader {
                     self.batch_size = (self.batch_size / 8).max(1);
                 }
                 let feed = read?;
-                self.standstill.look(&self.outbox, &feed).await?;
+                self.stale_member.look(&self.outbox, &feed).await?;
                 Ok(feed)
             }
-            Place::Behind(token) => {
+            OpenCursor::Behind(token) => {
                 self.openings += 1;
-                rescue::rescue(&self.outbox, &self.decoder, token).await
+                oversized::rescue(&self.outbox, &self.decoder, token).await
             }
         }
     }
@@ -157,32 +164,32 @@ impl OutboxReader {
     fn go_on(&mut self, feed: &Feed) {
         let Position::Stream { token } = &feed.position else { return };
         let read = feed.deliveries.len();
-        let changed = match self.care {
-            Care::Rescue => read > 0,
-            Care::OneByOne(left) => {
-                self.care = Care::OneByOne(left.saturating_sub(read));
+        let changed = match self.read_mode {
+            ReadMode::Rescue => read > 0,
+            ReadMode::OneByOne(left) => {
+                self.read_mode = ReadMode::OneByOne(left.saturating_sub(read));
                 left <= read
             }
-            Care::None => false,
+            ReadMode::None => false,
         };
         if changed {
-            self.care = Care::None;
+            self.read_mode = ReadMode::None;
         }
-        if changed || !matches!(self.place, Place::Stream(_)) {
-            self.place = Place::Behind(token.clone());
+        if changed || !matches!(self.place, OpenCursor::Stream(_)) {
+            self.place = OpenCursor::Behind(token.clone());
         }
     }
 
     /// What a failure means for how the stream is read next.
     fn learn(&mut self, failure: Failure) -> Failure {
-        if resume::plan(&failure, OnLost::Pause) != Plan::Rescue {
+        if resume::plan(&failure, OnLost::Pause) != ResumePlan::Rescue {
             return failure;
         }
-        self.care = match self.care {
-            Care::None => Care::OneByOne(tail::BATCH_SIZE as usize),
-            Care::OneByOne(_) => Care::Rescue,
-            Care::Rescue => {
-                self.care = Care::None;
+        self.read_mode = match self.read_mode {
+            ReadMode::None => ReadMode::OneByOne(tail::BATCH_SIZE as usize),
+            ReadMode::OneByOne(_) => ReadMode::Rescue,
+            ReadMode::Rescue => {
+                self.read_mode = ReadMode::None;
                 let reason = format!(
                     "{failure}, even without its document: its `_id` is too long to be read; delete the document, and \
                      begin anew behind it"
@@ -199,11 +206,16 @@ impl OutboxReader {
     }
 }
 
-async fn open_stream(outbox: &Outbox, care: Care, batch_size: u32, token: &Token) -> Result<Place, Failure> {
-    let batch_size = match care {
-        Care::None => batch_size,
-        Care::OneByOne(_) => 1,
-        Care::Rescue => return Ok(Place::Behind(token.clone())),
+async fn open_stream(
+    outbox: &Outbox,
+    read_mode: ReadMode,
+    batch_size: u32,
+    token: &Token,
+) -> Result<OpenCursor, Failure> {
+    let batch_size = match read_mode {
+        ReadMode::None => batch_size,
+        ReadMode::OneByOne(_) => 1,
+        ReadMode::Rescue => return Ok(OpenCursor::Behind(token.clone())),
     };
-    Ok(Place::Stream(Box::new(Tail::open(outbox, token, batch_size).await?)))
+    Ok(OpenCursor::Stream(Box::new(Tail::open(outbox, token, batch_size).await?)))
 }

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use crate::statement::{Manifest, Schema, Statement, Table};
 
 pub use fill::fill;
-pub use refusal::{Place, Reason, Refusal};
+pub use refusal::{Reason, SqlPlace, SqlRefusal};
 
 /// Tables one projector may declare.
 pub const TABLES_MAX: usize = 64;
@@ -32,7 +32,7 @@ pub const STATEMENTS_MAX: usize = 256;
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// Checks every table and statement of a manifest, and says everything that is wrong at once.
-pub fn check(manifest: &Manifest) -> Result<Schema, Vec<Refusal>> {
+pub fn check(manifest: &Manifest) -> Result<Schema, Vec<SqlRefusal>> {
     let refusals = sizes(manifest);
     if !refusals.is_empty() {
         return Err(refusals);
@@ -44,7 +44,7 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<Refusal>> {
     if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
 }
 
-fn sizes(manifest: &Manifest) -> Vec<Refusal> {
+fn sizes(manifest: &Manifest) -> Vec<SqlRefusal> {
     let mut reasons = Vec::new();
     if manifest.tables.is_empty() {
         reasons.push(Reason::NoTables);
@@ -58,16 +58,16 @@ fn sizes(manifest: &Manifest) -> Vec<Refusal> {
     if manifest.statements.len() > STATEMENTS_MAX {
         reasons.push(Reason::TooManyStatements { found: manifest.statements.len() });
     }
-    reasons.into_iter().map(|reason| Refusal { place: Place::Manifest, reason }).collect()
+    reasons.into_iter().map(|reason| SqlRefusal { place: SqlPlace::Manifest, reason }).collect()
 }
 
 /// The tables in their declared order, which is the order in which they can be created.
-fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<Refusal>) {
+fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<SqlRefusal>) {
     let (mut tables, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.tables.iter().enumerate() {
         let mut refuse =
-            |reason| refusals.push(Refusal { place: Place::table(index, &declaration.name), reason });
+            |reason| refusals.push(SqlRefusal { place: SqlPlace::table(index, &declaration.name), reason });
         if let Some(first) = seen.insert(declaration.name.as_str(), index) {
             refuse(Reason::Duplicate { first });
         }
@@ -79,12 +79,13 @@ fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<Refusal>) {
     (tables, refusals)
 }
 
-fn statements(manifest: &Manifest, tables: dml::Tables) -> (Vec<Statement>, Vec<Refusal>) {
+fn statements(manifest: &Manifest, tables: dml::Tables) -> (Vec<Statement>, Vec<SqlRefusal>) {
     let (mut statements, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.statements.iter().enumerate() {
-        let mut refuse =
-            |reason| refusals.push(Refusal { place: Place::statement(index, &declaration.name), reason });
+        let mut refuse = |reason| {
+            refusals.push(SqlRefusal { place: SqlPlace::statement(index, &declaration.name), reason });
+        };
         if let Some(first) = seen.insert(declaration.name.as_str(), index) {
             refuse(Reason::Duplicate { first });
         }

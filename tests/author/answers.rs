@@ -6,7 +6,8 @@ use std::process::Output;
 
 use bank::{Generator, Model};
 use bson::Bson;
-use laterna::readmodel::{fitted, literal};
+use laterna::readmodel::mysql::bind::fitted;
+use laterna::readmodel::mysql::literal::literal;
 use laterna::sql;
 use laterna::statement::{Operation, Value};
 use serde_json::Value as Json;

@@ -6,9 +6,13 @@ use bson::doc;
 use laterna::failure::Failure;
 use laterna::operation::load;
 use laterna::projector::{Budget, Engine};
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::registration::{self, Registration};
-use laterna::readmodel::{Connector, Control, Session, ownership};
+use laterna::readmodel::control::lease;
+use laterna::readmodel::control::lease::Acquired;
+use laterna::readmodel::control::ownership;
+use laterna::readmodel::control::registration;
+use laterna::readmodel::control::registration::Registration;
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::mysql::session::{Connector, Session};
 
 use super::proof::{Proof, assert_complete};
 use super::{assert_refused, config, config_at};

@@ -5,8 +5,9 @@ use std::process::Child;
 use std::time::Duration;
 
 use bson::{Document, doc};
-use laterna::readmodel::control::VERSION;
-use laterna::readmodel::{Connector, Control};
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::control::schema::VERSION;
+use laterna::readmodel::mysql::session::Connector;
 use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
 

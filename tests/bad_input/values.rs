@@ -7,10 +7,16 @@ use std::time::Duration;
 use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::failure::Fault;
 use laterna::position::{Position, Token};
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::{
-    Batch, Connector, Control, Entry, Lane, LaneModel, Verdict, checkpoint, judge, tables,
-};
+use laterna::readmodel::control::lease;
+use laterna::readmodel::control::lease::Acquired;
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::lane::apply::LaneModel;
+use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
+use laterna::readmodel::lane::checkpoint;
+use laterna::readmodel::lane::checkpoint::Lane;
+use laterna::readmodel::mysql::bind::judge;
+use laterna::readmodel::mysql::session::Connector;
+use laterna::readmodel::tables;
 use laterna::sql;
 use laterna::statement::{
     Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,

@@ -107,8 +107,8 @@ async fn until_full(host: &Host) -> f64 {
     until("the queues take no more", async || {
         let Some((_, metrics)) = host.get("/metrics").await else { return false };
         let line = metrics.lines().find_map(|line| line.strip_prefix("laterna_queued_bytes{"));
-        let now = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
-        steady = if now > 0.0 && now == queued { steady + 1 } else { 0 };
+        let now: f64 = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+        steady = if now > 0.0 && now.total_cmp(&queued).is_eq() { steady + 1 } else { 0 };
         queued = now;
         steady > 60
     })

@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use laterna::failure::Failure;
-use laterna::readmodel::cut_over::{CutOver, Outcome};
-use laterna::readmodel::{Connector, Control, generation, witness};
+use laterna::readmodel::control::generation;
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::cut_over::{CutOver, CutOverOutcome};
+use laterna::readmodel::lane::witness;
+use laterna::readmodel::mysql::session::Connector;
 use sqlx::Row;
 
 use super::{PROJECTION, Scene, document};
@@ -209,7 +212,7 @@ async fn a_generation_that_was_dropped_meanwhile_takes_no_place() {
     };
     world.run(&format!("UPDATE {name}.generation SET state = 'dropping'")).await;
     let dropped = change.run().await;
-    assert!(matches!(&dropped, Ok(Outcome::NotYet(why)) if why.contains("any more")), "{dropped:?}");
+    assert!(matches!(&dropped, Ok(CutOverOutcome::NotYet(why)) if why.contains("any more")), "{dropped:?}");
     assert_eq!(world.number("SELECT COUNT(*) FROM stamped WHERE component = 'first'").await, 200);
     // An epoch that is over changes nothing either.
     world.run(&format!("UPDATE {name}.generation SET state = 'meeting'")).await;

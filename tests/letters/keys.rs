@@ -2,7 +2,7 @@
 
 use bson::{Document, doc};
 use laterna::event::Id;
-use laterna::readmodel::dead_letter::key_of;
+use laterna::readmodel::lane::dead_letter::key_of;
 
 use super::dlq;
 use crate::support::world::{event, laterna, said};
@@ -28,7 +28,7 @@ async fn until_paused(host: &Host, says: &[&str]) -> String {
     let mut reason = String::new();
     until(&format!("it is paused, saying {says:?}"), async || {
         let status = host.status("picky").await.unwrap_or_default();
-        reason = status["reason"].as_str().unwrap_or_default().to_owned();
+        status["reason"].as_str().unwrap_or_default().clone_into(&mut reason);
         status["phase"] == "paused" && says.iter().all(|says| reason.contains(says))
     })
     .await;

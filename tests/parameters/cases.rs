@@ -1,6 +1,6 @@
 //! Small cases that went wrong once, each with the rows that are right.
 
-use laterna::readmodel::judge;
+use laterna::readmodel::mysql::bind::judge;
 use laterna::statement::{Operation, Value};
 use rand::Rng;
 use sqlx::Row;

@@ -58,7 +58,7 @@ async fn until_restored(host: &Host, says: &str) -> String {
     let mut reason = String::new();
     until(&format!("it pauses: {says}"), async || {
         let status = host.status(PROJECTION).await.unwrap_or_default();
-        reason = status["reason"].as_str().unwrap_or_default().to_owned();
+        status["reason"].as_str().unwrap_or_default().clone_into(&mut reason);
         status["class"] == "read-model-restored" && reason.contains(says)
     })
     .await;

@@ -124,7 +124,7 @@ impl Cluster {
 
     /// Copies what all members store, at one moment, and goes on.
     pub async fn copy(&mut self) {
-        self.while_down(|data, copied| copy(data, copied)).await;
+        self.while_down(copy).await;
     }
 
     /// Puts the copy of all members in its place, and goes on.

@@ -6,9 +6,15 @@ use std::time::Duration;
 use bson::doc;
 use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::position::{Position, Token};
-use laterna::readmodel::lease::{self, Acquired};
-use laterna::readmodel::{Batch, Connector, Control, Entry, Lane, LaneModel, Session, Verdict};
-use laterna::readmodel::{checkpoint, tables};
+use laterna::readmodel::control::lease;
+use laterna::readmodel::control::lease::Acquired;
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::lane::apply::LaneModel;
+use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
+use laterna::readmodel::lane::checkpoint;
+use laterna::readmodel::lane::checkpoint::Lane;
+use laterna::readmodel::mysql::session::{Connector, Session};
+use laterna::readmodel::tables;
 use laterna::sql;
 use laterna::statement::{
     Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,

@@ -56,7 +56,7 @@ fn random_documents(test: &str, others: bool) -> Vec<Document> {
     documents
 }
 
-async fn verify(world: &World, host: &Host, projection: &str) -> (Option<i32>, String) {
+fn verify(world: &World, host: &Host, projection: &str) -> (Option<i32>, String) {
     let output = laterna(&world.config(host.port), &["verify", projection]);
     (output.status.code(), said(&output))
 }
@@ -78,7 +78,7 @@ async fn a_row_that_was_read_out_of_order_is_found(options: Options) {
     }
     let live = BTreeMap::from([("e00001".to_owned(), -1), ("e00004".to_owned(), 8)]);
     assert_eq!(copied(&world).await, live);
-    let (code, text) = verify(&world, &host, "copies").await;
+    let (code, text) = verify(&world, &host, "copies");
     assert_eq!(code, Some(1), "{text}");
     for says in ["copied", "e00001", "-1", "7"] {
         assert!(text.contains(says), "{says:?} is not in {text}");
@@ -110,7 +110,7 @@ async fn what_is_read_of_the_own_aggregate_is_the_same_in_tables_made_anew(optio
     world.until_committed("copies", i64::try_from(EVENTS).expect("a few")).await;
     let expected = fold(&documents);
     assert_eq!(copied(&world).await, expected);
-    let (code, text) = verify(&world, &host, "copies").await;
+    let (code, text) = verify(&world, &host, "copies");
     assert_eq!(code, Some(0), "{text}");
     let rebuilt = laterna(&world.config(host.port), &["rebuild", "copies"]);
     assert!(rebuilt.status.success(), "{}", said(&rebuilt));

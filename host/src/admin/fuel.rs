@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use crate::projection::{ComponentSnapshot, Snapshot};
 use crate::projector::TypeCost;
+use crate::status::snapshot::{ComponentSnapshot, Snapshot};
 use crate::text::harmless;
 
 const NAME: &str = "laterna_event_fuel";

@@ -5,20 +5,20 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::Shown;
-use crate::projection::{Phase, Snapshot};
+use super::AdminContext;
+use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
 /// A loop that has not turned for this long hangs. Its slowest turn waits for two servers that do not answer.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(90);
 
-pub async fn live(State(shown): State<Shown>) -> (StatusCode, String) {
+pub async fn live(State(shown): State<AdminContext>) -> (StatusCode, String) {
     let slowest = shown.projections.iter().map(|status| status.heartbeat_age()).max().unwrap_or_default();
     let code = if slowest < HEARTBEAT_MAX { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, format!("the slowest loop turned {} s ago\n", slowest.as_secs()))
 }
 
-pub async fn ready(State(shown): State<Shown>) -> (StatusCode, String) {
+pub async fn ready(State(shown): State<AdminContext>) -> (StatusCode, String) {
     let obstacles: Vec<String> =
         shown.projections.iter().filter_map(|status| obstacle(&status.snapshot())).collect();
     if obstacles.is_empty() {
@@ -83,7 +83,7 @@ pub fn measure(snapshot: &Snapshot) {
 mod tests {
     use super::*;
     use crate::failure::Failure;
-    use crate::projection::Status;
+    use crate::status::Status;
 
     fn snapshot(phase: Phase, trouble: Option<&str>) -> Snapshot {
         Snapshot {

@@ -11,12 +11,12 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::Shown;
+use super::AdminContext;
 use crate::event::Named;
 use crate::failure::Failure;
-use crate::projection::Servers;
-use crate::readmodel::dead_letter::{self, Letter, Selection};
-use crate::readmodel::{Session, within};
+use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::mysql::session::{Session, within};
+use crate::servers::Servers;
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -123,7 +123,7 @@ pub struct Page {
 }
 
 pub async fn letters(
-    State(shown): State<Shown>,
+    State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     Query(page): Query<Page>,
 ) -> Result<Json<Vec<Letter>>, Refused> {

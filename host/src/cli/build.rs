@@ -12,20 +12,20 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::{component, output, table};
-use crate::projection::{Half, Loaded, LoadedUpcaster};
+use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::projector::Budget;
 
 const TARGET: &str = "wasm32-wasip2";
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct BuildArguments {
     /// The project.
     #[arg(default_value = ".")]
     folder: PathBuf,
 }
 
 /// Exit code 1 when what was built cannot be deployed; 2 when nothing was built.
-pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
     let folder = fs::canonicalize(&arguments.folder)
         .with_context(|| format!("there is no folder {}", arguments.folder.display()))?;
     let name = folder.file_name().unwrap_or(OsStr::new("projector")).to_string_lossy().into_owned();
@@ -57,7 +57,7 @@ pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 digest,
                 table::number(fs::metadata(&built)?.len()),
             ));
-            if let Half::Projector(loaded) = &half {
+            if let LoadedComponent::Projector(loaded) = &half {
                 loaded
                     .deployed
                     .schema
@@ -75,12 +75,12 @@ pub fn build(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Its own name and version, and its digest.
-fn about(half: &Half) -> (&str, &str, &str) {
+fn about(half: &LoadedComponent) -> (&str, &str, &str) {
     match half {
-        Half::Projector(Loaded { component, .. }) => {
+        LoadedComponent::Projector(Loaded { component, .. }) => {
             (&component.manifest().name, &component.manifest().version, component.short_digest())
         }
-        Half::Upcaster(LoadedUpcaster { component, .. }) => {
+        LoadedComponent::Upcaster(LoadedUpcaster { component, .. }) => {
             (&component.manifest().name, &component.manifest().version, component.short_digest())
         }
     }

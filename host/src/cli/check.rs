@@ -5,25 +5,27 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
-use super::{output, parts};
+use super::{compose, output};
+use crate::component::version::Loaded;
 use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
-use crate::projection::{Loaded, Servers};
 use crate::projector::Engine;
-use crate::readmodel::{
-    Acknowledge, Connector, Session, constraint, cut_over, lease, ownership, registration, tables,
-};
+use crate::readmodel::control::{constraint, lease, ownership, registration};
+use crate::readmodel::lane::acknowledge::Acknowledge;
+use crate::readmodel::mysql::session::{Connector, Session};
+use crate::readmodel::{cut_over, tables};
+use crate::servers::Servers;
 use crate::statement::Schema;
 
 /// The lines, and whether any of them is a failure.
 #[derive(Default)]
-struct Report {
+struct CheckReport {
     lines: usize,
     failures: usize,
 }
 
-impl Report {
+impl CheckReport {
     fn ok(&mut self, what: &str, found: &str) {
         self.line("ok   ", what, found);
     }
@@ -47,7 +49,7 @@ impl Report {
 }
 
 pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let mut report = Report::default();
+    let mut report = CheckReport::default();
     report.ok("configuration", &format!("{} projection(s)", config.projection.len()));
     let loaded = components(config, &mut report)?;
     runtime.block_on(check_servers(config, &loaded, &mut report))?;
@@ -63,7 +65,7 @@ pub fn check(config: &Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<String, Loaded>> {
+fn components(config: &Config, report: &mut CheckReport) -> anyhow::Result<BTreeMap<String, Loaded>> {
     let engine = Engine::new(Some(&config.state().join("components")))?;
     let mut all = BTreeMap::new();
     for (name, projection) in &config.projection {
@@ -86,7 +88,7 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<S
         }
     }
     if let Some(projection) = config.projection.values().next() {
-        match parts::upcaster(config, &engine, projection) {
+        match compose::upcaster(config, &engine, projection) {
             Ok(Some(upcaster)) => {
                 let (manifest, digest) = (upcaster.component.manifest(), upcaster.component.short_digest());
                 let takes = match manifest.event_types.len() {
@@ -102,7 +104,7 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<S
             Err(refused) => report.fail("upcaster", &refused.to_string()),
         }
     }
-    for problem in parts::shared_tables(&all) {
+    for problem in compose::shared_tables(&all) {
         report.fail("tables", &problem);
     }
     Ok(all)
@@ -111,16 +113,16 @@ fn components(config: &Config, report: &mut Report) -> anyhow::Result<BTreeMap<S
 async fn check_servers(
     config: &Config,
     loaded: &BTreeMap<String, Loaded>,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> anyhow::Result<()> {
-    let servers = match parts::servers(config) {
+    let servers = match compose::servers(config) {
         Ok(servers) => servers,
         Err(error) => {
             report.fail("configuration", &format!("{error:#}"));
             return Ok(());
         }
     };
-    for advice in parts::advice(config, &servers) {
+    for advice in compose::advice(config, &servers) {
         report.note("configuration", &advice);
     }
     let from_history = config.projection.values().any(|projection| projection.start == Start::History);
@@ -135,7 +137,7 @@ async fn check_servers(
     Ok(())
 }
 
-async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Report) {
+async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut CheckReport) {
     let identity = match servers.outbox.identify().await {
         Ok(Some(identity)) => identity,
         Ok(None) => return report.fail("MongoDB", &servers.outbox.missing().to_string()),
@@ -175,7 +177,7 @@ async fn check_mongodb(servers: &Servers, from_history: bool, report: &mut Repor
     }
 }
 
-async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report: &mut Report) {
+async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report: &mut CheckReport) {
     let (asked, may) = match acknowledge {
         Acknowledge::Keep => return,
         Acknowledge::Mark => (servers.outbox.may_mark().await, "documents can be marked"),
@@ -187,7 +189,7 @@ async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report
     }
 }
 
-async fn connect(what: &str, connector: &Connector, report: &mut Report) -> Option<Session> {
+async fn connect(what: &str, connector: &Connector, report: &mut CheckReport) -> Option<Session> {
     match connector.connect().await {
         Ok(session) if session.read_only => {
             report.fail(what, "the server is read-only (@@read_only = 1); connect to the primary");
@@ -209,7 +211,7 @@ async fn check_mysql(
     loaded: &BTreeMap<String, Loaded>,
     mut applier: Session,
     ddl: &mut Session,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) {
     match applier.unfit_settings(servers.applier.needs()).await {
         Ok(unfit) => unfit.iter().for_each(|unfit| report.fail("MySQL", unfit)),
@@ -264,7 +266,7 @@ async fn check_mysql(
 }
 
 /// Whether a host writes whose sessions this configuration's account is not shown.
-async fn check_lease(servers: &Servers, projection: &str, applier: &mut Session, report: &mut Report) {
+async fn check_lease(servers: &Servers, projection: &str, applier: &mut Session, report: &mut CheckReport) {
     let what = format!("lease of `{projection}`");
     match lease::stranger(applier, &servers.control, projection).await {
         Ok(None) => {}
@@ -287,7 +289,7 @@ async fn check_tables(
     projection: &str,
     schema: &Schema,
     ddl: &mut Session,
-    report: &mut Report,
+    report: &mut CheckReport,
 ) -> bool {
     let asked = async {
         ownership::not_anothers(ddl, &servers.control, projection, schema).await?;

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::component::version::{LoadedComponent, LoadedUpcaster};
 use crate::operation::load;
-use crate::projection::{Half, LoadedUpcaster};
 use crate::projector::{Budget, Engine};
 
 /// Loads a projector or an upcaster as a host would. What was compiled is kept in the account's cache, if it has one.
-pub fn load_either(path: &Path, budget: &Budget) -> anyhow::Result<Half> {
+pub fn load_either(path: &Path, budget: &Budget) -> anyhow::Result<LoadedComponent> {
     Ok(load::load_either(&engine()?, "a projector under test", path, budget)?)
 }
 

@@ -6,16 +6,18 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::submit::Patience;
+use super::submit::{self, Patience};
 use super::take_up::{self, Ask};
-use super::{output, parts, submit, table};
+use super::{compose, output, table};
+use crate::component::registry::short;
+use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::config::Config;
 use crate::operation::{load, shadow};
-use crate::projection::versions::short;
-use crate::projection::{Half, Loaded, LoadedUpcaster, Servers};
 use crate::projector::Engine;
-use crate::readmodel::command::Request;
-use crate::readmodel::{Session, deployment, registration};
+use crate::readmodel::control::command::Request;
+use crate::readmodel::control::{deployment, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct DeployArguments {
@@ -73,16 +75,16 @@ pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -
     let Some(settings) = config.projection.get(name) else {
         anyhow::bail!("there is no projection `{name}` in the configuration: add [projection.{name}]")
     };
-    let engine = parts::engine(config)?;
+    let engine = compose::engine(config)?;
     let half = load::load_either(&engine, name, &arguments.file, &settings.budget)?;
-    if arguments.without_upcaster && matches!(half, Half::Upcaster(_)) {
+    if arguments.without_upcaster && matches!(half, LoadedComponent::Upcaster(_)) {
         anyhow::bail!(
             "{} is an upcaster; `--without-upcaster` takes a projector's file",
             arguments.file.display()
         )
     }
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, name).await?;
         let before = in_force(&mut session, &servers, &engine, settings, name).await?;
@@ -135,7 +137,7 @@ pub fn rollback(
     runtime: &Runtime,
 ) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, &arguments.projection).await?;
         let RollbackArguments { projection, patience, json } = arguments;
@@ -146,7 +148,7 @@ pub fn rollback(
 
 pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let (control, name) = (&servers.control, &arguments.projection);
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, name).await?;

@@ -9,15 +9,16 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
-use super::submit::Patience;
-use super::{output, parts, submit, table};
+use super::submit::{self, Patience};
+use super::{compose, output, table};
 use crate::config::Config;
 use crate::event::{Aggregate, Named};
 use crate::failure::Failure;
-use crate::projection::Servers;
-use crate::readmodel::command::{Letters, Request};
-use crate::readmodel::dead_letter::{self, Ids, Letter, Selection, Shown};
-use crate::readmodel::{Session, registration};
+use crate::readmodel::control::command::{Letters, Request};
+use crate::readmodel::control::registration;
+use crate::readmodel::lane::dead_letter::{self, Ids, Letter, Selection, ShownLetters};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 use crate::text::harmless;
 
 /// How many letters are read at a time.
@@ -36,13 +37,13 @@ const AGGREGATES: &str = "An aggregate is named by its type and id, as `dlq list
 
 #[derive(Debug, Args)]
 #[command(after_help = AGGREGATES)]
-pub struct Arguments {
+pub struct DlqArguments {
     #[command(subcommand)]
-    command: Command,
+    command: DlqCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum DlqCommand {
     /// Lists letters: the parked ones, and those held behind them.
     #[command(after_help = AGGREGATES)]
     List {
@@ -197,7 +198,7 @@ fn of(selection: Selection, aggregate: &Aggregate) -> Selection {
     Selection { aggregate_key: Some(hex::encode(aggregate.key())), ..selection }
 }
 
-impl Command {
+impl DlqCommand {
     fn projection(&self) -> &str {
         match self {
             Self::List { projection, .. }
@@ -210,32 +211,32 @@ impl Command {
     }
 }
 
-pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub fn dlq(config: &Config, arguments: DlqArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         let name = arguments.command.projection().to_owned();
         submit::registered(&mut session, &servers, &name).await?;
         let (session, servers) = (&mut session, &servers);
         match arguments.command {
-            Command::List { filter, heads: heads_only, limit, after, json, .. } => {
+            DlqCommand::List { filter, heads: heads_only, limit, after, json, .. } => {
                 let selection = Selection { heads_only, after, ..filter.selection() };
                 list(session, servers, &name, selection, limit, json).await
             }
-            Command::Show { id, json, .. } => show(session, servers, &name, id, json).await,
-            Command::Export { filter, output, .. } => {
+            DlqCommand::Show { id, json, .. } => show(session, servers, &name, id, json).await,
+            DlqCommand::Export { filter, output, .. } => {
                 let Filter { id, aggregate, reason: class } = filter;
                 let selection = Selection { id, class, ..Selection::default() };
                 let selection = only(session, servers, &name, selection, aggregate).await?;
                 export::export(session, servers, &name, selection, output.as_deref()).await
             }
-            Command::Replay { choice, dry_run, patience, json, .. } => {
+            DlqCommand::Replay { choice, dry_run, patience, json, .. } => {
                 let letters = heads(session, servers, &name, choice).await?.0;
                 let request =
                     if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
                 submit::carry_out(session, servers, config, (&name, &request), patience, json).await
             }
-            Command::Discard { choice, why, yes, json, .. } => {
+            DlqCommand::Discard { choice, why, yes, json, .. } => {
                 let why = submit::reason(&why)?;
                 let (letters, count) = heads(session, servers, &name, choice).await?;
                 if !yes && !confirmed(count)? {
@@ -245,7 +246,7 @@ pub fn dlq(config: &Config, arguments: Arguments, runtime: &Runtime) -> anyhow::
                 submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
                     .await
             }
-            Command::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
+            DlqCommand::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
                 let why = submit::reason(&why)?;
                 let by_event = event.is_some();
                 let selection = Selection { id, event, ..Selection::default() };
@@ -440,7 +441,7 @@ async fn chosen(
     }
     let count = letters.count();
     if count > 0 {
-        return Ok((Letters::Shown { shown: Shown { generation, letters }, like }, count));
+        return Ok((Letters::Shown { shown: ShownLetters { generation, letters }, like }, count));
     }
     if let Some(id) = like.id {
         let letter = find(session, servers, projection, id).await?;

@@ -6,26 +6,29 @@ use anyhow::bail;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{output, parts, submit};
+use super::{compose, output, submit};
 use crate::config::Config;
-use crate::projection::Servers;
-use crate::readmodel::dead_letter;
-use crate::readmodel::forget::{self, Forgotten};
+use crate::readmodel::control::forget::{self, Forgotten};
+use crate::readmodel::lane::dead_letter;
+use crate::servers::Servers;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct ForgetArguments {
     projection: String,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
 }
 
-pub fn forget(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub fn forget(config: &Config, arguments: &ForgetArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     runtime.block_on(carry_out(config, arguments))
 }
 
-async fn carry_out(config: &Config, Arguments { projection, yes }: &Arguments) -> anyhow::Result<ExitCode> {
-    let servers = parts::servers(config)?;
+async fn carry_out(
+    config: &Config,
+    ForgetArguments { projection, yes }: &ForgetArguments,
+) -> anyhow::Result<ExitCode> {
+    let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
     submit::registered(&mut session, &servers, projection).await?;
     let (parked, held) = dead_letter::count(&mut session, &servers.control, projection).await?;

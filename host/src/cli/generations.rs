@@ -6,14 +6,15 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
-use super::submit::Patience;
-use super::{output, parts, submit, table};
+use super::submit::{self, Patience};
+use super::{compose, output, table};
 use crate::config::Config;
 use crate::event::Named;
-use crate::projection::Servers;
-use crate::readmodel::command::Request;
-use crate::readmodel::generation::{self, Generation, State};
-use crate::readmodel::{Session, deployment, registration};
+use crate::readmodel::control::command::Request;
+use crate::readmodel::control::generation::{self, Generation, GenerationState};
+use crate::readmodel::control::{deployment, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct RebuildArguments {
@@ -36,13 +37,13 @@ pub struct RebuildArguments {
 }
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct GenerationsArguments {
     #[command(subcommand)]
-    command: Command,
+    command: GenerationsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum GenerationsCommand {
     /// Lists the live generation and those beside it: what they are made with, how far they are, what they wait for.
     List {
         projection: String,
@@ -51,15 +52,15 @@ enum Command {
         json: bool,
     },
     /// Lets a generation take the live one's place though it has dead letters of events that the live one took.
-    Accept(One),
+    Accept(OneGeneration),
     /// Lets a generation that was live before catch up, and take the live one's place again.
-    Return(One),
+    Return(OneGeneration),
     /// Gives a generation up, with its tables and its dead letters.
-    Drop(One),
+    Drop(OneGeneration),
 }
 
 #[derive(Debug, Args)]
-struct One {
+struct OneGeneration {
     projection: String,
     /// Its number; without it, the only one.
     generation: Option<u32>,
@@ -73,7 +74,7 @@ pub fn rebuild(config: &Config, arguments: &RebuildArguments, runtime: &Runtime)
     let until = until.as_deref().map(moment).transpose()?;
     let request = Request::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
         submit::carry_out(&mut session, &servers, config, (projection, &request), *patience, *json).await
@@ -99,15 +100,21 @@ fn moment(text: &str) -> anyhow::Result<String> {
     moment.to_offset(time::UtcOffset::UTC).format(form).with_context(wrong)
 }
 
-pub fn generations(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub fn generations(
+    config: &Config,
+    arguments: &GenerationsArguments,
+    runtime: &Runtime,
+) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         let one = match &arguments.command {
-            Command::List { projection, json } => {
+            GenerationsCommand::List { projection, json } => {
                 return list(&mut session, &servers, projection, *json).await;
             }
-            Command::Accept(one) | Command::Return(one) | Command::Drop(one) => one,
+            GenerationsCommand::Accept(one)
+            | GenerationsCommand::Return(one)
+            | GenerationsCommand::Drop(one) => one,
         };
         submit::registered(&mut session, &servers, &one.projection).await?;
         let number = match one.generation {
@@ -115,11 +122,11 @@ pub fn generations(config: &Config, arguments: &Arguments, runtime: &Runtime) ->
             None => only(&mut session, &servers, &one.projection).await?,
         };
         let request = match &arguments.command {
-            Command::Accept(_) => {
+            GenerationsCommand::Accept(_) => {
                 let shown = Some(lacks(&mut session, &servers, &one.projection, number).await?);
                 Request::AcceptGeneration { generation: number, shown }
             }
-            Command::Return(_) => Request::ReturnGeneration { generation: number },
+            GenerationsCommand::Return(_) => Request::ReturnGeneration { generation: number },
             _ => Request::DropGeneration { generation: number },
         };
         let asked = (one.projection.as_str(), &request);
@@ -142,7 +149,7 @@ async fn lacks(
 /// The only generation beside the live one.
 async fn only(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<u32> {
     let mut standing = generation::list(session, &servers.control, projection).await?;
-    standing.retain(|one| one.state != State::Dropping);
+    standing.retain(|one| one.state != GenerationState::Dropping);
     match standing.as_slice() {
         [one] => Ok(one.generation),
         [] => anyhow::bail!("`{projection}` has no generation beside the live one"),
@@ -158,7 +165,7 @@ async fn only(session: &mut Session, servers: &Servers, projection: &str) -> any
 
 /// A generation as it is listed.
 #[derive(serde::Serialize)]
-struct Shown {
+struct ListedGeneration {
     #[serde(flatten)]
     generation: Generation,
     events: u64,
@@ -184,7 +191,7 @@ async fn list(
         let (events, letters) =
             generation::progress(session, control, projection, generation.generation).await?;
         let seconds_left = seconds_left(&generation, events);
-        aside.push(Shown { generation, events, letters, seconds_left });
+        aside.push(ListedGeneration { generation, events, letters, seconds_left });
     }
     if json {
         let live = serde_json::json!({ "generation": live, "digest": digest, "events": events, "letters": letters,
@@ -222,18 +229,18 @@ async fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-impl Shown {
+impl ListedGeneration {
     fn cells(&self) -> [String; 10] {
         let Generation { generation, state, purpose, expected, digest, place, since, by, .. } =
             &self.generation;
-        let is_built = *state == State::Building && *expected > 0;
+        let is_built = *state == GenerationState::Building && *expected > 0;
         let left = self.seconds_left.map_or_else(
             || "-".to_owned(),
             |left| humantime::format_duration(std::time::Duration::from_secs(left)).to_string(),
         );
         [
             generation.to_string(),
-            if *state == State::Building {
+            if *state == GenerationState::Building {
                 format!("building ({})", purpose.name())
             } else {
                 state.name().to_owned()
@@ -252,7 +259,7 @@ impl Shown {
 
 /// How long the rest of history takes at the pace of what was read of it.
 fn seconds_left(generation: &Generation, events: u64) -> Option<u64> {
-    if generation.state != State::Building || !generation.part.is_all() || events == 0 {
+    if generation.state != GenerationState::Building || !generation.part.is_all() || events == 0 {
         return None;
     }
     Some(generation.expected.saturating_sub(events).saturating_mul(generation.seconds.max(1)) / events)

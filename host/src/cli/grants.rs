@@ -20,13 +20,13 @@ const ROWS: &str = "SELECT, INSERT, UPDATE, DELETE";
 const TABLES: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES";
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct GrantsArguments {
     /// The hosts that the accounts may connect from, as MySQL writes them, e.g. 10.0.0.%.
     #[arg(long, default_value = "%")]
     from: String,
 }
 
-pub fn grants(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn grants(config: &Config, arguments: &GrantsArguments) -> anyhow::Result<ExitCode> {
     let (app, database) = account("mysql.url", &config.mysql.url()?)?;
     let (ddl, _) = account("mysql.ddl_url", &config.mysql.ddl_url()?)?;
     output::line(sql(&app, &ddl, &database, &config.mysql.control_schema, &arguments.from));

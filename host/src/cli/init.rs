@@ -16,7 +16,7 @@ use super::{check, output};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct InitArguments {
     /// The replica set's address.
     #[arg(long, value_name = "URI")]
     mongodb: Option<String>,
@@ -38,11 +38,11 @@ pub struct Arguments {
     no_check: bool,
 }
 
-pub fn init(path: &Path, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub fn init(path: &Path, arguments: InitArguments) -> anyhow::Result<ExitCode> {
     if path.exists() {
         bail!("{} is there already; edit it, or name another file with --config", path.display());
     }
-    let Arguments { mongodb, database, mysql, projection, component, no_check } = arguments;
+    let InitArguments { mongodb, database, mysql, projection, component, no_check } = arguments;
     let mongodb =
         answer("--mongodb", "The replica set's address", "mongodb://127.0.0.1/?replicaSet=rs0", mongodb)?;
     let database = answer("--database", "The MongoDB database that has the outbox", "", database)?;

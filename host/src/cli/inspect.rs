@@ -9,12 +9,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{component, output, table};
-use crate::projection::{Half, Loaded};
+use crate::component::version::{Loaded, LoadedComponent};
 use crate::projector::{Budget, Outline};
 use crate::statement::{Manifest, Ordering, UpcasterManifest};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct InspectArguments {
     /// The component, a `.wasm` file.
     component: PathBuf,
     /// For machines.
@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 /// Exit code 1 when a host would not run it.
-pub fn inspect(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn inspect(arguments: &InspectArguments) -> anyhow::Result<ExitCode> {
     let path = &arguments.component;
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let outline =
@@ -38,8 +38,8 @@ pub fn inspect(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else {
         print(&digest, bytes.len(), &outline);
         match &loaded {
-            Ok(Half::Projector(loaded)) => print_manifest(loaded),
-            Ok(Half::Upcaster(upcaster)) => print_upcaster(upcaster.component.manifest()),
+            Ok(LoadedComponent::Projector(loaded)) => print_manifest(loaded),
+            Ok(LoadedComponent::Upcaster(upcaster)) => print_upcaster(upcaster.component.manifest()),
             Err(refused) => row("refused", refused),
         }
     }
@@ -103,19 +103,19 @@ fn as_json(
     digest: &str,
     bytes: usize,
     outline: &Outline,
-    loaded: Result<&Half, String>,
+    loaded: Result<&LoadedComponent, String>,
 ) -> serde_json::Value {
     let mut shown = json!({
         "digest": digest, "bytes": bytes, "exports": outline.exports, "imports": outline.imports,
     });
     match loaded {
-        Ok(Half::Upcaster(upcaster)) => {
+        Ok(LoadedComponent::Upcaster(upcaster)) => {
             let manifest = upcaster.component.manifest();
             shown["upcaster"] = json!({
                 "name": manifest.name, "version": manifest.version, "event_types": manifest.event_types,
             });
         }
-        Ok(Half::Projector(loaded)) => {
+        Ok(LoadedComponent::Projector(loaded)) => {
             let (manifest, schema) = (&loaded.deployed.manifest, &loaded.deployed.schema);
             let tables = schema.tables.iter().map(|table| json!({ "name": table.name, "ddl": table.ddl }));
             let statements = schema.statements.iter().map(|statement| {

@@ -33,7 +33,7 @@ const RESERVED: [&str; 12] = [
 ];
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct NewArguments {
     /// Its name, and the name of the folder: lower-case letters, digits and hyphens.
     name: String,
     /// The language that it is written in.
@@ -115,7 +115,7 @@ const PYTHON: [Template; 4] = [
     template!("src/app.py", "plugins/templates/python/src/app.py"),
 ];
 
-pub fn new(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn new(arguments: &NewArguments) -> anyhow::Result<ExitCode> {
     let name = arguments.name.as_str();
     check_name(name)?;
     let Project { files, kind, steps, expected } = project(arguments)?;
@@ -154,7 +154,7 @@ struct Project {
     expected: &'static str,
 }
 
-fn project(arguments: &Arguments) -> anyhow::Result<Project> {
+fn project(arguments: &NewArguments) -> anyhow::Result<Project> {
     let projector = |files, steps| Project { files, kind: "a projector", steps, expected: "expected.sql" };
     Ok(match (arguments.lang, arguments.upcaster) {
         (Language::Rust, false) => projector(vec![&CRATE, &RUST, &EVENTS], &[]),

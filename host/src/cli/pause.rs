@@ -7,13 +7,14 @@ use anyhow::bail;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::submit::{Answer, INTERVAL, Patience};
-use super::{parts, submit};
+use super::compose;
+use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use crate::config::Config;
-use crate::projection::Servers;
-use crate::readmodel::command::Request;
-use crate::readmodel::pause::{self, Pause};
-use crate::readmodel::{Session, lease, take_up};
+use crate::readmodel::control::command::Request;
+use crate::readmodel::control::pause::{self, Pause};
+use crate::readmodel::control::{lease, take_up};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct PauseArguments {
@@ -43,15 +44,15 @@ pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> 
     let PauseArguments { projection, why, patience, json } = arguments;
     let request = Request::Pause { why: submit::reason(why)? };
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
         let asked = (projection.as_str(), &request);
         let answer = submit::answer(&mut session, &servers, config, asked, *patience).await?;
-        let Answer::Done { id, result } = answer else { return Ok(answer.say(*json)) };
+        let CommandAnswer::Done { id, result } = answer else { return Ok(answer.say(*json)) };
         Ok(match until_still(&mut session, &servers, projection, *patience).await? {
-            None => Answer::Done { id, result },
-            Some(reason) => Answer::NotYet { id, reason },
+            None => CommandAnswer::Done { id, result },
+            Some(reason) => CommandAnswer::NotYet { id, reason },
         }
         .say(*json))
     })
@@ -60,7 +61,7 @@ pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> 
 pub fn resume(config: &Config, arguments: &ResumeArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let ResumeArguments { projection, patience, json } = arguments;
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
         let asked = (projection.as_str(), &Request::Resume);

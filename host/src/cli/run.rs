@@ -7,34 +7,36 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::parts;
-use crate::admin::{self, Desk, Shown};
+use super::compose;
+use crate::admin::{self, AdminContext, Desk};
+use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
-use crate::operation::watch::Watch;
-use crate::projection::versions::Versions;
-use crate::projection::{Orders, Status, Supervisor};
+use crate::operation::watch::FileWatch;
+use crate::pipeline::replay::LetterQueues;
 use crate::projector::Engine;
+use crate::status::Status;
+use crate::supervisor::Supervisor;
 use crate::{shutdown, telemetry};
 
 pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(config.host.log)?;
     // Before any server is asked: components are compiled on this thread, which is none of the runtime's.
-    let engine = parts::engine(&config)?;
-    let components = parts::components(&config, &engine)?;
+    let engine = compose::engine(&config)?;
+    let components = compose::components(&config, &engine)?;
     runtime.block_on(serve(config, engine, components))
 }
 
 async fn serve(
     config: Config,
     engine: Engine,
-    components: std::collections::BTreeMap<String, crate::projection::Loaded>,
+    components: std::collections::BTreeMap<String, crate::component::version::Loaded>,
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics()?;
     let stop = shutdown::on_signal()?;
     let listener = admin::listen(config.host.admin).await?;
-    let servers = parts::servers(&config)?;
-    for advice in parts::advice(&config, &servers) {
+    let servers = compose::servers(&config)?;
+    for advice in compose::advice(&config, &servers) {
         tracing::warn!("{advice}");
     }
     let mut tasks = JoinSet::new();
@@ -42,20 +44,20 @@ async fn serve(
     for (name, loaded) in components {
         let status = Arc::new(Status::new(&name));
         projections.push(status.clone());
-        let orders = Orders::default();
-        let settings = parts::settings(&config, &name, &config.projection[&name]);
+        let orders = LetterQueues::default();
+        let settings = compose::settings(&config, &name, &config.projection[&name]);
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
         let upcaster = config.upcaster.iter().map(|upcaster| &upcaster.component);
         let files = upcaster.chain([&config.projection[&name].component]).filter(|_| config.host.watch);
-        let watch = |file: &std::path::PathBuf| Watch {
+        let watch = |file: &std::path::PathBuf| FileWatch {
             servers: servers.clone(),
             projection: name.clone(),
             file: file.clone(),
             versions: versions.clone(),
             stop: stop.clone(),
         };
-        let watching: Vec<Watch> = files.map(watch).collect();
+        let watching: Vec<FileWatch> = files.map(watch).collect();
         let commands = Commands {
             servers: servers.clone(),
             projection: name,
@@ -84,7 +86,7 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
-    let shown = Shown { projections, desk: Desk::new(servers), metrics: metrics.clone() };
+    let shown = AdminContext { projections, desk: Desk::new(servers), metrics: metrics.clone() };
     let names = config.host.admin_names();
     let (served, (), ()) = tokio::join!(
         admin::serve(listener, shown, names, drained.clone()),

@@ -7,16 +7,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{output, parts, table};
+use super::{compose, output, table};
+use crate::component::registry::short;
 use crate::config::Config;
-use crate::projection::versions::short;
-use crate::projection::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use crate::projector::TypeCost;
-use crate::readmodel::command::{self, Waiting};
-use crate::readmodel::{checkpoint, dead_letter, pause, registration, take_up};
+use crate::readmodel::control::command::{self, WaitingCommand};
+use crate::readmodel::control::{pause, registration, take_up};
+use crate::readmodel::lane::{checkpoint, dead_letter};
+use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct StatusArguments {
     /// Only this projection.
     projection: Option<String>,
     /// For machines.
@@ -30,7 +31,7 @@ pub struct Arguments {
     fuel: bool,
 }
 
-pub fn status(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub fn status(config: &Config, arguments: &StatusArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let (mut snapshots, live) = match ask(config) {
         Ok(snapshots) => (snapshots, true),
         Err(_) => (runtime.block_on(stored(config))?, false),
@@ -63,7 +64,7 @@ fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
 
 /// What stands in the control schema.
 async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
-    let servers = parts::servers(config)?;
+    let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
     let mut snapshots = Vec::new();
     for registration in registration::all(&mut session, &servers.control).await? {
@@ -123,7 +124,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     Ok(snapshots)
 }
 
-fn print(snapshots: &[Snapshot], arguments: &Arguments) {
+fn print(snapshots: &[Snapshot], arguments: &StatusArguments) {
     let headings = [
         "projection",
         "phase",
@@ -223,7 +224,7 @@ fn notes(snapshot: &Snapshot) {
             output::line(format_args!("  it waits: {reason}"));
         }
     }
-    for Waiting { id, request, reason } in &snapshot.commands {
+    for WaitingCommand { id, request, reason } in &snapshot.commands {
         let reason = reason.as_deref().unwrap_or("a host carries it out");
         output::line(format_args!("\n{name}: command {id} ({request}) waits: {reason}"));
     }

@@ -8,9 +8,10 @@ use indicatif::ProgressBar;
 
 use super::output;
 use crate::config::Config;
-use crate::projection::Servers;
-use crate::readmodel::command::{self, Outcome, Request};
-use crate::readmodel::{Session, lease, registration};
+use crate::readmodel::control::command::{self, CommandOutcome, Request};
+use crate::readmodel::control::{lease, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 
 /// How long to wait for what was asked for.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -57,7 +58,7 @@ pub fn reason(why: &str) -> anyhow::Result<String> {
 }
 
 /// What came of a command.
-pub enum Answer {
+pub enum CommandAnswer {
     Done {
         id: u64,
         result: String,
@@ -82,7 +83,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl CommandAnswer {
     /// Tells people or machines.
     pub fn say(self, json: bool) -> ExitCode {
         let (id, state, result, text, code) = match self {
@@ -145,7 +146,7 @@ pub async fn answer(
     config: &Config,
     (projection, request): (&str, &Request),
     patience: Patience,
-) -> anyhow::Result<Answer> {
+) -> anyhow::Result<CommandAnswer> {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     let by = format!("{user}@{}", config.host.id);
     let id = command::submit(session, &servers.control, projection, request, &by).await?;
@@ -153,12 +154,12 @@ pub async fn answer(
     let outcome = settled(session, servers, id, (waited, &shown)).await;
     shown.finish_and_clear();
     match outcome? {
-        Outcome::Done(result) => Ok(Answer::Done { id, result }),
-        Outcome::Failed(reason) => bail!("command {id} failed: {reason}"),
-        Outcome::Waits(reason) => Ok(Answer::Waits { id, reason }),
-        Outcome::Pending(progress) => {
+        CommandOutcome::Done(result) => Ok(CommandAnswer::Done { id, result }),
+        CommandOutcome::Failed(reason) => bail!("command {id} failed: {reason}"),
+        CommandOutcome::Waits(reason) => Ok(CommandAnswer::Waits { id, reason }),
+        CommandOutcome::Pending(progress) => {
             let leader = lease::leader(session, &servers.control, projection).await?;
-            Ok(Answer::Pending { id, progress, waited, leader })
+            Ok(CommandAnswer::Pending { id, progress, waited, leader })
         }
     }
 }
@@ -169,18 +170,18 @@ async fn settled(
     servers: &Servers,
     id: u64,
     (patience, shown): (Duration, &ProgressBar),
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<CommandOutcome> {
     let (mut asked, mut seen) = (Instant::now(), String::new());
     loop {
         shown.tick();
         let outcome = command::outcome(session, &servers.control, id).await?;
         match &outcome {
-            Outcome::Done(_) | Outcome::Failed(_) => return Ok(outcome),
-            Outcome::Pending(progress) | Outcome::Waits(progress) if *progress != seen => {
+            CommandOutcome::Done(_) | CommandOutcome::Failed(_) => return Ok(outcome),
+            CommandOutcome::Pending(progress) | CommandOutcome::Waits(progress) if *progress != seen => {
                 shown.set_message(first_line(progress));
                 (asked, seen) = (Instant::now(), progress.clone());
             }
-            Outcome::Pending(_) | Outcome::Waits(_) => {}
+            CommandOutcome::Pending(_) | CommandOutcome::Waits(_) => {}
         }
         if asked.elapsed() >= patience {
             return Ok(outcome);

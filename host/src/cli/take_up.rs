@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::output;
-use super::submit::{self, Answer, INTERVAL, Patience};
+use super::submit::{self, CommandAnswer, INTERVAL, Patience};
+use crate::component::registry::short;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::projection::versions::short;
-use crate::projection::{DeploymentSnapshot, Servers};
-use crate::readmodel::command::Request;
-use crate::readmodel::take_up::{self, TakeUp};
-use crate::readmodel::{Session, lease, pause, registration};
+use crate::readmodel::control::command::Request;
+use crate::readmodel::control::take_up::{self, TakeUp};
+use crate::readmodel::control::{lease, pause, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+use crate::status::snapshot::DeploymentSnapshot;
 
 /// How long a host takes at most to say what is the case now.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -44,7 +46,7 @@ pub async fn carry_out(
 ) -> anyhow::Result<ExitCode> {
     let Ask { config, projection, patience, json } = ask;
     let answer = submit::answer(session, servers, config, (projection, request), patience).await?;
-    let Answer::Done { id, result } = answer else { return Ok(answer.say(json)) };
+    let CommandAnswer::Done { id, result } = answer else { return Ok(answer.say(json)) };
     if servers.control.version(session).await?.is_none_or(|version| version < take_up::SINCE) {
         let why = "the hosts are of a version that does not say whether their lanes work with it";
         let advice = format!("`laterna deployments {projection}` shows how many do");
@@ -56,7 +58,7 @@ pub async fn carry_out(
             Ok(tell(id, Some(&deployment.digest), &came, json))
         }
         // It has to be built first, or nothing was deployed: the result says so.
-        None => Ok(Answer::Done { id, result }.say(json)),
+        None => Ok(CommandAnswer::Done { id, result }.say(json)),
     }
 }
 

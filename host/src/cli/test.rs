@@ -20,12 +20,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{component, output};
+use crate::component::version::LoadedComponent;
 use crate::config::Config;
-use crate::projection::Half;
 use crate::projector::Budget;
 use crate::source::{Decoder, Fields};
 use crate::statement::Schema;
-
 use bench::Bench;
 use summary::Summary;
 
@@ -33,7 +32,7 @@ use summary::Summary;
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct TestArguments {
     /// The component, a `.wasm` file: a projector, or an upcaster, of which it is shown what events become.
     component: PathBuf,
     /// The upcaster that the projector runs behind.
@@ -57,12 +56,12 @@ pub struct Arguments {
 }
 
 /// Exit code 1 when an event fails and nothing was expected, or when the answers are not those that were expected.
-pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub fn test(config: &Path, arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     let (budget, decoder) = conditions(config, arguments.projection.as_deref())?;
     let tested = tested(arguments, &budget)?;
     let schema = match &tested {
-        Half::Projector(loaded) => loaded.deployed.schema.clone(),
-        Half::Upcaster(_) => Arc::new(Schema { tables: vec![], statements: vec![] }),
+        LoadedComponent::Projector(loaded) => loaded.deployed.schema.clone(),
+        LoadedComponent::Upcaster(_) => Arc::new(Schema { tables: vec![], statements: vec![] }),
     };
     let expected = match &arguments.expect {
         Some(path) if !arguments.update => Some(golden::read(path)?),
@@ -108,14 +107,14 @@ pub fn test(config: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// What is tried: a projector, behind its upcaster if one is given, or an upcaster.
-fn tested(arguments: &Arguments, budget: &Budget) -> anyhow::Result<Half> {
+fn tested(arguments: &TestArguments, budget: &Budget) -> anyhow::Result<LoadedComponent> {
     let half = component::load_either(&arguments.component, budget)?;
     Ok(match (half, &arguments.upcaster) {
         (half, None) => half,
-        (Half::Projector(loaded), Some(path)) => {
-            Half::Projector(loaded.behind(Some(component::load_upcaster(path, budget)?)))
+        (LoadedComponent::Projector(loaded), Some(path)) => {
+            LoadedComponent::Projector(loaded.behind(Some(component::load_upcaster(path, budget)?)))
         }
-        (Half::Upcaster(_), Some(_)) => bail!(
+        (LoadedComponent::Upcaster(_), Some(_)) => bail!(
             "{} is an upcaster itself; with `--upcaster`, the first file is a projector",
             arguments.component.display()
         ),

@@ -8,14 +8,14 @@ use anyhow::Context;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::submit::{Answer, Patience};
-use super::{output, parts, submit};
+use super::submit::{self, CommandAnswer, Patience};
+use super::{compose, output};
 use crate::config::Config;
-use crate::readmodel::command::Request;
-use crate::readmodel::compare::Report;
+use crate::readmodel::compare::ComparisonReport;
+use crate::readmodel::control::command::Request;
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct VerifyArguments {
     projection: String,
     /// Where the tables differ, those that were made anew take their place.
     #[arg(long)]
@@ -28,22 +28,22 @@ pub struct Arguments {
 }
 
 /// Exit code 1 when anything differs; 2 when nobody knows yet.
-pub fn verify(config: &Config, arguments: &Arguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let Arguments { projection, repair, patience, json } = arguments;
+pub fn verify(config: &Config, arguments: &VerifyArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let VerifyArguments { projection, repair, patience, json } = arguments;
     runtime.block_on(async {
-        let servers = parts::servers(config)?;
+        let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         submit::registered(&mut session, &servers, projection).await?;
         let request = Request::Verify { repair: *repair };
         let asked = submit::answer(&mut session, &servers, config, (projection, &request), *patience).await?;
         let result = match asked {
-            Answer::Done { result, .. } => result,
+            CommandAnswer::Done { result, .. } => result,
             pending => {
                 pending.say(*json);
                 return Ok(ExitCode::from(super::REFUSED));
             }
         };
-        let report: Report = serde_json::from_str(&result).context("the host's report cannot be read")?;
+        let report: ComparisonReport = serde_json::from_str(&result).context("the host's report cannot be read")?;
         if *json {
             output::line(serde_json::to_string_pretty(&report)?);
         } else {

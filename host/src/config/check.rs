@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Acknowledging, Config, Mongodb, Projection, Start};
-use crate::readmodel::Acknowledge;
+use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::source::{MARK_FIELD, OnLost};
 
 /// Every problem, each in one line that names the setting and the remedy.

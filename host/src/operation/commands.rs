@@ -10,15 +10,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{letters, take_up};
+use crate::component::registry::Versions;
 use crate::failure::{Failure, Fault};
-use crate::projection::giving;
-use crate::projection::letters::Order;
-use crate::projection::versions::Versions;
-use crate::projection::{LetterSettings, Orders, Servers, Status};
-use crate::readmodel::command::{self, Command, Kind, Outcome};
-use crate::readmodel::dead_letter;
-use crate::readmodel::{Session, within};
+use crate::pipeline::giving;
+use crate::pipeline::replay::{LetterQueues, LetterRequest};
+use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
+use crate::readmodel::lane::dead_letter;
+use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
+use crate::servers::Servers;
+use crate::status::Status;
+use crate::supervisor::settings::LetterSettings;
 
 /// How often it is looked for new commands.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
@@ -42,7 +44,7 @@ pub struct Commands {
     pub projection: String,
     pub versions: Arc<Versions>,
     pub settings: LetterSettings,
-    pub orders: Orders,
+    pub orders: LetterQueues,
     pub status: Arc<Status>,
     pub stop: CancellationToken,
 }
@@ -86,7 +88,7 @@ impl Commands {
             let clearing = command::clear_samples(&mut session, control, projection);
             within(PATIENCE, "clearing the samples of comparisons", clearing).await?;
         }
-        let asked = command::next(&mut session, control, projection, Kind::Switches);
+        let asked = command::next(&mut session, control, projection, CommandKind::Switches);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             tracing::info!(
                 projection,
@@ -106,7 +108,7 @@ impl Commands {
     /// What concerns letters goes through the lanes, while they run here.
     async fn carry_out_letters(&self) {
         let mut kept = None;
-        let mut run: Option<mpsc::Sender<Order>> = None;
+        let mut run: Option<mpsc::Sender<LetterRequest>> = None;
         let mut digest = String::new();
         let (mut looked, mut said): (Option<Instant>, Option<Instant>) = (None, None);
         let mut backoff = Backoff::new();
@@ -148,7 +150,7 @@ impl Commands {
     async fn turn(
         &self,
         kept: &mut Option<Session>,
-        lanes: &[mpsc::Sender<Order>],
+        lanes: &[mpsc::Sender<LetterRequest>],
         begins: bool,
         retention: bool,
     ) -> Result<(), Failure> {
@@ -162,7 +164,7 @@ impl Commands {
             letters::erase_outdated(self, &mut session, lanes).await?;
         }
         let control = &self.servers.control;
-        let asked = command::next(&mut session, control, &self.projection, Kind::Letters);
+        let asked = command::next(&mut session, control, &self.projection, CommandKind::Letters);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             self.carry_out(&mut session, lanes, &command).await?;
         }
@@ -173,7 +175,7 @@ impl Commands {
     async fn carry_out(
         &self,
         session: &mut Session,
-        lanes: &[mpsc::Sender<Order>],
+        lanes: &[mpsc::Sender<LetterRequest>],
         command: &Command,
     ) -> Result<(), Failure> {
         let (control, projection) = (&self.servers.control, &self.projection);
@@ -185,12 +187,12 @@ impl Commands {
         );
         let mut stored = letters::Stored { commands: self, session };
         let outcome = match giving::carry_out(&mut stored, lanes, command).await {
-            Ok(text) => Outcome::Done(text),
+            Ok(text) => CommandOutcome::Done(text),
             // The row stays as it is, for the next try or for the next host.
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
                 return Err(failure);
             }
-            Err(failure) => Outcome::Failed(failure.without_values()),
+            Err(failure) => CommandOutcome::Failed(failure.without_values()),
         };
         // Whoever waits for the command finds the numbers that it left.
         let counting = dead_letter::count(session, control, projection);
@@ -203,7 +205,7 @@ impl Commands {
 
     /// The component that the lanes work with now.
     pub(super) fn digest(&self) -> String {
-        self.versions.targets.get().current.digest().to_owned()
+        self.versions.desired.get().current.digest().to_owned()
     }
 
     /// A session that answered before, or a new one.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::commands::{Commands, PATIENCE};
 use super::generations;
+use crate::component::registry::{HowItFits, short};
 use crate::failure::{Failure, Fault};
-use crate::projection::versions::{Fit, short};
-use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
-use crate::readmodel::deployment::{self, InForce, Origin, Proposal};
-use crate::readmodel::{Session, within};
+use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
+use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
+use crate::readmodel::mysql::session::{Session, within};
 
 /// How long reading and compiling a component may take.
 const LOAD_PATIENCE: Duration = Duration::from_mins(4);
@@ -27,7 +27,7 @@ pub(super) async fn carry_out(
     };
     match carried_out {
         Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
-            let outcome = Outcome::Failed(failure.without_values());
+            let outcome = CommandOutcome::Failed(failure.without_values());
             command::finish(session, control, asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
@@ -53,7 +53,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             let (asked, act) = ((asked, seen), Act::Deploy(Some(proposal)));
             let deploying = command::carry_out(session, control, projection, asked, act, |_| told.clone());
             let tried = within(PATIENCE, "recording the deployment", deploying).await;
-            commands.versions.news.notify_one();
+            commands.versions.undeployed_config.notify_one();
             tried
         }
         Ok(Prepared::Nowhere) => {
@@ -75,7 +75,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 command: Some(asked.id),
             };
             deployment::refuse(session, control, proposal, &reason).await?;
-            let outcome = Outcome::Failed(format!("{} is refused: {reason}", short(&digest)));
+            let outcome = CommandOutcome::Failed(format!("{} is refused: {reason}", short(&digest)));
             command::finish(session, control, asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
@@ -123,8 +123,8 @@ async fn prepare(
     };
     let fitting = versions.fit(session, servers, in_force.as_ref(), &next);
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
-        Fit::Live => Prepared::Ready { digest, origin, canary },
-        Fit::OtherTables => Prepared::OtherTables { digest, origin },
-        Fit::Not(reason) => Prepared::Refused { digest, reason },
+        HowItFits::Live => Prepared::Ready { digest, origin, canary },
+        HowItFits::OtherTables => Prepared::OtherTables { digest, origin },
+        HowItFits::Not(reason) => Prepared::Refused { digest, reason },
     })
 }

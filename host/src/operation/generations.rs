@@ -1,13 +1,14 @@
 //! Generations, as operators want them: begun, accepted, brought back, dropped.
 
 use super::commands::{Commands, PATIENCE};
+use crate::component::registry::short;
 use crate::failure::Failure;
-use crate::projection::rebuild;
-use crate::projection::versions::short;
-use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
-use crate::readmodel::deployment::{self, Origin};
-use crate::readmodel::generation::{Change, Part, Purpose, State, Wanted};
-use crate::readmodel::{Session, generation, overtake, registration, within};
+use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
+use crate::readmodel::control::deployment::{self, Origin};
+use crate::readmodel::control::generation::{self, Change, GenerationState, HistoryFilter, Purpose, Wanted};
+use crate::readmodel::control::{overtake, registration};
+use crate::readmodel::mysql::session::{Session, within};
+use crate::supervisor::refill;
 
 /// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
 pub(super) async fn carry_out(
@@ -28,14 +29,15 @@ pub(super) async fn carry_out(
         }
         Request::Verify { repair } => {
             let purpose = if *repair { Purpose::Repair } else { Purpose::Verify };
-            (purpose, Part::default(), false)
+            (purpose, HistoryFilter::default(), false)
         }
         Request::Rebuild { accept, until, aggregate } => {
-            let part = Part { until: until.clone(), aggregate: aggregate.clone() };
+            let part = HistoryFilter { until: until.clone(), aggregate: aggregate.clone() };
             (if part.is_all() { Purpose::Replace } else { Purpose::Look }, part, *accept)
         }
         other => {
-            let outcome = Outcome::Failed(format!("it does not concern generations: {}", other.told()));
+            let outcome =
+                CommandOutcome::Failed(format!("it does not concern generations: {}", other.told()));
             command::finish(session, &commands.servers.control, asked.id, &outcome).await?;
             return Ok(Tried::Over);
         }
@@ -51,14 +53,14 @@ pub(super) async fn carry_out(
             ),
         });
     }
-    let plan = Plan { purpose, part, accept, origin: Origin::Command };
+    let plan = GenerationPlan { purpose, part, accept, origin: Origin::Command };
     open(commands, session, (asked, Some(in_force.id)), &in_force.digest, plan).await
 }
 
 /// How a generation is to be made.
-pub(super) struct Plan {
+pub(super) struct GenerationPlan {
     pub purpose: Purpose,
-    pub part: Part,
+    pub part: HistoryFilter,
     pub accept: bool,
     pub origin: Origin,
 }
@@ -69,14 +71,14 @@ pub(super) async fn open(
     session: &mut Session,
     (asked, seen): (&Command, Option<u64>),
     digest: &str,
-    plan: Plan,
+    plan: GenerationPlan,
 ) -> Result<Tried, Failure> {
     let (servers, projection) = (&commands.servers, &commands.projection);
     let loaded = commands.versions.get(session, servers, digest).await?;
     let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
     registration::find(session, &servers.control, projection).await?.ok_or_else(none)?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
-    within(PATIENCE, "asking for history", rebuild::is_possible(servers, &loaded, &identity)).await?;
+    within(PATIENCE, "asking for history", refill::is_possible(servers, &loaded, &identity)).await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
     let deploys = matches!(asked.request, Request::Deploy { .. } | Request::Rollback);
     let why = overtake::superseded(asked);
@@ -137,10 +139,11 @@ pub(super) async fn deploy(
     let kept = standing
         .iter()
         .rev()
-        .find(|one| one.state == State::Kept && one.digest == digest && one.part.is_all());
+        .find(|one| one.state == GenerationState::Kept && one.digest == digest && one.part.is_all());
     if let Some(kept) = kept {
         return change(commands, session, asked, (kept.generation, Change::Return)).await;
     }
-    let plan = Plan { purpose: Purpose::Replace, part: Part::default(), accept: false, origin };
+    let plan =
+        GenerationPlan { purpose: Purpose::Replace, part: HistoryFilter::default(), accept: false, origin };
     open(commands, session, asked, digest, plan).await
 }

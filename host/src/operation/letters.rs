@@ -5,11 +5,12 @@ use tokio::sync::mpsc;
 use super::commands::{Commands, PATIENCE};
 use crate::event::Aggregate;
 use crate::failure::Failure;
-use crate::projection::giving::{self, ANSWER, Book};
-use crate::projection::letters::{Deed, Order, give};
-use crate::readmodel::command::{self, Command, Letters, Request};
-use crate::readmodel::dead_letter::{self, GivenUp, Letter, Selection};
-use crate::readmodel::{Session, registration, within};
+use crate::pipeline::giving::{self, ANSWER, Book};
+use crate::pipeline::replay::{LetterAction, LetterRequest, give};
+use crate::readmodel::control::command::{self, Command, Letters, Request};
+use crate::readmodel::control::registration;
+use crate::readmodel::lane::dead_letter::{self, GivenUp, Letter, Selection};
+use crate::readmodel::mysql::session::{Session, within};
 
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
@@ -85,7 +86,7 @@ async fn live_generation(commands: &Commands, session: &mut Session) -> Result<O
 pub(super) async fn give_up_again(
     commands: &Commands,
     session: &mut Session,
-    lanes: &[mpsc::Sender<Order>],
+    lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
     let (control, projection) = (&commands.servers.control, &commands.projection);
     let Some(live) = live_generation(commands, session).await? else { return Ok(()) };
@@ -94,7 +95,7 @@ pub(super) async fn give_up_again(
         let found = within(PATIENCE, "reading letters that were given up", asked).await?;
         let mut discarded = 0;
         for GivenUp { letter, who, why } in found {
-            discarded += give(lanes, letter, Deed::Discard { who, why }, None).await?.discarded;
+            discarded += give(lanes, letter, LetterAction::Discard { who, why }, None).await?.discarded;
         }
         if discarded == 0 {
             return Ok(());
@@ -106,10 +107,10 @@ pub(super) async fn give_up_again(
 pub(super) async fn go_on_with_interrupted(
     commands: &Commands,
     session: &mut Session,
-    lanes: &[mpsc::Sender<Order>],
+    lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
     let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
-    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &Deed::Replay).await?;
+    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &LetterAction::Replay).await?;
     if !sum.is_nothing() {
         tracing::info!(
             projection = commands.projection,
@@ -149,15 +150,15 @@ pub(super) async fn replay_after_deployment(
 pub(super) async fn erase_outdated(
     commands: &Commands,
     session: &mut Session,
-    lanes: &[mpsc::Sender<Order>],
+    lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
     let days = commands.settings.retention_days;
     if days == 0 {
         return Ok(());
     }
     let selection = Selection { not_erased: true, older_than_days: Some(days), ..Selection::default() };
-    let deed = Deed::Erase { who: RETENTION.to_owned(), why: format!("older than {days} days") };
-    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &deed).await?;
+    let action = LetterAction::Erase { who: RETENTION.to_owned(), why: format!("older than {days} days") };
+    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &action).await?;
     if sum.erased > 0 {
         tracing::warn!(
             projection = commands.projection,

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::projection::{Half, Loaded, LoadedUpcaster};
+use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine};
 
 /// Why a file cannot be deployed: one line a problem, each with the file's name.
@@ -34,8 +34,8 @@ pub fn load_either(
     projection: &str,
     path: &Path,
     budget: &Budget,
-) -> Result<Half, NotDeployable> {
-    loading(path, |bytes| Half::load(engine, projection, bytes, budget))
+) -> Result<LoadedComponent, NotDeployable> {
+    loading(path, |bytes| LoadedComponent::load(engine, projection, bytes, budget))
 }
 
 /// Reads a file once, and says of which file it is what is wrong.

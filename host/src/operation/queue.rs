@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::commands::{Commands, INTERVAL, LOOK};
 use super::deploy;
 use crate::failure::Failure;
-use crate::projection::parts::Task;
-use crate::readmodel::command::{self, Command, Kind, Tried};
-use crate::readmodel::{Session, within};
+use crate::pipeline::ports::Task;
+use crate::readmodel::control::command::{self, Command, CommandKind, Tried};
+use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 
 /// How long the commands behind one leave it to be done first.
@@ -84,7 +84,7 @@ impl Desk for Stored {
     async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
         let mut session = self.commands.session(&mut self.kept).await?;
         let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = command::pending(&mut session, control, projection, Kind::Deployments);
+        let asked = command::pending(&mut session, control, projection, CommandKind::Deployments);
         let pending = within(LOOK, "reading commands", asked).await?;
         self.kept = Some(session);
         Ok(pending)

@@ -3,9 +3,10 @@
 
 use std::fmt;
 
-use crate::projection::parts::Version;
-use crate::projection::{Loaded, Servers};
+use crate::component::version::Loaded;
+use crate::pipeline::ports::Version;
 use crate::projector::{Answer, Made};
+use crate::servers::Servers;
 use crate::statement::Operation;
 use crate::text::harmless;
 

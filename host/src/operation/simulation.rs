@@ -61,7 +61,7 @@ impl Schedule {
         Self {
             seed,
             // A long time has many steps.
-            hosts: if away.is_some_and(|(from, to)| to - from >= Duration::from_secs(LONG)) {
+            hosts: if away.is_some_and(|(from, to)| to >= from + Duration::from_secs(LONG)) {
                 1
             } else {
                 hosts

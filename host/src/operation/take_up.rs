@@ -3,8 +3,10 @@
 
 use super::commands::Commands;
 use crate::failure::Failure;
-use crate::projection::{DeploymentSnapshot, TakeUp};
-use crate::readmodel::{Session, take_up};
+use crate::readmodel::control::take_up;
+use crate::readmodel::mysql::session::Session;
+use crate::status::TakeUpProgress;
+use crate::status::snapshot::DeploymentSnapshot;
 
 /// One look.
 pub(super) async fn tell(commands: &Commands, session: &mut Session) -> Result<(), Failure> {
@@ -17,16 +19,16 @@ pub(super) async fn tell(commands: &Commands, session: &mut Session) -> Result<(
     let (mut is_whole, mut waits) = (found.is_whole, found.waits);
     if !is_whole {
         match status.take_up(&found.digest) {
-            TakeUp::Whole { epoch } => {
+            TakeUpProgress::Whole { epoch } => {
                 take_up::record_whole(session, control, (projection, epoch), found.id).await?;
                 tracing::info!(projection, digest = found.digest, "every lane works with what is deployed");
                 (is_whole, waits) = (true, None);
             }
-            TakeUp::Waits(why) if waits.as_ref() != Some(&why) => {
+            TakeUpProgress::Waits(why) if waits.as_ref() != Some(&why) => {
                 take_up::record_wait(session, control, found.id, &why).await?;
                 waits = Some(why);
             }
-            TakeUp::Waits(_) | TakeUp::NotHere => {}
+            TakeUpProgress::Waits(_) | TakeUpProgress::NotHere => {}
         }
     }
     status.shows_deployment(Some(DeploymentSnapshot { digest: found.digest, taken_up: is_whole, waits }));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::commands::{Commands, LOOK, PATIENCE};
 use crate::failure::Failure;
-use crate::readmodel::command::{self, Command, Kind, Outcome, Waiting};
-use crate::readmodel::{Session, within};
+use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome, WaitingCommand};
+use crate::readmodel::mysql::session::{Session, within};
 
 impl Commands {
     /// A command cannot be carried out just now. After an hour of that it is given up.
@@ -19,7 +19,7 @@ impl Commands {
         let Some(reason) = command::bound(waited, reason) else { return Ok(()) };
         let (control, projection) = (&self.servers.control, &self.projection);
         tracing::error!(projection, command = command.id, "a command is {reason}");
-        let finishing = command::finish(session, control, command.id, &Outcome::Failed(reason)).await;
+        let finishing = command::finish(session, control, command.id, &CommandOutcome::Failed(reason)).await;
         self.status.command_goes_on(command.id);
         finishing
     }
@@ -33,7 +33,8 @@ impl Commands {
     ) -> Result<u64, Failure> {
         let (control, projection) = (&self.servers.control, &self.projection);
         let request = command.request.told();
-        let waiting = Waiting { id: command.id, request: request.clone(), reason: Some(reason.to_owned()) };
+        let waiting =
+            WaitingCommand { id: command.id, request: request.clone(), reason: Some(reason.to_owned()) };
         if self.status.command_waits(&waiting) {
             tracing::warn!(projection, command = command.id, request, "a command waits: {reason}");
         }
@@ -56,7 +57,7 @@ impl Commands {
         let reason = obstacle.without_values();
         let mut session = self.servers.applier.connect().await?;
         let control = &self.servers.control;
-        let asked = command::pending(&mut session, control, &self.projection, Kind::Letters);
+        let asked = command::pending(&mut session, control, &self.projection, CommandKind::Letters);
         for command in within(LOOK, "reading commands", asked).await? {
             self.waits(&mut session, &command, &reason).await?;
         }

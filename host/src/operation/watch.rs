@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::component::registry::{Versions, short};
 use crate::failure::Failure;
-use crate::projection::Servers;
-use crate::projection::versions::{Versions, short};
-use crate::readmodel::command::{self, Request};
-use crate::readmodel::deployment;
+use crate::readmodel::control::command::{self, Request};
+use crate::readmodel::control::deployment;
+use crate::servers::Servers;
 
 /// How often a file is looked at. Twice the same, and nobody is writing it any more.
 const INTERVAL: Duration = Duration::from_millis(700);
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(700);
 const CANARY_SECONDS: u32 = 60;
 
 /// The file of one projection's component, or of its upcaster.
-pub struct Watch {
+pub struct FileWatch {
     pub servers: Servers,
     pub projection: String,
     pub file: PathBuf,
@@ -30,7 +30,7 @@ pub struct Watch {
 /// What tells a file from what it was.
 type Stamp = (u64, SystemTime);
 
-impl Watch {
+impl FileWatch {
     /// Runs until a stop is asked for. A file that is not there, or is no component, changes nothing.
     pub async fn run(self) {
         let mut done = self.stamp();
@@ -41,7 +41,7 @@ impl Watch {
                 seen = now;
                 continue;
             }
-            match self.bring().await {
+            match self.deploy_config().await {
                 Ok(()) => done = now,
                 Err(failure) => {
                     tracing::warn!(
@@ -60,7 +60,7 @@ impl Watch {
     }
 
     /// Loads, stores and asks for it. What is wrong with the file is told once; it is tried again when it changes.
-    async fn bring(&self) -> Result<(), Failure> {
+    async fn deploy_config(&self) -> Result<(), Failure> {
         let (projection, file) = (&self.projection, self.file.display());
         let Ok(bytes) = std::fs::read(&self.file) else { return Ok(()) };
         let half = match self.versions.load(bytes.into()).await {

@@ -39,13 +39,13 @@ pub(super) mod upcast {
 }
 
 /// An event with the texts that the guest sees instead of its ids.
-pub(super) struct Shown<'a> {
+pub(super) struct EventForGuest<'a> {
     event: &'a Event,
     id: Cow<'a, str>,
     aggregate_id: Cow<'a, str>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> EventForGuest<'a> {
     pub(super) fn new(event: &'a Event) -> Self {
         Self { event, id: text(&event.id), aggregate_id: text(&event.aggregate.id) }
     }

@@ -15,9 +15,9 @@ use super::budget::Budget;
 use super::engine::Engine;
 use super::inspection::inspect;
 use super::instance::{Instance, panic_message};
-use super::record::Record;
-use super::refusal::Refusal;
-use super::role::{Projecting, Role, Upcasting};
+use super::refusal::ComponentRefusal;
+use super::stats::Stats;
+use super::world::{Projecting, Upcasting, World};
 
 /// A larger file need not even be read.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -31,33 +31,38 @@ const SHORT_DIGEST: usize = 12;
 
 /// A projector, or an upcaster, that is ready to run, with the budget it runs under. Clones are the same component.
 #[derive(Clone)]
-pub struct Component<R: Role = Projecting>(Arc<Parts<R>>);
+pub struct Component<R: World = Projecting>(Arc<ComponentParts<R>>);
 
-struct Parts<R: Role> {
+struct ComponentParts<R: World> {
     digest: String,
     manifest: R::Manifest,
     budget: Budget,
     code: R::Code,
-    record: Arc<Record>,
+    record: Arc<Stats>,
 }
 
 impl Component {
     /// Checks, compiles and describes a component. It blocks: seconds for Rust and `QuickJS`, up to half a minute
     /// for Python and `StarlingMonkey`, [`COMPILE_SECONDS_MAX`] at most.
-    pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
+    pub fn load(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, ComponentRefusal> {
         Self::load_within(Duration::from_secs(COMPILE_SECONDS_MAX), engine, bytes, budget)
     }
 }
 
 impl Component<Upcasting> {
     /// See [`Component::load`].
-    pub fn load_upcaster(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
+    pub fn load_upcaster(engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, ComponentRefusal> {
         Self::load_within(Duration::from_secs(COMPILE_SECONDS_MAX), engine, bytes, budget)
     }
 }
 
-impl<R: Role> Component<R> {
-    fn load_within(limit: Duration, engine: &Engine, bytes: &[u8], budget: &Budget) -> Result<Self, Refusal> {
+impl<R: World> Component<R> {
+    fn load_within(
+        limit: Duration,
+        engine: &Engine,
+        bytes: &[u8],
+        budget: &Budget,
+    ) -> Result<Self, ComponentRefusal> {
         let built_for = inspect(bytes, R::KIND)?;
         let digest = hex::encode(Sha256::digest(bytes));
         let (code, manifest) = {
@@ -67,7 +72,7 @@ impl<R: Role> Component<R> {
             on_its_own_thread(limit, move || prepare::<R>(&engine, (&digest, &bytes), &budget, &built_for))?
         };
         let (budget, record) = (budget.clone(), Arc::default());
-        Ok(Self(Arc::new(Parts { digest, manifest, budget, code, record })))
+        Ok(Self(Arc::new(ComponentParts { digest, manifest, budget, code, record })))
     }
 
     /// The SHA-256 of the component's bytes, in hex.
@@ -90,7 +95,7 @@ impl<R: Role> Component<R> {
     }
 
     /// What is seen of it while it works.
-    pub fn record(&self) -> &Arc<Record> {
+    pub fn record(&self) -> &Arc<Stats> {
         &self.0.record
     }
 
@@ -104,37 +109,42 @@ impl<R: Role> Component<R> {
     }
 }
 
-impl<R: Role> fmt::Debug for Component<R> {
+impl<R: World> fmt::Debug for Component<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, version) = R::named(&self.0.manifest);
         write!(f, "Component({name} {version} {})", self.short_digest())
     }
 }
 
-fn prepare<R: Role>(
+fn prepare<R: World>(
     engine: &Engine,
     (digest, bytes): (&str, &[u8]),
     budget: &Budget,
     built_for: &str,
-) -> Result<(R::Code, R::Manifest), Refusal> {
+) -> Result<(R::Code, R::Manifest), ComponentRefusal> {
     let component = compiled(engine, digest, bytes)?;
-    let does_not_fit = |error: wasmtime::Error| Refusal::DoesNotFit {
+    let does_not_fit = |error: wasmtime::Error| ComponentRefusal::DoesNotFit {
         kind: R::KIND,
         built_for: built_for.to_owned(),
         reason: format!("{error:#}"),
     };
     let linked = engine.linker().instantiate_pre(&component).map_err(does_not_fit)?;
     let code = R::code(linked).map_err(does_not_fit)?;
-    let (_, described) = Instance::<R>::start(&code, budget).map_err(|failure| Refusal::Start { failure })?;
+    let (_, described) =
+        Instance::<R>::start(&code, budget).map_err(|failure| ComponentRefusal::Start { failure })?;
     Ok((code, R::manifest(described)?))
 }
 
-fn compiled(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<wasmtime::component::Component, Refusal> {
+fn compiled(
+    engine: &Engine,
+    digest: &str,
+    bytes: &[u8],
+) -> Result<wasmtime::component::Component, ComponentRefusal> {
     if let Some(component) = engine.cache().and_then(|cache| cache.load(digest, engine.wasmtime())) {
         return Ok(component);
     }
     let component = wasmtime::component::Component::from_binary(engine.wasmtime(), bytes)
-        .map_err(|error| Refusal::Invalid { reason: format!("{error:#}") })?;
+        .map_err(|error| ComponentRefusal::Invalid { reason: format!("{error:#}") })?;
     if let Some(cache) = engine.cache() {
         cache.store(digest, &component);
     }
@@ -145,13 +155,14 @@ fn compiled(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<wasmtime::com
 /// left behind if it takes too long.
 fn on_its_own_thread<T: Send + 'static>(
     limit: Duration,
-    task: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
+    task: impl FnOnce() -> Result<T, ComponentRefusal> + Send + 'static,
+) -> Result<T, ComponentRefusal> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let run = move || {
         give_way();
-        let result = catch_unwind(AssertUnwindSafe(task))
-            .unwrap_or_else(|panic| Err(Refusal::Uncompilable { reason: panic_message(&*panic).to_owned() }));
+        let result = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|panic| {
+            Err(ComponentRefusal::Uncompilable { reason: panic_message(&*panic).to_owned() })
+        });
         // Nobody waits for it any more if it took too long.
         let _ = sender.send(result);
     };
@@ -159,12 +170,12 @@ fn on_its_own_thread<T: Send + 'static>(
         .name("projector-compile".into())
         .stack_size(COMPILER_STACK_BYTES)
         .spawn(run)
-        .map_err(|error| Refusal::Host { reason: format!("no thread to compile on: {error}") })?;
+        .map_err(|error| ComponentRefusal::Host { reason: format!("no thread to compile on: {error}") })?;
     match receiver.recv_timeout(limit) {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => Err(Refusal::CompileTime),
+        Err(RecvTimeoutError::Timeout) => Err(ComponentRefusal::CompileTime),
         Err(RecvTimeoutError::Disconnected) => {
-            Err(Refusal::Uncompilable { reason: "its thread ended without a word".to_owned() })
+            Err(ComponentRefusal::Uncompilable { reason: "its thread ended without a word".to_owned() })
         }
     }
 }
@@ -185,9 +196,9 @@ mod tests {
 
     use super::*;
     use crate::failure::Failure;
-    use crate::projector::specimen::{HEALTHY, bytes, bytes_containing, bytes_describing};
+    use crate::projector::test_component::{HEALTHY, bytes, bytes_containing, bytes_describing};
 
-    fn load(bytes: &[u8], budget: &Budget) -> Result<Component, Refusal> {
+    fn load(bytes: &[u8], budget: &Budget) -> Result<Component, ComponentRefusal> {
         Component::load(&Engine::new(None).expect("an engine starts"), bytes, budget)
     }
 
@@ -219,7 +230,10 @@ mod tests {
     fn a_component_that_needs_more_memory_than_its_budget_is_refused() {
         let budget = Budget { memory_bytes: 1 << 16, ..Budget::default() };
         let refusal = load(&bytes(HEALTHY), &budget).expect_err("it is refused");
-        assert_eq!(refusal, Refusal::Start { failure: Failure::OutOfMemory { limit_bytes: 1 << 16 } });
+        assert_eq!(
+            refusal,
+            ComponentRefusal::Start { failure: Failure::OutOfMemory { limit_bytes: 1 << 16 } }
+        );
     }
 
     #[test]
@@ -239,7 +253,7 @@ mod tests {
                 (export "laterna:projection/projector@0.1.0" (instance $p)))"#,
         );
         let refusal = load(&other.expect("it parses"), &Budget::default()).expect_err("it is refused");
-        assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
+        assert!(matches!(refusal, ComponentRefusal::DoesNotFit { .. }), "{refusal}");
     }
 
     /// A healthy projector that was built for this version of the contract.
@@ -258,7 +272,7 @@ mod tests {
             let component = component.unwrap_or_else(|refusal| panic!("{version}: {refusal}"));
             let mut guest = crate::projector::Guest::new(component, "test");
             let verdict =
-                guest.project_alone(&crate::projector::specimen::event(1)).expect("it runs").verdict;
+                guest.project_alone(&crate::projector::test_component::event(1)).expect("it runs").verdict;
             assert_eq!(verdict, Ok(vec![]), "{version}");
         }
     }
@@ -325,7 +339,7 @@ mod tests {
     }
 
     /// A projector whose `describe` gives this.
-    fn giving(kind: &str) -> Refusal {
+    fn giving(kind: &str) -> ComponentRefusal {
         let other = format!(
             r#"(component
                 (component $made
@@ -345,12 +359,12 @@ mod tests {
         for kind in ["(type $given (stream u8))", "(type $given (future u8))", "(type $given error-context)"]
         {
             let refusal = giving(kind);
-            let is_invalid = matches!(refusal, Refusal::Invalid { .. });
+            let is_invalid = matches!(refusal, ComponentRefusal::Invalid { .. });
             assert!(is_invalid && refusal.to_string().contains("feature"), "{kind}: {refusal}");
         }
         let resource = r#"(type $a (resource (rep i32))) (export $r "r" (type $a)) (type $given (own $r))"#;
         let refusal = giving(resource);
-        assert!(matches!(refusal, Refusal::DoesNotFit { .. }), "{refusal}");
+        assert!(matches!(refusal, ComponentRefusal::DoesNotFit { .. }), "{refusal}");
     }
 
     #[test]
@@ -362,7 +376,7 @@ mod tests {
                (func $f async (canon lift (core func $i "f") async (callback (core func $i "c"))))"#,
         );
         let refusal = load(&bytes, &Budget::default()).expect_err("it is refused");
-        let is_invalid = matches!(refusal, Refusal::Invalid { .. });
+        let is_invalid = matches!(refusal, ComponentRefusal::Invalid { .. });
         assert!(is_invalid && refusal.to_string().contains("async"), "{refusal}");
     }
 
@@ -373,7 +387,7 @@ mod tests {
             .collect();
         let bytes = bytes_containing(&format!("(core module {})", functions.concat()));
         match load(&bytes, &Budget::default()) {
-            Ok(_) | Err(Refusal::CompileTime) => {}
+            Ok(_) | Err(ComponentRefusal::CompileTime) => {}
             Err(refusal) => panic!("{refusal}"),
         }
     }
@@ -390,7 +404,7 @@ mod tests {
         ] {
             let bytes = bytes_containing(&format!("(core module {module})"));
             let refusal = load(&bytes, &Budget::default()).expect_err("it is refused");
-            assert!(matches!(refusal, Refusal::Invalid { .. }), "{module}: {refusal}");
+            assert!(matches!(refusal, ComponentRefusal::Invalid { .. }), "{module}: {refusal}");
         }
     }
 
@@ -411,7 +425,7 @@ mod tests {
     fn code_that_is_not_valid_is_refused() {
         let refusal = load(&bytes_describing("(i64.const 1)"), &Budget::default());
         let refusal = refusal.expect_err("a value is left on the stack");
-        assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal}");
+        assert!(matches!(refusal, ComponentRefusal::Invalid { .. }), "{refusal}");
     }
 
     #[test]
@@ -450,8 +464,8 @@ mod tests {
     #[test]
     fn a_compiler_that_panics_is_a_refusal() {
         let limit = Duration::from_secs(COMPILE_SECONDS_MAX);
-        let refusal = on_its_own_thread(limit, || -> Result<(), Refusal> { panic!("on purpose") });
-        assert_eq!(refusal, Err(Refusal::Uncompilable { reason: "on purpose".into() }));
+        let refusal = on_its_own_thread(limit, || -> Result<(), ComponentRefusal> { panic!("on purpose") });
+        assert_eq!(refusal, Err(ComponentRefusal::Uncompilable { reason: "on purpose".into() }));
     }
 
     #[test]
@@ -470,7 +484,7 @@ mod tests {
             )
         };
         let refusal = load(100, &bomb).expect_err("it takes seconds");
-        assert_eq!(refusal, Refusal::CompileTime);
+        assert_eq!(refusal, ComponentRefusal::CompileTime);
         let told = refusal.to_string();
         assert!(told.contains("120 s") && told.contains("make it smaller"), "{told}");
         // Its thread is still at it.

@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::sync::sockets::udp_create_socket;
 use wasmtime_wasi::p2::{SocketError, SocketResult, TcpSocket, UdpSocket};
 use wasmtime_wasi::sockets::WasiSocketsView;
 
-use super::ambient::{Impure, Phase};
+use super::determinism::{CallPhase, Impure};
 use super::sandbox::Sandbox;
 
 const NETWORK: Impure = Impure {
@@ -46,7 +46,7 @@ impl Missed {
 
 impl Sandbox {
     fn is_projecting(&self) -> bool {
-        self.ambient.phase == Phase::Projecting
+        self.ambient.phase == CallPhase::Projecting
     }
 
     /// No socket is ever made, so none can be waited for.
@@ -71,8 +71,8 @@ impl udp_create_socket::Host for Sandbox {
 impl instance_network::Host for Sandbox {
     fn instance_network(&mut self) -> wasmtime::Result<Resource<Network>> {
         match self.ambient.phase {
-            Phase::Projecting => Err(NETWORK.into()),
-            Phase::Starting => self.sockets().instance_network(),
+            CallPhase::Projecting => Err(NETWORK.into()),
+            CallPhase::Starting => self.sockets().instance_network(),
         }
     }
 }

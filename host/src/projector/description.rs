@@ -1,7 +1,7 @@
 //! What a component says about itself, and how much it may say. What the SQL in it may do is for `sql`.
 
 use super::bindings::{exported, upcast};
-use super::refusal::Refusal;
+use super::refusal::ComponentRefusal;
 use crate::statement::{Manifest, UpcasterManifest};
 
 const NAME_BYTES_MAX: usize = 200;
@@ -11,7 +11,7 @@ const STATEMENTS_MAX: usize = 1_000;
 const SQL_BYTES_MAX: usize = 64 << 10;
 
 /// The manifest in the host's words, if it is within the limits.
-pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Refusal> {
+pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, ComponentRefusal> {
     let manifest = Manifest::from(described);
     names(&manifest.name, &manifest.version, &manifest.event_types)?;
     count("tables", manifest.tables.len(), TABLES_MAX)?;
@@ -28,42 +28,44 @@ pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Refusa
 }
 
 /// The same of an upcaster.
-pub(super) fn upcaster(described: upcast::exported::Manifest) -> Result<UpcasterManifest, Refusal> {
+pub(super) fn upcaster(described: upcast::exported::Manifest) -> Result<UpcasterManifest, ComponentRefusal> {
     let manifest = UpcasterManifest::from(described);
     names(&manifest.name, &manifest.version, &manifest.event_types)?;
     Ok(manifest)
 }
 
 /// What both kinds of component say of themselves.
-fn names(own: &str, version: &str, event_types: &[String]) -> Result<(), Refusal> {
+fn names(own: &str, version: &str, event_types: &[String]) -> Result<(), ComponentRefusal> {
     name("its name", own)?;
     name("its version", version)?;
     count("event types", event_types.len(), EVENT_TYPES_MAX)?;
     event_types.iter().try_for_each(|event_type| name("an event type", event_type))
 }
 
-fn name(what: &str, text: &str) -> Result<(), Refusal> {
+fn name(what: &str, text: &str) -> Result<(), ComponentRefusal> {
     if text.is_empty() {
-        return Err(Refusal::Manifest { what: format!("{what} is empty") });
+        return Err(ComponentRefusal::Manifest { what: format!("{what} is empty") });
     }
     length(what, text, NAME_BYTES_MAX)?;
     if text.chars().any(char::is_control) {
-        return Err(Refusal::Manifest { what: format!("{what} has control characters: {text:?}") });
+        return Err(ComponentRefusal::Manifest { what: format!("{what} has control characters: {text:?}") });
     }
     Ok(())
 }
 
-fn length(what: &str, text: &str, limit: usize) -> Result<(), Refusal> {
+fn length(what: &str, text: &str, limit: usize) -> Result<(), ComponentRefusal> {
     if text.len() > limit {
         let what = format!("{what} has {} bytes, at most {limit} are taken", text.len());
-        return Err(Refusal::Manifest { what });
+        return Err(ComponentRefusal::Manifest { what });
     }
     Ok(())
 }
 
-fn count(what: &str, count: usize, limit: usize) -> Result<(), Refusal> {
+fn count(what: &str, count: usize, limit: usize) -> Result<(), ComponentRefusal> {
     if count > limit {
-        return Err(Refusal::Manifest { what: format!("it has {count} {what}, at most {limit} are taken") });
+        return Err(ComponentRefusal::Manifest {
+            what: format!("it has {count} {what}, at most {limit} are taken"),
+        });
     }
     Ok(())
 }

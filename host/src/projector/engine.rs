@@ -22,9 +22,9 @@ pub(super) const THREAD_STACK_BYTES: usize = 4 * GUEST_STACK_BYTES;
 
 /// Compiles and runs components. A process has one; clones are the same engine.
 #[derive(Clone)]
-pub struct Engine(Arc<Parts>);
+pub struct Engine(Arc<EngineParts>);
 
-struct Parts {
+struct EngineParts {
     wasmtime: wasmtime::Engine,
     linker: Linker<Sandbox>,
     cache: Option<Cache>,
@@ -41,7 +41,7 @@ impl Engine {
             .map_err(|error| anyhow!("the WebAssembly engine cannot link its own imports: {error:#}"))?;
         let cache = cache.map(|directory| Cache::open(directory, &wasmtime)).transpose()?;
         tick(wasmtime.weak()).context("the WebAssembly engine's clock does not start")?;
-        Ok(Self(Arc::new(Parts { wasmtime, linker, cache, compiling: Mutex::new(()) })))
+        Ok(Self(Arc::new(EngineParts { wasmtime, linker, cache, compiling: Mutex::new(()) })))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

@@ -11,17 +11,16 @@ mod comparison;
 
 use std::sync::Arc;
 
-use comparison::Comparisons;
-
 use super::component::Component;
 use super::instance::Instance;
-use super::meter::Meter;
-use super::publisher::{Publisher, Said};
-use super::record::Sampler;
-use super::role::{Answer, Projecting, Role};
+use super::log_forwarder::{GuestLog, LogForwarder};
+use super::metrics::Metrics;
+use super::stats::Sampler;
+use super::world::{Projecting, RawAnswers, World};
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
 use crate::statement::Operation;
+use comparison::Comparisons;
 
 /// After so many events an instance is replaced by a fresh one.
 const INSTANCE_EVENTS_MAX: usize = 10_000;
@@ -45,11 +44,11 @@ pub struct Observed<M = Operation> {
 }
 
 /// A component at work for one projection. It has one instance at most, which it uses for many lists.
-pub struct Guest<R: Role = Projecting> {
+pub struct Guest<R: World = Projecting> {
     component: Component<R>,
     projection: Arc<str>,
-    meter: Meter,
-    publisher: Publisher<R>,
+    meter: Metrics,
+    log_forwarder: LogForwarder<R>,
     instance: Option<Instance<R>>,
     /// Lists whose answers counted.
     lists: u64,
@@ -61,17 +60,17 @@ pub struct Guest<R: Role = Projecting> {
     sampler: Sampler,
 }
 
-impl<R: Role> Guest<R> {
+impl<R: World> Guest<R> {
     pub fn new(component: Component<R>, projection: &str) -> Self {
-        let meter = Meter::new(projection, R::KIND);
+        let meter = Metrics::new(projection, R::KIND);
         let projection: Arc<str> = projection.into();
-        let publisher = Publisher::new(component.clone(), projection.clone());
+        let log_forwarder = LogForwarder::new(component.clone(), projection.clone());
         let comparisons = Comparisons::new(component.digest());
         Self {
             component,
             projection,
             meter,
-            publisher,
+            log_forwarder,
             instance: None,
             lists: 0,
             long_lists: 0,
@@ -88,7 +87,7 @@ impl<R: Role> Guest<R> {
     /// The verdicts about these events, in their order. An error is never an event's fault; when it is
     /// [`Failure::Deadline`], a run of one event alone met it.
     pub fn project(&mut self, events: &[&Event]) -> Result<Vec<Projected<R::Made>>, Failure> {
-        self.publisher.settle();
+        self.log_forwarder.settle();
         let mut projected = Vec::with_capacity(events.len());
         let mut rest = events;
         while !rest.is_empty() {
@@ -117,9 +116,9 @@ impl<R: Role> Guest<R> {
             Err(_)
                 | Ok(Projected { verdict: Err(Failure::Trapped { .. } | Failure::OutOfMemory { .. }), .. })
         ) {
-            instance.journal().forget_errors();
+            instance.output().forget_errors();
         }
-        self.publisher.publish(&Said::take(instance.journal()), || event.id.spelled(), &self.meter);
+        self.log_forwarder.publish(&GuestLog::take(instance.output()), || event.id.spelled(), &self.meter);
         projected
     }
 
@@ -127,7 +126,7 @@ impl<R: Role> Guest<R> {
     pub fn observe(&mut self, event: &Event) -> Result<Observed<R::Made>, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event)?;
-        let (said, _) = instance.journal().take();
+        let (said, _) = instance.output().take();
         Ok(Observed { projected, memory_bytes: instance.memory_bytes(), said })
     }
 
@@ -175,7 +174,7 @@ impl<R: Role> Guest<R> {
     /// a result is over the budget, or the second answer shows that the first came from kept state.
     fn accept(
         &mut self,
-        answer: Answer<R>,
+        answer: RawAnswers<R>,
         events: &[&Event],
         fuel: u64,
     ) -> Result<Option<Vec<Projected<R::Made>>>, Failure> {
@@ -272,24 +271,24 @@ impl<R: Role> Guest<R> {
     /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
     /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
     fn hear(&self, instance: &mut Instance<R>, events: &[&Event], projected: &[Projected<R::Made>]) -> bool {
-        let mut said = Said::take(instance.journal());
+        let mut said = GuestLog::take(instance.output());
         let mut is_whole = true;
         if events.len() > 1 {
             for (event, Projected { verdict, .. }) in events.iter().zip(projected) {
-                if said.is_empty() || !is_whole || !self.publisher.has_room() {
+                if said.is_empty() || !is_whole || !self.log_forwarder.has_room() {
                     break;
                 }
                 is_whole = instance.project(&[event], self.list_fuel()).is_ok();
                 if !is_whole {
-                    instance.journal().forget_errors();
+                    instance.output().forget_errors();
                 }
-                let again = Said::take(instance.journal());
+                let again = GuestLog::take(instance.output());
                 said.forget(&again);
                 // What was rejected was run alone, and heard then.
                 if verdict.is_err() {
                     continue;
                 }
-                self.publisher.publish(&again, || event.id.spelled(), &self.meter);
+                self.log_forwarder.publish(&again, || event.id.spelled(), &self.meter);
             }
         }
         // What it does not say again, it said because of something it kept.
@@ -300,12 +299,12 @@ impl<R: Role> Guest<R> {
                 format!("one of {} from {} to {}", events.len(), first.id.spelled(), last.id.spelled())
             }
         };
-        self.publisher.publish(&said, about, &self.meter);
+        self.log_forwarder.publish(&said, about, &self.meter);
         is_whole
     }
 }
 
-fn only_result<R: Role>(mut answer: Answer<R>) -> Result<Vec<R::Raw>, Failure> {
+fn only_result<R: World>(mut answer: RawAnswers<R>) -> Result<Vec<R::Raw>, Failure> {
     match (answer.len(), answer.pop()) {
         (1, Some(result)) => result.map_err(Into::into),
         (results, _) => Err(Failure::Trapped {

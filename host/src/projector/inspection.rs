@@ -6,8 +6,8 @@ use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 use wasmtime::Engine;
 
 use super::component::COMPONENT_BYTES_MAX;
-use super::refusal::Refusal;
-use super::role::Kind;
+use super::refusal::ComponentRefusal;
+use super::world::ComponentKind;
 
 /// What stands on a component's outside, whether or not this host runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +18,17 @@ pub struct Outline {
 
 impl Outline {
     /// Reads the names; refuses only what is no component at all.
-    pub fn read(bytes: &[u8]) -> Result<Self, Refusal> {
+    pub fn read(bytes: &[u8]) -> Result<Self, ComponentRefusal> {
         recognise(bytes)?;
-        let Names { imports, exports, .. } = names(bytes)?;
+        let ExternNames { imports, exports, .. } = names(bytes)?;
         Ok(Self { imports, exports })
     }
 
     /// What it is, by what it exports, in whichever version.
-    pub fn kind(&self) -> Option<Kind> {
-        let exports = |kind: &Kind| self.exports.iter().any(|name| parts(name).1 == kind.interface());
-        Kind::ALL.into_iter().find(exports)
+    pub fn kind(&self) -> Option<ComponentKind> {
+        let exports =
+            |kind: &ComponentKind| self.exports.iter().any(|name| parts(name).1 == kind.interface());
+        ComponentKind::ALL.into_iter().find(exports)
     }
 }
 
@@ -40,49 +41,50 @@ const WASI: [&str; 6] =
     ["wasi:io", "wasi:cli", "wasi:clocks", "wasi:random", "wasi:filesystem", "wasi:sockets"];
 
 /// Refuses what is not of this kind, as early and as clearly as possible. Gives the export that makes it that.
-pub(super) fn inspect(bytes: &[u8], kind: Kind) -> Result<String, Refusal> {
+pub(super) fn inspect(bytes: &[u8], kind: ComponentKind) -> Result<String, ComponentRefusal> {
     recognise(bytes)?;
     let names = names(bytes)?;
     check_imports(&names.imports)?;
     if names.utf16 {
-        return Err(Refusal::Utf16);
+        return Err(ComponentRefusal::Utf16);
     }
     check_exports(names.exports, kind)
 }
 
 /// Refuses what cannot be a component, by its size and its first bytes.
-fn recognise(bytes: &[u8]) -> Result<(), Refusal> {
+fn recognise(bytes: &[u8]) -> Result<(), ComponentRefusal> {
     if bytes.is_empty() {
-        return Err(Refusal::Empty);
+        return Err(ComponentRefusal::Empty);
     }
     if bytes.len() > COMPONENT_BYTES_MAX {
-        return Err(Refusal::TooLarge { bytes: bytes.len() });
+        return Err(ComponentRefusal::TooLarge { bytes: bytes.len() });
     }
     if Engine::detect_precompiled(bytes).is_some() {
-        return Err(Refusal::Precompiled);
+        return Err(ComponentRefusal::Precompiled);
     }
     if !bytes.starts_with(b"\0asm") {
-        return Err(Refusal::NotWasm);
+        return Err(ComponentRefusal::NotWasm);
     }
     Ok(())
 }
 
 #[derive(Default)]
-struct Names {
+struct ExternNames {
     imports: Vec<String>,
     exports: Vec<String>,
     utf16: bool,
 }
 
 /// The outermost component's imports and exports, and whether any component in it uses UTF-16.
-fn names(bytes: &[u8]) -> Result<Names, Refusal> {
-    let invalid = |error: wasmparser::BinaryReaderError| Refusal::Invalid { reason: error.to_string() };
-    let mut names = Names::default();
+fn names(bytes: &[u8]) -> Result<ExternNames, ComponentRefusal> {
+    let invalid =
+        |error: wasmparser::BinaryReaderError| ComponentRefusal::Invalid { reason: error.to_string() };
+    let mut names = ExternNames::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(Refusal::CoreModule);
+                return Err(ComponentRefusal::CoreModule);
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -127,7 +129,7 @@ fn is_version(version: &str, series: &str) -> bool {
     version.strip_prefix(series).is_some_and(|rest| rest.starts_with('.') && !rest.contains('-'))
 }
 
-fn check_imports(names: &[String]) -> Result<(), Refusal> {
+fn check_imports(names: &[String]) -> Result<(), ComponentRefusal> {
     let mut imports: Vec<(&'static str, Vec<String>)> = Vec::new();
     for name in names {
         let Some(hint) = refused(name) else { continue };
@@ -136,7 +138,7 @@ fn check_imports(names: &[String]) -> Result<(), Refusal> {
             None => imports.push((hint, vec![name.clone()])),
         }
     }
-    if imports.is_empty() { Ok(()) } else { Err(Refusal::Imports { imports }) }
+    if imports.is_empty() { Ok(()) } else { Err(ComponentRefusal::Imports { imports }) }
 }
 
 /// What to do about this import, or nothing if it is linked.
@@ -167,7 +169,7 @@ fn refused(import: &str) -> Option<&'static str> {
 }
 
 /// Other exports are what some toolchains leave behind.
-fn check_exports(found: Vec<String>, kind: Kind) -> Result<String, Refusal> {
+fn check_exports(found: Vec<String>, kind: ComponentKind) -> Result<String, ComponentRefusal> {
     let mut other = None;
     for export in &found {
         let (_, interface, version) = parts(export);
@@ -178,8 +180,8 @@ fn check_exports(found: Vec<String>, kind: Kind) -> Result<String, Refusal> {
         }
     }
     Err(match other {
-        Some(found) => Refusal::OtherVersion { kind, found },
-        None => Refusal::OtherKind { kind, found },
+        Some(found) => ComponentRefusal::OtherVersion { kind, found },
+        None => ComponentRefusal::OtherKind { kind, found },
     })
 }
 
@@ -189,7 +191,8 @@ mod tests {
 
     fn check(wat: &str, expect: Result<(), &str>) {
         let bytes = wat::parse_str(wat).expect("the test's component parses");
-        let refusal = inspect(&bytes, Kind::Projector).map(drop).map_err(|refusal| refusal.to_string());
+        let refusal =
+            inspect(&bytes, ComponentKind::Projector).map(drop).map_err(|refusal| refusal.to_string());
         match (refusal, expect) {
             (Ok(()), Ok(())) => {}
             (Err(refusal), Err(expect)) if refusal.contains(expect) => {}
@@ -205,11 +208,11 @@ mod tests {
 
     #[test]
     fn what_is_no_component_is_refused() {
-        assert_eq!(inspect(b"", Kind::Projector), Err(Refusal::Empty));
-        assert_eq!(inspect(b"hello", Kind::Projector), Err(Refusal::NotWasm));
+        assert_eq!(inspect(b"", ComponentKind::Projector), Err(ComponentRefusal::Empty));
+        assert_eq!(inspect(b"hello", ComponentKind::Projector), Err(ComponentRefusal::NotWasm));
         assert_eq!(
-            inspect(&vec![0; COMPONENT_BYTES_MAX + 1], Kind::Projector),
-            Err(Refusal::TooLarge { bytes: COMPONENT_BYTES_MAX + 1 })
+            inspect(&vec![0; COMPONENT_BYTES_MAX + 1], ComponentKind::Projector),
+            Err(ComponentRefusal::TooLarge { bytes: COMPONENT_BYTES_MAX + 1 })
         );
         check("(module)", Err("core module"));
     }
@@ -217,11 +220,11 @@ mod tests {
     #[test]
     fn a_truncated_component_is_refused() {
         let whole = wat::parse_str(format!("(component {EXPORT})")).expect("it parses");
-        inspect(&whole, Kind::Projector).expect("it is a projector");
+        inspect(&whole, ComponentKind::Projector).expect("it is a projector");
         let name = b"laterna:projection/projector";
         let end = whole.windows(name.len()).position(|bytes| bytes == name).expect("the export is named");
         for length in 1..end + name.len() {
-            assert!(inspect(&whole[..length], Kind::Projector).is_err(), "cut at {length}");
+            assert!(inspect(&whole[..length], ComponentKind::Projector).is_err(), "cut at {length}");
         }
     }
 
@@ -230,7 +233,7 @@ mod tests {
         let engine = super::super::engine::Engine::new(None).expect("an engine starts");
         let component = wat::parse_str("(component)").expect("it parses");
         let code = engine.wasmtime().precompile_component(&component).expect("it compiles");
-        assert_eq!(inspect(&code, Kind::Projector), Err(Refusal::Precompiled));
+        assert_eq!(inspect(&code, ComponentKind::Projector), Err(ComponentRefusal::Precompiled));
     }
 
     #[test]

@@ -7,21 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmtime::Store;
 
-use super::ambient::Phase;
 use super::budget::{Budget, START_FUEL, deadline_ms};
 use super::denied::Missed;
+use super::determinism::CallPhase;
 use super::engine::ticks;
-use super::journal::Journal;
-use super::role::{Answer, Role, Said};
+use super::output::Output;
 use super::sandbox::Sandbox;
 use super::trap;
+use super::world::{RawAnswer, RawAnswers, World};
 use crate::event::Event;
 use crate::failure::Failure;
 
 /// Handles to streams and the like that a guest may hold at once.
 const HANDLES_MAX: usize = 1024;
 
-pub(super) struct Instance<R: Role> {
+pub(super) struct Instance<R: World> {
     store: Store<Sandbox>,
     guest: R::Bindings,
     budget: Budget,
@@ -30,7 +30,7 @@ pub(super) struct Instance<R: Role> {
     given: u64,
 }
 
-impl<R: Role> Instance<R> {
+impl<R: World> Instance<R> {
     /// Starts a fresh one. Its first call is `describe`, because interpreters finish their start with the first
     /// call: Python's runtime asks for hash seeds then. That a start fails is no event's fault.
     pub(super) fn start(component: &R::Code, budget: &Budget) -> Result<(Self, R::Described), Failure> {
@@ -48,17 +48,17 @@ impl<R: Role> Instance<R> {
     }
 
     /// Runs these events with so much fuel, and the rest of the budget of one.
-    pub(super) fn project(&mut self, events: &[&Event], fuel: u64) -> Result<Answer<R>, Failure> {
+    pub(super) fn project(&mut self, events: &[&Event], fuel: u64) -> Result<RawAnswers<R>, Failure> {
         self.events += events.len();
         self.given = fuel;
         // The results themselves are copied, too: one for each event.
-        let results_bytes = events.len().saturating_mul(size_of::<Said<R>>());
+        let results_bytes = events.len().saturating_mul(size_of::<RawAnswer<R>>());
         self.store.set_hostcall_fuel(R::copied_bytes(&self.budget).saturating_add(results_bytes));
         let sandbox = self.store.data_mut();
-        sandbox.ambient.phase = Phase::Projecting;
+        sandbox.ambient.phase = CallPhase::Projecting;
         sandbox.memory.forget();
         sandbox.missed = Missed::default();
-        sandbox.journal.open(events.len());
+        sandbox.output.open(events.len());
 
         let guest = &self.guest;
         guarded(&mut self.store, fuel, &self.budget, |store| R::call(guest, store, events))
@@ -81,8 +81,8 @@ impl<R: Role> Instance<R> {
     }
 
     /// What was said since the last run began.
-    pub(super) fn journal(&self) -> &Journal {
-        &self.store.data().journal
+    pub(super) fn output(&self) -> &Output {
+        &self.store.data().output
     }
 
     /// What it looked for in vain in the last run.

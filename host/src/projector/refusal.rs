@@ -5,11 +5,11 @@
 
 use super::component::{COMPILE_SECONDS_MAX, COMPONENT_BYTES_MAX};
 use super::inspection::CONTRACT;
-use super::role::Kind;
+use super::world::ComponentKind;
 use crate::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum ComponentRefusal {
     #[error("it is empty: was it copied whole?")]
     Empty,
     #[error(
@@ -37,19 +37,19 @@ pub enum Refusal {
         "it is no {}: it has to export `{}@0.1`, but exports {}: {}",
         .kind.noun(), .kind.interface(), listed(.found), other_kind(*.kind, .found)
     )]
-    OtherKind { kind: Kind, found: Vec<String> },
+    OtherKind { kind: ComponentKind, found: Vec<String> },
     #[error(
         "it is built for `{found}`, but this host runs `{}@0.1`, up to {CONTRACT}: build it with the SDK of this version, \
          or update the host",
         .kind.interface()
     )]
-    OtherVersion { kind: Kind, found: String },
+    OtherVersion { kind: ComponentKind, found: String },
     #[error(
         "it is built for `{built_for}`, and does not fit `{}@{CONTRACT}` of this host: {reason}; build it with this \
          version's `wit/projection.wit`, or, if its own is newer, update the host",
         .kind.world()
     )]
-    DoesNotFit { kind: Kind, built_for: String, reason: String },
+    DoesNotFit { kind: ComponentKind, built_for: String, reason: String },
     #[error("the compiler failed on it: {reason}; please report it, with the component")]
     Uncompilable { reason: String },
     #[error(
@@ -65,13 +65,13 @@ pub enum Refusal {
 }
 
 /// What to do with a component that is something else.
-fn other_kind(kind: Kind, found: &[String]) -> String {
-    let is = |kind: &Kind| found.iter().any(|name| name.starts_with(kind.interface()));
-    match Kind::ALL.iter().filter(|other| **other != kind).find(|other| is(other)) {
-        Some(Kind::Upcaster) => {
+fn other_kind(kind: ComponentKind, found: &[String]) -> String {
+    let is = |kind: &ComponentKind| found.iter().any(|name| name.starts_with(kind.interface()));
+    match ComponentKind::ALL.iter().filter(|other| **other != kind).find(|other| is(other)) {
+        Some(ComponentKind::Upcaster) => {
             "it is an upcaster, whose place is `[upcaster]`; `laterna deploy` takes both".to_owned()
         }
-        Some(Kind::Projector) => {
+        Some(ComponentKind::Projector) => {
             "it is a projector, whose place is a projection's `component`; `laterna deploy` takes both"
                 .to_owned()
         }

@@ -11,11 +11,11 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, async_trait};
 
-use super::ambient::Ambient;
 use super::bindings::{Projection, log, types};
 use super::denied::Missed;
-use super::journal::{Journal, Voice};
+use super::determinism::Ambient;
 use super::memory::Memory;
+use super::output::{Output, Voice};
 
 /// What a guest may write to a stream at once.
 const WRITE_BYTES: usize = 64 << 10;
@@ -26,17 +26,17 @@ pub struct Sandbox {
     table: ResourceTable,
     pub(super) ambient: Ambient,
     pub(super) memory: Memory,
-    pub(super) journal: Journal,
+    pub(super) output: Output,
     pub(super) missed: Missed,
 }
 
 impl Sandbox {
     pub(super) fn new(memory_bytes: usize) -> Self {
-        let journal = Journal::default();
-        journal.open(1);
+        let output = Output::default();
+        output.open(1);
         let wasi = WasiCtxBuilder::new()
-            .stdout(Stream { journal: journal.clone(), voice: Voice::Stdout })
-            .stderr(Stream { journal: journal.clone(), voice: Voice::Stderr })
+            .stdout(Stream { output: output.clone(), voice: Voice::Stdout })
+            .stderr(Stream { output: output.clone(), voice: Voice::Stderr })
             .insecure_random_seed(0)
             .allow_tcp(false)
             .allow_udp(false)
@@ -47,7 +47,7 @@ impl Sandbox {
             table: ResourceTable::new(),
             ambient: Ambient::new(),
             memory: Memory::new(memory_bytes),
-            journal,
+            output,
             missed: Missed::default(),
         }
     }
@@ -95,14 +95,14 @@ impl log::Host for Sandbox {
             log::Level::Warn => Level::WARN,
             log::Level::Error => Level::ERROR,
         };
-        self.journal.log(level, &message);
+        self.output.log(level, &message);
     }
 }
 
 /// stdout or stderr. It is always ready, takes everything and never fails.
 #[derive(Clone)]
 struct Stream {
-    journal: Journal,
+    output: Output,
     voice: Voice,
 }
 
@@ -131,7 +131,7 @@ impl Pollable for Stream {
 #[async_trait]
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.journal.write(self.voice, &bytes);
+        self.output.write(self.voice, &bytes);
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::ambient::{Impure, WALL_CLOCK};
 use super::budget::{Budget, deadline_ms};
+use super::determinism::{Impure, WALL_CLOCK};
 use super::sandbox::Sandbox;
 use crate::failure::Failure;
 
@@ -83,7 +83,7 @@ pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, bud
 
 /// The guest's own words first, then the engine's, then where in the guest it was.
 fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure {
-    let mut message = sandbox.journal.last_words();
+    let mut message = sandbox.output.last_words();
     if !message.is_empty() {
         message.push('\n');
     }

@@ -1,6 +1,7 @@
 //! What an upcaster may make of one event: so many events of so many bytes, all of the same aggregate.
 
-use super::bindings::{Shown, upcast::types};
+use super::bindings::EventForGuest;
+use super::bindings::upcast::types;
 use crate::event::{Event, Id, SEQUENCE_MAX, TYPE_BYTES_MAX};
 
 /// How many events one event may become.
@@ -27,7 +28,7 @@ pub(super) fn accept_events(event: &Event, events: Vec<types::Event>) -> Result<
             "it makes events of {bytes} bytes together of one, at most {UPCAST_BYTES_MAX} are taken"
         ));
     }
-    let shown = Shown::new(event);
+    let shown = EventForGuest::new(event);
     let original = shown.lowered();
     let mut accepted = Vec::with_capacity(count);
     for (one, number) in events.into_iter().zip(1_usize..) {
@@ -85,7 +86,7 @@ fn check(event: &types::Event) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projector::specimen::event;
+    use crate::projector::test_component::event;
 
     fn made() -> types::Event {
         types::Event {

@@ -9,26 +9,26 @@ use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::chain::{Answer, Chain, Guests};
 use super::engine::THREAD_STACK_BYTES;
 use super::instance::panic_message;
-use super::pair::{Answer, Guests, Pair};
 use crate::event::Event;
 use crate::failure::Failure;
 
 /// The hand-over to a projector's thread. Dropping it ends the thread once its current run is over, which the
 /// deadline bounds.
 pub struct Worker {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<WorkerRequest>,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+type WorkerReply<T> = oneshot::Sender<Result<T, Failure>>;
 
-enum Order {
-    Project { events: Vec<Arc<Event>>, reply: Reply<Vec<Answer>> },
+enum WorkerRequest {
+    Project { events: Vec<Arc<Event>>, reply: WorkerReply<Vec<Answer>> },
 }
 
 impl Worker {
-    pub fn start(pair: impl Into<Pair>, projection: &str) -> io::Result<Self> {
+    pub fn start(pair: impl Into<Chain>, projection: &str) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel(1);
         let guests = Guests::new(pair.into(), projection);
         thread::Builder::new()
@@ -40,10 +40,10 @@ impl Worker {
 
     /// What the pair says about each event.
     pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
-        self.order(|reply| Order::Project { events, reply }).await
+        self.order(|reply| WorkerRequest::Project { events, reply }).await
     }
 
-    async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, Failure> {
+    async fn order<T>(&self, order: impl FnOnce(WorkerReply<T>) -> WorkerRequest) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone =
             || Failure::Misconfigured { reason: "the projector's thread is gone: restart the host".into() };
@@ -52,11 +52,11 @@ impl Worker {
     }
 }
 
-fn work(mut guests: Guests, mut inbox: mpsc::Receiver<Order>) {
+fn work(mut guests: Guests, mut inbox: mpsc::Receiver<WorkerRequest>) {
     while let Some(order) = inbox.blocking_recv() {
         // A caller that went away does not want its answer: nothing is left to do then.
         match order {
-            Order::Project { events, reply } => {
+            WorkerRequest::Project { events, reply } => {
                 let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
                 drop(reply.send(caught(&mut guests, |guests| guests.project(&events))));
             }
@@ -82,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::projector::specimen::{HEALTHY, bytes, event, load, poison, poisoned_by};
+    use crate::projector::test_component::{HEALTHY, bytes, event, load, poison, poisoned_by};
     use crate::projector::{Budget, Component, Engine};
 
     fn worker(project: &str) -> Worker {

@@ -15,15 +15,17 @@ mod report;
 
 use std::time::Duration;
 
-use self::chunk::Chunks;
-use self::definition::{Definition, Pair};
-use super::mysql_error::classify;
-use super::query::{send, text_rows};
-use super::session::Session;
+use super::mysql::error::classify;
+use super::mysql::query::{send, text_rows};
+use super::mysql::session::Session;
 use crate::failure::Failure;
 use crate::statement::Schema;
+use chunk::Chunks;
+use definition::{ComparedTables, Definition};
 
-pub use report::{Column, Difference, DifferentRow, Found, Kind, Report, TableReport};
+pub use report::{
+    ComparisonReport, Difference, DifferentRow, FoundRows, ReportColumn, TableReport, ValueKind,
+};
 
 /// The two schemas on one server whose tables are compared.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +71,7 @@ impl Default for Bounds {
 
 /// How far a comparison is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress<'a> {
+pub struct CompareProgress<'a> {
     pub table: &'a str,
     /// Rows of the live tables that are done.
     pub rows: u64,
@@ -133,16 +135,16 @@ pub async fn compare(
     sides: Sides<'_>,
     schema: &Schema,
     bounds: Bounds,
-    progress: impl Fn(Progress<'_>) + Send + Sync,
-) -> Result<Report, Failure> {
+    progress: impl Fn(CompareProgress<'_>) + Send + Sync,
+) -> Result<ComparisonReport, Failure> {
     let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
     let rows_about = definition::rows_about(view, sides.live, &names).await?;
-    let mut report = Report::default();
+    let mut report = ComparisonReport::default();
     let (mut done, mut bytes) = (0, 0);
     for table in names {
         let samples = if bytes < bounds.bytes { bounds.samples } else { bounds.samples.min(1) };
         let bounds = Bounds { samples, ..bounds };
-        let tell = |rows| progress(Progress { table, rows: done + rows, rows_about });
+        let tell = |rows| progress(CompareProgress { table, rows: done + rows, rows_about });
         let found = compare_table(view, sides, table, bounds, tell).await?;
         done += found.live_rows;
         bytes += found.sample_bytes();
@@ -161,7 +163,7 @@ async fn compare_table(
     let live = Definition::read(view, sides.live, table).await?;
     let rebuilt = Definition::read(view, sides.rebuilt, table).await?;
     let mut report = TableReport { table: table.to_owned(), ..TableReport::default() };
-    let pair = match Pair::new(live, rebuilt) {
+    let pair = match ComparedTables::new(live, rebuilt) {
         Ok(pair) => pair,
         Err(reason) => {
             report.not_compared = Some(reason);
@@ -170,7 +172,7 @@ async fn compare_table(
     };
     report.definition.clone_from(&pair.differences);
     report.key = pair.key.iter().map(|part| part.column.report()).collect();
-    report.columns = pair.columns.iter().map(definition::Column::report).collect();
+    report.columns = pair.columns.iter().map(definition::ComparedColumn::report).collect();
     view.limit(Some(bounds.limit)).await?;
     let mut chunks = Chunks::new(view, sides, table, &pair, bounds);
     while chunks.next(&mut report).await? {

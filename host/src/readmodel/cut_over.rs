@@ -9,15 +9,14 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
-use super::control::Control;
-use super::deployment::{self, Proposal};
-use super::generation::{Generation, place};
-use super::lease;
-use super::mysql_error::{classify, number};
-use super::ownership;
-use super::query::{Run, send};
-use super::session::{Connector, Session};
-use super::witness;
+use super::control::deployment::{self, Proposal};
+use super::control::generation::{Generation, place};
+use super::control::schema::Control;
+use super::control::{lease, ownership};
+use super::lane::witness;
+use super::mysql::error::{classify, number};
+use super::mysql::query::{RunQuery, send};
+use super::mysql::session::{Connector, Session};
 use crate::failure::{Failure, Fault};
 
 /// The marker: it stands where the tables stand that are not live. No projector's table can have such a name.
@@ -46,7 +45,7 @@ pub struct CutOver<'a> {
 
 /// What trying to cut over came to.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum CutOverOutcome {
     Done,
     /// Nothing has changed, and why. It can be tried again.
     NotYet(String),
@@ -55,12 +54,12 @@ pub enum Outcome {
 impl CutOver<'_> {
     /// Cuts over, or goes on with it where it was interrupted. No lane of the projection may run. After a failure it is not
     /// known whether it happened: [`CutOver::run`] again, under the next epoch, tells.
-    pub async fn run(&self) -> Result<Outcome, Failure> {
+    pub async fn run(&self) -> Result<CutOverOutcome, Failure> {
         let mut ddl = self.ddl.connect().await?;
         lease::mark_renaming(&mut ddl, self.control, self.projection).await?;
         let mut guard = self.applier.connect().await?;
         if !self.record_intent(&mut guard, ddl.id).await? {
-            return Ok(Outcome::NotYet("it is not to take the live one's place any more".to_owned()));
+            return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }
         let aside = place(self.control, self.projection, self.live);
         if !self.has_happened(&mut ddl).await?
@@ -78,17 +77,17 @@ impl CutOver<'_> {
             let sql = self.renaming(&mut ddl, &aside).await?;
             match send(&mut ddl.connection, &sql).await.map_err(|error| refusal(&error)) {
                 Ok(_) => break,
-                Err(Refusal::Unknown(failure)) => return Err(failure),
-                Err(Refusal::Waited(_)) if left > 0 => self.pause(&mut guard.connection).await?,
+                Err(CutOverRefusal::Unknown(failure)) => return Err(failure),
+                Err(CutOverRefusal::Waited(_)) if left > 0 => self.pause(&mut guard.connection).await?,
                 // Somebody else's renaming may have been the faster one.
                 Err(_) if self.has_happened(&mut ddl).await? => break,
-                Err(Refusal::Waited(why) | Refusal::Final(why)) => {
+                Err(CutOverRefusal::Waited(why) | CutOverRefusal::Final(why)) => {
                     return self.give_up(&mut guard, why).await;
                 }
             }
         }
         self.record(&mut guard.connection).await?;
-        Ok(Outcome::Done)
+        Ok(CutOverOutcome::Done)
     }
 
     /// Whether the tables were renamed: the marker stands with the tables that were live, and no more with the others. One
@@ -239,7 +238,7 @@ impl CutOver<'_> {
     }
 
     /// Nothing was renamed: the generation goes on beside the live one.
-    async fn give_up(&self, guard: &mut Session, why: String) -> Result<Outcome, Failure> {
+    async fn give_up(&self, guard: &mut Session, why: String) -> Result<CutOverOutcome, Failure> {
         let failed = |error: sqlx::Error| classify("giving a cut-over up", &error);
         let connection = &mut guard.connection;
         send(connection, "ROLLBACK").await.map_err(failed)?;
@@ -253,7 +252,7 @@ impl CutOver<'_> {
         let back = sqlx::query(&sql).bind(&why).bind(self.projection).bind(self.next.generation);
         back.run(connection).await.map_err(failed)?;
         send(connection, "COMMIT").await.map_err(failed)?;
-        Ok(Outcome::NotYet(why))
+        Ok(CutOverOutcome::NotYet(why))
     }
 
     async fn forget_sessions(&self, connection: &mut MySqlConnection) -> Result<(), Failure> {
@@ -267,7 +266,7 @@ impl CutOver<'_> {
 }
 
 /// Why MySQL did not rename.
-enum Refusal {
+enum CutOverRefusal {
     /// Somebody reads; nothing has happened.
     Waited(String),
     /// Nothing has happened.
@@ -276,18 +275,18 @@ enum Refusal {
     Unknown(Failure),
 }
 
-fn refusal(error: &sqlx::Error) -> Refusal {
+fn refusal(error: &sqlx::Error) -> CutOverRefusal {
     let failure = classify("renaming the tables", error);
     match number(error) {
         // 1205: a lock was waited for in vain.
-        Some(1205) => Refusal::Waited(format!(
+        Some(1205) => CutOverRefusal::Waited(format!(
             "somebody has been reading a table for longer than {LOCK_SECONDS} s (an open transaction counts), so the tables \
              could not change places; it is tried again"
         )),
         Some(_) if matches!(failure.fault(), Fault::Setup | Fault::Event) => {
-            Refusal::Final(failure.to_string())
+            CutOverRefusal::Final(failure.to_string())
         }
-        _ => Refusal::Unknown(failure),
+        _ => CutOverRefusal::Unknown(failure),
     }
 }
 

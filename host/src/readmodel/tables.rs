@@ -4,12 +4,12 @@
 
 use sqlx::Row;
 
-use super::constraint;
-use super::control::Control;
-use super::mysql_error::classify;
-use super::query::{Run, send};
-use super::session::Session;
-use super::witness;
+use super::control::constraint;
+use super::control::schema::Control;
+use super::lane::witness;
+use super::mysql::error::classify;
+use super::mysql::query::{RunQuery, send};
+use super::mysql::session::Session;
 use crate::failure::Failure;
 use crate::statement::{Schema, Table};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bson::{Bson, Document, doc};
 
-use super::error::by_code;
+use super::error::{by_code, classify};
 use super::reply::malformed;
-use super::{Outbox, SourceIdentity, error::classify};
+use super::{Outbox, SourceIdentity};
 use crate::event::Id;
 use crate::failure::Failure;
 
@@ -29,7 +29,7 @@ const UNMARKABLE: [i32; 4] = [28, 10334, 17419, 17420];
 
 /// How some events stand with a projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct DocumentMark {
     pub status: &'static str,
     pub ids: Vec<Id>,
     /// The row that says so: a later one is never overwritten by an earlier one.
@@ -40,7 +40,7 @@ pub struct Mark {
 
 impl Outbox {
     /// Marks documents. Answers how many cannot bear a mark; those are passed by.
-    pub async fn mark(&self, projection: &str, marks: &[Mark]) -> Result<u64, Failure> {
+    pub async fn mark(&self, projection: &str, marks: &[DocumentMark]) -> Result<u64, Failure> {
         let mut refused = 0;
         let (mut statements, mut ids) = (Vec::new(), 0);
         for mark in marks {
@@ -56,7 +56,11 @@ impl Outbox {
         Ok(refused + self.mark_some(projection, &statements).await?)
     }
 
-    async fn mark_some(&self, projection: &str, statements: &[(&Mark, &[Id])]) -> Result<u64, Failure> {
+    async fn mark_some(
+        &self,
+        projection: &str,
+        statements: &[(&DocumentMark, &[Id])],
+    ) -> Result<u64, Failure> {
         if statements.is_empty() {
             return Ok(0);
         }
@@ -76,7 +80,12 @@ impl Outbox {
         Ok(refused)
     }
 
-    async fn mark_one_by_one(&self, projection: &str, mark: &Mark, ids: &[Id]) -> Result<u64, Failure> {
+    async fn mark_one_by_one(
+        &self,
+        projection: &str,
+        mark: &DocumentMark,
+        ids: &[Id],
+    ) -> Result<u64, Failure> {
         let updates = ids.iter().map(|id| update(projection, mark, std::slice::from_ref(id))).collect();
         let errors = self.update(updates).await?;
         match errors.iter().find(|(_, error)| !UNMARKABLE.contains(&error.code)) {
@@ -256,7 +265,7 @@ fn with_remedy(failure: Failure) -> Failure {
 
 /// The update that marks some documents, unless they bear a later mark. A row's number is later unless its time is
 /// earlier: after a restore of MySQL, numbers begin again.
-fn update(projection: &str, mark: &Mark, ids: &[Id]) -> Document {
+fn update(projection: &str, mark: &DocumentMark, ids: &[Id]) -> Document {
     let at = bson::DateTime::from_millis(mark.committed_ms);
     let row = i64::try_from(mark.row).unwrap_or(i64::MAX);
     let field = format!("{MARK_FIELD}.{projection}");

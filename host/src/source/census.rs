@@ -6,10 +6,9 @@ use bson::doc;
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::RawBatchCursor;
 
-use super::Outbox;
-use super::decode;
 use super::error::classify;
 use super::reply::{documents, malformed};
+use super::{Outbox, decode};
 use crate::event::Id;
 use crate::failure::Failure;
 

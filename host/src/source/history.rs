@@ -16,8 +16,6 @@ use bson::{RawDocument, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 
-use place::ScanPlace;
-
 use super::error::classify;
 use super::reply::{
     bound, documents, malformed, operation_time, post_batch_token, raw_id, scan_key, token_document,
@@ -27,6 +25,7 @@ use super::{AWAIT, Decoder, Feed, Outbox};
 use crate::event::Delivery;
 use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position, ScanKey, Token};
+use place::ScanPlace;
 
 /// Documents on one page, the first and all others: left alone, a reply has as many as 16 MB hold, and small ones take many
 /// times that when they are decoded.
@@ -42,7 +41,7 @@ pub struct History {
     checked: Instant,
     place: ScanPlace,
     pages: RawBatchCursor,
-    watch: Watch,
+    watch: StreamWatch,
 }
 
 impl History {
@@ -79,7 +78,7 @@ impl History {
         }
         let pages = outbox.database().await?.run_cursor_command(find).batch_size(PAGE_SIZE).batch().await;
         let pages = pages.map_err(|error| classify("reading the outbox's history", &error))?;
-        let watch = Watch::open(outbox, start).await?;
+        let watch = StreamWatch::open(outbox, start).await?;
         let place = ScanPlace::at(start.clone(), from.cloned());
         let (outbox, checked) = (outbox.clone(), Instant::now());
         Ok(Self { outbox, start: start.clone(), began, checked, place, pages, watch })
@@ -167,14 +166,14 @@ impl Notes for Outbox {
 }
 
 /// What the change stream has shown since the start token: only ids are kept (16 bytes each).
-struct Watch {
+struct StreamWatch {
     cursor: RawBatchCursor,
     shown: HashSet<u128>,
     marks: Marks,
     read_up_to: ClusterTime,
 }
 
-impl Watch {
+impl StreamWatch {
     async fn open(outbox: &Outbox, start: &Token) -> Result<Self, Failure> {
         let pipeline = [
             doc! { "$changeStream": { "startAfter": token_document(start) } },

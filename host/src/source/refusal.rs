@@ -35,10 +35,10 @@ impl Refusal {
     pub fn watch(&self) -> EventHandler<SdamEvent> {
         let refusal = self.clone();
         EventHandler::callback(move |event| match event {
-            SdamEvent::ServerHeartbeatSucceeded(beat) => {
-                if beat.reply.get_bool("isWritablePrimary").unwrap_or_default() {
-                    refusal.claimed(Instant::now());
-                }
+            SdamEvent::ServerHeartbeatSucceeded(beat)
+                if beat.reply.get_bool("isWritablePrimary").unwrap_or_default() =>
+            {
+                refusal.claimed(Instant::now());
             }
             SdamEvent::TopologyDescriptionChanged(change) => {
                 let servers = change.new_description.servers();

@@ -6,9 +6,9 @@ use bson::raw::{RawBinaryRef, RawBsonRef};
 use bson::spec::BinarySubtype;
 use bson::{Bson, RawArray, RawDocument, Timestamp};
 
+use super::decode::Fields;
 use crate::failure::Failure;
 use crate::position::{ClusterTime, KeyPart, ScanKey, Token};
-use crate::source::decode::Fields;
 
 /// The documents of a `find`, `aggregate` or `getMore` reply.
 pub fn documents(reply: &RawDocument) -> Result<&RawArray, Failure> {

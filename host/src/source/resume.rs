@@ -19,7 +19,7 @@ pub enum OnLost {
 
 /// What happens next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub enum ResumePlan {
     /// The stream is opened again behind what was handed out last, after a wait.
     Reopen,
     /// The next event is read without its document, and the document by itself.
@@ -31,25 +31,25 @@ pub enum Plan {
 }
 
 /// What a failure of the source leads to.
-pub fn plan(failure: &Failure, wish: OnLost) -> Plan {
+pub fn plan(failure: &Failure, wish: OnLost) -> ResumePlan {
     match failure {
-        Failure::Oversized { .. } => Plan::Rescue,
+        Failure::Oversized { .. } => ResumePlan::Rescue,
         Failure::ResumeLost { cause, .. } => lost(failure, *cause, wish),
-        _ if failure.fault() == Fault::Environment => Plan::Reopen,
-        _ => Plan::Pause { reason: failure.to_string() },
+        _ if failure.fault() == Fault::Environment => ResumePlan::Reopen,
+        _ => ResumePlan::Pause { reason: failure.to_string() },
     }
 }
 
-fn lost(failure: &Failure, cause: Lost, wish: OnLost) -> Plan {
+fn lost(failure: &Failure, cause: Lost, wish: OnLost) -> ResumePlan {
     let heals_by_rebuild = match cause {
         // A collection that was renamed may come back under its name; what it took meanwhile is in no stream.
         Lost::History | Lost::UnknownToken | Lost::BadToken | Lost::Renamed => true,
         Lost::Ended | Lost::NoCollection | Lost::OtherOutbox | Lost::FromTheFuture | Lost::PutBack => false,
     };
     if heals_by_rebuild && wish == OnLost::Rebuild {
-        return Plan::Rebuild;
+        return ResumePlan::Rebuild;
     }
-    Plan::Pause { reason: format!("{failure}. {}", choices(cause)) }
+    ResumePlan::Pause { reason: format!("{failure}. {}", choices(cause)) }
 }
 
 /// What an operator can choose from, in words.
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn without_the_operators_word_every_loss_pauses_with_choices() {
         for cause in ALL {
-            let Plan::Pause { reason } = plan(&failure(cause), OnLost::Pause) else {
+            let ResumePlan::Pause { reason } = plan(&failure(cause), OnLost::Pause) else {
                 panic!("{cause:?} does not pause");
             };
             assert!(reason.contains("it is gone"), "{reason}");
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_a_lost_place_in_the_same_outbox_is_rebuilt() {
-        let rebuilt = |cause: &Lost| plan(&failure(*cause), OnLost::Rebuild) == Plan::Rebuild;
+        let rebuilt = |cause: &Lost| plan(&failure(*cause), OnLost::Rebuild) == ResumePlan::Rebuild;
         let rebuilt: Vec<Lost> = ALL.into_iter().filter(rebuilt).collect();
         assert_eq!(rebuilt, [Lost::History, Lost::UnknownToken, Lost::BadToken, Lost::Renamed]);
     }
@@ -132,15 +132,15 @@ mod tests {
     #[test]
     fn outages_reopen_and_an_event_too_large_is_rescued() {
         let outage = Failure::SourceUnavailable { message: String::new() };
-        assert_eq!(plan(&outage, OnLost::Rebuild), Plan::Reopen);
+        assert_eq!(plan(&outage, OnLost::Rebuild), ResumePlan::Reopen);
         let oversized = Failure::Oversized { message: String::new() };
-        assert_eq!(plan(&oversized, OnLost::Pause), Plan::Rescue);
+        assert_eq!(plan(&oversized, OnLost::Pause), ResumePlan::Rescue);
     }
 
     #[test]
     fn what_is_no_loss_pauses_with_its_own_words() {
         let denied = Failure::AccessDenied { code: 13, message: "not authorized".into() };
-        let paused = Plan::Pause { reason: denied.to_string() };
+        let paused = ResumePlan::Pause { reason: denied.to_string() };
         assert_eq!(plan(&denied, OnLost::Rebuild), paused);
     }
 }

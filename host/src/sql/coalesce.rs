@@ -20,7 +20,7 @@ pub const ROW_COUNTS: [usize; 10] = [512, 256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// Rows for one statement, in order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run<'a> {
+pub struct RowRun<'a> {
     /// An index into the schema's statements.
     pub statement: usize,
     /// The parameters of each row. More than one row only where the statement has a `multi_row`.
@@ -31,9 +31,9 @@ pub struct Run<'a> {
 
 /// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
 /// the parameters are complete.
-pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<Run<'a>> {
+pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
     let groups = groups(schema);
-    let mut runs: Vec<Run<'a>> = Vec::new();
+    let mut runs: Vec<RowRun<'a>> = Vec::new();
     // The last run of each group: the only one that an operation of the group may still join.
     let mut last: Vec<Option<usize>> = vec![None; schema.tables.len()];
     for operation in operations {
@@ -48,7 +48,7 @@ pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Op
             run.rows.push(&operation.parameters);
         } else {
             last[group] = Some(runs.len());
-            runs.push(Run { statement, rows: vec![&operation.parameters], kinds });
+            runs.push(RowRun { statement, rows: vec![&operation.parameters], kinds });
         }
     }
     runs

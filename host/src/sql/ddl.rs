@@ -12,16 +12,13 @@ use sqlparser::ast::{
     helpers::stmt_create_table::CreateTableBuilder,
 };
 
-use option::Options;
-
-use super::{
-    dml::Tables,
-    expression::Walk,
-    name::{self, quote},
-    parse::{self, Declared, Extent},
-    refusal::{Reason, excerpt, not_allowed},
-};
+use super::dml::Tables;
+use super::expression::Walk;
+use super::name::{self, quote};
+use super::parse::{self, Declared, Extent};
+use super::refusal::{Reason, excerpt, not_allowed};
 use crate::statement::{Table, TableDeclaration};
+use option::Options;
 
 const EXPECTED: &str = "CREATE TABLE";
 

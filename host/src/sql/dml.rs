@@ -12,12 +12,10 @@ use sqlparser::ast::{
     self, Assignment, AssignmentTarget, Delete, FromTable, TableFactor, TableWithJoins, Update,
 };
 
-use super::{
-    expression::{Context, Walk, Want, is_at_most_one},
-    name::{declared_table, quote_column},
-    parse::{self, Declared, Extent},
-    refusal::{Reason, excerpt, not_allowed},
-};
+use super::expression::{Context, Walk, Want, is_at_most_one};
+use super::name::{declared_table, quote_column};
+use super::parse::{self, Declared, Extent};
+use super::refusal::{Reason, excerpt, not_allowed};
 use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration, Table};
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
@@ -37,7 +35,7 @@ struct Finding {
     is_repeatable: bool,
 }
 
-type Written = (String, Vec<String>, Option<MultiRow>);
+type ReadStatement = (String, Vec<String>, Option<MultiRow>);
 
 /// The declared tables: their names, and what is known of those that are right.
 #[derive(Clone, Copy)]
@@ -80,7 +78,7 @@ fn check_tree(statement: &mut ast::Statement, tables: Tables) -> Result<Finding,
 }
 
 /// The text that is sent, what it proves, and its parts where it may be written for several rows.
-fn write(declared: &mut Declared, finding: &Finding, tables: Tables) -> Result<Written, Vec<Reason>> {
+fn write(declared: &mut Declared, finding: &Finding, tables: Tables) -> Result<ReadStatement, Vec<Reason>> {
     declared.expect_same(&declared.statement, Extent::All).map_err(|reason| vec![reason])?;
     let table = tables.right.iter().find(|table| table.name == finding.table);
     let proves = settle::settle(&mut declared.statement, table)?;

@@ -14,7 +14,7 @@ pub(super) use literal::demand;
 
 /// How the arguments of an allowed function are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arguments {
+pub(super) enum ArgumentKinds {
     Expressions,
     /// The first one is a unit of time.
     UnitFirst,
@@ -277,18 +277,18 @@ const UNITS: &[&str] =
 /// Whether a function may be called, and how its arguments are read.
 ///
 /// `is_bare`: it is called without arguments, so that it may read the clock.
-pub(super) fn judge(name: &str, is_bare: bool) -> Result<Arguments, Reason> {
+pub(super) fn judge(name: &str, is_bare: bool) -> Result<ArgumentKinds, Reason> {
     if is_bare && let Some(reason) = ambient(name) {
         return Err(reason);
     }
     if is_in(&["TIMESTAMPADD", "TIMESTAMPDIFF"], name) {
-        return Ok(Arguments::UnitFirst);
+        return Ok(ArgumentKinds::UnitFirst);
     }
     if find(name).is_some() {
-        return Ok(Arguments::Expressions);
+        return Ok(ArgumentKinds::Expressions);
     }
     if is_in(&["VALUES"], name) {
-        return Ok(Arguments::OneColumn);
+        return Ok(ArgumentKinds::OneColumn);
     }
     if let Some((shown, why, instead)) = instead::of(name) {
         return Err(Reason::OtherFunction { name: shown, why, instead });

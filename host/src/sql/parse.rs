@@ -10,10 +10,8 @@ use sqlparser::{
     tokenizer::Token,
 };
 
-use super::{
-    refusal::{Reason, excerpt},
-    token, unsupported,
-};
+use super::refusal::{Reason, excerpt};
+use super::{token, unsupported};
 
 /// Tokens that a message repeats, from the first that differs.
 const SHOWN_TOKENS: usize = 8;

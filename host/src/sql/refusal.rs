@@ -12,14 +12,14 @@ const EXCERPT_MAX: usize = 80;
 /// One thing that is wrong with a manifest's SQL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]
-pub struct Refusal {
-    pub place: Place,
+pub struct SqlRefusal {
+    pub place: SqlPlace,
     pub reason: Reason,
 }
 
 /// Where in the manifest it is. Indexes count from 0, as in an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SqlPlace {
     Manifest,
     Table { index: usize, name: String },
     Statement { index: usize, name: String },
@@ -105,7 +105,7 @@ pub enum Reason {
     ReferenceOrder { table: String },
 }
 
-impl Place {
+impl SqlPlace {
     pub(super) fn table(index: usize, name: &str) -> Self {
         Self::Table { index, name: excerpt(name) }
     }
@@ -115,7 +115,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SqlPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest => f.write_str("manifest"),

@@ -6,10 +6,8 @@ mod dml;
 mod random;
 mod reads;
 
-use super::{
-    Place, Reason, STATEMENTS_MAX, TABLES_MAX, TEXT_BYTES_MAX,
-    coalesce::{PARAMETERS_MAX, render},
-};
+use super::coalesce::{PARAMETERS_MAX, render};
+use super::{Reason, STATEMENTS_MAX, SqlPlace, TABLES_MAX, TEXT_BYTES_MAX};
 use crate::statement::{Manifest, Ordering, Schema, StatementDeclaration, TableDeclaration};
 
 const ORDERS: &str = "CREATE TABLE orders (id VARCHAR(36) PRIMARY KEY, n INT)";
@@ -35,17 +33,17 @@ fn manifest(tables: &[(&str, &str)], statements: &[(&str, &str)]) -> Manifest {
 }
 
 /// Checks one statement on the tables `orders` and `order_lines`.
-fn statement(sql: &str) -> Result<Schema, Vec<super::Refusal>> {
+fn statement(sql: &str) -> Result<Schema, Vec<super::SqlRefusal>> {
     super::check(&manifest(&[("orders", ORDERS), ("order_lines", LINES)], &[("it", sql)]))
 }
 
 /// Checks a table `t` declared after `orders`.
-fn table(ddl: &str) -> Result<Schema, Vec<super::Refusal>> {
+fn table(ddl: &str) -> Result<Schema, Vec<super::SqlRefusal>> {
     super::check(&manifest(&[("orders", ORDERS), ("t", ddl)], &[("it", DELETE)]))
 }
 
 /// The outcome is the text that is sent, or for a refusal `no: ` and a part of what it says.
-fn check(text: &str, outcome: Result<String, Vec<super::Refusal>>, expect: &str) {
+fn check(text: &str, outcome: Result<String, Vec<super::SqlRefusal>>, expect: &str) {
     match (outcome, expect.strip_prefix("no: ")) {
         (Ok(sent), None) => assert_eq!(sent, expect, "for {text}"),
         (Err(refusals), Some(part)) => {
@@ -61,7 +59,7 @@ fn check(text: &str, outcome: Result<String, Vec<super::Refusal>>, expect: &str)
     }
 }
 
-fn reasons(manifest: &Manifest) -> Vec<(Place, Reason)> {
+fn reasons(manifest: &Manifest) -> Vec<(SqlPlace, Reason)> {
     let refusals = super::check(manifest).expect_err("the manifest is wrong");
     refusals.into_iter().map(|refusal| (refusal.place, refusal.reason)).collect()
 }
@@ -92,10 +90,10 @@ fn everything_wrong_is_said_at_once() {
         &[("a", "DELETE FROM orders"), ("b", "UPDATE other SET n = RAND(), id = NOW() WHERE id = @x")],
     );
     let found = reasons(&wrong);
-    let bare = Place::Table { index: 2, name: "bare".into() };
-    let a = Place::Statement { index: 0, name: "a".into() };
-    let b = Place::Statement { index: 1, name: "b".into() };
-    assert_eq!(found[0], (Place::Table { index: 1, name: "Big".into() }, Reason::TableName));
+    let bare = SqlPlace::Table { index: 2, name: "bare".into() };
+    let a = SqlPlace::Statement { index: 0, name: "a".into() };
+    let b = SqlPlace::Statement { index: 1, name: "b".into() };
+    assert_eq!(found[0], (SqlPlace::Table { index: 1, name: "Big".into() }, Reason::TableName));
     assert_eq!(found[1], (bare.clone(), Reason::Clock { name: "NOW".into() }));
     assert_eq!(found[2], (bare, Reason::NoPrimaryKey));
     assert_eq!(found[3], (a, Reason::NoWhere));
@@ -140,12 +138,15 @@ fn tables_and_statements_are_limited_in_number() {
     assert_eq!(
         many,
         vec![
-            (Place::Manifest, Reason::TooManyTables { found: TABLES_MAX + 1 }),
-            (Place::Manifest, Reason::TooManyStatements { found: STATEMENTS_MAX + 1 }),
+            (SqlPlace::Manifest, Reason::TooManyTables { found: TABLES_MAX + 1 }),
+            (SqlPlace::Manifest, Reason::TooManyStatements { found: STATEMENTS_MAX + 1 }),
         ]
     );
     let none = reasons(&manifest(&[], &[]));
-    assert_eq!(none, vec![(Place::Manifest, Reason::NoTables), (Place::Manifest, Reason::NoStatements)]);
+    assert_eq!(
+        none,
+        vec![(SqlPlace::Manifest, Reason::NoTables), (SqlPlace::Manifest, Reason::NoStatements)]
+    );
 }
 
 #[test]
@@ -155,8 +156,8 @@ fn names_are_declared_once() {
     assert_eq!(
         reasons(&twice),
         vec![
-            (Place::Table { index: 1, name: "orders".into() }, Reason::Duplicate { first: 0 }),
-            (Place::Statement { index: 2, name: "a".into() }, Reason::Duplicate { first: 0 }),
+            (SqlPlace::Table { index: 1, name: "orders".into() }, Reason::Duplicate { first: 0 }),
+            (SqlPlace::Statement { index: 2, name: "a".into() }, Reason::Duplicate { first: 0 }),
         ]
     );
 }

@@ -9,10 +9,8 @@ use sqlparser::{
     tokenizer::{Token, Tokenizer, Whitespace, Word},
 };
 
-use super::{
-    TEXT_BYTES_MAX,
-    refusal::{Reason, excerpt},
-};
+use super::TEXT_BYTES_MAX;
+use super::refusal::{Reason, excerpt};
 
 /// The longest chain of tokens that could become one branch of the tree. Trees are walked, compared and dropped
 /// by recursion, so this keeps the stack.

@@ -132,6 +132,10 @@ impl fmt::Display for Parameter {
 
 /// A column of a declared table.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of the declaration, and none follows from another"
+)]
 pub struct Column {
     pub name: String,
     pub kind: Type,

@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::PAGE;
 use crate::cli::output;
-use crate::projection::Servers;
-use crate::readmodel::Session;
-use crate::readmodel::dead_letter::{self, Content, Letter, Selection};
+use crate::readmodel::lane::dead_letter::{self, Content, Letter, Selection};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
 
 /// How many bytes of documents are read at a time; one document may have more.
 const BYTES_MAX: u64 = 4 << 20;
@@ -28,7 +28,7 @@ pub async fn export(
     selection: Selection,
     file: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
-    let mut target = Target::open(file)?;
+    let mut target = ExportTarget::open(file)?;
     let until = dead_letter::newest(session, &servers.control, projection).await?;
     let mut selection = Selection { until: Some(until), ..selection };
     let mut count = 0_u64;
@@ -89,12 +89,12 @@ pub fn document(bytes: Vec<u8>) -> (&'static str, Value) {
 }
 
 /// Where the lines go. A file comes to its name when it is complete.
-enum Target {
+enum ExportTarget {
     Standard,
     File { writer: BufWriter<File>, partial: PathBuf, path: PathBuf },
 }
 
-impl Target {
+impl ExportTarget {
     fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Standard) };
         let mut partial = path.as_os_str().to_owned();

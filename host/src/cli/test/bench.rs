@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
-use super::report::{Became, Outcome, Report, Upcast};
+use super::report::{Became, EventOutcome, EventReport, Upcast};
+use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::event::{Event, Undecodable};
 use crate::failure::Failure;
-use crate::projection::{Half, Loaded, LoadedUpcaster};
-use crate::projector::{Guest, Role, Upcasting, told_as_upcasters, within_budget};
-use crate::readmodel::judge;
+use crate::projector::{Guest, Upcasting, World, attributed_to_upcaster, within_budget};
+use crate::readmodel::mysql::bind::judge;
 use crate::source::Decoder;
 
 /// A component that is asked twice.
-struct Twice<R: Role> {
+struct Twice<R: World> {
     alone: Guest<R>,
     used: Guest<R>,
 }
 
-impl<R: Role> Twice<R> {
+impl<R: World> Twice<R> {
     fn new(component: &crate::projector::Component<R>) -> Self {
         let guest = || Guest::new(component.clone(), "test");
         Self { alone: guest(), used: guest() }
@@ -39,10 +39,10 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub fn new(tested: &'a Half, decoder: Decoder) -> Self {
+    pub fn new(tested: &'a LoadedComponent, decoder: Decoder) -> Self {
         let (projector, upcaster) = match tested {
-            Half::Projector(loaded) => (Some(loaded), loaded.upcaster.as_ref()),
-            Half::Upcaster(upcaster) => (None, Some(upcaster)),
+            LoadedComponent::Projector(loaded) => (Some(loaded), loaded.upcaster.as_ref()),
+            LoadedComponent::Upcaster(upcaster) => (None, Some(upcaster)),
         };
         Self {
             decoder,
@@ -51,18 +51,18 @@ impl<'a> Bench<'a> {
         }
     }
 
-    pub fn run(&mut self, document: &bson::RawDocument) -> anyhow::Result<Report> {
+    pub fn run(&mut self, document: &bson::RawDocument) -> anyhow::Result<EventReport> {
         match self.decoder.decode(document) {
             Ok(event) => {
                 let outcome = match self.upcast(&event)? {
-                    Some(upcast) => Outcome::Upcast(upcast),
-                    None if self.projector.is_none() => Outcome::PassedBy,
+                    Some(upcast) => EventOutcome::Upcast(upcast),
+                    None if self.projector.is_none() => EventOutcome::PassedBy,
                     None => self.project(&event)?,
                 };
-                Ok(Report::new(Some(event), outcome))
+                Ok(EventReport::new(Some(event), outcome))
             }
             Err(Undecodable { reason, .. }) => {
-                Ok(Report::new(None, Outcome::Failed(Failure::Undecodable { reason })))
+                Ok(EventReport::new(None, EventOutcome::Failed(Failure::Undecodable { reason })))
             }
         }
     }
@@ -76,13 +76,13 @@ impl<'a> Bench<'a> {
         }
         let (observed, keeps_state) = twice.ask(event)?;
         let became = match observed.projected.verdict.clone() {
-            Err(failure) => Became::Failed(told_as_upcasters(manifest, failure)),
+            Err(failure) => Became::Failed(attributed_to_upcaster(manifest, failure)),
             Ok(events) if events.is_empty() => Became::Nothing,
             Ok(events) => {
                 let mut reports = Vec::with_capacity(events.len());
                 for event in events {
                     let outcome = self.project(&event)?;
-                    reports.push(Report::new(Some(Arc::new(event)), outcome));
+                    reports.push(EventReport::new(Some(Arc::new(event)), outcome));
                 }
                 self.together(reports)
             }
@@ -91,8 +91,8 @@ impl<'a> Bench<'a> {
     }
 
     /// All events that one became have the budget of one together.
-    fn together(&self, reports: Vec<Report>) -> Became {
-        let operations = reports.iter().flat_map(Report::operations).cloned().collect();
+    fn together(&self, reports: Vec<EventReport>) -> Became {
+        let operations = reports.iter().flat_map(EventReport::operations).cloned().collect();
         let within = self
             .projector
             .as_ref()
@@ -103,15 +103,15 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn project(&mut self, event: &Event) -> anyhow::Result<Outcome> {
-        let Some((loaded, twice)) = &mut self.projector else { return Ok(Outcome::Shown) };
+    fn project(&mut self, event: &Event) -> anyhow::Result<EventOutcome> {
+        let Some((loaded, twice)) = &mut self.projector else { return Ok(EventOutcome::Shown) };
         if !loaded.deployed.manifest.handles(&event.event_type) {
-            return Ok(Outcome::PassedBy);
+            return Ok(EventOutcome::PassedBy);
         }
         let (observed, keeps_state) = twice.ask(event)?;
         let judged = observed.projected.verdict.clone();
         let schema = &loaded.deployed.schema;
         let judged = judged.and_then(|operations| judge(schema, &operations).map(|()| operations));
-        Ok(Outcome::Projected { judged, observed, keeps_state })
+        Ok(EventOutcome::Projected { judged, observed, keeps_state })
     }
 }

@@ -8,23 +8,24 @@ use std::sync::Arc;
 use serde_json::json;
 use tracing::Level;
 
-use super::super::table;
+use crate::cli::table;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::projector::Observed;
-use crate::readmodel::{fitted, literal};
+use crate::readmodel::mysql::bind::fitted;
+use crate::readmodel::mysql::literal::literal;
 use crate::sql;
 use crate::statement::{Operation, Schema};
 
 /// How a line begins that is no part of the expected answers.
 pub const ASIDE: &str = "-- | ";
 
-pub struct Report {
+pub struct EventReport {
     pub event: Option<Arc<Event>>,
-    pub outcome: Outcome,
+    pub outcome: EventOutcome,
 }
 
-pub enum Outcome {
+pub enum EventOutcome {
     /// The manifest does not name its type.
     PassedBy,
     /// It is no event.
@@ -49,32 +50,37 @@ pub struct Upcast {
 pub enum Became {
     Nothing,
     Failed(Failure),
-    Events(Vec<Report>),
+    Events(Vec<EventReport>),
 }
 
-impl Report {
-    pub fn new(event: Option<Arc<Event>>, outcome: Outcome) -> Self {
+impl EventReport {
+    pub fn new(event: Option<Arc<Event>>, outcome: EventOutcome) -> Self {
         Self { event, outcome }
     }
 
     pub fn failure(&self) -> Option<&Failure> {
         match &self.outcome {
-            Outcome::Failed(failure)
-            | Outcome::Projected { judged: Err(failure), .. }
-            | Outcome::Upcast(Upcast { became: Became::Failed(failure), .. }) => Some(failure),
+            EventOutcome::Failed(failure)
+            | EventOutcome::Projected { judged: Err(failure), .. }
+            | EventOutcome::Upcast(Upcast { became: Became::Failed(failure), .. }) => Some(failure),
             // What one event becomes stands or falls together.
-            Outcome::Upcast(Upcast { became: Became::Events(reports), .. }) => {
+            EventOutcome::Upcast(Upcast { became: Became::Events(reports), .. }) => {
                 reports.iter().find_map(Self::failure)
             }
-            Outcome::PassedBy | Outcome::Shown | Outcome::Projected { .. } | Outcome::Upcast(_) => None,
+            EventOutcome::PassedBy
+            | EventOutcome::Shown
+            | EventOutcome::Projected { .. }
+            | EventOutcome::Upcast(_) => None,
         }
     }
 
     /// The operations that are applied.
     pub fn operations(&self) -> Vec<&Operation> {
         match &self.outcome {
-            Outcome::Projected { judged: Ok(operations), .. } => operations.iter().collect(),
-            Outcome::Upcast(Upcast { became: Became::Events(reports), .. }) if self.failure().is_none() => {
+            EventOutcome::Projected { judged: Ok(operations), .. } => operations.iter().collect(),
+            EventOutcome::Upcast(Upcast { became: Became::Events(reports), .. })
+                if self.failure().is_none() =>
+            {
                 reports.iter().flat_map(Self::operations).collect()
             }
             _ => Vec::new(),
@@ -100,15 +106,17 @@ impl Report {
     /// What it comes to. Where something beside it fails, none of its statements is sent.
     fn answer(&self, lines: &mut Vec<String>, schema: &Schema, is_applied: bool) {
         match &self.outcome {
-            Outcome::Upcast(upcast) => return self.upcast(upcast, lines, schema),
-            Outcome::Projected { judged: Ok(_), .. } if !is_applied => {
+            EventOutcome::Upcast(upcast) => return self.upcast(upcast, lines, schema),
+            EventOutcome::Projected { judged: Ok(_), .. } if !is_applied => {
                 lines.push("-- not applied: it stands or falls with what fails".to_owned());
             }
             _ => lines.extend(self.statements(schema).into_iter().map(|sql| format!("{sql};"))),
         }
         match &self.outcome {
-            Outcome::PassedBy => lines.push("-- passed by: the manifest does not name this type".to_owned()),
-            Outcome::Projected { judged: Ok(operations), .. } if operations.is_empty() => {
+            EventOutcome::PassedBy => {
+                lines.push("-- passed by: the manifest does not name this type".to_owned());
+            }
+            EventOutcome::Projected { judged: Ok(operations), .. } if operations.is_empty() => {
                 lines.push("-- no operation".to_owned());
             }
             _ => {}
@@ -116,7 +124,7 @@ impl Report {
         if let Some(failure) = self.failure() {
             lines.extend(failed(failure));
         }
-        if let Outcome::Projected { observed, keeps_state, .. } = &self.outcome {
+        if let EventOutcome::Projected { observed, keeps_state, .. } = &self.outcome {
             let trapped = matches!(self.failure(), Some(Failure::Trapped { .. }));
             asides(lines, "", observed, *keeps_state, trapped);
         }
@@ -152,18 +160,18 @@ impl Report {
         }
         shown["verdict"] = json!(match (&self.outcome, self.failure()) {
             (_, Some(failure)) => failure.class(),
-            (Outcome::PassedBy, _) => "passed-by",
-            (Outcome::Upcast(Upcast { became: Became::Nothing, .. }), _) => "ignored",
-            (Outcome::Upcast(_), _) => "upcast",
-            (Outcome::Shown, _) => "shown",
+            (EventOutcome::PassedBy, _) => "passed-by",
+            (EventOutcome::Upcast(Upcast { became: Became::Nothing, .. }), _) => "ignored",
+            (EventOutcome::Upcast(_), _) => "upcast",
+            (EventOutcome::Shown, _) => "shown",
             (_, None) => "applied",
         });
         if let Some(failure) = self.failure() {
             shown["message"] = json!(failure.to_string());
         }
         match &self.outcome {
-            Outcome::Projected { observed, keeps_state, .. } => took(&mut shown, observed, *keeps_state),
-            Outcome::Upcast(upcast) => {
+            EventOutcome::Projected { observed, keeps_state, .. } => took(&mut shown, observed, *keeps_state),
+            EventOutcome::Upcast(upcast) => {
                 took(&mut shown, &upcast.observed, upcast.keeps_state);
                 if let Became::Events(reports) = &upcast.became {
                     shown["became"] = reports.iter().map(|report| report.became_json(schema)).collect();

@@ -1,8 +1,8 @@
 //! What all recorded events came to, in one line.
 
-use super::super::table;
-use super::report::{ASIDE, Became, Outcome, Report, Upcast};
-use crate::projection::{Half, LoadedUpcaster};
+use super::report::{ASIDE, Became, EventOutcome, EventReport, Upcast};
+use crate::cli::table;
+use crate::component::version::{LoadedComponent, LoadedUpcaster};
 
 #[derive(Default)]
 pub struct Summary {
@@ -19,22 +19,22 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn add(&mut self, report: &Report) {
+    pub fn add(&mut self, report: &EventReport) {
         self.events += 1;
         self.failed += usize::from(report.failure().is_some());
         self.operations += report.operations().len();
         self.count(report);
     }
 
-    fn count(&mut self, report: &Report) {
+    fn count(&mut self, report: &EventReport) {
         match &report.outcome {
-            Outcome::PassedBy => self.passed_by += 1,
-            Outcome::Failed(_) | Outcome::Shown => {}
-            Outcome::Projected { observed, keeps_state, .. } => {
+            EventOutcome::PassedBy => self.passed_by += 1,
+            EventOutcome::Failed(_) | EventOutcome::Shown => {}
+            EventOutcome::Projected { observed, keeps_state, .. } => {
                 self.fuel_max = self.fuel_max.max(observed.projected.fuel);
                 self.keeps_state += usize::from(*keeps_state);
             }
-            Outcome::Upcast(Upcast { observed, keeps_state, became }) => {
+            EventOutcome::Upcast(Upcast { observed, keeps_state, became }) => {
                 self.upcast += 1;
                 self.fuel_max = self.fuel_max.max(observed.projected.fuel);
                 self.keeps_state += usize::from(*keeps_state);
@@ -48,16 +48,16 @@ impl Summary {
         }
     }
 
-    pub fn text(&self, tested: &Half) -> String {
+    pub fn text(&self, tested: &LoadedComponent) -> String {
         let Self { events, operations, passed_by, failed, .. } = self;
         let state = if self.keeps_state > 0 { "; it KEEPS STATE" } else { "" };
         let (title, budget, counts) = match tested {
-            Half::Projector(loaded) => {
+            LoadedComponent::Projector(loaded) => {
                 let own = format!("{} ({})", loaded.title(), loaded.component.short_digest());
                 let counts = format!("{operations} statements, {passed_by} passed by, {failed} failed");
                 (own, loaded.component.budget(), counts)
             }
-            Half::Upcaster(LoadedUpcaster { component, .. }) => {
+            LoadedComponent::Upcaster(LoadedUpcaster { component, .. }) => {
                 let manifest = component.manifest();
                 let own = format!("{} {} ({})", manifest.name, manifest.version, component.short_digest());
                 (own, component.budget(), format!("{passed_by} passed by, {failed} failed"))

@@ -1,13 +1,15 @@
 //! What a rebuild would change, for people. For machines the report is shown as it is.
 
-use super::super::table;
-use crate::projection::versions;
-use crate::readmodel::compare::{Column, DifferentRow, Found, Kind, Report, TableReport};
-use crate::readmodel::quoted;
+use crate::cli::table;
+use crate::component::registry;
+use crate::readmodel::compare::{
+    ComparisonReport, DifferentRow, FoundRows, ReportColumn, TableReport, ValueKind,
+};
+use crate::readmodel::mysql::literal::quoted;
 use crate::text::harmless;
 
 /// The report as text, without a line break at its end.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &ComparisonReport) -> String {
     let tables = counted(report.tables.len(), "table");
     let what = match report.tables.iter().filter(|table| !table.is_clean()).count() {
         0 => format!("nothing in {tables}"),
@@ -23,7 +25,7 @@ pub fn render(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn overview(report: &Report) -> String {
+fn overview(report: &ComparisonReport) -> String {
     let mut overview = table::table(&["table", "live rows", "rebuilt rows", "missing", "extra", "different"]);
     for one in &report.tables {
         let number = |rows: u64| match one.not_compared {
@@ -43,13 +45,13 @@ fn overview(report: &Report) -> String {
 }
 
 /// What the reader has to know about both sides to judge the differences.
-fn notes(report: &Report) -> Vec<String> {
+fn notes(report: &ComparisonReport) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(lacks) = &report.lacks {
         lines.push(format!("Not everything can be made again: {lacks}."));
     }
     if report.digests.len() > 1 {
-        let digests: Vec<&str> = report.digests.iter().map(|digest| versions::short(digest)).collect();
+        let digests: Vec<&str> = report.digests.iter().map(|digest| registry::short(digest)).collect();
         lines.push(format!(
             "The live rows were made by {} ({}): what differs may be what these do differently.",
             counted(digests.len(), "component"),
@@ -90,7 +92,7 @@ fn details(found: &TableReport) -> Vec<String> {
 
 fn rows<T>(
     table: &str,
-    found: &Found<T>,
+    found: &FoundRows<T>,
     (what, about): (&str, &str),
     show: impl Fn(&T) -> Vec<String>,
 ) -> Vec<String> {
@@ -111,7 +113,7 @@ fn different(found: &TableReport, row: &DifferentRow) -> Vec<String> {
     let mut lines = vec![key_text(&found.key, &row.key)];
     for difference in &row.differences {
         let column = found.columns.iter().find(|column| column.name == difference.column);
-        let kind = column.map_or(Kind::Text, |column| column.kind);
+        let kind = column.map_or(ValueKind::Text, |column| column.kind);
         let (live, rebuilt) = (&difference.live, &difference.rebuilt);
         let (live, rebuilt) = (value(kind, live.as_ref()), value(kind, rebuilt.as_ref()));
         lines.push(format!("    {}: live {live}, rebuilt {rebuilt}", difference.column));
@@ -123,8 +125,8 @@ fn different(found: &TableReport, row: &DifferentRow) -> Vec<String> {
     lines
 }
 
-fn key_text(columns: &[Column], key: &[Option<String>]) -> String {
-    let part = |(column, one): (&Column, &Option<String>)| {
+fn key_text(columns: &[ReportColumn], key: &[Option<String>]) -> String {
+    let part = |(column, one): (&ReportColumn, &Option<String>)| {
         format!("{} {}", column.name, value(column.kind, one.as_ref()))
     };
     let parts: Vec<String> = columns.iter().zip(key).map(part).collect();
@@ -132,11 +134,11 @@ fn key_text(columns: &[Column], key: &[Option<String>]) -> String {
 }
 
 /// As SQL would have it: a text is in quotes, so that no text looks like a NULL or a number.
-fn value(kind: Kind, value: Option<&String>) -> String {
+fn value(kind: ValueKind, value: Option<&String>) -> String {
     match (value, kind) {
         (None, _) => "NULL".to_owned(),
-        (Some(value), Kind::Number | Kind::Binary) => value.clone(),
-        (Some(value), Kind::Time | Kind::Text | Kind::Json) => harmless(&quoted(value)),
+        (Some(value), ValueKind::Number | ValueKind::Binary) => value.clone(),
+        (Some(value), ValueKind::Time | ValueKind::Text | ValueKind::Json) => harmless(&quoted(value)),
     }
 }
 
@@ -149,12 +151,12 @@ mod tests {
     use super::*;
     use crate::readmodel::compare::Difference;
 
-    fn column(name: &str, kind: Kind) -> Column {
-        Column { name: name.to_owned(), kind }
+    fn column(name: &str, kind: ValueKind) -> ReportColumn {
+        ReportColumn { name: name.to_owned(), kind }
     }
 
-    fn clean() -> Report {
-        Report {
+    fn clean() -> ComparisonReport {
+        ComparisonReport {
             projection: "accounts".into(),
             position: "82656f".into(),
             digests: vec!["aaaaaaaaaaaaaaaaaaaa".into()],
@@ -165,8 +167,8 @@ mod tests {
             seconds: 12.34,
             tables: vec![TableReport {
                 table: "balances".into(),
-                key: vec![column("id", Kind::Number)],
-                columns: vec![column("id", Kind::Number), column("amount", Kind::Number)],
+                key: vec![column("id", ValueKind::Number)],
+                columns: vec![column("id", ValueKind::Number), column("amount", ValueKind::Number)],
                 live_rows: 1_234_567,
                 rebuilt_rows: 1_234_567,
                 ..TableReport::default()
@@ -174,7 +176,7 @@ mod tests {
         }
     }
 
-    fn unclean() -> Report {
+    fn unclean() -> ComparisonReport {
         let mut report = clean();
         report.digests.push("bbbbbbbbbbbbbbbbbbbb".into());
         report.discarded = 2;
@@ -182,19 +184,22 @@ mod tests {
         report.tables.push(TableReport {
             table: "moves".into(),
             definition: vec!["column `by_hand` is live only; it is not compared".into()],
-            key: vec![column("account", Kind::Text), column("at", Kind::Time)],
+            key: vec![column("account", ValueKind::Text), column("at", ValueKind::Time)],
             columns: vec![
-                column("account", Kind::Text),
-                column("at", Kind::Time),
-                column("note", Kind::Text),
-                column("blob", Kind::Binary),
-                column("amount", Kind::Number),
+                column("account", ValueKind::Text),
+                column("at", ValueKind::Time),
+                column("note", ValueKind::Text),
+                column("blob", ValueKind::Binary),
+                column("amount", ValueKind::Number),
             ],
             live_rows: 4000,
             rebuilt_rows: 4001,
-            missing: Found { rows: 2, samples: vec![vec![Some("it's\n".into()), Some("2026-01-31".into())]] },
-            extra: Found { rows: 1, samples: vec![vec![Some("NULL".into()), Some("2026-01-31".into())]] },
-            different: Found {
+            missing: FoundRows {
+                rows: 2,
+                samples: vec![vec![Some("it's\n".into()), Some("2026-01-31".into())]],
+            },
+            extra: FoundRows { rows: 1, samples: vec![vec![Some("NULL".into()), Some("2026-01-31".into())]] },
+            different: FoundRows {
                 rows: 1003,
                 samples: vec![DifferentRow {
                     key: vec![Some("a".into()), Some("2026-01-31".into())],
@@ -279,7 +284,7 @@ others is not compared: there is no such live table"
     fn as_json_a_null_is_null_and_the_report_comes_back_as_it_was() {
         let json = serde_json::to_string(&unclean()).expect("a report is JSON");
         assert!(json.contains(r#"{"column":"note","live":null,"rebuilt":"NULL"}"#), "{json}");
-        let back: Report = serde_json::from_str(&json).expect("it is a report");
+        let back: ComparisonReport = serde_json::from_str(&json).expect("it is a report");
         assert_eq!(back, unclean());
         assert!(!back.is_clean() && clean().is_clean());
     }

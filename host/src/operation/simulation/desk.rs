@@ -10,11 +10,11 @@ use super::examine;
 use super::rows::{PROJECTION, World};
 use crate::failure::Failure;
 use crate::operation::queue::Desk;
-use crate::projection::simulation::steps::Life;
-use crate::readmodel::command::{self, Act, Command, Outcome, Request, Tried};
-use crate::readmodel::deployment::{Origin, Proposal};
-use crate::readmodel::generation::{Change, Part, Purpose, State, Wanted};
-use crate::readmodel::overtake;
+use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
+use crate::readmodel::control::deployment::{Origin, Proposal};
+use crate::readmodel::control::generation::{Change, GenerationState, HistoryFilter, Purpose, Wanted};
+use crate::readmodel::control::overtake;
+use crate::supervisor::simulation::steps::Life;
 
 /// How long MongoDB may be silent until a try fails.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ impl SimulatedDesk {
                 }
                 let standing = self.world.rows().standing.clone();
                 let is_kept = |digest: &str| {
-                    let kept = standing.iter().rev().filter(|one| one.state == State::Kept);
+                    let kept = standing.iter().rev().filter(|one| one.state == GenerationState::Kept);
                     kept.filter(|one| one.digest == digest).map(|one| one.generation).next()
                 };
                 if let Some(kept) = is_kept(&digest) {
@@ -108,7 +108,7 @@ impl SimulatedDesk {
             purpose,
             digest: &digest,
             tables: &[],
-            part: Part::default(),
+            part: HistoryFilter::default(),
             expected: 0,
             accepted: false,
             origin,
@@ -167,7 +167,7 @@ impl Desk for SimulatedDesk {
         let since = asked.waits.as_ref().map_or_else(Instant::now, |(_, since)| *since);
         asked.waits = Some((reason.to_owned(), since));
         if let Some(why) = command::bound(since.elapsed(), reason) {
-            rows.finish(command.id, Outcome::Failed(why));
+            rows.finish(command.id, CommandOutcome::Failed(why));
         }
         Ok(())
     }

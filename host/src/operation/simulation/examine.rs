@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rows::{Asked, Rows};
-use crate::readmodel::command::{Command, Outcome, Request, Step, WAIT_MAX};
-use crate::readmodel::generation::Generation;
+use crate::readmodel::control::command::{Command, CommandOutcome, Request, Step, WAIT_MAX};
+use crate::readmodel::control::generation::Generation;
 
 /// How long what cures may take while hosts run, whatever else waits.
-const CURE_MAX: Duration = Duration::from_secs(180);
+const CURE_MAX: Duration = Duration::from_mins(3);
 
 /// How long a command may wait before it says why.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
@@ -59,14 +59,14 @@ pub fn decided(rows: &mut Rows, command: &Command, steps: &[Step]) -> Result<(),
             }
             Step::Set(changed) if changed.lacks_accepted => {
                 let number = changed.generation;
-                if !rows.shown.get(&number).is_some_and(|shown| Some(*shown) < at) {
+                if rows.shown.get(&number).is_none_or(|shown| Some(*shown) >= at) {
                     return Err(format!(
                         "generation {number} may lack what was not shown to whoever said so"
                     ));
                 }
                 rows.words.insert(number);
             }
-            Step::Finish(other, Outcome::Failed(_)) if *other > command.id => {
+            Step::Finish(other, CommandOutcome::Failed(_)) if *other > command.id => {
                 return Err(format!(
                     "command {} ends command {other}, which was asked for after it",
                     command.id

@@ -9,14 +9,14 @@ use super::rows::{PROJECTION, Rows, World, seed, taken};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::operation::queue::Queue;
-use crate::projection::aside::meeting::{self, Next, Outbox};
-use crate::projection::aside::whole::{self, Inventory, Taken};
-use crate::projection::rebuild::may_begin;
-use crate::projection::simulation::steps::Life;
-use crate::readmodel::command::{self, Outcome};
-use crate::readmodel::generation::{Generation, Purpose, State};
-use crate::readmodel::{LaneRow, checkpoint};
+use crate::readmodel::control::command::{self, CommandOutcome};
+use crate::readmodel::control::generation::{Generation, GenerationState, Purpose};
+use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::source::{BY_ID, STORED};
+use crate::supervisor::generations::completeness::{self, Inventory, Taken};
+use crate::supervisor::generations::meeting::{self, Next, Outbox};
+use crate::supervisor::refill::may_begin;
+use crate::supervisor::simulation::steps::Life;
 
 /// As hosts look for work.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -77,15 +77,22 @@ impl Host {
     /// One run: what is due before lanes begin, then lanes, and what is built beside them.
     async fn run(&self, epoch: u64, legacy: &mut Legacy) -> Result<(), Failure> {
         self.step("settles").await;
-        let comes = |one: &&Generation| !matches!(one.state, State::Kept | State::Dropping);
+        let comes =
+            |one: &&Generation| !matches!(one.state, GenerationState::Kept | GenerationState::Dropping);
         let next = self.world.rows().standing.iter().find(comes).cloned();
         match &next {
-            Some(next) if next.state == State::CuttingOver => return self.cut_over(epoch, next).await,
-            Some(next) if next.state == State::Comparing => {
-                let why = Some("the comparison was interrupted");
-                self.world.under(epoch, |rows| rows.advance(next, (State::Building, next.purpose), why))?;
+            Some(next) if next.state == GenerationState::CuttingOver => {
+                return self.cut_over(epoch, next).await;
             }
-            Some(next) if next.state == State::Meeting => return self.meet(epoch, next, legacy).await,
+            Some(next) if next.state == GenerationState::Comparing => {
+                let why = Some("the comparison was interrupted");
+                self.world.under(epoch, |rows| {
+                    rows.advance(next, (GenerationState::Building, next.purpose), why)
+                })?;
+            }
+            Some(next) if next.state == GenerationState::Meeting => {
+                return self.meet(epoch, next, legacy).await;
+            }
             _ => {}
         }
         for _ in 0..4 {
@@ -130,12 +137,12 @@ impl Host {
                     continue;
                 }
                 Next::BackToWork(why) => {
-                    let to = (State::Building, next.purpose);
+                    let to = (GenerationState::Building, next.purpose);
                     self.world.under(epoch, |rows| rows.advance(next, to, Some(&why)))?;
                 }
                 Next::Wait(why) => self.world.under(epoch, lacks(why))?,
                 Next::CutOver => {
-                    let to = (State::CuttingOver, next.purpose);
+                    let to = (GenerationState::CuttingOver, next.purpose);
                     if self.world.under(epoch, |rows| rows.advance(next, to, None))? {
                         self.cut_over(epoch, next).await?;
                     }
@@ -181,14 +188,16 @@ impl Host {
             return Ok(());
         }
         let why = Some("both did not come to one position");
-        self.world.under(epoch, |rows| rows.advance(next, (State::Building, next.purpose), why)).map(|_| ())
+        self.world
+            .under(epoch, |rows| rows.advance(next, (GenerationState::Building, next.purpose), why))
+            .map(|_| ())
     }
 
     async fn cut_over(&self, epoch: u64, next: &Generation) -> Result<(), Failure> {
         self.step("renames tables").await;
         let wrong = self.world.under(epoch, |rows| {
             let found = rows.standing.iter().find(|one| one.generation == next.generation).cloned();
-            let found = found.filter(|one| one.state == State::CuttingOver)?;
+            let found = found.filter(|one| one.state == GenerationState::CuttingOver)?;
             let wrong = examine::cut_over(rows, &found).err();
             rows.cut_over(&found);
             wrong
@@ -206,20 +215,21 @@ impl Host {
         next: &Generation,
         (here, there): (&[LaneRow], &[LaneRow]),
     ) -> Result<(), Failure> {
-        let lacks = whole::lacks(here, there, false);
+        let lacks = completeness::lacks(here, there, false);
         let is_clean = {
             let rows = self.world.rows();
             let events = |number: u32| rows.tables.get(&number).map(super::rows::Tables::events);
             events(rows.live) == events(next.generation)
         };
-        let comparing = Generation { state: State::Comparing, ..next.clone() };
-        self.world.under(epoch, |rows| rows.advance(next, (State::Comparing, next.purpose), None))?;
+        let comparing = Generation { state: GenerationState::Comparing, ..next.clone() };
+        self.world
+            .under(epoch, |rows| rows.advance(next, (GenerationState::Comparing, next.purpose), None))?;
         self.step("compares").await;
         self.step("has compared").await;
         self.world.under(epoch, |rows| {
             let (to, lacks) = meeting::compared(next.purpose, is_clean, lacks.as_ref());
             if let Some(command) = next.command {
-                rows.finish(command, Outcome::Done("compared".to_owned()));
+                rows.finish(command, CommandOutcome::Done("compared".to_owned()));
             }
             match lacks {
                 Some(lacks) if to.1 == Purpose::Replace => rows.record_lacks(&comparing, to.1, &lacks),
@@ -236,16 +246,18 @@ impl Host {
         let Some(next) = next else { return Ok(()) };
         self.step(&format!("works at generation {}", next.generation)).await;
         match next.state {
-            State::Dropping => self.world.under(epoch, |rows| {
+            GenerationState::Dropping => self.world.under(epoch, |rows| {
                 if let Some(command) = next.command {
                     let why = next.reason.clone().unwrap_or_else(|| "it was given up".to_owned());
-                    rows.finish(command, Outcome::Failed(why));
+                    rows.finish(command, CommandOutcome::Failed(why));
                 }
                 rows.standing.retain(|one| one.generation != next.generation);
                 rows.tables.remove(&next.generation);
             }),
-            State::Building if self.world.is_away() => self.explains(epoch, &next, "MongoDB is away"),
-            State::Building => match self.grows(epoch, &next) {
+            GenerationState::Building if self.world.is_away() => {
+                self.explains(epoch, &next, "MongoDB is away")
+            }
+            GenerationState::Building => match self.grows(epoch, &next) {
                 Err(failure @ Failure::ResumeLost { .. }) => {
                     self.explains(epoch, &next, &failure.to_string())
                 }
@@ -269,7 +281,9 @@ impl Host {
         if let Some(word) = meeting::awaits_word(PROJECTION, next) {
             return self.explains(epoch, next, &word);
         }
-        self.world.under(epoch, |rows| rows.advance(next, (State::Meeting, next.purpose), None)).map(|_| ())
+        self.world
+            .under(epoch, |rows| rows.advance(next, (GenerationState::Meeting, next.purpose), None))
+            .map(|_| ())
     }
 
     /// As `Building::waits`: what a command waits for whose generation does not come on.
@@ -284,7 +298,7 @@ impl Host {
             let since = asked.waits.as_ref().map_or_else(tokio::time::Instant::now, |(_, since)| *since);
             asked.waits = Some((why.to_owned(), since));
             if let Some(why) = command::bound(since.elapsed(), why) {
-                rows.advance(next, (State::Dropping, next.purpose), Some(&why));
+                rows.advance(next, (GenerationState::Dropping, next.purpose), Some(&why));
             }
         })
     }
@@ -293,7 +307,8 @@ impl Host {
     /// from.
     async fn rebuild(&self, epoch: u64) -> Result<(), Failure> {
         let replaces = |one: &Generation| {
-            one.purpose == Purpose::Replace && !matches!(one.state, State::Kept | State::Dropping)
+            one.purpose == Purpose::Replace
+                && !matches!(one.state, GenerationState::Kept | GenerationState::Dropping)
         };
         let (rows, is_begun) = {
             let rows = self.world.rows();
@@ -332,7 +347,7 @@ impl Host {
             .collect();
         let wanted = Taken { seed: seed(), all: checkpoint::fingerprint(live), newest };
         let mut outbox = SimulatedInventory { host: self, held, left: vec![] };
-        whole::lacks_now(&mut outbox, &wanted, [STORED, BY_ID]).await
+        completeness::lacks_now(&mut outbox, &wanted, [STORED, BY_ID]).await
     }
 }
 

@@ -7,13 +7,12 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Schedule;
-use super::examine;
 use super::host::Host;
 use super::rows::{Asked, World, taken};
-use crate::projection::simulation::steps::{Life, Steps};
-use crate::readmodel::command::{Command, Request};
-use crate::readmodel::generation::State;
+use super::{Schedule, examine};
+use crate::readmodel::control::command::{Command, Request};
+use crate::readmodel::control::generation::GenerationState;
+use crate::supervisor::simulation::steps::{Life, Steps};
 
 /// How often something happens from outside.
 const LOOK: Duration = Duration::from_millis(200);
@@ -195,7 +194,7 @@ impl Play {
         let rows = self.world.rows();
         let row = rows.tables.get(&rows.live).map(|tables| taken(&tables.row.position));
         rows.commands.values().all(|asked| asked.ended.is_some())
-            && rows.standing.iter().all(|one| one.state == State::Kept)
+            && rows.standing.iter().all(|one| one.state == GenerationState::Kept)
             && row == Some(Some(rows.log.len()))
     }
 
@@ -211,8 +210,10 @@ impl Play {
             let waits = |asked: &Asked| asked.ended.is_none() && !stands(asked.command.id);
             if rows.commands.values().any(waits) {
                 None
-            } else if let Some(one) =
-                rows.standing.iter().find(|one| matches!(one.state, State::Building | State::Meeting))
+            } else if let Some(one) = rows
+                .standing
+                .iter()
+                .find(|one| matches!(one.state, GenerationState::Building | GenerationState::Meeting))
             {
                 let generation = one.generation;
                 if let Some(lacks) = one.lacks.clone().filter(|_| !one.lacks_accepted) {
@@ -222,12 +223,14 @@ impl Play {
                 } else {
                     None
                 }
-            } else if rows.standing.iter().all(|one| one.state == State::Kept) {
+            } else if rows.standing.iter().all(|one| one.state == GenerationState::Kept) {
                 Some(Request::Rebuild { accept: false, until: None, aggregate: None })
             } else {
                 None
             }
         };
-        request.into_iter().for_each(|request| self.ask(request));
+        if let Some(request) = request {
+            self.ask(request);
+        }
     }
 }

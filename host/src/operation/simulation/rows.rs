@@ -11,12 +11,12 @@ use crate::event::Id;
 use crate::failure::{Failure, Lost};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::{Position, Token};
-use crate::projection::simulation::steps::Steps;
-use crate::readmodel::LaneRow;
-use crate::readmodel::command::{Act, Command, Outcome, Request, Step};
-use crate::readmodel::deployment::Origin;
-use crate::readmodel::generation::{self, Generation, Part, Purpose, State};
-use crate::readmodel::overtake::{Other, Rows as Locked, overtakes};
+use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Step};
+use crate::readmodel::control::deployment::Origin;
+use crate::readmodel::control::generation::{self, Generation, GenerationState, HistoryFilter, Purpose};
+use crate::readmodel::control::overtake::{Other, Rows as Locked, overtakes};
+use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::supervisor::simulation::steps::Steps;
 
 /// How long a lease holds without renewal.
 const LEASE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub struct World {
 pub struct Asked {
     pub command: Command,
     pub at: Instant,
-    pub ended: Option<Outcome>,
+    pub ended: Option<CommandOutcome>,
     pub waits: Option<(String, Instant)>,
 }
 
@@ -195,7 +195,7 @@ impl Rows {
             for id in behind.iter().take(most) {
                 tables.add(*id);
             }
-            tables.scanned = behind.iter().take(most).last().copied().unwrap_or(tables.scanned);
+            tables.scanned = behind.iter().take(most).next_back().copied().unwrap_or(tables.scanned);
             if behind.len() <= most {
                 let Position::Scan { start, .. } = &tables.row.position else { return Ok(()) };
                 tables.row.position = Position::Stream { token: start.clone() };
@@ -232,7 +232,8 @@ impl Rows {
     /// As `overtake::lock` reads it.
     pub fn lock(&self, command: &Command) -> Locked {
         let others = self.commands.values().filter(|other| {
-            let is_later = other.command.id > command.id && matches!(other.ended, Some(Outcome::Done(_)));
+            let is_later =
+                other.command.id > command.id && matches!(other.ended, Some(CommandOutcome::Done(_)));
             overtakes(&other.command.request) && (other.ended.is_none() || is_later)
         });
         let other = |other: &Asked| Other {
@@ -249,7 +250,7 @@ impl Rows {
         }
     }
 
-    pub fn finish(&mut self, command: u64, outcome: Outcome) {
+    pub fn finish(&mut self, command: u64, outcome: CommandOutcome) {
         if let Some(asked) = self.commands.get_mut(&command).filter(|asked| asked.ended.is_none()) {
             (asked.ended, asked.waits) = (Some(outcome), None);
         }
@@ -263,7 +264,7 @@ impl Rows {
                 Step::GiveUp(numbers, why) => {
                     let given_up = |one: &&mut Generation| numbers.contains(&one.generation);
                     for one in self.standing.iter_mut().filter(given_up) {
-                        (one.state, one.reason) = (State::Dropping, Some(why.clone()));
+                        (one.state, one.reason) = (GenerationState::Dropping, Some(why.clone()));
                     }
                 }
                 Step::Set(changed) => {
@@ -274,7 +275,7 @@ impl Rows {
                     self.opened.insert(changed.generation, self.deployments.len());
                     let found = self.standing.iter_mut().find(|one| one.generation == changed.generation);
                     if let Some(found) = found {
-                        *found = changed;
+                        *found = *changed;
                     }
                 }
                 Step::Open => {
@@ -282,7 +283,7 @@ impl Rows {
                     self.opened.insert(number, self.deployments.len());
                     let opened = Generation {
                         purpose: wanted.purpose,
-                        state: State::Building,
+                        state: GenerationState::Building,
                         digest: wanted.digest.to_owned(),
                         accepted: wanted.accepted,
                         origin: wanted.origin,
@@ -304,19 +305,20 @@ impl Rows {
     pub fn replace_unasked(&mut self) {
         let Ok(gives_up) = generation::opening(&self.standing, true) else { return };
         for one in self.standing.iter_mut().filter(|one| gives_up.contains(&one.generation)) {
-            (one.state, one.reason) = (State::Dropping, Some("superseded by a rebuild".to_owned()));
+            (one.state, one.reason) = (GenerationState::Dropping, Some("superseded by a rebuild".to_owned()));
         }
         self.numbers += 1;
         let (number, digest) = (self.numbers, self.in_force().1);
         self.opened.insert(number, self.deployments.len());
-        self.standing.push(Generation { state: State::Building, digest, ..standing(number) });
+        self.standing.push(Generation { state: GenerationState::Building, digest, ..standing(number) });
     }
 
     /// Moves a generation on from the state it was in. False when it is in another one by now.
-    pub fn advance(&mut self, of: &Generation, to: (State, Purpose), reason: Option<&str>) -> bool {
+    pub fn advance(&mut self, of: &Generation, to: (GenerationState, Purpose), reason: Option<&str>) -> bool {
         let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
         let Some(found) = found.filter(|one| one.state == of.state) else { return false };
-        let is_attempt = of.state != State::Building && to.0 == State::Building && to.1 == of.purpose;
+        let is_attempt =
+            of.state != GenerationState::Building && to.0 == GenerationState::Building && to.1 == of.purpose;
         (found.state, found.purpose, found.reason) = (to.0, to.1, reason.map(str::to_owned));
         found.attempts += u32::from(is_attempt);
         true
@@ -326,7 +328,7 @@ impl Rows {
     pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) {
         let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
         let Some(found) = found.filter(|one| one.state == of.state) else { return };
-        (found.state, found.purpose) = (State::Building, purpose);
+        (found.state, found.purpose) = (GenerationState::Building, purpose);
         if found.lacks.as_deref() != Some(lacks) {
             self.shown.insert(of.generation, Instant::now());
         }
@@ -336,7 +338,7 @@ impl Rows {
     /// As `cut_over` does: the tables change places, and the generation's component is the one in force.
     pub fn cut_over(&mut self, next: &Generation) {
         let before = self.in_force().1;
-        let kept = Generation { state: State::Kept, digest: before.clone(), ..standing(self.live) };
+        let kept = Generation { state: GenerationState::Kept, digest: before.clone(), ..standing(self.live) };
         self.standing.retain(|one| one.generation != next.generation);
         self.standing.push(kept);
         self.standing.sort_by_key(|one| one.generation);
@@ -368,10 +370,10 @@ fn standing(generation: u32) -> Generation {
         generation,
         place: String::new(),
         purpose: Purpose::Replace,
-        state: State::Kept,
+        state: GenerationState::Kept,
         digest: String::new(),
         tables: vec![],
-        part: Part::default(),
+        part: HistoryFilter::default(),
         expected: 0,
         accepted: false,
         attempts: 0,

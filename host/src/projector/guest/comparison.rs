@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::super::role::Role;
 use super::{Guest, Projected};
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::projector::world::World;
 
 /// One comparison in so many is with each event alone.
 const WHOLE_EVERY: u64 = 16;
@@ -46,7 +46,7 @@ impl Comparisons {
     }
 }
 
-impl<R: Role> Guest<R> {
+impl<R: World> Guest<R> {
     /// One list in so many, the second one first. Lists of several events, which show more, are counted by themselves, too,
     /// and of these the first one is compared.
     pub(super) fn is_compared(&self, events: usize) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::comparison::same;
 use super::*;
-use crate::projector::specimen::*;
+use crate::projector::test_component::*;
 use crate::projector::{Budget, Engine};
 use crate::statement::Value;
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::definition::Pair;
-use super::expression::{Encoding, Place, between, is_same_key, order, place, quoted, shown};
-use super::report::{Difference, DifferentRow, Found, TableReport};
+use super::definition::ComparedTables;
+use super::expression::{Encoding, KeyPlace, between, is_same_key, order, place, quoted, shown};
+use super::report::{Difference, DifferentRow, FoundRows, TableReport};
 use super::{Bounds, ReadView, Sides};
 use crate::failure::Failure;
 
@@ -22,13 +22,13 @@ pub struct Chunks<'a> {
     live: String,
     rebuilt: String,
     table: &'a str,
-    pair: &'a Pair,
+    pair: &'a ComparedTables,
     encoding: Encoding,
     bounds: Bounds,
     /// How many rows the next chunk has, at most.
     rows: u64,
     /// Everything up to here is done.
-    lower: Option<Place>,
+    lower: Option<KeyPlace>,
     is_done: bool,
     /// How long the slowest query of this chunk took.
     slowest: Duration,
@@ -36,12 +36,12 @@ pub struct Chunks<'a> {
 
 /// What one chunk came to.
 #[derive(Default)]
-struct Chunk {
+struct RowChunk {
     live_rows: u64,
     rebuilt_rows: u64,
-    missing: Found<Vec<Option<String>>>,
-    extra: Found<Vec<Option<String>>>,
-    different: Found<DifferentRow>,
+    missing: FoundRows<Vec<Option<String>>>,
+    extra: FoundRows<Vec<Option<String>>>,
+    different: FoundRows<DifferentRow>,
 }
 
 impl<'a> Chunks<'a> {
@@ -49,7 +49,7 @@ impl<'a> Chunks<'a> {
         view: &'a mut ReadView,
         sides: Sides<'a>,
         table: &'a str,
-        pair: &'a Pair,
+        pair: &'a ComparedTables,
         bounds: Bounds,
     ) -> Self {
         let encoding = Encoding::new(&pair.columns, view.packet_bytes_max());
@@ -91,7 +91,10 @@ impl<'a> Chunks<'a> {
     }
 
     /// The next chunk, made smaller until the server is done with it in time. One row takes as long as it takes.
-    async fn small_enough_chunk(&mut self, report: &TableReport) -> Result<(Option<Place>, Chunk), Failure> {
+    async fn small_enough_chunk(
+        &mut self,
+        report: &TableReport,
+    ) -> Result<(Option<KeyPlace>, RowChunk), Failure> {
         loop {
             self.slowest = Duration::ZERO;
             match self.chunk(report).await {
@@ -108,11 +111,11 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    async fn chunk(&mut self, report: &TableReport) -> Result<(Option<Place>, Chunk), Failure> {
+    async fn chunk(&mut self, report: &TableReport) -> Result<(Option<KeyPlace>, RowChunk), Failure> {
         let upper = self.upper().await?;
         let live = self.sum(&self.live.clone(), upper.as_ref()).await?;
         let rebuilt = self.sum(&self.rebuilt.clone(), upper.as_ref()).await?;
-        let mut chunk = Chunk { live_rows: live.0, rebuilt_rows: rebuilt.0, ..Chunk::default() };
+        let mut chunk = RowChunk { live_rows: live.0, rebuilt_rows: rebuilt.0, ..RowChunk::default() };
         if live != rebuilt {
             self.look_closer(upper.as_ref(), report, &mut chunk).await?;
         }
@@ -120,14 +123,14 @@ impl<'a> Chunks<'a> {
     }
 
     /// Where the chunk ends so that neither side has more rows in it than it should; nothing: at the end of both.
-    async fn upper(&mut self) -> Result<Option<Place>, Failure> {
+    async fn upper(&mut self) -> Result<Option<KeyPlace>, Failure> {
         let live = self.nth(&self.live.clone(), None).await?;
         let sooner = self.nth(&self.rebuilt.clone(), live.as_ref()).await?;
         Ok(sooner.or(live))
     }
 
     /// The last row of a chunk of one side.
-    async fn nth(&mut self, table: &str, upper: Option<&Place>) -> Result<Option<Place>, Failure> {
+    async fn nth(&mut self, table: &str, upper: Option<&KeyPlace>) -> Result<Option<KeyPlace>, Failure> {
         let key = &self.pair.key;
         // Where only a beginning is in the key, the index does not have the column's order, and to sort would take the
         // whole table. Any row ends a chunk: it is less even then, and misses nothing.
@@ -143,11 +146,13 @@ impl<'a> Chunks<'a> {
             self.rows - 1,
         );
         let found = self.ask(&sql).await?.pop();
-        found.map(|cells| cells.into_iter().collect::<Option<Place>>().ok_or_else(|| self.odd())).transpose()
+        found
+            .map(|cells| cells.into_iter().collect::<Option<KeyPlace>>().ok_or_else(|| self.odd()))
+            .transpose()
     }
 
     /// How many rows of one side are in the chunk, and their hash.
-    async fn sum(&mut self, table: &str, upper: Option<&Place>) -> Result<(u64, u64), Failure> {
+    async fn sum(&mut self, table: &str, upper: Option<&KeyPlace>) -> Result<(u64, u64), Failure> {
         let sql = format!(
             "SELECT CAST(COUNT(*) AS CHAR), CAST(BIT_XOR({}) AS CHAR) FROM {table} t FORCE INDEX (PRIMARY) WHERE {}",
             self.encoding.hash("t", &self.pair.columns),
@@ -159,9 +164,9 @@ impl<'a> Chunks<'a> {
     /// Counts what differs in the chunk, and takes samples where the report has not enough yet.
     async fn look_closer(
         &mut self,
-        upper: Option<&Place>,
+        upper: Option<&KeyPlace>,
         report: &TableReport,
-        chunk: &mut Chunk,
+        chunk: &mut RowChunk,
     ) -> Result<(), Failure> {
         let key = &self.pair.key;
         let both = format!(
@@ -206,7 +211,7 @@ impl<'a> Chunks<'a> {
         &mut self,
         (mine, table): (&str, &str),
         (theirs, other): (&str, &str),
-        upper: Option<&Place>,
+        upper: Option<&KeyPlace>,
         room: usize,
     ) -> Result<Keys, Failure> {
         let key = &self.pair.key;
@@ -294,7 +299,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-fn add<T>(all: &mut Found<T>, some: Found<T>) {
+fn add<T>(all: &mut FoundRows<T>, some: FoundRows<T>) {
     all.rows += some.rows;
     all.samples.extend(some.samples);
 }

@@ -5,11 +5,11 @@
 
 use super::{ReadView, report};
 use crate::failure::Failure;
-use crate::readmodel::quoted;
+use crate::readmodel::mysql::literal::quoted;
 
 /// How a column's values are compared, written and ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     Whole,
     Bits,
     Decimal,
@@ -25,9 +25,9 @@ pub enum Kind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub struct ComparedColumn {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     /// As in a declaration, without the display width of integers.
     declared: String,
     pub charset: Option<String>,
@@ -39,16 +39,18 @@ pub struct Column {
     pub recoded: bool,
 }
 
-impl Column {
-    pub fn report(&self) -> report::Column {
+impl ComparedColumn {
+    pub fn report(&self) -> report::ReportColumn {
         let kind = match self.kind {
-            Kind::Whole | Kind::Bits | Kind::Decimal | Kind::Float => report::Kind::Number,
-            Kind::Moment => report::Kind::Time,
-            Kind::Text | Kind::Enum(_) | Kind::Set => report::Kind::Text,
-            Kind::Bytes => report::Kind::Binary,
-            Kind::Json => report::Kind::Json,
+            ColumnKind::Whole | ColumnKind::Bits | ColumnKind::Decimal | ColumnKind::Float => {
+                report::ValueKind::Number
+            }
+            ColumnKind::Moment => report::ValueKind::Time,
+            ColumnKind::Text | ColumnKind::Enum(_) | ColumnKind::Set => report::ValueKind::Text,
+            ColumnKind::Bytes => report::ValueKind::Binary,
+            ColumnKind::Json => report::ValueKind::Json,
         };
-        report::Column { name: self.name.clone(), kind }
+        report::ReportColumn { name: self.name.clone(), kind }
     }
 
     /// The type with all that belongs to it.
@@ -61,9 +63,9 @@ impl Column {
     /// Whether values of both types are written in the same way.
     fn is_comparable(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
-            (Kind::Enum(_), Kind::Enum(_)) => true,
+            (ColumnKind::Enum(_), ColumnKind::Enum(_)) => true,
             // The text of these follows from their scale.
-            (Kind::Decimal | Kind::Moment, _) => self.declared == other.declared,
+            (ColumnKind::Decimal | ColumnKind::Moment, _) => self.declared == other.declared,
             (mine, theirs) => mine == theirs,
         }
     }
@@ -71,8 +73,8 @@ impl Column {
 
 /// One part of a primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    pub column: Column,
+pub struct KeyPart {
+    pub column: ComparedColumn,
     pub descends: bool,
     /// Only the beginning of the column is in the key.
     pub is_prefix: bool,
@@ -80,8 +82,8 @@ pub struct Part {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
-    columns: Vec<Column>,
-    key: Vec<Part>,
+    columns: Vec<ComparedColumn>,
+    key: Vec<KeyPart>,
 }
 
 impl Definition {
@@ -95,7 +97,7 @@ impl Definition {
              CAST(character_octet_length AS CHAR) FROM information_schema.columns WHERE {place} \
              ORDER BY ordinal_position"
         );
-        let columns: Vec<Column> = view.ask(&doing, &sql).await?.into_iter().map(column).collect();
+        let columns: Vec<ComparedColumn> = view.ask(&doing, &sql).await?.into_iter().map(column).collect();
         let sql = format!(
             "SELECT CAST(column_name AS CHAR), CAST(collation AS CHAR), CAST(sub_part AS CHAR) \
              FROM information_schema.statistics WHERE {place} AND index_name = 'PRIMARY' ORDER BY seq_in_index"
@@ -104,7 +106,7 @@ impl Definition {
         for part in view.ask(&doing, &sql).await? {
             let Ok([Some(name), direction, prefix]) = <[_; 3]>::try_from(part) else { continue };
             let Some(column) = columns.iter().find(|column| column.name == name) else { continue };
-            key.push(Part {
+            key.push(KeyPart {
                 column: column.clone(),
                 descends: direction.as_deref() == Some("D"),
                 is_prefix: prefix.is_some(),
@@ -131,7 +133,7 @@ fn text(text: &str) -> String {
     quoted(text)
 }
 
-fn column(cells: Vec<Option<String>>) -> Column {
+fn column(cells: Vec<Option<String>>) -> ComparedColumn {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().flatten();
     let name = next().unwrap_or_default();
@@ -141,28 +143,28 @@ fn column(cells: Vec<Option<String>>) -> Column {
     let bytes_max = next().and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
     let kind = kind(&data_type, &column_type, charset.is_some());
     let declared = without_width(&kind, column_type);
-    Column { name, kind, declared, charset, collation, is_nullable, bytes_max, recoded: false }
+    ComparedColumn { name, kind, declared, charset, collation, is_nullable, bytes_max, recoded: false }
 }
 
-fn kind(data_type: &str, column_type: &str, has_charset: bool) -> Kind {
+fn kind(data_type: &str, column_type: &str, has_charset: bool) -> ColumnKind {
     match data_type {
-        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => Kind::Whole,
-        "bit" => Kind::Bits,
-        "decimal" => Kind::Decimal,
-        "float" | "double" => Kind::Float,
-        "date" | "datetime" | "timestamp" | "time" => Kind::Moment,
-        "json" => Kind::Json,
-        "enum" => Kind::Enum(members(column_type)),
-        "set" => Kind::Set,
-        _ if has_charset => Kind::Text,
-        _ => Kind::Bytes,
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" => ColumnKind::Whole,
+        "bit" => ColumnKind::Bits,
+        "decimal" => ColumnKind::Decimal,
+        "float" | "double" => ColumnKind::Float,
+        "date" | "datetime" | "timestamp" | "time" => ColumnKind::Moment,
+        "json" => ColumnKind::Json,
+        "enum" => ColumnKind::Enum(members(column_type)),
+        "set" => ColumnKind::Set,
+        _ if has_charset => ColumnKind::Text,
+        _ => ColumnKind::Bytes,
     }
 }
 
 /// How wide an integer is shown depends on the server's age, and says nothing.
-fn without_width(kind: &Kind, column_type: String) -> String {
+fn without_width(kind: &ColumnKind, column_type: String) -> String {
     match (kind, column_type.find('('), column_type.find(')')) {
-        (Kind::Whole, Some(open), Some(close)) if open < close => {
+        (ColumnKind::Whole, Some(open), Some(close)) if open < close => {
             [&column_type[..open], &column_type[close + 1..]].concat()
         }
         _ => column_type,
@@ -192,13 +194,13 @@ fn members(column_type: &str) -> Vec<String> {
 
 /// What of two tables can be compared, and how they differ themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    pub key: Vec<Part>,
-    pub columns: Vec<Column>,
+pub struct ComparedTables {
+    pub key: Vec<KeyPart>,
+    pub columns: Vec<ComparedColumn>,
     pub differences: Vec<String>,
 }
 
-impl Pair {
+impl ComparedTables {
     /// Rows can only be matched by a primary key that both sides have; otherwise says why not.
     pub fn new(live: Option<Definition>, rebuilt: Option<Definition>) -> Result<Self, String> {
         let live = live.ok_or("there is no such live table")?;
@@ -226,7 +228,7 @@ impl Pair {
             if is_comparable {
                 let recoded = column.charset != other.charset;
                 let bytes_max = column.bytes_max.max(other.bytes_max);
-                columns.push(Column { bytes_max, recoded, ..column.clone() });
+                columns.push(ComparedColumn { bytes_max, recoded, ..column.clone() });
             }
         }
         for column in &rebuilt.columns {
@@ -238,11 +240,11 @@ impl Pair {
     }
 }
 
-fn described(key: &[Part]) -> String {
+fn described(key: &[KeyPart]) -> String {
     if key.is_empty() {
         return "none".to_owned();
     }
-    let part = |part: &Part| {
+    let part = |part: &KeyPart| {
         let prefix = if part.is_prefix { ", its beginning" } else { "" };
         let order = if part.descends { " DESC" } else { "" };
         format!("`{}`{order} {}{prefix}", part.column.name, part.column.whole_type())
@@ -269,9 +271,9 @@ mod tests {
         let check = |kind, declared: &str, expected: &str| {
             assert_eq!(without_width(&kind, declared.to_owned()), expected);
         };
-        check(Kind::Whole, "bigint(20) unsigned", "bigint unsigned");
-        check(Kind::Whole, "int", "int");
-        check(Kind::Decimal, "decimal(20,4)", "decimal(20,4)");
-        check(Kind::Text, "varchar(20)", "varchar(20)");
+        check(ColumnKind::Whole, "bigint(20) unsigned", "bigint unsigned");
+        check(ColumnKind::Whole, "int", "int");
+        check(ColumnKind::Decimal, "decimal(20,4)", "decimal(20,4)");
+        check(ColumnKind::Text, "varchar(20)", "varchar(20)");
     }
 }

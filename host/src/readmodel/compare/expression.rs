@@ -5,7 +5,7 @@
 //! comes between. A range over several columns is written out with AND and OR: neither server uses its index for
 //! `(a, b) > (1, 2)`.
 
-use super::definition::{Column, Kind, Part};
+use super::definition::{ColumnKind, ComparedColumn, KeyPart};
 
 /// Up to so many bytes, a value is hashed with its row; a longer one is hashed by itself before.
 const INLINE_BYTES_MAX: u64 = 1024;
@@ -22,18 +22,20 @@ pub fn quoted(name: &str) -> String {
 }
 
 /// A column of the table `alias`.
-fn named(alias: &str, column: &Column) -> String {
+fn named(alias: &str, column: &ComparedColumn) -> String {
     format!("{alias}.{}", quoted(&column.name))
 }
 
 /// A value's own text, in which values that differ are never the same.
-fn exact(alias: &str, column: &Column) -> String {
+fn exact(alias: &str, column: &ComparedColumn) -> String {
     let name = named(alias, column);
     match column.kind {
-        Kind::Bits => format!("{name} + 0"),
+        ColumnKind::Bits => format!("{name} + 0"),
         // As a double: a FLOAT's own text has six digits. To multiply keeps the sign of a zero.
-        Kind::Float => format!("CONCAT({name} * 1E0)"),
-        Kind::Text | Kind::Enum(_) | Kind::Set if column.recoded => format!("CONVERT({name} USING utf8mb4)"),
+        ColumnKind::Float => format!("CONCAT({name} * 1E0)"),
+        ColumnKind::Text | ColumnKind::Enum(_) | ColumnKind::Set if column.recoded => {
+            format!("CONVERT({name} USING utf8mb4)")
+        }
         _ => name,
     }
 }
@@ -46,12 +48,14 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    pub fn new(columns: &[Column], packet_bytes_max: usize) -> Self {
+    pub fn new(columns: &[ComparedColumn], packet_bytes_max: usize) -> Self {
         let mut room = ROW_BYTES_MAX.min(packet_bytes_max as u64 / 2);
-        let mut is_hashed = |column: &Column| {
+        let mut is_hashed = |column: &ComparedColumn| {
             let bytes = match column.kind {
-                Kind::Json => return true,
-                Kind::Text | Kind::Enum(_) | Kind::Set | Kind::Bytes => column.bytes_max,
+                ColumnKind::Json => return true,
+                ColumnKind::Text | ColumnKind::Enum(_) | ColumnKind::Set | ColumnKind::Bytes => {
+                    column.bytes_max
+                }
                 _ => SCALAR_BYTES,
             };
             let is_hashed = column.recoded || bytes > INLINE_BYTES_MAX || bytes > room;
@@ -62,12 +66,12 @@ impl Encoding {
     }
 
     /// One column's value as bytes.
-    fn value(&self, alias: &str, columns: &[Column], at: usize) -> String {
+    fn value(&self, alias: &str, columns: &[ComparedColumn], at: usize) -> String {
         let column = &columns[at];
         let exact = exact(alias, column);
         match column.kind {
             _ if self.hashed[at] => format!("IFNULL(SHA2({exact}, 256), '-')"),
-            Kind::Text | Kind::Enum(_) | Kind::Set | Kind::Bytes => {
+            ColumnKind::Text | ColumnKind::Enum(_) | ColumnKind::Set | ColumnKind::Bytes => {
                 format!("IFNULL(CONCAT(LENGTH({exact}), ':', CAST({exact} AS BINARY)), '-')")
             }
             _ => format!("CAST(IFNULL({exact}, '-') AS BINARY)"),
@@ -75,37 +79,39 @@ impl Encoding {
     }
 
     /// A row as one number.
-    pub fn hash(&self, alias: &str, columns: &[Column]) -> String {
+    pub fn hash(&self, alias: &str, columns: &[ComparedColumn]) -> String {
         let values: Vec<String> = (0..columns.len()).map(|at| self.value(alias, columns, at)).collect();
         let row = values.join(", ',', ");
         format!("CAST(CONV(LEFT(SHA2(CONCAT({row}, ','), 256), 16), 16, 10) AS UNSIGNED)")
     }
 
     /// Whether a column is the same on both sides.
-    pub fn is_same(&self, columns: &[Column], at: usize) -> String {
+    pub fn is_same(&self, columns: &[ComparedColumn], at: usize) -> String {
         format!("{} = {}", self.value("l", columns, at), self.value("r", columns, at))
     }
 
     /// Whether the whole row is.
-    pub fn are_same(&self, columns: &[Column]) -> String {
+    pub fn are_same(&self, columns: &[ComparedColumn]) -> String {
         let columns: Vec<String> = (0..columns.len()).map(|at| self.is_same(columns, at)).collect();
         columns.join(" AND ")
     }
 }
 
 /// A value for people: a long one is cut, and tells its length and hash.
-pub fn shown(alias: &str, column: &Column, characters: usize) -> String {
+pub fn shown(alias: &str, column: &ComparedColumn, characters: usize) -> String {
     let name = named(alias, column);
     let text = match column.kind {
-        Kind::Text | Kind::Enum(_) | Kind::Set | Kind::Json => format!("CONVERT({name} USING utf8mb4)"),
-        Kind::Bytes => {
+        ColumnKind::Text | ColumnKind::Enum(_) | ColumnKind::Set | ColumnKind::Json => {
+            format!("CONVERT({name} USING utf8mb4)")
+        }
+        ColumnKind::Bytes => {
             let bytes = characters / 2;
             return format!(
                 "IF(LENGTH({name}) > {bytes}, CONCAT('0x', LOWER(HEX(LEFT({name}, {bytes}))), '… (', LENGTH({name}), \
                  ' bytes, SHA-256 ', LEFT(SHA2({name}, 256), 8), ')'), CONCAT('0x', LOWER(HEX({name}))))"
             );
         }
-        Kind::Float => return exact(alias, column),
+        ColumnKind::Float => return exact(alias, column),
         _ => return format!("CAST({} AS CHAR)", exact(alias, column)),
     };
     format!(
@@ -115,15 +121,15 @@ pub fn shown(alias: &str, column: &Column, characters: usize) -> String {
 }
 
 /// A place in a table: what the parts of a primary key are there, as [`place`] gave them.
-pub type Place = Vec<String>;
+pub type KeyPlace = Vec<String>;
 
 /// The columns that say where a row is.
-pub fn place(key: &[Part]) -> String {
-    let token = |part: &Part| {
+pub fn place(key: &[KeyPart]) -> String {
+    let token = |part: &KeyPart| {
         let exact = exact("t", &part.column);
         match part.column.kind {
-            Kind::Text | Kind::Bytes => format!("HEX({exact})"),
-            Kind::Enum(_) | Kind::Set => format!("CAST({exact} + 0 AS CHAR)"),
+            ColumnKind::Text | ColumnKind::Bytes => format!("HEX({exact})"),
+            ColumnKind::Enum(_) | ColumnKind::Set => format!("CAST({exact} + 0 AS CHAR)"),
             _ => format!("CAST({exact} AS CHAR)"),
         }
     };
@@ -131,8 +137,8 @@ pub fn place(key: &[Part]) -> String {
 }
 
 /// The order of the primary key, for the rows of one chunk or to use its index.
-pub fn order(alias: &str, key: &[Part]) -> String {
-    let part = |part: &Part| {
+pub fn order(alias: &str, key: &[KeyPart]) -> String {
+    let part = |part: &KeyPart| {
         let direction = if part.descends { " DESC" } else { "" };
         format!("{}{direction}", named(alias, &part.column))
     };
@@ -140,13 +146,13 @@ pub fn order(alias: &str, key: &[Part]) -> String {
 }
 
 /// Whether the keys of two rows are equal, as the primary key sees it.
-pub fn is_same_key(key: &[Part]) -> String {
-    let part = |part: &Part| format!("{} = {}", named("l", &part.column), named("r", &part.column));
+pub fn is_same_key(key: &[KeyPart]) -> String {
+    let part = |part: &KeyPart| format!("{} = {}", named("l", &part.column), named("r", &part.column));
     key.iter().map(part).collect::<Vec<_>>().join(" AND ")
 }
 
 /// The rows behind `lower`, up to and with `upper`.
-pub fn between(alias: &str, key: &[Part], lower: Option<&Place>, upper: Option<&Place>) -> String {
+pub fn between(alias: &str, key: &[KeyPart], lower: Option<&KeyPlace>, upper: Option<&KeyPlace>) -> String {
     let lower = lower.map(|place| beyond(alias, key, place, true));
     let upper = upper.map(|place| beyond(alias, key, place, false));
     match (lower, upper) {
@@ -157,7 +163,7 @@ pub fn between(alias: &str, key: &[Part], lower: Option<&Place>, upper: Option<&
 }
 
 /// `a > 1 OR (a = 1 AND b > 2)`; towards the beginning with the place itself.
-fn beyond(alias: &str, key: &[Part], place: &Place, forwards: bool) -> String {
+fn beyond(alias: &str, key: &[KeyPart], place: &KeyPlace, forwards: bool) -> String {
     let mut ways = Vec::new();
     let mut equal = Vec::new();
     for (at, (part, token)) in key.iter().zip(place).enumerate() {
@@ -170,15 +176,15 @@ fn beyond(alias: &str, key: &[Part], place: &Place, forwards: bool) -> String {
     format!("({})", ways.join(" OR "))
 }
 
-fn equals(alias: &str, part: &Part, token: &str) -> String {
+fn equals(alias: &str, part: &KeyPart, token: &str) -> String {
     let name = named(alias, &part.column);
     match &part.column.kind {
-        Kind::Set => format!("{name} + 0 = {token}"),
+        ColumnKind::Set => format!("{name} + 0 = {token}"),
         _ => format!("{name} = {}", value(part, token)),
     }
 }
 
-fn further(alias: &str, part: &Part, token: &str, greater: bool, with_itself: bool) -> String {
+fn further(alias: &str, part: &KeyPart, token: &str, greater: bool, with_itself: bool) -> String {
     let name = named(alias, &part.column);
     let sign = match (greater, with_itself) {
         (true, false) => ">",
@@ -188,7 +194,7 @@ fn further(alias: &str, part: &Part, token: &str, greater: bool, with_itself: bo
     };
     match &part.column.kind {
         // By its number, as the index has it. Only a list of members uses the index.
-        Kind::Enum(members) => {
+        ColumnKind::Enum(members) => {
             let at: usize = token.parse().unwrap_or(0);
             let at = at.min(members.len());
             let some = match (greater, with_itself) {
@@ -199,23 +205,23 @@ fn further(alias: &str, part: &Part, token: &str, greater: bool, with_itself: bo
             };
             if some.is_empty() { "FALSE".to_owned() } else { format!("{name} IN ({})", some.join(", ")) }
         }
-        Kind::Set => format!("{name} + 0 {sign} {token}"),
+        ColumnKind::Set => format!("{name} + 0 {sign} {token}"),
         _ => format!("{name} {sign} {}", value(part, token)),
     }
 }
 
 /// A literal of the column's own type and character set.
-fn value(part: &Part, token: &str) -> String {
+fn value(part: &KeyPart, token: &str) -> String {
     match &part.column.kind {
-        Kind::Text => {
+        ColumnKind::Text => {
             let charset = part.column.charset.as_deref().unwrap_or("utf8mb4");
             format!("_{charset} x'{token}'")
         }
-        Kind::Bytes => format!("x'{token}'"),
-        Kind::Moment => format!("'{token}'"),
+        ColumnKind::Bytes => format!("x'{token}'"),
+        ColumnKind::Moment => format!("'{token}'"),
         // Without an exponent it would be a decimal.
-        Kind::Float if !token.contains(['e', 'E']) => format!("{token}E0"),
-        Kind::Enum(members) => {
+        ColumnKind::Float if !token.contains(['e', 'E']) => format!("{token}E0"),
+        ColumnKind::Enum(members) => {
             let at = token.parse::<usize>().unwrap_or(0);
             members.get(at.saturating_sub(1)).cloned().unwrap_or_else(|| "''".to_owned())
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What verifying a projection found. It is stored as JSON, and read by people and machines.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct ComparisonReport {
     pub projection: String,
     /// Where both generations stood.
     pub position: String,
@@ -23,7 +23,7 @@ pub struct Report {
     pub tables: Vec<TableReport>,
 }
 
-impl Report {
+impl ComparisonReport {
     /// Whether a rebuild would change nothing.
     pub fn is_clean(&self) -> bool {
         self.tables.iter().all(TableReport::is_clean)
@@ -39,17 +39,17 @@ pub struct TableReport {
     /// How the tables themselves differ, which names the columns that were not compared.
     pub definition: Vec<String>,
     /// The columns of the primary key.
-    pub key: Vec<Column>,
+    pub key: Vec<ReportColumn>,
     /// The columns that were compared.
-    pub columns: Vec<Column>,
+    pub columns: Vec<ReportColumn>,
     pub live_rows: u64,
     pub rebuilt_rows: u64,
     /// Rows that a rebuild makes, and that are not there; by their keys.
-    pub missing: Found<Vec<Option<String>>>,
+    pub missing: FoundRows<Vec<Option<String>>>,
     /// Rows that are there, and that a rebuild does not make; by their keys.
-    pub extra: Found<Vec<Option<String>>>,
+    pub extra: FoundRows<Vec<Option<String>>>,
     /// Rows that are on both sides with other values.
-    pub different: Found<DifferentRow>,
+    pub different: FoundRows<DifferentRow>,
 }
 
 impl TableReport {
@@ -74,14 +74,14 @@ impl TableReport {
 
 /// A column, and how its values are to be read: each is a text, or nothing where it is NULL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
+pub struct ReportColumn {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ValueKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ValueKind {
     Number,
     /// `YYYY-MM-DD`, or with the time.
     Time,
@@ -93,12 +93,12 @@ pub enum Kind {
 
 /// How many rows of a kind there are, and the first of them by key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found<T> {
+pub struct FoundRows<T> {
     pub rows: u64,
     pub samples: Vec<T>,
 }
 
-impl<T> Default for Found<T> {
+impl<T> Default for FoundRows<T> {
     fn default() -> Self {
         Self { rows: 0, samples: Vec::new() }
     }

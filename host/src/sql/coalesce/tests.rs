@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{PARAMETERS_MAX, Run, coalesce, render, split};
-use crate::{
-    sql,
-    statement::{Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value},
+use super::{PARAMETERS_MAX, RowRun, coalesce, render, split};
+use crate::sql;
+use crate::statement::{
+    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
 };
 
 const TABLES: &[(&str, &str)] = &[
@@ -128,7 +128,7 @@ fn one_by_one(operations: &[Operation]) -> Result<Model, String> {
     Ok(model)
 }
 
-fn by_runs(runs: &[Run]) -> Result<Model, String> {
+fn by_runs(runs: &[RowRun]) -> Result<Model, String> {
     let mut model = Model::default();
     for run in runs {
         for piece in split(&run.rows, 2, 8, PARAMETERS_MAX) {

@@ -5,12 +5,10 @@ use sqlparser::ast::{
     ObjectName, UnaryOperator, Value,
 };
 
-use crate::sql::{
-    expression::{Context, Walk, Want},
-    function,
-    name::{plain, quote},
-    refusal::{Reason, not_allowed},
-};
+use crate::sql::expression::{Context, Walk, Want};
+use crate::sql::function;
+use crate::sql::name::{plain, quote};
+use crate::sql::refusal::{Reason, not_allowed};
 
 const COMPUTE: &str = "compute the value in the projector";
 

@@ -7,11 +7,9 @@ use sqlparser::ast::{
     PrimaryKeyConstraint, ReferentialAction, TableConstraint, UniqueConstraint, Value,
 };
 
-use crate::sql::{
-    expression::{Context, Walk, Want},
-    name::quote,
-    refusal::not_allowed,
-};
+use crate::sql::expression::{Context, Walk, Want};
+use crate::sql::name::quote;
+use crate::sql::refusal::not_allowed;
 
 /// Checks one constraint. A foreign key answers with the table it points at.
 pub(super) fn check(constraint: &mut TableConstraint, walk: &mut Walk) -> Option<String> {

@@ -9,10 +9,8 @@ use sqlparser::ast::{
     ObjectName, SqlOption, Value,
 };
 
-use crate::sql::{
-    name::plain,
-    refusal::{Reason, not_allowed},
-};
+use crate::sql::name::plain;
+use crate::sql::refusal::{Reason, not_allowed};
 
 const ENGINE: &str = "InnoDB";
 const CHARSET: &str = "utf8mb4";

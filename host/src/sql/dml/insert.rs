@@ -5,14 +5,10 @@ use sqlparser::ast::{
 };
 
 use super::{Finding, Tables, assign, finish, refused, sum};
-use crate::{
-    sql::{
-        expression::{Context, Walk, Want},
-        name::{declared_table, quote, quote_column},
-        refusal::{Reason, not_allowed},
-    },
-    statement::MultiRow,
-};
+use crate::sql::expression::{Context, Walk, Want};
+use crate::sql::name::{declared_table, quote, quote_column};
+use crate::sql::refusal::{Reason, not_allowed};
+use crate::statement::MultiRow;
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
 

@@ -9,11 +9,9 @@ use sqlparser::ast::{
     Ident, Insert, ObjectName, OnInsert, Value, VisitMut, VisitorMut,
 };
 
-use crate::sql::{
-    function::{self, Shape},
-    parse,
-    refusal::{Reason, not_allowed},
-};
+use crate::sql::function::{self, Shape};
+use crate::sql::parse;
+use crate::sql::refusal::{Reason, not_allowed};
 use crate::statement::Table;
 
 /// Writes the additions into the tree.

@@ -8,11 +8,9 @@ use sqlparser::ast::{
 };
 
 use super::{COMPUTE, Context, Walk, Want, kind};
-use crate::sql::{
-    function::{self, Arguments, Shape},
-    name::plain,
-    refusal::{Reason, excerpt, not_allowed},
-};
+use crate::sql::function::{self, ArgumentKinds, Shape};
+use crate::sql::name::plain;
+use crate::sql::refusal::{Reason, excerpt, not_allowed};
 use crate::statement::{Parameter, Type};
 
 /// By how much the functions of a statement may make a text longer, one within the other.
@@ -117,9 +115,9 @@ impl Walk<'_> {
                 if is_plain && list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
             {
                 match arguments {
-                    Arguments::Expressions => self.arguments(&name, &mut list.args, 0, context, want),
-                    Arguments::UnitFirst => self.unit_first(&name, &mut list.args, context),
-                    Arguments::OneColumn => self.inserted_value(&mut list.args, context),
+                    ArgumentKinds::Expressions => self.arguments(&name, &mut list.args, 0, context, want),
+                    ArgumentKinds::UnitFirst => self.unit_first(&name, &mut list.args, context),
+                    ArgumentKinds::OneColumn => self.inserted_value(&mut list.args, context),
                 }
             }
             FunctionArguments::Subquery(_) => self.refuse(Reason::Subquery),

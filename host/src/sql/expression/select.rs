@@ -12,17 +12,15 @@ use sqlparser::ast::{
 };
 
 use super::{Context, Source, Walk, Want};
-use crate::sql::{
-    dml::plain_table,
-    function,
-    name::{declared_table, quote},
-    refusal::{Reason, not_allowed},
-};
+use crate::sql::dml::plain_table;
+use crate::sql::function;
+use crate::sql::name::{declared_table, quote};
+use crate::sql::refusal::{Reason, not_allowed};
 
 const PLAIN: &str = "write SELECT columns FROM tables WHERE condition";
 
 /// What is known of a query's rows.
-pub(in crate::sql) struct Rows {
+pub(in crate::sql) struct SelectedRows {
     /// They come in one order only, or there is one at most.
     pub is_ordered: bool,
 }
@@ -41,7 +39,7 @@ impl Walk<'_> {
     }
 
     /// Checks a query whose columns are wanted like this, one by one.
-    pub(in crate::sql) fn query(&mut self, query: &mut Query, wants: &[Want]) -> Rows {
+    pub(in crate::sql) fn query(&mut self, query: &mut Query, wants: &[Want]) -> SelectedRows {
         let Query {
             with,
             body,
@@ -72,7 +70,7 @@ impl Walk<'_> {
         ]);
         let SetExpr::Select(select) = body.as_mut() else {
             self.refuse(not_allowed("UNION, TABLE or VALUES as a query", PLAIN));
-            return Rows { is_ordered: false };
+            return SelectedRows { is_ordered: false };
         };
         let visible = self.sources.len();
         self.selects += 1;
@@ -87,7 +85,7 @@ impl Walk<'_> {
         rows
     }
 
-    fn select(&mut self, select: &mut Select, wants: &[Want]) -> Rows {
+    fn select(&mut self, select: &mut Select, wants: &[Want]) -> SelectedRows {
         let is_plain = matches!(select.distinct, None | Some(Distinct::Distinct))
             && select.select_modifiers.is_none()
             && select.optimizer_hints.is_empty()
@@ -130,7 +128,7 @@ impl Walk<'_> {
             [one] => is_at_most_one(one, &conditions, true),
             sources => sources.is_empty(),
         };
-        Rows { is_ordered: is_one || is_total }
+        SelectedRows { is_ordered: is_one || is_total }
     }
 
     fn projection(&mut self, items: &mut [SelectItem], wants: &[Want]) {

@@ -24,7 +24,7 @@ pub(in crate::sql) fn demand(name: &str, literals: &[Option<String>], in_table: 
             let remedy = "MySQL turns a TIME into a date by adding today's: write TIMESTAMP(d), and add an INTERVAL";
             not_allowed("TIMESTAMP of two values", remedy)
         }),
-        "DATE_FORMAT" => (literals.len() != 2 || !second.is_some_and(|format| parts(format, NUMERIC).is_some()))
+        "DATE_FORMAT" => (literals.len() != 2 || second.is_none_or(|format| parts(format, NUMERIC).is_none()))
             .then(|| {
                 let remedy = "write the format out, of numbers only, e.g. '%Y-%m-%d %H:%i': the names of days and months \
                               depend on lc_time_names";

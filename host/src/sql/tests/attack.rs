@@ -1,7 +1,7 @@
 //! What somebody would try who wants to run more than was declared: all of it is refused, with a reason.
 
 use super::{statement, table};
-use crate::sql::Refusal;
+use crate::sql::SqlRefusal;
 
 /// Harmless texts, into which attacks are put at every gap.
 const GOOD: [&str; 4] = [
@@ -192,7 +192,7 @@ fn at_every_gap(text: &str, attack: &str) -> Vec<String> {
         .collect()
 }
 
-fn check_refused<T>(text: &str, outcome: Result<T, Vec<Refusal>>) {
+fn check_refused<T>(text: &str, outcome: Result<T, Vec<SqlRefusal>>) {
     let Err(refusals) = outcome else { panic!("{text:?} was accepted") };
     assert!(!refusals.is_empty(), "{text:?}");
     for refusal in refusals {

@@ -1,7 +1,7 @@
 //! What tables may be.
 
 use super::{DELETE, ORDERS, check, manifest, reasons, table};
-use crate::sql::{self, Place, Reason};
+use crate::sql::{self, Reason, SqlPlace};
 
 const OPTIONS: &str = "ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin";
 
@@ -229,7 +229,7 @@ fn foreign_keys_point_at_tables_declared_before() {
     assert_eq!(
         reasons(&wrong),
         vec![(
-            Place::Table { index: 0, name: "child".into() },
+            SqlPlace::Table { index: 0, name: "child".into() },
             Reason::ReferenceOrder { table: "orders".into() }
         )]
     );

@@ -233,7 +233,7 @@ fn what_makes_a_text_longer_is_bounded() {
 }
 
 /// Checks one statement on a table with a second unique key.
-fn people(sql: &str) -> Result<String, Vec<crate::sql::Refusal>> {
+fn people(sql: &str) -> Result<String, Vec<crate::sql::SqlRefusal>> {
     let ddl = "CREATE TABLE people (id INT, part INT, email VARCHAR(50) UNIQUE, n INT NOT NULL, PRIMARY KEY (id, part), \
                UNIQUE KEY again (part, n, id))";
     let checked = crate::sql::check(&super::manifest(&[("people", ddl)], &[("it", sql)]));

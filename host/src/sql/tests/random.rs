@@ -3,7 +3,8 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{manifest, statement, table};
-use crate::sql::{Refusal, coalesce::render, parse};
+use crate::sql::coalesce::render;
+use crate::sql::{SqlRefusal, parse};
 
 /// Pieces of SQL, good and bad, from which soup is made.
 const PIECES: &[&str] = &[
@@ -263,7 +264,7 @@ fn check_is_its_tree(sent: &str) -> Result<(), TestCaseError> {
 }
 
 /// A refusal has at least one reason, and each is one line.
-fn accepted<T>(outcome: Result<T, Vec<Refusal>>) -> Result<Option<T>, TestCaseError> {
+fn accepted<T>(outcome: Result<T, Vec<SqlRefusal>>) -> Result<Option<T>, TestCaseError> {
     match outcome {
         Ok(schema) => Ok(Some(schema)),
         Err(refusals) => {

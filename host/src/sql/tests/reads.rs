@@ -1,14 +1,14 @@
 //! What statements may read besides the rows they write.
 
 use super::{check, manifest};
-use crate::sql::Refusal;
+use crate::sql::SqlRefusal;
 use crate::statement::Schema;
 
 const CUSTOMERS: &str = "CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(50), region INT)";
 const LINES: &str = "CREATE TABLE order_lines (order_id INT, nr INT, qty INT NOT NULL, sku VARCHAR(9), PRIMARY KEY (order_id, nr))";
 const ORDERS: &str = "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50), total INT, at DATETIME)";
 
-fn shop(sql: &str) -> Result<Schema, Vec<Refusal>> {
+fn shop(sql: &str) -> Result<Schema, Vec<SqlRefusal>> {
     let tables = [("customers", CUSTOMERS), ("order_lines", LINES), ("orders", ORDERS)];
     super::super::check(&manifest(&tables, &[("it", sql)]))
 }

@@ -1,0 +1,4 @@
+//! The component versions of a projection: which are loaded on this host, and which one its lanes are to run.
+
+pub mod version;
+pub mod registry;

@@ -1,0 +1,436 @@
+//! The components of one projection on this host: the one its configuration names, and those that the control schema
+//! says are deployed. Which one is in force is a row; here it is loaded, checked, and given to the lanes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::version::{Loaded, LoadedComponent, LoadedUpcaster};
+use crate::failure::Failure;
+use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
+use crate::projector::{Budget, Engine};
+use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
+use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::{constraint, overtake, ownership, pause, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::readmodel::tables;
+use crate::servers::Servers;
+use crate::status::Status;
+
+/// How often it is looked whether something else was deployed.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many components stay loaded beside the one in force.
+const KEPT_MAX: usize = 4;
+
+/// The components that are loaded, of one projection.
+pub struct Versions {
+    pub desired: Arc<DesiredVersion<Loaded>>,
+    projection: String,
+    configured: Loaded,
+    engine: Engine,
+    budget: Budget,
+    loaded: Mutex<BTreeMap<String, Loaded>>,
+    /// This host has deployed something: that is worth a look at once.
+    pub undeployed_config: Notify,
+}
+
+impl Versions {
+    pub fn new(engine: Engine, budget: Budget, configured: Loaded) -> Self {
+        let desired = Arc::new(DesiredVersion::new(configured.clone()));
+        let projection = configured.projection.clone();
+        let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
+        Self { desired, projection, configured, engine, budget, loaded, undeployed_config: Notify::new() }
+    }
+
+    /// Loads a component of these bytes, for this projection, or says what is wrong with it.
+    pub async fn load(&self, bytes: Arc<[u8]>) -> Result<LoadedComponent, String> {
+        let (engine, budget, projection) =
+            (self.engine.clone(), self.budget.clone(), self.projection.clone());
+        on_a_thread(move || LoadedComponent::load(&engine, &projection, bytes, &budget)).await
+    }
+
+    /// Loads what is stored.
+    async fn load_stored(&self, projector: Arc<[u8]>, upcaster: Option<Arc<[u8]>>) -> Result<Loaded, String> {
+        let (engine, budget, projection) =
+            (self.engine.clone(), self.budget.clone(), self.projection.clone());
+        let loaded = on_a_thread(move || {
+            let load = |bytes| LoadedUpcaster::load(&engine, bytes, &budget);
+            let upcaster = upcaster.map(load).transpose()?;
+            Ok(Loaded::load(&engine, &projection, projector, &budget)?.behind(upcaster))
+        });
+        let loaded = loaded.await?;
+        self.keep(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// A component, or a pair, that is loaded here, or stored.
+    pub async fn get(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        digest: &str,
+    ) -> Result<Loaded, Failure> {
+        if let Some(loaded) = self.known(digest) {
+            return Ok(loaded);
+        }
+        let missing = || Failure::Misconfigured {
+            reason: format!(
+                "the deployed component {} is not in the control schema: deploy it again",
+                short(digest)
+            ),
+        };
+        let control = &servers.control;
+        let halves = deployment::halves(session, control, digest).await?;
+        let projector = deployment::bytes(session, control, &halves.projector).await?.ok_or_else(missing)?;
+        let upcaster = match &halves.upcaster {
+            Some(upcaster) => {
+                Some(deployment::bytes(session, control, upcaster).await?.ok_or_else(missing)?.into())
+            }
+            None => None,
+        };
+        let wrong = |problems: String| Failure::Misconfigured {
+            reason: format!(
+                "the deployed component {} cannot be loaded here: {problems}; `laterna rollback {}` goes back",
+                short(digest),
+                self.projection
+            ),
+        };
+        self.load_stored(projector.into(), upcaster).await.map_err(wrong)
+    }
+
+    fn known(&self, digest: &str) -> Option<Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn keep(&self, loaded: Loaded) {
+        let target = self.desired.get();
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() > KEPT_MAX {
+            let previous = target.canary.as_ref().map(|canary| canary.previous.digest());
+            all.retain(|digest, _| {
+                [Some(target.current.digest()), previous, Some(self.configured.digest())]
+                    .contains(&Some(digest))
+            });
+        }
+        all.insert(loaded.digest().to_owned(), loaded);
+    }
+
+    /// At the beginning of a run, under its epoch: what the configuration brings that was not there before is deployed,
+    /// if it fits; then the lanes get what is in force.
+    pub async fn settle(&self, servers: &Servers, owner: &str, epoch: u64) -> Result<Loaded, Failure> {
+        let mut session = servers.applier.connect().await?;
+        let control = &servers.control;
+        // Before a projection has begun, there are no tables that a component would have to fit.
+        let registered = registration::find(&mut session, control, &self.projection).await?;
+        let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
+        // A run that ended by it may not have recorded it.
+        self.record_taken_back(&mut session, control, epoch).await?;
+        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        let in_force = in_force.filter(|_| has_begun);
+        if let Some(next) = self.undeployed_config(&mut session, servers).await? {
+            self.deploy_config(&mut session, servers, (owner, epoch), in_force.as_ref(), &next).await?;
+        }
+        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        if let Some(in_force) = in_force {
+            self.give(&mut session, servers, &in_force).await?;
+        }
+        let current = self.desired.get().current;
+        if let (None, Some(upcaster)) = (&self.configured.upcaster, &current.deployed.upcaster) {
+            tracing::info!(
+                projection = self.projection,
+                upcaster = upcaster.name,
+                "an upcaster is in force that the configuration does not name; `laterna deploy FILE --projection {} \
+                 --without-upcaster` takes it away",
+                self.projection
+            );
+        }
+        Ok(current)
+    }
+
+    /// What the configuration brings that it has not brought before, beside what else is in force. An upcaster that is new
+    /// does not undo a projector that was deployed later than the configured one, nor the other way round.
+    async fn undeployed_config(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+    ) -> Result<Option<Loaded>, Failure> {
+        let (control, name) = (&servers.control, &self.projection);
+        let Loaded { component, upcaster, .. } = &self.configured;
+        let is_known = deployment::was_configured(session, control, name, component.digest()).await?;
+        let brings = match upcaster {
+            Some(upcaster) => {
+                !deployment::was_configured(session, control, name, upcaster.component.digest()).await?
+            }
+            None => false,
+        };
+        if is_known && !brings {
+            return Ok(None);
+        }
+        let Some(in_force) = deployment::in_force(session, control, name).await? else {
+            return Ok(Some(self.configured.clone()));
+        };
+        let now = self.get(session, servers, &in_force.digest).await?;
+        let upcaster = if brings { upcaster.clone() } else { now.upcaster.clone() };
+        let projector = if is_known { now } else { self.configured.clone() };
+        let next = projector.behind(upcaster);
+        self.keep(next.clone());
+        Ok(Some(next))
+    }
+
+    /// Deploys what the configuration brings, if it fits.
+    async fn deploy_config(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        (owner, epoch): (&str, u64),
+        in_force: Option<&InForce>,
+        next: &Loaded,
+    ) -> Result<(), Failure> {
+        let (control, digest) = (&servers.control, next.digest());
+        let standing = generation::list(session, control, &self.projection).await?;
+        let is_built = |one: &generation::Generation| {
+            one.digest == digest && one.state != generation::GenerationState::Kept
+        };
+        if standing.iter().any(is_built) {
+            return Ok(());
+        }
+        next.store(session, control).await?;
+        let proposal = Proposal {
+            projection: &self.projection,
+            digest,
+            origin: Origin::Configuration,
+            by: owner,
+            canary: Duration::ZERO,
+            command: None,
+        };
+        match self.fit(session, servers, in_force, next).await? {
+            HowItFits::Live => {
+                match overtake::deploy_under_lease(session, control, proposal, epoch).await? {
+                    Ok(()) => tracing::info!(projection = self.projection, digest, "deployed as configured"),
+                    // It has brought nothing yet: the next run looks again.
+                    Err(reason) => self.not_yet(digest, &reason),
+                }
+            }
+            HowItFits::OtherTables => self.open_generation(session, servers, (proposal, epoch), next).await?,
+            HowItFits::Not(reason) => {
+                tracing::error!(
+                    projection = self.projection,
+                    digest,
+                    "the configured component is not deployed, and the one before goes on: {reason}"
+                );
+                deployment::refuse(session, control, proposal, &reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn not_yet(&self, digest: &str, reason: &str) {
+        tracing::warn!(projection = self.projection, digest, "not deployed as configured yet: {reason}");
+    }
+
+    /// The configured component has other tables: they are built beside the live ones, once. Who drops them does not want
+    /// them again.
+    async fn open_generation(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        (proposal, epoch): (Proposal<'_>, u64),
+        next: &Loaded,
+    ) -> Result<(), Failure> {
+        let crate::pipeline::ports::Deployed { digest, schema, .. } = &next.deployed;
+        let wanted = Wanted {
+            projection: &self.projection,
+            purpose: Purpose::Replace,
+            digest,
+            tables: &schema.table_names(),
+            part: HistoryFilter::default(),
+            expected: servers.outbox.estimate().await?,
+            accepted: false,
+            origin: Origin::Configuration,
+            command: None,
+            by: proposal.by,
+            overtakes: Some("superseded by the component that the configuration names"),
+        };
+        match generation::open_under_lease(session, &servers.control, wanted, epoch).await? {
+            Ok(generation) => {
+                let reason =
+                    format!("its tables are other ones, and are built first, as generation {generation}");
+                deployment::refuse(session, &servers.control, proposal, &reason).await?;
+                tracing::info!(
+                    projection = self.projection,
+                    digest,
+                    "the configured component waits: {reason}"
+                );
+            }
+            Err(why_not) => self.not_yet(digest, &why_not),
+        }
+        Ok(())
+    }
+
+    /// Whether a component can take the place of the one in force.
+    pub async fn fit(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: Option<&InForce>,
+        next: &Loaded,
+    ) -> Result<HowItFits, Failure> {
+        let Some(in_force) = in_force else { return Ok(HowItFits::Live) };
+        let now = self.get(session, servers, &in_force.digest).await?;
+        let (now, next) = (&now.deployed.schema, &next.deployed.schema);
+        if now.tables != next.tables {
+            let (control, name) = (&servers.control, &self.projection);
+            let asked = async {
+                ownership::not_anothers(session, control, name, next).await?;
+                constraint::are_free(session, control, name, next).await
+            };
+            return match asked.await {
+                Ok(()) => Ok(HowItFits::OtherTables),
+                Err(Failure::Misconfigured { reason }) => Ok(HowItFits::Not(reason)),
+                Err(failure) => Err(failure),
+            };
+        }
+        match tables::prepare(session, next).await {
+            Ok(()) => Ok(HowItFits::Live),
+            Err(failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. })) => {
+                Ok(HowItFits::Not(failure.without_values()))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Gives the lanes what is in force.
+    async fn give(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: &InForce,
+    ) -> Result<(), Failure> {
+        let target = self.desired.get();
+        if target.current.digest() == in_force.digest && target.canary.is_some() == in_force.canary.is_some()
+        {
+            return Ok(());
+        }
+        let current = self.get(session, servers, &in_force.digest).await?;
+        let canary = match in_force.previous.as_ref().zip(in_force.canary) {
+            Some((previous, left)) => {
+                let previous = self.get(session, servers, previous).await?;
+                Some(Canary { previous, until: Instant::now() + left })
+            }
+            None => None,
+        };
+        if target.current.digest() != in_force.digest {
+            let Loaded { deployed, .. } = &current;
+            let (digest, version) = (&deployed.digest, &deployed.manifest.version);
+            tracing::info!(
+                projection = self.projection,
+                digest,
+                version,
+                "the lanes go over to another component"
+            );
+        }
+        self.desired.set(Desired { current, canary });
+        Ok(())
+    }
+
+    /// Follows what is deployed while this host writes, and records what its lanes took back. Ends when the next component
+    /// needs other lanes: then the run has to end.
+    pub async fn follow(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
+        let mut kept = None;
+        let ordering = self.desired.get().current.deployed.manifest.ordering;
+        let mut taken_back = self.desired.taken_back();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                Ok(()) = taken_back.changed() => {}
+                () = self.undeployed_config.notified() => {}
+            }
+            match self.look(servers, status, epoch, &mut kept).await {
+                Ok(()) => status.cannot_follow(None),
+                Err(failure @ Failure::Fenced { .. }) => return Err(failure),
+                // An outage is the lanes' business; a component that cannot be had leaves the old one running.
+                Err(failure) => {
+                    let told = failure.without_values();
+                    tracing::warn!(projection = self.projection, "following the deployment: {told}");
+                    status.cannot_follow(Some(failure));
+                    tokio::time::sleep(INTERVAL * 4).await;
+                }
+            }
+            if self.desired.get().current.deployed.manifest.ordering != ordering {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Records what the lanes took back on their own.
+    async fn record_taken_back(
+        &self,
+        session: &mut Session,
+        control: &Control,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        let Some(taken_back) = self.desired.taken_back().borrow().clone() else { return Ok(()) };
+        let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
+        tracing::error!(projection = self.projection, digest, "the deployment is taken back: {reason}");
+        deployment::take_back(session, control, &self.projection, epoch, (digest, reason)).await?;
+        self.desired.recorded();
+        Ok(())
+    }
+
+    async fn look(
+        &self,
+        servers: &Servers,
+        status: &Status,
+        epoch: u64,
+        kept: &mut Option<Session>,
+    ) -> Result<(), Failure> {
+        let (control, name) = (&servers.control, &self.projection);
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => servers.applier.connect().await?,
+        };
+        self.record_taken_back(&mut session, control, epoch).await?;
+        if let Some(in_force) = deployment::in_force(&mut session, control, name).await? {
+            self.give(&mut session, servers, &in_force).await?;
+        }
+        let current = self.desired.get().current;
+        if status.digest() != current.digest() {
+            status.changes(&current.title(), current.digest());
+            status.shows(&current.component);
+            // Events that it holds back go on: this component may do better.
+            pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
+        }
+        *kept = Some(session);
+        Ok(())
+    }
+}
+
+/// How a component can take the place of the one in force.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HowItFits {
+    /// On the live tables, between two batches.
+    Live,
+    /// With tables that have to be built first.
+    OtherTables,
+    /// Not at all, and why.
+    Not(String),
+}
+
+/// Compiling takes seconds, and never on an async worker.
+async fn on_a_thread<T: Send + 'static>(
+    load: impl FnOnce() -> Result<T, Vec<String>> + Send + 'static,
+) -> Result<T, String> {
+    let loading = tokio::task::spawn_blocking(load).await;
+    let loaded = loading.unwrap_or_else(|error| Err(vec![format!("loading it ended abnormally: {error}")]));
+    loaded.map_err(|problems| problems.join("\n"))
+}
+
+/// A digest as people see it.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

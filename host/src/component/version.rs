@@ -1,0 +1,147 @@
+//! Components that are loaded and checked: a projector, and behind which upcaster it runs.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::Failure;
+use crate::pipeline::ports::Deployed;
+use crate::projector::{Budget, Component, ComponentKind, Engine, Outline, Upcasting};
+use crate::readmodel::control::deployment;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::session::Session;
+use crate::sql;
+
+/// A component that was loaded and checked, the upcaster before it, and what a lane needs of them.
+#[derive(Clone)]
+pub struct Loaded {
+    pub projection: String,
+    /// The component as it was read.
+    pub bytes: Arc<[u8]>,
+    pub component: Component,
+    pub upcaster: Option<LoadedUpcaster>,
+    pub deployed: Deployed,
+}
+
+/// An upcaster that was loaded.
+#[derive(Clone)]
+pub struct LoadedUpcaster {
+    /// The component as it was read.
+    pub bytes: Arc<[u8]>,
+    pub component: Component<Upcasting>,
+}
+
+impl LoadedUpcaster {
+    /// Loads an upcaster. Compiling may take seconds: not to be called on an async worker.
+    pub fn load(engine: &Engine, bytes: Arc<[u8]>, budget: &Budget) -> Result<Self, Vec<String>> {
+        let component = Component::load_upcaster(engine, &bytes, budget);
+        Ok(Self { component: component.map_err(|refusal| vec![refusal.to_string()])?, bytes })
+    }
+}
+
+/// A component by what it exports: a projector, or an upcaster for one.
+pub enum LoadedComponent {
+    Projector(Loaded),
+    Upcaster(LoadedUpcaster),
+}
+
+impl LoadedComponent {
+    /// Loads whichever it is. Compiling may take seconds: not to be called on an async worker.
+    pub fn load(
+        engine: &Engine,
+        projection: &str,
+        bytes: Arc<[u8]>,
+        budget: &Budget,
+    ) -> Result<Self, Vec<String>> {
+        let outline = Outline::read(&bytes).map_err(|refusal| vec![refusal.to_string()])?;
+        match outline.kind() {
+            Some(ComponentKind::Upcaster) => LoadedUpcaster::load(engine, bytes, budget).map(Self::Upcaster),
+            _ => Loaded::load(engine, projection, bytes, budget).map(Self::Projector),
+        }
+    }
+
+    /// The pair that it makes with the other half of what is in force. An upcaster alone is none.
+    pub fn beside(self, in_force: Option<Loaded>) -> Option<Loaded> {
+        match self {
+            Self::Projector(projector) => Some(projector.behind(in_force.and_then(|loaded| loaded.upcaster))),
+            Self::Upcaster(upcaster) => Some(in_force?.behind(Some(upcaster))),
+        }
+    }
+}
+
+impl Loaded {
+    /// Loads and checks a projector, to run alone. Compiling may take seconds: not to be called on an async worker.
+    pub fn load(
+        engine: &Engine,
+        projection: &str,
+        bytes: Arc<[u8]>,
+        budget: &Budget,
+    ) -> Result<Self, Vec<String>> {
+        let component =
+            Component::load(engine, &bytes, budget).map_err(|refusal| vec![refusal.to_string()])?;
+        let manifest = Arc::new(component.manifest().clone());
+        let schema = sql::check(&manifest)
+            .map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let digest = component.digest().to_owned();
+        let deployed = Deployed { digest, manifest, upcaster: None, schema: Arc::new(schema) };
+        Ok(Self { projection: projection.to_owned(), bytes, component, upcaster: None, deployed })
+    }
+
+    /// The same projector behind this upcaster, or behind none.
+    #[must_use]
+    pub fn behind(mut self, upcaster: Option<LoadedUpcaster>) -> Self {
+        let own = self.component.digest();
+        self.deployed.digest =
+            upcaster.as_ref().map_or_else(|| own.to_owned(), |one| pair_digest(own, one.component.digest()));
+        self.deployed.upcaster = upcaster.as_ref().map(|one| Arc::new(one.component.manifest().clone()));
+        self.upcaster = upcaster;
+        self
+    }
+
+    /// Of the projector and its upcaster together.
+    pub fn digest(&self) -> &str {
+        &self.deployed.digest
+    }
+
+    /// What people know it by.
+    pub fn title(&self) -> String {
+        let manifest = &self.deployed.manifest;
+        let upcaster = self.deployed.upcaster.as_ref();
+        let behind = upcaster.map(|upcaster| format!(" behind {} {}", upcaster.name, upcaster.version));
+        format!("{} {}{}", manifest.name, manifest.version, behind.unwrap_or_default())
+    }
+
+    /// Stores what is not stored yet, so that every host has it.
+    pub async fn store(&self, session: &mut Session, control: &Control) -> Result<(), Failure> {
+        let (manifest, own) = (&self.deployed.manifest, self.component.digest());
+        let about = (manifest.name.as_str(), manifest.version.as_str());
+        deployment::store(session, control, (own, &self.bytes), about).await?;
+        let Some(upcaster) = &self.upcaster else { return Ok(()) };
+        let (manifest, its) = (upcaster.component.manifest(), upcaster.component.digest());
+        let about = (manifest.name.as_str(), manifest.version.as_str());
+        deployment::store(session, control, (its, &upcaster.bytes), about).await?;
+        deployment::store_pair(session, control, self.digest(), (own, its)).await
+    }
+}
+
+/// The digest of a pair: the SHA-256 of both digests in hex, the projector's first, with a plus between them.
+fn pair_digest(projector: &str, upcaster: &str) -> String {
+    hex::encode(Sha256::digest(format!("{projector}+{upcaster}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stored deployments rely on it.
+    #[test]
+    fn the_digest_of_a_pair_never_changes() {
+        let (projector, upcaster) = ("a".repeat(64), "b".repeat(64));
+        assert_eq!(
+            pair_digest(&projector, &upcaster),
+            hex::encode(Sha256::digest([&projector[..], "+", &upcaster].concat()))
+        );
+        assert_ne!(pair_digest(&projector, &upcaster), pair_digest(&upcaster, &projector));
+        assert_eq!(pair_digest(&projector, &upcaster).len(), 64);
+    }
+}

@@ -1,0 +1,218 @@
+//! What the second stage does with a batch that could not be committed: tried again, halved, or its events at fault
+//! found. What it is to be is decided in `decide`.
+
+use super::ApplyStage;
+use crate::event::Delivery;
+use crate::failure::Failure;
+use crate::pipeline::decide::{Blame, Decision, blame, decide, decide_fruitless, is_tried_enough};
+use crate::pipeline::frontier::OtherLanes;
+use crate::pipeline::plan::{Isolated, ProjectedBatch, isolate};
+use crate::pipeline::ports::{Deployed, ReadModel, Version};
+use crate::pipeline::project_stage::{asked, judged, taken_back_for};
+use crate::pipeline::suspects::ProbeFindings;
+use crate::position::Position;
+use crate::readmodel::lane::apply::Final;
+use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+use crate::retry::Backoff;
+
+impl<V: Version, R: ReadModel> ApplyStage<V, R> {
+    /// Does about a failure what was decided, and gives what to try next. `attempts` counts the tries of this batch that
+    /// failed in the same way right before.
+    pub(super) async fn answer(
+        &mut self,
+        batch: Batch,
+        failure: Failure,
+        attempts: u32,
+        backoff: &mut Backoff,
+    ) -> Result<Isolated, Failure> {
+        match decide(&failure, attempts, batch.entries.len()) {
+            Decision::Isolate => self.isolate(batch, failure, attempts, backoff).await,
+            decision => self.follow(decision, batch, failure, backoff).await,
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        decision: Decision,
+        batch: Batch,
+        failure: Failure,
+        backoff: &mut Backoff,
+    ) -> Result<Isolated, Failure> {
+        match decision {
+            Decision::Retry | Decision::Isolate => self.wait(failure, backoff).await?,
+            Decision::Split(parts) => {
+                self.status.lane_waits(self.lane, &failure);
+                self.size.split(batch.entries.len(), parts);
+            }
+            Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+        }
+        Ok(Isolated { now: Some(batch), later: None })
+    }
+
+    /// Finds the events at fault and parks them, where that can be judged already.
+    async fn isolate(
+        &mut self,
+        batch: Batch,
+        failure: Failure,
+        attempts: u32,
+        backoff: &mut Backoff,
+    ) -> Result<Isolated, Failure> {
+        // Looked at before MySQL is asked: what others commit in between may be what was missing.
+        let others = self.progress.seen_by(self.lane);
+        let is_final = |failure: &Failure, position: &Position| {
+            !matches!(failure, Failure::KeyConflict { .. }) || others.passed(position)
+        };
+        let refused = match self.refused(&batch, &failure, &is_final).await {
+            Ok(refused) => refused,
+            Err(failure) if failure.is_suspect() && batch.entries.len() == 1 => vec![(0, failure)],
+            Err(failure) => {
+                let decision = decide(&failure, attempts, batch.entries.len());
+                return self.follow(decision, batch, failure, backoff).await;
+            }
+        };
+        if refused.is_empty() {
+            let decision = decide_fruitless(attempts, batch.entries.len());
+            return self.follow(decision, batch, failure, backoff).await;
+        }
+        if self.is_too_early_to_blame(&batch, &refused, &is_final, attempts).await? {
+            return self.follow(Decision::Retry, batch, failure, backoff).await;
+        }
+        self.compare_with_before(&batch, &refused, &is_final).await?;
+        let isolated = isolate(batch, refused, &is_final);
+        self.stand_by(&isolated, &others, failure, backoff).await?;
+        Ok(isolated)
+    }
+
+    /// The entries that MySQL refuses, each run alone.
+    async fn refused(
+        &mut self,
+        batch: &Batch,
+        failure: &Failure,
+        is_final: Final<'_>,
+    ) -> Result<Vec<(usize, Failure)>, Failure> {
+        match (failure, &batch.entries[..]) {
+            // It shows in a transaction of its own only, which this was.
+            (Failure::TooLarge { .. } | Failure::TooSlow { .. }, [entry])
+                if matches!(entry.verdict, Verdict::Apply(_)) =>
+            {
+                Ok(vec![(0, failure.clone())])
+            }
+            (Failure::TooLarge { .. }, _) => Err(failure.clone().of_the_host()),
+            _ => self.model.probe(batch, is_final).await,
+        }
+    }
+
+    /// Whether nobody can say yet who is at fault for refusals that no table knows. Where it is not the events, the lane
+    /// ends.
+    async fn is_too_early_to_blame(
+        &mut self,
+        batch: &Batch,
+        refused: &[(usize, Failure)],
+        is_final: Final<'_>,
+        attempts: u32,
+    ) -> Result<bool, Failure> {
+        let Some((_, suspect)) = refused.iter().find(|(_, failure)| failure.is_suspect()) else {
+            return Ok(false);
+        };
+        let mut found = ProbeFindings::by(batch, refused, is_final);
+        let control = if found.passes() { None } else { self.suspects.control(&batch.digest) };
+        if let Some(control) = control {
+            match self.model.probe(&control, &|_, _| true).await {
+                Ok(refused) => {
+                    let is_refused = refused.iter().any(|(_, failure)| failure.is_suspect());
+                    found = found.with_control(&control, is_refused);
+                }
+                Err(failure) if failure.is_suspect() => found = found.with_control(&control, true),
+                Err(failure) => match decide(&failure, attempts, 1) {
+                    Decision::Retry | Decision::Split(_) | Decision::Isolate => return Ok(true),
+                    Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
+                },
+            }
+        }
+        let evidence = self.suspects.learn(&batch.digest, &found, is_tried_enough(suspect, attempts));
+        match blame(evidence) {
+            Blame::NotYet => Ok(true),
+            Blame::Setup if !self.breaker.is_muted() => {
+                self.suspects.pauses();
+                Err(suspect.of_all_events(evidence.failing))
+            }
+            Blame::Unclear if !self.breaker.is_muted() => {
+                let (aggregates, refused) = (evidence.failing, suspect.without_values());
+                let reason = format!(
+                    "{refused}; so it is with the events of {aggregates} aggregates in a row, for some minutes, and \
+                     no other event passes: mend the cause, or let them be parked; then: laterna resume"
+                );
+                Err(Failure::BreakerOpen { reason })
+            }
+            Blame::Events | Blame::Setup | Blame::Unclear => Ok(false),
+        }
+    }
+
+    /// Ends the run where MySQL refuses what the component before would have written rightly: the change is taken back,
+    /// and the next run projects the batch anew.
+    async fn compare_with_before(
+        &mut self,
+        batch: &Batch,
+        refused: &[(usize, Failure)],
+        is_final: Final<'_>,
+    ) -> Result<(), Failure> {
+        let Some(before) = self.hot_swap.before().cloned() else { return Ok(()) };
+        let Deployed { digest, schema, .. } = self.hot_swap.deployed().clone();
+        let judged_now = refused
+            .iter()
+            .filter(|(index, failure)| is_final(failure, &batch.entries[*index].delivery.position))
+            .collect::<Vec<_>>();
+        if batch.digest != digest || judged_now.is_empty() {
+            return Ok(());
+        }
+        let deliveries: Vec<Delivery> = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
+        let answers = self.hot_swap.project_before(asked(&before, &deliveries)).await?;
+        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, answers)).collect();
+        let position = batch.position.clone();
+        let as_before =
+            self.planner.plan(ProjectedBatch { entries, position, digest: before.digest.clone() });
+        self.model.works_with(&before.schema);
+        let refused_before = self.model.probe(&as_before, is_final).await;
+        self.model.works_with(&schema);
+        let refused_before = match refused_before {
+            Ok(refused) => refused,
+            // It is no better.
+            Err(failure) if failure.is_suspect() => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        for (index, failure) in judged_now {
+            let takes = matches!(
+                as_before.entries[*index].verdict,
+                Verdict::Apply(_) | Verdict::Pass(Passed::Ignored)
+            ) && !refused_before.iter().any(|(other, _)| other == index);
+            if takes {
+                let reason = taken_back_for(&deliveries[*index], failure);
+                self.hot_swap.take_back(&reason)?;
+                return Err(Failure::TakenBack { reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it was too early to judge the very first entry, waits until another lane moves.
+    async fn stand_by(
+        &mut self,
+        isolated: &Isolated,
+        others: &OtherLanes,
+        failure: Failure,
+        backoff: &mut Backoff,
+    ) -> Result<(), Failure> {
+        let (None, Some(later)) = (&isolated.now, &isolated.later) else { return Ok(()) };
+        self.status.lane_waits(self.lane, &failure);
+        let position = &later.entries[0].delivery.position;
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(failure),
+            () = self.progress.stuck(self.lane, position, others) => {
+                *backoff = Backoff::new();
+                Ok(())
+            }
+            () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
+        }
+    }
+}

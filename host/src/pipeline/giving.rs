@@ -1,0 +1,278 @@
+//! Gives letters to the lanes that own them, page by page: those that a command names, and no other.
+//!
+//! Which letters there are it is told by a [`Book`], so that a simulation can run the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::ports::Task;
+use super::replay::{LetterAction, LetterRequest, LetterResult, give, lane};
+use crate::event::Aggregate;
+use crate::failure::Failure;
+use crate::readmodel::control::command::{Command, Letters, Request};
+use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection};
+
+/// How many letters are read at a time.
+const PAGE: u32 = 100;
+
+/// The same, where only their ids are.
+const IDS_PAGE: u32 = 10_000;
+
+/// When a lane that has not answered is worth a word.
+pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// Where the live generation's letters are looked up, and where is written down how far a command is.
+pub trait Book: Send {
+    /// The generation that is live.
+    fn live(&mut self) -> impl Task<Result<Option<u32>, Failure>>;
+    /// The letters that a selection fits, in order.
+    fn select(&mut self, selection: &Selection, limit: u32) -> impl Task<Result<Vec<Letter>, Failure>>;
+    /// Their ids.
+    fn ids(&mut self, selection: &Selection, limit: u32) -> impl Task<Result<Vec<u64>, Failure>>;
+    /// The newest letter's id; 0 where there is none.
+    fn newest(&mut self) -> impl Task<Result<u64, Failure>>;
+    /// How many letters wait in the row of this one's aggregate, from it on.
+    fn length(&mut self, letter: &Letter) -> impl Task<Result<u64, Failure>>;
+    /// The aggregates with letters that read so.
+    fn reading(&mut self, text: &str) -> impl Task<Result<Vec<Aggregate>, Failure>>;
+    /// Writes down how far a command is, for the host that has to go on with it.
+    fn record(&mut self, command: u64, sum: &str) -> impl Task<Result<(), Failure>>;
+    /// A lane takes long to answer to a command.
+    fn is_late(&mut self, command: &Command, lane: usize) -> impl Task<Result<(), Failure>>;
+    /// It answered.
+    fn goes_on(&mut self, command: u64) -> impl Task<Result<(), Failure>>;
+}
+
+/// What a command came to so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sum {
+    pub applied: u64,
+    discarded: u64,
+    pub still_parked: u64,
+    pub erased: u64,
+    /// Of a dry run: letters there are, letters that would be applied, and by class those that would fail.
+    letters: u64,
+    would_apply: u64,
+    would_fail: BTreeMap<String, u64>,
+    /// The generation whose letters are meant: another one's are none of the command's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    /// Letters that fit as well, but were not shown to whoever asked; counted in the end.
+    #[serde(skip)]
+    left: u64,
+}
+
+impl Sum {
+    fn add(&mut self, done: LetterResult) {
+        self.applied += done.applied;
+        self.discarded += done.discarded;
+        self.still_parked += done.still_parked;
+        self.erased += done.erased;
+        self.would_apply += done.would_apply;
+        if let Some(class) = done.would_fail {
+            *self.would_fail.entry(class).or_default() += 1;
+        }
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        *self == Self { generation: self.generation, left: self.left, ..Self::default() }
+    }
+
+    /// For people.
+    fn text(&self, request: &Request) -> String {
+        match self.left {
+            0 => self.done(request),
+            left => format!("{}; {left} that came later left as they are", self.done(request)),
+        }
+    }
+
+    fn done(&self, request: &Request) -> String {
+        let Self { applied, discarded, still_parked, erased, letters, would_apply, would_fail, .. } = self;
+        match request {
+            _ if self.is_nothing() => match request {
+                Request::Erase { .. } => "no letter was selected that is not erased already".to_owned(),
+                _ => "no letter was selected that is the head of its aggregate".to_owned(),
+            },
+            Request::Rehearse { .. } => {
+                let mut lines = vec![format!("the deployed component would take {would_apply} of {letters}")];
+                lines.extend(would_fail.iter().map(|(class, count)| format!("{count} would fail: {class}")));
+                let failing: u64 = would_fail.values().sum();
+                let behind = letters.saturating_sub(would_apply + failing);
+                if behind > 0 {
+                    lines.push(format!("{behind} would wait behind them"));
+                }
+                lines.join("\n")
+            }
+            Request::Erase { .. } => format!("{erased} erased"),
+            _ => {
+                let discarded =
+                    if *discarded > 0 { format!("{discarded} discarded, ") } else { String::new() };
+                format!("{discarded}{applied} applied, {still_parked} still parked")
+            }
+        }
+    }
+}
+
+/// Carries out a command about letters, and says what came of it.
+pub async fn carry_out<B: Book>(
+    book: &mut B,
+    lanes: &[mpsc::Sender<LetterRequest>],
+    command: &Command,
+) -> Result<String, Failure> {
+    let who = command.requested_by.clone();
+    let (letters, deed) = match &command.request {
+        Request::Replay { letters } => (letters, LetterAction::Replay),
+        Request::Rehearse { letters } => (letters, LetterAction::Rehearse),
+        Request::Discard { letters, why } => (letters, LetterAction::Discard { who, why: why.clone() }),
+        Request::Erase { letters, why } => (letters, LetterAction::Erase { who, why: why.clone() }),
+        // The others are carried out elsewhere.
+        _ => return Ok(String::new()),
+    };
+    let erases = matches!(deed, LetterAction::Erase { .. });
+    let narrowed = |selection: &Selection| Selection {
+        heads_only: !erases,
+        not_erased: erases,
+        untried_by: Some(command.id),
+        ..selection.clone()
+    };
+    let sum = command.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    // A dry run has changed nothing, so it begins anew.
+    let sum: Sum = sum.filter(|_| deed != LetterAction::Rehearse).unwrap_or_default();
+    let live = book.live().await?;
+    let meant = match letters {
+        Letters::Shown { shown, .. } => Some(shown.generation),
+        Letters::Fitting { .. } => sum.generation.or(live),
+    };
+    if meant != live {
+        let reason =
+            "another generation is live now than the one whose letters were meant; ask again".to_owned();
+        return Err(Failure::Misconfigured { reason });
+    }
+    let sum = Sum { generation: live, ..sum };
+    let mut giving = Giving { book, lanes, deed: &deed, command: Some(command), sum };
+    giving.record().await?;
+    match letters {
+        Letters::Shown { shown, like } => {
+            giving.these(&shown.letters, narrowed(like)).await?;
+            giving.sum.left = giving.others(&shown.letters, narrowed(like)).await?;
+        }
+        Letters::Fitting { letters } => {
+            giving.is_one_aggregate(letters).await?;
+            let selection = Selection { before_command: Some(command.id), ..narrowed(letters) };
+            giving.all(selection).await?;
+        }
+    }
+    Ok(giving.sum.text(&command.request))
+}
+
+/// Gives all that a selection fits to the lanes, without a command that asked for it.
+pub async fn all<B: Book>(
+    book: &mut B,
+    lanes: &[mpsc::Sender<LetterRequest>],
+    selection: Selection,
+    deed: &LetterAction,
+) -> Result<Sum, Failure> {
+    let mut giving = Giving { book, lanes, deed, command: None, sum: Sum::default() };
+    giving.all(selection).await?;
+    Ok(giving.sum)
+}
+
+/// Gives letters to the lanes that own them, page by page.
+struct Giving<'a, B> {
+    book: &'a mut B,
+    lanes: &'a [mpsc::Sender<LetterRequest>],
+    deed: &'a LetterAction,
+    /// The command behind it, where there is one.
+    command: Option<&'a Command>,
+    sum: Sum,
+}
+
+impl<B: Book> Giving<'_, B> {
+    /// Those of these letters that the selection fits.
+    async fn these(&mut self, letters: &Ids, selection: Selection) -> Result<(), Failure> {
+        let mut after = 0;
+        loop {
+            let page = letters.behind(after, PAGE as usize);
+            let Some(last) = page.last() else { return Ok(()) };
+            after = *last;
+            let selection = Selection { among: Some(page), ..selection.clone() };
+            let found = self.book.select(&selection, PAGE).await?;
+            self.give_each(found).await?;
+        }
+    }
+
+    /// All that a selection fits. Letters that come while it goes on are not looked at.
+    async fn all(&mut self, selection: Selection) -> Result<(), Failure> {
+        let newest = self.book.newest().await?;
+        let mut selection = Selection { until: Some(newest), ..selection };
+        loop {
+            let page = self.book.select(&selection, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            selection.after = last.id;
+            self.give_each(page).await?;
+        }
+    }
+
+    /// How many letters a selection fits that are not among these.
+    async fn others(&mut self, letters: &Ids, mut selection: Selection) -> Result<u64, Failure> {
+        let mut others = 0;
+        loop {
+            let page = self.book.ids(&selection, IDS_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(others) };
+            selection.after = *last;
+            others += page.iter().map(|id| u64::from(!letters.contains(*id))).sum::<u64>();
+        }
+    }
+
+    /// A text may be that of several aggregates, and only one of them was meant.
+    async fn is_one_aggregate(&mut self, selection: &Selection) -> Result<(), Failure> {
+        let Some(text) = &selection.aggregate else { return Ok(()) };
+        let found = self.book.reading(text).await?;
+        if found.len() > 1 {
+            let all: Vec<String> = found.iter().map(Aggregate::exact).collect();
+            let reason = format!("several aggregates read so: {}; name one exactly", all.join(", "));
+            return Err(Failure::Misconfigured { reason });
+        }
+        Ok(())
+    }
+
+    async fn give_each(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
+        for letter in page {
+            if *self.deed == LetterAction::Rehearse {
+                self.sum.letters += self.book.length(&letter).await?;
+            }
+            let done = self.give(letter).await?;
+            self.sum.add(done);
+        }
+        self.record().await
+    }
+
+    /// Gives a letter to its lane, and says when that takes long.
+    async fn give(&mut self, letter: Letter) -> Result<LetterResult, Failure> {
+        let lane = lane(self.lanes, &letter);
+        let giving = give(self.lanes, letter, self.deed.clone(), self.command.map(|command| command.id));
+        tokio::pin!(giving);
+        let mut is_late = false;
+        loop {
+            if let Ok(answered) = tokio::time::timeout(ANSWER, &mut giving).await {
+                if let (true, Some(command)) = (is_late, self.command) {
+                    self.book.goes_on(command.id).await?;
+                }
+                return answered;
+            }
+            let Some(command) = self.command else { continue };
+            is_late = true;
+            self.book.is_late(command, lane).await?;
+        }
+    }
+
+    async fn record(&mut self) -> Result<(), Failure> {
+        let Some(command) = self.command else { return Ok(()) };
+        let text = serde_json::to_string(&self.sum).expect("a sum holds only numbers");
+        self.book.record(command.id, &text).await
+    }
+}

@@ -1,0 +1,162 @@
+//! The component that a stage of a lane works with. It follows the projection's target between two batches, so that a
+//! lane is never stopped for it; and for a while after a change, the component before is there to be asked.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::ports::{Answer, Deployed, Projector, Version};
+use crate::event::Event;
+use crate::failure::Failure;
+
+/// What the lanes of a projection are to work with.
+#[derive(Clone)]
+pub struct Desired<V> {
+    pub current: V,
+    pub canary: Option<Canary<V>>,
+}
+
+/// The time after a change in which an event that the new component fails is given to the one before: where that takes
+/// it, the change is taken back, and nothing is parked for it.
+#[derive(Clone)]
+pub struct Canary<V> {
+    pub previous: V,
+    pub until: Instant,
+}
+
+/// A change that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// The component that failed.
+    pub digest: String,
+    pub reason: String,
+}
+
+/// Where a projection's target is published on this host.
+pub struct DesiredVersion<V> {
+    target: watch::Sender<Desired<V>>,
+    taken_back: watch::Sender<Option<TakenBack>>,
+}
+
+impl<V: Version> DesiredVersion<V> {
+    pub fn new(current: V) -> Self {
+        let target = Desired { current, canary: None };
+        Self { target: watch::Sender::new(target), taken_back: watch::Sender::new(None) }
+    }
+
+    pub fn get(&self) -> Desired<V> {
+        self.target.borrow().clone()
+    }
+
+    pub fn set(&self, target: Desired<V>) {
+        self.target.send_replace(target);
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Desired<V>> {
+        self.target.subscribe()
+    }
+
+    /// The lanes go back to the component before, at once; the record of it follows. False when this one is not the
+    /// target any more.
+    fn take_back(&self, digest: &str, reason: &str) -> bool {
+        let is_taken_back = self.target.send_if_modified(|target| {
+            let is_current = target.current.deployed().digest == digest;
+            let Some(canary) = target.canary.take_if(|_| is_current) else { return false };
+            target.current = canary.previous;
+            true
+        });
+        if is_taken_back {
+            let taken_back = TakenBack { digest: digest.to_owned(), reason: reason.to_owned() };
+            self.taken_back.send_replace(Some(taken_back));
+        }
+        is_taken_back
+    }
+
+    /// What was taken back and is not recorded yet.
+    pub fn taken_back(&self) -> watch::Receiver<Option<TakenBack>> {
+        self.taken_back.subscribe()
+    }
+
+    pub fn recorded(&self) {
+        self.taken_back.send_replace(None);
+    }
+}
+
+/// A stage's own instance of the component.
+pub struct HotSwap<V: Version> {
+    desired: Arc<DesiredVersion<V>>,
+    changes: watch::Receiver<Desired<V>>,
+    target: Desired<V>,
+    projector: V::Projector,
+    /// The component before, once it was needed.
+    previous: Option<V::Projector>,
+}
+
+impl<V: Version> HotSwap<V> {
+    pub fn new(desired: &Arc<DesiredVersion<V>>) -> Result<Self, Failure> {
+        let mut changes = desired.subscribe();
+        let target = changes.borrow_and_update().clone();
+        let projector = target.current.start()?;
+        Ok(Self { desired: desired.clone(), changes, target, projector, previous: None })
+    }
+
+    /// Waits until there is something to follow. Given up, it loses nothing.
+    pub async fn until_another(&mut self) {
+        // The target lives as long as the slide does.
+        if self.changes.changed().await.is_ok() {
+            self.changes.mark_changed();
+        }
+    }
+
+    /// Takes the target's component if it is another one. Only between two batches.
+    pub fn follow(&mut self) -> Result<(), Failure> {
+        if !self.changes.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let target = self.changes.borrow_and_update().clone();
+        let (now, next) = (self.deployed(), target.current.deployed());
+        // Another order needs other lanes: the run ends, and the next one begins with it.
+        if now.manifest.ordering != next.manifest.ordering {
+            return Ok(());
+        }
+        if now.digest != next.digest {
+            self.projector = target.current.start()?;
+        }
+        (self.target, self.previous) = (target, None);
+        Ok(())
+    }
+
+    pub fn deployed(&self) -> &Deployed {
+        self.target.current.deployed()
+    }
+
+    pub async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        self.projector.project(events).await
+    }
+
+    /// The component before, while a change may still be taken back.
+    pub fn before(&self) -> Option<&Deployed> {
+        let canary = self.target.canary.as_ref().filter(|canary| Instant::now() < canary.until)?;
+        Some(canary.previous.deployed())
+    }
+
+    /// What the component before says.
+    pub async fn project_before(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        let gone = || Failure::Misconfigured { reason: "there is no component before this one".to_owned() };
+        let previous = match &mut self.previous {
+            Some(previous) => previous,
+            none => none.insert(self.target.canary.as_ref().ok_or_else(gone)?.previous.start()?),
+        };
+        previous.project(events).await
+    }
+
+    /// Takes the change back, for all lanes, and follows. False when this stage still has the same component: something
+    /// else was deployed meanwhile that it cannot take up.
+    pub fn take_back(&mut self, reason: &str) -> Result<bool, Failure> {
+        let digest = self.deployed().digest.clone();
+        self.desired.take_back(&digest, reason);
+        self.follow()?;
+        Ok(self.deployed().digest != digest)
+    }
+}

@@ -1,0 +1,231 @@
+//! The first stage of a lane: takes what is there, and has it projected, while the second stage commits what came before.
+//!
+//! Nothing waits for a batch to fill: batches are small when events are rare, and large under load.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::hot_swap::HotSwap;
+use super::plan::{Answered, ProjectedBatch};
+use super::ports::{Answer, Deployed, Made, Version};
+use super::reader::DeliveryChunk;
+use super::room::Share;
+use crate::event::{Delivery, Event, Undecodable};
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::mysql::bind::judge;
+use crate::retry::Backoff;
+use crate::statement::Schema;
+use crate::status::Status;
+use crate::status::activity::Activity;
+
+/// How many projected batches may wait for the second stage.
+const PROJECTED_MAX: usize = 1;
+
+/// How often a projector may run against the clock's backstop with one batch before the projection stops trying.
+pub const DEADLINES_MAX: u32 = 3;
+
+/// A projected batch on its way to the second stage, with its share of the room in the queues.
+pub struct ProjectedWork {
+    pub projected: ProjectedBatch,
+    pub schema: Arc<Schema>,
+    pub shares: Vec<Share>,
+}
+
+/// The queue between the stages.
+pub fn between() -> (mpsc::Sender<ProjectedWork>, mpsc::Receiver<ProjectedWork>) {
+    mpsc::channel(PROJECTED_MAX)
+}
+
+/// The first stage of a lane.
+pub struct ProjectStage<V: Version> {
+    pub hot_swap: HotSwap<V>,
+    pub batch_max: usize,
+    pub chunks: mpsc::Receiver<DeliveryChunk>,
+    pub work: mpsc::Sender<ProjectedWork>,
+    pub status: Arc<Status>,
+    pub lane: usize,
+    pub stop: CancellationToken,
+}
+
+impl<V: Version> ProjectStage<V> {
+    /// Runs until the reader is done, or a stop is asked for: what is queued then is read again later.
+    pub async fn run(mut self) -> Result<(), Failure> {
+        let mut waiting: VecDeque<DeliveryChunk> = VecDeque::new();
+        self.says_what_it_runs();
+        loop {
+            if waiting.is_empty() {
+                match self.next().await? {
+                    Some(chunk) => waiting.push_back(chunk),
+                    None => return Ok(()),
+                }
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            while let Ok(chunk) = self.chunks.try_recv() {
+                waiting.push_back(chunk);
+            }
+            let (deliveries, position, shares) = take(&mut waiting, self.batch_max);
+            self.follow()?;
+            let answers = self.project(&deliveries).await?;
+            let entries = deliveries.into_iter().zip(answers).collect();
+            let Deployed { digest, schema, .. } = self.hot_swap.deployed().clone();
+            self.status.hands_on(self.lane, &digest);
+            let projected = ProjectedBatch { entries, position, digest };
+            if self.work.send(ProjectedWork { projected, schema, shares }).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next chunk, or none at the end. Who waits for it takes up another component at once.
+    async fn next(&mut self) -> Result<Option<DeliveryChunk>, Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(None),
+                received = self.chunks.recv() => return Ok(received),
+                () = self.hot_swap.until_another() => self.follow()?,
+            }
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), Failure> {
+        self.hot_swap.follow()?;
+        self.says_what_it_runs();
+        Ok(())
+    }
+
+    fn says_what_it_runs(&self) {
+        self.status.runs(self.lane, &self.hot_swap.deployed().digest);
+    }
+
+    /// One answer a delivery. Where the component fails what the one before takes, the change is taken back.
+    async fn project(&mut self, deliveries: &[Delivery]) -> Result<Vec<Answered>, Failure> {
+        loop {
+            let events = asked(self.hot_swap.deployed(), deliveries);
+            let answers = self.ask(events).await?;
+            let answers = judged(self.hot_swap.deployed(), deliveries, answers);
+            let Some(reason) = self.better_before(deliveries, &answers).await? else { return Ok(answers) };
+            if !self.hot_swap.take_back(&reason)? {
+                return Err(Failure::TakenBack { reason });
+            }
+            self.says_what_it_runs();
+        }
+    }
+
+    /// Why the component before is better: the first failure of this one that it does not share.
+    async fn better_before(
+        &mut self,
+        deliveries: &[Delivery],
+        answers: &[Answered],
+    ) -> Result<Option<String>, Failure> {
+        let Some(before) = self.hot_swap.before().cloned() else { return Ok(None) };
+        for (delivery, answered) in deliveries.iter().zip(answers) {
+            let Answered::Answer(Err(failure)) = answered else { continue };
+            let alone = std::slice::from_ref(delivery);
+            let events = asked(&before, alone);
+            // What it did not handle is no sign of anything.
+            if events.is_empty() {
+                continue;
+            }
+            let answers = self.hot_swap.project_before(events).await?;
+            if let [Answered::Answer(Ok(_)) | Answered::Ignored] = judged(&before, alone, answers)[..] {
+                return Ok(Some(taken_back_for(delivery, failure)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn ask(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        if events.is_empty() {
+            return Ok(vec![]);
+        }
+        let asked = events.len();
+        let mut backoff = Backoff::new();
+        loop {
+            self.status.begins(self.lane, Activity::Projecting(asked));
+            let projected = self.hot_swap.project(events.clone()).await;
+            self.status.ends(self.lane, Activity::Projecting(asked));
+            match projected {
+                Ok(answers) if answers.len() == asked => return Ok(answers),
+                Ok(answers) => {
+                    let reason = format!("the projector gave {} answers to {asked} events", answers.len());
+                    return Err(Failure::Misconfigured { reason });
+                }
+                Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => {
+                    let told = failure.without_values();
+                    let reason = format!("{told}; so it was {DEADLINES_MAX} times in a row");
+                    return Err(Failure::Misconfigured { reason });
+                }
+                Err(failure) => {
+                    self.status.lane_waits(self.lane, &failure);
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+}
+
+/// Why a change is taken back, for the record.
+pub(super) fn taken_back_for(delivery: &Delivery, failure: &Failure) -> String {
+    let event =
+        delivery.id().map_or_else(|| "an event".to_owned(), |id| format!("the event {}", id.spelled()));
+    format!("it fails {event}, which the component before takes: {}", failure.without_values())
+}
+
+/// The events among deliveries that a component is asked about.
+pub(super) fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
+    let events = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok());
+    events.filter(|event| deployed.takes(&event.event_type)).cloned().collect()
+}
+
+/// The answers to those events, each checked against the schema, and what becomes of the other deliveries.
+pub(super) fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) -> Vec<Answered> {
+    let mut answers = answers.into_iter();
+    let answered = |delivery: &Delivery| match &delivery.event {
+        Err(Undecodable { reason, .. }) => {
+            Answered::Answer(Err(Failure::Undecodable { reason: reason.clone() }))
+        }
+        Ok(event) if !deployed.takes(&event.event_type) => Answered::Unhandled,
+        Ok(_) => {
+            let answer = answers.next().expect("there is one answer for each event that was asked");
+            match answer {
+                Ok(Made::Unhandled) => Answered::Unhandled,
+                Ok(Made::Ignored) => Answered::Ignored,
+                Ok(Made::Operations(operations)) => {
+                    Answered::Answer(judge(&deployed.schema, &operations).map(|()| operations))
+                }
+                Err(failure) => Answered::Answer(Err(failure)),
+            }
+        }
+    };
+    deliveries.iter().map(answered).collect()
+}
+
+/// Takes up to `batch_max` deliveries, and the position behind them.
+fn take(waiting: &mut VecDeque<DeliveryChunk>, batch_max: usize) -> (Vec<Delivery>, Position, Vec<Share>) {
+    let (mut taken, mut shares) = (Vec::new(), Vec::new());
+    let mut position = None;
+    while let Some(chunk) = waiting.front_mut() {
+        let room = batch_max - taken.len();
+        if chunk.deliveries.len() > room {
+            if room > 0 {
+                let rest = chunk.deliveries.split_off(room);
+                taken.append(&mut chunk.deliveries);
+                chunk.deliveries = rest;
+                position = taken.last().map(|delivery: &Delivery| delivery.position.clone());
+            }
+            break;
+        }
+        let chunk = waiting.pop_front().expect("it is the front one");
+        taken.extend(chunk.deliveries);
+        position = Some(chunk.position);
+        shares.push(chunk.share);
+    }
+    (taken, position.expect("there was a chunk, and a batch has room for one delivery"), shares)
+}

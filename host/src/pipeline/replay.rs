@@ -1,0 +1,346 @@
+//! Orders about dead letters, done by the lane that owns the aggregate, between its batches.
+
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::apply_stage::{ApplyStage, LetterReply};
+use super::decide::{Decision, decide};
+use super::ports::{Made, ReadModel, Version};
+use super::project_stage::DEADLINES_MAX;
+use super::size::Repeats;
+use crate::event::lane_of;
+use crate::failure::Failure;
+use crate::readmodel::lane::dead_letter::{Attempt, Letter};
+use crate::readmodel::mysql::bind::judge;
+use crate::retry::Backoff;
+use crate::statement::{Operation, Value};
+
+/// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
+/// the component.
+const REHEARSED_MAX: usize = 500;
+
+/// And how many bytes of parameters these may have.
+const REHEARSED_BYTES_MAX: usize = 16 << 20;
+
+/// What a letter's event comes to.
+type LetterAnswer = Result<Vec<Operation>, Failure>;
+
+/// Where orders for the lanes go while they run.
+#[derive(Clone, Default)]
+pub struct LetterQueues(Arc<Mutex<Vec<mpsc::Sender<LetterRequest>>>>);
+
+impl LetterQueues {
+    pub fn replace(&self, lanes: Vec<mpsc::Sender<LetterRequest>>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lanes;
+    }
+
+    /// One queue a lane; empty while the lanes are not running on this host.
+    pub fn lanes(&self) -> Vec<mpsc::Sender<LetterRequest>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// What a lane is to do with a letter.
+pub struct LetterRequest {
+    pub letter: Letter,
+    pub action: LetterAction,
+    /// The command behind it: it tries no letter twice.
+    pub command: Option<u64>,
+    pub reply: LetterReply<LetterResult>,
+}
+
+/// What is to be done. All but erasing only with the head of an aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LetterAction {
+    /// Try it again, and then what it held back, until one fails.
+    Replay,
+    /// Give it up, then try what it held back.
+    Discard { who: String, why: String },
+    /// Erase what it holds of its event.
+    Erase { who: String, why: String },
+    /// Tell what a replay would come to, and change nothing.
+    Rehearse,
+}
+
+/// What came of an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LetterResult {
+    pub applied: u64,
+    pub discarded: u64,
+    pub still_parked: u64,
+    pub erased: u64,
+    /// Of a dry run: how many would be applied, and the class of the failure that ends it.
+    pub would_apply: u64,
+    pub would_fail: Option<String>,
+}
+
+/// The lane that owns the letter's aggregate.
+pub fn lane(lanes: &[mpsc::Sender<LetterRequest>], letter: &Letter) -> usize {
+    let count = u32::try_from(lanes.len()).expect("the configuration bounds the lanes");
+    letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count)) as usize
+}
+
+/// Gives an order to the lane that owns the letter's aggregate, and waits for what comes of it.
+pub async fn give(
+    lanes: &[mpsc::Sender<LetterRequest>],
+    letter: Letter,
+    action: LetterAction,
+    command: Option<u64>,
+) -> Result<LetterResult, Failure> {
+    let lane = lane(lanes, &letter);
+    let (reply, answer) = oneshot::channel();
+    let gone =
+        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
+    let order = LetterRequest { letter, action, command, reply };
+    lanes[lane].send(order).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+impl<V: Version, R: ReadModel> ApplyStage<V, R> {
+    /// Carries an order out. Its own failures go back with the reply; only those that end the lane are returned.
+    pub(super) async fn carry_out(&mut self, order: LetterRequest) -> Result<(), Failure> {
+        let LetterRequest { letter, action, command, reply } = order;
+        let done = self.deal_with(letter, action, command).await;
+        let ends_lane = done.as_ref().err().cloned();
+        // Whoever asked may be gone; what was done stays done.
+        let _ = reply.send(done);
+        ends_lane.map_or(Ok(()), Err)
+    }
+
+    async fn deal_with(
+        &mut self,
+        letter: Letter,
+        action: LetterAction,
+        command: Option<u64>,
+    ) -> Result<LetterResult, Failure> {
+        if let LetterAction::Erase { who, why } = &action {
+            let erased = self.erase(&letter, who, why).await?;
+            return Ok(LetterResult { erased: u64::from(erased), ..LetterResult::default() });
+        }
+        let Some(head) = self.as_head(letter).await? else { return Ok(LetterResult::default()) };
+        match action {
+            // A head that was never tried was held by one that is gone: a crash came between the two.
+            LetterAction::Discard { .. } if head.is_held() => self.replay(head, command).await,
+            LetterAction::Discard { who, why } => self.discard(head, &who, &why, command).await,
+            LetterAction::Replay | LetterAction::Erase { .. } => self.replay(head, command).await,
+            LetterAction::Rehearse => self.dry_run(head).await,
+        }
+    }
+
+    /// The letter as it stands now, if it is the head: an order before this one may have taken it.
+    async fn as_head(&mut self, letter: Letter) -> Result<Option<Letter>, Failure> {
+        let Some(key) = letter.aggregate_key.as_deref() else { return Ok(Some(letter)) };
+        Ok(self.next_head(Some(key)).await?.filter(|head| head.id == letter.id))
+    }
+
+    async fn erase(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.model.erase_letter(letter, who, why).await {
+                // After an uncertain commit, "already" means by this one.
+                Ok(erased) => return Ok(erased || backoff.attempts() > 0),
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        }
+    }
+
+    async fn discard(
+        &mut self,
+        letter: Letter,
+        who: &str,
+        why: &str,
+        command: Option<u64>,
+    ) -> Result<LetterResult, Failure> {
+        let mut backoff = Backoff::new();
+        let discarded = loop {
+            match self.model.discard_letter(&letter, who, why).await {
+                Ok(discarded) => break discarded || backoff.attempts() > 0,
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        };
+        if let Ok(key) = letter.document_key.clone().try_into() {
+            self.planner.discard(key, letter.event_id.clone());
+        }
+        let next = self.next_head(letter.aggregate_key.as_deref()).await?;
+        let followed = match next {
+            Some(next) => self.replay(next, command).await?,
+            None => LetterResult::default(),
+        };
+        Ok(LetterResult { discarded: u64::from(discarded), ..followed })
+    }
+
+    async fn replay(&mut self, letter: Letter, command: Option<u64>) -> Result<LetterResult, Failure> {
+        let mut done = LetterResult::default();
+        let mut head = Some(letter);
+        while let Some(letter) = head {
+            if self.stop.is_cancelled() {
+                let message = "the host stops; the command goes on with the next one".to_owned();
+                return Err(Failure::ConnectionLost { message });
+            }
+            match self.try_letter(&letter).await? {
+                Ok(()) => done.applied += 1,
+                Err(failure) => {
+                    self.keep(&letter, &failure, command).await?;
+                    done.still_parked += 1;
+                    break;
+                }
+            }
+            head = self.next_head(letter.aggregate_key.as_deref()).await?;
+        }
+        Ok(done)
+    }
+
+    /// Applies a letter. The inner failure is the event's own; the outer one ends the lane.
+    async fn try_letter(&mut self, letter: &Letter) -> Result<Result<(), Failure>, Failure> {
+        let operations = match self.answer_in_time(letter).await? {
+            Some(Ok(operations)) => operations,
+            Some(Err(failure)) => return Ok(Err(failure)),
+            None => return Ok(Ok(())),
+        };
+        let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
+        loop {
+            match self.model.apply_letter(letter, &operations).await {
+                Ok(()) => return Ok(Ok(())),
+                Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
+                    Decision::Isolate => return Ok(Err(failure)),
+                    _ => self.endure(failure, &mut backoff).await?,
+                },
+            }
+        }
+    }
+
+    /// What a replay of this head would come to, with what it holds back.
+    async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
+        let (mut tried, mut bytes, mut applied, mut failed) = (vec![], 0, 0, None);
+        let mut next = Some(head);
+        while let Some(letter) = next.take() {
+            let operations = match self.answer_in_time(&letter).await? {
+                Some(Ok(operations)) => operations,
+                Some(Err(failure)) => {
+                    failed = Some(failure);
+                    break;
+                }
+                None => break,
+            };
+            applied += 1;
+            bytes += operations.iter().flat_map(|one| &one.parameters).map(Value::bytes).sum::<usize>();
+            if tried.len() < REHEARSED_MAX && bytes <= REHEARSED_BYTES_MAX {
+                tried.push(operations);
+            }
+            next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
+        }
+        let mut backoff = Backoff::new();
+        let refused = loop {
+            match self.model.dry_run_letters(&tried).await {
+                Ok(refused) => break refused,
+                // Which of them it is does not show.
+                Err(failure) if failure.is_suspect() && backoff.attempts() > 0 => break Some((0, failure)),
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        };
+        if let Some((index, failure)) = refused {
+            (applied, failed) = (index, Some(failure));
+        }
+        let would_apply = u64::try_from(applied).expect("letters are countable");
+        let would_fail = failed.map(|failure| failure.class().to_owned());
+        Ok(LetterResult { would_apply, would_fail, ..LetterResult::default() })
+    }
+
+    /// What the component says about a letter; one that was too slow for the clock's backstop is tried a few times.
+    /// None when the letter is gone.
+    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.answer_to(letter).await {
+                Ok(answer) => return Ok(answer),
+                // The letter stays where it is, and the lane goes on.
+                Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
+                    return Ok(Some(Err(failure)));
+                }
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// What the deployed component answers to a letter's event.
+    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
+        if letter.erased_at.is_some() {
+            return Ok(Some(Err(Failure::Erased)));
+        }
+        let undecodable = |reason: String| Ok(Some(Err(Failure::Undecodable { reason })));
+        let Some(document) = self.model.document(letter).await? else { return Ok(None) };
+        let Ok(document) = bson::RawDocument::from_bytes(&document) else {
+            return undecodable("it is not valid BSON".to_owned());
+        };
+        let event = match self.decoder.decode(document) {
+            Ok(event) => event,
+            Err(wrong) => return undecodable(wrong.reason),
+        };
+        if !self.hot_swap.deployed().takes(&event.event_type) {
+            return Ok(Some(Ok(Vec::<Operation>::new())));
+        }
+        let mut answers = self.hot_swap.project(vec![event]).await?;
+        let missing =
+            || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
+        let answer = answers.pop().ok_or_else(missing)?;
+        Ok(Some(answer.and_then(|made| match made {
+            Made::Operations(operations) => {
+                judge(&self.hot_swap.deployed().schema, &operations).map(|()| operations)
+            }
+            Made::Unhandled | Made::Ignored => Ok(vec![]),
+        })))
+    }
+
+    async fn keep(
+        &mut self,
+        letter: &Letter,
+        failure: &Failure,
+        command: Option<u64>,
+    ) -> Result<(), Failure> {
+        let mut backoff = Backoff::new();
+        let digest = self.hot_swap.deployed().digest.clone();
+        while let Err(failure) =
+            self.model.keep_letter(letter, Attempt { failure, digest: &digest, command }).await
+        {
+            self.endure(failure, &mut backoff).await?;
+        }
+        Ok(())
+    }
+
+    /// The letter that is the head now. Without one, the aggregate is free.
+    async fn next_head(&mut self, aggregate_key: Option<&[u8]>) -> Result<Option<Letter>, Failure> {
+        let head = self.letter_behind(aggregate_key, 0).await?;
+        if let (None, Some(key)) = (&head, aggregate_key) {
+            self.planner.unblock(key);
+        }
+        Ok(head)
+    }
+
+    async fn letter_behind(
+        &mut self,
+        aggregate_key: Option<&[u8]>,
+        after: u64,
+    ) -> Result<Option<Letter>, Failure> {
+        let Some(key) = aggregate_key else { return Ok(None) };
+        let mut backoff = Backoff::new();
+        loop {
+            match self.model.letter_behind(key, after).await {
+                Ok(letter) => return Ok(letter),
+                Err(failure) => self.endure(failure, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// Waits out what waiting helps against; returns the rest.
+    async fn endure(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
+        match decide(&failure, backoff.attempts(), 1) {
+            Decision::Retry => self.wait(failure, backoff).await,
+            Decision::Isolate | Decision::Split(_) | Decision::Restart | Decision::Pause | Decision::Stop => {
+                Err(failure)
+            }
+        }
+    }
+}

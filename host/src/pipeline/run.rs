@@ -1,0 +1,294 @@
+//! One run of a projection: its reader and its lanes as tasks, from their checkpoints to their end.
+//!
+//! It knows its parts by their traits only, and owns every task. Who may write, and what happens after the end of a
+//! run, is the supervisor's business.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::apply_stage::{ApplyStage, request_queue};
+use super::breaker::Breaker;
+use super::frontier::Frontiers;
+use super::hot_swap::{DesiredVersion, HotSwap};
+use super::plan::Planner;
+use super::ports::{ReadModel, Source, Task, Version};
+use super::project_stage::{ProjectStage, between};
+use super::reader::{Inbox, Reader};
+use super::replay::LetterRequest;
+use super::size::Size;
+use super::suspects::Suspects;
+use super::window::DedupeWindow;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::lane::apply::LoadedLane;
+use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::readmodel::lane::dedupe::Remembered;
+use crate::source::Decoder;
+use crate::status::Status;
+
+/// Makes the parts that a run consists of.
+pub trait Ports {
+    type Source: Source;
+    type Version: Version;
+    type ReadModel: ReadModel;
+
+    /// A source for lanes that have come so far.
+    fn source(&self, rows: &[LaneRow]) -> Self::Source;
+    /// What the lanes work with.
+    fn desired(&self) -> Arc<DesiredVersion<Self::Version>>;
+    fn read_model(&self, lane: u32) -> Self::ReadModel;
+}
+
+/// What all parts of a run share.
+pub struct Run<'a, P> {
+    pub parts: &'a P,
+    pub decoder: &'a Decoder,
+    pub batch_max: usize,
+    pub window: usize,
+    pub breaker: Arc<Breaker>,
+    pub suspects: Arc<Suspects>,
+    /// Whether a parked event holds back the whole stream, or only its aggregate.
+    pub holds_stream: bool,
+    pub status: &'a Arc<Status>,
+    /// Ends reader and lanes when they have finished what they have begun.
+    pub stop: &'a CancellationToken,
+}
+
+/// Where the lanes of a run begin, and where they end if they end by themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunPlan {
+    pub rows: Vec<LaneRow>,
+    pub until: Option<Position>,
+}
+
+/// Why a run ended.
+pub enum Ended {
+    Stopped,
+    /// The lanes came to the end of their course; the next one begins.
+    Arrived,
+}
+
+/// The queues for orders about dead letters, one a lane.
+pub type OrderQueues = Vec<mpsc::Sender<LetterRequest>>;
+
+impl<P: Ports> Run<'_, P> {
+    /// Starts the lanes, and the reader that feeds them.
+    pub async fn start(&self, work: &mut TaskSet, run_plan: RunPlan) -> Result<OrderQueues, Failure> {
+        let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
+        let (inboxes, orders) = self.start_lanes(work, &run_plan, &progress).await?;
+        let source = self.parts.source(&run_plan.rows);
+        let reader = Reader::new(source, inboxes, self.status.clone(), progress, run_plan.until);
+        let stop = self.stop.clone();
+        work.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Ok(()),
+                ended = reader.run() => ended,
+            }
+        });
+        Ok(orders)
+    }
+
+    /// Starts the lanes, and gives them no events until `released` says so; then the run ends. Orders they take.
+    pub async fn start_held(
+        &self,
+        work: &mut TaskSet,
+        run_plan: RunPlan,
+        released: impl Task<()> + 'static,
+    ) -> Result<OrderQueues, Failure> {
+        let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
+        let (inboxes, orders) = self.start_lanes(work, &run_plan, &progress).await?;
+        let stop = self.stop.clone();
+        work.spawn(async move {
+            // The lanes end with their inboxes.
+            let _inboxes = inboxes;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = released => {}
+            }
+            Ok(())
+        });
+        Ok(orders)
+    }
+
+    async fn start_lanes(
+        &self,
+        work: &mut TaskSet,
+        run_plan: &RunPlan,
+        progress: &Arc<Frontiers>,
+    ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
+        let mut loaded = vec![];
+        for row in &run_plan.rows {
+            loaded.push(self.load(row).await?);
+        }
+        // None of them writes any more, and none writes yet.
+        let mut past = match loaded.last_mut() {
+            Some((model, _)) => model.remembered().await?,
+            None => Remembered::default(),
+        };
+        let window = Arc::new(DedupeWindow::new(self.window, std::mem::take(&mut past.marks)));
+        let (mut inboxes, mut orders) = (vec![], vec![]);
+        for (mut model, state) in loaded {
+            model.keeps(&past);
+            let (inbox, order) = self.start_lane(work, (model, state), window.clone(), progress)?;
+            inboxes.push(inbox);
+            orders.push(order);
+        }
+        Ok((inboxes, orders))
+    }
+
+    /// Reads where a lane stands.
+    async fn load(&self, row: &LaneRow) -> Result<(P::ReadModel, LoadedLane), Failure> {
+        let mut model = self.parts.read_model(row.lane);
+        let state = model.load().await?;
+        // The course no longer holds: what was lost may be that there are other lanes now.
+        if state.row.batch < row.batch {
+            return Err(Failure::CommitsLost { committed: row.batch, found: state.row.batch });
+        }
+        Ok((model, state))
+    }
+
+    /// Starts the two stages of a lane.
+    fn start_lane(
+        &self,
+        work: &mut TaskSet,
+        (model, state): (P::ReadModel, LoadedLane),
+        window: Arc<DedupeWindow>,
+        progress: &Arc<Frontiers>,
+    ) -> Result<(Inbox, mpsc::Sender<LetterRequest>), Failure> {
+        let number = state.row.lane as usize;
+        let (inbox, chunks) = Inbox::new(state.row.position.clone());
+        let (to_apply, projected) = between();
+        let (order, orders) = request_queue();
+        work.spawn(
+            ProjectStage {
+                hot_swap: HotSwap::new(&self.parts.desired())?,
+                batch_max: self.batch_max,
+                chunks,
+                work: to_apply,
+                status: self.status.clone(),
+                lane: number,
+                stop: self.stop.clone(),
+            }
+            .run(),
+        );
+        work.spawn(
+            ApplyStage {
+                model,
+                hot_swap: HotSwap::new(&self.parts.desired())?,
+                planner: Planner::new(state, window),
+                work: projected,
+                orders,
+                status: self.status.clone(),
+                lane: number,
+                progress: progress.clone(),
+                decoder: self.decoder.clone(),
+                breaker: self.breaker.clone(),
+                suspects: self.suspects.clone(),
+                size: Size::any(),
+                holds_stream: self.holds_stream,
+                stop: self.stop.clone(),
+            }
+            .run(),
+        );
+        Ok((inbox, order))
+    }
+}
+
+pub type TaskSet = JoinSet<Result<(), Failure>>;
+
+/// The tasks of one run.
+#[derive(Default)]
+pub struct Tasks {
+    /// What keeps the lease, from before the first lane to after the last one.
+    pub lease: TaskSet,
+    /// Reader and lanes: the run ends when they all have.
+    pub work: TaskSet,
+    /// What goes on beside them, and never ends by itself.
+    pub beside: TaskSet,
+}
+
+impl Tasks {
+    /// Waits for the end: of the work, by the first failure, or by the host's stop. The work is told of that by `run`, and
+    /// has some time to follow.
+    pub async fn watch(
+        &mut self,
+        stop: &CancellationToken,
+        run: &CancellationToken,
+        status: &Status,
+        timeout: Duration,
+    ) -> Result<Ended, Failure> {
+        let deadline = async {
+            stop.cancelled().await;
+            // A stop is shown before anything ends because of it.
+            status.stops();
+            run.cancel();
+            tokio::time::sleep(timeout).await;
+        };
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                biased;
+                joined = self.work.join_next() => match joined.map(finished) {
+                    Some(Ok(())) => {}
+                    // The others may finish what they have begun.
+                    Some(Err(failure)) if run.is_cancelled() => gives_up(status, &failure),
+                    Some(Err(failure)) => return Err(failure),
+                    None if stop.is_cancelled() => return Ok(Ended::Stopped),
+                    None => return Ok(Ended::Arrived),
+                },
+                Some(joined) = self.lease.join_next() => finished(joined)?,
+                Some(joined) = self.beside.join_next() => finished(joined)?,
+                () = &mut deadline => {
+                    name_stragglers(status);
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+    }
+
+    /// Ends the lanes, while what goes on beside them does so for some time, or until the run ends.
+    pub async fn go_on_beside(&mut self, run: &CancellationToken, time: Duration) {
+        self.work.shutdown().await;
+        let run = run.clone();
+        self.work.spawn(async move {
+            run.run_until_cancelled(tokio::time::sleep(time)).await;
+            Ok(())
+        });
+    }
+
+    /// Ends what still runs: a transaction that is open is rolled back by MySQL when its connection closes.
+    pub async fn end(mut self) {
+        self.work.shutdown().await;
+        self.beside.shutdown().await;
+        self.lease.shutdown().await;
+    }
+}
+
+fn gives_up(status: &Status, failure: &Failure) {
+    let (projection, failure) = (status.projection(), failure.without_values());
+    tracing::warn!(projection, "a lane gave up while stopping; what it had open is rolled back: {failure}");
+}
+
+/// Says who was not done by the deadline of a stop.
+fn name_stragglers(status: &Status) {
+    let projection = status.projection();
+    for (lane, doing) in status.stragglers() {
+        tracing::warn!(projection, lane, "the stop took too long; what is open is rolled back: {doing}");
+    }
+}
+
+/// What a task that ended says.
+pub fn finished(joined: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
+    joined.unwrap_or_else(|error| {
+        Err(Failure::Unknown {
+            code: 0,
+            message: format!("a task of the projection ended abnormally: {error}"),
+        })
+    })
+}

@@ -1,0 +1,374 @@
+//! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
+
+mod carry_out;
+mod decide;
+mod request;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+pub use carry_out::{carry_out, carry_out_switch};
+pub use decide::{Act, Step, Tried, decide};
+pub use request::{Letters, Request};
+
+/// The longest request, in bytes: the ids of a million letters and more.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
+
+/// Who carries a command out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandKind {
+    /// The lanes, of whichever host writes.
+    Letters,
+    /// Any host: it is one transaction.
+    Switches,
+    /// Any host, after it has loaded and checked a component: what concerns components and generations. Each by itself, for
+    /// some of them wait for a server.
+    Deployments,
+}
+
+impl CommandKind {
+    /// The condition that tells them apart. What a generation stands for waits until that is done with.
+    fn condition(self) -> String {
+        let any = |names: &[&str]| {
+            let each = names.iter().map(|name| format!(r#"request LIKE '{{"do":"{name}"%'"#));
+            each.collect::<Vec<_>>().join(" OR ")
+        };
+        match self {
+            Self::Letters => format!("NOT ({} OR {})", any(SWITCHES), any(DEPLOYMENTS)),
+            Self::Switches => format!("({})", any(SWITCHES)),
+            Self::Deployments => format!(
+                "({}) AND NOT EXISTS (SELECT 1 FROM laterna.generation g WHERE g.command = command.id)",
+                any(DEPLOYMENTS)
+            ),
+        }
+    }
+}
+
+const SWITCHES: &[&str] = &["pause", "resume"];
+
+const DEPLOYMENTS: &[&str] =
+    &["deploy", "rollback", "rebuild", "verify", "accept-generation", "return-generation", "drop-generation"];
+
+/// A stored command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    pub id: u64,
+    pub request: Request,
+    pub requested_by: String,
+    /// What an interrupted try came to so far.
+    pub progress: Option<String>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandOutcome {
+    /// Not done yet, with what it came to so far.
+    Pending(String),
+    /// Not done yet, and what it waits for.
+    Waits(String),
+    Done(String),
+    Failed(String),
+}
+
+/// Writes a command down; it is carried out by whichever host writes for the projection.
+pub async fn submit(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    request: &Request,
+    requested_by: &str,
+) -> Result<u64, Failure> {
+    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+    if text.len() > REQUEST_BYTES_MAX.min(session.packet_bytes_max / 2) {
+        return Err(Failure::Misconfigured {
+            reason: "these are more letters than one command can name: choose fewer, e.g. by class with --reason, or raise \
+                     MySQL's `max_allowed_packet`"
+                .to_owned(),
+        });
+    }
+    let sql = control.sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
+    let inserted = sqlx::query(&sql)
+        .bind(projection)
+        .bind(text)
+        .bind(requested_by)
+        .run(&mut session.connection)
+        .await
+        .map_err(|error| classify("writing a command", &error))?;
+    Ok(inserted.last_insert_id())
+}
+
+/// Writes a command down that is to be done once, by its key. False when it was written before.
+pub async fn submit_once(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    request: &Request,
+    requested_by: &str,
+    key: &str,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("writing a command", &error);
+    let find = control.sql("SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?");
+    let found = sqlx::query(&find).bind(projection).bind(key).first(&mut session.connection).await;
+    if found.map_err(failed)?.is_some() {
+        return Ok(false);
+    }
+    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+    let sql = control.sql(
+        "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
+         ON DUPLICATE KEY UPDATE id = id",
+    );
+    let inserted = sqlx::query(&sql).bind(projection).bind(text).bind(requested_by).bind(key);
+    inserted.run(&mut session.connection).await.map_err(failed)?;
+    Ok(true)
+}
+
+/// How long a host tries a command in vain before it gives it up.
+pub const WAIT_MAX: Duration = Duration::from_hours(1);
+
+/// Why a command is given up that has waited for too long.
+pub fn given_up(reason: &str) -> String {
+    format!(
+        "given up after an hour in which it could not be carried out: {reason}; ask again when that is mended"
+    )
+}
+
+/// How a command ends that waits: not before it has waited for an hour since somebody first tried it in vain.
+pub fn bound(waited: Duration, reason: &str) -> Option<String> {
+    (waited >= WAIT_MAX).then(|| given_up(reason))
+}
+
+/// How many commands are looked at together.
+const PENDING_MAX: u32 = 100;
+
+/// The commands that are not done, oldest first. Those that this version cannot read are failed here.
+pub async fn pending(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    kind: CommandKind,
+) -> Result<Vec<Command>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading commands", &error);
+    let sql = control.sql(&format!(
+        "SELECT id, request, requested_by, result FROM laterna.command \
+         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT {PENDING_MAX}",
+        kind.condition()
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let mut commands = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.try_get(0).map_err(failed)?;
+        let text: String = row.try_get(1).map_err(failed)?;
+        match serde_json::from_str(&text) {
+            Ok(request) => commands.push(Command {
+                id,
+                request,
+                requested_by: row.try_get(2).map_err(failed)?,
+                progress: row.try_get(3).map_err(failed)?,
+            }),
+            Err(error) => {
+                let reason = format!("this version of the host does not know the command: {error}");
+                finish(session, control, id, &CommandOutcome::Failed(reason)).await?;
+            }
+        }
+    }
+    Ok(commands)
+}
+
+/// The oldest command that is not done.
+pub async fn next(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    kind: CommandKind,
+) -> Result<Option<Command>, Failure> {
+    Ok(pending(session, control, projection, kind).await?.into_iter().next())
+}
+
+/// Says what a command waits for, and for how many seconds it has waited since somebody first tried it in vain.
+pub async fn waits(session: &mut Session, control: &Control, id: u64, reason: &str) -> Result<u64, Failure> {
+    let failed = |error: sqlx::Error| classify("saying what a command waits for", &error);
+    let sql = control.sql(
+        "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
+         WHERE id = ? AND state = 'pending'",
+    );
+    sqlx::query(&sql).bind(reason).bind(id).run(&mut session.connection).await.map_err(failed)?;
+    let sql = control.sql(
+        "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
+         FROM laterna.command WHERE id = ?",
+    );
+    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
+    found.map_or(Ok(0), |row| row.try_get(0).map_err(failed))
+}
+
+/// A command waits for nothing any more.
+pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
+    );
+    let recorded = sqlx::query(&sql).bind(id).run(&mut session.connection).await;
+    recorded.map_err(|error| classify("saying that a command goes on", &error))?;
+    Ok(())
+}
+
+/// A command that is not done, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingCommand {
+    pub id: u64,
+    /// What it asks for.
+    pub request: String,
+    /// What it waits for, where a host has tried it.
+    pub reason: Option<String>,
+}
+
+/// The commands that are not done, as no host but MySQL knows them, oldest first.
+pub async fn waiting(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<WaitingCommand>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading commands", &error);
+    let sql = control.sql(&format!(
+        "SELECT id, request, waits FROM laterna.command WHERE projection = ? AND state = 'pending' ORDER BY id \
+         LIMIT {PENDING_MAX}"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let one = |row: &sqlx::mysql::MySqlRow| {
+        let text: String = row.try_get(1).map_err(failed)?;
+        let request = serde_json::from_str::<Request>(&text);
+        let request = request.map_or_else(|_| "a command of another version".to_owned(), |one| one.told());
+        Ok(WaitingCommand {
+            id: row.try_get(0).map_err(failed)?,
+            request,
+            reason: row.try_get(2).map_err(failed)?,
+        })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Records how far a command is, for the host that has to go on with it.
+pub async fn record_progress(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+    progress: &str,
+) -> Result<(), Failure> {
+    let sql = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'");
+    let recorded = sqlx::query(&sql).bind(progress).bind(id).run(&mut session.connection).await;
+    recorded.map_err(|error| classify("recording a command's progress", &error))?;
+    Ok(())
+}
+
+/// Records how a command ended, unless that is recorded already.
+pub async fn finish(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+    outcome: &CommandOutcome,
+) -> Result<(), Failure> {
+    finish_in(&mut session.connection, control, id, outcome).await
+}
+
+/// The same, in a transaction.
+pub(super) async fn finish_in(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+    outcome: &CommandOutcome,
+) -> Result<(), Failure> {
+    let (state, result) = match outcome {
+        CommandOutcome::Pending(_) | CommandOutcome::Waits(_) => return Ok(()),
+        CommandOutcome::Done(result) => ("done", result),
+        CommandOutcome::Failed(reason) => ("failed", reason),
+    };
+    let sql = control.sql(
+        "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
+         WHERE id = ? AND state = 'pending'",
+    );
+    let finished = sqlx::query(&sql).bind(state).bind(result).bind(id).run(connection).await;
+    finished.map_err(|error| classify("recording a command's result", &error))?;
+    Ok(())
+}
+
+/// How long the rows stay in the result of a comparison, whose values nothing else erases.
+const SAMPLES_MINUTES: u32 = 60;
+
+/// How many results are cleared at a time.
+const CLEARED_MAX: u32 = 20;
+
+/// Takes the sampled rows out of results of comparisons that are older than they may be; what was counted stays.
+pub async fn clear_samples(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("clearing the samples of comparisons", &error);
+    // Inside of a value, quotation marks are escaped.
+    let sql = control.sql(&format!(
+        "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
+         AND request LIKE '{{\"do\":\"verify\"%' AND (INSTR(result, '\"samples\":[[') > 0 OR INSTR(result, '\"samples\":[{{') > 0) \
+         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE ORDER BY id LIMIT {CLEARED_MAX}"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let clear = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'");
+    for row in rows {
+        let (id, result): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let cleared = without_samples(&result);
+        let cleared = sqlx::query(&clear).bind(cleared).bind(id).run(&mut session.connection).await;
+        cleared.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A report without its sampled rows, whichever host wrote it.
+fn without_samples(report: &str) -> String {
+    fn clear(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    if name == "samples" { *value = serde_json::Value::Array(vec![]) } else { clear(value) }
+                }
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(clear),
+            _ => {}
+        }
+    }
+    match serde_json::from_str(report) {
+        Ok(mut report) => {
+            clear(&mut report);
+            report.to_string()
+        }
+        Err(_) => "what it found is not kept any longer".to_owned(),
+    }
+}
+
+/// How a command stands.
+pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Result<CommandOutcome, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a command's result", &error);
+    let sql =
+        control.sql("SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?");
+    let row = sqlx::query(&sql).bind(id).row(&mut session.connection).await.map_err(failed)?;
+    let (state, result): (String, String) =
+        (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    Ok(match state.as_str() {
+        "done" => CommandOutcome::Done(result),
+        "failed" => CommandOutcome::Failed(result),
+        _ => {
+            let sql = control.sql("SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL");
+            // The hosts may be of a version that does not say it.
+            let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.ok().flatten();
+            match found.map(|row| row.try_get(0).map_err(failed)).transpose()? {
+                Some(reason) => CommandOutcome::Waits(reason),
+                None => CommandOutcome::Pending(result),
+            }
+        }
+    })
+}

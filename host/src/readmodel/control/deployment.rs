@@ -1,0 +1,423 @@
+//! Components by their digest, and which of them each projection was given, by whom, when, and what came of it.
+//!
+//! They are stored here so that every host has them, and a way back needs no file. Of a projection's deployments, one is
+//! in force: the last that was neither refused nor taken back.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+
+use super::lease;
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::lane::checkpoint::Lane;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::Session;
+
+/// The largest part of a component that one statement carries.
+const PART_BYTES_MAX: usize = 4 << 20;
+
+/// Where a deployment came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The file that the configuration names.
+    Configuration,
+    Command,
+    /// A way back: an operator's, or that of a change which was taken back.
+    Rollback,
+}
+
+impl Origin {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Command => "command",
+            Self::Rollback => "rollback",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "configuration" => Self::Configuration,
+            "rollback" => Self::Rollback,
+            _ => Self::Command,
+        }
+    }
+}
+
+/// A component to be deployed.
+#[derive(Debug, Clone, Copy)]
+pub struct Proposal<'a> {
+    pub projection: &'a str,
+    pub digest: &'a str,
+    pub origin: Origin,
+    pub by: &'a str,
+    /// For how long it may be taken back; zero: not at all.
+    pub canary: Duration,
+    /// The command that asked for it.
+    pub command: Option<u64>,
+}
+
+/// The deployment that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    pub id: u64,
+    pub digest: String,
+    /// What it took the place of. What was refused or taken back never was in force.
+    pub previous: Option<String>,
+    /// While it may be taken back to that: for how long still.
+    pub canary: Option<Duration>,
+}
+
+/// A deployment as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Deployment {
+    pub id: u64,
+    /// Of the projector and its upcaster together; without an upcaster, the projector's.
+    pub digest: String,
+    pub projector: String,
+    /// The projector's own name and version.
+    pub name: String,
+    pub version: String,
+    pub upcaster: Option<UpcasterShown>,
+    pub origin: String,
+    pub state: String,
+    pub by: String,
+    pub at: String,
+    /// Why it was refused or taken back.
+    pub reason: Option<String>,
+    /// Since when every lane of the live generation works with it.
+    pub taken_up_at: Option<String>,
+    /// Until then, what the host that writes says of it.
+    pub waits: Option<String>,
+}
+
+/// The upcaster of a deployment as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct UpcasterShown {
+    pub digest: String,
+    pub name: String,
+    pub version: String,
+}
+
+/// The digests of the components that a deployed digest stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halves {
+    pub projector: String,
+    pub upcaster: Option<String>,
+}
+
+/// From which position on a lane works with a digest.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LaneChange {
+    pub lane: u32,
+    pub digest: String,
+    /// Everything behind it.
+    pub position: String,
+    pub at: String,
+}
+
+/// Stores a component, once.
+pub async fn store(
+    session: &mut Session,
+    control: &Control,
+    (digest, bytes): (&str, &[u8]),
+    (name, version): (&str, &str),
+) -> Result<(), Failure> {
+    if is_stored(session, control, digest).await? {
+        return Ok(());
+    }
+    let failed = |error: sqlx::Error| classify("storing the component", &error);
+    let room = (session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);
+    let part = control.sql("INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)");
+    // Parts are cut by their place, so that a server with other packets, or another host at the same time, does no harm.
+    for at in (0..bytes.len()).step_by(room) {
+        let some = &bytes[at..bytes.len().min(at + room)];
+        let place = u64::try_from(at).expect("a component's length is bounded");
+        let written = sqlx::query(&part).bind(digest).bind(place).bind(some).run(&mut session.connection);
+        written.await.map_err(failed)?;
+    }
+    let whole = control
+        .sql("INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)");
+    let length = u64::try_from(bytes.len()).expect("a component's length is bounded");
+    let stored = sqlx::query(&whole).bind(digest).bind(name).bind(version).bind(length);
+    stored.run(&mut session.connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Stores which components a digest stands for, once. They are stored already.
+pub async fn store_pair(
+    session: &mut Session,
+    control: &Control,
+    digest: &str,
+    (projector, upcaster): (&str, &str),
+) -> Result<(), Failure> {
+    let sql = control.sql("INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)");
+    let stored = sqlx::query(&sql).bind(digest).bind(projector).bind(upcaster);
+    stored.run(&mut session.connection).await.map_err(|error| classify("storing the pair", &error))?;
+    Ok(())
+}
+
+/// What a deployed digest stands for: a pair, or a projector alone.
+pub async fn halves(session: &mut Session, control: &Control, digest: &str) -> Result<Halves, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the pair", &error);
+    let sql = control.sql("SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
+    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
+    Ok(Halves { projector: row.try_get(0).map_err(failed)?, upcaster: Some(row.try_get(1).map_err(failed)?) })
+}
+
+pub async fn is_stored(session: &mut Session, control: &Control, digest: &str) -> Result<bool, Failure> {
+    let sql = control.sql("SELECT 1 FROM laterna.component WHERE digest = ?");
+    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await;
+    Ok(found.map_err(|error| classify("looking for the component", &error))?.is_some())
+}
+
+/// A component's bytes. None when it is not stored whole.
+pub async fn bytes(
+    session: &mut Session,
+    control: &Control,
+    digest: &str,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the component", &error);
+    let sql = control.sql("SELECT bytes FROM laterna.component WHERE digest = ?");
+    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = found else { return Ok(None) };
+    let length: u64 = row.try_get(0).map_err(failed)?;
+    let mut bytes = Vec::new();
+    // Those of two writers with other packets may overlap: each place is read from the longest that begins there.
+    let part = control.sql("SELECT bytes FROM laterna.component_part WHERE digest = ? AND at = ?");
+    while (bytes.len() as u64) < length {
+        let at = bytes.len() as u64;
+        let found = sqlx::query(&part).bind(digest).bind(at).first(&mut session.connection).await;
+        let Some(row) = found.map_err(failed)? else { return Ok(None) };
+        bytes.extend(row.try_get::<&[u8], _>(0).map_err(failed)?);
+    }
+    Ok(Some(bytes))
+}
+
+/// What a projection works with, or is to.
+pub async fn in_force(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<InForce>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the deployment", &error);
+    let sql = control.sql(
+        "SELECT id, digest, previous, CAST(TIMESTAMPDIFF(MICROSECOND, CURRENT_TIMESTAMP(6), canary_until) AS SIGNED) \
+         FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1",
+    );
+    let found = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = found else { return Ok(None) };
+    let (previous, left): (Option<String>, Option<i64>) =
+        (row.try_get(2).map_err(failed)?, row.try_get(3).map_err(failed)?);
+    let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_micros);
+    Ok(Some(InForce {
+        id: row.try_get(0).map_err(failed)?,
+        digest: row.try_get(1).map_err(failed)?,
+        canary: left.filter(|_| previous.is_some()),
+        previous,
+    }))
+}
+
+/// Whether a configuration has brought this projector or upcaster before: then it is no news, and what was deployed later
+/// stays.
+pub async fn was_configured(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    digest: &str,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "SELECT 1 FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+         WHERE d.projection = ? AND d.origin = 'configuration' \
+         AND (COALESCE(p.projector, d.digest) = ? OR p.upcaster = ?) LIMIT 1",
+    );
+    let query = sqlx::query(&sql).bind(projection).bind(digest).bind(digest);
+    let found = query.first(&mut session.connection).await;
+    Ok(found.map_err(|error| classify("reading the deployments", &error))?.is_some())
+}
+
+/// Puts a component in force. What is in force already stays as it is.
+pub async fn deploy(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    proposal: Proposal<'_>,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("recording the deployment", &error);
+    let Proposal { projection, digest, origin, by, canary, command } = proposal;
+    let sql = control.sql(
+        "SELECT digest, previous FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
+         ORDER BY id DESC LIMIT 1 FOR UPDATE",
+    );
+    let found = sqlx::query(&sql).bind(projection).first(connection).await.map_err(failed)?;
+    let now: Option<String> = found.as_ref().map(|row| row.try_get(0)).transpose().map_err(failed)?;
+    let is_same = now.as_deref() == Some(digest);
+    if is_same && origin != Origin::Configuration {
+        return Ok(());
+    }
+    // What is in force already stays so, and with it the way back.
+    let previous = match found.filter(|_| is_same) {
+        Some(row) => row.try_get(1).map_err(failed)?,
+        None => now,
+    };
+    let canary = (previous.is_some() && !canary.is_zero()).then_some(canary);
+    let insert = control.sql(
+        "INSERT INTO laterna.deployment (projection, digest, previous, origin, state, deployed_by, canary_until, command) \
+         VALUES (?, ?, ?, ?, 'deployed', ?, CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?)",
+    );
+    let micros = canary.map(|canary| u64::try_from(canary.as_micros()).unwrap_or(u64::MAX));
+    let inserted = sqlx::query(&insert)
+        .bind(projection)
+        .bind(digest)
+        .bind(previous)
+        .bind(origin.name())
+        .bind(by)
+        .bind(micros)
+        .bind(command)
+        .run(connection)
+        .await;
+    inserted.map_err(failed)?;
+    Ok(())
+}
+
+/// Records a component that was not taken, and why.
+pub async fn refuse(
+    session: &mut Session,
+    control: &Control,
+    proposal: Proposal<'_>,
+    reason: &str,
+) -> Result<(), Failure> {
+    let Proposal { projection, digest, origin, by, .. } = proposal;
+    let sql = control.sql(
+        "INSERT INTO laterna.deployment (projection, digest, origin, state, deployed_by, reason) \
+         VALUES (?, ?, ?, 'refused', ?, ?)",
+    );
+    let inserted = sqlx::query(&sql)
+        .bind(projection)
+        .bind(digest)
+        .bind(origin.name())
+        .bind(by)
+        .bind(reason)
+        .run(&mut session.connection)
+        .await;
+    inserted.map_err(|error| classify("recording the deployment", &error))?;
+    Ok(())
+}
+
+/// Records that a deployment was taken back, for what it did: the one before is in force again. After a failure the
+/// session must not be used again; it may be repeated.
+pub async fn take_back(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    (digest, reason): (&str, &str),
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("recording that the deployment was taken back", &error);
+    let connection = &mut session.connection;
+    send(connection, "BEGIN").await.map_err(failed)?;
+    lease::prove(connection, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.deployment SET state = 'taken-back', reason = ? \
+         WHERE projection = ? AND digest = ? AND state = 'deployed' AND canary_until IS NOT NULL \
+         ORDER BY id DESC LIMIT 1",
+    );
+    let query = sqlx::query(&sql).bind(reason).bind(projection).bind(digest);
+    query.run(connection).await.map_err(failed)?;
+    // The lanes go back to the one before, which they have to take up again.
+    let sql = control.sql(
+        "UPDATE laterna.deployment SET taken_up_at = NULL WHERE projection = ? AND state = 'deployed' \
+         ORDER BY id DESC LIMIT 1",
+    );
+    sqlx::query(&sql).bind(projection).run(connection).await.map_err(failed)?;
+    send(connection, "COMMIT").await.map_err(failed)?;
+    Ok(())
+}
+
+/// The deployments of a projection, the last one first.
+pub async fn list(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    limit: u32,
+) -> Result<Vec<Deployment>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the deployments", &error);
+    let sql = control.sql(
+        "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
+         CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
+         COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
+         DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits \
+         FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+         LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
+         LEFT JOIN laterna.component u ON u.digest = p.upcaster \
+         WHERE d.projection = ? ORDER BY d.id DESC LIMIT ?",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(limit).rows(&mut session.connection).await;
+    let deployment = |row: &MySqlRow| {
+        let upcaster: Option<String> = row.try_get(10).map_err(failed)?;
+        let (name, version) = (row.try_get(11).map_err(failed)?, row.try_get(12).map_err(failed)?);
+        Ok(Deployment {
+            projector: row.try_get(9).map_err(failed)?,
+            upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
+            id: row.try_get(0).map_err(failed)?,
+            digest: row.try_get(1).map_err(failed)?,
+            name: row.try_get(2).map_err(failed)?,
+            version: row.try_get(3).map_err(failed)?,
+            origin: row.try_get(4).map_err(failed)?,
+            state: row.try_get(5).map_err(failed)?,
+            by: row.try_get(6).map_err(failed)?,
+            at: row.try_get(7).map_err(failed)?,
+            reason: row.try_get(8).map_err(failed)?,
+            taken_up_at: row.try_get(13).map_err(failed)?,
+            waits: row.try_get(14).map_err(failed)?,
+        })
+    };
+    rows.map_err(failed)?.iter().map(deployment).collect()
+}
+
+/// Records, in the batch's transaction and before its checkpoint moves, that a lane works with another digest from here on.
+pub async fn change_lane(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    digest: &str,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "INSERT INTO laterna.deployment_lane (projection, generation, lane, batch, digest, position) \
+         SELECT projection, generation, lane, batch, ?, position FROM laterna.checkpoint \
+         WHERE projection = ? AND generation = ? AND lane = ? \
+         ON DUPLICATE KEY UPDATE digest = VALUES(digest), position = VALUES(position), \
+         changed_at = CURRENT_TIMESTAMP(6)",
+    );
+    // A row of the same number is there where checkpoints were lost or removed since: what is written now counts.
+    let query = sqlx::query(&sql).bind(digest).bind(&lane.projection).bind(lane.generation).bind(lane.lane);
+    query.run(connection).await.map_err(|error| classify("recording the lane's component", &error))?;
+    Ok(())
+}
+
+/// When the lanes of a generation changed their component, oldest first.
+pub async fn lane_changes(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Vec<LaneChange>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the lanes' components", &error);
+    let sql = control.sql(
+        "SELECT lane, digest, position, DATE_FORMAT(changed_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.deployment_lane \
+         WHERE projection = ? AND generation = ? ORDER BY changed_at, lane, batch",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
+    let change = |row: &MySqlRow| {
+        Ok(LaneChange {
+            lane: row.try_get(0).map_err(failed)?,
+            digest: row.try_get(1).map_err(failed)?,
+            position: row.try_get(2).map_err(failed)?,
+            at: row.try_get(3).map_err(failed)?,
+        })
+    };
+    rows.map_err(failed)?.iter().map(change).collect()
+}

@@ -1,0 +1,455 @@
+//! Generations that stand aside: tables that are being filled beside the live ones, and those that were live before.
+//!
+//! Each has a schema of its own, its place, with a marker table in it. The live generation has no row here: the registration
+//! names it, and its tables are in the read model's database.
+
+mod changing;
+mod contents;
+mod lacks;
+
+use serde::Serialize;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Connection, Row};
+
+use super::deployment::Origin;
+use super::lease;
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+pub use changing::{Change, Changed, changing, is_taking_over, opening};
+pub use contents::{first_new_letter, forget, progress};
+pub use lacks::record_lacks;
+
+/// What a generation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To take the live one's place.
+    Replace,
+    /// To be looked at: it holds a part of history.
+    Look,
+    /// To be compared with the live one.
+    Verify,
+    /// The same, and to take its place where they differ.
+    Repair,
+}
+
+impl Purpose {
+    /// Whether both generations have to be at one position, row for row.
+    pub fn is_compared(self) -> bool {
+        matches!(self, Self::Verify | Self::Repair)
+    }
+}
+
+/// How far a generation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GenerationState {
+    /// It is filled, or catches up, beside the live one.
+    Building,
+    /// It has caught up: both come to one position.
+    Meeting,
+    /// Its tables are about to take the live ones' place, or have; its marker tells.
+    CuttingOver,
+    /// Both are compared as they were at one position.
+    Comparing,
+    /// It stays as it is.
+    Kept,
+    /// It goes.
+    Dropping,
+}
+
+macro_rules! named {
+    ($kind:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        impl $kind {
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+named!(Purpose { Replace = "replace", Look = "look", Verify = "verify", Repair = "repair" });
+named!(GenerationState {
+    Building = "building",
+    Meeting = "meeting",
+    CuttingOver = "cutting-over",
+    Comparing = "comparing",
+    Kept = "kept",
+    Dropping = "dropping",
+});
+
+/// A part of history.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct HistoryFilter {
+    /// Events that occurred up to this moment, RFC 3339 in UTC with milliseconds.
+    pub until: Option<String>,
+    /// Events of this aggregate, as `TYPE/ID`.
+    pub aggregate: Option<String>,
+}
+
+impl HistoryFilter {
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A generation that is to be.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    pub projection: &'a str,
+    pub purpose: Purpose,
+    /// The component it is made with.
+    pub digest: &'a str,
+    pub tables: &'a [String],
+    pub part: HistoryFilter,
+    /// How many documents the outbox holds.
+    pub expected: u64,
+    /// Whether it takes the live one's place though it has dead letters of events that this one took.
+    pub accepted: bool,
+    pub origin: Origin,
+    /// The command that waits for what comes of it.
+    pub command: Option<u64>,
+    pub by: &'a str,
+    /// It takes the place of whatever is being built, which is told this; otherwise it does not begin beside that.
+    pub overtakes: Option<&'a str>,
+}
+
+/// A generation that stands aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generation {
+    pub generation: u32,
+    /// The schema its tables are in.
+    pub place: String,
+    pub purpose: Purpose,
+    pub state: GenerationState,
+    pub digest: String,
+    pub tables: Vec<String>,
+    pub part: HistoryFilter,
+    /// How many documents the outbox held when it was begun.
+    pub expected: u64,
+    /// Whether it takes the live one's place though it has dead letters of events that this one took.
+    pub accepted: bool,
+    /// How often it tried to.
+    pub attempts: u32,
+    #[serde(skip)]
+    pub origin: Origin,
+    #[serde(skip)]
+    pub command: Option<u64>,
+    pub by: String,
+    /// When it was begun, or became what it is.
+    pub since: String,
+    /// For how many seconds it has been building.
+    pub seconds: u64,
+    /// What it waits for.
+    pub reason: Option<String>,
+    /// What it lacks of the live one, as was found when both met, in words.
+    pub lacks: Option<String>,
+    /// Whether it takes the live one's place all the same.
+    pub lacks_accepted: bool,
+}
+
+/// The schema for a generation's tables while they are not live.
+pub fn place(control: &Control, projection: &str, generation: u32) -> String {
+    const NAME_MAX: usize = 64;
+    let place = format!("{}_g{generation}_{projection}", control.schema());
+    if place.len() <= NAME_MAX {
+        return place;
+    }
+    let hash = xxhash_rust::xxh3::xxh3_64(projection.as_bytes());
+    format!("{}_g{generation}_{hash:016x}", control.schema())
+}
+
+const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS CHAR), digest, table_names, stop_at, \
+    only_aggregate, expected, CAST(accepted AS SIGNED), attempts, CAST(origin AS CHAR), command, requested_by, \
+    DATE_FORMAT(since, '%Y-%m-%dT%H:%i:%sZ'), \
+    CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason, lacks, \
+    CAST(lacks_accepted AS SIGNED)";
+
+/// The generations of a projection that stand aside, oldest first.
+pub async fn list(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<Generation>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the generations", &error);
+    let sql = control
+        .sql(&format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"));
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(one).collect()
+}
+
+/// The same, locked until the transaction ends.
+pub async fn locked(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<Generation>, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).rows(connection).await;
+    rows.map_err(|error| classify("reading the generations", &error))?.iter().map(one).collect()
+}
+
+fn one(row: &MySqlRow) -> Result<Generation, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the generations", &error);
+    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
+    let unknown = |what: &str| Failure::Misconfigured {
+        reason: format!("a generation's row says {what:?}, which this version does not know"),
+    };
+    let (purpose, state, origin, tables) = (text(2)?, text(3)?, text(11)?, text(5)?);
+    Ok(Generation {
+        generation: row.try_get(0).map_err(failed)?,
+        place: text(1)?,
+        purpose: Purpose::from_name(&purpose).ok_or_else(|| unknown(&purpose))?,
+        state: GenerationState::from_name(&state).ok_or_else(|| unknown(&state))?,
+        digest: text(4)?,
+        tables: serde_json::from_str(&tables).map_err(|_| unknown(&tables))?,
+        part: HistoryFilter {
+            until: row.try_get(6).map_err(failed)?,
+            aggregate: row.try_get(7).map_err(failed)?,
+        },
+        expected: row.try_get(8).map_err(failed)?,
+        accepted: row.try_get::<i64, _>(9).map_err(failed)? != 0,
+        attempts: row.try_get(10).map_err(failed)?,
+        origin: Origin::from_name(&origin),
+        command: row.try_get(12).map_err(failed)?,
+        by: text(13)?,
+        since: text(14)?,
+        seconds: row.try_get(15).map_err(failed)?,
+        reason: row.try_get(16).map_err(failed)?,
+        lacks: row.try_get(17).map_err(failed)?,
+        lacks_accepted: row.try_get::<i64, _>(18).map_err(failed)? != 0,
+    })
+}
+
+/// Gives generations up, and says why.
+pub async fn give_up(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    (numbers, why): (&[u32], &str),
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
+    );
+    for number in numbers {
+        let given_up = sqlx::query(&sql).bind(why).bind(projection).bind(number);
+        let given_up = given_up.run(&mut *connection).await;
+        given_up.map_err(|error| classify("giving a generation up", &error))?;
+    }
+    Ok(())
+}
+
+/// Writes the row of a generation that begins.
+pub async fn insert(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    (number, wanted): (u32, &Wanted<'_>),
+) -> Result<(), Failure> {
+    let projection = wanted.projection;
+    let insert = control.sql(
+        "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
+         only_aggregate, expected, accepted, origin, command, requested_by) \
+         VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    let inserted = sqlx::query(&insert)
+        .bind(projection)
+        .bind(number)
+        .bind(place(control, projection, number))
+        .bind(wanted.purpose.name())
+        .bind(wanted.digest)
+        .bind(serde_json::to_string(wanted.tables).expect("names are text"))
+        .bind(&wanted.part.until)
+        .bind(&wanted.part.aggregate)
+        .bind(wanted.expected)
+        .bind(wanted.accepted)
+        .bind(wanted.origin.name())
+        .bind(wanted.command)
+        .bind(wanted.by)
+        .run(connection)
+        .await;
+    inserted.map_err(|error| classify("beginning a generation", &error))?;
+    Ok(())
+}
+
+/// Writes what a generation was changed to.
+pub async fn set(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    changed: &Generation,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.generation SET since = IF(state = 'kept' AND ? = 'building', CURRENT_TIMESTAMP(6), since), \
+         state = ?, purpose = ?, accepted = ?, attempts = ?, reason = ?, origin = ?, lacks = ?, lacks_accepted = ? \
+         WHERE projection = ? AND generation = ?",
+    );
+    let set = sqlx::query(&sql)
+        .bind(changed.state.name())
+        .bind(changed.state.name())
+        .bind(changed.purpose.name())
+        .bind(changed.accepted)
+        .bind(changed.attempts)
+        .bind(&changed.reason)
+        .bind(changed.origin.name())
+        .bind(&changed.lacks)
+        .bind(changed.lacks_accepted)
+        .bind(projection)
+        .bind(changed.generation);
+    set.run(connection).await.map_err(|error| classify("changing a generation", &error))?;
+    Ok(())
+}
+
+/// Begins a generation in a transaction of its own, under the lease, or says why not. Numbers are never used again.
+pub async fn open_under_lease(
+    session: &mut Session,
+    control: &Control,
+    wanted: Wanted<'_>,
+    epoch: u64,
+) -> Result<Result<u32, String>, Failure> {
+    let failed = |error: sqlx::Error| classify("beginning a generation", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
+    let projection = wanted.projection;
+    let number = new_number(&mut transaction, control, projection).await?;
+    let standing = locked(&mut transaction, control, projection).await?;
+    let gives_up = match opening(&standing, wanted.overtakes.is_some()) {
+        Ok(gives_up) => gives_up,
+        Err(obstacle) => {
+            transaction.rollback().await.map_err(failed)?;
+            return Ok(Err(obstacle));
+        }
+    };
+    let why = wanted.overtakes.unwrap_or_default();
+    give_up(&mut transaction, control, projection, (&gives_up, why)).await?;
+    insert(&mut transaction, control, (number, &wanted)).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Ok(number))
+}
+
+/// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
+/// is there still.
+pub async fn new_number(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<u32, Failure> {
+    let sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+    loop {
+        let number = next_number(connection, control, projection).await?;
+        let place = place(control, projection, number);
+        let found = sqlx::query(sql).bind(&place).first(connection).await;
+        if found.map_err(|error| classify("numbering a generation", &error))?.is_none() {
+            return Ok(number);
+        }
+    }
+}
+
+/// Takes the next number of a projection, in a transaction.
+async fn next_number(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<u32, Failure> {
+    let failed = |error: sqlx::Error| classify("numbering a generation", &error);
+    let count = control.sql(
+        "UPDATE laterna.projection SET last_generation = GREATEST(live_generation, last_generation) + 1 \
+         WHERE projection = ?",
+    );
+    sqlx::query(&count).bind(projection).run(connection).await.map_err(failed)?;
+    let read = control.sql("SELECT last_generation FROM laterna.projection WHERE projection = ?");
+    let row = sqlx::query(&read).bind(projection).row(connection).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}
+
+/// Moves a generation on from the state it was in, under the lease. False when it is in another one by now.
+pub async fn advance(
+    session: &mut Session,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: &Generation,
+    to: (GenerationState, Purpose),
+    reason: Option<&str>,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("recording a generation's state", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = ?, purpose = ?, reason = ?, attempts = attempts + ? \
+         WHERE projection = ? AND generation = ? AND state = ?",
+    );
+    let (state, purpose) = to;
+    let is_attempt = generation.state != GenerationState::Building
+        && state == GenerationState::Building
+        && purpose == generation.purpose;
+    let moved = sqlx::query(&sql)
+        .bind(state.name())
+        .bind(purpose.name())
+        .bind(reason)
+        .bind(u32::from(is_attempt))
+        .bind(projection)
+        .bind(generation.generation)
+        .bind(generation.state.name())
+        .run(&mut transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Says what a generation waits for.
+pub async fn explain(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    reason: Option<&str>,
+) -> Result<(), Failure> {
+    let sql = control.sql("UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?");
+    let told = sqlx::query(&sql).bind(reason).bind(projection).bind(generation);
+    told.run(&mut session.connection)
+        .await
+        .map_err(|error| classify("saying what a generation waits for", &error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_a_name_that_mysql_takes() {
+        let control = Control::new("laterna");
+        assert_eq!(place(&control, "accounts", 2), "laterna_g2_accounts");
+        let (long, other) = ("a".repeat(64), format!("{}b", "a".repeat(63)));
+        assert!(place(&control, &long, 4_000_000_000).len() <= 64);
+        assert_ne!(place(&control, &long, 2), place(&control, &other, 2));
+    }
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        for state in [
+            GenerationState::Building,
+            GenerationState::Meeting,
+            GenerationState::CuttingOver,
+            GenerationState::Comparing,
+            GenerationState::Kept,
+            GenerationState::Dropping,
+        ] {
+            assert_eq!(GenerationState::from_name(state.name()), Some(state));
+        }
+        for purpose in [Purpose::Replace, Purpose::Look, Purpose::Verify, Purpose::Repair] {
+            assert_eq!(Purpose::from_name(purpose.name()), Some(purpose));
+        }
+        assert_eq!(GenerationState::from_name("gone"), None);
+    }
+}

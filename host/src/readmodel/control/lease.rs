@@ -1,0 +1,341 @@
+//! Who writes for a projection. Time is MySQL's clock; safety does not rest on time but on the epoch, which
+//! every commit proves.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::{Connector, Presence, Session};
+
+/// How long a session that renames tables may take to end.
+const RENAMING_ENDS: Duration = Duration::from_secs(10);
+
+/// What asking for the lease came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    /// This host writes, under this epoch.
+    Mine { epoch: u64 },
+    /// Another host does.
+    Taken { owner: String },
+}
+
+/// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. Whether a session of
+/// another account is gone, MySQL does not show; there the lease's time decides. A take-over first ends the old holder's
+/// sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After
+/// a failure the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
+pub async fn acquire(
+    session: &mut Session,
+    ddl: &Connector,
+    control: &Control,
+    projection: &str,
+    owner: &str,
+    ttl: Duration,
+) -> Result<Acquired, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
+    // A standby asks often, so it only writes when there is no row.
+    let held = if let Some(held) = held(session, control, projection).await? {
+        held
+    } else {
+        let ensure = control.sql(
+            "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
+             VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
+        );
+        sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
+        let gone = || Failure::TransactionLost { code: 0, message: "the lease's row is gone".to_owned() };
+        held(session, control, projection).await?.ok_or_else(gone)?
+    };
+    let Held { connection, renames, guard, .. } = held;
+    let free = held.expired
+        || connection == 0
+        || session.presence(connection, held.account.as_deref()).await? == Presence::Gone;
+    if !free {
+        return Ok(Acquired::Taken { owner: held.owner });
+    }
+    if renames != 0 {
+        end_renaming(ddl, control, projection, renames).await?;
+    }
+    end_old_sessions(session, control, projection, [connection, guard]).await?;
+    raise_epoch(session, control, projection, owner, (held.epoch, [renames, guard]), ttl).await
+}
+
+/// A lease as it stands.
+struct Held {
+    epoch: u64,
+    owner: String,
+    connection: u64,
+    /// The account of the connection; none where it was written by a host that does not say.
+    account: Option<String>,
+    expired: bool,
+    /// The session that renames tables, and the one that keeps the lease meanwhile; 0: none.
+    renames: u64,
+    guard: u64,
+}
+
+async fn held(session: &mut Session, control: &Control, projection: &str) -> Result<Option<Held>, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
+    // An older host renews without its account: what stands there then is another connection's.
+    let read = control.sql(
+        "SELECT epoch, owner, connection_id, IF(account_connection_id = connection_id, account, NULL), \
+         CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, guard_connection_id \
+         FROM laterna.lease WHERE projection = ?",
+    );
+    let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let read = |row: sqlx::mysql::MySqlRow| -> Result<Held, sqlx::Error> {
+        Ok(Held {
+            epoch: row.try_get(0)?,
+            owner: row.try_get(1)?,
+            connection: row.try_get(2)?,
+            account: row.try_get(3)?,
+            expired: row.try_get::<i64, _>(4)? != 0,
+            renames: row.try_get(5)?,
+            guard: row.try_get(6)?,
+        })
+    };
+    found.map(read).transpose().map_err(failed)
+}
+
+/// The host that holds the lease with another account than the session's, and that account; none where there is none.
+pub async fn stranger(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<(String, String)>, Failure> {
+    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
+    let Some(Held { owner, account: Some(account), .. }) = held else { return Ok(None) };
+    Ok((account != session.account).then_some((owner, account)))
+}
+
+/// The host that holds the lease, as far as that can be seen; none where it is free.
+pub async fn leader(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<String>, Failure> {
+    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
+    let Some(held) = held else { return Ok(None) };
+    let presence = session.presence(held.connection, held.account.as_deref()).await?;
+    Ok((presence != Presence::Gone).then_some(held.owner))
+}
+
+/// Whether nobody holds the lease, and no session of a lane is there that could still commit.
+pub async fn is_deserted(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<bool, Failure> {
+    if leader(session, control, projection).await?.is_some() {
+        return Ok(false);
+    }
+    let account = held(session, control, projection).await?.and_then(|held| held.account);
+    for id in lane_sessions(session, control, projection).await? {
+        if id != session.id && session.presence(id, account.as_deref()).await? != Presence::Gone {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The sessions in which lanes wrote last.
+async fn lane_sessions(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<u64>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
+    let read = control.sql(
+        "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
+    );
+    let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
+/// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
+pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("preparing to rename", &error);
+    let asked =
+        sqlx::query("SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)").bind(mark(control, projection));
+    let row = asked.row(&mut ddl.connection).await.map_err(failed)?;
+    if row.try_get::<i64, _>(0).map_err(failed)? == 1 {
+        return Ok(());
+    }
+    Err(Failure::CannotWrite {
+        code: 0,
+        message: "another session renames tables of the projection".to_owned(),
+    })
+}
+
+/// The name of the lock that is the mark: MySQL takes 64 characters.
+fn mark(control: &Control, projection: &str) -> String {
+    format!("laterna {:032x}", xxh3_128(format!("{}/{projection}", control.schema()).as_bytes()))
+}
+
+/// Ends the session in which an old host renames tables, and waits until it is gone: it is the other account's, and nothing
+/// but its end keeps it from renaming later.
+async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: u64) -> Result<(), Failure> {
+    let mut session = ddl.connect().await?;
+    let asked = Instant::now();
+    loop {
+        let is_listed = session.presence(id, None).await? == Presence::Connected;
+        if !is_listed && marked(&mut session, control, projection).await? != Some(id) {
+            return Ok(());
+        }
+        if asked.elapsed() > RENAMING_ENDS {
+            let message = format!(
+                "the session {id}, which renames tables, does not end; `KILL {id}` by an administrator ends it"
+            );
+            return Err(Failure::CannotWrite { code: 0, message });
+        }
+        if is_listed {
+            session.kill(id).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The session that bears the mark.
+async fn marked(session: &mut Session, control: &Control, projection: &str) -> Result<Option<u64>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for a session that renames tables", &error);
+    let asked = sqlx::query("SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)").bind(mark(control, projection));
+    asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)
+}
+
+async fn end_old_sessions(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    holders: [u64; 2],
+) -> Result<(), Failure> {
+    let lanes = lane_sessions(session, control, projection).await?;
+    for id in holders.into_iter().chain(lanes) {
+        if id != 0 && id != session.id && session.presence(id, None).await? == Presence::Connected {
+            session.kill(id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Only what was seen is taken over: a cut-over that began meanwhile has sessions that were not ended.
+async fn raise_epoch(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    owner: &str,
+    (seen, cut_over): (u64, [u64; 2]),
+    ttl: Duration,
+) -> Result<Acquired, Failure> {
+    let failed = |error: sqlx::Error| classify("taking the lease", &error);
+    let Session { id, account, connection, .. } = session;
+    send(connection, "BEGIN").await.map_err(failed)?;
+    let take = control.sql(
+        "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, account_connection_id = ?, \
+         account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+         WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
+    );
+    let [renames, guard] = cut_over;
+    let taken = sqlx::query(&take)
+        .bind(owner)
+        .bind(*id)
+        .bind(*id)
+        .bind(&*account)
+        .bind(micros(ttl))
+        .bind(projection)
+        .bind(seen)
+        .bind(renames)
+        .bind(guard)
+        .run(connection)
+        .await
+        .map_err(failed)?;
+    if taken.rows_affected() != 1 {
+        send(connection, "ROLLBACK").await.map_err(failed)?;
+        return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
+    }
+    let lanes = control.sql(
+        "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
+    );
+    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(connection).await.map_err(failed)?;
+    send(connection, "COMMIT").await.map_err(failed)?;
+    Ok(Acquired::Mine { epoch: seen + 1 })
+}
+
+/// Holds the lease for another `ttl`, from this session.
+pub async fn renew(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    ttl: Duration,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.lease SET connection_id = ?, account_connection_id = ?, account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+         WHERE projection = ? AND epoch = ?",
+    );
+    let renewed = sqlx::query(&sql)
+        .bind(session.id)
+        .bind(session.id)
+        .bind(&session.account)
+        .bind(micros(ttl))
+        .bind(projection)
+        .bind(epoch)
+        .run(&mut session.connection)
+        .await
+        .map_err(|error| classify("renewing the lease", &error))?;
+    if renewed.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(fenced(&mut session.connection, control, projection, epoch).await)
+}
+
+/// Gives the lease back, so that another host can take it at once.
+pub async fn release(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.lease SET owner = '', connection_id = 0, expires_at = CURRENT_TIMESTAMP(6) \
+         WHERE projection = ? AND epoch = ?",
+    );
+    let released = sqlx::query(&sql).bind(projection).bind(epoch).run(&mut session.connection).await;
+    released.map_err(|error| classify("releasing the lease", &error))?;
+    Ok(())
+}
+
+/// Proves, inside a transaction that is not a lane's batch, that this host still writes for the projection.
+pub async fn prove(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql("SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE");
+    let row = sqlx::query(&sql).bind(projection).first(&mut *connection).await;
+    let row = row.map_err(|error| classify("proving the epoch", &error))?;
+    let found =
+        row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| classify("proving the epoch", &error))?;
+    if found == epoch { Ok(()) } else { Err(Failure::Fenced { mine: epoch, found }) }
+}
+
+async fn fenced(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Failure {
+    match prove(connection, control, projection, epoch).await {
+        Ok(()) => {
+            Failure::TransactionLost { code: 0, message: "the lease changed while it was renewed".to_owned() }
+        }
+        Err(failure) => failure,
+    }
+}
+
+fn micros(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_micros()).unwrap_or(i64::MAX)
+}

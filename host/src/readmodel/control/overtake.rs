@@ -1,0 +1,235 @@
+//! What a deployment, or a way back, ends so that it waits for nothing: whatever is being built beside the live tables, and
+//! deployments that were asked for before it and are not done. It never ends a generation that is just taking the live one's
+//! place.
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection, Row};
+
+use super::command::{Command, CommandOutcome, Request};
+use super::deployment::{self, Proposal};
+use super::generation::{self, Generation, GenerationState, Purpose};
+use super::lease;
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+const BETWEEN: &str = "something else was deployed just now";
+
+/// Whether a command can be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    Free,
+    /// It ends with this.
+    Ends(CommandOutcome),
+    /// Another host has done it.
+    Over,
+    /// What goes on just now cannot be ended; it takes a moment.
+    Waits(String),
+}
+
+/// The rows of a projection that a command is decided on. They are locked: nobody else changes them meanwhile.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// Whether the command is still to be done.
+    pub is_pending: bool,
+    /// Of those that deploy, or go back: those that are not done, and those that were asked for after the command and are.
+    pub deployments: Vec<Other>,
+    /// The deployment that is in force, and its digest.
+    pub in_force: Option<(u64, String)>,
+    pub standing: Vec<Generation>,
+    /// Whether a generation stands for the command already.
+    pub stands_for: bool,
+}
+
+/// What a command clears out of its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleared {
+    pub commands: Vec<u64>,
+    pub generations: Vec<u32>,
+}
+
+/// Whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force when it was
+/// decided what is to be done.
+pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &Rows) -> (Way, Cleared) {
+    let in_force = rows.in_force.as_ref().map(|(id, _)| *id);
+    let nothing = Cleared::default();
+    if !rows.is_pending {
+        return (Way::Over, nothing);
+    }
+    if !overtakes(&command.request) {
+        // What is made from the deployment in force waits where another one came between.
+        let is_same = seen.is_none() || in_force == seen;
+        return (if is_same { Way::Free } else { Way::Waits(BETWEEN.to_owned()) }, nothing);
+    }
+    let others = &rows.deployments;
+    if let Some(later) = others.iter().find(|other| other.id > command.id && !other.is_pending) {
+        let why = format!("superseded by command {}, which was asked for after it", later.id);
+        return (Way::Ends(CommandOutcome::Failed(why)), nothing);
+    }
+    if in_force != seen {
+        return (Way::Waits(BETWEEN.to_owned()), nothing);
+    }
+    if let Some(obstacle) = generation::is_taking_over(&rows.standing) {
+        return (Way::Waits(obstacle), nothing);
+    }
+    let earlier = || others.iter().filter(|other| other.id < command.id && other.is_pending);
+    let digest = rows.in_force.as_ref().map(|(_, digest)| digest.as_str()).unwrap_or_default();
+    // What was deployed and has to be built first is not in force yet: that is what is taken back.
+    let comes = |one: &Generation| one.is_built() && one.purpose == Purpose::Replace && one.digest != digest;
+    let mut given_up =
+        earlier().find(|other| !other.is_rollback).map(|other| format!("command {}", other.id));
+    if command.request == Request::Rollback {
+        let coming = rows.standing.iter().find(|one| comes(one));
+        given_up = given_up.or(coming.map(|one| format!("generation {}", one.generation)));
+    }
+    let ends = |one: &&Generation| match command.request {
+        Request::Rollback if given_up.is_some() => comes(one),
+        _ => one.is_built() && (needs_place || one.purpose != Purpose::Look),
+    };
+    let cleared = Cleared {
+        commands: earlier().map(|other| other.id).collect(),
+        generations: rows.standing.iter().filter(ends).map(|one| one.generation).collect(),
+    };
+    let way = match given_up {
+        Some(what) if command.request == Request::Rollback => Way::Ends(CommandOutcome::Done(format!(
+            "{what} is given up before it came into force; {} stays so",
+            digest.get(..12).unwrap_or("what is there")
+        ))),
+        _ => Way::Free,
+    };
+    (way, cleared)
+}
+
+/// Whether a command waits for nothing that is being built.
+pub fn overtakes(request: &Request) -> bool {
+    matches!(request, Request::Deploy { .. } | Request::Rollback)
+}
+
+/// Reads what a command is decided on, and locks it; in the same order, whoever does so.
+pub async fn lock(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    command: &Command,
+) -> Result<Rows, Failure> {
+    let mut rows = Rows::default();
+    if overtakes(&command.request) {
+        rows.deployments = deployments(connection, control, projection, command.id).await?;
+        rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id && other.is_pending);
+    } else {
+        rows.is_pending = is_pending(connection, control, command.id).await?;
+    }
+    if rows.is_pending {
+        rows.in_force = in_force(connection, control, projection).await?;
+        rows.standing = generation::locked(connection, control, projection).await?;
+        rows.stands_for = rows.standing.iter().any(|one| one.command == Some(command.id));
+    }
+    Ok(rows)
+}
+
+/// Locks a command, and says whether it is still to be done.
+pub(super) async fn is_pending(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+) -> Result<bool, Failure> {
+    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
+    let found = sqlx::query(&lock).bind(id).first(connection).await;
+    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
+}
+
+/// Why something else ends, for whoever waits for it.
+pub fn superseded(command: &Command) -> String {
+    format!(
+        "superseded by command {} ({}): ask again if it is still wanted",
+        command.id,
+        command.request.told()
+    )
+}
+
+/// A command that deploys, or goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    pub id: u64,
+    /// It is not done.
+    pub is_pending: bool,
+    pub is_rollback: bool,
+}
+
+/// Those that are not done, and those that were asked for after this one and are; locked, in the same order by everybody.
+async fn deployments(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    command: u64,
+) -> Result<Vec<Other>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading commands", &error);
+    let sql = control.sql(
+        "SELECT id, CAST(state AS CHAR), CAST(request LIKE '{\"do\":\"rollback\"%' AS SIGNED) FROM laterna.command \
+         WHERE projection = ? AND (state = 'pending' OR (state = 'done' AND id > ?)) \
+         AND (request LIKE '{\"do\":\"rollback\"%' OR request LIKE '{\"do\":\"deploy\"%') ORDER BY id FOR UPDATE",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(command).rows(connection).await.map_err(failed)?;
+    let one = |row: &sqlx::mysql::MySqlRow| {
+        Ok(Other {
+            id: row.try_get(0).map_err(failed)?,
+            is_pending: row.try_get::<String, _>(1).map_err(failed)? == "pending",
+            is_rollback: row.try_get::<i64, _>(2).map_err(failed)? != 0,
+        })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// The deployment that is in force, and its digest; locked.
+async fn in_force(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<(u64, String)>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the deployment", &error);
+    let sql = control.sql(
+        "SELECT id, digest FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
+         ORDER BY id DESC LIMIT 1 FOR UPDATE",
+    );
+    let found = sqlx::query(&sql).bind(projection).first(connection).await.map_err(failed)?;
+    let pair =
+        |row: sqlx::mysql::MySqlRow| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?));
+    found.map(pair).transpose()
+}
+
+/// Records a deployment under the lease, and gives up what is being built with another component. Why not, when one is just
+/// taking the live one's place. After a failure the session must not be used again.
+pub async fn deploy_under_lease(
+    session: &mut Session,
+    control: &Control,
+    proposal: Proposal<'_>,
+    epoch: u64,
+) -> Result<Result<(), String>, Failure> {
+    let failed = |error: sqlx::Error| classify("recording the deployment", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, proposal.projection, epoch).await?;
+    let standing = generation::locked(&mut transaction, control, proposal.projection).await?;
+    if let Some(obstacle) = generation::is_taking_over(&standing) {
+        transaction.rollback().await.map_err(failed)?;
+        return Ok(Err(obstacle));
+    }
+    let why = format!("superseded by a deployment of {}", proposal.by);
+    let ends = standing.iter().filter(|one| one.is_built() && one.purpose != Purpose::Look);
+    let ends: Vec<u32> = ends.map(|one| one.generation).collect();
+    generation::give_up(&mut transaction, control, proposal.projection, (&ends, &why)).await?;
+    deployment::deploy(&mut transaction, control, proposal).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Ok(()))
+}
+
+impl Generation {
+    /// Whether it is on its way to something, and can be given up.
+    fn is_built(&self) -> bool {
+        matches!(
+            self.state,
+            GenerationState::Building | GenerationState::Meeting | GenerationState::Comparing
+        )
+    }
+}

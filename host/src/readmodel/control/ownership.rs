@@ -1,0 +1,167 @@
+//! Whose the read models' tables are: each belongs to one projection, and nothing else may be tied to it.
+//!
+//! A second projection would write over the first one's rows, and empty them when it is built again. A trigger or a
+//! foreign key from outside can refuse rows, for which events would be blamed, and ties tables that the coalescer takes
+//! for independent.
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection, Row};
+
+use super::lease;
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+use crate::statement::Schema;
+
+/// Refuses tables of the session's database that another registered projection has.
+pub async fn not_anothers(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    schema: &Schema,
+) -> Result<(), Failure> {
+    find_anothers(&mut session.connection, control, projection, schema).await
+}
+
+/// Enters the tables as this projection's, which is registered, or refuses them. What it does not declare any more, and
+/// what belonged to projections that are not registered any more, is free.
+pub async fn claim(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    schema: &Schema,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("claiming the read model's tables", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let forget = control.sql(
+        "DELETE FROM laterna.projection_table \
+         WHERE projection = ? OR projection NOT IN (SELECT projection FROM laterna.projection)",
+    );
+    sqlx::query(&forget).bind(projection).run(&mut transaction).await.map_err(failed)?;
+    let enter = control.sql(
+        "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (DATABASE(), ?, ?)",
+    );
+    for table in &schema.tables {
+        sqlx::query(&enter).bind(&table.name).bind(projection).run(&mut transaction).await.map_err(failed)?;
+    }
+    match find_anothers(&mut transaction, control, projection, schema).await {
+        Ok(()) => transaction.commit().await.map_err(failed),
+        Err(failure) => {
+            transaction.rollback().await.map_err(failed)?;
+            Err(failure)
+        }
+    }
+}
+
+/// Enters tables as a projection's, in the place of those it had, in the transaction that brings them there.
+pub async fn enter(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    (database, tables): (&str, &[String]),
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("entering the read model's tables", &error);
+    let forget = control.sql("DELETE FROM laterna.projection_table WHERE projection = ?");
+    sqlx::query(&forget).bind(projection).run(connection).await.map_err(failed)?;
+    let enter = control.sql(
+        "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (?, ?, ?)",
+    );
+    for table in tables {
+        let entered = sqlx::query(&enter).bind(database).bind(table).bind(projection);
+        entered.run(connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The tables that a projection has in the session's database.
+pub async fn tables(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Vec<String>, Failure> {
+    let failed = |error: sqlx::Error| classify("asking for the read model's tables", &error);
+    let sql = control.sql(
+        "SELECT CONVERT(table_name USING utf8mb4) FROM laterna.projection_table \
+         WHERE table_schema = DATABASE() AND projection = ? ORDER BY table_name",
+    );
+    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
+async fn find_anothers(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    schema: &Schema,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("asking whose the read model's tables are", &error);
+    let sql = control.sql(
+        "SELECT CONVERT(taken.table_name USING utf8mb4), taken.projection FROM laterna.projection_table AS taken \
+         JOIN laterna.projection AS owner ON owner.projection = taken.projection \
+         WHERE taken.table_schema = DATABASE() AND taken.projection <> ? ORDER BY taken.table_name",
+    );
+    for row in sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)? {
+        let (table, owner): (String, String) =
+            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        if schema.tables.iter().any(|declared| declared.name == table) {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "the table `{table}` belongs to the projection `{owner}` of the same control schema \
+                     (`{}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
+                     `{owner}` is not wanted any more, run `laterna forget {owner}`",
+                    control.schema()
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses triggers on the tables, and foreign keys into them from outside. What the account may not see is not found.
+pub async fn nothing_is_tied(session: &mut Session, schema: &Schema) -> Result<(), Failure> {
+    let is_ours = |name: &String| schema.tables.iter().any(|table| table.name == *name);
+    let triggers = names(
+        session,
+        "SELECT CONVERT(event_object_table USING utf8mb4), CONVERT(trigger_name USING utf8mb4), '' \
+         FROM information_schema.triggers WHERE event_object_schema = DATABASE() ORDER BY trigger_name",
+    );
+    if let Some([table, trigger, _]) = triggers.await?.into_iter().find(|[table, ..]| is_ours(table)) {
+        return Err(tied(&format!(
+            "the table `{table}` has the trigger `{trigger}`, which would run inside of every batch; drop it \
+             (DROP TRIGGER `{trigger}`), and let what needs the rows read them"
+        )));
+    }
+    let keys = names(
+        session,
+        "SELECT CONVERT(referenced_table_name USING utf8mb4), \
+         IF(table_schema = DATABASE(), CONVERT(table_name USING utf8mb4), ''), \
+         CONCAT('`', CONVERT(table_schema USING utf8mb4), '`.`', CONVERT(table_name USING utf8mb4), '`: ', \
+         CONVERT(constraint_name USING utf8mb4)) \
+         FROM information_schema.key_column_usage WHERE referenced_table_schema = DATABASE() ORDER BY 3",
+    );
+    let from_outside = |[table, from, _]: &[String; 3]| is_ours(table) && !is_ours(from);
+    if let Some([table, _, key]) = keys.await?.into_iter().find(from_outside) {
+        return Err(tied(&format!(
+            "a table that is none of the projector's has a foreign key to `{table}` ({key}), so that rows could not be \
+             changed or deleted any more; drop that foreign key"
+        )));
+    }
+    Ok(())
+}
+
+fn tied(what: &str) -> Failure {
+    Failure::Misconfigured { reason: format!("{what}; a read model's tables are its projector's alone") }
+}
+
+async fn names(session: &mut Session, sql: &str) -> Result<Vec<[String; 3]>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for what is tied to the read model's tables", &error);
+    let rows = sqlx::query(sql).rows(&mut session.connection).await.map_err(failed)?;
+    let name = |row: &sqlx::mysql::MySqlRow| -> Result<[String; 3], sqlx::Error> {
+        Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
+    };
+    rows.iter().map(|row| name(row).map_err(failed)).collect()
+}

@@ -1,0 +1,176 @@
+//! Why a projection takes no events although it could: an operator's word, or its breaker's. Rows, so that restarts and
+//! take-overs keep them.
+
+use sqlx::{Connection, Row};
+
+use super::lease;
+use super::schema::Control;
+use crate::failure::Failure;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// What an operator asked for.
+const BY_OPERATOR: &str = "paused";
+
+/// What the breaker did.
+const BY_BREAKER: &str = "breaker-open";
+
+/// What keeps a projection from taking events, if anything does. An operator's word comes before the breaker's.
+pub async fn find(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<Failure>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
+    let sql = control.sql(
+        "SELECT class, reason, paused_by, DATE_FORMAT(paused_at, '%Y-%m-%dT%H:%i:%sZ') FROM laterna.pause \
+         WHERE projection = ? AND resumed_at IS NULL ORDER BY class DESC LIMIT 1",
+    );
+    let row = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let text = |column: usize| row.try_get::<String, _>(column).map_err(failed);
+    Ok(Some(match text(0)?.as_str() {
+        BY_BREAKER => Failure::BreakerOpen { reason: text(1)? },
+        _ => Failure::Paused {
+            projection: projection.to_owned(),
+            by: text(2)?,
+            since: text(3)?,
+            why: text(1)?,
+        },
+    }))
+}
+
+/// Pauses a projection, in the transaction that carries the command out.
+pub(super) async fn pause(
+    transaction: &mut sqlx::mysql::MySqlConnection,
+    control: &Control,
+    projection: &str,
+    by: &str,
+    why: &str,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "INSERT INTO laterna.pause (projection, class, reason, paused_by) VALUES (?, ?, ?, ?) \
+         ON DUPLICATE KEY UPDATE reason = VALUES(reason), paused_by = VALUES(paused_by), \
+         paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL, still_at = NULL",
+    );
+    let paused =
+        sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await;
+    paused.map_err(|error| classify("pausing the projection", &error))?;
+    Ok(())
+}
+
+/// Ends whatever pauses a projection. False when nothing did.
+pub(super) async fn resume(
+    transaction: &mut sqlx::mysql::MySqlConnection,
+    control: &Control,
+    projection: &str,
+    by: &str,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.pause SET resumed_by = ?, resumed_at = CURRENT_TIMESTAMP(6) \
+         WHERE projection = ? AND resumed_at IS NULL",
+    );
+    let resumed = sqlx::query(&sql).bind(by).bind(projection).run(transaction).await;
+    Ok(resumed.map_err(|error| classify("resuming the projection", &error))?.rows_affected() > 0)
+}
+
+/// How far an operator's pause has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// It is written down. Lanes that ran then may still commit what they have.
+    Asked,
+    /// The host that writes has said that no lane takes events.
+    Still,
+    /// It was ended.
+    Over,
+}
+
+/// Says, of a pause that stands, that no lane takes events. The caller's lanes take none while it stands, and those of all
+/// epochs before cannot commit any more. After a failure the session must not be used again; it may be repeated.
+pub async fn record_still(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("recording that the lanes stand still", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.pause SET still_at = CURRENT_TIMESTAMP(6) \
+         WHERE projection = ? AND class = ? AND resumed_at IS NULL AND (still_at IS NULL OR still_at < paused_at)",
+    );
+    let recorded = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).run(&mut transaction).await;
+    recorded.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// How far an operator's pause has come. What was said of an earlier one does not count.
+pub async fn progress(session: &mut Session, control: &Control, projection: &str) -> Result<Pause, Failure> {
+    let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(still_at >= paused_at, 0) AS SIGNED) FROM laterna.pause \
+         WHERE projection = ? AND class = ? AND resumed_at IS NULL",
+    );
+    let query = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR);
+    let row = query.first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = row else { return Ok(Pause::Over) };
+    let is_still = row.try_get::<i64, _>(0).map_err(failed)? != 0;
+    Ok(if is_still { Pause::Still } else { Pause::Asked })
+}
+
+/// Records that the breaker opened under a component.
+pub async fn open_breaker(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    digest: &str,
+    reason: &str,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("recording the open breaker", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "INSERT INTO laterna.pause (projection, class, digest, reason, paused_by) VALUES (?, ?, ?, ?, 'breaker') \
+         ON DUPLICATE KEY UPDATE digest = VALUES(digest), reason = VALUES(reason), \
+         paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL",
+    );
+    let opened = sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).bind(reason);
+    opened.run(&mut transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+/// Closes a breaker that opened under another component than this one. Whether it did.
+pub async fn close_breaker_of_others(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    epoch: u64,
+    digest: &str,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("closing the breaker", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql("DELETE FROM laterna.pause WHERE projection = ? AND class = ? AND digest <> ?");
+    let closed = sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).run(&mut transaction).await;
+    let closed = closed.map_err(failed)?.rows_affected() > 0;
+    transaction.commit().await.map_err(failed)?;
+    Ok(closed)
+}
+
+/// Whether an operator resumed this component after its breaker opened: it does not open again for it.
+pub async fn breaker_is_muted(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    digest: &str,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "SELECT 1 FROM laterna.pause WHERE projection = ? AND class = ? AND digest = ? AND resumed_at IS NOT NULL",
+    );
+    let found =
+        sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).first(&mut session.connection);
+    Ok(found.await.map_err(|error| classify("reading the breaker", &error))?.is_some())
+}

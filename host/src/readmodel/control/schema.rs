@@ -1,0 +1,409 @@
+//! The control schema: the host's own tables, created and migrated by the host.
+//!
+//! Migrations only add, so that two versions of the host can stand beside each other during a take-over.
+
+use sqlx::Row;
+
+use crate::failure::Failure;
+use crate::fingerprint::Seed;
+use crate::readmodel::mysql::error::{classify, number};
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::Session;
+
+/// The control schema by its configured name. SQL is written for the name `laterna` and adapted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    schema: String,
+}
+
+impl Control {
+    /// The name was checked by the configuration: lower-case letters, digits and underscores.
+    pub fn new(schema: &str) -> Self {
+        Self { schema: schema.to_owned() }
+    }
+
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The schema in which tables are rehearsed: created and dropped each time.
+    pub fn scratch(&self) -> String {
+        format!("{}_scratch", self.schema)
+    }
+
+    /// The statement with `laterna.` replaced by the configured schema.
+    pub fn sql(&self, text: &str) -> String {
+        text.replace("laterna.", &format!("{}.", self.schema))
+    }
+
+    /// Creates and adds what is missing. Several hosts may do so at once: what is there already is no error.
+    pub async fn migrate(&self, session: &mut Session) -> Result<(), Failure> {
+        self.migrate_to(VERSION, session).await
+    }
+
+    /// The same, as a host whose version of the control schema is this one.
+    pub async fn migrate_to(&self, version: u32, session: &mut Session) -> Result<(), Failure> {
+        let doing = format!("creating the control schema `{}`", self.schema);
+        let failed = |error: sqlx::Error| classify(&doing, &error);
+        let found = self.version(session).await?.unwrap_or_default();
+        // A newer host's tables serve this one too: migrations only add.
+        if found >= version {
+            return Ok(());
+        }
+        let exists = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = ?")
+            .bind(&self.schema)
+            .first(&mut session.connection)
+            .await
+            .map_err(failed)?;
+        if exists.is_none() {
+            let create = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.schema);
+            send(&mut session.connection, create.as_str()).await.map_err(failed)?;
+        }
+        for step in &STEPS[found as usize..version as usize] {
+            for statement in *step {
+                match send(&mut session.connection, self.sql(statement).as_str()).await {
+                    Err(error) if !is_there_already(&error) => return Err(failed(error)),
+                    _ => {}
+                }
+            }
+        }
+        let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
+        sqlx::query(&mark).bind(version).run(&mut session.connection).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// The key of this installation's hashes.
+    pub async fn seed(&self, session: &mut Session) -> Result<Seed, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the installation's seed", &error);
+        let sql = self.sql("SELECT seed FROM laterna.installation WHERE id = 1");
+        let row = sqlx::query(&sql).first(&mut session.connection).await.map_err(failed)?;
+        let seed: Option<Vec<u8>> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?;
+        let seed = seed.and_then(|bytes| bytes.try_into().ok()).map(Seed::new);
+        seed.ok_or_else(|| Failure::Misconfigured {
+            reason: format!(
+                "the row of `{}`.`installation` is gone, which says how events are told apart; restore the control \
+                 schema together with the read model's tables",
+                self.schema
+            ),
+        })
+    }
+
+    /// The version of the control schema, where there is one.
+    pub async fn version(&self, session: &mut Session) -> Result<Option<u32>, Failure> {
+        let doing = "reading the control schema's version";
+        let sql = self.sql("SELECT MAX(version) FROM laterna.version");
+        match sqlx::query(&sql).row(&mut session.connection).await {
+            Ok(row) => row.try_get(0).map_err(|error| classify(doing, &error)),
+            Err(error) => match classify(doing, &error) {
+                // An account without any privilege on a schema is denied access whether or not it exists.
+                Failure::SchemaMismatch { .. } | Failure::AccessDenied { code: 1044 | 1142, .. } => Ok(None),
+                failure => Err(failure),
+            },
+        }
+    }
+}
+
+/// Whether a table, column or key is there already: another host was faster, or an earlier try came so far.
+fn is_there_already(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1050 | 1060 | 1061))
+}
+
+/// What brings the control schema to each version from the one before. A released step never changes.
+const STEPS: [&[&str]; 9] = [
+    &TABLES,
+    &LETTERS_AND_ACKNOWLEDGEMENTS,
+    &DEPLOYMENTS,
+    &GENERATIONS,
+    &COMMANDS,
+    &ACCOUNTS,
+    &FINGERPRINTS,
+    &TAKEN_UP,
+    &WITNESSES,
+];
+
+/// The version this host creates.
+pub const VERSION: u32 = 9;
+
+/// Version 9.
+const WITNESSES: [&str; 2] = [
+    // What the witness beside the generation's tables says, as the last host wrote it that knows one: of which batch, and the
+    // stamp of that run. Where `batch` is larger, an older host has gone on since; where it is NULL, none was written.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN witness_batch BIGINT UNSIGNED NULL",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN witness_stamp BIGINT UNSIGNED NULL",
+];
+
+/// Version 8.
+const TAKEN_UP: [&str; 4] = [
+    // The command that a deployment came from.
+    "ALTER TABLE laterna.deployment ADD COLUMN command BIGINT UNSIGNED NULL",
+    // Since when every lane of the live generation works with it; until then, what the host that writes says of it.
+    "ALTER TABLE laterna.deployment ADD COLUMN taken_up_at TIMESTAMP(6) NULL",
+    "ALTER TABLE laterna.deployment ADD COLUMN waits TEXT NULL",
+    // When the host that writes said that no lane takes events: only what is not older than the pause counts.
+    "ALTER TABLE laterna.pause ADD COLUMN still_at TIMESTAMP(6) NULL",
+];
+
+/// Version 7.
+const FINGERPRINTS: [&str; 9] = [
+    // The key of the hashes of event ids: made once, by whichever host is first.
+    "CREATE TABLE IF NOT EXISTS laterna.installation (
+        id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+        seed BINARY(16) NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    "INSERT IGNORE INTO laterna.installation (id, seed) VALUES (1, RANDOM_BYTES(16))",
+    // Which events a lane has taken: the wrapping sum of their marks, and how many they are, without those that came again.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN fingerprint BINARY(16) NOT NULL DEFAULT ''",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN fingerprint_events BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // Of how many deliveries that tells. Where `events` is larger, an older host took some, and the fingerprint is unknown.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN known_events BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // The last event of a lane: its id's key, and when it was committed to the outbox, in seconds and writes.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN anchor VARBINARY(600) NULL",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN anchor_time BIGINT UNSIGNED NULL",
+    // That a generation was not made from all events that the live one took, in words, and whether an operator takes it so.
+    "ALTER TABLE laterna.generation ADD COLUMN lacks TEXT NULL",
+    "ALTER TABLE laterna.generation ADD COLUMN lacks_accepted TINYINT NOT NULL DEFAULT 0",
+];
+
+/// Version 6.
+const ACCOUNTS: [&str; 2] = [
+    // The account of the session that holds the lease, and which session that is: an older host does not write it.
+    "ALTER TABLE laterna.lease ADD COLUMN account VARCHAR(400) NULL",
+    "ALTER TABLE laterna.lease ADD COLUMN account_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+];
+
+/// Version 5.
+const COMMANDS: [&str; 3] = [
+    // A command names each letter that it is about.
+    "ALTER TABLE laterna.command MODIFY COLUMN request MEDIUMTEXT NOT NULL",
+    // What a command waits for that was tried in vain, and since when.
+    "ALTER TABLE laterna.command ADD COLUMN waits TEXT NULL",
+    "ALTER TABLE laterna.command ADD COLUMN waits_since TIMESTAMP(6) NULL",
+];
+
+/// Version 4.
+const GENERATIONS: [&str; 6] = [
+    // Generations whose tables are not the live ones: each in a schema of its own, its place.
+    "CREATE TABLE IF NOT EXISTS laterna.generation (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        place VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        purpose ENUM('replace', 'look', 'verify', 'repair') NOT NULL,
+        state ENUM('building', 'meeting', 'cutting-over', 'comparing', 'kept', 'dropping') NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        table_names TEXT NOT NULL,
+        stop_at VARCHAR(64) NULL,
+        only_aggregate VARCHAR(700) NULL,
+        expected BIGINT UNSIGNED NOT NULL,
+        accepted TINYINT NOT NULL DEFAULT 0,
+        attempts INT UNSIGNED NOT NULL DEFAULT 0,
+        origin ENUM('configuration', 'command', 'rollback') NOT NULL,
+        command BIGINT UNSIGNED NULL,
+        requested_by VARCHAR(255) NOT NULL,
+        since TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        reason TEXT NULL,
+        PRIMARY KEY (projection, generation),
+        KEY by_command (command)
+    ) ENGINE=InnoDB",
+    // The highest number that a generation has had: none has it again.
+    "ALTER TABLE laterna.projection ADD COLUMN last_generation INT UNSIGNED NOT NULL DEFAULT 0",
+    // The sessions of a cut-over: the one that renames tables, and the one that keeps the lease meanwhile.
+    "ALTER TABLE laterna.lease ADD COLUMN ddl_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.lease ADD COLUMN guard_connection_id BIGINT UNSIGNED NOT NULL DEFAULT 0",
+    // A projector behind an upcaster. Its digest stands wherever that of a projector alone does; both components are stored.
+    "CREATE TABLE IF NOT EXISTS laterna.pair (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        projector CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        upcaster CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL
+    ) ENGINE=InnoDB",
+    // Of how many events an upcaster made nothing.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN ignored BIGINT UNSIGNED NOT NULL DEFAULT 0",
+];
+
+/// Version 3.
+const DEPLOYMENTS: [&str; 5] = [
+    // Components, whole: their parts are written first.
+    "CREATE TABLE IF NOT EXISTS laterna.component (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        name VARCHAR(255) NOT NULL,
+        version VARCHAR(255) NOT NULL,
+        bytes BIGINT UNSIGNED NOT NULL,
+        stored_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS laterna.component_part (
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        at BIGINT UNSIGNED NOT NULL,
+        bytes LONGBLOB NOT NULL,
+        PRIMARY KEY (digest, at)
+    ) ENGINE=InnoDB",
+    // What each projection was given. The last one that is `deployed` is in force.
+    "CREATE TABLE IF NOT EXISTS laterna.deployment (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        previous CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NULL,
+        origin ENUM('configuration', 'command', 'rollback') NOT NULL,
+        state ENUM('deployed', 'refused', 'taken-back') NOT NULL,
+        deployed_by VARCHAR(255) NOT NULL,
+        deployed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        canary_until TIMESTAMP(6) NULL,
+        reason TEXT NULL,
+        KEY by_projection (projection, state, id)
+    ) ENGINE=InnoDB",
+    // From which position on a lane works with a digest.
+    "CREATE TABLE IF NOT EXISTS laterna.deployment_lane (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        batch BIGINT UNSIGNED NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        position MEDIUMTEXT NOT NULL,
+        changed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, generation, lane, batch)
+    ) ENGINE=InnoDB",
+    // Which projection each table of a read model belongs to. What is not registered any more owns nothing.
+    "CREATE TABLE IF NOT EXISTS laterna.projection_table (
+        table_schema VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        table_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        PRIMARY KEY (table_schema, table_name)
+    ) ENGINE=InnoDB",
+];
+
+/// Version 2.
+const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 14] = [
+    // When the personal data of a letter was erased.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN erased_at TIMESTAMP(6) NULL",
+    // The key of a letter's event, for what the outbox is to be told of it.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN event_key VARBINARY(600) NULL",
+    // Up to which position a row's events lie for certain, and what the outbox was told of them: 1 marked, 2 deleted.
+    "ALTER TABLE laterna.dedupe ADD COLUMN bound MEDIUMTEXT NULL",
+    "ALTER TABLE laterna.dedupe ADD COLUMN acknowledged TINYINT UNSIGNED NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.dedupe ADD KEY by_acknowledgement (projection, generation, acknowledged, lane, id)",
+    // The document's length; where version 1 wrote the letter, that of `document`.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN document_bytes BIGINT UNSIGNED NULL",
+    // In how many parts a document is stored that is too large for a packet; then `document` is empty.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN parts INT UNSIGNED NOT NULL DEFAULT 0",
+    // The command under which it last failed: no command tries a letter twice.
+    "ALTER TABLE laterna.dead_letter ADD COLUMN command BIGINT UNSIGNED NULL",
+    "CREATE TABLE IF NOT EXISTS laterna.dead_letter_part (
+        letter BIGINT UNSIGNED NOT NULL,
+        part INT UNSIGNED NOT NULL,
+        bytes LONGBLOB NOT NULL,
+        PRIMARY KEY (letter, part)
+    ) ENGINE=InnoDB",
+    // What each lane added to the letters, less what it took away: their sum over the lanes counts.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN letters BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE laterna.checkpoint ADD COLUMN letter_bytes BIGINT NOT NULL DEFAULT 0",
+    // What is to be asked for no more than once, e.g. a replay after a deployment.
+    "ALTER TABLE laterna.command ADD COLUMN once VARCHAR(100) CHARACTER SET ascii NULL",
+    "ALTER TABLE laterna.command ADD UNIQUE KEY by_once (projection, once)",
+    // Why a projection takes no events: an operator's word (`paused`), or its breaker (`breaker-open`), which stays
+    // here when it was resumed, so that the same component does not trip it again.
+    "CREATE TABLE IF NOT EXISTS laterna.pause (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        class VARCHAR(32) CHARACTER SET ascii NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL DEFAULT '',
+        reason TEXT NOT NULL,
+        paused_by VARCHAR(255) NOT NULL,
+        paused_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        resumed_by VARCHAR(255) NULL,
+        resumed_at TIMESTAMP(6) NULL,
+        PRIMARY KEY (projection, class)
+    ) ENGINE=InnoDB",
+];
+
+/// Version 1.
+const TABLES: [&str; 8] = [
+    "CREATE TABLE IF NOT EXISTS laterna.version (
+        version INT UNSIGNED NOT NULL PRIMARY KEY,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // What is projected: which source, which tables are live.
+    "CREATE TABLE IF NOT EXISTS laterna.projection (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        live_generation INT UNSIGNED NOT NULL,
+        lanes INT UNSIGNED NOT NULL,
+        source TEXT NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // Who writes.
+    "CREATE TABLE IF NOT EXISTS laterna.lease (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
+        epoch BIGINT UNSIGNED NOT NULL,
+        owner VARCHAR(255) NOT NULL,
+        connection_id BIGINT UNSIGNED NOT NULL,
+        expires_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+    ) ENGINE=InnoDB",
+    // How far each lane has come.
+    "CREATE TABLE IF NOT EXISTS laterna.checkpoint (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        epoch BIGINT UNSIGNED NOT NULL,
+        batch BIGINT UNSIGNED NOT NULL,
+        open_batch BIGINT UNSIGNED NULL,
+        position MEDIUMTEXT NOT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        events BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        parked BIGINT UNSIGNED NOT NULL DEFAULT 0,
+        connection_id BIGINT UNSIGNED NULL,
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, generation, lane)
+    ) ENGINE=InnoDB",
+    // Which events were applied lately: one row per batch, the ids' keys each behind its length (two bytes).
+    "CREATE TABLE IF NOT EXISTS laterna.dedupe (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        lane INT UNSIGNED NOT NULL,
+        events INT UNSIGNED NOT NULL,
+        event_ids MEDIUMBLOB NOT NULL,
+        committed_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        KEY by_projection (projection, generation, id)
+    ) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS laterna.dead_letter (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        generation INT UNSIGNED NOT NULL,
+        state ENUM('parked', 'held') NOT NULL,
+        document_key BINARY(16) NOT NULL,
+        aggregate_key VARBINARY(700) NULL,
+        aggregate VARCHAR(700) NULL,
+        event_id VARCHAR(512) NULL,
+        event_type VARCHAR(128) NULL,
+        document LONGBLOB NOT NULL,
+        position MEDIUMTEXT NOT NULL,
+        class VARCHAR(32) NULL,
+        reason TEXT NULL,
+        digest CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        operations MEDIUMTEXT NULL,
+        attempts INT UNSIGNED NOT NULL,
+        created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+        UNIQUE KEY by_document (projection, generation, document_key),
+        KEY by_aggregate (projection, generation, aggregate_key, id)
+    ) ENGINE=InnoDB",
+    // What an operator discarded: later replays of history skip it.
+    "CREATE TABLE IF NOT EXISTS laterna.discarded (
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        document_key BINARY(16) NOT NULL,
+        event_id VARCHAR(512) NULL,
+        discarded_by VARCHAR(255) NOT NULL,
+        reason TEXT NOT NULL,
+        discarded_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (projection, document_key)
+    ) ENGINE=InnoDB",
+    // What operators want, until it is done and afterwards.
+    "CREATE TABLE IF NOT EXISTS laterna.command (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        request TEXT NOT NULL,
+        state ENUM('pending', 'done', 'failed') NOT NULL DEFAULT 'pending',
+        result MEDIUMTEXT NULL,
+        requested_by VARCHAR(255) NOT NULL,
+        requested_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        finished_at TIMESTAMP(6) NULL,
+        KEY by_state (projection, state, id)
+    ) ENGINE=InnoDB",
+];

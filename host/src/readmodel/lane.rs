@@ -1,0 +1,10 @@
+//! What one lane writes: a batch with its checkpoint, its dedupe marks and its dead letters, in one transaction.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod dedupe;
+pub mod volume;
+pub mod dead_letter;
+pub mod witness;
+pub mod apply;
+pub mod acknowledge;

@@ -1,0 +1,305 @@
+//! What the outbox is to hear: the rows of the dedupe window are kept until it was told.
+//!
+//! A row stands for the events of one batch; a row that counts no events in the window (an echo) says that something
+//! became of events once more: they were sent again, or their letter was tried, applied or discarded.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+
+use super::checkpoint::Lane;
+use super::dead_letter;
+use super::dedupe::unpacked;
+use crate::event::Id;
+use crate::failure::Failure;
+use crate::position::Position;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// What becomes of an outbox's documents when they are projected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acknowledge {
+    #[default]
+    Keep,
+    Mark,
+    /// They are deleted when they are this old.
+    Delete {
+        age: Duration,
+    },
+}
+
+impl Acknowledge {
+    /// What a row's column `acknowledged` says when the outbox was told: 1 marked, 2 deleted. Nothing is waited for
+    /// where documents are kept.
+    pub fn level(self) -> u8 {
+        match self {
+            Self::Keep => 0,
+            Self::Mark => 1,
+            Self::Delete { .. } => 2,
+        }
+    }
+}
+
+/// How many rows are read at a time.
+pub const PAGE: u32 = 32;
+
+/// How many keys one query asks for.
+const KEYS_MAX: usize = 1000;
+
+/// A row of which the outbox was not told yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingAcknowledgement {
+    pub row: u64,
+    pub ids: Vec<Id>,
+    /// The events stand at or before this position of the stream. Rows of earlier versions do not say.
+    pub bound: Option<Position>,
+    pub committed_ms: i64,
+    /// Whether it was committed long enough ago.
+    pub is_old: bool,
+}
+
+/// A lane's oldest rows of a level, oldest first. A lane commits one batch after the other, so their order is that of
+/// their ids, and nothing is committed before them later; ids of different lanes say nothing of the kind.
+pub async fn waiting(
+    session: &mut Session,
+    control: &Control,
+    lane: &Lane,
+    level: u8,
+    age: Duration,
+) -> Result<Vec<PendingAcknowledgement>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading what the outbox is to be told", &error);
+    let sql = control.sql(
+        "SELECT id, event_ids, bound, CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS SIGNED), \
+         CAST(committed_at <= CURRENT_TIMESTAMP(6) - INTERVAL ? SECOND AS SIGNED) FROM laterna.dedupe \
+         WHERE projection = ? AND generation = ? AND acknowledged = ? AND lane = ? ORDER BY id LIMIT ?",
+    );
+    let rows = sqlx::query(&sql)
+        .bind(age.as_secs())
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(level)
+        .bind(lane.lane)
+        .bind(PAGE)
+        .rows(&mut session.connection)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(|row| one(row).map_err(failed)).collect()
+}
+
+fn one(row: &MySqlRow) -> Result<PendingAcknowledgement, sqlx::Error> {
+    let bound: Option<String> = row.try_get(2)?;
+    Ok(PendingAcknowledgement {
+        row: row.try_get(0)?,
+        ids: unpacked(row.try_get(1)?),
+        bound: bound.and_then(|text| serde_json::from_str(&text).ok()).map(in_stream),
+        committed_ms: row.try_get(3)?,
+        is_old: row.try_get::<i64, _>(4)? != 0,
+    })
+}
+
+/// The place in the stream that everything up to a position stands before: what is found in history was committed
+/// before the scan's start token.
+fn in_stream(position: Position) -> Position {
+    match position {
+        Position::Scan { start, .. } => Position::Stream { token: start },
+        stream @ Position::Stream { .. } => stream,
+    }
+}
+
+/// Records that the outbox was told.
+pub async fn told(session: &mut Session, control: &Control, rows: &[u64], level: u8) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = control.sql(&format!(
+        "UPDATE laterna.dedupe SET acknowledged = ? WHERE id IN ({})",
+        placeholders(rows.len())
+    ));
+    let mut query = sqlx::query(&sql).bind(level);
+    for row in rows {
+        query = query.bind(row);
+    }
+    let updated = query.persistent(false).run(&mut session.connection).await;
+    updated.map_err(|error| classify("recording what the outbox was told", &error))?;
+    Ok(())
+}
+
+/// About how many events the outbox is not told of yet. Rows beyond a bound are not counted.
+pub async fn count_waiting(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    level: u8,
+) -> Result<u64, Failure> {
+    const ROWS_MAX: u32 = 50_000;
+    let failed = |error: sqlx::Error| classify("counting what the outbox is to be told", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(SUM(GREATEST(events, 1)), 0) AS UNSIGNED) FROM (SELECT events FROM laterna.dedupe \
+         WHERE projection = ? AND generation = ? AND acknowledged < ? LIMIT ?) waiting",
+    );
+    let counted = sqlx::query(&sql)
+        .bind(projection)
+        .bind(generation)
+        .bind(level)
+        .bind(ROWS_MAX)
+        .row(&mut session.connection);
+    counted.await.map_err(failed)?.try_get(0).map_err(failed)
+}
+
+/// What is known of documents beyond that they were committed: `parked`, `held` or `discarded`, by document key.
+pub async fn exceptions(
+    session: &mut Session,
+    control: &Control,
+    lane: &Lane,
+    ids: &[Id],
+) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
+    let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
+    let mut found = HashMap::new();
+    for keys in keys.chunks(KEYS_MAX) {
+        let discarded = "SELECT document_key, 'discarded' FROM laterna.discarded WHERE projection = ?";
+        found.extend(states(session, control, discarded, (&lane.projection, None), keys).await?);
+        let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
+        let generation = Some(lane.generation);
+        found.extend(states(session, control, letters, (&lane.projection, generation), keys).await?);
+    }
+    Ok(found)
+}
+
+/// Which of these documents are in a letter of any projection and generation.
+pub async fn in_letters(
+    session: &mut Session,
+    control: &Control,
+    ids: &[Id],
+) -> Result<HashSet<[u8; 16]>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
+    let owners = control.sql("SELECT DISTINCT projection, generation FROM laterna.dead_letter");
+    let owners = sqlx::query(&owners).rows(&mut session.connection).await.map_err(failed)?;
+    let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
+    let mut found = HashSet::new();
+    for owner in owners {
+        let (projection, generation): (String, u32) =
+            (owner.try_get(0).map_err(failed)?, owner.try_get(1).map_err(failed)?);
+        let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
+        for keys in keys.chunks(KEYS_MAX) {
+            let some = states(session, control, letters, (&projection, Some(generation)), keys).await?;
+            found.extend(some.into_keys());
+        }
+    }
+    Ok(found)
+}
+
+async fn states(
+    session: &mut Session,
+    control: &Control,
+    select: &str,
+    (projection, generation): (&str, Option<u32>),
+    keys: &[[u8; 16]],
+) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
+    let sql = control.sql(&format!("{select} AND document_key IN ({})", placeholders(keys.len())));
+    let mut query = sqlx::query(&sql).bind(projection);
+    if let Some(generation) = generation {
+        query = query.bind(generation);
+    }
+    for key in keys {
+        query = query.bind(&key[..]);
+    }
+    let rows = query.persistent(false).rows(&mut session.connection).await.map_err(failed)?;
+    let mut found = HashMap::new();
+    for row in rows {
+        let (key, state): (Vec<u8>, String) =
+            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let state = match state.as_str() {
+            "parked" => "parked",
+            "held" => "held",
+            _ => "discarded",
+        };
+        found.extend(key.try_into().ok().map(|key| (key, state)));
+    }
+    Ok(found)
+}
+
+fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// Leaves a row about a letter's event, in the transaction that changes or removes the letter and before it does.
+pub async fn reack_letter(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    letter: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound) \
+         SELECT projection, generation, ?, 0, CONCAT(UNHEX(LPAD(HEX(LENGTH(event_key)), 4, '0')), event_key), position \
+         FROM laterna.dead_letter WHERE id = ? AND event_key IS NOT NULL",
+    );
+    sqlx::query(&sql)
+        .bind(lane.lane)
+        .bind(letter)
+        .run(connection)
+        .await
+        .map_err(|error| classify("noting what the outbox is to be told of a letter", &error))?;
+    Ok(())
+}
+
+/// How far one lane of a registered projection is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneAt {
+    pub projection: String,
+    /// The identity of the outbox it is made from.
+    pub source: String,
+    /// None while the projection has no lanes yet.
+    pub position: Option<Position>,
+}
+
+/// How far all lanes of all generations of all registered projections are.
+pub async fn all_lanes(session: &mut Session, control: &Control) -> Result<Vec<LaneAt>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading how far all projections are", &error);
+    let sql = control.sql(
+        "SELECT p.projection, p.source, c.position FROM laterna.projection p \
+         LEFT JOIN laterna.checkpoint c ON c.projection = p.projection",
+    );
+    let rows = sqlx::query(&sql).rows(&mut session.connection).await.map_err(failed)?;
+    let lane = |row: &MySqlRow| {
+        let position: Option<String> = row.try_get(2).map_err(failed)?;
+        let position = position.map(|text| serde_json::from_str(&text)).transpose();
+        let unknown = |error| Failure::Misconfigured {
+            reason: format!("a checkpoint's position is not one that this version knows: {error}"),
+        };
+        Ok(LaneAt {
+            projection: row.try_get(0).map_err(failed)?,
+            source: row.try_get(1).map_err(failed)?,
+            position: position.map_err(unknown)?,
+        })
+    };
+    rows.iter().map(lane).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Token;
+
+    #[test]
+    fn what_history_gave_stands_before_its_start_token() {
+        let start = Token { data: "82AA".into(), type_bits: None };
+        let scanned = Position::Scan { start: start.clone(), key: None, beside: 3 };
+        let stream = Position::Stream { token: start };
+        assert_eq!(in_stream(scanned), stream);
+        assert_eq!(in_stream(stream.clone()), stream);
+    }
+
+    #[test]
+    fn what_is_told_more_has_the_higher_level() {
+        let delete = Acknowledge::Delete { age: Duration::ZERO };
+        assert!(Acknowledge::Keep.level() < Acknowledge::Mark.level());
+        assert!(Acknowledge::Mark.level() < delete.level());
+    }
+}

@@ -1,0 +1,494 @@
+//! One lane's writing: a batch is one transaction, which proves the epoch first and advances the checkpoint last.
+//!
+//! MySQL can end a transaction silently and run what follows by itself, so any error at all rolls back, and the
+//! closing statement only counts when the opening one is in the same transaction. It decides nothing: what to do
+//! about a failure is the lane's business.
+
+mod bounded;
+mod letters;
+mod refused;
+mod savepoint;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::acknowledge::Acknowledge;
+use super::batch::{Batch, Entry};
+use super::checkpoint::{self, Advance, BatchToken, Closed, Lane, LaneRow};
+use super::dead_letter::{self, Discarded};
+use super::dedupe::{self, DedupeMark, Remembered};
+use super::volume::{self, Limits, Volume};
+use super::witness;
+use crate::failure::{Failure, Fault};
+use crate::fingerprint::{Fingerprint, Seed};
+use crate::position::Position;
+use crate::readmodel::control::deployment;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::bind::{bind, fitted};
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::fit::Sent;
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::{Connector, Session, within};
+use crate::sql::coalesce;
+use crate::statement::{Operation, Schema, Statement};
+use savepoint::savepoint;
+
+/// How long what belongs to no transaction may take: loading a lane, making its session.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much parameter data one statement of several rows may carry.
+const STATEMENT_BYTES_MAX: usize = 4 << 20;
+
+/// What a statement's text and framing may take of the server's `max_allowed_packet`.
+const PACKET_RESERVE_BYTES: usize = 64 << 10;
+
+/// How many marks are dropped at a time.
+const MARKS_PRUNED: usize = 64;
+
+/// What a lane needs to know before it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedLane {
+    pub row: LaneRow,
+    /// The key of the marks by which events are told apart.
+    pub seed: Seed,
+    /// The keys of all aggregates with dead letters, of this lane and of others.
+    pub blocked: Vec<Vec<u8>>,
+    pub discarded: Discarded,
+}
+
+/// Whether the refusal of what stands at a position can be judged already.
+pub type Final<'a> = &'a (dyn Fn(&Failure, &Position) -> bool + Send + Sync);
+
+/// Writes for one lane.
+pub struct LaneModel {
+    connector: Connector,
+    control: Control,
+    lane: Lane,
+    epoch: u64,
+    schema: Arc<Schema>,
+    /// How many events this lane's dedupe rows cover at least.
+    window: usize,
+    acknowledge: Acknowledge,
+    /// How much the projection's dead letters may be.
+    limits: Limits,
+    /// What it signs the witness with.
+    stamp: u64,
+    /// How many batches are committed; letters' transactions count, too.
+    batch: u64,
+    /// The component of the last batch.
+    digest: String,
+    /// Which events the lane has taken.
+    fingerprint: Fingerprint,
+    /// The key of their marks, once the lane was loaded.
+    seed: Option<Seed>,
+    marks: VecDeque<DedupeMark>,
+    /// How many events the marks stand for.
+    marked: usize,
+    session: Option<Session>,
+    /// A session in which a commit may still be running.
+    uncertain: Option<u64>,
+    /// How much of the time its commits may take, in percent.
+    percent: u32,
+    /// The projector's statement that the transaction has come to, by its index and 1; 0: none yet.
+    reached: AtomicUsize,
+}
+
+impl LaneModel {
+    pub fn new(
+        connector: Connector,
+        control: Control,
+        lane: Lane,
+        epoch: u64,
+        schema: Arc<Schema>,
+        window: usize,
+    ) -> Self {
+        let marks = VecDeque::new();
+        Self {
+            connector,
+            control,
+            lane,
+            epoch,
+            schema,
+            window,
+            acknowledge: Acknowledge::Keep,
+            limits: Limits::NONE,
+            stamp: witness::stamp(),
+            batch: 0,
+            digest: String::new(),
+            fingerprint: Fingerprint::default(),
+            seed: None,
+            marks,
+            marked: 0,
+            session: None,
+            uncertain: None,
+            percent: 100,
+            reached: AtomicUsize::new(0),
+        }
+    }
+
+    /// Leaves the server to others for the rest of the time.
+    #[must_use]
+    pub fn with_share(self, percent: u32) -> Self {
+        Self { percent: percent.clamp(1, 100), ..self }
+    }
+
+    /// Where the outbox is told what became of its documents, rows stay until it was.
+    #[must_use]
+    pub fn acknowledging(mut self, acknowledge: Acknowledge) -> Self {
+        self.acknowledge = acknowledge;
+        self
+    }
+
+    /// The same with limits for dead letters: without, there are none.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The operations that follow are of statements of this schema.
+    pub fn works_with(&mut self, schema: &Arc<Schema>) {
+        self.schema = schema.clone();
+    }
+
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Reads where the lane stands.
+    pub async fn load(&mut self) -> Result<LoadedLane, Failure> {
+        within(TRANSACTION_TIMEOUT, "loading the lane", self.load_now()).await
+    }
+
+    async fn load_now(&mut self) -> Result<LoadedLane, Failure> {
+        let mut session = self.session().await?;
+        let row = checkpoint::settled_row(&mut session, &self.control, &self.lane).await?;
+        if row.epoch != self.epoch {
+            return Err(Failure::Fenced { mine: self.epoch, found: row.epoch });
+        }
+        let (projection, generation) = (&self.lane.projection, self.lane.generation);
+        let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
+        let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
+        let seed = self.control.seed(&mut session).await?;
+        (self.batch, self.fingerprint, self.seed) = (row.batch, row.fingerprint, Some(seed));
+        self.digest.clone_from(&row.digest);
+        self.uncertain = None;
+        self.session = Some(session);
+        Ok(LoadedLane { row, seed, blocked, discarded })
+    }
+
+    /// Reads which events were applied lately, by all lanes: once for all of them, since it is as much for each.
+    pub async fn remembered(&mut self) -> Result<Remembered, Failure> {
+        within(TRANSACTION_TIMEOUT, "loading the dedupe window", self.remembered_now()).await
+    }
+
+    async fn remembered_now(&mut self) -> Result<Remembered, Failure> {
+        let mut session = self.session().await?;
+        let seed = self.control.seed(&mut session).await?;
+        let Lane { projection, generation, .. } = &self.lane;
+        let (control, window) = (&self.control, self.window);
+        let loaded =
+            dedupe::load(&mut session, control, projection, *generation, window, |id| seed.mark(&id)).await?;
+        self.session = Some(session);
+        let rows = loaded.iter().rev().map(|(row, _)| *row).collect();
+        let marks = loaded.into_iter().rev().flat_map(|(_, marks)| marks).collect();
+        Ok(Remembered { marks, rows })
+    }
+
+    /// Learns which of those rows are the lane's own, to drop them when newer ones cover the window.
+    pub fn keeps(&mut self, remembered: &Remembered) {
+        self.marks = remembered.rows.iter().filter(|row| row.lane == self.lane.lane).copied().collect();
+        self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
+    }
+
+    /// Commits a batch. Given again after a failure, it is not done twice where its uncertain commit did happen.
+    pub async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let mut session = self.session().await?;
+        if let Some(found) = self.resolve_commit(&mut session).await? {
+            (self.batch, self.fingerprint) = found;
+            self.digest.clone_from(&batch.digest);
+            self.session = Some(session);
+            return Ok(());
+        }
+        let fingerprint = self.fingerprint.and(self.added_by(batch)?);
+        let outdated = self.outdated_mark();
+        let began = Instant::now();
+        let mark = self
+            .bounded(session, async |model: &Self, session: &mut Session| {
+                model.write(session, batch, outdated, fingerprint).await
+            })
+            .await?;
+        self.batch += 1;
+        self.fingerprint = fingerprint;
+        self.digest.clone_from(&batch.digest);
+        if outdated.is_some() {
+            let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
+            self.marked -= dropped.sum::<usize>();
+        }
+        self.marked += mark.map_or(0, |mark| mark.events as usize);
+        self.marks.extend(mark);
+        tokio::time::sleep(rest(began.elapsed(), self.percent)).await;
+        Ok(())
+    }
+
+    /// Finds the entries that MySQL refuses, by running halves behind savepoints; nothing stays of it. An entry
+    /// behind a refused one of its aggregate is left out, as it would be held. It ends at the first one whose refusal
+    /// is not final: nothing behind it can be committed before.
+    pub async fn probe(
+        &mut self,
+        batch: &Batch,
+        is_final: Final<'_>,
+    ) -> Result<Vec<(usize, Failure)>, Failure> {
+        let session = self.session().await?;
+        self.bounded(session, async |model: &Self, session: &mut Session| {
+            model.try_halves(session, batch, is_final).await
+        })
+        .await
+    }
+
+    /// The lane's session, or a new one. With a new one, the old one is ended first if a commit may run in it.
+    async fn session(&mut self) -> Result<Session, Failure> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let mut session = self.connector.connect().await?;
+        let prepared =
+            within(TRANSACTION_TIMEOUT, "preparing the lane's session", self.prepare(&mut session));
+        prepared.await?;
+        Ok(session)
+    }
+
+    async fn prepare(&self, session: &mut Session) -> Result<(), Failure> {
+        if session.read_only {
+            return Err(Failure::CannotWrite { code: 1290, message: "the server is read-only".to_owned() });
+        }
+        // Ids grow: an old one that is larger is of the server's life before a restart, and ended with it.
+        if let Some(old) = self.uncertain.filter(|old| *old < session.id) {
+            session.kill(old).await?;
+        }
+        let limits = bounded::limits(self.connector.time(), session.is_mariadb());
+        let limited = send(&mut session.connection, &limits).await;
+        limited.map_err(|error| classify("limiting the time of statements", &error))?;
+        checkpoint::record_session(session, &self.control, &self.lane, self.epoch).await
+    }
+
+    /// After an uncertain commit: the batch number and the fingerprint found, if it did happen.
+    async fn resolve_commit(&mut self, session: &mut Session) -> Result<Option<(u64, Fingerprint)>, Failure> {
+        if self.uncertain.is_none() {
+            return Ok(None);
+        }
+        let asked = checkpoint::settled_row(session, &self.control, &self.lane);
+        let row = within(TRANSACTION_TIMEOUT, "reading whether the commit happened", asked).await?;
+        let committed = self.judge(&row)?;
+        self.uncertain = None;
+        Ok(committed.then_some((row.batch, row.fingerprint)))
+    }
+
+    fn token(&self) -> BatchToken<'_> {
+        BatchToken { lane: &self.lane, epoch: self.epoch, batch: self.batch, stamp: self.stamp }
+    }
+
+    /// Whether the row shows the batch that was being committed; a failure when it shows another writer.
+    fn judge(&self, row: &LaneRow) -> Result<bool, Failure> {
+        if row.epoch != self.epoch {
+            Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
+        } else if row.batch < self.batch {
+            Err(Failure::CommitsLost { committed: self.batch, found: row.batch })
+        } else {
+            Ok(row.batch > self.batch)
+        }
+    }
+
+    async fn write(
+        &self,
+        session: &mut Session,
+        batch: &Batch,
+        outdated: Option<DedupeMark>,
+        fingerprint: Fingerprint,
+    ) -> Result<Option<DedupeMark>, Failure> {
+        self.begin(session).await?;
+        let (fresh, repeated) = batch.ids();
+        let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
+        let mark = if fresh.is_empty() {
+            None
+        } else {
+            Some(dedupe::mark(connection, control, &self.lane, &fresh, bound).await?)
+        };
+        if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
+            dedupe::reack(connection, control, &self.lane, &repeated, bound).await?;
+        }
+        if let Some(outdated) = outdated {
+            dedupe::prune(connection, control, &self.lane, outdated.row, self.acknowledge.level()).await?;
+        }
+        if batch.digest != self.digest {
+            deployment::change_lane(connection, control, &self.lane, &batch.digest).await?;
+        }
+        self.run(session, batch.operations()).await?;
+        let mut letters = Volume::default();
+        for entry in &batch.entries {
+            let more =
+                dead_letter::write(session, &self.control, (&self.lane, self.seed()?), entry, &batch.digest)
+                    .await?;
+            letters = letters.plus(more);
+        }
+        if letters.letters > 0 {
+            let Lane { projection, generation, .. } = &self.lane;
+            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
+            self.limits.hold(used, letters)?;
+        }
+        let last = batch.anchor();
+        let advance = Advance::of(batch, letters, fingerprint, last.as_ref());
+        let closed = checkpoint::close(&mut session.connection, &self.control, self.token(), advance).await?;
+        self.finish(session, closed).await?;
+        Ok(mark)
+    }
+
+    /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
+    fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
+        Ok(Fingerprint::of(self.seed()?, batch.ids().0))
+    }
+
+    /// The key of the marks, which the lane reads when it is loaded.
+    fn seed(&self) -> Result<&Seed, Failure> {
+        let unloaded = || Failure::TransactionLost { code: 0, message: "the lane was not loaded".to_owned() };
+        self.seed.as_ref().ok_or_else(unloaded)
+    }
+
+    async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
+        send(&mut session.connection, "BEGIN")
+            .await
+            .map_err(|error| classify("beginning the batch", &error))?;
+        let connection = &mut session.connection;
+        if checkpoint::open(connection, &self.control, self.token()).await? {
+            return Ok(());
+        }
+        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
+        self.judge(&row)?;
+        Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
+    }
+
+    async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
+        match closed {
+            Closed::Done => {}
+            Closed::NotOpen => {
+                let message = "the server had ended it silently".to_owned();
+                return Err(Failure::TransactionLost { code: 0, message });
+            }
+            Closed::Unwitnessed => {
+                let undone = send(&mut session.connection, "ROLLBACK").await;
+                undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
+                let Lane { projection, generation, .. } = &self.lane;
+                return Err(witness::blame(session, &self.control, projection, *generation).await?);
+            }
+        }
+        match send(&mut session.connection, "COMMIT").await {
+            Ok(_) => Ok(()),
+            // Whatever a failed COMMIT says, it may have happened: only the checkpoint knows.
+            Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
+        }
+    }
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        operations: impl Iterator<Item = &Operation>,
+    ) -> Result<(), Failure> {
+        let is_mariadb = session.is_mariadb();
+        for run in coalesce::coalesce(&self.schema, operations) {
+            let statement = &self.schema.statements[run.statement];
+            let rows = run.rows.iter().map(|values| fitted(0, statement, values));
+            let rows: Vec<Vec<Sent<'_>>> = rows.collect::<Result<_, _>>()?;
+            let rows_max = rows_max(&rows, statement, session.packet_bytes_max)?;
+            let parameters = statement.parameters.len();
+            for piece in coalesce::split(&rows, parameters, rows_max, coalesce::PARAMETERS_MAX) {
+                let sql = coalesce::render(statement, piece.len(), &run.kinds);
+                let query = piece.iter().flatten().fold(sqlx::query(&sql), bind);
+                self.reached.store(run.statement + 1, Ordering::Relaxed);
+                let executed = query.run_unbounded(&mut session.connection).await;
+                executed.map_err(|error| refused::by(statement, is_mariadb, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_halves(
+        &self,
+        session: &mut Session,
+        batch: &Batch,
+        is_final: Final<'_>,
+    ) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.begin(session).await?;
+        let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
+        let mut ranges = Vec::with_capacity(2);
+        ranges.push(0..batch.entries.len());
+        while let Some(range) = ranges.pop() {
+            let entries = &batch.entries[range.clone()];
+            let open = entries.iter().filter(|entry| {
+                entry.delivery.aggregate().is_none_or(|aggregate| !blocked.contains(aggregate))
+            });
+            savepoint(session, "SAVEPOINT probe").await?;
+            match self.run(session, open.flat_map(Entry::operations)).await {
+                Ok(()) => {}
+                Err(failure) if failure.fault() == Fault::Event => {
+                    savepoint(session, "ROLLBACK TO SAVEPOINT probe").await?;
+                    if range.len() == 1 {
+                        blocked.extend(entries[0].delivery.aggregate().cloned());
+                        if !is_final(&failure, &entries[0].delivery.position) {
+                            ranges.clear();
+                        }
+                        refused.push((range.start, failure));
+                    } else {
+                        let middle = range.start + range.len() / 2;
+                        ranges.push(middle..range.end);
+                        ranges.push(range.start..middle);
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        send(&mut session.connection, "ROLLBACK")
+            .await
+            .map_err(|error| classify("ending the probe", &error))?;
+        Ok(refused)
+    }
+
+    /// The last of the oldest marks, when the window does not need them any more.
+    fn outdated_mark(&self) -> Option<DedupeMark> {
+        let last = self.marks.get(MARKS_PRUNED - 1)?;
+        let oldest: usize = self.marks.iter().take(MARKS_PRUNED).map(|mark| mark.events as usize).sum();
+        (self.marked - oldest >= self.window).then_some(*last)
+    }
+}
+
+/// How long to rest after work of so long, where it may take so much of the time.
+fn rest(worked: Duration, percent: u32) -> Duration {
+    worked * (100 - percent) / percent
+}
+
+/// How many of these rows fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
+/// would close the connection over it, every time.
+fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Result<usize, Failure> {
+    let largest = rows.iter().map(|row| row.iter().map(Sent::bytes).sum::<usize>()).max().unwrap_or_default();
+    let room = packet.saturating_sub(PACKET_RESERVE_BYTES);
+    if largest > room {
+        let name = &statement.name;
+        let message = format!(
+            "running `{name}`: {largest} bytes are more than `max_allowed_packet` has room for ({room})"
+        );
+        return Err(Failure::RefusedValue { code: 1153, message });
+    }
+    Ok((STATEMENT_BYTES_MAX.min(room) / largest.max(1)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_time_is_kept_by_resting() {
+        let worked = Duration::from_millis(60);
+        let rests = [100, 75, 50, 10, 1].map(|percent| rest(worked, percent).as_millis());
+        assert_eq!(rests, [0, 20, 60, 540, 5940]);
+    }
+}

@@ -1,0 +1,357 @@
+//! How far each lane has come, and the two statements around every batch.
+//!
+//! [`close`] is the only place that advances a checkpoint, and it only does so in the transaction of [`open`].
+
+mod lanes;
+
+use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::query::Query;
+use sqlx::{MySql, Row};
+
+use super::batch::{Batch, Passed, Verdict};
+use super::volume::Volume;
+use super::witness;
+use crate::event::{Anchor, Id};
+use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
+use crate::position::{ClusterTime, Position};
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+pub use lanes::replace;
+
+/// Which lane of which set of tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub projection: String,
+    pub generation: u32,
+    pub lane: u32,
+}
+
+/// A lane's checkpoint row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneRow {
+    pub lane: u32,
+    pub epoch: u64,
+    /// How many batches it has committed; letters' transactions and new rows count, too.
+    pub batch: u64,
+    pub position: Position,
+    /// The component that gave the last batch's operations; empty before the first.
+    pub digest: String,
+    /// Deliveries committed, of every verdict.
+    pub events: u64,
+    /// Of these, how many became dead letters.
+    pub parked: u64,
+    /// Which events these are, without those that came again.
+    pub fingerprint: Fingerprint,
+    /// Of how many of the deliveries the fingerprint tells.
+    pub known_events: u64,
+    /// The last event that it took from the change stream.
+    pub anchor: Option<Anchor>,
+    /// The lane's session, so that a take-over can end it.
+    pub connection_id: Option<u64>,
+}
+
+/// Which batch of which writer.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchToken<'a> {
+    pub lane: &'a Lane,
+    pub epoch: u64,
+    /// How many batches are committed before it.
+    pub batch: u64,
+    /// What the writer signs the witness with.
+    pub stamp: u64,
+}
+
+/// What closing a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The checkpoint and the witness were advanced.
+    Done,
+    /// The transaction that opened the batch is gone.
+    NotOpen,
+    /// The witness does not say what the checkpoint says; the transaction must not be committed.
+    Unwitnessed,
+}
+
+/// What a batch changes in its lane's row.
+#[derive(Debug, Clone, Copy)]
+pub struct Advance<'a> {
+    pub position: &'a Position,
+    pub digest: &'a str,
+    pub events: u64,
+    pub parked: u64,
+    pub ignored: u64,
+    /// That of all events of the lane, this batch's included.
+    pub fingerprint: Fingerprint,
+    /// The last event of the change stream in it.
+    pub anchor: Option<&'a Anchor>,
+    /// What it adds to the dead letters.
+    pub letters: Volume,
+}
+
+impl<'a> Advance<'a> {
+    /// What this batch changes, with the letters it adds and what the lane has taken by then.
+    pub fn of(
+        batch: &'a Batch,
+        letters: Volume,
+        fingerprint: Fingerprint,
+        anchor: Option<&'a Anchor>,
+    ) -> Self {
+        let count = |is_one: fn(&Verdict) -> bool| {
+            let entries = batch.entries.iter().filter(|entry| is_one(&entry.verdict)).count();
+            u64::try_from(entries).expect("a batch is bounded")
+        };
+        Self {
+            position: &batch.position,
+            digest: &batch.digest,
+            events: count(|_| true),
+            parked: count(|verdict| matches!(verdict, Verdict::Park { .. } | Verdict::Hold)),
+            ignored: count(|verdict| *verdict == Verdict::Pass(Passed::Ignored)),
+            fingerprint,
+            anchor,
+            letters,
+        }
+    }
+}
+
+const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id, fingerprint, \
+    fingerprint_events, known_events, anchor, anchor_time";
+
+/// The last event that any of these lanes took from the change stream.
+pub fn anchor(rows: &[LaneRow]) -> Option<Anchor> {
+    rows.iter().filter_map(|row| row.anchor.as_ref()).max_by_key(|anchor| anchor.time).cloned()
+}
+
+/// Which events these lanes have taken; none where that was not written down: by an older host, or before an upgrade.
+pub fn fingerprint(rows: &[LaneRow]) -> Option<Fingerprint> {
+    let known = rows.iter().all(|row| row.known_events == row.events);
+    known.then(|| rows.iter().fold(Fingerprint::default(), |all, row| all.and(row.fingerprint)))
+}
+
+/// The rows of a projection's lanes, in order.
+pub async fn rows(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Vec<LaneRow>, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? ORDER BY lane"
+    ));
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
+    let rows = rows.map_err(|error| classify("reading the checkpoints", &error))?;
+    rows.iter().map(row).collect()
+}
+
+/// Of how many events of the live generation an upcaster made nothing.
+pub async fn ignored(session: &mut Session, control: &Control, projection: &str) -> Result<u64, Failure> {
+    let failed = |error: sqlx::Error| classify("counting what the upcaster ignored", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) FROM laterna.checkpoint c JOIN laterna.projection p \
+         ON p.projection = c.projection AND p.live_generation = c.generation WHERE c.projection = ?",
+    );
+    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}
+
+/// One lane's row as it stands when nobody else is writing it: waits for a commit that is still running.
+pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) -> Result<LaneRow, Failure> {
+    let sql = control.sql(&format!(
+        "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? AND lane = ? FOR UPDATE"
+    ));
+    let found = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .first(&mut session.connection)
+        .await
+        .map_err(|error| classify("reading the checkpoint", &error))?;
+    let missing = || Failure::Misconfigured {
+        reason: format!("the checkpoint of lane {} of `{}` is gone", lane.lane, lane.projection),
+    };
+    row(&found.ok_or_else(missing)?)
+}
+
+/// The first statement of every batch. False when it is not this writer's turn.
+pub async fn open(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    token: BatchToken<'_>,
+) -> Result<bool, Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch IS NULL",
+    );
+    let opened = with_token(sqlx::query(&sql), token).run(connection).await;
+    Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
+}
+
+/// A lane's row, and that of the witness in the session's database if it says what the lane's row says.
+fn witnessed(control: &Control, projection: &str, set: &str) -> String {
+    control.sql(&format!(
+        "UPDATE laterna.checkpoint c LEFT JOIN `{}` w \
+         ON w.lane = c.lane AND w.generation = c.generation AND w.batch = c.witness_batch AND w.stamp = c.witness_stamp \
+         SET c.batch = ?, c.open_batch = NULL, c.witness_batch = ?, c.witness_stamp = ?, w.batch = ?, w.stamp = ?, {set} \
+         WHERE c.projection = ? AND c.generation = ? AND c.lane = ? AND c.epoch = ? AND c.batch = ? AND c.open_batch = ?",
+        witness::table(control, projection)
+    ))
+}
+
+/// Binds what [`witnessed`] sets by itself.
+fn signed<'q>(
+    query: Query<'q, MySql, MySqlArguments>,
+    token: BatchToken<'_>,
+) -> Query<'q, MySql, MySqlArguments> {
+    let next = token.batch + 1;
+    query.bind(next).bind(next).bind(token.stamp).bind(next).bind(token.stamp)
+}
+
+/// What came of it: the connection counts the rows that were found, in both tables.
+fn closed(rows: u64) -> Closed {
+    match rows {
+        0 => Closed::NotOpen,
+        1 => Closed::Unwitnessed,
+        _ => Closed::Done,
+    }
+}
+
+/// The last statement of every batch. It is not open any more when the transaction that opened it is gone: MySQL ends
+/// transactions silently, and would take what follows one by one.
+pub async fn close(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    token: BatchToken<'_>,
+    advance: Advance<'_>,
+) -> Result<Closed, Failure> {
+    let sql = witnessed(
+        control,
+        &token.lane.projection,
+        "c.position = ?, c.digest = ?, c.events = c.events + ?, c.parked = c.parked + ?, \
+         c.ignored = c.ignored + ?, c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?, \
+         c.fingerprint = ?, c.fingerprint_events = ?, c.known_events = c.known_events + ?, \
+         c.anchor = COALESCE(?, c.anchor), c.anchor_time = COALESCE(?, c.anchor_time)",
+    );
+    let query = signed(sqlx::query(&sql), token)
+        .bind(stored(advance.position))
+        .bind(advance.digest)
+        .bind(advance.events)
+        .bind(advance.parked)
+        .bind(advance.ignored)
+        .bind(advance.letters.letters)
+        .bind(advance.letters.bytes)
+        .bind(advance.fingerprint.sum.to_be_bytes().to_vec())
+        .bind(advance.fingerprint.events)
+        .bind(advance.events)
+        .bind(advance.anchor.map(|anchor| anchor.id.key()))
+        .bind(advance.anchor.map(anchor_time));
+    let changed = with_token(query, token).bind(token.batch + 1).run(connection).await;
+    let changed = changed.map_err(|error| classify("advancing the checkpoint", &error))?;
+    Ok(closed(changed.rows_affected()))
+}
+
+/// Closes a batch that was opened for a dead letter: the lane stays at its position.
+pub async fn close_unmoved(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    token: BatchToken<'_>,
+    letters: Volume,
+) -> Result<Closed, Failure> {
+    let set = "c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?";
+    let sql = witnessed(control, &token.lane.projection, set);
+    let query = signed(sqlx::query(&sql), token).bind(letters.letters).bind(letters.bytes);
+    let changed = with_token(query, token).bind(token.batch + 1).run(connection).await;
+    let changed = changed.map_err(|error| classify("closing the batch", &error))?;
+    Ok(closed(changed.rows_affected()))
+}
+
+/// Binds what proves a turn: the lane, the epoch, the batch.
+fn with_token<'q>(
+    query: Query<'q, MySql, MySqlArguments>,
+    token: BatchToken<'q>,
+) -> Query<'q, MySql, MySqlArguments> {
+    query
+        .bind(&token.lane.projection)
+        .bind(token.lane.generation)
+        .bind(token.lane.lane)
+        .bind(token.epoch)
+        .bind(token.batch)
+}
+
+/// Records the session a lane works in.
+pub async fn record_session(
+    session: &mut Session,
+    control: &Control,
+    lane: &Lane,
+    epoch: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.checkpoint SET connection_id = ? \
+         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ?",
+    );
+    sqlx::query(&sql)
+        .bind(session.id)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(epoch)
+        .run(&mut session.connection)
+        .await
+        .map_err(|error| classify("recording the lane's session", &error))?;
+    Ok(())
+}
+
+fn anchor_time(anchor: &Anchor) -> u64 {
+    u64::from(anchor.time.seconds) << 32 | u64::from(anchor.time.increment)
+}
+
+fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a lane's last event", &error);
+    let key: Option<Vec<u8>> = row.try_get("anchor").map_err(failed)?;
+    let time: Option<u64> = row.try_get("anchor_time").map_err(failed)?;
+    let Some((key, time)) = key.zip(time) else { return Ok(None) };
+    let unknown =
+        |error| Failure::Misconfigured { reason: format!("a lane's last event is unreadable: {error}") };
+    let id = Id::from_key(&key).map_err(unknown)?;
+    let half = |bits: u64| u32::try_from(bits).expect("it has 32 bits");
+    let time = ClusterTime { seconds: half(time >> 32), increment: half(time & u64::from(u32::MAX)) };
+    Ok(Some(Anchor { id, time }))
+}
+
+fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a lane's fingerprint", &error);
+    let sum: Vec<u8> = row.try_get("fingerprint").map_err(failed)?;
+    let sum = <[u8; 16]>::try_from(sum).map_err(|sum| Failure::Misconfigured {
+        reason: format!("a lane's fingerprint has {} bytes instead of 16", sum.len()),
+    })?;
+    let events = row.try_get("fingerprint_events").map_err(failed)?;
+    Ok(Fingerprint { events, sum: u128::from_be_bytes(sum) })
+}
+
+fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
+    let read = |error: sqlx::Error| classify("reading the checkpoint", &error);
+    let position: String = row.try_get("position").map_err(read)?;
+    let position = serde_json::from_str(&position).map_err(|error| Failure::Misconfigured {
+        reason: format!("a checkpoint's position is not one that this version knows: {error}"),
+    })?;
+    Ok(LaneRow {
+        lane: row.try_get("lane").map_err(read)?,
+        epoch: row.try_get("epoch").map_err(read)?,
+        batch: row.try_get("batch").map_err(read)?,
+        position,
+        digest: row.try_get("digest").map_err(read)?,
+        events: row.try_get("events").map_err(read)?,
+        parked: row.try_get("parked").map_err(read)?,
+        fingerprint: stored_fingerprint(row)?,
+        known_events: row.try_get("known_events").map_err(read)?,
+        anchor: stored_anchor(row)?,
+        connection_id: row.try_get("connection_id").map_err(read)?,
+    })
+}
+
+/// A position as it stands in the control schema.
+pub fn stored(position: &Position) -> String {
+    serde_json::to_string(position).expect("a position holds only text and numbers")
+}

@@ -1,0 +1,132 @@
+//! Other lanes in the place of those that there are: all at one position, with what they had together.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+
+use super::{anchor_time, stored, stored_anchor, stored_fingerprint};
+use crate::event::Anchor;
+use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
+use crate::position::Position;
+use crate::readmodel::control::lease;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::lane::witness;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::Session;
+
+/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease, and others into the
+/// witness, which is in the session's database. After a failure the session must not be used again; whether it happened, the
+/// rows tell.
+pub async fn replace(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    epoch: u64,
+    lanes: u32,
+    position: &Position,
+) -> Result<(), Failure> {
+    let doing = "setting up the lanes";
+    let failed = |error: sqlx::Error| classify(doing, &error);
+    let connection = &mut session.connection;
+    send(connection, "BEGIN").await.map_err(failed)?;
+    lease::prove(connection, control, projection, epoch).await?;
+    let totals = totals(connection, control, projection, generation).await?;
+    let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
+    sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
+    let insert = control.sql(
+        "INSERT INTO laterna.checkpoint \
+         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
+          letter_bytes, fingerprint, fingerprint_events, anchor, anchor_time) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    for lane in 0..lanes {
+        // The totals of the lanes before are kept with the first one.
+        let ([events, parked, ignored, known], letters, fingerprint) =
+            if lane == 0 { (totals.counts, totals.letters, totals.fingerprint) } else { Default::default() };
+        sqlx::query(&insert)
+            .bind(projection)
+            .bind(generation)
+            .bind(lane)
+            .bind(epoch)
+            .bind(totals.batch)
+            .bind(stored(position))
+            .bind(&totals.digest)
+            .bind(events)
+            .bind(parked)
+            .bind(ignored)
+            .bind(known)
+            .bind(letters.letters)
+            .bind(letters.bytes)
+            .bind(fingerprint.sum.to_be_bytes().to_vec())
+            .bind(fingerprint.events)
+            .bind(totals.anchor.as_ref().map(|anchor| anchor.id.key()))
+            .bind(totals.anchor.as_ref().map(anchor_time))
+            .run(connection)
+            .await
+            .map_err(failed)?;
+    }
+    witness::write(connection, control, projection, generation).await?;
+    // Marks of lanes that are no more would never be pruned.
+    let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
+    sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
+    let count =
+        control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ? AND live_generation = ?");
+    let counted = sqlx::query(&count).bind(lanes).bind(projection).bind(generation).run(connection).await;
+    counted.map_err(failed)?;
+    send(connection, "COMMIT").await.map_err(failed)?;
+    Ok(())
+}
+
+/// What lanes have together.
+struct Totals {
+    /// Their next batch: the number goes on, so that a lane notices when the server loses the transaction.
+    batch: u64,
+    digest: String,
+    /// Events, letters' events, those an upcaster made nothing of, those that the fingerprint tells of.
+    counts: [u64; 4],
+    letters: Volume,
+    fingerprint: Fingerprint,
+    /// The last event of any.
+    anchor: Option<Anchor>,
+}
+
+async fn totals(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Totals, Failure> {
+    let failed = |error: sqlx::Error| classify("adding the lanes up", &error);
+    let sql = control.sql(
+        "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
+         CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED), \
+         CAST(COALESCE(SUM(known_events), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
+         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED) \
+         FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
+    );
+    let row = sqlx::query(&sql).bind(projection).bind(generation).row(connection).await.map_err(failed)?;
+    let number = |column: usize| row.try_get::<u64, _>(column).map_err(failed);
+    let mut totals = Totals {
+        batch: number(0)?,
+        digest: row.try_get(5).map_err(failed)?,
+        counts: [number(1)?, number(2)?, number(3)?, number(4)?],
+        letters: Volume { letters: row.try_get(6).map_err(failed)?, bytes: row.try_get(7).map_err(failed)? },
+        fingerprint: Fingerprint::default(),
+        anchor: None,
+    };
+    // Sums of this kind are beyond SQL.
+    let sql = control.sql(
+        "SELECT fingerprint, fingerprint_events, anchor, anchor_time FROM laterna.checkpoint \
+         WHERE projection = ? AND generation = ?",
+    );
+    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(connection).await.map_err(failed)?;
+    for row in &rows {
+        totals.fingerprint = totals.fingerprint.and(stored_fingerprint(row)?);
+        let anchors = totals.anchor.into_iter().chain(stored_anchor(row)?);
+        totals.anchor = anchors.max_by_key(|anchor| anchor.time);
+    }
+    Ok(totals)
+}

@@ -1,0 +1,129 @@
+//! The documents of dead letters. One that is too large for MySQL's `max_allowed_packet` is stored in parts.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
+
+use super::Letter;
+use crate::failure::Failure;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// The largest part.
+const PART_BYTES_MAX: usize = 8 << 20;
+
+/// What stands in the letter itself, and the parts beside it. Half of a packet is left to everything else.
+pub fn divide(document: &[u8], packet: usize) -> (&[u8], Vec<&[u8]>) {
+    let room = (packet / 2).max(1);
+    if document.len() <= room {
+        return (document, vec![]);
+    }
+    (&[], document.chunks(room.min(PART_BYTES_MAX)).collect())
+}
+
+/// Writes a document's parts, in the transaction that writes its letter.
+pub async fn write_parts(
+    session: &mut Session,
+    control: &Control,
+    letter: u64,
+    parts: &[&[u8]],
+) -> Result<(), Failure> {
+    let sql = control.sql("INSERT INTO laterna.dead_letter_part (letter, part, bytes) VALUES (?, ?, ?)");
+    for (part, number) in parts.iter().zip(0_u32..) {
+        let written = sqlx::query(&sql).bind(letter).bind(number).bind(*part).run(&mut session.connection);
+        written.await.map_err(|error| classify("writing a part of a dead letter", &error))?;
+    }
+    Ok(())
+}
+
+pub async fn remove_parts(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    letter: u64,
+) -> Result<(), Failure> {
+    let sql = control.sql("DELETE FROM laterna.dead_letter_part WHERE letter = ?");
+    let removed = sqlx::query(&sql).bind(letter).run(connection).await;
+    removed.map_err(|error| classify("removing the parts of a dead letter", &error))?;
+    Ok(())
+}
+
+/// A letter's document, whole. None when the letter is gone.
+pub async fn document(
+    session: &mut Session,
+    control: &Control,
+    letter: &Letter,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a dead letter's document", &error);
+    let sql = control.sql("SELECT document, parts FROM laterna.dead_letter WHERE id = ?");
+    let row = sqlx::query(&sql).bind(letter.id).first(&mut session.connection).await.map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let mut bytes: Vec<u8> = row.try_get(0).map_err(failed)?;
+    let part = control.sql("SELECT bytes FROM laterna.dead_letter_part WHERE letter = ? AND part = ?");
+    for number in 0..row.try_get::<u32, _>(1).map_err(failed)? {
+        let asked = sqlx::query(&part).bind(letter.id).bind(number).first(&mut session.connection).await;
+        // It was removed in between.
+        let Some(row) = asked.map_err(failed)? else { return Ok(None) };
+        bytes.extend(row.try_get::<&[u8], _>(0).map_err(failed)?);
+    }
+    Ok(Some(bytes))
+}
+
+/// Everything of a letter that lists leave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub document: Vec<u8>,
+    pub operations: Option<String>,
+    pub position: String,
+}
+
+/// The contents of these letters, one by one in their order; none where a letter is gone.
+pub async fn contents(
+    session: &mut Session,
+    control: &Control,
+    letters: &[Letter],
+) -> Result<Vec<Option<Content>>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+    let marks = vec!["?"; letters.len()].join(", ");
+    let sql = control.sql(&format!(
+        "SELECT id, document, operations, position FROM laterna.dead_letter WHERE id IN ({marks}) ORDER BY id"
+    ));
+    let query = letters.iter().fold(sqlx::query(&sql), |query, letter| query.bind(letter.id));
+    let rows = query.rows(&mut session.connection).await.map_err(failed)?;
+    let mut found = std::collections::HashMap::new();
+    for row in &rows {
+        let content = Content {
+            document: row.try_get(1).map_err(failed)?,
+            operations: row.try_get(2).map_err(failed)?,
+            position: row.try_get(3).map_err(failed)?,
+        };
+        found.insert(row.try_get::<u64, _>(0).map_err(failed)?, content);
+    }
+    let mut contents = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let mut content = found.remove(&letter.id);
+        if letter.parts > 0
+            && let Some(found) = content.take()
+        {
+            let whole = document(session, control, letter).await?;
+            content = whole.map(|document| Content { document, ..found });
+        }
+        contents.push(content);
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_fits_no_packet_comes_in_parts_and_none_is_cut() {
+        let document: Vec<u8> = (0..100).collect();
+        assert_eq!(divide(&document, 200), (&document[..], vec![]));
+        let (whole, parts) = divide(&document, 60);
+        assert!(whole.is_empty() && parts.iter().all(|part| part.len() <= 30));
+        assert_eq!(parts.concat(), document);
+        assert_eq!(divide(&[], 60).1.len(), 0);
+    }
+}

@@ -1,0 +1,242 @@
+//! The witness: a small table beside a generation's tables that says which batch of each lane they are at, so that tables
+//! and a control schema that were restored to different moments are told apart.
+//!
+//! It is advanced by the statement that closes a batch, and only where it says what the checkpoint says. Where it does not,
+//! nothing is written any more.
+
+mod judge;
+
+use std::hash::{BuildHasher, RandomState};
+
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Connection, Row};
+
+use crate::failure::Failure;
+use crate::readmodel::control::generation::place;
+use crate::readmodel::control::lease;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::{Connector, Session};
+use judge::{Disagreement, Judgement, Seen, There, judge};
+
+/// What MySQL says of a table that is not there.
+const NO_SUCH_TABLE: u16 = 1146;
+
+/// The same of a database.
+const NO_SUCH_DATABASE: u16 = 1049;
+
+/// The witness's name, the same wherever the generation's tables are: no projector's table can have such a name.
+pub fn table(control: &Control, projection: &str) -> String {
+    const NAME_MAX: usize = 64;
+    // A control schema has no `-` in its name.
+    let whose = format!("{}-{projection}", control.schema());
+    let table = format!("laterna_witness_{whose}");
+    if table.len() <= NAME_MAX {
+        return table;
+    }
+    format!("laterna_witness_{:016x}", xxhash_rust::xxh3::xxh3_64(whose.as_bytes()))
+}
+
+/// A number that no other run has: it tells histories apart in which as many batches were committed.
+pub fn stamp() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// Makes an empty witness in the session's database, where there is none.
+pub async fn create(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS `{}` (lane INT UNSIGNED NOT NULL PRIMARY KEY, generation INT UNSIGNED NOT NULL, \
+         batch BIGINT UNSIGNED NOT NULL, stamp BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
+        table(control, projection)
+    );
+    let created = send(&mut ddl.connection, &create).await;
+    created.map_err(|error| classify("creating the witness of the read model's tables", &error))?;
+    Ok(())
+}
+
+/// Takes away whatever witness of the projection is in a database.
+pub async fn drop(
+    ddl: &mut Session,
+    control: &Control,
+    projection: &str,
+    database: &str,
+) -> Result<(), Failure> {
+    let drop = format!("DROP TABLE IF EXISTS `{database}`.`{}`", table(control, projection));
+    let dropped = send(&mut ddl.connection, &drop).await;
+    dropped.map_err(|error| classify("dropping the witness of the read model's tables", &error))?;
+    Ok(())
+}
+
+/// Lets the witness in the session's database say what the lanes' rows say, in a transaction that has proven the epoch.
+pub async fn write(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<(), Failure> {
+    let failed = |error: sqlx::Error| classify("writing the witness of the read model's tables", &error);
+    let (table, stamp) = (table(control, projection), stamp());
+    let known = control.sql(
+        "UPDATE laterna.checkpoint SET witness_batch = batch, witness_stamp = ? WHERE projection = ? AND generation = ?",
+    );
+    let known = sqlx::query(&known).bind(stamp).bind(projection).bind(generation);
+    known.run(connection).await.map_err(failed)?;
+    // What an older host left here of another generation is lost with this.
+    let lost = control.sql(&format!(
+        "UPDATE laterna.checkpoint SET witness_batch = NULL, witness_stamp = NULL \
+         WHERE projection = ? AND generation <> ? AND generation IN (SELECT generation FROM `{table}`)"
+    ));
+    let lost = sqlx::query(&lost).bind(projection).bind(generation);
+    lost.run(connection).await.map_err(failed)?;
+    send(connection, &format!("DELETE FROM `{table}`")).await.map_err(failed)?;
+    let insert = control.sql(&format!(
+        "INSERT INTO `{table}` (lane, generation, batch, stamp) \
+         SELECT lane, generation, batch, witness_stamp FROM laterna.checkpoint WHERE projection = ? AND generation = ?"
+    ));
+    sqlx::query(&insert).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
+    Ok(())
+}
+
+/// Demands that the witness says what the lanes' rows say, before the lanes run. Where an older host made the generation,
+/// went on with it or brought its tables here, the witness is made, or brought up to date. `session` and `ddl` are in the
+/// generation's database.
+pub async fn demand(
+    session: &mut Session,
+    ddl: &Connector,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: u32,
+) -> Result<(), Failure> {
+    let left_at = place(control, projection, generation);
+    let wrong = match judge(generation, &look(session, control, projection, generation, None).await?) {
+        Judgement::Right => return Ok(()),
+        Judgement::Unwritten => None,
+        Judgement::Wrong(found) => Some(found),
+    };
+    let mut ddl_session = ddl.connect().await?;
+    if let Some(found) = &wrong {
+        // A host that knows no witness left it where the generation's tables were before they were live.
+        let left = look(session, control, projection, generation, Some(&left_at)).await?;
+        if ddl.database() == left_at || matches!(judge(generation, &left), Judgement::Wrong(_)) {
+            return Err(restored(session, control, (projection, generation), found).await?);
+        }
+    }
+    create(&mut ddl_session, control, projection).await?;
+    let failed = |error: sqlx::Error| classify("writing the witness of the read model's tables", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    write(&mut transaction, control, projection, generation).await?;
+    transaction.commit().await.map_err(failed)?;
+    if wrong.is_some() {
+        drop(&mut ddl_session, control, projection, &left_at).await?;
+    }
+    Ok(())
+}
+
+/// What is wrong where a batch could not be closed because of the witness. The transaction has to be over.
+pub async fn blame(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Failure, Failure> {
+    match judge(generation, &look(session, control, projection, generation, None).await?) {
+        Judgement::Wrong(found) => restored(session, control, (projection, generation), &found).await,
+        Judgement::Right | Judgement::Unwritten => Ok(Failure::TransactionLost {
+            code: 0,
+            message: "the witness of the read model's tables changed meanwhile".to_owned(),
+        }),
+    }
+}
+
+/// What is in the tables of the session's database that the lanes' rows do not tell of, in words: they are newer, or of
+/// another history. Which events they were made from is not known then.
+pub async fn untold(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Option<String>, Failure> {
+    let judgement = judge(generation, &look(session, control, projection, generation, None).await?);
+    let Judgement::Wrong(found) = judgement else { return Ok(None) };
+    Ok(found.is_untold().then(|| {
+        format!("{}, so it is not known which events the live tables were made from", found.told(generation))
+    }))
+}
+
+async fn restored(
+    session: &mut Session,
+    control: &Control,
+    (projection, generation): (&str, u32),
+    found: &Disagreement,
+) -> Result<Failure, Failure> {
+    let failed = |error: sqlx::Error| classify("asking which database it is", &error);
+    let row = sqlx::query("SELECT CONVERT(DATABASE() USING utf8mb4)").row(&mut session.connection);
+    let database: String = row.await.map_err(failed)?.try_get(0).map_err(failed)?;
+    Ok(Failure::ReadModelRestored {
+        projection: projection.to_owned(),
+        found: format!("{} (`{database}`.`{}`)", found.told(generation), table(control, projection)),
+    })
+}
+
+/// The lanes' rows beside the witness's, as they are at one moment; that in the session's database unless one is named.
+async fn look(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+    database: Option<&str>,
+) -> Result<Vec<Seen>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the witness of the read model's tables", &error);
+    let sql = |from_witness: &str, joined: &str| {
+        control.sql(&format!(
+            "SELECT c.lane, c.batch, c.witness_batch, c.witness_stamp, {from_witness} FROM laterna.checkpoint c {joined} \
+             WHERE c.projection = ? AND c.generation = ? ORDER BY c.lane"
+        ))
+    };
+    let database = database.map_or_else(String::new, |database| format!("`{database}`."));
+    let joined = format!("LEFT JOIN {database}`{}` w ON w.lane = c.lane", table(control, projection));
+    let both = sql("CAST(w.generation AS UNSIGNED), w.batch, w.stamp", &joined);
+    let asked = sqlx::query(&both).bind(projection).bind(generation).rows(&mut session.connection).await;
+    let rows = match asked.map_err(failed) {
+        Err(Failure::SchemaMismatch { code: NO_SUCH_TABLE | NO_SUCH_DATABASE, .. }) => {
+            let none = "CAST(NULL AS UNSIGNED)";
+            let alone = sql(&format!("{none}, {none}, {none}"), "");
+            let asked = sqlx::query(&alone).bind(projection).bind(generation);
+            asked.rows(&mut session.connection).await.map_err(failed)?
+        }
+        rows => rows?,
+    };
+    rows.iter().map(|row| seen(row).map_err(failed)).collect()
+}
+
+fn seen(row: &MySqlRow) -> Result<Seen, sqlx::Error> {
+    let number = |column: usize| row.try_get::<Option<u64>, _>(column);
+    let there = number(4)?.zip(number(5)?).zip(number(6)?);
+    Ok(Seen {
+        lane: row.try_get(0)?,
+        committed: row.try_get(1)?,
+        known: number(2)?.zip(number(3)?),
+        there: there.map(|((generation, batch), stamp)| There { generation, batch, stamp }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_has_a_name_that_mysql_takes_and_no_other_installation_has() {
+        assert_eq!(table(&Control::new("laterna"), "accounts"), "laterna_witness_laterna-accounts");
+        assert_ne!(table(&Control::new("a"), "b_c"), table(&Control::new("a_b"), "c"));
+        let long = "a".repeat(64);
+        assert!(table(&Control::new("laterna"), &long).len() <= 64);
+        assert_ne!(table(&Control::new("laterna"), &long), table(&Control::new("other"), &long));
+    }
+
+    #[test]
+    fn each_stamp_is_another_one() {
+        assert_ne!(stamp(), stamp());
+    }
+}

@@ -1,0 +1,412 @@
+//! A connection with the session settings the host depends on, set and read back.
+//!
+//! No pool: each lane has one session, and a session in which anything failed is dropped, never reused. A
+//! cancelled or timed-out call leaves sqlx's MySQL connections unusable.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use super::error::{classify, number};
+use super::query::{RunQuery, send};
+use crate::failure::Failure;
+
+/// How long making a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A session that says nothing for so long, while MySQL waits for it, is lost.
+const SILENCE: Duration = Duration::from_secs(4);
+
+/// How long a lane's transaction may take, where the configuration does not say.
+const TRANSACTION_TIME: Duration = Duration::from_secs(30);
+
+/// How many statements a session keeps prepared.
+const STATEMENTS_KEPT: usize = 512;
+
+const SQL_MODE: &str =
+    "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
+
+/// Bounds what is asked of MySQL: a server that is gone without a word would be waited for without end. Whatever was
+/// asked in must not be used again.
+pub async fn within<T>(
+    limit: Duration,
+    doing: &str,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let silence = |_| {
+        let message = format!("{doing}: no answer within {} s", limit.as_secs());
+        Err(Failure::TimedOut { message })
+    };
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(silence)
+}
+
+/// Makes sessions for one account.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    options: MySqlConnectOptions,
+    /// What names the account in messages: a setting, never a secret.
+    setting: &'static str,
+    database: String,
+    /// How long a lane's transaction may take.
+    time: Duration,
+    /// How many connections the host needs in all; 0 where that is not known.
+    needs: u32,
+}
+
+impl Connector {
+    /// `setting` is where the URL came from, e.g. `mysql.url`.
+    pub fn new(setting: &'static str, url: &SecretString) -> Result<Self, Failure> {
+        let misconfigured = |reason: &str| Failure::Misconfigured { reason: format!("`{setting}` {reason}") };
+        let options = MySqlConnectOptions::from_str(url.expose_secret())
+            .map_err(|_| misconfigured("is not a URL like mysql://user:password@host:3306/database"))?;
+        let database = options.get_database().unwrap_or_default().to_owned();
+        if database.is_empty() {
+            return Err(misconfigured("names no database: end it with /DATABASE, where the read models are"));
+        }
+        let options = options
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(None)
+            .statement_cache_capacity(STATEMENTS_KEPT)
+            .disable_statement_logging();
+        Ok(Self { options, setting, database, time: TRANSACTION_TIME, needs: 0 })
+    }
+
+    /// Gives each transaction of a lane so much time.
+    #[must_use]
+    pub fn giving(self, time: Duration) -> Self {
+        Self { time, ..self }
+    }
+
+    /// Says how many connections the host needs in all, for who is refused one.
+    #[must_use]
+    pub fn of_a_host_that_needs(self, needs: u32) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// How many connections the host needs in all.
+    pub fn needs(&self) -> u32 {
+        self.needs
+    }
+
+    /// How long a lane's transaction may take; beyond, it is ended.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// The database that holds the read models.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The same account in another database.
+    #[must_use]
+    pub fn in_database(&self, database: &str) -> Self {
+        let options = self.options.clone().database(database);
+        Self { options, database: database.to_owned(), ..self.clone() }
+    }
+
+    /// Whether what is said may pass other machines in plain text, and what to do about it.
+    pub fn exposed(&self) -> Option<String> {
+        let host = self.options.get_host();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
+        if is_here || self.options.get_socket().is_some() {
+            return None;
+        }
+        let how = match self.options.get_ssl_mode() {
+            MySqlSslMode::Disabled => "is not encrypted",
+            MySqlSslMode::Preferred => "is encrypted only if whoever answers wants it to be",
+            _ => return None,
+        };
+        let setting = self.setting;
+        Some(format!("the connection of `{setting}` to {host} {how}: end it with ?ssl-mode=VERIFY_IDENTITY"))
+    }
+
+    /// Where the server is: host and port, or its socket.
+    fn place(&self) -> String {
+        match self.options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
+        }
+    }
+
+    pub async fn connect(&self) -> Result<Session, Failure> {
+        let doing = format!("connecting to MySQL at {} with `{}`", self.place(), self.setting);
+        let connecting = async {
+            let mut connection = MySqlConnection::connect_with(&self.options).await?;
+            send(&mut connection, &settings()).await?;
+            let row = sqlx::query(
+                "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
+                 CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED), \
+                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone, CURRENT_USER()",
+            )
+            .row(&mut connection)
+            .await?;
+            Ok((connection, row))
+        };
+        let timeout = |_| Failure::ConnectionLost { message: format!("{doing}: no answer within 10 s") };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(timeout)?;
+        let (connection, row) = connected.map_err(|error| self.refused(&doing, &error))?;
+        let read = |error: sqlx::Error| classify(&doing, &error);
+        let (mode, zone): (String, String) = (row.try_get(2).map_err(read)?, row.try_get(6).map_err(read)?);
+        let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
+        if !mode.contains("STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
+            let reason = format!(
+                "{doing}: the session's settings do not hold: sql_mode {mode:?}, time_zone {zone:?}, autocommit \
+                 {autocommit}; connect to the server itself, without a proxy that changes or shares sessions"
+            );
+            return Err(Failure::Misconfigured { reason });
+        }
+        Ok(Session {
+            id: row.try_get(0).map_err(read)?,
+            version: row.try_get(1).map_err(read)?,
+            read_only: row.try_get::<i64, _>(3).map_err(read)? != 0,
+            packet_bytes_max: usize::try_from(row.try_get::<i64, _>(4).map_err(read)?).unwrap_or(0),
+            account: row.try_get(7).map_err(read)?,
+            connection,
+        })
+    }
+}
+
+impl Connector {
+    /// Why there is no session.
+    fn refused(&self, doing: &str, error: &sqlx::Error) -> Failure {
+        if let sqlx::Error::Protocol(text) = error
+            && let Some((_, rest)) = text.split_once("unknown authentication plugin: ")
+        {
+            // The driver adds where it found out.
+            let plugin = rest.split(' ').next().unwrap_or_default();
+            let account = self.options.get_username();
+            return Failure::Misconfigured {
+                reason: format!(
+                    "{doing}: the account `{account}` logs in by the plugin `{plugin}`, which the host does not have: give the \
+                     account one that it has: ALTER USER ... IDENTIFIED WITH caching_sha2_password BY '...' (MySQL), or ... \
+                     IDENTIFIED VIA mysql_native_password USING PASSWORD('...') (MariaDB)"
+                ),
+            };
+        }
+        match classify(doing, error) {
+            Failure::SchemaMismatch { code: 1049, message } => {
+                Failure::Misconfigured { reason: format!("{message}: create it, or correct the URL") }
+            }
+            Failure::LimitReached { code, message } if self.needs > 0 => {
+                let needs = self.needs;
+                let message = format!(
+                    "{message}; this host's projections need {needs} connections, and for each generation that is built as many \
+                     more as it has lanes, and one"
+                );
+                Failure::LimitReached { code, message }
+            }
+            failure => failure,
+        }
+    }
+
+    /// Ends when a session that was asked something is found idle or gone: the question or its answer was lost on
+    /// the way, and nobody would ever say so. MySQL at work, however slow, or not to be asked, is waited for.
+    pub async fn until_lost(&self, id: u64) {
+        tokio::time::sleep(SILENCE).await;
+        loop {
+            let asked = async { self.connect().await?.is_idle(id, SILENCE).await };
+            if within(SILENCE, "looking for a session", asked).await == Ok(true) {
+                return;
+            }
+            tokio::time::sleep(SILENCE / 4).await;
+        }
+    }
+}
+
+/// MariaDB cuts what a column has no digits for, MySQL rounds it unless it is told not to: a day could become the next.
+fn settings() -> String {
+    format!(
+        "SET NAMES utf8mb4; \
+         SET SESSION sql_mode = CONCAT('{SQL_MODE}', IF(VERSION() LIKE '%MariaDB%', '', ',TIME_TRUNCATE_FRACTIONAL')), \
+         time_zone = '+00:00', innodb_lock_wait_timeout = 5, \
+         lock_wait_timeout = 10, wait_timeout = 180, autocommit = 1; \
+         SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    )
+}
+
+/// One connection to MySQL.
+#[derive(Debug)]
+pub struct Session {
+    /// MySQL's `CONNECTION_ID()`: with it another session can end this one.
+    pub id: u64,
+    pub version: String,
+    pub read_only: bool,
+    /// The server's `max_allowed_packet`: a larger statement costs the connection.
+    pub packet_bytes_max: usize,
+    /// The account that MySQL took the session for, as `CURRENT_USER()` names it.
+    pub account: String,
+    pub connection: MySqlConnection,
+}
+
+/// What one session can tell about another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is listed; or the server cannot list its sessions just now.
+    Connected,
+    /// It would be listed if it were connected.
+    Gone,
+    /// It is not listed, and would not be if it were connected: MySQL shows an account its own sessions only.
+    Hidden,
+}
+
+impl Session {
+    pub fn is_mariadb(&self) -> bool {
+        self.version.contains("MariaDB")
+    }
+
+    /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.
+    pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
+        match send(&mut self.connection, &format!("KILL {id}")).await {
+            Ok(_) => Ok(()),
+            Err(error) => match classify("ending an old session", &error) {
+                // 1094: there is no such session any more. 1095: it is another account's.
+                Failure::Unknown { code: 1094 | 1095, .. } => Ok(()),
+                failure => Err(failure),
+            },
+        }
+    }
+
+    /// Whether a session is connected, which `account` has made; none where that is not known.
+    pub async fn presence(&mut self, id: u64, account: Option<&str>) -> Result<Presence, Failure> {
+        // Whoever is not shown to itself is shown nothing at all, e.g. an account that stands in for another.
+        let listed = sqlx::query(
+            "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE id IN (?, CONNECTION_ID())",
+        )
+        .bind(id)
+        .rows(&mut self.connection)
+        .await;
+        let listed = match listed.map_err(|error| not_shown(&error)) {
+            Err(Failure::TransactionLost { code: 3854, .. }) => return Ok(Presence::Connected),
+            listed => listed?.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u64>, _>>(),
+        };
+        let listed = listed.map_err(|error| classify("looking for a session", &error))?;
+        if listed.contains(&id) {
+            return Ok(Presence::Connected);
+        }
+        let is_own = account == Some(self.account.as_str());
+        Ok(if is_own && listed.contains(&self.id) { Presence::Gone } else { Presence::Hidden })
+    }
+
+    /// Whether a session of this account waits for its client, and has for some time, or is gone.
+    async fn is_idle(&mut self, id: u64, time: Duration) -> Result<bool, Failure> {
+        let account = self.account.clone();
+        match self.presence(id, Some(&account)).await? {
+            Presence::Connected => {}
+            Presence::Gone => return Ok(true),
+            Presence::Hidden => return Ok(false),
+        }
+        let busy = sqlx::query(
+            "SELECT 1 FROM information_schema.processlist WHERE id = ? AND NOT (command = 'Sleep' AND time >= ?)",
+        )
+        .bind(id)
+        .bind(time.as_secs())
+        .first(&mut self.connection)
+        .await;
+        Ok(busy.map_err(|error| not_shown(&error))?.is_none())
+    }
+
+    /// The settings of the server or the account that cannot work: each with what to do.
+    pub async fn unfit_settings(&mut self, needs: u32) -> Result<Vec<String>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the server's settings", &error);
+        let rows = sqlx::query(
+            "SHOW VARIABLES WHERE variable_name IN ('binlog_format', 'log_bin', 'max_connections', 'max_user_connections')",
+        );
+        let mut unfit = vec![];
+        let mut settings = std::collections::HashMap::new();
+        for row in rows.rows(&mut self.connection).await.map_err(failed)? {
+            let (name, value): (String, String) =
+                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            settings.insert(name, value);
+        }
+        let is = |name: &str, value: &str| {
+            settings.get(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
+        };
+        if is("log_bin", "ON") && is("binlog_format", "STATEMENT") {
+            unfit.push("`binlog_format` is STATEMENT, with which the server takes no row at the isolation that the host \
+                 needs (error 1665): set it to ROW (MIXED will do)".to_owned());
+        }
+        for limit in ["max_connections", "max_user_connections"] {
+            let most: u32 = settings.get(limit).and_then(|most| most.parse().ok()).unwrap_or_default();
+            // 0 is no limit.
+            if (1..needs).contains(&most) {
+                unfit.push(format!(
+                    "`{limit}` is {most} for this account, and this host's projections need {needs} connections: raise it, \
+                     or configure fewer lanes"
+                ));
+            }
+        }
+        Ok(unfit)
+    }
+
+    /// A privilege of this account with which it would write to a server that is read-only.
+    pub async fn too_broad_privileges(&mut self) -> Result<Option<&'static str>, Failure> {
+        const BROAD: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CONNECTION_ADMIN", "READ_ONLY ADMIN"];
+        let failed = |error: sqlx::Error| classify("reading the account's privileges", &error);
+        let rows = sqlx::query("SHOW GRANTS").rows(&mut self.connection).await.map_err(failed)?;
+        for row in rows {
+            let grant: String = row.try_get(0).map_err(failed)?;
+            let global = grant.contains(" ON *.* ");
+            if let Some(found) = BROAD.into_iter().find(|broad| global && grant.contains(broad)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// MySQL cannot list its sessions while one of them runs a statement whose values are not text. That passes.
+fn not_shown(error: &sqlx::Error) -> Failure {
+    match number(error) {
+        Some(3854) => {
+            Failure::TransactionLost { code: 3854, message: format!("looking for a session: {error}") }
+        }
+        _ => classify("looking for a session", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_where_the_server_is() {
+        let place = |url: &str| Connector::new("mysql.url", &url.to_owned().into()).expect("a URL").place();
+        assert_eq!(place("mysql://app:secret@db.example/bank"), "db.example:3306");
+        assert_eq!(place("mysql://app:secret@[::1]:3307/bank"), "[::1]:3307");
+        assert_eq!(place("mysql://app@db.example/bank?socket=/run/mysqld.sock"), "/run/mysqld.sock");
+    }
+
+    #[test]
+    fn a_connection_to_another_machine_is_encrypted_or_that_is_told() {
+        let exposed = |rest: &str| {
+            let url = format!("mysql://app@{rest}").into();
+            Connector::new("mysql.url", &url).expect("a URL").exposed()
+        };
+        for rest in [
+            "localhost/bank",
+            "127.0.0.1/bank",
+            "127.4.5.6/bank?ssl-mode=DISABLED",
+            "[::1]/bank",
+            "db.example/bank?socket=/run/mysqld.sock",
+            "db.example/bank?ssl-mode=VERIFY_IDENTITY",
+            "db.example/bank?ssl-mode=REQUIRED",
+        ] {
+            assert_eq!(exposed(rest), None, "{rest}");
+        }
+        for (rest, says) in [
+            ("db.example/bank", "`mysql.url` to db.example is encrypted only if"),
+            ("10.1.2.3/bank?ssl-mode=PREFERRED", "to 10.1.2.3 is encrypted only if"),
+            ("db.example/bank?ssl-mode=DISABLED", "is not encrypted: end it with ?ssl-mode=VERIFY_IDENTITY"),
+        ] {
+            let told = exposed(rest).unwrap_or_else(|| panic!("{rest} is not told"));
+            assert!(told.contains(says), "{told}");
+        }
+    }
+}

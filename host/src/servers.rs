@@ -1,0 +1,17 @@
+//! The two servers of a projection, by the accounts that the host has there.
+
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::session::Connector;
+use crate::source::{Decoder, Outbox};
+
+/// The servers a projection works with.
+#[derive(Clone)]
+pub struct Servers {
+    pub outbox: Outbox,
+    pub decoder: Decoder,
+    /// The account with DML only.
+    pub applier: Connector,
+    /// The account that may create tables.
+    pub ddl: Connector,
+    pub control: Control,
+}

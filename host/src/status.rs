@@ -1,0 +1,608 @@
+//! How a projection stands, for people and machines: written by its running parts, read as a snapshot.
+//!
+//! Nothing here decides anything: the stored rows are the truth, this is what is told about it.
+
+pub mod snapshot;
+pub mod activity;
+pub mod throughput;
+pub mod oplog;
+mod component_stats;
+mod acknowledgement;
+mod commands;
+mod take_up;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::event::{Aggregate, Id};
+use crate::failure::{Failure, Fault};
+use crate::position::{ClusterTime, Position};
+use crate::projector::Component;
+use crate::readmodel::control::command::WaitingCommand;
+use crate::readmodel::lane::batch::{Batch, Verdict};
+use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::source::Feed;
+use activity::Activity;
+use component_stats::ComponentStats;
+use oplog::{Alarm, OplogWindow};
+use snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
+use throughput::{Rate, Stillness, stalled_source};
+
+pub use take_up::TakeUpProgress;
+
+/// The servers whose answers are observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    ReadModel,
+    Source,
+}
+
+pub struct Status {
+    projection: String,
+    /// How many bytes the queues hold.
+    pub queued_bytes: Arc<AtomicU64>,
+    state: Mutex<StatusState>,
+}
+
+struct StatusState {
+    phase: Phase,
+    /// A stop was asked for: no other phase than the last follows.
+    stopping: bool,
+    /// What paused the projection.
+    paused_by: Option<Failure>,
+    /// What ended the last run.
+    run_trouble: Option<Failure>,
+    source_trouble: Option<Failure>,
+    /// What the servers did not answer to, by [`Server`].
+    silence: [Option<Failure>; 2],
+    component: String,
+    digest: String,
+    /// What is deployed, and whether it is what the lanes work with.
+    deployment: Option<DeploymentSnapshot>,
+    /// What keeps this host from having what is deployed.
+    cannot_follow: Option<Failure>,
+    at_work: ComponentStats,
+    epoch: u64,
+    lanes: Vec<LaneStatus>,
+    read_up_to: Option<Position>,
+    source_time: Option<ClusterTime>,
+    oplog_begin: Option<ClusterTime>,
+    oplog_alarm: Alarm,
+    stillness: Stillness,
+    documents: u64,
+    letters: (u64, u64),
+    ignored: u64,
+    acknowledgement: Option<Acknowledgement>,
+    beside: Option<Beside>,
+    /// The commands that wait, by their ids.
+    commands: BTreeMap<u64, WaitingCommand>,
+    rate: Rate,
+    heartbeat: Instant,
+}
+
+struct LaneStatus {
+    position: Position,
+    events: u64,
+    waiting: u64,
+    trouble: Option<Failure>,
+    /// The digest of what its first stage works with; none while it does not run.
+    digest: Option<String>,
+    /// The digests of what the batches were made with that its second stage is not through with, oldest first.
+    handed_on: VecDeque<String>,
+    /// What its two stages and its operator are busy with, by [`Activity::slot`].
+    work: [Option<(Activity, Instant)>; 3],
+}
+
+impl Status {
+    pub fn new(projection: &str) -> Self {
+        let state = StatusState {
+            phase: Phase::Starting,
+            stopping: false,
+            paused_by: None,
+            run_trouble: None,
+            source_trouble: None,
+            silence: [None, None],
+            component: String::new(),
+            digest: String::new(),
+            deployment: None,
+            cannot_follow: None,
+            at_work: ComponentStats::default(),
+            epoch: 0,
+            lanes: vec![],
+            read_up_to: None,
+            source_time: None,
+            oplog_begin: None,
+            oplog_alarm: Alarm::None,
+            stillness: Stillness::default(),
+            documents: 0,
+            letters: (0, 0),
+            ignored: 0,
+            acknowledgement: None,
+            beside: None,
+            commands: BTreeMap::new(),
+            rate: Rate::default(),
+            heartbeat: Instant::now(),
+        };
+        Self { projection: projection.to_owned(), queued_bytes: Arc::default(), state: Mutex::new(state) }
+    }
+
+    pub fn digest(&self) -> String {
+        self.change(|state| state.digest.clone())
+    }
+
+    pub fn projection(&self) -> &str {
+        &self.projection
+    }
+
+    pub fn enter(&self, phase: Phase) {
+        let name = phase.name();
+        if self.change(|state| state.enter(phase)) {
+            tracing::info!(projection = self.projection, phase = name, "phase");
+        }
+    }
+
+    /// An operator has to act. The reason says what happened, and what there is to choose from where it is that.
+    pub fn pauses(&self, failure: &Failure, reason: String) {
+        self.count_failure(failure);
+        let may_hold_values = failure.fault() == Fault::Event || matches!(failure, Failure::Unknown { .. });
+        let reason = if may_hold_values { failure.without_values() } else { reason };
+        let told = reason.clone();
+        let changed = self.change(|state| {
+            let changed = state.enter(Phase::Paused { reason });
+            state.paused_by = Some(failure.clone());
+            changed
+        });
+        if changed {
+            let (projection, class, remedy) = (&self.projection, failure.class(), failure.remedy());
+            tracing::error!(projection, class, remedy, "paused: {told}");
+        }
+    }
+
+    /// A run ended, and another one begins after a while.
+    pub fn run_fails(&self, failure: &Failure) {
+        self.count_failure(failure);
+        self.change(|state| {
+            state.enter(Phase::Starting);
+            state.run_trouble = Some(failure.clone());
+        });
+    }
+
+    /// A stop was asked for.
+    pub fn stops(&self) {
+        let first = self.change(|state| {
+            state.enter(Phase::Stopping);
+            !std::mem::replace(&mut state.stopping, true)
+        });
+        if first {
+            tracing::info!(projection = self.projection, phase = Phase::Stopping.name(), "phase");
+        }
+    }
+
+    /// The parts are about to run from these rows.
+    pub fn starts(&self, component: &str, digest: &str, epoch: u64, rows: &[LaneRow]) {
+        self.changes(component, digest);
+        self.change(|state| {
+            state.epoch = epoch;
+            state.read_up_to = None;
+            state.cannot_follow = None;
+            state.silence = [None, None];
+            let lane = |row: &LaneRow| LaneStatus {
+                position: row.position.clone(),
+                events: row.events,
+                waiting: 0,
+                trouble: None,
+                digest: None,
+                handed_on: VecDeque::new(),
+                work: [None; 3],
+            };
+            state.lanes = rows.iter().map(lane).collect();
+        });
+    }
+
+    /// The lanes go over to another component.
+    pub fn changes(&self, component: &str, digest: &str) {
+        let before = self.change(|state| {
+            component.clone_into(&mut state.component);
+            std::mem::replace(&mut state.digest, digest.to_owned())
+        });
+        component_stats::show(&self.projection, &before, digest);
+    }
+
+    /// What is to be seen of the component at work is written there. The one before stays beside it.
+    pub fn shows(&self, component: &Component) {
+        self.change(|state| state.at_work.begins(component));
+    }
+
+    /// Nothing works with its component any more.
+    pub fn gives_up_component(&self) {
+        component_stats::show(&self.projection, &self.digest(), "");
+    }
+
+    pub fn source_answers(&self, feed: &Feed) {
+        let phase = match feed.position {
+            Position::Scan { .. } => Phase::History,
+            Position::Stream { .. } => Phase::Streaming,
+        };
+        let stalled = self.change(|state| {
+            let moved = state.read_up_to.as_ref() != Some(&feed.position);
+            state.read_up_to = Some(feed.position.clone());
+            state.stillness.answered(moved, Instant::now())
+        });
+        if stalled {
+            let failure = stalled_source();
+            self.count_failure(&failure);
+            tracing::warn!(projection = self.projection, "{}", failure.without_values());
+        }
+        self.enter(phase);
+        metrics::counter!("laterna_events_read_total", "projection" => self.projection.clone())
+            .increment(feed.deliveries.len() as u64);
+    }
+
+    pub fn source_fails(&self, failure: &Failure) {
+        self.count_failure(failure);
+        let told = failure.without_values();
+        tracing::warn!(projection = self.projection, "source: {told}; trying again");
+        self.change(|state| state.source_trouble = Some(failure.clone()));
+    }
+
+    /// What a server answered to an observation, or that it did not.
+    pub fn observes(&self, server: Server, silence: Option<Failure>) {
+        self.change(|state| state.silence[server as usize] = silence);
+    }
+
+    pub fn begins(&self, lane: usize, work: Activity) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
+    }
+
+    pub fn ends(&self, lane: usize, work: Activity) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = None);
+    }
+
+    /// The lanes that are still busy, and what with.
+    pub fn stragglers(&self) -> Vec<(usize, String)> {
+        let busy = |(lane, state): (usize, &LaneStatus)| state.doing().map(|doing| (lane, doing));
+        self.change(|state| state.lanes.iter().enumerate().filter_map(busy).collect())
+    }
+
+    pub fn handed_out(&self, lane: usize, deliveries: usize) {
+        self.change(|state| state.lanes[lane].waiting += deliveries as u64);
+    }
+
+    pub fn lane_waits(&self, lane: usize, failure: &Failure) {
+        self.count_failure(failure);
+        tracing::warn!(projection = self.projection, lane, "{}; trying again", failure.without_values());
+        self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
+    }
+
+    pub fn committed(&self, lane: usize, batch: &Batch) {
+        let events = batch.entries.len() as u64;
+        self.change(|state| {
+            let lane = &mut state.lanes[lane];
+            lane.position.clone_from(&batch.position);
+            lane.events += events;
+            lane.waiting = lane.waiting.saturating_sub(events);
+            lane.trouble = None;
+            state.rate.add(events);
+        });
+        self.count(batch);
+        let projection = &self.projection;
+        for entry in &batch.entries {
+            if let Verdict::Park { failure, .. } = &entry.verdict {
+                let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
+                let (event, aggregate) = (event.map(Id::spelled), aggregate.map(Aggregate::spelled));
+                let (class, reason) = (failure.class(), failure.without_values());
+                tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
+            }
+        }
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for entry in &batch.entries {
+            *verdicts.entry(entry.verdict.name()).or_default() += 1;
+        }
+        let projection = self.projection.clone();
+        for (verdict, events) in verdicts {
+            metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
+                .increment(events);
+        }
+        metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
+    }
+
+    /// What the source says, from time to time.
+    pub fn observed_source(&self, source_time: ClusterTime, documents: u64) {
+        self.change(|state| {
+            state.source_time = Some(source_time);
+            state.documents = documents;
+        });
+    }
+
+    /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
+    pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
+        self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
+    }
+
+    /// Letters were erased.
+    pub fn erased(&self, letters: u64) {
+        metrics::counter!("laterna_letters_erased_total", "projection" => self.projection.clone())
+            .increment(letters);
+    }
+
+    /// How far the oplog reaches back, from time to time.
+    pub fn observed_oplog(&self, begin: Option<ClusterTime>) {
+        let (raised, window) = self.change(|state| {
+            state.oplog_begin = begin;
+            let (before, window) = (state.oplog_alarm, state.window());
+            state.oplog_alarm = state.alarm();
+            ((state.oplog_alarm > before).then_some(state.oplog_alarm), window)
+        });
+        let (Some(alarm), Some(window)) = (raised, window) else { return };
+        if alarm == Alarm::Loud {
+            tracing::error!(projection = self.projection, "{}", window.warning());
+        } else {
+            tracing::warn!(projection = self.projection, "{}", window.warning());
+        }
+    }
+
+    /// Whether the stream is what is being read.
+    pub fn is_streaming(&self) -> bool {
+        self.change(|state| state.phase == Phase::Streaming)
+    }
+
+    /// The projection's tasks are alive.
+    pub fn beat(&self) {
+        self.change(|state| state.heartbeat = Instant::now());
+    }
+
+    /// What is built beside the live tables, or nothing any more.
+    pub fn builds(&self, beside: Option<Beside>) {
+        self.change(|state| state.beside = beside);
+    }
+
+    pub fn heartbeat_age(&self) -> Duration {
+        self.change(|state| state.heartbeat.elapsed())
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.change(|state| Snapshot {
+            projection: self.projection.clone(),
+            phase: state.phase.clone(),
+            trouble: state.trouble().map(|failure| failure.without_values()),
+            class: state.obstacle().map(|failure| failure.class().to_owned()),
+            remedy: state.obstacle().map(|failure| failure.remedy().to_owned()),
+            warning: state.window().filter(|_| state.alarm() > Alarm::None).map(OplogWindow::warning),
+            oplog: state.window(),
+            component: state.component.clone(),
+            digest: state.digest.clone(),
+            deployment: state.deployment.clone(),
+            epoch: state.epoch,
+            lag_seconds: state.lag_seconds(),
+            lag_events: state.lag_events(),
+            queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
+            events_per_second: state.rate.per_second(),
+            events: state.lanes.iter().map(|lane| lane.events).sum(),
+            ignored: state.ignored,
+            parked: state.letters.0,
+            held: state.letters.1,
+            acknowledgement: state.acknowledgement.clone(),
+            beside: state.beside.clone(),
+            commands: state.commands.values().cloned().collect(),
+            components: state.at_work.snapshot(),
+            lanes: state.lanes.iter().zip(0..).map(|(lane, number)| lane.snapshot(number)).collect(),
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut StatusState) -> T) -> T {
+        // A panic elsewhere cannot leave counters half changed in a way that matters more than showing them.
+        change(&mut self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn count_failure(&self, failure: &Failure) {
+        let projection = self.projection.clone();
+        metrics::counter!("laterna_failures_total", "projection" => projection, "class" => failure.class())
+            .increment(1);
+    }
+}
+
+impl StatusState {
+    /// Whether the phase is another one now. What was waited out before it is over.
+    fn enter(&mut self, phase: Phase) -> bool {
+        let changed = self.phase != phase;
+        if self.stopping && phase != Phase::Stopped {
+            return false;
+        }
+        if !matches!(phase, Phase::History | Phase::Streaming | Phase::Stopping) {
+            // No lane runs, and nobody observes the servers.
+            self.silence = [None, None];
+            for lane in &mut self.lanes {
+                (lane.trouble, lane.work, lane.digest) = (None, [None; 3], None);
+                lane.handed_on.clear();
+            }
+        }
+        self.phase = phase;
+        self.paused_by = None;
+        self.run_trouble = None;
+        self.source_trouble = None;
+        changed
+    }
+
+    /// What is being waited out.
+    fn trouble(&self) -> Option<Failure> {
+        let stalled = (self.phase == Phase::Streaming && self.stillness.is_stalled()).then(stalled_source);
+        let source = self.run_trouble.clone().or_else(|| self.source_trouble.clone()).or(stalled);
+        let lanes = self.lanes.iter().filter_map(|lane| lane.trouble.as_ref());
+        source.or_else(|| lanes.chain(self.silence.iter().flatten()).next().cloned())
+    }
+
+    fn obstacle(&self) -> Option<Failure> {
+        self.paused_by.clone().or_else(|| self.trouble())
+    }
+
+    fn oldest(&self) -> Option<ClusterTime> {
+        self.lanes.iter().filter_map(|lane| lane.position.time()).min()
+    }
+
+    fn window(&self) -> Option<OplogWindow> {
+        Some(OplogWindow::of(self.oldest()?, self.oplog_begin?, self.source_time?))
+    }
+
+    fn alarm(&self) -> Alarm {
+        let age =
+            self.source_time.zip(self.oldest()).map(|(now, then)| now.seconds.saturating_sub(then.seconds));
+        self.window().zip(age).map_or(Alarm::None, |(window, age)| window.alarm(age))
+    }
+
+    /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as
+    /// far as the reader is.
+    fn lag_seconds(&self) -> u32 {
+        let read = self.read_up_to.as_ref().and_then(Position::time);
+        let applied = self.lanes.iter().map(|lane| match lane.waiting {
+            0 => read.or_else(|| lane.position.time()),
+            _ => lane.position.time(),
+        });
+        let oldest = applied.flatten().min();
+        match (self.source_time, oldest) {
+            (Some(now), Some(oldest)) => now.seconds.saturating_sub(oldest.seconds),
+            _ => 0,
+        }
+    }
+
+    fn lag_events(&self) -> u64 {
+        let (applied, waiting) =
+            (self.lanes.iter().map(|lane| lane.events), self.lanes.iter().map(|lane| lane.waiting));
+        let (applied, waiting): (u64, u64) = (applied.sum(), waiting.sum());
+        let caught_up = waiting == 0 && self.phase == Phase::Streaming && self.lag_seconds() <= 1;
+        if caught_up { 0 } else { waiting.max(self.documents.saturating_sub(applied)) }
+    }
+}
+
+impl LaneStatus {
+    fn snapshot(&self, lane: u32) -> LaneSnapshot {
+        LaneSnapshot {
+            lane,
+            position: self.position.to_string(),
+            events: self.events,
+            waiting: self.waiting,
+            trouble: self.trouble.as_ref().map(Failure::without_values),
+            digest: self.works_with().unwrap_or_default().to_owned(),
+            doing: self.doing(),
+        }
+    }
+
+    fn doing(&self) -> Option<String> {
+        let all: Vec<_> =
+            self.work.iter().flatten().map(|(work, since)| work.describe(since.elapsed())).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Token;
+
+    fn at(seconds: u32) -> Position {
+        Position::Stream {
+            token: Token { data: format!("82{seconds:08x}000000012B0229296E04"), type_bits: None },
+        }
+    }
+
+    fn row(lane: u32, seconds: u32) -> LaneRow {
+        LaneRow {
+            lane,
+            epoch: 1,
+            batch: 0,
+            position: at(seconds),
+            digest: String::new(),
+            events: 0,
+            parked: 0,
+            fingerprint: crate::fingerprint::Fingerprint::default(),
+            known_events: 0,
+            anchor: None,
+            connection_id: None,
+        }
+    }
+
+    fn observed(oldest: u32, begin: u32, now: u32) -> Snapshot {
+        let status = Status::new("accounts");
+        status.starts("accounts 1", "", 1, &[row(0, now), row(1, oldest)]);
+        status.observed_source(ClusterTime { seconds: now, increment: 1 }, 0);
+        status.observed_oplog(Some(ClusterTime { seconds: begin, increment: 1 }));
+        status.snapshot()
+    }
+
+    #[test]
+    fn what_is_left_of_the_oplog_is_told_by_the_oldest_lane() {
+        let snapshot = observed(1750, 1000, 2000);
+        assert_eq!(snapshot.oplog, Some(OplogWindow { used_percent: 25, left_seconds: 750 }));
+        assert!(
+            snapshot.warning.is_some_and(|warning| warning.contains("25 %") && warning.contains("12m 30s"))
+        );
+        assert_eq!(observed(1760, 1000, 2000).warning, None);
+        assert_eq!(observed(990, 1000, 2000).oplog, Some(OplogWindow { used_percent: 101, left_seconds: 0 }));
+    }
+
+    #[test]
+    fn what_troubled_a_run_is_over_for_a_standby() {
+        let status = Status::new("accounts");
+        status.starts("accounts 1", "", 1, &[row(0, 1000)]);
+        let failure = Failure::CannotWrite { code: 1290, message: "read-only".into() };
+        status.lane_waits(0, &failure);
+        status.observes(Server::ReadModel, Some(failure.clone()));
+        assert_eq!(status.snapshot().class.as_deref(), Some("cannot-write"));
+        status.run_fails(&failure);
+        assert!(status.snapshot().trouble.is_some());
+        status.enter(Phase::Standby { owner: "another".into() });
+        assert_eq!(status.snapshot().trouble, None);
+    }
+
+    #[test]
+    fn a_deployment_is_taken_up_when_no_lane_has_anything_of_the_one_before() {
+        let status = Status::new("accounts");
+        let waits = |says: &str| match status.take_up("new") {
+            TakeUpProgress::Waits(why) => assert!(why.contains(says), "{says:?} is not in {why}"),
+            other => panic!("{other:?}"),
+        };
+        waits("being started");
+        status.starts("accounts 1", "old", 7, &[row(0, 1000), row(1, 1000)]);
+        waits("being started");
+        (0..2).for_each(|lane| status.runs(lane, "old"));
+        status.begins(1, Activity::Committing(3));
+        waits("lane 0 still works with the component before; lane 1 still works");
+        status.hands_on(1, "old");
+        (0..2).for_each(|lane| status.runs(lane, "new"));
+        status.hands_on(1, "new");
+        waits(
+            "lane 1 still works with the component before: waiting for MySQL to commit a batch of 3 events",
+        );
+        status.is_through(1);
+        assert_eq!(status.take_up("new"), TakeUpProgress::Whole { epoch: 7 });
+        // What is loaded here is not what is deployed.
+        status.cannot_follow(Some(Failure::Misconfigured { reason: "it is gone".to_owned() }));
+        match status.take_up("newer") {
+            TakeUpProgress::Waits(why) => assert!(why.contains("it is gone"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        let broken = Failure::SchemaMismatch { code: 1146, message: "no table".into() };
+        status.pauses(&broken, broken.to_string());
+        waits("the projection cannot run, and tries it again");
+        let held = Failure::StreamHeld { letters: 1 };
+        status.pauses(&held, held.to_string());
+        waits(DeploymentSnapshot::PAUSED);
+        let open = Failure::BreakerOpen { reason: "too many".to_owned() };
+        status.pauses(&open, open.to_string());
+        waits("the breaker is open: ");
+        status.run_fails(&broken);
+        waits("the lanes do not run just now: ");
+        status.enter(Phase::Standby { owner: "another".into() });
+        assert_eq!(status.take_up("new"), TakeUpProgress::NotHere);
+    }
+
+    #[test]
+    fn an_oplog_that_has_just_begun_is_no_reason_for_alarm() {
+        let snapshot = observed(1998, 1997, 2000);
+        assert_eq!((snapshot.oplog.map(|window| window.used_percent), snapshot.warning), (Some(66), None));
+    }
+}

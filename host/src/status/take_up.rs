@@ -1,0 +1,110 @@
+//! Which component each lane works with, as the lanes say it, and why it is not the deployed one.
+
+use super::snapshot::DeploymentSnapshot;
+use super::{LaneStatus, Phase, Status, StatusState};
+use crate::failure::Failure;
+
+/// How far this host's lanes are with a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakeUpProgress {
+    /// All of them work with it, under this epoch.
+    Whole { epoch: u64 },
+    /// Not all of them do, and why.
+    Waits(String),
+    /// Another host's lanes are those that count, or none's.
+    NotHere,
+}
+
+impl Status {
+    /// A lane's first stage works with this component from now on.
+    pub fn runs(&self, lane: usize, digest: &str) {
+        self.change(|state| {
+            let known = &mut state.lanes[lane].digest;
+            if known.as_deref() != Some(digest) {
+                *known = Some(digest.to_owned());
+            }
+        });
+    }
+
+    /// A lane's first stage hands a batch on that this component made.
+    pub fn hands_on(&self, lane: usize, digest: &str) {
+        self.change(|state| state.lanes[lane].handed_on.push_back(digest.to_owned()));
+    }
+
+    /// A lane's second stage is through with a batch.
+    pub fn is_through(&self, lane: usize) {
+        self.change(|state| state.lanes[lane].handed_on.pop_front());
+    }
+
+    /// What keeps this host from having what is deployed, or that nothing does.
+    pub fn cannot_follow(&self, failure: Option<Failure>) {
+        self.change(|state| state.cannot_follow = failure);
+    }
+
+    /// What is deployed, and whether the lanes work with it.
+    pub fn shows_deployment(&self, deployment: Option<DeploymentSnapshot>) {
+        self.change(|state| state.deployment = deployment);
+    }
+
+    /// How far the lanes are with this deployment.
+    pub fn take_up(&self, digest: &str) -> TakeUpProgress {
+        self.change(|state| state.take_up(digest))
+    }
+}
+
+impl StatusState {
+    fn take_up(&self, digest: &str) -> TakeUpProgress {
+        match &self.phase {
+            Phase::Standby { .. } | Phase::Stopping | Phase::Stopped => return TakeUpProgress::NotHere,
+            Phase::Paused { reason } => return TakeUpProgress::Waits(self.paused(reason)),
+            Phase::Starting | Phase::History | Phase::Streaming => {}
+        }
+        let late: Vec<(usize, &LaneStatus)> =
+            self.lanes.iter().enumerate().filter(|(_, lane)| lane.works_with() != Some(digest)).collect();
+        if late.is_empty() && !self.lanes.is_empty() {
+            return TakeUpProgress::Whole { epoch: self.epoch };
+        }
+        let trouble = self.run_trouble.as_ref().map(Failure::without_values);
+        TakeUpProgress::Waits(match (&self.cannot_follow, trouble) {
+            (_, Some(trouble)) => format!("the lanes do not run just now: {trouble}; they begin with it"),
+            (Some(failure), _) if self.digest != digest => failure.without_values(),
+            _ if late.iter().any(|(_, lane)| lane.digest.is_none()) || self.lanes.is_empty() => {
+                "the lanes are being started".to_owned()
+            }
+            _ => late.iter().map(|(number, lane)| lane.is_late(*number)).collect::<Vec<_>>().join("; "),
+        })
+    }
+
+    /// Why a paused projection has not taken a deployment up, and when it will.
+    fn paused(&self, reason: &str) -> String {
+        match &self.paused_by {
+            // Another component closes it.
+            Some(Failure::BreakerOpen { .. }) => format!("the breaker is open: {reason}"),
+            Some(Failure::Paused { .. }) => format!("the projection is {reason}"),
+            Some(failure) if failure.holds_events_only() => {
+                format!("{}{reason}", DeploymentSnapshot::PAUSED)
+            }
+            _ => format!("the projection cannot run, and tries it again every few seconds: {reason}"),
+        }
+    }
+}
+
+impl LaneStatus {
+    /// The digest of what made the oldest batch that it has, or else of what it would work with next.
+    pub(super) fn works_with(&self) -> Option<&str> {
+        let oldest = self.handed_on.front().or(self.digest.as_ref())?;
+        Some(oldest)
+    }
+
+    fn is_late(&self, number: usize) -> String {
+        let trouble = self.trouble.as_ref().map(Failure::without_values);
+        // Without the time that it takes, so that it is not written down again and again.
+        let doing: Vec<String> = self.work.iter().flatten().map(|(work, _)| work.what()).collect();
+        let still = format!("lane {number} still works with the component before");
+        match (trouble, doing.as_slice()) {
+            (Some(trouble), _) => format!("{still}: {trouble}"),
+            (None, []) => still,
+            (None, doing) => format!("{still}: {}", doing.join(" and ")),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The real source, projector and read model behind the data plane's traits.
+
+use std::sync::Arc;
+
+use crate::component::version::Loaded;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::pipeline::ports::{Answer, Deployed, Projector, ReadModel, Source, Version};
+use crate::position::Position;
+use crate::projector::{Chain, Worker};
+use crate::readmodel::lane::apply::{Final, LaneModel, LoadedLane};
+use crate::readmodel::lane::batch::Batch;
+use crate::readmodel::lane::dead_letter::{Attempt, Letter};
+use crate::readmodel::lane::dedupe::Remembered;
+use crate::source::{Anchored, Feed, Reading};
+use crate::statement::{Operation, Schema};
+
+impl<R: Reading + 'static> Source for Anchored<R> {
+    async fn open(&mut self, from: &Position) -> Result<(), Failure> {
+        self.open(from).await
+    }
+
+    async fn next(&mut self) -> Result<Feed, Failure> {
+        self.next().await
+    }
+}
+
+impl Projector for Worker {
+    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+        Worker::project(self, events).await
+    }
+}
+
+impl Version for Loaded {
+    type Projector = Worker;
+
+    fn deployed(&self) -> &Deployed {
+        &self.deployed
+    }
+
+    fn start(&self) -> Result<Worker, Failure> {
+        let pair = Chain {
+            projector: self.component.clone(),
+            upcaster: self.upcaster.as_ref().map(|upcaster| upcaster.component.clone()),
+        };
+        Worker::start(pair, &self.projection).map_err(|error| Failure::CannotWrite {
+            code: 0,
+            message: format!("starting a projector thread: {error}"),
+        })
+    }
+}
+
+impl ReadModel for LaneModel {
+    async fn load(&mut self) -> Result<LoadedLane, Failure> {
+        self.load().await
+    }
+
+    async fn remembered(&mut self) -> Result<Remembered, Failure> {
+        self.remembered().await
+    }
+
+    fn keeps(&mut self, remembered: &Remembered) {
+        self.keeps(remembered);
+    }
+
+    fn works_with(&mut self, schema: &Arc<Schema>) {
+        self.works_with(schema);
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+        self.commit(batch).await
+    }
+
+    async fn probe(&mut self, batch: &Batch, is_final: Final<'_>) -> Result<Vec<(usize, Failure)>, Failure> {
+        self.probe(batch, is_final).await
+    }
+
+    async fn letter_behind(&mut self, aggregate_key: &[u8], after: u64) -> Result<Option<Letter>, Failure> {
+        self.letter_behind(aggregate_key, after).await
+    }
+
+    async fn document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
+        self.document(letter).await
+    }
+
+    async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+        self.apply_letter(letter, operations).await
+    }
+
+    async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
+        self.keep_letter(letter, attempt).await
+    }
+
+    async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
+        self.discard_letter(letter, who, why).await
+    }
+
+    async fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
+        self.erase_letter(letter, who, why).await
+    }
+
+    async fn dry_run_letters(
+        &mut self,
+        letters: &[Vec<Operation>],
+    ) -> Result<Option<(usize, Failure)>, Failure> {
+        self.dry_run_letters(letters).await
+    }
+}

@@ -1,0 +1,98 @@
+//! What comes next of a generation that meets the live one, from the rows of both: pure.
+
+use super::completeness;
+use crate::position::Position;
+use crate::readmodel::control::deployment::Origin;
+use crate::readmodel::control::generation::{Generation, GenerationState, Purpose};
+use crate::readmodel::lane::checkpoint::LaneRow;
+
+/// What comes next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// It is built on, and why.
+    BackToWork(String),
+    /// Both come to this position.
+    Meet(Position),
+    /// Both are compared as they are.
+    Compare,
+    /// Whether the outbox holds all that the live one took has to be known first.
+    AskOutbox,
+    /// It waits for an operator's word: this is what it lacks.
+    Wait(String),
+    /// It takes the live one's place.
+    CutOver,
+}
+
+/// What is known of the outbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Outbox {
+    #[default]
+    Unasked,
+    /// What it lacks of the live lanes' events, if it lacks any.
+    Asked(Option<String>),
+}
+
+/// What comes next where the live lanes stand `here` and those of the generation `there`. `waited` says that the live lanes
+/// had their time to come to one position with it; `untold` is why it is not known what the live one took; `outbox` is
+/// what is known of the outbox.
+pub fn next(
+    generation: &Generation,
+    (here, there): (&[LaneRow], &[LaneRow]),
+    waited: bool,
+    (untold, outbox): (Option<&String>, Outbox),
+) -> Next {
+    let all = || here.iter().chain(there).map(|row| &row.position);
+    let Some(furthest) = all().max_by(|a, b| a.compare(b)) else {
+        return Next::BackToWork("its lanes are gone".to_owned());
+    };
+    let at = |rows: &[LaneRow]| rows.iter().all(|row| row.position.compare(furthest).is_eq());
+    match generation.purpose {
+        // Where the live lanes cannot go on, it is enough that the others are further.
+        Purpose::Replace | Purpose::Look if at(there) && (at(here) || waited) => {
+            let lacks = if generation.lacks_accepted {
+                None
+            } else if untold.is_some() {
+                untold.cloned()
+            } else if at(here) {
+                completeness::lacks(here, there, generation.origin == Origin::Rollback)
+            } else {
+                // What the live lanes took has to be in the outbox still, from which the others took it.
+                let Outbox::Asked(lacks) = outbox else { return Next::AskOutbox };
+                lacks
+            };
+            lacks.map_or(Next::CutOver, Next::Wait)
+        }
+        Purpose::Verify | Purpose::Repair if at(there) && at(here) => Next::Compare,
+        _ => Next::Meet(furthest.clone()),
+    }
+}
+
+/// What is to be done first of generations that stand aside, if anything is: what goes does so before anything is built, since
+/// a command may wait for its end, and what is built may wait for a word.
+pub fn first(next_step: &[Generation]) -> Option<&Generation> {
+    let goes = next_step.iter().find(|one| one.state == GenerationState::Dropping);
+    goes.or_else(|| next_step.iter().find(|one| one.state != GenerationState::Kept))
+}
+
+/// Why a generation that has caught up does not meet the live one before an operator says a word.
+pub fn awaits_word(projection: &str, generation: &Generation) -> Option<String> {
+    let lacks = generation.lacks.as_ref().filter(|_| !generation.lacks_accepted)?;
+    Some(format!(
+        "{lacks}; `laterna generations accept {projection} {0}` takes it as it is, `laterna generations drop {projection} {0}` \
+         gives it up",
+        generation.generation
+    ))
+}
+
+/// What a generation becomes that was compared, and what it lacks then. Where rows differ, a repair takes the live one's
+/// place, unless events are missing.
+pub fn compared(
+    purpose: Purpose,
+    is_clean: bool,
+    lacks: Option<&String>,
+) -> ((GenerationState, Purpose), Option<String>) {
+    if purpose == Purpose::Repair && !is_clean {
+        return ((GenerationState::Building, Purpose::Replace), lacks.cloned());
+    }
+    ((GenerationState::Dropping, purpose), None)
+}

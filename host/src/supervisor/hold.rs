@@ -1,0 +1,112 @@
+//! Runs that take no events: the lanes stand ready for operators' orders about dead letters, and nothing else moves.
+//!
+//! What holds the events is a row (an operator's word, an open breaker), the letters that are there, or the room that is
+//! not. It is looked at again and again, and ends by itself.
+
+use std::time::Duration;
+
+use super::settings::{Hold, Settings};
+use crate::component::version::Loaded;
+use crate::failure::Failure;
+use crate::readmodel::control::pause;
+use crate::readmodel::lane::dead_letter;
+use crate::readmodel::lane::volume::{self, Volume};
+use crate::readmodel::mysql::session::{Session, within};
+use crate::servers::Servers;
+use crate::statement::Ordering;
+
+/// How often it is looked whether a pause has begun or is over.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long MySQL may take to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What is asked about a projection.
+#[derive(Clone)]
+pub struct HoldCheck {
+    pub servers: Servers,
+    pub projection: String,
+    pub generation: u32,
+    pub holds_stream: bool,
+    /// There was no room for a letter, and this is what it looked like.
+    pub full: Option<Failure>,
+}
+
+/// Whether a parked event holds back the whole stream, or only its aggregate.
+pub fn holds_stream(settings: &Settings, loaded: &Loaded) -> bool {
+    match settings.letters.hold {
+        Some(hold) => hold == Hold::Stream,
+        None => loaded.deployed.manifest.ordering == Ordering::Stream,
+    }
+}
+
+impl HoldCheck {
+    /// What keeps the events back, if anything does.
+    pub async fn ask(&self, session: &mut Session) -> Result<Option<Failure>, Failure> {
+        let control = &self.servers.control;
+        if let Some(pause) = pause::find(session, control, &self.projection).await? {
+            return Ok(Some(pause));
+        }
+        if self.holds_stream {
+            let (parked, held) = dead_letter::count(session, control, &self.projection).await?;
+            if parked + held > 0 {
+                return Ok(Some(Failure::StreamHeld { letters: parked + held }));
+            }
+        }
+        let Some(full) = &self.full else { return Ok(None) };
+        let used = volume::used(&mut session.connection, control, &self.projection, self.generation).await?;
+        Ok(is_full(full, used).then(|| full.clone()))
+    }
+
+    /// Waits until something else, or nothing, keeps the events back than what did.
+    pub async fn until_it_changes(self, standing: Option<Failure>) {
+        let mut kept = None;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let asking = self.ask_in(&mut kept);
+            match within(PATIENCE, "reading whether the projection is paused", asking).await {
+                Ok(found) if same(found.as_ref(), standing.as_ref()) => {}
+                Ok(_) => return,
+                // The outage is the lanes' business.
+                Err(_) => kept = None,
+            }
+        }
+    }
+
+    async fn ask_in(&self, kept: &mut Option<Session>) -> Result<Option<Failure>, Failure> {
+        let mut session = match kept.take() {
+            Some(session) => session,
+            None => self.servers.applier.connect().await?,
+        };
+        let found = self.ask(&mut session).await?;
+        *kept = Some(session);
+        Ok(found)
+    }
+}
+
+/// The same reason; how many letters there are may differ.
+fn same(found: Option<&Failure>, standing: Option<&Failure>) -> bool {
+    match (found, standing) {
+        (Some(Failure::StreamHeld { .. }), Some(Failure::StreamHeld { .. })) => true,
+        _ => found == standing,
+    }
+}
+
+/// Whether there is as little room as when there was none. Smaller letters may still find some: the next run tells.
+fn is_full(full: &Failure, now: Volume) -> bool {
+    let Failure::LettersFull { letters, bytes, .. } = full else { return false };
+    let count = |value: i64| u64::try_from(value).unwrap_or_default();
+    count(now.letters) >= *letters && count(now.bytes) >= *bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_when_a_letter_has_gone() {
+        let full = Failure::LettersFull { letters: 5, bytes: 50, letters_max: 5, bytes_max: 1000 };
+        assert!(is_full(&full, Volume { letters: 5, bytes: 50 }));
+        assert!(!is_full(&full, Volume { letters: 4, bytes: 40 }));
+    }
+}

@@ -1,0 +1,188 @@
+//! What goes on beside the lanes: the lease is renewed, and what the servers say is shown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::hold::HoldCheck;
+use super::settings::Settings;
+use crate::failure::{Failure, Fault};
+use crate::readmodel::control::lease;
+use crate::readmodel::lane::{checkpoint, dead_letter};
+use crate::readmodel::mysql::session::Session;
+use crate::retry::Backoff;
+use crate::servers::Servers;
+use crate::status::{Server, Status};
+
+/// How often the servers are asked how they stand.
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is asked how far the oplog reaches back.
+const OPLOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A server that takes longer to say how it stands is shown as trouble.
+const SILENCE: Duration = Duration::from_millis(800);
+
+/// How long a server may take to say how it stands, before it is asked anew.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Renews the lease until it is lost: because another host has it, or because it ran out by this host's own
+/// monotonic clock. That counts from before the request, so it runs out here first, and MySQL's time plays no part.
+pub async fn keep_lease(
+    servers: Servers,
+    settings: Settings,
+    epoch: u64,
+    session: Session,
+    mut good_until: Instant,
+) -> Result<(), Failure> {
+    let ttl = settings.lease_ttl;
+    let mut kept = Some(session);
+    loop {
+        tokio::time::sleep_until(good_until - ttl + ttl / 3).await;
+        let mut backoff = Backoff::new();
+        loop {
+            let asked = Instant::now();
+            // So that one connection that says nothing leaves time for another.
+            let limit = good_until.min(asked + ttl / 3);
+            let renewing = renew(&servers, &settings, epoch, &mut kept);
+            let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
+            let failure = match tokio::time::timeout_at(limit, renewing).await.unwrap_or(Err(silence)) {
+                Ok(()) => {
+                    good_until = asked + ttl;
+                    break;
+                }
+                Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
+                Err(failure) => failure,
+            };
+            tracing::warn!(projection = settings.name, "lease: {}; trying again", failure.without_values());
+            tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
+            if Instant::now() >= good_until {
+                return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
+            }
+        }
+    }
+}
+
+/// Renews the lease once. A session in which that failed, or was given up, is not kept.
+async fn renew(
+    servers: &Servers,
+    settings: &Settings,
+    epoch: u64,
+    kept: &mut Option<Session>,
+) -> Result<(), Failure> {
+    let mut session = match kept.take() {
+        Some(session) => session,
+        None => servers.applier.connect().await?,
+    };
+    lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl).await?;
+    *kept = Some(session);
+    Ok(())
+}
+
+/// Shows that the projection's loop turns, while it gets ready too, which may take long.
+pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {
+    loop {
+        status.beat();
+        tokio::time::sleep(OBSERVE_INTERVAL).await;
+    }
+}
+
+/// Ends a run that takes events when an operator, or another lane's breaker, says so.
+pub async fn watch_pause(hold_check: HoldCheck) -> Result<(), Failure> {
+    // The letters that hold back a stream, and the room there is, are found by the lanes.
+    let hold_check = HoldCheck { holds_stream: false, full: None, ..hold_check };
+    loop {
+        hold_check.clone().until_it_changes(None).await;
+        let mut session = hold_check.servers.applier.connect().await?;
+        if let Some(pause) = hold_check.ask(&mut session).await? {
+            return Err(pause);
+        }
+    }
+}
+
+/// Shows what the servers say, and that they say nothing. What is done about it is the other parts' business.
+pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
+    let read_model = async {
+        let mut session = None;
+        loop {
+            let counting = count(&servers, &projection, &mut session);
+            let silence = |message| Failure::ConnectionLost { message };
+            if let Some((letters, ignored)) = answer(&status, Server::ReadModel, silence, counting).await {
+                status.observed_letters(letters, Some(ignored));
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
+        }
+    };
+    let source = async {
+        loop {
+            let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
+            let silence = |message| Failure::SourceUnavailable { message };
+            if let Some((time, documents)) = answer(&status, Server::Source, silence, asking).await {
+                status.observed_source(time, documents);
+            }
+            tokio::time::sleep(OBSERVE_INTERVAL).await;
+        }
+    };
+    tokio::join!(read_model, source, observe_oplog(&servers, &projection, &status)).0
+}
+
+/// Shows how far the oplog reaches back, where the account may see that.
+async fn observe_oplog(servers: &Servers, projection: &str, status: &Status) {
+    let mut told = false;
+    loop {
+        match tokio::time::timeout(PATIENCE, servers.outbox.oplog_begin()).await {
+            Ok(Ok(begin)) => {
+                status.observed_oplog(begin);
+                if begin.is_none() && !std::mem::replace(&mut told, true) {
+                    tracing::warn!(
+                        projection,
+                        "the account of `mongodb.uri` may not see how long the oplog is, so nobody is warned before it \
+                         is too short: `laterna check` says more"
+                    );
+                }
+            }
+            Ok(Err(failure)) => {
+                tracing::debug!(projection, "the oplog's length: {}", failure.without_values());
+            }
+            Err(_) => tracing::debug!(projection, "the oplog's length: no answer"),
+        }
+        tokio::time::sleep(OPLOG_INTERVAL).await;
+    }
+}
+
+/// A server's answer. While it does not come, that is shown.
+async fn answer<T>(
+    status: &Status,
+    server: Server,
+    silence: impl Fn(String) -> Failure,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Option<T> {
+    let silent = |limit: Duration| silence(format!("no answer for {} ms", limit.as_millis()));
+    tokio::pin!(asking);
+    let soon = tokio::time::timeout(SILENCE, &mut asking).await;
+    let answer = if let Ok(answer) = soon {
+        answer
+    } else {
+        status.observes(server, Some(silent(SILENCE)));
+        let late = tokio::time::timeout(PATIENCE, asking).await;
+        late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
+    };
+    status.observes(server, answer.as_ref().err().cloned());
+    answer.ok()
+}
+
+async fn count(
+    servers: &Servers,
+    projection: &str,
+    kept: &mut Option<Session>,
+) -> Result<((u64, u64), u64), Failure> {
+    let mut session = match kept.take() {
+        Some(session) => session,
+        None => servers.applier.connect().await?,
+    };
+    let letters = dead_letter::count(&mut session, &servers.control, projection).await?;
+    let ignored = checkpoint::ignored(&mut session, &servers.control, projection).await?;
+    *kept = Some(session);
+    Ok((letters, ignored))
+}

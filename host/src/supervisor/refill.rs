@@ -1,0 +1,110 @@
+//! Making the tables anew because the place in the stream is lost: a generation is begun beside the live one, which stands
+//! still and stays as it is until the other one takes its place.
+
+use super::generations::{GenerationContext, completeness};
+use super::startup::{history_is_readable, not_from_the_future, same_source};
+use crate::component::version::Loaded;
+use crate::failure::Failure;
+use crate::readmodel::control::deployment::{self, Origin};
+use crate::readmodel::control::generation::{
+    self, Generation, GenerationState, HistoryFilter, Purpose, Wanted,
+};
+use crate::readmodel::control::registration;
+use crate::readmodel::lane::checkpoint;
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+use crate::source::SourceIdentity;
+
+/// Begins a generation that is to take the place of the live one, for what that one lost, unless there is one. Refuses
+/// where rows would be missing. The live lanes may not run.
+pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result<(), Failure> {
+    let GenerationContext { servers, settings, versions, epoch, .. } = context;
+    let (control, name) = (&servers.control, settings.name.as_str());
+    let mut session = servers.applier.connect().await?;
+    let replaces = |one: &Generation| {
+        one.purpose == Purpose::Replace
+            && !matches!(one.state, GenerationState::Kept | GenerationState::Dropping)
+    };
+    if generation::list(&mut session, control, name).await?.iter().any(replaces) {
+        return Ok(());
+    }
+    let in_force = deployment::in_force(&mut session, control, name).await?;
+    let Some(in_force) = in_force else { return Err(lost.clone()) };
+    let loaded = versions.get(&mut session, servers, &in_force.digest).await?;
+    is_whole(context, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
+    let wanted = Wanted {
+        projection: name,
+        purpose: Purpose::Replace,
+        digest: &in_force.digest,
+        tables: &loaded.deployed.schema.table_names(),
+        part: HistoryFilter::default(),
+        expected: servers.outbox.estimate().await?,
+        accepted: false,
+        origin: Origin::Command,
+        command: None,
+        by: &settings.owner,
+        overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
+    };
+    match generation::open_under_lease(&mut session, control, wanted, *epoch).await? {
+        Ok(generation) => tracing::warn!(
+            projection = name,
+            generation,
+            "{}; as `resume_lost` says, the tables are made anew beside these",
+            lost.without_values()
+        ),
+        Err(why_not) => tracing::warn!(projection = name, "no rebuild is begun: {why_not}"),
+    }
+    Ok(())
+}
+
+/// Whether the outbox gives all that the live tables were made from.
+async fn is_whole(
+    context: &GenerationContext,
+    session: &mut Session,
+    loaded: &Loaded,
+) -> Result<(), Failure> {
+    let GenerationContext { servers, settings, .. } = context;
+    let (control, name) = (&servers.control, settings.name.as_str());
+    let found = registration::find(session, control, name).await?;
+    let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
+    let registration = found.ok_or_else(gone)?;
+    let identity = same_source(name, &registration, servers.outbox.identify().await?)?;
+    let live = registration.live_generation;
+    let rows = checkpoint::rows(session, control, name, live).await?;
+    not_from_the_future(servers, &rows).await?;
+    is_possible(servers, loaded, &identity).await?;
+    let lacks = completeness::outbox_lacks(servers, session, (name, live), &rows).await?;
+    may_begin(name, lacks)
+}
+
+/// Tables are made anew unasked only where the outbox holds all that the live ones were made from.
+pub fn may_begin(projection: &str, lacks: Option<String>) -> Result<(), Failure> {
+    let Some(lacks) = lacks else { return Ok(()) };
+    let reason = format!(
+        "{lacks}; `laterna rebuild {projection}` makes other tables beside them, and asks before it uses them"
+    );
+    Err(Failure::Misconfigured { reason })
+}
+
+/// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.
+pub async fn is_possible(
+    servers: &Servers,
+    loaded: &Loaded,
+    identity: &SourceIdentity,
+) -> Result<(), Failure> {
+    servers.outbox.complete_history(identity).await?;
+    history_is_readable(servers, loaded).await
+}
+
+/// Why the tables stay as they are, beside what was lost.
+fn refused(lost: &Failure, why: Failure) -> Failure {
+    match (lost, why) {
+        (Failure::ResumeLost { cause, reason }, Failure::Misconfigured { reason: why }) => {
+            Failure::ResumeLost {
+                cause: *cause,
+                reason: format!("{reason}; a rebuild is not possible: {why}"),
+            }
+        }
+        (_, why) => why,
+    }
+}

@@ -1,0 +1,53 @@
+//! How a projection is to run.
+
+use std::time::Duration;
+
+use crate::pipeline::breaker::BreakerSettings;
+use crate::readmodel::lane::acknowledge::Acknowledge;
+use crate::readmodel::lane::volume::Limits;
+use crate::source::OnLost;
+
+/// How a projection is to run.
+#[derive(Clone)]
+pub struct Settings {
+    pub name: String,
+    /// Who this host is.
+    pub owner: String,
+    pub lanes: u32,
+    pub batch_max: usize,
+    /// How many recent event ids are remembered.
+    pub window: usize,
+    /// What becomes of the outbox's documents.
+    pub acknowledge: Acknowledge,
+    /// Whether a projection without a checkpoint begins with the outbox's history.
+    pub from_history: bool,
+    /// What is to be done where the place in the change stream is lost.
+    pub resume_lost: OnLost,
+    pub lease_ttl: Duration,
+    pub stop_timeout: Duration,
+    pub letters: LetterSettings,
+    /// How much of the time lanes beside the live ones may take, in percent.
+    pub rebuild_percent: u32,
+}
+
+/// How dead letters are dealt with.
+#[derive(Debug, Clone, Copy)]
+pub struct LetterSettings {
+    pub limits: Limits,
+    pub breaker: BreakerSettings,
+    /// What a parked event holds back; as the projector's ordering says unless given.
+    pub hold: Option<Hold>,
+    /// After how many days letters are erased; 0: never.
+    pub retention_days: u32,
+    /// Whether another component tries the letters again that others failed.
+    pub replay_after_deployment: bool,
+}
+
+/// What a parked event holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The later events of its aggregate.
+    Aggregate,
+    /// Everything behind it.
+    Stream,
+}

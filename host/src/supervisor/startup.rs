@@ -1,0 +1,269 @@
+//! What has to be true before the first event: the source is the one the checkpoint is for, the tables and the
+//! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
+
+pub mod beginning;
+
+use super::settings::Settings;
+use crate::component::version::Loaded;
+use crate::failure::{Failure, Lost};
+use crate::pipeline::run::RunPlan;
+use crate::position::{ClusterTime, Position};
+use crate::readmodel::control::ownership;
+use crate::readmodel::control::registration::{self, Registration};
+use crate::readmodel::lane::checkpoint::{self, LaneRow};
+use crate::readmodel::lane::{volume, witness};
+use crate::readmodel::mysql::session::Session;
+use crate::readmodel::tables;
+use crate::servers::Servers;
+use crate::source::SourceIdentity;
+use crate::statement::Ordering;
+use beginning::Beginning;
+
+/// The generation that a projection begins with.
+const FIRST_GENERATION: u32 = 1;
+
+/// Makes everything ready for the lanes to run under this epoch.
+pub async fn prepare(
+    servers: &Servers,
+    settings: &Settings,
+    loaded: &Loaded,
+    epoch: u64,
+) -> Result<(u32, RunPlan), Failure> {
+    let identity = servers.outbox.identify().await?;
+    let mut session = servers.ddl.connect().await?;
+    let schema = &loaded.deployed.schema;
+    let found = registration::find(&mut session, &servers.control, &settings.name).await?;
+    let generation = match found {
+        Some(registration) if registration.lanes > 0 => {
+            same_source(&settings.name, &registration, identity)?;
+            ownership::claim(&mut session, &servers.control, &settings.name, epoch, schema).await?;
+            registration.live_generation
+        }
+        Some(registration) if registration.live_generation > FIRST_GENERATION => {
+            return Err(half_emptied(&settings.name));
+        }
+        _ => {
+            let identity = identity.ok_or_else(|| servers.outbox.missing())?;
+            tables::rehearse(&mut session, &servers.control, servers.applier.database(), schema).await?;
+            begin(servers, settings, loaded, epoch, &mut session, &identity).await?;
+            FIRST_GENERATION
+        }
+    };
+    let mut applier = servers.applier.connect().await?;
+    let (control, ddl, lease) = (&servers.control, &servers.ddl, (settings.name.as_str(), epoch));
+    witness::demand(&mut applier, ddl, control, lease, generation).await?;
+    ownership::nothing_is_tied(&mut session, schema).await?;
+    tables::prepare(&mut applier, schema).await?;
+    volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
+    let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
+    not_from_the_future(servers, &rows).await?;
+    Ok((generation, run_plan((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
+}
+
+/// An older version emptied tables before it filled them again.
+fn half_emptied(projection: &str) -> Failure {
+    Failure::Misconfigured {
+        reason: format!(
+            "an older version of the host has begun to empty the tables of `{projection}`, to fill them again, and has not \
+             come to the end: run that version until it has; or `laterna forget {projection}`, drop its tables, and start"
+        ),
+    }
+}
+
+/// The lanes that run this time. A new lane count first lets the old lanes come to one position.
+pub(super) async fn run_plan(
+    (servers, settings, loaded): (&Servers, &Settings, &Loaded),
+    epoch: u64,
+    generation: u32,
+    rows: Vec<LaneRow>,
+    session: &mut Session,
+) -> Result<RunPlan, Failure> {
+    let lanes = lanes(settings, loaded);
+    let (from, projection) = (rows.len(), &settings.name);
+    let furthest = match resize_step(&rows, lanes) {
+        Some(ResizeStep::Run) => return Ok(RunPlan { rows, until: None }),
+        Some(ResizeStep::Meet(furthest)) => {
+            tracing::info!(projection, from, to = lanes, "the lanes come to one position");
+            return Ok(RunPlan { rows, until: Some(furthest) });
+        }
+        Some(ResizeStep::Replace(furthest)) => furthest,
+        None => {
+            return Err(Failure::Misconfigured {
+                reason: format!(
+                    "the checkpoints of `{projection}` are gone; restore the control schema together with the read \
+                     model's tables"
+                ),
+            });
+        }
+    };
+    let (control, name) = (&servers.control, &settings.name);
+    checkpoint::replace(session, control, name, generation, epoch, lanes, &furthest).await?;
+    tracing::info!(projection, from, to = lanes, "the number of lanes changed");
+    let rows = checkpoint::rows(session, control, name, generation).await?;
+    Ok(RunPlan { rows, until: None })
+}
+
+/// What brings a projection from its rows to a number of lanes.
+#[derive(Debug, PartialEq)]
+pub enum ResizeStep {
+    /// The rows are as they should be.
+    Run,
+    /// The lanes stand at different positions, and come to the furthest of them first.
+    Meet(Position),
+    /// The lanes stand at one position, and other rows take their place.
+    Replace(Position),
+}
+
+/// The next step towards a number of lanes. Without any row there is none.
+pub fn resize_step(rows: &[LaneRow], lanes: u32) -> Option<ResizeStep> {
+    let furthest = rows.iter().map(|row| &row.position).max_by(|a, b| a.compare(b))?;
+    Some(if rows.len() == lanes as usize {
+        ResizeStep::Run
+    } else if rows.iter().any(|row| row.position.compare(furthest).is_lt()) {
+        ResizeStep::Meet(furthest.clone())
+    } else {
+        ResizeStep::Replace(furthest.clone())
+    })
+}
+
+/// The first start of a projection: its tables, its registration, its lanes.
+async fn begin(
+    servers: &Servers,
+    settings: &Settings,
+    loaded: &Loaded,
+    epoch: u64,
+    session: &mut Session,
+    identity: &SourceIdentity,
+) -> Result<(), Failure> {
+    let position = None;
+    beginning::in_order(&mut First { servers, settings, loaded, epoch, session, identity, position }).await
+}
+
+/// A projection that begins.
+struct First<'a> {
+    servers: &'a Servers,
+    settings: &'a Settings,
+    loaded: &'a Loaded,
+    epoch: u64,
+    session: &'a mut Session,
+    identity: &'a SourceIdentity,
+    position: Option<Position>,
+}
+
+impl Beginning for First<'_> {
+    async fn is_complete(&mut self) -> Result<(), Failure> {
+        if self.settings.from_history {
+            self.servers.outbox.complete_history(self.identity).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn register(&mut self) -> Result<(), Failure> {
+        let Self { servers, settings, loaded, session, identity, .. } = self;
+        let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
+        ownership::not_anothers(session, control, name, schema).await?;
+        let start = servers.outbox.current_token().await?;
+        let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
+        let position = if history {
+            history_is_readable(servers, loaded).await?;
+            Position::Scan { start, key: None, beside: 0 }
+        } else {
+            Position::Stream { token: start }
+        };
+        tables::create_missing(session, control, name, schema).await?;
+        let registration = Registration {
+            projection: settings.name.clone(),
+            live_generation: FIRST_GENERATION,
+            lanes: 0,
+            source: serde_json::to_string(identity).expect("an identity holds only text"),
+        };
+        registration::register(session, control, &registration).await?;
+        self.position = Some(position);
+        Ok(())
+    }
+
+    async fn claim(&mut self) -> Result<(), Failure> {
+        let (control, schema) = (&self.servers.control, &self.loaded.deployed.schema);
+        ownership::claim(self.session, control, &self.settings.name, self.epoch, schema).await
+    }
+
+    async fn withdraw(&mut self) -> Result<(), Failure> {
+        registration::withdraw(self.session, &self.servers.control, &self.settings.name).await
+    }
+
+    async fn place(&mut self) -> Result<(), Failure> {
+        let Self { servers, settings, loaded, session, epoch, position, .. } = self;
+        let (control, name, lanes) = (&servers.control, &settings.name, lanes(settings, loaded));
+        let Some(position) = position else { return Ok(()) };
+        checkpoint::replace(session, control, name, FIRST_GENERATION, *epoch, lanes, position).await
+    }
+}
+
+/// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
+pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(), Failure> {
+    servers.outbox.history_index(servers.decoder.fields()).await?;
+    let manifest = &loaded.deployed.manifest;
+    if manifest.ordering == Ordering::Stream && !manifest.commutative {
+        return Err(Failure::Misconfigured {
+            reason:
+                "the projector needs commit order over all aggregates, which history does not have; declare \
+                     its operations commutative, or begin with `start = \"now\"`"
+                    .to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// A projector that needs the order of the whole stream gets one lane.
+pub fn lanes(settings: &Settings, loaded: &Loaded) -> u32 {
+    match loaded.deployed.manifest.ordering {
+        Ordering::Aggregate => settings.lanes,
+        Ordering::Stream => 1,
+    }
+}
+
+pub(super) fn same_source(
+    projection: &str,
+    registration: &Registration,
+    now: Option<SourceIdentity>,
+) -> Result<SourceIdentity, Failure> {
+    let then: Option<SourceIdentity> = serde_json::from_str(&registration.source).ok();
+    if let Some(same) = now.as_ref().filter(|now| then.as_ref() == Some(now)) {
+        return Ok(same.clone());
+    }
+    let name = |outbox: SourceIdentity| {
+        let SourceIdentity { replica_set, namespace, collection } = outbox;
+        format!("{namespace} of replica set {replica_set} (collection {collection})")
+    };
+    let then = then.map_or("an unknown outbox".to_owned(), name);
+    let (cause, reason) = match now {
+        Some(now) => {
+            (Lost::OtherOutbox, format!("`{projection}` was made from {then}, but this is {}", name(now)))
+        }
+        None => {
+            (Lost::NoCollection, format!("`{projection}` was made from {then}, which is not there any more"))
+        }
+    };
+    Err(Failure::ResumeLost { cause, reason })
+}
+
+/// A checkpoint that the source has not come to yet belongs to another history, e.g. of a restored database.
+pub async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<(), Failure> {
+    not_beyond(servers.outbox.now().await?, rows)
+}
+
+/// The same, of the source's newest write.
+pub fn not_beyond(now: ClusterTime, rows: &[LaneRow]) -> Result<(), Failure> {
+    let newest = rows.iter().filter_map(|row| row.position.time()).max();
+    match newest {
+        // A high-water mark may be one write ahead, so seconds are compared.
+        Some(newest) if newest.seconds > now.seconds => Err(Failure::ResumeLost {
+            cause: Lost::FromTheFuture,
+            reason: format!(
+                "the checkpoint is at {newest}, but the source's newest write is of {now}: it was restored from a backup"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
