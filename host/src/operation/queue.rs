@@ -42,6 +42,8 @@ struct Trying {
     since: Instant,
     backoff: Backoff,
     again: Instant,
+    /// What it waits for, while that could not be written down yet.
+    unsaid: Option<String>,
 }
 
 /// The commands that one host tries.
@@ -129,6 +131,7 @@ impl<D: Desk> Queue<D> {
         while let Some(Ok((id, ended))) = self.under_way.try_join_next() {
             self.ended((id, ended)).await?;
         }
+        self.say().await?;
         let pending = self.desk.pending().await?;
         let gone: Vec<u64> = self.trying.keys().copied().collect();
         for id in gone.into_iter().filter(|id| !pending.iter().any(|one| one.id == *id)) {
@@ -147,7 +150,14 @@ impl<D: Desk> Queue<D> {
         let (id, now) = (command.id, Instant::now());
         let trying = self.trying.entry(id).or_insert_with(|| {
             self.desk.begins(&command);
-            Trying { command, is_under_way: false, since: now, backoff: Backoff::new(), again: now }
+            Trying {
+                command,
+                is_under_way: false,
+                since: now,
+                backoff: Backoff::new(),
+                again: now,
+                unsaid: None,
+            }
         });
         if trying.is_under_way || trying.again > now {
             return Ok(());
@@ -186,6 +196,19 @@ impl<D: Desk> Queue<D> {
         if is_first && trying.since.elapsed() < HEAD_START {
             return Ok(());
         }
-        self.desk.waits(&trying.command, &reason).await
+        trying.unsaid = Some(reason);
+        self.say().await
+    }
+
+    /// Writes down what commands wait for. What could not be written is tried again with the next turn: the next try of its
+    /// command may take as long as a server is silent.
+    async fn say(&mut self) -> Result<(), Failure> {
+        for trying in self.trying.values_mut() {
+            if let Some(reason) = &trying.unsaid {
+                self.desk.waits(&trying.command, reason).await?;
+                trying.unsaid = None;
+            }
+        }
+        Ok(())
     }
 }

@@ -103,7 +103,9 @@ impl Reading for SimulatedSource {
         self.fails()?;
         if self.steps.pick(0..=20) == 0 {
             // As the real reader does around an event that is too large.
-            (self.openings, place.starts) = (self.openings + 1, self.outbox.restored.starts());
+            self.openings += 1;
+            self.outbox.is_opened(&self.steps);
+            place.starts = self.outbox.restored.starts();
         }
         if place.starts != self.outbox.restored.starts() {
             return Err(Failure::SourceUnavailable { message: "it was started anew".to_owned() });
