@@ -5,6 +5,7 @@
 pub mod ports;
 pub mod room;
 pub mod reader;
+pub mod requests;
 pub mod project_stage;
 pub mod apply_stage;
 pub mod plan;
@@ -15,6 +16,5 @@ pub mod breaker;
 pub mod suspects;
 pub mod size;
 pub mod hot_swap;
-pub mod replay;
 pub mod giving;
 pub mod run;

@@ -35,9 +35,9 @@ mod refusal;
 #[cfg(test)]
 mod test_component;
 
-pub use budget::Budget;
+pub use budget::{Budget, COMPONENT_BYTES_MAX};
 pub use chain::{Answer, Chain, Made, attributed_to_upcaster};
-pub use component::{COMPONENT_BYTES_MAX, Component};
+pub use component::Component;
 pub use engine::Engine;
 pub use guest::{Guest, Observed, Projected};
 pub use inspection::Outline;

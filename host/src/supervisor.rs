@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::registry::Versions;
 use crate::failure::{Failure, Fault};
-use crate::pipeline::replay::LetterQueues;
+use crate::pipeline::requests::LetterQueues;
 use crate::pipeline::run::{Ended, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
 use crate::readmodel::control::lease::{self, Acquired};

@@ -13,7 +13,7 @@ use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
 use crate::operation::watch::FileWatch;
-use crate::pipeline::replay::LetterQueues;
+use crate::pipeline::requests::LetterQueues;
 use crate::projector::Engine;
 use crate::status::Status;
 use crate::supervisor::Supervisor;

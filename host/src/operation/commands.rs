@@ -13,7 +13,7 @@ use super::{letters, take_up};
 use crate::component::registry::Versions;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving;
-use crate::pipeline::replay::{LetterQueues, LetterRequest};
+use crate::pipeline::requests::{LetterQueues, LetterRequest};
 use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
 use crate::readmodel::lane::dead_letter;
 use crate::readmodel::mysql::session::{Session, within};

@@ -6,7 +6,7 @@ use super::commands::{Commands, PATIENCE};
 use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::pipeline::giving::{self, ANSWER, Book};
-use crate::pipeline::replay::{LetterAction, LetterRequest, give};
+use crate::pipeline::requests::{LetterAction, LetterRequest, give};
 use crate::readmodel::control::command::{self, Command, Letters, Request};
 use crate::readmodel::control::registration;
 use crate::readmodel::lane::dead_letter::{self, GivenUp, Letter, Selection};

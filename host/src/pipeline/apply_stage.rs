@@ -1,11 +1,12 @@
 //! The second stage of a lane: plans the batch, commits it, and does what operators ask about letters between batches.
 
 mod refusals;
+mod replay;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
@@ -14,7 +15,7 @@ use super::hot_swap::HotSwap;
 use super::plan::{Isolated, Planner, end_at_first_parked, halve, split};
 use super::ports::{ReadModel, Version};
 use super::project_stage::ProjectedWork;
-use super::replay::LetterRequest;
+use super::requests::LetterRequest;
 use super::size::{Repeats, Size};
 use super::suspects::Suspects;
 use crate::failure::Failure;
@@ -31,7 +32,7 @@ pub struct ApplyStage<V: Version, R> {
     pub hot_swap: HotSwap<V>,
     pub planner: Planner,
     pub work: mpsc::Receiver<ProjectedWork>,
-    pub orders: mpsc::Receiver<LetterRequest>,
+    pub requests: mpsc::Receiver<LetterRequest>,
     pub status: Arc<Status>,
     pub lane: usize,
     pub progress: Arc<Frontiers>,
@@ -48,20 +49,20 @@ pub struct ApplyStage<V: Version, R> {
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Runs until the first stage is done.
     pub async fn run(mut self) -> Result<(), Failure> {
-        let mut orders_open = true;
+        let mut requests_open = true;
         loop {
             // Orders are few and come one by one: before work, they never starve it, and are never starved.
             tokio::select! {
                 biased;
-                order = self.orders.recv(), if orders_open => match order {
-                    Some(order) => {
+                request = self.requests.recv(), if requests_open => match request {
+                    Some(request) => {
                         self.status.begins(self.lane, Activity::Letter);
                         self.hot_swap.follow()?;
                         self.model.works_with(&self.hot_swap.deployed().schema);
-                        self.carry_out(order).await?;
+                        self.carry_out(request).await?;
                         self.status.ends(self.lane, Activity::Letter);
                     }
-                    None => orders_open = false,
+                    None => requests_open = false,
                 },
                 work = self.work.recv() => match work {
                     Some(work) => {
@@ -138,11 +139,3 @@ fn put_back(todo: &mut VecDeque<Batch>, isolated: Isolated) {
         todo.push_front(batch);
     }
 }
-
-/// The queue of a lane's requests about letters.
-pub fn request_queue() -> (mpsc::Sender<LetterRequest>, mpsc::Receiver<LetterRequest>) {
-    mpsc::channel(4)
-}
-
-/// Where the answer to a request goes.
-pub type LetterReply<T> = oneshot::Sender<Result<T, Failure>>;

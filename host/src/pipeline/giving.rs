@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::ports::Task;
-use super::replay::{LetterAction, LetterRequest, LetterResult, give, lane};
+use super::requests::{LetterAction, LetterRequest, LetterResult, give, lane};
 use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::readmodel::control::command::{Command, Letters, Request};

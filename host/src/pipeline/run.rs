@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::apply_stage::{ApplyStage, request_queue};
+use super::apply_stage::ApplyStage;
 use super::breaker::Breaker;
 use super::frontier::Frontiers;
 use super::hot_swap::{DesiredVersion, HotSwap};
@@ -18,7 +18,7 @@ use super::plan::Planner;
 use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
 use super::reader::{Inbox, Reader};
-use super::replay::LetterRequest;
+use super::requests::{LetterRequest, request_queue};
 use super::size::Size;
 use super::suspects::Suspects;
 use super::window::DedupeWindow;
@@ -72,14 +72,14 @@ pub enum Ended {
     Arrived,
 }
 
-/// The queues for orders about dead letters, one a lane.
+/// The queues for requests about dead letters, one a lane.
 pub type OrderQueues = Vec<mpsc::Sender<LetterRequest>>;
 
 impl<P: Ports> Run<'_, P> {
     /// Starts the lanes, and the reader that feeds them.
     pub async fn start(&self, work: &mut TaskSet, run_plan: RunPlan) -> Result<OrderQueues, Failure> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
-        let (inboxes, orders) = self.start_lanes(work, &run_plan, &progress).await?;
+        let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let source = self.parts.source(&run_plan.rows);
         let reader = Reader::new(source, inboxes, self.status.clone(), progress, run_plan.until);
         let stop = self.stop.clone();
@@ -90,7 +90,7 @@ impl<P: Ports> Run<'_, P> {
                 ended = reader.run() => ended,
             }
         });
-        Ok(orders)
+        Ok(requests)
     }
 
     /// Starts the lanes, and gives them no events until `released` says so; then the run ends. Orders they take.
@@ -101,7 +101,7 @@ impl<P: Ports> Run<'_, P> {
         released: impl Task<()> + 'static,
     ) -> Result<OrderQueues, Failure> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
-        let (inboxes, orders) = self.start_lanes(work, &run_plan, &progress).await?;
+        let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let stop = self.stop.clone();
         work.spawn(async move {
             // The lanes end with their inboxes.
@@ -113,7 +113,7 @@ impl<P: Ports> Run<'_, P> {
             }
             Ok(())
         });
-        Ok(orders)
+        Ok(requests)
     }
 
     async fn start_lanes(
@@ -132,14 +132,14 @@ impl<P: Ports> Run<'_, P> {
             None => Remembered::default(),
         };
         let window = Arc::new(DedupeWindow::new(self.window, std::mem::take(&mut past.marks)));
-        let (mut inboxes, mut orders) = (vec![], vec![]);
+        let (mut inboxes, mut requests) = (vec![], vec![]);
         for (mut model, state) in loaded {
             model.keeps(&past);
-            let (inbox, order) = self.start_lane(work, (model, state), window.clone(), progress)?;
+            let (inbox, request) = self.start_lane(work, (model, state), window.clone(), progress)?;
             inboxes.push(inbox);
-            orders.push(order);
+            requests.push(request);
         }
-        Ok((inboxes, orders))
+        Ok((inboxes, requests))
     }
 
     /// Reads where a lane stands.
@@ -164,7 +164,7 @@ impl<P: Ports> Run<'_, P> {
         let number = state.row.lane as usize;
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, projected) = between();
-        let (order, orders) = request_queue();
+        let (request, requests) = request_queue();
         work.spawn(
             ProjectStage {
                 hot_swap: HotSwap::new(&self.parts.desired())?,
@@ -183,7 +183,7 @@ impl<P: Ports> Run<'_, P> {
                 hot_swap: HotSwap::new(&self.parts.desired())?,
                 planner: Planner::new(state, window),
                 work: projected,
-                orders,
+                requests,
                 status: self.status.clone(),
                 lane: number,
                 progress: progress.clone(),
@@ -196,7 +196,7 @@ impl<P: Ports> Run<'_, P> {
             }
             .run(),
         );
-        Ok((inbox, order))
+        Ok((inbox, request))
     }
 }
 

@@ -3,6 +3,12 @@
 //! Only the deadline depends on the machine, so it never decides about an event: it is derived, far away, and
 //! its failure is the environment's.
 
+/// A larger file need not even be read.
+pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+
+/// The largest ordinary component, `StarlingMonkey` with its 12 MB, takes 13 s on two free cores.
+pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
+
 /// Fuel for starting an instance, and again for its `describe`: interpreters need more for that than for an event.
 pub(super) const START_FUEL: u64 = 2_000_000_000;
 

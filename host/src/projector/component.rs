@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::budget::Budget;
+use super::budget::{Budget, COMPILE_SECONDS_MAX};
 use super::engine::Engine;
 use super::inspection::inspect;
 use super::instance::{Instance, panic_message};
@@ -19,10 +19,6 @@ use super::refusal::ComponentRefusal;
 use super::stats::Stats;
 use super::world::{Projecting, Upcasting, World};
 
-/// A larger file need not even be read.
-pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
-/// The largest ordinary component, `StarlingMonkey` with its 12 MB, takes 13 s on two free cores.
-pub(super) const COMPILE_SECONDS_MAX: u64 = 120;
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
 /// About a third of what a lane gets where processors are short.

@@ -5,7 +5,7 @@
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 use wasmtime::Engine;
 
-use super::component::COMPONENT_BYTES_MAX;
+use super::budget::COMPONENT_BYTES_MAX;
 use super::refusal::ComponentRefusal;
 use super::world::ComponentKind;
 

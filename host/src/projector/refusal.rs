@@ -3,7 +3,7 @@
 //!
 //! The caller adds which file it is.
 
-use super::component::{COMPILE_SECONDS_MAX, COMPONENT_BYTES_MAX};
+use super::budget::{COMPILE_SECONDS_MAX, COMPONENT_BYTES_MAX};
 use super::inspection::CONTRACT;
 use super::world::ComponentKind;
 use crate::failure::Failure;

@@ -8,3 +8,11 @@ pub mod dead_letter;
 pub mod witness;
 pub mod apply;
 pub mod acknowledge;
+
+/// Which lane of which set of tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    pub projection: String,
+    pub generation: u32,
+    pub lane: u32,
+}

@@ -11,7 +11,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::lane::checkpoint::Lane;
+use crate::readmodel::lane::Lane;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::Session;

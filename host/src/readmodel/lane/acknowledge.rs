@@ -9,9 +9,8 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::checkpoint::Lane;
-use super::dead_letter;
 use super::dedupe::unpacked;
+use super::{Lane, dead_letter};
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry};
-use super::checkpoint::{self, Advance, BatchToken, Closed, Lane, LaneRow};
+use super::checkpoint::{self, Advance, BatchToken, Closed, LaneRow};
 use super::dead_letter::{self, Discarded};
 use super::dedupe::{self, DedupeMark, Remembered};
 use super::volume::{self, Limits, Volume};
-use super::witness;
+use super::{Lane, witness};
 use crate::failure::{Failure, Fault};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;

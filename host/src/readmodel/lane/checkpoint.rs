@@ -8,6 +8,7 @@ use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{MySql, Row};
 
+use super::Lane;
 use super::batch::{Batch, Passed, Verdict};
 use super::volume::Volume;
 use super::witness;
@@ -21,14 +22,6 @@ use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 pub use lanes::replace;
-
-/// Which lane of which set of tables.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
-    pub projection: String,
-    pub generation: u32,
-    pub lane: u32,
-}
 
 /// A lane's checkpoint row.
 #[derive(Debug, Clone, PartialEq)]

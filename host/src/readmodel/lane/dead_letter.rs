@@ -11,8 +11,9 @@ mod shown;
 use sqlx::mysql::MySqlConnection;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::Lane;
 use super::batch::{Entry, Verdict};
-use super::checkpoint::{Lane, stored};
+use super::checkpoint::stored;
 use super::volume::Volume;
 use crate::event::{Aggregate, Delivery, Id};
 use crate::failure::Failure;

@@ -5,7 +5,8 @@
 use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
-use super::checkpoint::{Lane, stored};
+use super::Lane;
+use super::checkpoint::stored;
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;

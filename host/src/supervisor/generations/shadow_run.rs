@@ -11,15 +11,15 @@ use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::hot_swap::DesiredVersion;
-use crate::pipeline::replay::{self, LetterAction, LetterQueues};
+use crate::pipeline::requests::{self, LetterAction, LetterQueues};
 use crate::pipeline::run::{Ports, Run, RunPlan, TaskSet, finished};
 use crate::position::Position;
 use crate::readmodel::control::generation::Generation;
 use crate::readmodel::control::{constraint, ownership, registration};
 use crate::readmodel::lane::apply::LaneModel;
-use crate::readmodel::lane::checkpoint::{self, Lane, LaneRow};
+use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::readmodel::lane::dead_letter::{self, GivenUp};
-use crate::readmodel::lane::{volume, witness};
+use crate::readmodel::lane::{Lane, volume, witness};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::readmodel::{cut_over, tables};
 use crate::servers::Servers;
@@ -121,7 +121,7 @@ impl ShadowRun {
         let lanes = self.orders.lanes();
         // Until the lanes run, there is nobody to give the orders to.
         for GivenUp { letter, who, why } in found.iter().filter(|_| !lanes.is_empty()) {
-            replay::give(
+            requests::give(
                 &lanes,
                 letter.clone(),
                 LetterAction::Discard { who: who.clone(), why: why.clone() },

@@ -15,7 +15,7 @@ use super::store::{LEASE, Store};
 use crate::failure::{Failure, Fault};
 use crate::pipeline::breaker::{Breaker, BreakerSettings};
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
-use crate::pipeline::replay::LetterQueues;
+use crate::pipeline::requests::LetterQueues;
 use crate::pipeline::run::{Ended, Ports, Run, RunPlan, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};

@@ -10,7 +10,7 @@ use super::commands::hex;
 use super::schedule::{LOOK, Play};
 use super::store::{Wanted, wish};
 use crate::failure::Failure;
-use crate::pipeline::replay::{LetterAction, LetterRequest, LetterResult};
+use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
 use crate::readmodel::control::command::Request;
 use crate::readmodel::lane::dead_letter::{Letter, Selection};
 

@@ -16,7 +16,7 @@ use super::steps::{Life, Steps};
 use super::store::{Store, Trouble};
 use super::{examine, source};
 use crate::pipeline::breaker::BreakerSettings;
-use crate::pipeline::replay::LetterQueues;
+use crate::pipeline::requests::LetterQueues;
 use crate::readmodel::lane::checkpoint;
 
 /// How long a schedule may take until everything is through, in its own time.

@@ -7,7 +7,7 @@ use super::Letter;
 use crate::event::Delivery;
 use crate::failure::Failure;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::lane::checkpoint::Lane;
+use crate::readmodel::lane::Lane;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;

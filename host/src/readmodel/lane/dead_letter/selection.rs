@@ -10,7 +10,7 @@ use crate::event::{Aggregate, Delivery};
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::lane::checkpoint::Lane;
+use crate::readmodel::lane::Lane;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;

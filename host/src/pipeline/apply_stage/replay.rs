@@ -1,17 +1,12 @@
-//! Orders about dead letters, done by the lane that owns the aggregate, between its batches.
+//! What the second stage does with a dead letter: tries it again, gives it up, erases it, or says what a replay would come to.
 
-use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex};
-
-use tokio::sync::{mpsc, oneshot};
-
-use super::apply_stage::{ApplyStage, LetterReply};
-use super::decide::{Decision, decide};
-use super::ports::{Made, ReadModel, Version};
-use super::project_stage::DEADLINES_MAX;
-use super::size::Repeats;
-use crate::event::lane_of;
+use super::ApplyStage;
 use crate::failure::Failure;
+use crate::pipeline::decide::{Decision, decide};
+use crate::pipeline::ports::{Made, ReadModel, Version};
+use crate::pipeline::project_stage::DEADLINES_MAX;
+use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
+use crate::pipeline::size::Repeats;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::mysql::bind::judge;
 use crate::retry::Backoff;
@@ -27,82 +22,10 @@ const REHEARSED_BYTES_MAX: usize = 16 << 20;
 /// What a letter's event comes to.
 type LetterAnswer = Result<Vec<Operation>, Failure>;
 
-/// Where orders for the lanes go while they run.
-#[derive(Clone, Default)]
-pub struct LetterQueues(Arc<Mutex<Vec<mpsc::Sender<LetterRequest>>>>);
-
-impl LetterQueues {
-    pub fn replace(&self, lanes: Vec<mpsc::Sender<LetterRequest>>) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lanes;
-    }
-
-    /// One queue a lane; empty while the lanes are not running on this host.
-    pub fn lanes(&self) -> Vec<mpsc::Sender<LetterRequest>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-}
-
-/// What a lane is to do with a letter.
-pub struct LetterRequest {
-    pub letter: Letter,
-    pub action: LetterAction,
-    /// The command behind it: it tries no letter twice.
-    pub command: Option<u64>,
-    pub reply: LetterReply<LetterResult>,
-}
-
-/// What is to be done. All but erasing only with the head of an aggregate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LetterAction {
-    /// Try it again, and then what it held back, until one fails.
-    Replay,
-    /// Give it up, then try what it held back.
-    Discard { who: String, why: String },
-    /// Erase what it holds of its event.
-    Erase { who: String, why: String },
-    /// Tell what a replay would come to, and change nothing.
-    Rehearse,
-}
-
-/// What came of an order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LetterResult {
-    pub applied: u64,
-    pub discarded: u64,
-    pub still_parked: u64,
-    pub erased: u64,
-    /// Of a dry run: how many would be applied, and the class of the failure that ends it.
-    pub would_apply: u64,
-    pub would_fail: Option<String>,
-}
-
-/// The lane that owns the letter's aggregate.
-pub fn lane(lanes: &[mpsc::Sender<LetterRequest>], letter: &Letter) -> usize {
-    let count = u32::try_from(lanes.len()).expect("the configuration bounds the lanes");
-    letter.aggregate_key.as_ref().map_or(0, |key| lane_of(key, count)) as usize
-}
-
-/// Gives an order to the lane that owns the letter's aggregate, and waits for what comes of it.
-pub async fn give(
-    lanes: &[mpsc::Sender<LetterRequest>],
-    letter: Letter,
-    action: LetterAction,
-    command: Option<u64>,
-) -> Result<LetterResult, Failure> {
-    let lane = lane(lanes, &letter);
-    let (reply, answer) = oneshot::channel();
-    let gone =
-        || Failure::ConnectionLost { message: "the lane ended before it had done the order".to_owned() };
-    let order = LetterRequest { letter, action, command, reply };
-    lanes[lane].send(order).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
-}
-
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {
-    /// Carries an order out. Its own failures go back with the reply; only those that end the lane are returned.
-    pub(super) async fn carry_out(&mut self, order: LetterRequest) -> Result<(), Failure> {
-        let LetterRequest { letter, action, command, reply } = order;
+    /// Carries a request out. Its own failures go back with the reply; only those that end the lane are returned.
+    pub(super) async fn carry_out(&mut self, request: LetterRequest) -> Result<(), Failure> {
+        let LetterRequest { letter, action, command, reply } = request;
         let done = self.deal_with(letter, action, command).await;
         let ends_lane = done.as_ref().err().cloned();
         // Whoever asked may be gone; what was done stays done.
@@ -130,7 +53,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         }
     }
 
-    /// The letter as it stands now, if it is the head: an order before this one may have taken it.
+    /// The letter as it stands now, if it is the head: a request before this one may have taken it.
     async fn as_head(&mut self, letter: Letter) -> Result<Option<Letter>, Failure> {
         let Some(key) = letter.aggregate_key.as_deref() else { return Ok(Some(letter)) };
         Ok(self.next_head(Some(key)).await?.filter(|head| head.id == letter.id))
