@@ -71,13 +71,16 @@ impl<R: Reading> Anchored<R> {
         opened
     }
 
-    /// The next deliveries, the last of which the source is known by from now on.
+    /// The next deliveries. The newest event that any lane has taken, or that was read since, is what the source is known by: a
+    /// lane that is behind has others read again.
     pub async fn next(&mut self) -> Result<Feed, Failure> {
         let feed = self.reader.next().await?;
         if self.asked != self.reader.openings() {
             self.ask().await?;
         }
-        if let Some(last) = feed.deliveries.iter().rev().find_map(Delivery::anchor) {
+        let last = feed.deliveries.iter().rev().find_map(Delivery::anchor);
+        let is_newer = |last: &Anchor| self.anchor.as_ref().is_none_or(|known| known.time <= last.time);
+        if let Some(last) = last.filter(is_newer) {
             self.anchor = Some(last);
         }
         Ok(feed)
