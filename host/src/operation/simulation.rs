@@ -18,7 +18,7 @@ use play::play;
 const SCHEDULES: u64 = 600;
 
 /// For how many seconds MongoDB may be away, so that what waits for it is given up.
-const LONG: u64 = 4_200;
+const LONG: u64 = 4_500;
 
 /// What one seed decides before anything runs.
 #[derive(Debug, Clone)]

@@ -190,7 +190,10 @@ impl Rows {
         let documents = self.documents.clone();
         let Some(tables) = self.tables.get_mut(&generation) else { return Ok(()) };
         let Some(from) = taken(&tables.row.position) else {
-            let mut behind: Vec<i64> = documents.into_iter().filter(|id| *id > tables.scanned).collect();
+            // What the stream shows since the scan began is left to the stream.
+            let start = tables.row.position.time().map_or(0, |time| (time.seconds - FIRST) as usize);
+            let is_history = |id: &i64| *id > tables.scanned && !log[start..].contains(id);
+            let mut behind: Vec<i64> = documents.into_iter().filter(is_history).collect();
             behind.sort_unstable();
             for id in behind.iter().take(most) {
                 tables.add(*id);
