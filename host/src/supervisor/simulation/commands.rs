@@ -118,7 +118,7 @@ impl Store {
         let Some(asked) = state.commands.get_mut(&command).filter(|asked| asked.is_pending) else { return };
         asked.is_pending = false;
         let asked = asked.clone();
-        let is_same = asked.generation == state.tables.generation;
+        let is_same = asked.generation == state.tables.generation && state.lost_in.is_none();
         let left = Self::left(&state, &asked);
         drop(state);
         match ended {
