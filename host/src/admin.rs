@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use crate::status::Status;
 use crate::status::snapshot::Snapshot;
 
-pub use letters::Desk;
+pub use letters::LetterDesk;
 
 /// What the endpoint shows.
 #[derive(Clone)]
 pub struct AdminContext {
     pub projections: Vec<Arc<Status>>,
-    pub desk: Desk,
+    pub desk: LetterDesk,
     pub metrics: PrometheusHandle,
 }
 

@@ -68,12 +68,12 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 struct Open {
     began: Instant,
     tasks: JoinSet<()>,
-    activities: HashMap<Id, (AbortHandle, Arc<Activity>)>,
+    activities: HashMap<Id, (AbortHandle, Arc<ConnectionState>)>,
 }
 
 /// What a connection does.
 #[derive(Default)]
-struct Activity {
+struct ConnectionState {
     /// When it was last asked something, in microseconds since the endpoint began.
     asked: AtomicU64,
     is_answering: AtomicBool,
@@ -84,7 +84,7 @@ impl Open {
         if self.tasks.len() >= CONNECTIONS_MAX {
             self.close_most_silent();
         }
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(ConnectionState::default());
         let began = self.began;
         activity.asked.store(micros(began), Ordering::Relaxed);
         let handle =
@@ -109,7 +109,7 @@ async fn converse(
     stream: TcpStream,
     router: Router,
     began: Instant,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     stop: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);

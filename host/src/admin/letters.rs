@@ -35,7 +35,7 @@ const RETRY_SECONDS: &str = "1";
 
 /// The one session for letters, and the queue before it.
 #[derive(Clone)]
-pub struct Desk {
+pub struct LetterDesk {
     servers: Servers,
     places: Arc<Semaphore>,
     session: Arc<Mutex<Option<Session>>>,
@@ -49,7 +49,7 @@ pub enum Refused {
     Failed(Failure),
 }
 
-impl Desk {
+impl LetterDesk {
     pub fn new(servers: Servers) -> Self {
         Self { servers, places: Arc::new(Semaphore::new(REQUESTS_MAX)), session: Arc::default() }
     }
@@ -109,7 +109,7 @@ impl IntoResponse for Refused {
 /// Which letters are asked for over HTTP: a page of them, those behind `after`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
+pub struct LetterPage {
     id: Option<u64>,
     event: Option<String>,
     aggregate: Option<String>,
@@ -125,9 +125,9 @@ pub struct Page {
 pub async fn letters(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
-    Query(page): Query<Page>,
+    Query(page): Query<LetterPage>,
 ) -> Result<Json<Vec<Letter>>, Refused> {
-    let Page { id, event, aggregate, class, state, heads_only, after, limit } = page;
+    let LetterPage { id, event, aggregate, class, state, heads_only, after, limit } = page;
     let limit = limit.unwrap_or(LETTERS_MAX);
     let refuse = |code: StatusCode, told: String| Err(Refused::Wrong(code, told));
     if !(1..=LETTERS_MAX).contains(&limit) {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::compose;
-use crate::admin::{self, AdminContext, Desk};
+use crate::admin::{self, AdminContext, LetterDesk};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
@@ -86,7 +86,7 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
-    let shown = AdminContext { projections, desk: Desk::new(servers), metrics: metrics.clone() };
+    let shown = AdminContext { projections, desk: LetterDesk::new(servers), metrics: metrics.clone() };
     let names = config.host.admin_names();
     let (served, (), ()) = tokio::join!(
         admin::serve(listener, shown, names, drained.clone()),

@@ -185,7 +185,7 @@ impl Commands {
             request = command.request.told(),
             "carrying out a command"
         );
-        let mut stored = letters::Stored { commands: self, session };
+        let mut stored = letters::StoredLetters { commands: self, session };
         let outcome = match giving::carry_out(&mut stored, lanes, command).await {
             Ok(text) => CommandOutcome::Done(text),
             // The row stays as it is, for the next try or for the next host.

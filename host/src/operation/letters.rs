@@ -19,12 +19,12 @@ const PAGE: u32 = 100;
 const RETENTION: &str = "letter_retention_days";
 
 /// The letters as the control schema has them.
-pub(super) struct Stored<'a> {
+pub(super) struct StoredLetters<'a> {
     pub commands: &'a Commands,
     pub session: &'a mut Session,
 }
 
-impl Book for Stored<'_> {
+impl Book for StoredLetters<'_> {
     async fn live(&mut self) -> Result<Option<u32>, Failure> {
         live_generation(self.commands, self.session).await
     }
@@ -110,7 +110,8 @@ pub(super) async fn go_on_with_interrupted(
     lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
     let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
-    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &LetterAction::Replay).await?;
+    let sum = giving::all(&mut StoredLetters { commands, session }, lanes, selection, &LetterAction::Replay)
+        .await?;
     if !sum.is_nothing() {
         tracing::info!(
             projection = commands.projection,
@@ -158,7 +159,7 @@ pub(super) async fn erase_outdated(
     }
     let selection = Selection { not_erased: true, older_than_days: Some(days), ..Selection::default() };
     let action = LetterAction::Erase { who: RETENTION.to_owned(), why: format!("older than {days} days") };
-    let sum = giving::all(&mut Stored { commands, session }, lanes, selection, &action).await?;
+    let sum = giving::all(&mut StoredLetters { commands, session }, lanes, selection, &action).await?;
     if sum.erased > 0 {
         tracing::warn!(
             projection = commands.projection,

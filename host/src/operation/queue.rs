@@ -22,7 +22,7 @@ use crate::retry::Backoff;
 const HEAD_START: Duration = Duration::from_secs(2);
 
 /// Where commands are looked up, tried, and told what they wait for; so that a simulation can run the same queue.
-pub(super) trait Desk: Send {
+pub(super) trait CommandDesk: Send {
     /// The commands that are not done, oldest first.
     fn pending(&mut self) -> impl Task<Result<Vec<Command>, Failure>>;
     /// One is tried for the first time.
@@ -56,7 +56,7 @@ pub(super) struct Queue<D> {
 impl Commands {
     /// Carries them out, for ever.
     pub(super) async fn carry_out_deployments(&self) {
-        let mut queue = Queue::new(Stored { commands: self.clone(), kept: None });
+        let mut queue = Queue::new(StoredCommands { commands: self.clone(), kept: None });
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
@@ -77,12 +77,12 @@ impl Commands {
 }
 
 /// The commands as the control schema has them. A session in which something failed is not kept.
-struct Stored {
+struct StoredCommands {
     commands: Commands,
     kept: Option<Session>,
 }
 
-impl Desk for Stored {
+impl CommandDesk for StoredCommands {
     async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
         let mut session = self.commands.session(&mut self.kept).await?;
         let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
@@ -121,7 +121,7 @@ impl Desk for Stored {
     }
 }
 
-impl<D: Desk> Queue<D> {
+impl<D: CommandDesk> Queue<D> {
     pub(super) fn new(desk: D) -> Self {
         Self { desk, trying: BTreeMap::new(), under_way: JoinSet::new() }
     }

@@ -124,7 +124,7 @@ pub async fn carry_out<B: Book>(
     command: &Command,
 ) -> Result<String, Failure> {
     let who = command.requested_by.clone();
-    let (letters, deed) = match &command.request {
+    let (letters, action) = match &command.request {
         Request::Replay { letters } => (letters, LetterAction::Replay),
         Request::Rehearse { letters } => (letters, LetterAction::Rehearse),
         Request::Discard { letters, why } => (letters, LetterAction::Discard { who, why: why.clone() }),
@@ -132,7 +132,7 @@ pub async fn carry_out<B: Book>(
         // The others are carried out elsewhere.
         _ => return Ok(String::new()),
     };
-    let erases = matches!(deed, LetterAction::Erase { .. });
+    let erases = matches!(action, LetterAction::Erase { .. });
     let narrowed = |selection: &Selection| Selection {
         heads_only: !erases,
         not_erased: erases,
@@ -141,7 +141,7 @@ pub async fn carry_out<B: Book>(
     };
     let sum = command.progress.as_deref().and_then(|text| serde_json::from_str(text).ok());
     // A dry run has changed nothing, so it begins anew.
-    let sum: Sum = sum.filter(|_| deed != LetterAction::Rehearse).unwrap_or_default();
+    let sum: Sum = sum.filter(|_| action != LetterAction::Rehearse).unwrap_or_default();
     let live = book.live().await?;
     let meant = match letters {
         Letters::Shown { shown, .. } => Some(shown.generation),
@@ -153,7 +153,7 @@ pub async fn carry_out<B: Book>(
         return Err(Failure::Misconfigured { reason });
     }
     let sum = Sum { generation: live, ..sum };
-    let mut giving = Giving { book, lanes, deed: &deed, command: Some(command), sum };
+    let mut giving = Giving { book, lanes, action: &action, command: Some(command), sum };
     giving.record().await?;
     match letters {
         Letters::Shown { shown, like } => {
@@ -174,9 +174,9 @@ pub async fn all<B: Book>(
     book: &mut B,
     lanes: &[mpsc::Sender<LetterRequest>],
     selection: Selection,
-    deed: &LetterAction,
+    action: &LetterAction,
 ) -> Result<Sum, Failure> {
-    let mut giving = Giving { book, lanes, deed, command: None, sum: Sum::default() };
+    let mut giving = Giving { book, lanes, action, command: None, sum: Sum::default() };
     giving.all(selection).await?;
     Ok(giving.sum)
 }
@@ -185,7 +185,7 @@ pub async fn all<B: Book>(
 struct Giving<'a, B> {
     book: &'a mut B,
     lanes: &'a [mpsc::Sender<LetterRequest>],
-    deed: &'a LetterAction,
+    action: &'a LetterAction,
     /// The command behind it, where there is one.
     command: Option<&'a Command>,
     sum: Sum,
@@ -242,7 +242,7 @@ impl<B: Book> Giving<'_, B> {
 
     async fn give_each(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
         for letter in page {
-            if *self.deed == LetterAction::Rehearse {
+            if *self.action == LetterAction::Rehearse {
                 self.sum.letters += self.book.length(&letter).await?;
             }
             let done = self.give(letter).await?;
@@ -254,7 +254,7 @@ impl<B: Book> Giving<'_, B> {
     /// Gives a letter to its lane, and says when that takes long.
     async fn give(&mut self, letter: Letter) -> Result<LetterResult, Failure> {
         let lane = lane(self.lanes, &letter);
-        let giving = give(self.lanes, letter, self.deed.clone(), self.command.map(|command| command.id));
+        let giving = give(self.lanes, letter, self.action.clone(), self.command.map(|command| command.id));
         tokio::pin!(giving);
         let mut is_late = false;
         loop {

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the lanes of one run share. Each learns from its own commits.
 #[derive(Debug)]
-pub struct DedupeWindow(Mutex<Marks>);
+pub struct DedupeWindow(Mutex<RecentMarks>);
 
 /// At most `size` marks; the oldest one gives way.
 #[derive(Debug)]
-pub struct Marks {
+pub struct RecentMarks {
     size: usize,
     known: HashSet<u128>,
     order: VecDeque<u128>,
@@ -18,7 +18,7 @@ pub struct Marks {
 impl DedupeWindow {
     /// A window that knows some marks, the oldest one first.
     pub fn new(size: usize, known: impl IntoIterator<Item = u128>) -> Self {
-        let mut marks = Marks { size, known: HashSet::new(), order: VecDeque::new() };
+        let mut marks = RecentMarks { size, known: HashSet::new(), order: VecDeque::new() };
         for mark in known {
             marks.insert(mark);
         }
@@ -26,12 +26,12 @@ impl DedupeWindow {
     }
 
     /// The marks, while nobody else looks.
-    pub fn marks(&self) -> MutexGuard<'_, Marks> {
+    pub fn marks(&self) -> MutexGuard<'_, RecentMarks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Marks {
+impl RecentMarks {
     pub fn contains(&self, mark: u128) -> bool {
         self.known.contains(&mark)
     }

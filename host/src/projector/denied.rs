@@ -11,11 +11,11 @@ use wasmtime_wasi::p2::bindings::sync::sockets::udp_create_socket;
 use wasmtime_wasi::p2::{SocketError, SocketResult, TcpSocket, UdpSocket};
 use wasmtime_wasi::sockets::WasiSocketsView;
 
-use super::determinism::{CallPhase, Impure};
+use super::determinism::{CallPhase, Impurity};
 use super::sandbox::Sandbox;
 
-const NETWORK: Impure = Impure {
-    deed: "wanted the network inside `project`",
+const NETWORK: Impurity = Impurity {
+    action: "wanted the network inside `project`",
     import: "wasi:sockets",
     remedy: "what it needs has to be in the event",
 };

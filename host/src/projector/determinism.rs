@@ -17,29 +17,29 @@ const SEED: u64 = 0x4c61_7465_726e_6121;
 
 /// The guest asked for what could make it answer otherwise another time.
 #[derive(Debug, thiserror::Error)]
-#[error("it {deed} (`{import}`): {remedy}")]
-pub(super) struct Impure {
-    pub(super) deed: &'static str,
+#[error("it {action} (`{import}`): {remedy}")]
+pub(super) struct Impurity {
+    pub(super) action: &'static str,
     pub(super) import: &'static str,
     pub(super) remedy: &'static str,
 }
 
-pub(super) const WALL_CLOCK: Impure = Impure {
-    deed: "read the clock inside `project`",
+pub(super) const WALL_CLOCK: Impurity = Impurity {
+    action: "read the clock inside `project`",
     import: "wasi:clocks/wall-clock",
     remedy: "use the event's `occurred-at`",
 };
-const SLEEP: Impure = Impure {
-    deed: "wanted to sleep",
+const SLEEP: Impurity = Impurity {
+    action: "wanted to sleep",
     import: "wasi:clocks/monotonic-clock",
     remedy: "a projector never waits",
 };
-const RANDOM: Impure = Impure {
-    deed: "asked for random bytes inside `project`",
+const RANDOM: Impurity = Impurity {
+    action: "asked for random bytes inside `project`",
     import: "wasi:random/random",
     remedy: "derive ids from the event's id",
 };
-const INSECURE_RANDOM: Impure = Impure { import: "wasi:random/insecure", ..RANDOM };
+const INSECURE_RANDOM: Impurity = Impurity { import: "wasi:random/insecure", ..RANDOM };
 
 /// Where in its life the guest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Ambient {
         Self { phase: CallPhase::Starting, random: SEED }
     }
 
-    fn refuse(&self, impure: Impure) -> wasmtime::Result<()> {
+    fn refuse(&self, impure: Impurity) -> wasmtime::Result<()> {
         match self.phase {
             CallPhase::Starting => Ok(()),
             CallPhase::Projecting => Err(impure.into()),

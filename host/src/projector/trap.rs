@@ -4,7 +4,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::budget::{Budget, deadline_ms};
-use super::determinism::{Impure, WALL_CLOCK};
+use super::determinism::{Impurity, WALL_CLOCK};
 use super::sandbox::Sandbox;
 use crate::failure::Failure;
 
@@ -57,7 +57,7 @@ pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, bud
     if sandbox.memory.refused() {
         return Failure::OutOfMemory { limit_bytes: budget.memory_bytes };
     }
-    if let Some(impure) = error.downcast_ref::<Impure>() {
+    if let Some(impure) = error.downcast_ref::<Impurity>() {
         let mut message = impure.to_string();
         if impure.import == WALL_CLOCK.import && is_python(error) {
             message.push_str("; ");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::error::classify;
-use super::refusal::Refusal;
+use super::refusal::RefusedPrimary;
 use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
@@ -51,7 +51,7 @@ struct Opened {
     /// Only the server that is named is asked, whatever becomes of it.
     is_direct: bool,
     /// Whether the client takes no primary, though there is one.
-    refusal: Refusal,
+    refusal: RefusedPrimary,
 }
 
 impl Outbox {
@@ -89,7 +89,7 @@ impl Outbox {
         // A server that is gone, or was and is back, is noticed by this.
         client.heartbeat_freq.get_or_insert(HEARTBEAT);
         client.read_concern = Some(ReadConcern::majority());
-        let refusal = Refusal::default();
+        let refusal = RefusedPrimary::default();
         client.sdam_event_handler = Some(refusal.watch());
         let is_direct = client.direct_connection == Some(true);
         let client = Client::with_options(client).map_err(|error| unusable(&error))?;

@@ -169,7 +169,7 @@ impl Notes for Outbox {
 struct StreamWatch {
     cursor: RawBatchCursor,
     shown: HashSet<u128>,
-    marks: Marks,
+    marks: IdMarks,
     read_up_to: ClusterTime,
 }
 
@@ -187,7 +187,7 @@ impl StreamWatch {
         Ok(Self {
             cursor,
             shown: HashSet::new(),
-            marks: Marks::default(),
+            marks: IdMarks::default(),
             read_up_to: ClusterTime::default(),
         })
     }
@@ -222,9 +222,9 @@ impl StreamWatch {
 /// Numbers that stand for `_id`s of any type. Two keys of this scan's own, which nobody knows: clients choose ids, and one
 /// that looks like another one's would be left out.
 #[derive(Default)]
-struct Marks([RandomState; 2]);
+struct IdMarks([RandomState; 2]);
 
-impl Marks {
+impl IdMarks {
     fn of(&self, document: &RawDocument) -> Option<u128> {
         let id = raw_id(document)?;
         let [high, low] = self.0.each_ref().map(|key| u128::from(key.hash_one(id.as_bytes())));

@@ -90,7 +90,7 @@ impl Text {
         if depth > DEPTH_MAX {
             return Err(NotJson::TooDeep);
         }
-        let mut names = FieldNames::default();
+        let mut names = JsonNames::default();
         self.out.push(b'{');
         for (i, element) in document.into_iter().enumerate() {
             let (name, value) = element.map_err(malformed)?;
@@ -139,12 +139,12 @@ impl Text {
 
 /// The names of one document. Most have few, which are compared faster than hashed.
 #[derive(Default)]
-struct FieldNames<'a> {
+struct JsonNames<'a> {
     few: Vec<&'a str>,
     many: HashSet<&'a str>,
 }
 
-impl<'a> FieldNames<'a> {
+impl<'a> JsonNames<'a> {
     const FEW: usize = 12;
 
     /// False when the name was there already.

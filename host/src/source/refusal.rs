@@ -20,17 +20,17 @@ const RECENTLY: Duration = Duration::from_secs(5);
 
 /// What a client sees of primaries.
 #[derive(Debug, Clone, Default)]
-pub struct Refusal(Arc<Mutex<Seen>>);
+pub struct RefusedPrimary(Arc<Mutex<SeenServers>>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenServers {
     /// Whether the client knows of a primary.
     is_taken: bool,
     /// Since when a server says that it is the primary while the client knows of none, and when it said so last.
     claims: Option<[Instant; 2]>,
 }
 
-impl Refusal {
+impl RefusedPrimary {
     /// What tells it of what a client sees.
     pub fn watch(&self) -> EventHandler<SdamEvent> {
         let refusal = self.clone();
@@ -76,7 +76,7 @@ impl Refusal {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, SeenServers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn only_a_primary_that_is_there_and_not_taken_for_long_asks_for_a_new_client() {
-        let (refusal, began) = (Refusal::default(), Instant::now());
+        let (refusal, began) = (RefusedPrimary::default(), Instant::now());
         let at = |seconds| began + Duration::from_secs(seconds);
         assert!(!refusal.lasts_at(at(0)));
         (0..=19).for_each(|second| refusal.claimed(at(second)));

@@ -77,7 +77,7 @@ impl Want {
 
 /// A table whose columns may be named.
 #[derive(Clone)]
-pub(super) struct Source<'a> {
+pub(super) struct NamedTable<'a> {
     /// Its alias, or its own name.
     pub name: String,
     pub table: String,
@@ -93,7 +93,7 @@ pub(super) struct Walk<'a> {
     pub columns: Option<&'a Table>,
     pub tables: Tables<'a>,
     /// The tables whose columns may be named, those of the innermost query last.
-    pub sources: Vec<Source<'a>>,
+    pub sources: Vec<NamedTable<'a>>,
     /// The name of the new row in ON DUPLICATE KEY UPDATE.
     pub row_alias: Option<String>,
     /// The tables that are read besides the one that is written.
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
             table,
             columns,
             tables,
-            sources: vec![Source { name: table.to_owned(), table: table.to_owned(), columns }],
+            sources: vec![NamedTable { name: table.to_owned(), table: table.to_owned(), columns }],
             row_alias: None,
             reads: Vec::new(),
             may_read_own: false,

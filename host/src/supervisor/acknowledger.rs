@@ -18,7 +18,7 @@ use crate::servers::Servers;
 use crate::source::SourceIdentity;
 use crate::source::acknowledge::DocumentMark;
 use crate::status::Status;
-use deletion::{Deletions, Page, Round};
+use deletion::{DeletionPage, Deletions, Round};
 
 /// How often it is looked for new rows when there were few.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -131,7 +131,7 @@ impl Acknowledger {
     async fn delete(&self, session: &mut Session, age: Duration) -> Result<Round, Failure> {
         // Without a collection there is nothing to delete.
         let Some(identity) = self.servers.outbox.identify().await? else { return Ok(Round::default()) };
-        deletion::round(&mut Stored { acknowledger: self, session, age }, &identity).await
+        deletion::round(&mut DeletionRound { acknowledger: self, session, age }, &identity).await
     }
 
     /// Deletes the documents of rows, but for those in letters: their rows come when the letter goes.
@@ -173,18 +173,18 @@ fn marks(row: &PendingAcknowledgement, status: impl Fn(&Id) -> &'static str) -> 
 }
 
 /// A round of deletions, on the real servers.
-struct Stored<'a> {
+struct DeletionRound<'a> {
     acknowledger: &'a Acknowledger,
     session: &'a mut Session,
     age: Duration,
 }
 
-impl Deletions for Stored<'_> {
+impl Deletions for DeletionRound<'_> {
     async fn all_lanes(&mut self) -> Result<Vec<LaneAt>, Failure> {
         acknowledge::all_lanes(self.session, &self.acknowledger.servers.control).await
     }
 
-    async fn waiting(&mut self) -> Result<Vec<Page>, Failure> {
+    async fn waiting(&mut self) -> Result<Vec<DeletionPage>, Failure> {
         let Acknowledger { servers, policy, lanes, .. } = self.acknowledger;
         let mut pages = Vec::new();
         for lane in lanes {
@@ -192,7 +192,7 @@ impl Deletions for Stored<'_> {
             for level in 0..policy.level() {
                 let rows =
                     acknowledge::waiting(self.session, &servers.control, lane, level, self.age).await?;
-                pages.push(Page { is_full: rows.len() == PAGE as usize, rows });
+                pages.push(DeletionPage { is_full: rows.len() == PAGE as usize, rows });
             }
         }
         Ok(pages)

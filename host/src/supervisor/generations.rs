@@ -164,7 +164,7 @@ pub async fn next_step(context: &GenerationContext) -> Result<NextStep, Failure>
             let here = checkpoint::rows(&mut session, control, name, live).await?;
             let waited = context.waited_for.swap(0, Ordering::Relaxed) == next.generation;
             let untold = witness::untold(&mut session, control, name, live).await?;
-            let mut outbox = meeting::Outbox::default();
+            let mut outbox = meeting::OutboxAnswer::default();
             loop {
                 return match meeting::next(
                     &next,
@@ -175,7 +175,7 @@ pub async fn next_step(context: &GenerationContext) -> Result<NextStep, Failure>
                     meeting::Next::AskOutbox => {
                         let asked = (name.as_str(), live);
                         let lacks = completeness::outbox_lacks(servers, &mut session, asked, &here).await?;
-                        outbox = meeting::Outbox::Asked(lacks);
+                        outbox = meeting::OutboxAnswer::Asked(lacks);
                         continue;
                     }
                     meeting::Next::BackToWork(why) => back_to_work(context, &mut session, &next, &why).await,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::examine;
 use super::rows::{PROJECTION, World};
 use crate::failure::Failure;
-use crate::operation::queue::Desk;
+use crate::operation::queue::CommandDesk;
 use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
 use crate::readmodel::control::deployment::{Origin, Proposal};
 use crate::readmodel::control::generation::{Change, GenerationState, HistoryFilter, Purpose, Wanted};
@@ -143,7 +143,7 @@ impl SimulatedDesk {
     }
 }
 
-impl Desk for SimulatedDesk {
+impl CommandDesk for SimulatedDesk {
     async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
         self.ask("which are there").await?;
         let rows = self.world.rows();

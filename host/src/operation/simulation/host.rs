@@ -14,7 +14,7 @@ use crate::readmodel::control::generation::{Generation, GenerationState, Purpose
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::source::{BY_ID, STORED};
 use crate::supervisor::generations::completeness::{self, Inventory, Taken};
-use crate::supervisor::generations::meeting::{self, Next, Outbox};
+use crate::supervisor::generations::meeting::{self, Next, OutboxAnswer};
 use crate::supervisor::refill::may_begin;
 use crate::supervisor::simulation::steps::Life;
 
@@ -121,7 +121,7 @@ impl Host {
     }
 
     async fn meet(&self, epoch: u64, next: &Generation, legacy: &mut Legacy) -> Result<(), Failure> {
-        let mut outbox = Outbox::default();
+        let mut outbox = OutboxAnswer::default();
         let waited = std::mem::take(&mut legacy.waited_for) == next.generation;
         loop {
             let (here, there) = {
@@ -133,7 +133,7 @@ impl Host {
             let lacks = |why: String| move |rows: &mut Rows| rows.record_lacks(next, next.purpose, &why);
             match decided {
                 Next::AskOutbox => {
-                    outbox = Outbox::Asked(self.outbox_lacks(&here, &mut BTreeSet::new()).await?);
+                    outbox = OutboxAnswer::Asked(self.outbox_lacks(&here, &mut BTreeSet::new()).await?);
                     continue;
                 }
                 Next::BackToWork(why) => {

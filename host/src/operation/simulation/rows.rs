@@ -14,7 +14,7 @@ use crate::position::{Position, Token};
 use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Step};
 use crate::readmodel::control::deployment::Origin;
 use crate::readmodel::control::generation::{self, Generation, GenerationState, HistoryFilter, Purpose};
-use crate::readmodel::control::overtake::{Other, Rows as Locked, overtakes};
+use crate::readmodel::control::overtake::{LockedRows as Locked, Other, overtakes};
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::supervisor::simulation::steps::Steps;
 

@@ -73,7 +73,7 @@ impl ComparedColumn {
 
 /// One part of a primary key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPart {
+pub struct PrimaryKeyPart {
     pub column: ComparedColumn,
     pub descends: bool,
     /// Only the beginning of the column is in the key.
@@ -83,7 +83,7 @@ pub struct KeyPart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     columns: Vec<ComparedColumn>,
-    key: Vec<KeyPart>,
+    key: Vec<PrimaryKeyPart>,
 }
 
 impl Definition {
@@ -106,7 +106,7 @@ impl Definition {
         for part in view.ask(&doing, &sql).await? {
             let Ok([Some(name), direction, prefix]) = <[_; 3]>::try_from(part) else { continue };
             let Some(column) = columns.iter().find(|column| column.name == name) else { continue };
-            key.push(KeyPart {
+            key.push(PrimaryKeyPart {
                 column: column.clone(),
                 descends: direction.as_deref() == Some("D"),
                 is_prefix: prefix.is_some(),
@@ -195,7 +195,7 @@ fn members(column_type: &str) -> Vec<String> {
 /// What of two tables can be compared, and how they differ themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparedTables {
-    pub key: Vec<KeyPart>,
+    pub key: Vec<PrimaryKeyPart>,
     pub columns: Vec<ComparedColumn>,
     pub differences: Vec<String>,
 }
@@ -240,11 +240,11 @@ impl ComparedTables {
     }
 }
 
-fn described(key: &[KeyPart]) -> String {
+fn described(key: &[PrimaryKeyPart]) -> String {
     if key.is_empty() {
         return "none".to_owned();
     }
-    let part = |part: &KeyPart| {
+    let part = |part: &PrimaryKeyPart| {
         let prefix = if part.is_prefix { ", its beginning" } else { "" };
         let order = if part.descends { " DESC" } else { "" };
         format!("`{}`{order} {}{prefix}", part.column.name, part.column.whole_type())

@@ -5,7 +5,7 @@
 //! comes between. A range over several columns is written out with AND and OR: neither server uses its index for
 //! `(a, b) > (1, 2)`.
 
-use super::definition::{ColumnKind, ComparedColumn, KeyPart};
+use super::definition::{ColumnKind, ComparedColumn, PrimaryKeyPart};
 
 /// Up to so many bytes, a value is hashed with its row; a longer one is hashed by itself before.
 const INLINE_BYTES_MAX: u64 = 1024;
@@ -124,8 +124,8 @@ pub fn shown(alias: &str, column: &ComparedColumn, characters: usize) -> String 
 pub type KeyPlace = Vec<String>;
 
 /// The columns that say where a row is.
-pub fn place(key: &[KeyPart]) -> String {
-    let token = |part: &KeyPart| {
+pub fn place(key: &[PrimaryKeyPart]) -> String {
+    let token = |part: &PrimaryKeyPart| {
         let exact = exact("t", &part.column);
         match part.column.kind {
             ColumnKind::Text | ColumnKind::Bytes => format!("HEX({exact})"),
@@ -137,8 +137,8 @@ pub fn place(key: &[KeyPart]) -> String {
 }
 
 /// The order of the primary key, for the rows of one chunk or to use its index.
-pub fn order(alias: &str, key: &[KeyPart]) -> String {
-    let part = |part: &KeyPart| {
+pub fn order(alias: &str, key: &[PrimaryKeyPart]) -> String {
+    let part = |part: &PrimaryKeyPart| {
         let direction = if part.descends { " DESC" } else { "" };
         format!("{}{direction}", named(alias, &part.column))
     };
@@ -146,13 +146,18 @@ pub fn order(alias: &str, key: &[KeyPart]) -> String {
 }
 
 /// Whether the keys of two rows are equal, as the primary key sees it.
-pub fn is_same_key(key: &[KeyPart]) -> String {
-    let part = |part: &KeyPart| format!("{} = {}", named("l", &part.column), named("r", &part.column));
+pub fn is_same_key(key: &[PrimaryKeyPart]) -> String {
+    let part = |part: &PrimaryKeyPart| format!("{} = {}", named("l", &part.column), named("r", &part.column));
     key.iter().map(part).collect::<Vec<_>>().join(" AND ")
 }
 
 /// The rows behind `lower`, up to and with `upper`.
-pub fn between(alias: &str, key: &[KeyPart], lower: Option<&KeyPlace>, upper: Option<&KeyPlace>) -> String {
+pub fn between(
+    alias: &str,
+    key: &[PrimaryKeyPart],
+    lower: Option<&KeyPlace>,
+    upper: Option<&KeyPlace>,
+) -> String {
     let lower = lower.map(|place| beyond(alias, key, place, true));
     let upper = upper.map(|place| beyond(alias, key, place, false));
     match (lower, upper) {
@@ -163,7 +168,7 @@ pub fn between(alias: &str, key: &[KeyPart], lower: Option<&KeyPlace>, upper: Op
 }
 
 /// `a > 1 OR (a = 1 AND b > 2)`; towards the beginning with the place itself.
-fn beyond(alias: &str, key: &[KeyPart], place: &KeyPlace, forwards: bool) -> String {
+fn beyond(alias: &str, key: &[PrimaryKeyPart], place: &KeyPlace, forwards: bool) -> String {
     let mut ways = Vec::new();
     let mut equal = Vec::new();
     for (at, (part, token)) in key.iter().zip(place).enumerate() {
@@ -176,7 +181,7 @@ fn beyond(alias: &str, key: &[KeyPart], place: &KeyPlace, forwards: bool) -> Str
     format!("({})", ways.join(" OR "))
 }
 
-fn equals(alias: &str, part: &KeyPart, token: &str) -> String {
+fn equals(alias: &str, part: &PrimaryKeyPart, token: &str) -> String {
     let name = named(alias, &part.column);
     match &part.column.kind {
         ColumnKind::Set => format!("{name} + 0 = {token}"),
@@ -184,7 +189,7 @@ fn equals(alias: &str, part: &KeyPart, token: &str) -> String {
     }
 }
 
-fn further(alias: &str, part: &KeyPart, token: &str, greater: bool, with_itself: bool) -> String {
+fn further(alias: &str, part: &PrimaryKeyPart, token: &str, greater: bool, with_itself: bool) -> String {
     let name = named(alias, &part.column);
     let sign = match (greater, with_itself) {
         (true, false) => ">",
@@ -211,7 +216,7 @@ fn further(alias: &str, part: &KeyPart, token: &str, greater: bool, with_itself:
 }
 
 /// A literal of the column's own type and character set.
-fn value(part: &KeyPart, token: &str) -> String {
+fn value(part: &PrimaryKeyPart, token: &str) -> String {
     match &part.column.kind {
         ColumnKind::Text => {
             let charset = part.column.charset.as_deref().unwrap_or("utf8mb4");

@@ -50,7 +50,7 @@ pub async fn acquire(
         let gone = || Failure::TransactionLost { code: 0, message: "the lease's row is gone".to_owned() };
         held(session, control, projection).await?.ok_or_else(gone)?
     };
-    let Held { connection, renames, guard, .. } = held;
+    let HeldLease { connection, renames, guard, .. } = held;
     let free = held.expired
         || connection == 0
         || session.presence(connection, held.account.as_deref()).await? == Presence::Gone;
@@ -65,7 +65,7 @@ pub async fn acquire(
 }
 
 /// A lease as it stands.
-struct Held {
+struct HeldLease {
     epoch: u64,
     owner: String,
     connection: u64,
@@ -77,7 +77,11 @@ struct Held {
     guard: u64,
 }
 
-async fn held(session: &mut Session, control: &Control, projection: &str) -> Result<Option<Held>, Failure> {
+async fn held(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+) -> Result<Option<HeldLease>, Failure> {
     let failed = |error: sqlx::Error| classify("asking for the lease", &error);
     // An older host renews without its account: what stands there then is another connection's.
     let read = control.sql(
@@ -86,8 +90,8 @@ async fn held(session: &mut Session, control: &Control, projection: &str) -> Res
          FROM laterna.lease WHERE projection = ?",
     );
     let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
-    let read = |row: sqlx::mysql::MySqlRow| -> Result<Held, sqlx::Error> {
-        Ok(Held {
+    let read = |row: sqlx::mysql::MySqlRow| -> Result<HeldLease, sqlx::Error> {
+        Ok(HeldLease {
             epoch: row.try_get(0)?,
             owner: row.try_get(1)?,
             connection: row.try_get(2)?,
@@ -107,7 +111,7 @@ pub async fn stranger(
     projection: &str,
 ) -> Result<Option<(String, String)>, Failure> {
     let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
-    let Some(Held { owner, account: Some(account), .. }) = held else { return Ok(None) };
+    let Some(HeldLease { owner, account: Some(account), .. }) = held else { return Ok(None) };
     Ok((account != session.account).then_some((owner, account)))
 }
 

@@ -31,7 +31,7 @@ pub enum Way {
 
 /// The rows of a projection that a command is decided on. They are locked: nobody else changes them meanwhile.
 #[derive(Debug, Clone, Default)]
-pub struct Rows {
+pub struct LockedRows {
     /// Whether the command is still to be done.
     pub is_pending: bool,
     /// Of those that deploy, or go back: those that are not done, and those that were asked for after the command and are.
@@ -52,7 +52,7 @@ pub struct Cleared {
 
 /// Whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force when it was
 /// decided what is to be done.
-pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &Rows) -> (Way, Cleared) {
+pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &LockedRows) -> (Way, Cleared) {
     let in_force = rows.in_force.as_ref().map(|(id, _)| *id);
     let nothing = Cleared::default();
     if !rows.is_pending {
@@ -113,8 +113,8 @@ pub async fn lock(
     control: &Control,
     projection: &str,
     command: &Command,
-) -> Result<Rows, Failure> {
-    let mut rows = Rows::default();
+) -> Result<LockedRows, Failure> {
+    let mut rows = LockedRows::default();
     if overtakes(&command.request) {
         rows.deployments = deployments(connection, control, projection, command.id).await?;
         rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id && other.is_pending);

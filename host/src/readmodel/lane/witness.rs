@@ -18,7 +18,7 @@ use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::{Connector, Session};
-use judge::{Disagreement, Judgement, Seen, There, judge};
+use judge::{Disagreement, Judgement, There, WitnessedLane, judge};
 
 /// What MySQL says of a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
@@ -187,7 +187,7 @@ async fn look(
     projection: &str,
     generation: u32,
     database: Option<&str>,
-) -> Result<Vec<Seen>, Failure> {
+) -> Result<Vec<WitnessedLane>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the witness of the read model's tables", &error);
     let sql = |from_witness: &str, joined: &str| {
         control.sql(&format!(
@@ -211,10 +211,10 @@ async fn look(
     rows.iter().map(|row| seen(row).map_err(failed)).collect()
 }
 
-fn seen(row: &MySqlRow) -> Result<Seen, sqlx::Error> {
+fn seen(row: &MySqlRow) -> Result<WitnessedLane, sqlx::Error> {
     let number = |column: usize| row.try_get::<Option<u64>, _>(column);
     let there = number(4)?.zip(number(5)?).zip(number(6)?);
-    Ok(Seen {
+    Ok(WitnessedLane {
         lane: row.try_get(0)?,
         committed: row.try_get(1)?,
         known: number(2)?.zip(number(3)?),

@@ -11,7 +11,7 @@ use sqlparser::ast::{
     SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
 };
 
-use super::{Context, Source, Walk, Want};
+use super::{Context, NamedTable, Walk, Want};
 use crate::sql::dml::plain_table;
 use crate::sql::function;
 use crate::sql::name::{declared_table, quote};
@@ -211,7 +211,7 @@ impl Walk<'_> {
         } else if !self.reads.contains(&table) {
             self.reads.push(table.clone());
         }
-        self.sources.push(Source { name, table, columns });
+        self.sources.push(NamedTable { name, table, columns });
     }
 
     fn groups(&mut self, group_by: &mut GroupByExpr) -> Vec<String> {
@@ -281,7 +281,7 @@ impl Walk<'_> {
             return groups.iter().map(ToString::to_string).all(|group| is_there(&group));
         }
         match &self.sources[visible..] {
-            [Source { name, columns: Some(table), .. }] => table
+            [NamedTable { name, columns: Some(table), .. }] => table
                 .key()
                 .iter()
                 .all(|column| is_there(&format!("`{column}`")) || is_there(&format!("`{name}`.`{column}`"))),
@@ -336,7 +336,7 @@ impl Walk<'_> {
 /// Whether conditions name every column of a table's primary key, each with a value of its own.
 ///
 /// Among others, a column alone could be another table's.
-pub(in crate::sql) fn is_at_most_one(source: &Source<'_>, conditions: &[Expr], is_alone: bool) -> bool {
+pub(in crate::sql) fn is_at_most_one(source: &NamedTable<'_>, conditions: &[Expr], is_alone: bool) -> bool {
     let Some(table) = source.columns else { return false };
     let mut found = Vec::new();
     for condition in conditions {
@@ -347,7 +347,7 @@ pub(in crate::sql) fn is_at_most_one(source: &Source<'_>, conditions: &[Expr], i
 }
 
 /// The columns of a table that a condition says to be equal to something outside of it.
-fn equalities(condition: &Expr, source: &Source<'_>, is_alone: bool, found: &mut Vec<String>) {
+fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: &mut Vec<String>) {
     use sqlparser::ast::BinaryOperator as Op;
     match condition {
         Expr::Nested(inner) => equalities(inner, source, is_alone, found),

@@ -20,7 +20,7 @@ pub trait Deletions: Send {
     /// How far the lanes of all projections are.
     fn all_lanes(&mut self) -> impl Task<Result<Vec<LaneAt>, Failure>>;
     /// The rows that wait, oldest first.
-    fn waiting(&mut self) -> impl Task<Result<Vec<Page>, Failure>>;
+    fn waiting(&mut self) -> impl Task<Result<Vec<DeletionPage>, Failure>>;
     /// Notes that documents of the outbox are deleted.
     fn record_deletion(&mut self, identity: &SourceIdentity) -> impl Task<Result<(), Failure>>;
     /// Deletes the documents of rows, and is done with them.
@@ -28,7 +28,7 @@ pub trait Deletions: Send {
 }
 
 /// Rows of a lane that wait.
-pub struct Page {
+pub struct DeletionPage {
     pub rows: Vec<PendingAcknowledgement>,
     /// There may be more.
     pub is_full: bool,
@@ -56,9 +56,13 @@ pub async fn round<D: Deletions>(work: &mut D, identity: &SourceIdentity) -> Res
 }
 
 /// The rows of each page whose documents are old enough and needed by no projection.
-fn unneeded(pages: Vec<Page>, slowest: &Slowest<'_>, round: &mut Round) -> Vec<Vec<PendingAcknowledgement>> {
+fn unneeded(
+    pages: Vec<DeletionPage>,
+    slowest: &Slowest<'_>,
+    round: &mut Round,
+) -> Vec<Vec<PendingAcknowledgement>> {
     let mut found = Vec::new();
-    for Page { mut rows, is_full } in pages {
+    for DeletionPage { mut rows, is_full } in pages {
         let ready = rows.iter().take_while(|row| row.is_old && slowest.has_passed(row)).count();
         if rows.get(ready).is_some_and(|row| row.is_old) {
             round.obstacle = Some(format!("nothing is deleted from the outbox: {}", slowest.told()));

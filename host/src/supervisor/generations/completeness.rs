@@ -111,17 +111,17 @@ pub async fn outbox_lacks(
     } else {
         STORED.to_owned()
     };
-    let mut held = Held { outbox: &servers.outbox, census: None };
+    let mut held = OutboxInventory { outbox: &servers.outbox, census: None };
     lacks_now(&mut held, &taken, [order.as_str(), BY_ID]).await
 }
 
 /// What the outbox holds.
-struct Held<'a> {
+struct OutboxInventory<'a> {
     outbox: &'a Outbox,
     census: Option<Census>,
 }
 
-impl Inventory for Held<'_> {
+impl Inventory for OutboxInventory<'_> {
     async fn open(&mut self, order: &str) -> Result<(), Failure> {
         self.census = Some(Census::open(self.outbox, order).await?);
         Ok(())

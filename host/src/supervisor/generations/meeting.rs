@@ -25,7 +25,7 @@ pub enum Next {
 
 /// What is known of the outbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Outbox {
+pub enum OutboxAnswer {
     #[default]
     Unasked,
     /// What it lacks of the live lanes' events, if it lacks any.
@@ -39,7 +39,7 @@ pub fn next(
     generation: &Generation,
     (here, there): (&[LaneRow], &[LaneRow]),
     waited: bool,
-    (untold, outbox): (Option<&String>, Outbox),
+    (untold, outbox): (Option<&String>, OutboxAnswer),
 ) -> Next {
     let all = || here.iter().chain(there).map(|row| &row.position);
     let Some(furthest) = all().max_by(|a, b| a.compare(b)) else {
@@ -57,7 +57,7 @@ pub fn next(
                 completeness::lacks(here, there, generation.origin == Origin::Rollback)
             } else {
                 // What the live lanes took has to be in the outbox still, from which the others took it.
-                let Outbox::Asked(lacks) = outbox else { return Next::AskOutbox };
+                let OutboxAnswer::Asked(lacks) = outbox else { return Next::AskOutbox };
                 lacks
             };
             lacks.map_or(Next::CutOver, Next::Wait)

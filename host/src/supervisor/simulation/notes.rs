@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::position::{Position, Token};
 use crate::readmodel::lane::acknowledge::{LaneAt, PendingAcknowledgement};
 use crate::source::{Notes, SourceIdentity, end_of_history};
-use crate::supervisor::acknowledger::deletion::{self, Deletions, Page};
+use crate::supervisor::acknowledger::deletion::{self, DeletionPage, Deletions};
 use crate::supervisor::startup::beginning::{self, Beginning};
 
 /// How long hosts work, and how often something happens from outside.
@@ -251,7 +251,7 @@ impl Deletions for Round {
         Ok(own.map(lane).collect())
     }
 
-    async fn waiting(&mut self) -> Result<Vec<Page>, Failure> {
+    async fn waiting(&mut self) -> Result<Vec<DeletionPage>, Failure> {
         self.host.step("looks what waits").await?;
         let stored = self.host.world.stored();
         let waits = stored.acknowledged.get(self.host.projection).into_iter().flatten();
@@ -263,7 +263,7 @@ impl Deletions for Round {
             is_old: true,
         };
         let rows: Vec<PendingAcknowledgement> = waits.take(SOME).map(row).collect();
-        Ok(vec![Page { is_full: rows.len() == SOME, rows }])
+        Ok(vec![DeletionPage { is_full: rows.len() == SOME, rows }])
     }
 
     async fn record_deletion(&mut self, _identity: &SourceIdentity) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use super::{Command, CommandOutcome};
 use crate::readmodel::control::deployment::Proposal;
 use crate::readmodel::control::generation::{self, Change, Generation, GenerationState, Wanted};
-use crate::readmodel::control::overtake::{self, Rows, Way};
+use crate::readmodel::control::overtake::{self, LockedRows, Way};
 
 /// What came of a try to carry a command out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,12 @@ pub struct Decided {
 
 /// Decides what a command comes to; `told` is what it is done with. A command that waits for what its generation comes to
 /// stays as it is.
-pub fn decide((command, seen): (&Command, Option<u64>), act: &Act<'_>, told: &str, rows: &Rows) -> Decided {
+pub fn decide(
+    (command, seen): (&Command, Option<u64>),
+    act: &Act<'_>,
+    told: &str,
+    rows: &LockedRows,
+) -> Decided {
     let over = |steps| Decided { steps, tried: Tried::Over };
     let ends = |outcome| Step::Finish(command.id, outcome);
     let (way, cleared) = overtake::way(command, (seen, !matches!(act, Act::Deploy(_))), rows);

@@ -2,7 +2,7 @@
 
 /// A lane's row, beside the witness's row of the lane.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
+pub struct WitnessedLane {
     pub lane: u32,
     /// How many batches are committed.
     pub committed: u64,
@@ -39,10 +39,10 @@ pub struct Disagreement {
 }
 
 /// What the lanes' rows of a generation and their witness come to.
-pub fn judge(generation: u32, lanes: &[Seen]) -> Judgement {
+pub fn judge(generation: u32, lanes: &[WitnessedLane]) -> Judgement {
     let mut is_written = true;
     for seen in lanes {
-        let Seen { lane, committed, known, there } = *seen;
+        let WitnessedLane { lane, committed, known, there } = *seen;
         let is_of_generation = there.is_some_and(|there| there.generation == u64::from(generation));
         let right = match (known, there) {
             (Some((batch, stamp)), Some(there)) => {
@@ -92,12 +92,12 @@ impl Disagreement {
 mod tests {
     use super::*;
 
-    fn seen(committed: u64, known: Option<(u64, u64)>, there: Option<(u64, u64, u64)>) -> Seen {
+    fn seen(committed: u64, known: Option<(u64, u64)>, there: Option<(u64, u64, u64)>) -> WitnessedLane {
         let there = there.map(|(generation, batch, stamp)| There { generation, batch, stamp });
-        Seen { lane: 3, committed, known, there }
+        WitnessedLane { lane: 3, committed, known, there }
     }
 
-    fn of(seen: Seen) -> Judgement {
+    fn of(seen: WitnessedLane) -> Judgement {
         judge(1, &[self::seen(9, Some((9, 5)), Some((1, 9, 5))), seen])
     }
 
