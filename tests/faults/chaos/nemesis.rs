@@ -344,10 +344,17 @@ impl Nemesis<'_> {
         format!("SELECT 1 FROM {read_model}.{table} WHERE {key} = 'account-{account}' FOR UPDATE")
     }
 
-    /// Runs a statement until it succeeds, with as many sessions as it takes.
+    /// Runs a statement until it succeeds, with as many sessions as it takes. A server whose disk was full may end by itself
+    /// a moment after there is room again; it is started as whatever watches over it would.
     async fn insist(&self, sql: &str) {
         let until = Instant::now() + INSISTENCE;
         while Instant::now() < until {
+            {
+                let mut mysqld = self.ground.mysqld.lock().await;
+                if mysqld.has_ended() {
+                    mysqld.run();
+                }
+            }
             if let Some(mut session) = admin(&self.ground.admin_url).await
                 && run(&mut session, sql).await.is_ok()
             {
