@@ -1,6 +1,7 @@
 //! What operators do to a projection: give it a component, make its tables anew, and settle its dead letters.
 
 pub mod commands;
+mod carry_out;
 mod deploy;
 mod generations;
 pub mod shadow;

@@ -12,6 +12,7 @@ mod function;
 mod name;
 mod parse;
 mod refusal;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -20,6 +21,7 @@ mod unsupported;
 use std::collections::HashMap;
 
 use crate::statement::{Manifest, Schema, Statement, Table};
+use tables::Tables;
 
 pub use fill::fill;
 pub use refusal::{Reason, SqlPlace, SqlRefusal};
@@ -39,7 +41,7 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<SqlRefusal>> {
     }
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let (tables, mut refusals) = tables(manifest, &names);
-    let (statements, wrong) = statements(manifest, dml::Tables { names: &names, right: &tables });
+    let (statements, wrong) = statements(manifest, Tables { names: &names, right: &tables });
     refusals.extend(wrong);
     if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
 }
@@ -79,7 +81,7 @@ fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<SqlRefusal>) 
     (tables, refusals)
 }
 
-fn statements(manifest: &Manifest, tables: dml::Tables) -> (Vec<Statement>, Vec<SqlRefusal>) {
+fn statements(manifest: &Manifest, tables: Tables) -> (Vec<Statement>, Vec<SqlRefusal>) {
     let (mut statements, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.statements.iter().enumerate() {

@@ -33,7 +33,7 @@ use crate::servers::Servers;
 use crate::source::{ResumePlan, resume};
 use crate::status::Status;
 use crate::status::snapshot::Phase;
-use generations::GenerationContext;
+use generations::context::GenerationContext;
 use settings::Settings;
 
 /// How often a standby asks for the lease.

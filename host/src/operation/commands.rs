@@ -1,23 +1,14 @@
-//! Carries out commands: rows in the control schema, done by the host that writes for the projection.
-//!
-//! A command that a crash interrupted is found again and gone on with; what it did to each letter is done once, because
-//! each letter is gone with its effect, or marked with the command under which it failed.
+//! The commands of one projection on this host: what carrying them out works with.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{letters, take_up};
 use crate::component::registry::Versions;
-use crate::failure::{Failure, Fault};
-use crate::pipeline::giving;
-use crate::pipeline::requests::{LetterQueues, LetterRequest};
-use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
-use crate::readmodel::lane::dead_letter;
-use crate::readmodel::mysql::session::{Session, within};
-use crate::retry::Backoff;
+use crate::failure::Failure;
+use crate::pipeline::requests::LetterQueues;
+use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::settings::LetterSettings;
@@ -25,17 +16,11 @@ use crate::supervisor::settings::LetterSettings;
 /// How often it is looked for new commands.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 
-/// How often it is looked for letters, and for rows in results of comparisons, that are older than they may be.
-const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
-
 /// How long MySQL may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same for a look, which is small and waits for nothing: a stop waits for it.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
-
-/// How often it is said what commands about letters wait for, while no lane runs.
-const SAY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The commands of one projection.
 #[derive(Clone)]
@@ -50,159 +35,6 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Carries them out. Ends by being dropped; after a stop it begins none.
-    pub async fn carry_out_all(self) {
-        tokio::join!(self.carry_out_switches(), self.carry_out_deployments(), self.carry_out_letters());
-    }
-
-    /// Pausing and resuming wait for nothing else, and for no lane: what does not work is to be mended by them.
-    async fn carry_out_switches(&self) {
-        let mut kept = None;
-        let mut looked: Option<Instant> = None;
-        let mut backoff = Backoff::new();
-        let mut wait = INTERVAL;
-        loop {
-            self.rest(wait).await;
-            let clears = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
-            if clears {
-                looked = Some(Instant::now());
-            }
-            wait = match self.carry_out_switch(&mut kept, clears).await {
-                Ok(()) => {
-                    backoff = Backoff::new();
-                    INTERVAL
-                }
-                Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::debug!(projection = self.projection, "commands: {told}; trying again");
-                    INTERVAL + backoff.next_wait()
-                }
-            };
-        }
-    }
-
-    async fn carry_out_switch(&self, kept: &mut Option<Session>, clears: bool) -> Result<(), Failure> {
-        let mut session = self.session(kept).await?;
-        let (control, projection) = (&self.servers.control, &self.projection);
-        if clears {
-            let clearing = command::clear_samples(&mut session, control, projection);
-            within(PATIENCE, "clearing the samples of comparisons", clearing).await?;
-        }
-        let asked = command::next(&mut session, control, projection, CommandKind::Switches);
-        if let Some(command) = within(LOOK, "reading commands", asked).await? {
-            tracing::info!(
-                projection,
-                command = command.id,
-                request = command.request.told(),
-                "carrying out a command"
-            );
-            let switching = command::carry_out_switch(&mut session, control, projection, &command);
-            within(PATIENCE, "carrying a command out", switching).await?;
-        }
-        let telling = take_up::tell(self, &mut session);
-        within(LOOK, "saying how far the deployment is", telling).await?;
-        *kept = Some(session);
-        Ok(())
-    }
-
-    /// What concerns letters goes through the lanes, while they run here.
-    async fn carry_out_letters(&self) {
-        let mut kept = None;
-        let mut run: Option<mpsc::Sender<LetterRequest>> = None;
-        let mut digest = String::new();
-        let (mut looked, mut said): (Option<Instant>, Option<Instant>) = (None, None);
-        let mut backoff = Backoff::new();
-        let mut wait = INTERVAL;
-        loop {
-            self.rest(wait).await;
-            wait = INTERVAL;
-            let lanes = self.orders.lanes();
-            let Some(first) = lanes.first() else {
-                (kept, run) = (None, None);
-                if said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
-                    said = Some(Instant::now());
-                    if let Err(failure) = self.letters_wait().await {
-                        let told = failure.without_values();
-                        tracing::debug!(projection = self.projection, "commands: {told}; trying again");
-                    }
-                }
-                continue;
-            };
-            let now = self.digest();
-            let begins = digest != now || !run.as_ref().is_some_and(|run| run.same_channel(first));
-            let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
-            match self.turn(&mut kept, &lanes, begins, begins || retention).await {
-                Ok(()) => {
-                    backoff = Backoff::new();
-                    (run, digest) = (Some(first.clone()), now);
-                    looked = if begins || retention { Some(Instant::now()) } else { looked };
-                }
-                Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::warn!(projection = self.projection, "commands: {told}; trying again");
-                    wait += backoff.next_wait();
-                }
-            }
-        }
-    }
-
-    /// One look at what there is to do.
-    async fn turn(
-        &self,
-        kept: &mut Option<Session>,
-        lanes: &[mpsc::Sender<LetterRequest>],
-        begins: bool,
-        retention: bool,
-    ) -> Result<(), Failure> {
-        let mut session = self.session(kept).await?;
-        if begins {
-            letters::go_on_with_interrupted(self, &mut session, lanes).await?;
-            letters::give_up_again(self, &mut session, lanes).await?;
-            letters::replay_after_deployment(self, &mut session).await?;
-        }
-        if retention {
-            letters::erase_outdated(self, &mut session, lanes).await?;
-        }
-        let control = &self.servers.control;
-        let asked = command::next(&mut session, control, &self.projection, CommandKind::Letters);
-        if let Some(command) = within(LOOK, "reading commands", asked).await? {
-            self.carry_out(&mut session, lanes, &command).await?;
-        }
-        *kept = Some(session);
-        Ok(())
-    }
-
-    async fn carry_out(
-        &self,
-        session: &mut Session,
-        lanes: &[mpsc::Sender<LetterRequest>],
-        command: &Command,
-    ) -> Result<(), Failure> {
-        let (control, projection) = (&self.servers.control, &self.projection);
-        tracing::info!(
-            projection,
-            command = command.id,
-            request = command.request.told(),
-            "carrying out a command"
-        );
-        let mut stored = letters::StoredLetters { commands: self, session };
-        let outcome = match giving::carry_out(&mut stored, lanes, command).await {
-            Ok(text) => CommandOutcome::Done(text),
-            // The row stays as it is, for the next try or for the next host.
-            Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
-                return Err(failure);
-            }
-            Err(failure) => CommandOutcome::Failed(failure.without_values()),
-        };
-        // Whoever waits for the command finds the numbers that it left.
-        let counting = dead_letter::count(session, control, projection);
-        self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
-        tracing::info!(projection, command = command.id, ?outcome, "the command is done");
-        self.status.command_goes_on(command.id);
-        let finishing = command::finish(session, control, command.id, &outcome);
-        within(PATIENCE, "recording a command's result", finishing).await
-    }
-
     /// The component that the lanes work with now.
     pub(super) fn digest(&self) -> String {
         self.versions.desired.get().current.digest().to_owned()

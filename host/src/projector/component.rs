@@ -18,6 +18,8 @@ use super::instance::{Instance, panic_message};
 use super::refusal::ComponentRefusal;
 use super::stats::Stats;
 use super::world::{Projecting, Upcasting, World};
+use crate::event::Event;
+use crate::failure::Failure;
 
 /// The compiler recurses into nested code.
 const COMPILER_STACK_BYTES: usize = 16 << 20;
@@ -74,6 +76,11 @@ impl<R: World> Component<R> {
     /// The SHA-256 of the component's bytes, in hex.
     pub fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    /// What was said about an event, in the host's words, if it is within the limits.
+    pub(super) fn accept(&self, event: &Event, raw: Vec<R::Raw>) -> Result<Vec<R::Made>, Failure> {
+        R::accept(self.budget(), self.manifest(), event, raw)
     }
 
     /// The digest as people see it in logs.
@@ -312,9 +319,7 @@ mod tests {
     #[test]
     fn the_contracts_version_is_that_of_its_file() {
         let wit = include_str!("../../../wit/projection.wit");
-        assert!(
-            wit.contains(&format!("package laterna:projection@{};", crate::projector::inspection::CONTRACT))
-        );
+        assert!(wit.contains(&format!("package laterna:projection@{};", crate::projector::kind::CONTRACT)));
     }
 
     #[test]

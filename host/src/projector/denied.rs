@@ -19,31 +19,6 @@ const NETWORK: Impurity = Impurity {
     import: "wasi:sockets",
     remedy: "what it needs has to be in the event",
 };
-const FILES: &str = "it looked for files, and a projector has none: build what it reads into the component, as \
-                     `include_str!` does";
-const ENVIRONMENT: &str = "it looked at the environment, and a projector has none: write constants into its code, and \
-                           what changes into the events";
-
-/// What it looked for in vain, since its run began.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Missed {
-    files: bool,
-    environment: bool,
-}
-
-impl Missed {
-    /// What a guest should do that trapped. Languages look at the environment before they show a panic, so that is no
-    /// sign.
-    pub(super) fn trapped(self) -> Option<&'static str> {
-        self.files.then_some(FILES)
-    }
-
-    /// What a guest should do that rejected an event.
-    pub(super) fn rejected(self) -> Option<&'static str> {
-        self.trapped().or_else(|| self.environment.then_some(ENVIRONMENT))
-    }
-}
-
 impl Sandbox {
     fn is_projecting(&self) -> bool {
         self.ambient.phase == CallPhase::Projecting

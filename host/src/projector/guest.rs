@@ -180,7 +180,7 @@ impl<R: World> Guest<R> {
     ) -> Result<Option<Vec<Projected<R::Made>>>, Failure> {
         let mut projected = Vec::with_capacity(answer.len());
         for (result, event) in answer.into_iter().zip(events) {
-            projected.push(match result.map(|raw| R::accept(&self.component, event, raw)) {
+            projected.push(match result.map(|raw| self.component.accept(event, raw)) {
                 Ok(Ok(made)) => Projected { verdict: Ok(made), fuel },
                 Ok(Err(_)) => return Ok(None),
                 Err(_) => {
@@ -221,7 +221,7 @@ impl<R: World> Guest<R> {
         let fuel = instance.fuel();
         self.meter.alone(fuel);
         self.learn(fuel);
-        let verdict = run.and_then(only_result::<R>).and_then(|raw| R::accept(&self.component, event, raw));
+        let verdict = run.and_then(only_result::<R>).and_then(|raw| self.component.accept(event, raw));
         match verdict {
             Err(_) if instance.wanted_more_memory() => {
                 let limit_bytes = self.component.budget().memory_bytes;

@@ -6,8 +6,8 @@ use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 use wasmtime::Engine;
 
 use super::budget::COMPONENT_BYTES_MAX;
+use super::kind::ComponentKind;
 use super::refusal::ComponentRefusal;
-use super::world::ComponentKind;
 
 /// What stands on a component's outside, whether or not this host runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,6 @@ impl Outline {
     }
 }
 
-/// The version of the contract in `wit`. Whatever is compatible with it is taken; see `docs/wit.md`.
-pub(super) const CONTRACT: &str = "0.1.0";
 /// What all compatible versions begin with.
 const SERIES: &str = "0.1";
 /// WASI packages whose 0.2 interfaces are linked, deterministic and denying.
@@ -188,6 +186,7 @@ fn check_exports(found: Vec<String>, kind: ComponentKind) -> Result<String, Comp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::projector::kind::CONTRACT;
 
     fn check(wat: &str, expect: Result<(), &str>) {
         let bytes = wat::parse_str(wat).expect("the test's component parses");

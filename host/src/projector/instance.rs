@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::Store;
 
 use super::budget::{Budget, START_FUEL, deadline_ms};
-use super::denied::Missed;
 use super::determinism::CallPhase;
 use super::engine::ticks;
+use super::missed::Missed;
 use super::output::Output;
 use super::sandbox::Sandbox;
 use super::trap;

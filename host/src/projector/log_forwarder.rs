@@ -1,32 +1,18 @@
-//! From a guest's journal to the host's log: each line with the projection, the component and the event it is about,
+//! From a guest's output to the host's log: each line with the projection, the component and the event it is about,
 //! and no more lines than people can read.
 //!
 //! Lines are published once a run's answer counts, so that a list that is run again event by event does not speak twice.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::Level;
 
 use super::component::Component;
+use super::log_limit::{LINES_MAX, LogLimit, WINDOW};
 use super::metrics::Metrics;
 use super::output::Output;
 use super::world::World;
-
-/// So many lines of a component are published within so much time; others are counted.
-const LINES_MAX: u64 = 1000;
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// How much a component may still say; all its guests share it.
-#[derive(Default)]
-pub(super) struct Limit(Mutex<LogWindow>);
-
-#[derive(Default)]
-struct LogWindow {
-    began: Option<Instant>,
-    said: u64,
-    dropped: u64,
-}
 
 /// Publishes for one guest.
 pub(super) struct LogForwarder<R: World> {
@@ -50,7 +36,7 @@ impl<R: World> LogForwarder<R> {
     /// Whether another line would be published.
     pub(super) fn has_room(&self) -> bool {
         self.settle();
-        self.limit().window().said < LINES_MAX
+        self.limit().has_room()
     }
 
     /// Publishes what was said about something, as far as there is room, and counts the rest.
@@ -84,7 +70,7 @@ impl<R: World> LogForwarder<R> {
         }
     }
 
-    fn limit(&self) -> &Limit {
+    fn limit(&self) -> &LogLimit {
         self.component.record().limit()
     }
 
@@ -101,7 +87,7 @@ pub(super) struct GuestLog {
 }
 
 impl GuestLog {
-    /// Takes it out of the journal.
+    /// Takes it out of the output.
     pub(super) fn take(output: &Output) -> Self {
         let (mut lines, cut) = output.take();
         lines.retain(|(level, _)| is_enabled(*level));
@@ -121,38 +107,6 @@ impl GuestLog {
             }
         }
         self.cut = self.cut.saturating_sub(other.cut);
-    }
-}
-
-impl Limit {
-    /// How many lines were dropped in a window that is over.
-    fn settle(&self, now: Instant) -> Option<u64> {
-        let mut window = self.window();
-        let is_over = window.began.is_none_or(|began| now.duration_since(began) >= WINDOW);
-        if !is_over {
-            return None;
-        }
-        let before = std::mem::replace(&mut *window, LogWindow { began: Some(now), said: 0, dropped: 0 });
-        (before.dropped > 0).then_some(before.dropped)
-    }
-
-    fn admit(&self, now: Instant) -> bool {
-        let mut window = self.window();
-        window.began.get_or_insert(now);
-        let admits = window.said < LINES_MAX;
-        window.said += u64::from(admits);
-        admits
-    }
-
-    /// Says whether these are the first ones.
-    fn drop_lines(&self, lines: u64) -> bool {
-        let mut window = self.window();
-        window.dropped += lines;
-        window.dropped == lines
-    }
-
-    fn window(&self) -> MutexGuard<'_, LogWindow> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,24 +144,5 @@ fn is_enabled(level: Level) -> bool {
         Level::INFO => tracing::enabled!(target: "projector", Level::INFO),
         Level::DEBUG => tracing::enabled!(target: "projector", Level::DEBUG),
         Level::TRACE => tracing::enabled!(target: "projector", Level::TRACE),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_too_much_is_counted_until_the_window_is_over() {
-        let (limit, began) = (Limit::default(), Instant::now());
-        assert_eq!(limit.settle(began), None);
-        assert!((0..LINES_MAX).all(|_| limit.admit(began)));
-        assert!(!limit.admit(began));
-        assert!(limit.drop_lines(3), "the first ones are told at once");
-        assert!(!limit.drop_lines(4));
-        assert_eq!(limit.settle(began + WINDOW / 2), None);
-        assert_eq!(limit.settle(began + WINDOW), Some(7));
-        assert!(limit.admit(began + WINDOW), "there is room again");
-        assert_eq!(limit.settle(began + WINDOW * 2), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What the projectors' work is measured by. Names of metrics stand here only.
 
-use super::world::ComponentKind;
+use super::kind::ComponentKind;
 use metrics::{Counter, Histogram, counter, histogram};
 
 /// The metrics of one projection's guest.

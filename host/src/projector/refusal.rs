@@ -4,8 +4,7 @@
 //! The caller adds which file it is.
 
 use super::budget::{COMPILE_SECONDS_MAX, COMPONENT_BYTES_MAX};
-use super::inspection::CONTRACT;
-use super::world::ComponentKind;
+use super::kind::{CONTRACT, ComponentKind};
 use crate::failure::Failure;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

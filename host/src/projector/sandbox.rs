@@ -12,9 +12,9 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, async_trait};
 
 use super::bindings::{Projection, log, types};
-use super::denied::Missed;
 use super::determinism::Ambient;
 use super::memory::Memory;
+use super::missed::Missed;
 use super::output::{Output, Voice};
 
 /// What a guest may write to a stream at once.

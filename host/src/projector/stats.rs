@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::log_forwarder::Limit;
+use super::log_limit::LogLimit;
 use crate::event::Event;
 
 /// So many event types are told apart; what comes later is counted together.
@@ -29,7 +29,7 @@ const BUCKET_BITS: u32 = 3;
 pub struct Stats {
     impure: AtomicBool,
     costs: Mutex<BTreeMap<String, Cost>>,
-    limit: Limit,
+    limit: LogLimit,
 }
 
 /// What the events of one type cost.
@@ -68,7 +68,7 @@ impl Stats {
     }
 
     /// How much of what it says is still published.
-    pub(super) fn limit(&self) -> &Limit {
+    pub(super) fn limit(&self) -> &LogLimit {
         &self.limit
     }
 

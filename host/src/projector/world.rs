@@ -8,48 +8,14 @@ use wasmtime::component::InstancePre;
 
 use super::bindings::{self, EventForGuest, ProjectionPre, UpcasterPre, exported, types, upcast};
 use super::budget::Budget;
-use super::component::Component;
 use super::description;
+use super::kind::ComponentKind;
 use super::refusal::ComponentRefusal;
 use super::sandbox::Sandbox;
 use super::upcast::accept_events;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::statement::{Manifest, Operation, UpcasterManifest, Value};
-
-/// What a component is, by what it exports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ComponentKind {
-    Projector,
-    Upcaster,
-}
-
-impl ComponentKind {
-    pub(super) const ALL: [Self; 2] = [Self::Projector, Self::Upcaster];
-
-    pub fn noun(self) -> &'static str {
-        match self {
-            Self::Projector => "projector",
-            Self::Upcaster => "upcaster",
-        }
-    }
-
-    /// The interface it exports, without its version.
-    pub(super) fn interface(self) -> &'static str {
-        match self {
-            Self::Projector => "laterna:projection/projector",
-            Self::Upcaster => "laterna:projection/upcasting",
-        }
-    }
-
-    /// The world it is built for.
-    pub(super) fn world(self) -> &'static str {
-        match self {
-            Self::Projector => "laterna:projection/projection",
-            Self::Upcaster => "laterna:projection/upcaster",
-        }
-    }
-}
 
 /// What a component of one kind is called by, and what it says.
 pub trait World: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
@@ -79,7 +45,8 @@ pub trait World: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     fn copied_bytes(budget: &Budget) -> usize;
     /// What was said about an event, in the host's words, if it is within the limits.
     fn accept(
-        component: &Component<Self>,
+        budget: &Budget,
+        manifest: &Self::Manifest,
         event: &Event,
         raw: Vec<Self::Raw>,
     ) -> Result<Vec<Self::Made>, Failure>;
@@ -145,12 +112,13 @@ impl World for Projecting {
     }
 
     fn accept(
-        component: &Component,
+        budget: &Budget,
+        _: &Manifest,
         _: &Event,
         operations: Vec<types::Operation>,
     ) -> Result<Vec<Operation>, Failure> {
         let operations = operations.into_iter().map(Operation::from);
-        within_budget(component.budget(), operations.collect())
+        within_budget(budget, operations.collect())
     }
 }
 
@@ -222,10 +190,11 @@ impl World for Upcasting {
     }
 
     fn accept(
-        component: &Component<Self>,
+        _: &Budget,
+        manifest: &UpcasterManifest,
         event: &Event,
         events: Vec<upcast::types::Event>,
     ) -> Result<Vec<Event>, Failure> {
-        accept_events(event, events).map_err(|reason| Failure::upcaster(component.manifest(), reason))
+        accept_events(event, events).map_err(|reason| Failure::upcaster(manifest, reason))
     }
 }

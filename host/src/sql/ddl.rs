@@ -12,11 +12,11 @@ use sqlparser::ast::{
     helpers::stmt_create_table::CreateTableBuilder,
 };
 
-use super::dml::Tables;
 use super::expression::Walk;
 use super::name::{self, quote};
 use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
+use super::tables::Tables;
 use crate::statement::{Table, TableDeclaration};
 use option::Options;
 

@@ -16,7 +16,8 @@ use super::expression::{Context, Walk, Want, is_at_most_one};
 use super::name::{declared_table, quote_column};
 use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
-use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration, Table};
+use super::tables::Tables;
+use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration};
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
 const ONE_TABLE: &str = "a statement writes one table";
@@ -36,17 +37,6 @@ struct Finding {
 }
 
 type ReadStatement = (String, Vec<String>, Option<MultiRow>);
-
-/// The declared tables: their names, and what is known of those that are right.
-#[derive(Clone, Copy)]
-pub(super) struct Tables<'a> {
-    pub names: &'a [&'a str],
-    pub right: &'a [Table],
-}
-
-impl Tables<'_> {
-    pub const NONE: Self = Self { names: &[], right: &[] };
-}
 
 /// Checks one statement. It sees all that is wrong unless the text can't be read at all.
 pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Result<Statement, Vec<Reason>> {

@@ -9,10 +9,10 @@ mod select;
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value};
 
-use super::dml::Tables;
 use super::function;
 use super::name::{foreign_column, quote};
 use super::refusal::{Reason, not_allowed};
+use super::tables::Tables;
 use crate::statement::{Column, Parameter, Role, Table, Type};
 
 pub(super) use select::is_at_most_one;

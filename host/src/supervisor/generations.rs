@@ -5,21 +5,19 @@
 
 mod builder;
 mod comparison;
+pub mod context;
 pub mod meeting;
 mod filtered_source;
 mod shadow_run;
 pub mod completeness;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use builder::Building;
 
-use super::settings::Settings;
-use crate::component::registry::Versions;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::run::TaskSet;
 use crate::position::Position;
@@ -28,9 +26,8 @@ use crate::readmodel::control::{deployment, ownership, registration};
 use crate::readmodel::cut_over::{CutOver, CutOverOutcome};
 use crate::readmodel::lane::{checkpoint, witness};
 use crate::readmodel::mysql::session::{Session, within};
-use crate::servers::Servers;
-use crate::status::Status;
 use comparison::Comparison;
+use context::GenerationContext;
 use shadow_run::ShadowRun;
 
 /// How long both generations may take to come to one position. The live one takes nothing behind it meanwhile.
@@ -38,21 +35,6 @@ const MEETING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long MySQL may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What every part of this works with.
-#[derive(Clone)]
-pub struct GenerationContext {
-    pub servers: Servers,
-    pub settings: Settings,
-    pub versions: Arc<Versions>,
-    pub epoch: u64,
-    /// That of the live lanes.
-    pub live: Arc<Status>,
-    /// Cancelled when the live lanes cannot run, and nobody has to be waited for.
-    pub alone: CancellationToken,
-    /// The generation for which the live lanes had their time to come to one position with it, in the run before.
-    pub waited_for: Arc<AtomicU32>,
-}
 
 /// What stands beside the live generation when a run begins.
 pub enum NextStep {

@@ -1,7 +1,8 @@
 //! Making the tables anew because the place in the stream is lost: a generation is begun beside the live one, which stands
 //! still and stays as it is until the other one takes its place.
 
-use super::generations::{GenerationContext, completeness};
+use super::generations::completeness;
+use super::generations::context::GenerationContext;
 use super::startup::{history_is_readable, not_from_the_future, same_source};
 use crate::component::version::Loaded;
 use crate::failure::Failure;

@@ -99,7 +99,7 @@ impl<R: World> Guest<R> {
             }
             for ((result, event), listed) in answer.into_iter().zip(events).zip(projected) {
                 let holds = match result {
-                    Ok(raw) => same(&R::accept(&self.component, event, raw), &listed.verdict),
+                    Ok(raw) => same(&self.component.accept(event, raw), &listed.verdict),
                     // Its words may say what is found out in a run of the event alone only.
                     Err(_) => listed.verdict.is_err(),
                 };

@@ -4,10 +4,11 @@ use sqlparser::ast::{
     Expr, Insert, ObjectName, ObjectNamePart, OnInsert, Parens, Query, SetExpr, TableObject, Values,
 };
 
-use super::{Finding, Tables, assign, finish, refused, sum};
+use super::{Finding, assign, finish, refused, sum};
 use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
 use crate::sql::refusal::{Reason, not_allowed};
+use crate::sql::tables::Tables;
 use crate::statement::MultiRow;
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::context::GenerationContext;
 use super::shadow_run::ShadowRun;
-use super::{GenerationContext, PATIENCE, meeting};
+use super::{PATIENCE, meeting};
 use crate::failure::{Failure, Fault, Lost};
 use crate::position::Position;
 use crate::readmodel::control::command::{self, CommandOutcome};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{GenerationContext, PATIENCE, completeness, meeting};
+use super::context::GenerationContext;
+use super::{PATIENCE, completeness, meeting};
 use crate::component::version::Loaded;
 use crate::failure::{Failure, Fault};
 use crate::readmodel::compare::{Bounds, ComparisonReport, ReadView, Sides, compare};

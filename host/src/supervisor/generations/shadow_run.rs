@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::GenerationContext;
+use super::context::GenerationContext;
 use super::filtered_source::FilteredSource;
 use crate::component::version::Loaded;
 use crate::failure::Failure;

@@ -1,0 +1,14 @@
+//! The declared tables that statements and expressions are checked against.
+
+use crate::statement::Table;
+
+/// The declared tables: their names, and what is known of those that are right.
+#[derive(Clone, Copy)]
+pub(super) struct Tables<'a> {
+    pub names: &'a [&'a str],
+    pub right: &'a [Table],
+}
+
+impl Tables<'_> {
+    pub const NONE: Self = Self { names: &[], right: &[] };
+}
