@@ -10,11 +10,11 @@ mod code;
 mod document;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use code::{
-    BLANKED, attributes, blank, crate_paths, functions, has_word, item_end, mark_tests, top_module,
-    uses_crate, without_tests, word_starts,
+    BLANKED, attributes, blank, functions, has_word, item_end, mark_tests, module_path, module_uses,
+    top_module, uses_crate, without_tests, word_starts,
 };
 use document::{anchors, link_targets, quoted};
 use tree::{
@@ -148,6 +148,21 @@ fn imports_go_one_way() {
         ("host/src/main.rs", "fn main() { laterna::cli::Cli::parse() }"),
     ];
     holds(imports, &[], &good);
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let bad = [
+        ("host/src/a/one.rs", "use super::two::Two;"),
+        ("host/src/a/two.rs", "use crate::b::Three;"),
+        ("host/src/b.rs", "fn f() { crate::a::one::one() }"),
+    ];
+    let good = [
+        ("host/src/a.rs", "mod one; use one::One; #[cfg(test)] mod tests { use crate::b::B; }"),
+        ("host/src/a/one.rs", "use super::A; mod tests { use super::*; }"),
+        ("host/src/b.rs", "use crate::a::A; // crate::a::one"),
+    ];
+    holds(circles, &bad, &good);
 }
 
 #[test]
@@ -385,7 +400,7 @@ fn imports(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in host(tree) {
         let home = top_module(path);
-        for used in crate_paths(path, &blank(text)) {
+        for used in module_uses(&module_path(path), &blank(text)) {
             let target = used.first().map_or("", String::as_str);
             if target != home && !may_use(home, &used) {
                 found.push(format!("{path}: `{home}` must not use `crate::{}`", used.join("::")));
@@ -403,6 +418,43 @@ const SETTINGS: [(&str, &str); 5] = [
     ("source", "MARK_FIELD"),
     ("source", "OnLost"),
 ];
+
+/// Files that import each other in a circle, but a module and its own parts. Tests and the simulation may.
+fn circles(tree: &Tree) -> Vec<String> {
+    let files: Vec<(Vec<String>, &str)> = host(tree)
+        .filter(|(path, _)| {
+            !["/simulation", "/tests", "/random", "test_component"].iter().any(|part| path.contains(part))
+        })
+        .map(|(path, text)| (module_path(path), text.as_str()))
+        .collect();
+    let names: BTreeSet<&[String]> = files.iter().map(|(name, _)| &name[..]).collect();
+    let home = |used: &[String]| (1..=used.len()).rev().find_map(|end| names.get(&used[..end]).copied());
+    let mut uses: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
+    for (name, text) in &files {
+        let paths = module_uses(name, &without_tests(text));
+        let others = paths.iter().filter_map(|path| home(path));
+        uses.insert(
+            name,
+            others.filter(|other| !other.starts_with(name) && !name.starts_with(other)).collect(),
+        );
+    }
+    let reaches = |from: &[String], to: &[String]| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(next) = open.pop() {
+            if next == to {
+                return true;
+            }
+            if seen.insert(next) {
+                open.extend(uses.get(next).into_iter().flatten().copied());
+            }
+        }
+        false
+    };
+    let arrows = uses.iter().flat_map(|(from, others)| others.iter().map(move |to| (*from, *to)));
+    let back = arrows.filter(|(from, to)| reaches(to, from));
+    back.map(|(from, to)| format!("`{}` and `{}` import each other", from.join("::"), to.join("::")))
+        .collect()
+}
 
 /// Whether a module at the top of the host may use a path of another one.
 fn may_use(home: &str, used: &[String]) -> bool {

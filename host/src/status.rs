@@ -7,6 +7,7 @@ pub mod activity;
 pub mod throughput;
 pub mod oplog;
 mod component_stats;
+mod observed;
 mod acknowledgement;
 mod commands;
 mod take_up;
@@ -247,11 +248,6 @@ impl Status {
         self.change(|state| state.source_trouble = Some(failure.clone()));
     }
 
-    /// What a server answered to an observation, or that it did not.
-    pub fn observes(&self, server: Server, silence: Option<Failure>) {
-        self.change(|state| state.silence[server as usize] = silence);
-    }
-
     pub fn begins(&self, lane: usize, work: Activity) {
         self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
     }
@@ -309,41 +305,6 @@ impl Status {
                 .increment(events);
         }
         metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
-    }
-
-    /// What the source says, from time to time.
-    pub fn observed_source(&self, source_time: ClusterTime, documents: u64) {
-        self.change(|state| {
-            state.source_time = Some(source_time);
-            state.documents = documents;
-        });
-    }
-
-    /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
-    pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
-        self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
-    }
-
-    /// Letters were erased.
-    pub fn erased(&self, letters: u64) {
-        metrics::counter!("laterna_letters_erased_total", "projection" => self.projection.clone())
-            .increment(letters);
-    }
-
-    /// How far the oplog reaches back, from time to time.
-    pub fn observed_oplog(&self, begin: Option<ClusterTime>) {
-        let (raised, window) = self.change(|state| {
-            state.oplog_begin = begin;
-            let (before, window) = (state.oplog_alarm, state.window());
-            state.oplog_alarm = state.alarm();
-            ((state.oplog_alarm > before).then_some(state.oplog_alarm), window)
-        });
-        let (Some(alarm), Some(window)) = (raised, window) else { return };
-        if alarm == Alarm::Loud {
-            tracing::error!(projection = self.projection, "{}", window.warning());
-        } else {
-            tracing::warn!(projection = self.projection, "{}", window.warning());
-        }
     }
 
     /// Whether the stream is what is being read.

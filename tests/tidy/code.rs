@@ -213,28 +213,30 @@ pub fn top_module(path: &str) -> &str {
     inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
 }
 
-/// Every path from the root of the crate, those that begin with `super` included.
-pub fn crate_paths(path: &str, code: &str) -> Vec<Vec<String>> {
+/// The path of a file's module from the root of the crate.
+pub fn module_path(path: &str) -> Vec<String> {
+    let inside = path.strip_prefix("host/src/").unwrap_or(path).trim_end_matches(".rs");
+    inside.split('/').map(str::to_owned).collect()
+}
+
+/// Every path that a module uses, from the root of the crate, those that begin with `super` included.
+pub fn module_uses(module: &[String], code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for at in word_starts(code, "crate").filter(|at| !code[..*at].ends_with('$')) {
         if let Some(rest) = code[at + "crate".len()..].strip_prefix("::") {
             paths(rest, &[], &mut found);
         }
     }
-    let depth = match path.strip_prefix("host/src/").unwrap_or(path) {
-        "lib.rs" | "main.rs" => 0,
-        inside => inside.split('/').count(),
-    };
     for at in word_starts(code, "super").filter(|at| !code[..*at].ends_with("super::")) {
-        let (mut rest, mut up) = (&code[at..], 0);
+        let (mut rest, mut up) = (&code[at..], 0_usize);
         while let Some(further) = rest.strip_prefix("super::") {
             (rest, up) = (further, up + 1);
         }
-        if up >= depth + inline_modules(&code[..at]) && up > 0 {
-            paths(rest, &[], &mut found);
+        let up = up.saturating_sub(inline_modules(&code[..at]));
+        if up > 0 && up <= module.len() {
+            paths(rest, &module[..module.len() - up], &mut found);
         }
     }
-    found.retain(|path| path.first().is_some_and(|first| first != "super" && first != "*"));
     found
 }
 
