@@ -207,7 +207,10 @@ async fn of_two_deployments_the_later_one_counts_also_when_the_earlier_one_waits
     let file = guests::path("other-tables").display().to_string();
     let earlier = ask(&scene, &["deploy", "--projection", PROJECTION, &file]);
     until_one_waits(&scene).await;
-    scene.deploy("second");
+    // It is in force at once; lanes take it up when they run again.
+    let second = guests::path("second").display().to_string();
+    let deploy = ["deploy", "--wait", "20", "--projection", PROJECTION, &second];
+    scene.refused(&deploy, "is stored and in force, but not every lane works with it");
     let (success, text) = answer(earlier).await;
     assert!(!success && text.contains("superseded by command 2 (deploy "), "{text}");
     let earlier = ask(&scene, &["deploy", "--projection", PROJECTION, &file]);
@@ -218,8 +221,11 @@ async fn of_two_deployments_the_later_one_counts_also_when_the_earlier_one_waits
     assert!(!success && text.contains("superseded by command 4 (rollback)"), "{text}");
     proxy.set(Mode::Pass);
     scene.assert_whole().await;
-    let told = scene.tell(&["deployments", PROJECTION]);
-    assert!(told.lines().any(|line| line.contains("in force") && line.contains("stamped second")), "{told}");
+    until("the lanes have taken the second one up", async || {
+        let told = scene.tell(&["deployments", PROJECTION]);
+        told.lines().any(|line| line.contains("in force") && line.contains("stamped second"))
+    })
+    .await;
     scene.kill();
 }
 
