@@ -16,6 +16,7 @@ use super::ground::Ground;
 use super::mysqld::admin;
 use super::nemesis::{Injected, rows};
 use super::truth;
+use crate::support::until;
 
 /// How many things and accounts lose documents at a time.
 const AGGREGATES: usize = 30;
@@ -77,7 +78,8 @@ pub async fn settle(ground: &Ground) -> Vec<Document> {
         purged.into_iter().map(|document| (format!("{:?}", document.get("_id")), document)).collect();
     let purged: Vec<Document> = by_id.into_values().collect();
     if !purged.is_empty() {
-        delete(ground, &purged).await.expect("MongoDB deletes what it has");
+        // An election may still interrupt it.
+        until("MongoDB deletes what it has", async || delete(ground, &purged).await.is_ok()).await;
     }
     purged
 }
