@@ -1,7 +1,7 @@
 //! Everything that can go wrong with an event or a batch, as one closed list.
 //!
 //! A failure says who is at fault, and so who has to act. What the loop does about it is decided in
-//! `projection::decide`; which server code is which failure is decided next to the driver that reports it.
+//! `pipeline::decide`; which server code is which failure is decided next to the driver that reports it.
 
 use crate::statement::UpcasterManifest;
 use crate::text::without_quotations;

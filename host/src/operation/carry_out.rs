@@ -41,17 +41,8 @@ impl Commands {
             if clears {
                 looked = Some(Instant::now());
             }
-            wait = match self.carry_out_switch(&mut kept, clears).await {
-                Ok(()) => {
-                    backoff = Backoff::new();
-                    INTERVAL
-                }
-                Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::debug!(projection = self.projection, "commands: {told}; trying again");
-                    INTERVAL + backoff.next_wait()
-                }
-            };
+            let turn = self.carry_out_switch(&mut kept, clears).await;
+            wait = self.wait_after(turn, &mut backoff);
         }
     }
 

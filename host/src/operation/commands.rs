@@ -9,6 +9,7 @@ use crate::component::registry::Versions;
 use crate::failure::Failure;
 use crate::pipeline::requests::LetterQueues;
 use crate::readmodel::mysql::session::Session;
+use crate::retry::Backoff;
 use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::settings::LetterSettings;
@@ -45,6 +46,21 @@ impl Commands {
         match kept.take() {
             Some(session) => Ok(session),
             None => self.servers.applier.connect().await,
+        }
+    }
+
+    /// How long to wait after a turn: longer with each that failed in a row.
+    pub(super) fn wait_after(&self, turn: Result<(), Failure>, backoff: &mut Backoff) -> Duration {
+        match turn {
+            Ok(()) => {
+                *backoff = Backoff::new();
+                INTERVAL
+            }
+            Err(failure) => {
+                let told = failure.without_values();
+                tracing::debug!(projection = self.projection, "commands: {told}; trying again");
+                INTERVAL + backoff.next_wait()
+            }
         }
     }
 

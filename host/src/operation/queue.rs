@@ -61,17 +61,7 @@ impl Commands {
         let mut wait = INTERVAL;
         loop {
             self.rest(wait).await;
-            wait = match queue.turn().await {
-                Ok(()) => {
-                    backoff = Backoff::new();
-                    INTERVAL
-                }
-                Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::debug!(projection = self.projection, "commands: {told}; trying again");
-                    INTERVAL + backoff.next_wait()
-                }
-            };
+            wait = self.wait_after(queue.turn().await, &mut backoff);
         }
     }
 }

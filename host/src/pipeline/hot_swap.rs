@@ -103,7 +103,7 @@ impl<V: Version> HotSwap<V> {
 
     /// Waits until there is something to follow. Given up, it loses nothing.
     pub async fn until_another(&mut self) {
-        // The target lives as long as the slide does.
+        // The target is published for as long as a stage follows it.
         if self.changes.changed().await.is_ok() {
             self.changes.mark_changed();
         }

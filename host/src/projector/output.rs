@@ -35,7 +35,7 @@ impl Voice {
     }
 }
 
-/// One instance's journal; its clones are the same journal.
+/// What one instance writes; clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Pages>>);
 

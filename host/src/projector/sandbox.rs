@@ -1,4 +1,4 @@
-//! What an instance is given: WASI 0.2 that denies everything, constant hash seeds, and a journal instead of
+//! What an instance is given: WASI 0.2 that denies everything, constant hash seeds, and a captured output instead of
 //! stdout and stderr. No file, no socket, no environment, no argument ever gets in here.
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! What a value has to be for its place in a statement: the types of columns, and of the parameters that meet them.
 //!
-//! Words only. How they are found stands in `sql`, how a value is made to fit in `readmodel::fit`.
+//! Words only. How they are found stands in `sql`, how a value is made to fit in `readmodel::mysql::fit`.
 
 use std::fmt;
 

@@ -37,7 +37,7 @@ pub struct Host {
 
 /// What a host remembers from run to run.
 #[derive(Default)]
-struct Legacy {
+struct Carryover {
     /// The generation that the live lanes did not come to one position with.
     waited_for: u32,
 }
@@ -53,16 +53,16 @@ impl Host {
     }
 
     async fn supervise(&self) {
-        let mut legacy = Legacy::default();
+        let mut carryover = Carryover::default();
         loop {
             self.step("asks for the lease").await;
             let epoch = self.world.rows().acquire(self.number);
             let wait = match epoch {
                 None => {
-                    legacy = Legacy::default();
+                    carryover = Carryover::default();
                     INTERVAL
                 }
-                Some(epoch) => match self.run(epoch, &mut legacy).await {
+                Some(epoch) => match self.run(epoch, &mut carryover).await {
                     Ok(()) => Duration::ZERO,
                     Err(failure) => {
                         self.world.steps.note(|| format!("the run of host {} ends: {failure}", self.number));
@@ -75,7 +75,7 @@ impl Host {
     }
 
     /// One run: what is due before lanes begin, then lanes, and what is built beside them.
-    async fn run(&self, epoch: u64, legacy: &mut Legacy) -> Result<(), Failure> {
+    async fn run(&self, epoch: u64, carryover: &mut Carryover) -> Result<(), Failure> {
         self.step("settles").await;
         let comes =
             |one: &&Generation| !matches!(one.state, GenerationState::Kept | GenerationState::Dropping);
@@ -91,7 +91,7 @@ impl Host {
                 })?;
             }
             Some(next) if next.state == GenerationState::Meeting => {
-                return self.meet(epoch, next, legacy).await;
+                return self.meet(epoch, next, carryover).await;
             }
             _ => {}
         }
@@ -120,9 +120,9 @@ impl Host {
         self.world.under(epoch, |rows| rows.take(generation, SOME, until))?
     }
 
-    async fn meet(&self, epoch: u64, next: &Generation, legacy: &mut Legacy) -> Result<(), Failure> {
+    async fn meet(&self, epoch: u64, next: &Generation, carryover: &mut Carryover) -> Result<(), Failure> {
         let mut outbox = OutboxAnswer::default();
-        let waited = std::mem::take(&mut legacy.waited_for) == next.generation;
+        let waited = std::mem::take(&mut carryover.waited_for) == next.generation;
         loop {
             let (here, there) = {
                 let rows = self.world.rows();
@@ -150,7 +150,7 @@ impl Host {
                 Next::Compare => self.compare(epoch, next, (&here, &there)).await?,
                 Next::Meet(until) => {
                     let until = taken(&until).unwrap_or_default();
-                    self.come_to(epoch, next, until, legacy).await?;
+                    self.come_to(epoch, next, until, carryover).await?;
                 }
             }
             return Ok(());
@@ -163,7 +163,7 @@ impl Host {
         epoch: u64,
         next: &Generation,
         until: usize,
-        legacy: &mut Legacy,
+        carryover: &mut Carryover,
     ) -> Result<(), Failure> {
         let live = self.world.rows().live;
         let is_there = |generation| {
@@ -184,7 +184,7 @@ impl Host {
             }
         }
         if is_there(next.generation) && !next.purpose.is_compared() {
-            legacy.waited_for = next.generation;
+            carryover.waited_for = next.generation;
             return Ok(());
         }
         let why = Some("both did not come to one position");

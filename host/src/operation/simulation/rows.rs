@@ -12,8 +12,7 @@ use crate::failure::{Failure, Lost};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::{Position, Token};
 use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Step};
-use crate::readmodel::control::deployment::Origin;
-use crate::readmodel::control::generation::{self, Generation, GenerationState, HistoryFilter, Purpose};
+use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
 use crate::readmodel::control::overtake::{LockedRows as Locked, Other, overtakes};
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::supervisor::simulation::steps::Steps;
@@ -291,7 +290,7 @@ impl Rows {
                         accepted: wanted.accepted,
                         origin: wanted.origin,
                         command: wanted.command,
-                        ..standing(number)
+                        ..Generation::plain(number, GenerationState::Kept)
                     };
                     self.standing.push(opened);
                 }
@@ -313,7 +312,11 @@ impl Rows {
         self.numbers += 1;
         let (number, digest) = (self.numbers, self.in_force().1);
         self.opened.insert(number, self.deployments.len());
-        self.standing.push(Generation { state: GenerationState::Building, digest, ..standing(number) });
+        self.standing.push(Generation {
+            state: GenerationState::Building,
+            digest,
+            ..Generation::plain(number, GenerationState::Kept)
+        });
     }
 
     /// Moves a generation on from the state it was in. False when it is in another one by now.
@@ -341,7 +344,11 @@ impl Rows {
     /// As `cut_over` does: the tables change places, and the generation's component is the one in force.
     pub fn cut_over(&mut self, next: &Generation) {
         let before = self.in_force().1;
-        let kept = Generation { state: GenerationState::Kept, digest: before.clone(), ..standing(self.live) };
+        let kept = Generation {
+            state: GenerationState::Kept,
+            digest: before.clone(),
+            ..Generation::plain(self.live, GenerationState::Kept)
+        };
         self.standing.retain(|one| one.generation != next.generation);
         self.standing.push(kept);
         self.standing.sort_by_key(|one| one.generation);
@@ -365,28 +372,5 @@ impl Tables {
         }
         self.row.events += 1;
         self.row.known_events += 1;
-    }
-}
-
-fn standing(generation: u32) -> Generation {
-    Generation {
-        generation,
-        place: String::new(),
-        purpose: Purpose::Replace,
-        state: GenerationState::Kept,
-        digest: String::new(),
-        tables: vec![],
-        part: HistoryFilter::default(),
-        expected: 0,
-        accepted: false,
-        attempts: 0,
-        origin: Origin::Command,
-        command: None,
-        by: String::new(),
-        since: String::new(),
-        seconds: 0,
-        reason: None,
-        lacks: None,
-        lacks_accepted: false,
     }
 }

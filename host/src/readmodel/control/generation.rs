@@ -173,6 +173,33 @@ const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS C
     CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason, lacks, \
     CAST(lacks_accepted AS SIGNED)";
 
+#[cfg(test)]
+impl Generation {
+    /// A generation of all of history that nothing is known of but its number and its state.
+    pub fn plain(generation: u32, state: GenerationState) -> Self {
+        Self {
+            generation,
+            place: String::new(),
+            purpose: Purpose::Replace,
+            state,
+            digest: String::new(),
+            tables: vec![],
+            part: HistoryFilter::default(),
+            expected: 0,
+            accepted: false,
+            attempts: 0,
+            origin: Origin::Command,
+            command: None,
+            by: String::new(),
+            since: String::new(),
+            seconds: 0,
+            reason: None,
+            lacks: None,
+            lacks_accepted: false,
+        }
+    }
+}
+
 /// The generations of a projection that stand aside, oldest first.
 pub async fn list(
     session: &mut Session,

@@ -133,26 +133,7 @@ mod tests {
     use crate::readmodel::control::generation::HistoryFilter;
 
     fn generation(state: GenerationState) -> Generation {
-        Generation {
-            generation: 2,
-            place: "laterna_g2_accounts".into(),
-            purpose: Purpose::Replace,
-            state,
-            digest: String::new(),
-            tables: vec![],
-            part: HistoryFilter::default(),
-            expected: 0,
-            accepted: false,
-            attempts: 0,
-            origin: Origin::Command,
-            command: None,
-            by: String::new(),
-            since: String::new(),
-            seconds: 0,
-            reason: None,
-            lacks: None,
-            lacks_accepted: false,
-        }
+        Generation { place: "laterna_g2_accounts".into(), ..Generation::plain(2, state) }
     }
 
     #[test]
