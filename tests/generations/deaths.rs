@@ -241,7 +241,7 @@ async fn a_renaming_of_a_dead_host_never_happens(options: Options) {
     });
     until("it waits for the reader", async || {
         let sql = format!(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id} AND info LIKE 'RENAME%'"
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id} AND state LIKE 'Waiting for%lock'"
         );
         world.number(&sql).await == 1
     })

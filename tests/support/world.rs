@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 use bank::{Model, Row, Writer};
 use bson::{DateTime, Document, doc};
@@ -13,7 +14,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Row as _};
 
 use super::host::{BINARY, Host};
-use super::until;
+use super::{PATIENCE, some_time, until};
 use crate::guests;
 
 /// Which read-model server a world uses, and how its projections are set.
@@ -186,11 +187,23 @@ impl World {
         sqlx::Executor::execute(&mut connection, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// The rows of a query on the read model's database.
+    /// The rows of a query on the read model's database. MySQL cannot list sessions while one of them, e.g. another
+    /// test's, runs a statement whose values are not text (error 3854): it is asked again.
     pub async fn rows(&self, sql: &str) -> Vec<MySqlRow> {
         let mut connection = self.mysql().await;
-        let rows = sqlx::Executor::fetch_all(&mut connection, sql).await;
-        rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
+        let since = Instant::now();
+        loop {
+            match sqlx::Executor::fetch_all(&mut connection, sql).await {
+                Err(sqlx::Error::Database(error))
+                    if sql.contains("processlist")
+                        && error.message().contains("Cannot convert string")
+                        && since.elapsed() < PATIENCE =>
+                {
+                    some_time(20).await;
+                }
+                rows => return rows.unwrap_or_else(|error| panic!("{sql}: {error}")),
+            }
+        }
     }
 
     /// The one number that a query gives.
