@@ -18,8 +18,10 @@ WORKDIR /var/lib/laterna
 USER 65532:65532
 # Compiled components; the one place that is written to.
 VOLUME /var/lib/laterna
-# Orchestrators probe /livez (the loop's heartbeat) and /readyz (progress) of the admin API.
-HEALTHCHECK NONE
+# Orchestrators probe /livez (every projection's loop turns) and /readyz (each makes progress) at `host.health`; this asks the
+# first of them.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["laterna", "--config", "/etc/laterna/laterna.toml", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["laterna"]
 CMD ["run", "--config", "/etc/laterna/laterna.toml"]

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::host::BINARY;
+use crate::support::http::exchange;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::world::{event, free_port};
 use crate::support::{Host, Options, World, until};
@@ -19,13 +20,9 @@ const PATHS: [&str; 5] = ["/status", "/dlq/recorder", "/livez", "/readyz", "/met
 /// Those of them that health checks ask for.
 const HEALTH: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// What is answered to a request in these words: all of it. Nothing where the connection was closed without an answer.
+/// What is answered to a request in these words.
 async fn answer(port: u16, request: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = vec![];
-    stream.read_to_end(&mut answer).await.ok()?;
-    Some(String::from_utf8_lossy(&answer).into_owned()).filter(|answer| !answer.is_empty())
+    exchange(port, request.as_bytes()).await
 }
 
 fn request(path: &str, host: &str) -> String {

@@ -60,6 +60,7 @@ async fn from_init_to_rows(options: Options, port: &str) {
     // It is started elsewhere: the component's path starts at the configuration.
     command.env("LATERNA_MYSQL__CONTROL_SCHEMA", world.control());
     command.env("LATERNA_HOST__ADMIN", format!("127.0.0.1:{port}"));
+    command.env("LATERNA_HOST__HEALTH", "127.0.0.1:0");
     command.env("LATERNA_HOST__STATE", folder.join("state"));
     let host = Host::start_as(command, &folder.join("laterna.toml"), port);
     world.until_committed("recorder", 20).await;

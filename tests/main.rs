@@ -8,6 +8,7 @@ mod guests;
 mod support;
 
 mod acknowledge;
+mod api;
 mod author;
 mod bad_input;
 mod canaries;

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod host;
+pub mod http;
 pub mod lane;
 pub mod mysqld;
 pub mod proxy;

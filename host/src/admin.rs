@@ -1,12 +1,18 @@
-//! The local admin endpoint: status, dead letters, health and metrics over HTTP. The only user of `axum` and `hyper`.
+//! Two listeners over HTTP: one for health and metrics, where nothing is secret, and one for the API. The only user of
+//! `axum` and `hyper`.
 //!
-//! It reads; what it is asked to change it writes down as commands. Only dead letters are asked of MySQL.
+//! It reads; what it is asked to change it writes down as commands.
 
+mod bounds;
+mod callers;
 mod connections;
+mod desk;
 mod fuel;
 mod health;
 mod letters;
 mod names;
+mod problem;
+pub mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,58 +20,103 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, middleware};
+use axum::{Json, Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::csrf::CsrfLayer;
 
 use crate::status::Status;
 use crate::status::snapshot::Snapshot;
+use tokens::Tokens;
 
-pub use letters::LetterDesk;
+pub use desk::Desk;
 
-/// What the endpoint shows.
+/// How many connections each listener has at most. A process may often have no more than 1,024 open files.
+const HEALTH_CONNECTIONS_MAX: usize = 128;
+const API_CONNECTIONS_MAX: usize = 512;
+
+/// What is shown.
 #[derive(Clone)]
 pub struct AdminContext {
     pub projections: Vec<Arc<Status>>,
-    pub desk: LetterDesk,
+    pub desk: Desk,
     pub metrics: PrometheusHandle,
 }
 
-/// Listens, before anything else is started: a port that is taken is a reason not to start.
-pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on `host.admin` {address}; choose another port"))
+impl AdminContext {
+    fn snapshots(&self) -> Vec<Snapshot> {
+        self.projections.iter().map(|status| status.snapshot()).collect()
+    }
 }
 
-/// Serves until a stop is asked for. `names` are those that it answers to beside the loopback's.
+/// Where it is listened.
+pub struct Listeners {
+    health: TcpListener,
+    api: TcpListener,
+}
+
+/// Who may ask the API.
+pub struct Access {
+    /// The names that it answers to beside the loopback's.
+    pub names: Vec<String>,
+    pub tokens: Tokens,
+}
+
+/// Listens, before anything else is started: a port that is taken is a reason not to start.
+pub async fn listen(health: SocketAddr, api: SocketAddr) -> anyhow::Result<Listeners> {
+    let bound = async |setting: &str, address: SocketAddr| {
+        let listening = TcpListener::bind(address).await;
+        listening.with_context(|| format!("cannot listen on `{setting}` {address}; choose another port"))
+    };
+    let api = bound("host.admin", api).await?;
+    Ok(Listeners { health: bound("host.health", health).await?, api })
+}
+
+/// Serves until a stop is asked for.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     shown: AdminContext,
-    names: Vec<String>,
+    access: Access,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    tracing::info!("status, health and metrics on http://{}", listener.local_addr()?);
-    let names: Arc<[String]> = names.into();
-    let routes = axum::Router::new()
-        .route("/status", get(status))
-        .route("/dlq/{projection}", get(letters::letters))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics))
-        .layer(middleware::from_fn_with_state(names, names::guard))
-        .with_state(shown);
-    connections::serve(listener, routes, stop).await;
+    let Listeners { health, api } = listeners;
+    let (at, mut names) = (api.local_addr()?, access.names);
+    tracing::info!("health and metrics on http://{}", health.local_addr()?);
+    tracing::info!(tokens = access.tokens.count(), "the API on http://{at}");
+    if !at.ip().is_unspecified() {
+        names.push(at.ip().to_string());
+    }
+    let asked = routes(shown.clone(), names, access.tokens);
+    let checked = health_routes().with_state(shown);
+    tokio::join!(
+        connections::serve(health, checked, HEALTH_CONNECTIONS_MAX, stop.clone()),
+        connections::serve(api, asked, API_CONNECTIONS_MAX, stop),
+    );
     Ok(())
 }
 
-async fn status(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
-    Json(shown.projections.iter().map(|status| status.snapshot()).collect())
+/// What is answered to everybody.
+fn health_routes() -> Router<AdminContext> {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
 }
 
-async fn metrics(State(shown): State<AdminContext>) -> String {
-    let snapshots: Vec<Snapshot> = shown.projections.iter().map(|status| status.snapshot()).collect();
-    snapshots.iter().for_each(health::measure);
-    shown.metrics.render() + &fuel::metrics(&snapshots)
+/// What `host.admin` answers. Who asks under a foreign name, or from a foreign page, gets no further; nor does who has no
+/// token where one is needed.
+fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
+    let (names, tokens): (Arc<[String]>, _) = (names.into(), Arc::new(tokens));
+    let api = Router::new().route("/status", get(status)).route("/dlq/{projection}", get(letters::letters));
+    bounds::bound(api)
+        .layer(middleware::from_fn_with_state(tokens, callers::identify))
+        .merge(health_routes())
+        .layer(CsrfLayer::new().with_rejection_response(problem::foreign_page))
+        .layer(middleware::from_fn_with_state(names, names::guard))
+        .with_state(shown)
+}
+
+async fn status(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
+    Json(shown.snapshots())
 }

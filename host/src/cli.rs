@@ -8,6 +8,7 @@ mod dlq;
 mod forget;
 mod generations;
 mod grants;
+mod health;
 mod init;
 mod inspect;
 mod new;
@@ -60,6 +61,8 @@ enum Operator {
     Grants(grants::GrantsArguments),
     /// Check the configuration, components, servers and privileges, and say what to do.
     Check,
+    /// Ask the running host whether it is alive: for a container's health check (exit code 1 if it is not).
+    Health(health::HealthArguments),
     /// Show where each projection stands.
     Status(status::StatusArguments),
     /// List, show, export, replay, discard and erase dead letters.
@@ -132,6 +135,7 @@ impl Operator {
             Self::Run => run::run(config, &runtime),
             Self::Grants(arguments) => grants::grants(&config, &arguments),
             Self::Check => check::check(&config, &runtime),
+            Self::Health(arguments) => Ok(health::health(&config, arguments)),
             Self::Status(arguments) => status::status(&config, &arguments, &runtime),
             Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
             Self::Pause(arguments) => pause::pause(&config, &arguments, &runtime),

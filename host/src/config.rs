@@ -41,10 +41,14 @@ pub struct Config {
 pub struct Host {
     /// Who this host is, for the lease and for people; the machine's name unless given.
     pub id: String,
-    /// Where status, health and metrics are served.
+    /// Where health and metrics are served, for whoever looks after the process.
+    pub health: SocketAddr,
+    /// Where the API is served.
     pub admin: SocketAddr,
     /// Names that it answers to beside the loopback's, with commas between.
     admin_names: String,
+    /// The file with the tokens of the API.
+    pub tokens: Option<PathBuf>,
     /// Where compiled components are kept; `.laterna` in the working directory unless given.
     pub state: Option<PathBuf>,
     /// How long a lease is good without being renewed, in seconds.
@@ -64,7 +68,7 @@ pub enum LogFormat {
 }
 
 impl Host {
-    /// The names that the admin endpoint answers to beside the loopback's.
+    /// The names that the API answers to beside the loopback's.
     pub fn admin_names(&self) -> Vec<String> {
         let names = self.admin_names.split(',').map(str::trim).filter(|name| !name.is_empty());
         names.map(ToOwned::to_owned).collect()
@@ -75,8 +79,10 @@ impl Default for Host {
     fn default() -> Self {
         Self {
             id: machine_name(),
+            health: SocketAddr::from(([127, 0, 0, 1], 7421)),
             admin: SocketAddr::from(([127, 0, 0, 1], 7420)),
             admin_names: String::new(),
+            tokens: None,
             state: None,
             lease_seconds: 10,
             stop_seconds: 20,

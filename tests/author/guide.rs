@@ -118,6 +118,7 @@ async fn deploy(project: &Path) {
         ("LATERNA_MYSQL__DDL_URL", world.url()),
         ("LATERNA_MYSQL__CONTROL_SCHEMA", world.control()),
         ("LATERNA_HOST__ADMIN", format!("127.0.0.1:{port}")),
+        ("LATERNA_HOST__HEALTH", "127.0.0.1:0".to_owned()),
     ];
     let commands: Vec<String> =
         parts.into_iter().filter(|(kind, _)| kind == "sh").map(|(_, text)| text).collect();

@@ -144,7 +144,7 @@ fn bounds() -> Vec<(&'static str, Proof<Case>)> {
         ),
         (
             "the endpoint on the network",
-            case("admin", |_| "admin = \"0.0.0.0:7420\"".into(), Refused("loopback only")),
+            case("admin", |_| "admin = \"0.0.0.0:7420\"".into(), Refused("`host.tokens`")),
         ),
         (
             "the endpoint's port is taken",

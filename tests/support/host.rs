@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use super::http::Client;
 use super::until;
 
 /// The host's program.
@@ -123,6 +124,14 @@ impl Host {
     pub async fn until_phase(&self, projection: &str, phase: &str) {
         until(&format!("{projection} is {phase}; the log:\n{}", self.log()), async || {
             self.status(projection).await.is_some_and(|status| status["phase"] == phase)
+        })
+        .await;
+    }
+
+    /// Waits until it answers health checks.
+    pub async fn until_healthy(&self, health: &Client) {
+        until(&format!("the host is alive; the log:\n{}", self.log()), async || {
+            health.ask("GET", "/livez", b"").await.is_some_and(|answer| answer.code == 200)
         })
         .await;
     }

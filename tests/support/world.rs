@@ -131,7 +131,8 @@ impl World {
     /// Writes a configuration whose admin endpoint is at a port, and gives its path.
     pub fn config(&self, port: u16) -> PathBuf {
         let mut text = format!(
-            "[host]\nid = \"host-{port}\"\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\nlease_seconds = 4\n\
+            "[host]\nid = \"host-{port}\"\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\n\
+             state = \"{}\"\nlease_seconds = 4\n\
              stop_seconds = 10\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n{}\n[mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
             state_folder().display(),
             self.options.mongodb,

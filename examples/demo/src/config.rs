@@ -41,8 +41,10 @@ fn text(settings: &Settings, servers: &Servers, component: &str) -> String {
 [host]
 # Who this host is, where several may run.
 id = "demo"
-# Status, dead letters, health and metrics. It has no passwords, so it listens on the loopback only.
+# The API: status, dead letters, changes. Without tokens it listens on the loopback only.
 admin = "127.0.0.1:{port}"
+# Health and metrics, at any port that is free; elsewhere it is 7421 unless another one is given.
+health = "127.0.0.1:0"
 # Compiled components are kept here, so that the next start is quick. It may be deleted at any time.
 state = "state"
 

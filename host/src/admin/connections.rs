@@ -1,18 +1,16 @@
-//! The endpoint's connections: how many there are, how long each may be silent, and which one gives way to a new one. It
+//! A listener's connections: how many there are, how long each may be silent, and which one gives way to a new one. It
 //! does not look at what is asked. The only user of `hyper`.
 //!
 //! A connection that is refused would be one of a health check. So every connection is taken; where there are too many,
 //! the one that has been silent for longest is closed.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,14 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// How many connections there are at most. A process may often have no more than 1,024 open files.
-pub const CONNECTIONS_MAX: usize = 512;
-
 /// How long a connection may take until a request's header has come, from its begin or from the answer before.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long an answer may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest header, in bytes, and how many lines it may have.
 const HEADER_BYTES_MAX: usize = 16 << 10;
@@ -40,9 +32,14 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long taking a connection waits where the system has no room for one.
 const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Serves connections until a stop is asked for, and those that are open a moment longer.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let mut open = Open { began: Instant::now(), tasks: JoinSet::new(), activities: HashMap::new() };
+/// Whose request it is: the other end of its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves at most so many connections until a stop is asked for, and those that are open a moment longer.
+pub async fn serve(listener: TcpListener, router: Router, connections_max: usize, stop: CancellationToken) {
+    let (began, tasks) = (Instant::now(), JoinSet::new());
+    let mut open = Open { began, connections_max, tasks, activities: HashMap::new() };
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -51,7 +48,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
                 open.activities.remove(&id);
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => open.take(stream, &router, &stop),
+                Ok((stream, peer)) => open.take((stream, Peer(peer)), &router, &stop),
                 Err(error) => {
                     tracing::debug!("the endpoint cannot take a connection: {error}");
                     open.close_most_silent();
@@ -67,6 +64,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 /// The connections that are open.
 struct Open {
     began: Instant,
+    connections_max: usize,
     tasks: JoinSet<()>,
     activities: HashMap<Id, (AbortHandle, Arc<ConnectionState>)>,
 }
@@ -80,15 +78,14 @@ struct ConnectionState {
 }
 
 impl Open {
-    fn take(&mut self, stream: TcpStream, router: &Router, stop: &CancellationToken) {
-        if self.tasks.len() >= CONNECTIONS_MAX {
+    fn take(&mut self, from: (TcpStream, Peer), router: &Router, stop: &CancellationToken) {
+        if self.tasks.len() >= self.connections_max {
             self.close_most_silent();
         }
         let activity = Arc::new(ConnectionState::default());
         let began = self.began;
         activity.asked.store(micros(began), Ordering::Relaxed);
-        let handle =
-            self.tasks.spawn(converse(stream, router.clone(), began, activity.clone(), stop.clone()));
+        let handle = self.tasks.spawn(converse(from, router.clone(), began, activity.clone(), stop.clone()));
         self.activities.insert(handle.id(), (handle, activity));
     }
 
@@ -106,25 +103,22 @@ impl Open {
 
 /// Answers what comes over one connection.
 async fn converse(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     router: Router,
     began: Instant,
     activity: Arc<ConnectionState>,
     stop: CancellationToken,
 ) {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         activity.asked.store(micros(began), Ordering::Relaxed);
         activity.is_answering.store(true, Ordering::Relaxed);
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, router.call(request));
+        request.extensions_mut().insert(peer);
+        let answer = router.call(request);
         let activity = &activity;
         async move {
             let answer = answer.await;
             activity.is_answering.store(false, Ordering::Relaxed);
-            let Ok(answer) = answer else {
-                let told = format!("no answer within {} s\n", ANSWER_TIMEOUT.as_secs());
-                return Ok::<Response, Infallible>((StatusCode::SERVICE_UNAVAILABLE, told).into_response());
-            };
             answer
         }
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::AdminContext;
+use super::{AdminContext, fuel};
 use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
@@ -47,8 +47,15 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
     Some(format!("{name}: {}{todo}", harmless(&told)))
 }
 
+/// All metrics, in the format of Prometheus.
+pub async fn metrics(State(shown): State<AdminContext>) -> String {
+    let snapshots = shown.snapshots();
+    snapshots.iter().for_each(measure);
+    shown.metrics.render() + &fuel::metrics(&snapshots)
+}
+
 /// Puts a snapshot's numbers into the metrics.
-pub fn measure(snapshot: &Snapshot) {
+fn measure(snapshot: &Snapshot) {
     let projection = snapshot.projection.clone();
     let gauge = |name: &'static str, value: f64| {
         metrics::gauge!(name, "projection" => projection.clone()).set(value);

@@ -1,108 +1,38 @@
-//! Dead letters over HTTP, one page a request. All requests share one session of MySQL, which lanes do not use: whoever
-//! asks waits for it in a short queue, or is told to come back.
+//! `/dlq`: dead letters, one page a request.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Mutex, Semaphore};
+use axum::{Extension, Json};
 
 use super::AdminContext;
+use super::callers::Caller;
+use super::problem::Problem;
 use crate::event::Named;
-use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
-use crate::readmodel::mysql::session::{Session, within};
-use crate::servers::Servers;
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
-
-/// How many requests there may be at a time, the one that is answered included.
-const REQUESTS_MAX: usize = 16;
-
-/// How long a request waits for those before it.
-const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long MySQL may take to show a page.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// When to come back, in seconds.
-const RETRY_SECONDS: &str = "1";
-
-/// The one session for letters, and the queue before it.
-#[derive(Clone)]
-pub struct LetterDesk {
-    servers: Servers,
-    places: Arc<Semaphore>,
-    session: Arc<Mutex<Option<Session>>>,
-}
 
 /// Why there is no page.
 pub enum Refused {
     /// The request is wrong.
     Wrong(StatusCode, String),
-    Busy,
-    Failed(Failure),
+    Problem(Problem),
 }
 
-impl LetterDesk {
-    pub fn new(servers: Servers) -> Self {
-        Self { servers, places: Arc::new(Semaphore::new(REQUESTS_MAX)), session: Arc::default() }
-    }
-
-    async fn page(
-        &self,
-        projection: String,
-        selection: Selection,
-        limit: u32,
-    ) -> Result<Vec<Letter>, Refused> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
-        let (servers, waiting) = (self.servers.clone(), self.session.clone().lock_owned());
-        // A client that goes away does not end the query half-way: then each could leave one behind on the server.
-        let reading = tokio::spawn(async move {
-            let _place = place;
-            let mut kept = tokio::time::timeout(QUEUE_TIMEOUT, waiting).await.map_err(|_| Refused::Busy)?;
-            let read = async |session: Option<Session>| {
-                let mut session = match session {
-                    Some(session) => session,
-                    None => servers.applier.connect().await?,
-                };
-                let control = &servers.control;
-                let letters =
-                    dead_letter::select(&mut session, control, &projection, &selection, limit).await?;
-                Ok((letters, session))
-            };
-            let bounded = |session| within(PAGE_TIMEOUT, "reading dead letters", read(session));
-            // A session that was kept may have ended meanwhile, and be it for its silence.
-            let page = match kept.take() {
-                Some(session) => match bounded(Some(session)).await {
-                    Err(Failure::ConnectionLost { .. }) => bounded(None).await,
-                    page => page,
-                },
-                None => bounded(None).await,
-            };
-            let (letters, session) = page.map_err(Refused::Failed)?;
-            *kept = Some(session);
-            Ok(letters)
-        });
-        reading.await.unwrap_or_else(|error| {
-            Err(Refused::Failed(Failure::Misconfigured { reason: format!("reading dead letters: {error}") }))
-        })
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let told = match self {
-            Self::Wrong(code, told) => return (code, told + "\n").into_response(),
-            Self::Busy => "others read dead letters just now: try again in a second\n".to_owned(),
-            Self::Failed(failure) => format!("{failure}\n"),
-        };
-        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_SECONDS)], told).into_response()
+        match self {
+            Self::Wrong(code, told) => (code, told + "\n").into_response(),
+            Self::Problem(problem) => problem.into_response(),
+        }
     }
 }
 
@@ -124,6 +54,7 @@ pub struct LetterPage {
 
 pub async fn letters(
     State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
     Query(page): Query<LetterPage>,
 ) -> Result<Json<Vec<Letter>>, Refused> {
@@ -143,5 +74,12 @@ pub async fn letters(
         Ok(Some(Named::Exact(exact))) => selection.aggregate_key = Some(hex::encode(exact.key())),
         Err(wrong) => return refuse(StatusCode::BAD_REQUEST, format!("`aggregate`: {wrong}")),
     }
-    shown.desk.page(projection, selection, limit).await.map(Json)
+    let mut seat = shown.desk.sit().await?;
+    let control = &seat.servers.control;
+    let found = dead_letter::select(&mut seat.session, control, &projection, &selection, limit).await;
+    let mut page = seat.rise(found.map_err(Problem::from))?;
+    if !caller.sees_values() {
+        page.iter_mut().for_each(Letter::mask);
+    }
+    Ok(Json(page))
 }

@@ -46,7 +46,7 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
     })
 }
 
-/// How many connections a host needs that runs this configuration, with one for moments and one for the letters of `/dlq`.
+/// How many connections a host needs that runs this configuration, with one for moments and one for the API.
 fn connections(config: &Config) -> u32 {
     let acknowledging = u32::from(!matches!(config.mongodb.acknowledging(), Ok(Acknowledge::Keep)));
     let of_projection = |projection: &Projection| projection.lanes + KEEPERS + acknowledging;

@@ -8,13 +8,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::compose;
-use crate::admin::{self, AdminContext, LetterDesk};
+use crate::admin::tokens::Tokens;
+use crate::admin::{self, Access, AdminContext, Desk};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
 use crate::operation::watch::FileWatch;
 use crate::pipeline::requests::LetterQueues;
 use crate::projector::Engine;
+use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::Supervisor;
 use crate::{shutdown, telemetry};
@@ -34,7 +36,8 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics()?;
     let stop = shutdown::on_signal()?;
-    let listener = admin::listen(config.host.admin).await?;
+    let tokens = Tokens::read(config.host.tokens.as_deref())?;
+    let listeners = admin::listen(config.host.health, config.host.admin).await?;
     let servers = compose::servers(&config)?;
     for advice in compose::advice(&config, &servers) {
         tracing::warn!("{advice}");
@@ -44,20 +47,54 @@ async fn serve(
     for (name, loaded) in components {
         let status = Arc::new(Status::new(&name));
         projections.push(status.clone());
-        let orders = LetterQueues::default();
-        let settings = compose::settings(&config, &name, &config.projection[&name]);
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
+        let projection = Projection { name, status, versions, stop: stop.clone() };
+        projection.start(&config, &servers, &mut tasks);
+    }
+    // The listeners outlive the projections, so that they can say how those stop.
+    let drained = CancellationToken::new();
+    let draining = async {
+        tasks.join_all().await;
+        drained.cancel();
+    };
+    let shown = AdminContext { projections, desk: Desk::new(servers), metrics: metrics.clone() };
+    let access = Access { names: config.host.admin_names(), tokens };
+    let (served, (), ()) = tokio::join!(
+        admin::serve(listeners, shown, access, drained.clone()),
+        draining,
+        telemetry::tidy_metrics(metrics, drained.clone())
+    );
+    served?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A projection that is to run.
+struct Projection {
+    name: String,
+    status: Arc<Status>,
+    versions: Arc<Versions>,
+    stop: CancellationToken,
+}
+
+impl Projection {
+    /// Starts what keeps it up, what carries commands out, and what watches its files.
+    fn start(self, config: &Config, servers: &Servers, tasks: &mut JoinSet<()>) {
+        let Self { name, status, versions, stop } = self;
+        let (orders, configured) = (LetterQueues::default(), &config.projection[&name]);
+        let settings = compose::settings(config, &name, configured);
         let upcaster = config.upcaster.iter().map(|upcaster| &upcaster.component);
-        let files = upcaster.chain([&config.projection[&name].component]).filter(|_| config.host.watch);
-        let watch = |file: &std::path::PathBuf| FileWatch {
-            servers: servers.clone(),
-            projection: name.clone(),
-            file: file.clone(),
-            versions: versions.clone(),
-            stop: stop.clone(),
-        };
-        let watching: Vec<FileWatch> = files.map(watch).collect();
+        for file in upcaster.chain([&configured.component]).filter(|_| config.host.watch) {
+            let watch = FileWatch {
+                servers: servers.clone(),
+                projection: name.clone(),
+                file: file.clone(),
+                versions: versions.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(watch.run());
+        }
         let commands = Commands {
             servers: servers.clone(),
             projection: name,
@@ -67,11 +104,7 @@ async fn serve(
             status: status.clone(),
             stop: stop.clone(),
         };
-        let supervisor =
-            Supervisor { servers: servers.clone(), settings, versions, status, orders, stop: stop.clone() };
-        for watch in watching {
-            tasks.spawn(watch.run());
-        }
+        let supervisor = Supervisor { servers: servers.clone(), settings, versions, status, orders, stop };
         tasks.spawn(async move {
             // A command that is not done by then stays a row, and is done later.
             tokio::select! {
@@ -80,20 +113,4 @@ async fn serve(
             }
         });
     }
-    // The endpoint outlives the projections, so that it can say how they stop.
-    let drained = CancellationToken::new();
-    let draining = async {
-        tasks.join_all().await;
-        drained.cancel();
-    };
-    let shown = AdminContext { projections, desk: LetterDesk::new(servers), metrics: metrics.clone() };
-    let names = config.host.admin_names();
-    let (served, (), ()) = tokio::join!(
-        admin::serve(listener, shown, names, drained.clone()),
-        draining,
-        telemetry::tidy_metrics(metrics, drained.clone())
-    );
-    served?;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
 use super::{compose, output, table};
+use crate::admin::tokens;
 use crate::component::registry::short;
 use crate::config::Config;
 use crate::projector::TypeCost;
@@ -58,7 +60,11 @@ pub fn status(config: &Config, arguments: &StatusArguments, runtime: &Runtime) -
 fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(3))).build().into();
-    let mut response = agent.get(format!("http://{}/status", config.host.admin)).call()?;
+    let mut asked = agent.get(format!("http://{}/status", config.host.admin));
+    if let Some(token) = tokens::own(config.host.tokens.as_deref()) {
+        asked = asked.header("Authorization", format!("Bearer {}", token.expose_secret()));
+    }
+    let mut response = asked.call()?;
     response.body_mut().read_json().context("the endpoint's answer is not a status")
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Acknowledging, Config, Mongodb, Projection, Start};
+use super::{Acknowledging, Config, Host, Mongodb, Projection, Start};
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::source::{MARK_FIELD, OnLost};
 
@@ -22,12 +22,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     if config.host.id.is_empty() || config.host.id.len() > 200 {
         problems.push("`host.id` must have 1 to 200 bytes".to_owned());
     }
-    if !config.host.admin.ip().is_loopback() {
-        problems.push(format!(
-            "`host.admin` is {}; the endpoint has no authentication yet and listens on loopback only",
-            config.host.admin
-        ));
-    }
+    check_listeners(&mut problems, &config.host);
     let is_host =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     for name in config.host.admin_names().into_iter().filter(|name| !is_host(name)) {
@@ -56,6 +51,7 @@ pub fn advice(config: &Config) -> Vec<String> {
         ("mongodb.uri_file", config.mongodb.uri_file.as_deref()),
         ("mysql.url_file", config.mysql.url_file.as_deref()),
         ("mysql.ddl_url_file", config.mysql.ddl_url_file.as_deref()),
+        ("host.tokens", config.host.tokens.as_deref()),
     ];
     secrets.into_iter().filter_map(|(name, file)| open_to_all(name, file?)).collect()
 }
@@ -65,6 +61,22 @@ fn open_to_all(name: &str, file: &Path) -> Option<String> {
     (mode & 0o004 != 0).then(|| {
         format!("`{name}` {} can be read by every account here (mode {mode:o}): chmod 600 it", file.display())
     })
+}
+
+/// Whoever reaches the API from another machine needs a token.
+fn check_listeners(problems: &mut Vec<String>, host: &Host) {
+    let Host { admin, health, tokens, .. } = host;
+    if !admin.ip().is_loopback() && tokens.is_none() {
+        problems.push(format!(
+            "`host.admin` is {admin}, where other machines reach it, and nobody needs a token: name a file of tokens with \
+             `host.tokens`, or listen on the loopback (127.0.0.1:{})",
+            admin.port()
+        ));
+    }
+    if admin == health && admin.port() != 0 {
+        problems
+            .push(format!("`host.admin` and `host.health` are both {admin}; each needs a port of its own"));
+    }
 }
 
 fn check_acknowledging(problems: &mut Vec<String>, mongodb: &Mongodb) {

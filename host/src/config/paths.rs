@@ -10,7 +10,7 @@ impl Config {
         let files = [&mut self.mongodb.uri_file, &mut self.mysql.url_file, &mut self.mysql.ddl_url_file];
         let upcaster = self.upcaster.iter_mut().map(|upcaster| &mut upcaster.component);
         let components = self.projection.values_mut().map(|projection| &mut projection.component);
-        let named = files.into_iter().chain([&mut self.host.state]).flatten();
+        let named = files.into_iter().chain([&mut self.host.state, &mut self.host.tokens]).flatten();
         for path in named.chain(upcaster).chain(components) {
             *path = folder.join(&path);
         }

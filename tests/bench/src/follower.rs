@@ -85,7 +85,7 @@ pub fn configuration(
     ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let text = format!(
-        "[host]\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
+        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = \"{}\"\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
          [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.{projection}]\ncomponent = \"{}\"\n{}\n",
         work.join("state").display(),
         target.url(),

@@ -184,7 +184,7 @@ fn config(world: &World, who: Who, port: u16, mysql: &Proxy, mongodb: &str, pass
     let url = |account| Mysqld::url_by(mysql, account, password, &world.name);
     let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state");
     let mut text = format!(
-        "[host]\nid = \"{}\"\nadmin = \"127.0.0.1:{port}\"\nstate = \"{}\"\nlease_seconds = {}\n\
+        "[host]\nid = \"{}\"\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = \"{}\"\nlease_seconds = {}\n\
          stop_seconds = {STOP_SECONDS}\n[mongodb]\nuri = {mongodb:?}\ndatabase = {:?}\n\
          [mysql]\nurl = {:?}\nddl_url = {:?}\ncontrol_schema = {:?}\n",
         id(who),

@@ -38,6 +38,9 @@ const REASON_BYTES_MAX: usize = 8 << 10;
 /// The most that is stored of an event's operations, in bytes.
 const OPERATIONS_BYTES_MAX: usize = 64 << 10;
 
+/// What stands in the place of a value that whoever asks may not see.
+pub const MASKED: &str = "(masked)";
+
 /// A stored letter, without its document.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Letter {
@@ -80,6 +83,13 @@ impl Letter {
     pub fn event_spelled(&self) -> Option<String> {
         let id = self.event_key.as_deref().and_then(|key| Id::from_key(key).ok());
         id.map(|id| id.spelled()).or_else(|| self.event_id.as_deref().map(harmless))
+    }
+
+    /// Takes out what the event, the projector or the row said.
+    pub fn mask(&mut self) {
+        if self.reason.is_some() {
+            self.reason = Some(MASKED.to_owned());
+        }
     }
 
     /// An event that waits behind a parked one. As the head of its aggregate, it was not tried yet.

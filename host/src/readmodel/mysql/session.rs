@@ -261,6 +261,11 @@ impl Session {
         self.version.contains("MariaDB")
     }
 
+    /// Whether the server is still there, and this session with it.
+    pub async fn answers(&mut self) -> bool {
+        self.connection.ping().await.is_ok()
+    }
+
     /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.
     pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
         match send(&mut self.connection, &format!("KILL {id}")).await {

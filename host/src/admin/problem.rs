@@ -1,0 +1,124 @@
+//! What the API says when it does not do what it was asked for: `application/problem+json` (RFC 9457), with a class for
+//! machines and what is to be done about it.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tower_http::csrf::ProtectionError;
+
+use crate::failure::Failure;
+use crate::text::harmless;
+
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// When to come back, in seconds.
+const RETRY_SECONDS: &str = "1";
+
+/// Why something was not done.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is, in a few words.
+    pub title: String,
+    /// The answer's status.
+    #[schema(minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// What happened, to what, and why.
+    pub detail: String,
+    /// A fixed word for machines: a class of failures, or one of the API's own.
+    pub class: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The MySQL session in which it came up cannot be used again.
+    #[serde(skip)]
+    pub spoils_session: bool,
+}
+
+impl Problem {
+    fn new(status: StatusCode, class: &str, detail: impl Into<String>, remedy: &str) -> Self {
+        let title = status.canonical_reason().unwrap_or("Refused").to_owned();
+        let detail = harmless(&detail.into());
+        Self {
+            title,
+            status: status.as_u16(),
+            detail,
+            class: class.to_owned(),
+            remedy: remedy.to_owned(),
+            spoils_session: false,
+        }
+    }
+
+    pub fn no_token() -> Self {
+        let remedy = "send a token of `host.tokens`: Authorization: Bearer TOKEN";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "the request has no token", remedy)
+    }
+
+    pub fn unknown_token() -> Self {
+        let remedy = "send a token that stands in `host.tokens`; the host read that file when it started";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody has this token", remedy)
+    }
+
+    pub fn forbidden(caller: &str) -> Self {
+        let detail = format!("`{caller}` has the role `viewer`, which changes nothing");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail, "ask with a token whose role is `operator`")
+    }
+
+    /// What is asked for is not as it has to be.
+    pub fn wrong(detail: impl Into<String>) -> Self {
+        let remedy = "correct the request; /api/v1/openapi.json says how it has to be";
+        Self::new(StatusCode::BAD_REQUEST, "wrong-request", detail, remedy)
+    }
+
+    pub fn busy() -> Self {
+        let detail = "others ask just now, and no more are let in at a time";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail, "try again in a second")
+    }
+
+    pub fn late(seconds: u64) -> Self {
+        let detail = format!("there was no answer within {seconds} s");
+        let remedy = "try again; send a body in one go";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", detail, remedy)
+    }
+
+    /// The task that answered has panicked.
+    pub fn broken() -> Self {
+        let remedy = "the host goes on; the log says what happened: report it";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "answering ended abnormally", remedy)
+    }
+}
+
+/// Changes are not taken from other sites' pages.
+pub fn foreign_page(_: ProtectionError) -> Response {
+    let detail = "the request comes from a page of another origin";
+    let remedy =
+        "changes are asked for by a page that this host served, or by a program, which sends no `Origin`";
+    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail, remedy).into_response()
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let status = match failure {
+            Failure::Misconfigured { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let problem = Self::new(status, failure.class(), failure.without_values(), failure.remedy());
+        Self { spoils_session: true, ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+        }
+        response
+    }
+}

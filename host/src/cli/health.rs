@@ -1,0 +1,59 @@
+//! `laterna health`: whether the host at `host.health` is alive, for containers that have no other program to ask with.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::output;
+use crate::config::Config;
+use crate::text::harmless_lines;
+
+/// How long the host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct HealthArguments {
+    /// Asks whether every projection makes progress or stands by, instead of whether the process has to be restarted.
+    #[arg(long)]
+    ready: bool,
+}
+
+/// Exit code 1 where the host says no, or says nothing.
+pub fn health(config: &Config, arguments: HealthArguments) -> ExitCode {
+    let path = if arguments.ready { "/readyz" } else { "/livez" };
+    let url = format!("http://{}{path}", reachable(config.host.health));
+    match ask(&url) {
+        Ok((200, told)) => {
+            output::line(told);
+            ExitCode::SUCCESS
+        }
+        Ok((code, told)) => {
+            output::line(format_args!("{url} says {code}: {told}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            output::line(format_args!("{url} does not answer: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(url: &str) -> Result<(u16, String), ureq::Error> {
+    let settings = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+    let agent: ureq::Agent = settings.proxy(None).build().into();
+    let mut response = agent.get(url).call()?;
+    let told = response.body_mut().read_to_string()?;
+    Ok((response.status().as_u16(), harmless_lines(told.trim_end())))
+}
+
+/// Where an address is reached from this machine, that may stand for all of its addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
