@@ -1,6 +1,11 @@
 //! The API of `host.admin` and the health of `host.health`, as a program that asks them sees both.
 
 mod access;
+mod changes;
+mod document;
+mod events;
+mod mischief;
+mod reads;
 
 use std::path::PathBuf;
 use std::process::Command;

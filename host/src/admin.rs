@@ -3,6 +3,7 @@
 //!
 //! It reads; what it is asked to change it writes down as commands.
 
+mod api;
 mod bounds;
 mod callers;
 mod connections;
@@ -14,6 +15,7 @@ mod names;
 mod problem;
 pub mod tokens;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,10 +28,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
+use crate::component::registry::Versions;
 use crate::status::Status;
 use crate::status::snapshot::Snapshot;
+use problem::Problem;
 use tokens::Tokens;
 
+pub use api::document as openapi;
+pub use api::events::Feed;
 pub use desk::Desk;
 
 /// How many connections each listener has at most. A process may often have no more than 1,024 open files.
@@ -39,14 +45,24 @@ const API_CONNECTIONS_MAX: usize = 512;
 /// What is shown.
 #[derive(Clone)]
 pub struct AdminContext {
+    /// The `host.id`.
+    pub host: Arc<str>,
     pub projections: Vec<Arc<Status>>,
+    /// Their components.
+    pub versions: Arc<BTreeMap<String, Arc<Versions>>>,
     pub desk: Desk,
+    pub feed: Feed,
     pub metrics: PrometheusHandle,
 }
 
 impl AdminContext {
     fn snapshots(&self) -> Vec<Snapshot> {
         self.projections.iter().map(|status| status.snapshot()).collect()
+    }
+
+    fn snapshot(&self, projection: &str) -> Result<Snapshot, Problem> {
+        let found = self.projections.iter().find(|status| status.projection() == projection);
+        found.map(|status| status.snapshot()).ok_or_else(|| Problem::no_projection(projection))
     }
 }
 
@@ -88,10 +104,12 @@ pub async fn serve(
         names.push(at.ip().to_string());
     }
     let asked = routes(shown.clone(), names, access.tokens);
+    let feeding = shown.clone();
     let checked = health_routes().with_state(shown);
     tokio::join!(
         connections::serve(health, checked, HEALTH_CONNECTIONS_MAX, stop.clone()),
-        connections::serve(api, asked, API_CONNECTIONS_MAX, stop),
+        connections::serve(api, asked, API_CONNECTIONS_MAX, stop.clone()),
+        feeding.feed.run(&feeding, stop),
     );
     Ok(())
 }
@@ -109,9 +127,11 @@ fn health_routes() -> Router<AdminContext> {
 fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
     let (names, tokens): (Arc<[String]>, _) = (names.into(), Arc::new(tokens));
     let api = Router::new().route("/status", get(status)).route("/dlq/{projection}", get(letters::letters));
-    bounds::bound(api)
+    bounds::bound(api, bounds::REQUEST)
+        .merge(api::routes())
         .layer(middleware::from_fn_with_state(tokens, callers::identify))
         .merge(health_routes())
+        .fallback(async || Problem::not_found("there is nothing at this path"))
         .layer(CsrfLayer::new().with_rejection_response(problem::foreign_page))
         .layer(middleware::from_fn_with_state(names, names::guard))
         .with_state(shown)

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod build;
 mod check;
 mod component;
@@ -83,6 +84,8 @@ enum Operator {
     Generations(generations::GenerationsArguments),
     /// List deployments: which component, by whom, when, and the outcome.
     Deployments(deploy::ListArguments),
+    /// List what was asked for, by whom, when, and what came of it.
+    Audit(audit::AuditArguments),
     /// Forget a projection that is no longer wanted (its tables stay).
     Forget(forget::ForgetArguments),
 }
@@ -146,6 +149,7 @@ impl Operator {
             Self::Verify(arguments) => verify::verify(&config, &arguments, &runtime),
             Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
+            Self::Audit(arguments) => audit::audit(&config, arguments, &runtime),
             Self::Forget(arguments) => forget::forget(&config, &arguments, &runtime),
         }
     }

@@ -1,5 +1,7 @@
 //! What operators do to a projection: give it a component, make its tables anew, and settle its dead letters.
 
+pub mod ask;
+pub mod choice;
 pub mod commands;
 mod carry_out;
 mod deploy;
@@ -9,7 +11,9 @@ pub mod watch;
 mod letters;
 pub mod load;
 mod queue;
+pub mod standing;
 #[cfg(test)]
 mod simulation;
 mod take_up;
 mod waiting;
+pub mod wish;

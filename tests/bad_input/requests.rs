@@ -11,7 +11,7 @@ use crate::support::world::event;
 use crate::support::{Host, Options, World, random};
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "\u{1f600}"];
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 34] = [
     "/",
     "//",
     "/status",
@@ -36,6 +36,16 @@ const PATHS: [&str; 24] = [
     "http://elsewhere/status",
     "/%",
     "/dlq/a/b/c",
+    "/api/v1/projections",
+    "/api/v1/projections/picky/letters",
+    "/api/v1/projections/picky/letters/1",
+    "/api/v1/projections/picky/pause",
+    "/api/v1/projections/picky/letters/discard",
+    "/api/v1/projections/picky/deployments",
+    "/api/v1/projections/picky/generations/1/drop",
+    "/api/v1/operations",
+    "/api/v1/components/x",
+    "/api/v1/openapi.json",
 ];
 const KEYS: [&str; 8] = ["id", "aggregate", "class", "heads_only", "after", "limit", "", "%00"];
 const VALUES: [&str; 18] = [

@@ -128,6 +128,15 @@ impl Host {
         .await;
     }
 
+    /// Waits until a projection is in a phase, asked with a client's token.
+    pub async fn until_phase_by(&self, client: &Client, projection: &str, phase: &str) {
+        until(&format!("{projection} is {phase}; the log:\n{}", self.log()), async || {
+            let asked = client.ask("GET", &format!("/api/v1/projections/{projection}"), b"").await;
+            asked.is_some_and(|answer| answer.code == 200 && answer.json()["phase"] == phase)
+        })
+        .await;
+    }
+
     /// Waits until it answers health checks.
     pub async fn until_healthy(&self, health: &Client) {
         until(&format!("the host is alive; the log:\n{}", self.log()), async || {

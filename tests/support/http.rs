@@ -81,6 +81,17 @@ impl Client {
         self.ask("GET", path, b"").await.unwrap_or_else(|| panic!("no answer to GET {path}"))
     }
 
+    /// The bytes that are answered.
+    pub async fn download(&self, path: &str) -> Vec<u8> {
+        let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{}\r\n", self.headers);
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
+        stream.write_all(head.as_bytes()).await.expect("it is open");
+        let mut answer = vec![];
+        stream.read_to_end(&mut answer).await.expect("it is open");
+        let at = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a header");
+        answer.split_off(at + 4)
+    }
+
     /// Asks for a change; without a body where it is null.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         let text = if body.is_null() { String::new() } else { body.to_string() };

@@ -13,36 +13,49 @@ use tower::load_shed::LoadShedLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::AdminContext;
-use super::problem::Problem;
+use super::problem::{self, Problem};
+use crate::projector::COMPONENT_BYTES_MAX;
 
-/// How many requests are answered at a time.
-const REQUESTS_MAX: usize = 64;
+/// What one request may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    requests_max: usize,
+    /// The longest body.
+    bytes_max: usize,
+    /// How long an answer may take, with the body that it needs.
+    timeout: Duration,
+}
 
-/// The longest body, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// Of what is asked in a few words.
+pub const REQUEST: Bounds = Bounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
 
-/// How long an answer may take, with the body that it needs.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of a component, which is compiled.
+pub const UPLOAD: Bounds =
+    Bounds { requests_max: 2, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
 
-/// Puts the bounds around routes.
-pub fn bound(routes: Router<AdminContext>) -> Router<AdminContext> {
+/// Puts bounds around routes.
+pub fn bound(
+    routes: Router<AdminContext>,
+    Bounds { requests_max, bytes_max, timeout }: Bounds,
+) -> Router<AdminContext> {
     let one_of_few = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(async |_: BoxError| Problem::busy()))
         .layer(LoadShedLayer::new())
-        .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX));
+        .layer(GlobalConcurrencyLimitLayer::new(requests_max));
     routes
-        .layer(middleware::from_fn(to_the_end))
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(move |request, next| to_the_end(timeout, request, next)))
+        .layer(RequestBodyLimitLayer::new(bytes_max))
         .layer(one_of_few)
+        .layer(middleware::map_response(problem::everywhere))
 }
 
 /// Answers also where whoever asked has gone away: a query that ended half-way would leave its session useless, and each
 /// could leave one behind on the server.
-async fn to_the_end(request: Request, next: Next) -> Response {
-    let answering = tokio::spawn(tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)));
+async fn to_the_end(limit: Duration, request: Request, next: Next) -> Response {
+    let answering = tokio::spawn(tokio::time::timeout(limit, next.run(request)));
     match answering.await {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => Problem::late(ANSWER_TIMEOUT.as_secs()).into_response(),
+        Ok(Err(_)) => Problem::late(limit.as_secs()).into_response(),
         Err(_) => Problem::broken().into_response(),
     }
 }

@@ -2,16 +2,20 @@
 //! machines and what is to be done about it.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_http::csrf::ProtectionError;
 
 use crate::failure::Failure;
+use crate::operation::ask::Refusal;
 use crate::text::harmless;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// How much is kept of a text that says why something was refused, in bytes.
+const TOLD_BYTES_MAX: usize = 4 << 10;
 
 /// When to come back, in seconds.
 const RETRY_SECONDS: &str = "1";
@@ -66,8 +70,35 @@ impl Problem {
 
     /// What is asked for is not as it has to be.
     pub fn wrong(detail: impl Into<String>) -> Self {
+        Self::not_understood(StatusCode::BAD_REQUEST, detail)
+    }
+
+    fn not_understood(status: StatusCode, detail: impl Into<String>) -> Self {
         let remedy = "correct the request; /api/v1/openapi.json says how it has to be";
-        Self::new(StatusCode::BAD_REQUEST, "wrong-request", detail, remedy)
+        Self::new(status, "wrong-request", detail, remedy)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        let remedy = "ask for one that there is; the lists show them";
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail, remedy)
+    }
+
+    pub fn no_projection(name: &str) -> Self {
+        Self::not_found(format!("this host has no projection `{name}`"))
+    }
+
+    /// It is there, and as it stands this cannot be done.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        let remedy = "look at how it stands now, and ask for what can be done";
+        Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
+    }
+
+    pub fn key_is_taken(operation: u64) -> Self {
+        let detail = format!(
+            "the operation {operation} was asked for with this `Idempotency-Key`, and it is another one"
+        );
+        let remedy = "give each change a key of its own, and only the same one again the same key";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", detail, remedy)
     }
 
     pub fn busy() -> Self {
@@ -105,6 +136,47 @@ impl From<Failure> for Problem {
         let problem = Self::new(status, failure.class(), failure.without_values(), failure.remedy());
         Self { spoils_session: true, ..problem }
     }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotThere(why) => Self::not_found(why),
+            Refusal::InTheWay(why) => Self::conflict(why),
+            Refusal::Wrong(why) => Self::wrong(why),
+            Refusal::Failed(failure) => failure.into(),
+        }
+    }
+}
+
+/// Gives what was refused before a handler saw it, in one line of text or none, the form of all problems.
+pub async fn everywhere(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE);
+    if !(status.is_client_error() || status.is_server_error()) || kind.is_some_and(|kind| kind == MEDIA_TYPE)
+    {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let told = axum::body::to_bytes(body, TOLD_BYTES_MAX).await.unwrap_or_default();
+    let told = String::from_utf8_lossy(&told).trim_end().to_owned();
+    let detail = |text: &str| if told.is_empty() { text.to_owned() } else { told.clone() };
+    let problem = match status {
+        StatusCode::NOT_FOUND => Problem::not_found(detail("there is nothing at this path")),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let remedy = "use one of the methods of the header `Allow`";
+            Problem::new(status, "wrong-method", detail("the path does not take this method"), remedy)
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "too-large", detail("the body is too long"), "send a shorter one")
+        }
+        status => Problem::not_understood(status, detail("it is not understood")),
+    };
+    let mut response = problem.into_response();
+    if let Some(allow) = parts.headers.get(ALLOW) {
+        response.headers_mut().insert(ALLOW, allow.clone());
+    }
+    response
 }
 
 impl IntoResponse for Problem {

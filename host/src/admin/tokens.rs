@@ -172,7 +172,7 @@ mod tests {
             (token("a", "viewer", short), "24 to 1000"),
             (token("a", "viewer", &format!("{SECRET} {SECRET}")), "no space"),
             (token("", "viewer", SECRET), "1 to 100"),
-            (token("a\u{1b}[2J", "viewer", SECRET), "visible"),
+            (token("a#[2J", "viewer", SECRET).replace('#', r"\u001b"), "visible"),
             (token("a", "viewer", SECRET).repeat(2), "two tokens"),
             (token("a", "viewer", SECRET).replace('"', ""), "line 2"),
             (token("a", "viewer", SECRET) + "tokn = \"0123456789abcdef\"\n", "line 5"),

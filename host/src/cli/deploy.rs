@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::submit::{self, Patience};
+use super::submit::Patience;
 use super::take_up::{self, Ask};
 use super::{compose, output, table};
 use crate::component::registry::short;
 use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::config::Config;
-use crate::operation::{load, shadow};
+use crate::operation::{ask, load, shadow};
 use crate::projector::Engine;
 use crate::readmodel::control::command::Request;
 use crate::readmodel::control::{deployment, registration};
@@ -86,7 +86,7 @@ pub fn deploy(config: &Config, arguments: &DeployArguments, runtime: &Runtime) -
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, name).await?;
+        ask::registered(&mut session, &servers, name).await?;
         let before = in_force(&mut session, &servers, &engine, settings, name).await?;
         let beside = before.clone().filter(|_| !arguments.without_upcaster);
         let none = || anyhow::anyhow!("no component of `{name}` is in force yet: start the host first");
@@ -139,7 +139,7 @@ pub fn rollback(
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, &arguments.projection).await?;
+        ask::registered(&mut session, &servers, &arguments.projection).await?;
         let RollbackArguments { projection, patience, json } = arguments;
         let ask = Ask { config, projection, patience: *patience, json: *json };
         take_up::carry_out(&mut session, &servers, &Request::Rollback, ask).await
@@ -151,7 +151,7 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
         let servers = compose::servers(config)?;
         let (control, name) = (&servers.control, &arguments.projection);
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, name).await?;
+        ask::registered(&mut session, &servers, name).await?;
         let found = deployment::list(&mut session, control, name, arguments.limit).await?;
         let generation = registration::find(&mut session, control, name).await?;
         let generation = generation.map_or(1, |registration| registration.live_generation);

@@ -5,18 +5,18 @@ mod export;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use tokio::runtime::Runtime;
 
 use super::submit::{self, Patience};
 use super::{compose, output, table};
 use crate::config::Config;
-use crate::event::{Aggregate, Named};
+use crate::event::Named;
 use crate::failure::Failure;
-use crate::readmodel::control::command::{Letters, Request};
-use crate::readmodel::control::registration;
-use crate::readmodel::lane::dead_letter::{self, Ids, Letter, Selection, ShownLetters};
+use crate::operation::ask;
+use crate::operation::choice::{self, LetterChoice, choose};
+use crate::readmodel::control::command::Request;
+use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::text::harmless;
@@ -184,18 +184,15 @@ impl Filter {
     /// What lists show: whatever reads as the aggregate.
     fn selection(self) -> Selection {
         let Self { id, aggregate, reason: class } = self;
-        let selection = Selection { id, class, ..Selection::default() };
-        match aggregate {
-            Some(Named::Exact(aggregate)) => of(selection, &aggregate),
-            Some(Named::Reads(text)) => Selection { aggregate: Some(text), ..selection },
-            None => selection,
-        }
+        choice::reading(Selection { id, class, ..Selection::default() }, aggregate)
     }
 }
 
-/// The letters of one aggregate, by its key.
-fn of(selection: Selection, aggregate: &Aggregate) -> Selection {
-    Selection { aggregate_key: Some(hex::encode(aggregate.key())), ..selection }
+impl Choice {
+    fn heads(self) -> LetterChoice {
+        let Self { id, aggregate, reason: class, all: _ } = self;
+        LetterChoice { id, aggregate, class, heads_only: true, ..LetterChoice::default() }
+    }
 }
 
 impl DlqCommand {
@@ -216,7 +213,7 @@ pub fn dlq(config: &Config, arguments: DlqArguments, runtime: &Runtime) -> anyho
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         let name = arguments.command.projection().to_owned();
-        submit::registered(&mut session, &servers, &name).await?;
+        ask::registered(&mut session, &servers, &name).await?;
         let (session, servers) = (&mut session, &servers);
         match arguments.command {
             DlqCommand::List { filter, heads: heads_only, limit, after, json, .. } => {
@@ -227,18 +224,18 @@ pub fn dlq(config: &Config, arguments: DlqArguments, runtime: &Runtime) -> anyho
             DlqCommand::Export { filter, output, .. } => {
                 let Filter { id, aggregate, reason: class } = filter;
                 let selection = Selection { id, class, ..Selection::default() };
-                let selection = only(session, servers, &name, selection, aggregate).await?;
+                let selection = choice::of_one(session, servers, &name, selection, aggregate).await?;
                 export::export(session, servers, &name, selection, output.as_deref()).await
             }
             DlqCommand::Replay { choice, dry_run, patience, json, .. } => {
-                let letters = heads(session, servers, &name, choice).await?.0;
+                let letters = choose(session, servers, &name, choice.heads()).await?.0;
                 let request =
                     if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
                 submit::carry_out(session, servers, config, (&name, &request), patience, json).await
             }
             DlqCommand::Discard { choice, why, yes, json, .. } => {
                 let why = submit::reason(&why)?;
-                let (letters, count) = heads(session, servers, &name, choice).await?;
+                let (letters, count) = choose(session, servers, &name, choice.heads()).await?;
                 if !yes && !confirmed(count)? {
                     return Ok(ExitCode::FAILURE);
                 }
@@ -248,13 +245,8 @@ pub fn dlq(config: &Config, arguments: DlqArguments, runtime: &Runtime) -> anyho
             }
             DlqCommand::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
                 let why = submit::reason(&why)?;
-                let by_event = event.is_some();
-                let selection = Selection { id, event, ..Selection::default() };
-                let selection = only(session, servers, &name, selection, aggregate).await?;
-                let (letters, count) = chosen(session, servers, &name, selection).await?;
-                if by_event && count > 1 {
-                    one_event(session, servers, &name, &letters).await?;
-                }
+                let target = LetterChoice { id, event, aggregate, ..LetterChoice::default() };
+                let letters = choose(session, servers, &name, target).await?.0;
                 let request = Request::Erase { letters, why };
                 submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
                     .await
@@ -346,10 +338,10 @@ async fn show(
     id: u64,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let letter = find(session, servers, projection, id).await?;
+    let letter = choice::find(session, servers, projection, id).await?;
     let mut value = serde_json::to_value(&letter)?;
     let bytes = dead_letter::document(session, &servers.control, &letter).await?.unwrap_or_default();
-    let (name, document) = export::document(bytes);
+    let (name, document) = dead_letter::shown_document(bytes);
     if json {
         value[name] = document;
         output::line(value);
@@ -361,114 +353,6 @@ async fn show(
         None => output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?)),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn find(session: &mut Session, servers: &Servers, projection: &str, id: u64) -> anyhow::Result<Letter> {
-    let selection = Selection { id: Some(id), ..Selection::default() };
-    let mut found = dead_letter::select(session, &servers.control, projection, &selection, 1).await?;
-    match found.pop() {
-        Some(letter) => Ok(letter),
-        None => {
-            bail!("`{projection}` has no dead letter {id}; laterna dlq list {projection} shows those it has")
-        }
-    }
-}
-
-/// The selection, of the one aggregate that is named. One whose text is that of several is refused, with what tells them
-/// apart.
-async fn only(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    selection: Selection,
-    named: Option<Named>,
-) -> anyhow::Result<Selection> {
-    let text = match named {
-        None => return Ok(selection),
-        Some(Named::Exact(aggregate)) => return Ok(of(selection, &aggregate)),
-        Some(Named::Reads(text)) => text,
-    };
-    match &dead_letter::reading(session, &servers.control, projection, &text).await?[..] {
-        // Nothing fits; whoever asks says so.
-        [] => Ok(Selection { aggregate: Some(text), ..selection }),
-        [aggregate] => Ok(of(selection, aggregate)),
-        several => {
-            let all: Vec<String> = several
-                .iter()
-                .map(|aggregate| format!("  --aggregate '{}'", in_a_shell(aggregate)))
-                .collect();
-            bail!("`{text}` may be any of these aggregates; name the one you mean:\n{}", all.join("\n"))
-        }
-    }
-}
-
-/// An aggregate exactly, fit to stand between single quotation marks.
-fn in_a_shell(aggregate: &Aggregate) -> String {
-    aggregate.exact().replace('\'', "\\u0027")
-}
-
-/// The heads that a choice means.
-async fn heads(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    choice: Choice,
-) -> anyhow::Result<(Letters, u64)> {
-    let Choice { id, aggregate, reason: class, all: _ } = choice;
-    let selection = Selection { id, class, heads_only: true, ..Selection::default() };
-    let selection = only(session, servers, projection, selection, aggregate).await?;
-    chosen(session, servers, projection, selection).await
-}
-
-/// The letters that a choice means just now, each by its id, and how many; an error when there are none, which says why.
-async fn chosen(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    like: Selection,
-) -> anyhow::Result<(Letters, u64)> {
-    let control = &servers.control;
-    let found = registration::find(session, control, projection).await?;
-    let generation = found.map_or(1, |found| found.live_generation);
-    let (mut letters, mut page) = (Ids::default(), like.clone());
-    loop {
-        let found = dead_letter::ids(session, control, projection, &page, IDS_PAGE).await?;
-        let Some(last) = found.last() else { break };
-        page.after = *last;
-        for id in found {
-            letters.push(id)?;
-        }
-    }
-    let count = letters.count();
-    if count > 0 {
-        return Ok((Letters::Shown { shown: ShownLetters { generation, letters }, like }, count));
-    }
-    if let Some(id) = like.id {
-        let letter = find(session, servers, projection, id).await?;
-        bail!(
-            "letter {id} is held behind an older one of {}; laterna dlq list {projection} --heads shows it",
-            letter.aggregate_spelled().unwrap_or_default()
-        );
-    }
-    bail!("no dead letter of `{projection}` fits")
-}
-
-/// An event's id may read as another's: then its letter is named.
-async fn one_event(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    letters: &Letters,
-) -> anyhow::Result<()> {
-    let Letters::Shown { like, .. } = letters else { return Ok(()) };
-    let found = dead_letter::select(session, &servers.control, projection, like, PAGE).await?;
-    let one = |letter: &Letter| {
-        let (event, aggregate) = (letter.event_spelled(), letter.aggregate_spelled());
-        let (event, aggregate) = (event.unwrap_or_default(), aggregate.unwrap_or_default());
-        format!("  --id {}  the event {event} of {aggregate}", letter.id)
-    };
-    let all: Vec<String> = found.iter().map(one).collect();
-    bail!("several events read so; name the letter you mean:\n{}", all.join("\n"))
 }
 
 fn confirmed(count: u64) -> anyhow::Result<bool> {

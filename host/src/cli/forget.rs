@@ -6,8 +6,9 @@ use anyhow::bail;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{compose, output, submit};
+use super::{compose, output};
 use crate::config::Config;
+use crate::operation::ask;
 use crate::readmodel::control::forget::{self, Forgotten};
 use crate::readmodel::lane::dead_letter;
 use crate::servers::Servers;
@@ -30,7 +31,7 @@ async fn carry_out(
 ) -> anyhow::Result<ExitCode> {
     let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
-    submit::registered(&mut session, &servers, projection).await?;
+    ask::registered(&mut session, &servers, projection).await?;
     let (parked, held) = dead_letter::count(&mut session, &servers.control, projection).await?;
     if !yes && !is_confirmed(projection, parked + held)? {
         return Ok(ExitCode::FAILURE);

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::compose;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use crate::config::Config;
+use crate::operation::ask;
 use crate::readmodel::control::command::Request;
 use crate::readmodel::control::pause::{self, Pause};
 use crate::readmodel::control::{lease, take_up};
@@ -46,7 +47,7 @@ pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> 
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, projection).await?;
+        ask::registered(&mut session, &servers, projection).await?;
         let asked = (projection.as_str(), &request);
         let answer = submit::answer(&mut session, &servers, config, asked, *patience).await?;
         let CommandAnswer::Done { id, result } = answer else { return Ok(answer.say(*json)) };
@@ -63,7 +64,7 @@ pub fn resume(config: &Config, arguments: &ResumeArguments, runtime: &Runtime) -
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, projection).await?;
+        ask::registered(&mut session, &servers, projection).await?;
         let asked = (projection.as_str(), &Request::Resume);
         submit::carry_out(&mut session, &servers, config, asked, *patience, *json).await
     })

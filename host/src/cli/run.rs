@@ -1,5 +1,6 @@
 //! `laterna run`: the composition root. Puts the parts together, starts them, and waits for a stop.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose;
 use crate::admin::tokens::Tokens;
-use crate::admin::{self, Access, AdminContext, Desk};
+use crate::admin::{self, Access, AdminContext, Desk, Feed};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
@@ -32,7 +33,7 @@ pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
 async fn serve(
     config: Config,
     engine: Engine,
-    components: std::collections::BTreeMap<String, crate::component::version::Loaded>,
+    components: BTreeMap<String, crate::component::version::Loaded>,
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics()?;
     let stop = shutdown::on_signal()?;
@@ -43,12 +44,13 @@ async fn serve(
         tracing::warn!("{advice}");
     }
     let mut tasks = JoinSet::new();
-    let mut projections = Vec::new();
+    let (mut projections, mut by_name) = (Vec::new(), BTreeMap::new());
     for (name, loaded) in components {
         let status = Arc::new(Status::new(&name));
         projections.push(status.clone());
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
+        by_name.insert(name.clone(), versions.clone());
         let projection = Projection { name, status, versions, stop: stop.clone() };
         projection.start(&config, &servers, &mut tasks);
     }
@@ -58,7 +60,14 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
-    let shown = AdminContext { projections, desk: Desk::new(servers), metrics: metrics.clone() };
+    let shown = AdminContext {
+        host: config.host.id.as_str().into(),
+        projections,
+        versions: Arc::new(by_name),
+        desk: Desk::new(servers),
+        feed: Feed::default(),
+        metrics: metrics.clone(),
+    };
     let access = Access { names: config.host.admin_names(), tokens };
     let (served, (), ()) = tokio::join!(
         admin::serve(listeners, shown, access, drained.clone()),

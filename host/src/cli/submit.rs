@@ -8,8 +8,8 @@ use indicatif::ProgressBar;
 
 use super::output;
 use crate::config::Config;
-use crate::readmodel::control::command::{self, CommandOutcome, Request};
-use crate::readmodel::control::{lease, registration};
+use crate::readmodel::control::command::{self, CommandOutcome, Request, first_line};
+use crate::readmodel::control::lease;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -38,16 +38,6 @@ impl Patience {
 
 /// How often it is looked what came of it.
 pub const INTERVAL: Duration = Duration::from_millis(100);
-
-/// A projection that the control schema does not have is refused.
-pub async fn registered(session: &mut Session, servers: &Servers, projection: &str) -> anyhow::Result<()> {
-    match registration::find(session, &servers.control, projection).await? {
-        Some(_) => Ok(()),
-        None => {
-            bail!("there is no projection `{projection}` in the control schema; laterna status lists them")
-        }
-    }
-}
 
 /// A reason that says nothing is none.
 pub fn reason(why: &str) -> anyhow::Result<String> {
@@ -89,7 +79,7 @@ impl CommandAnswer {
         let (id, state, result, text, code) = match self {
             Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
             Self::Pending { id, progress, waited, leader } => {
-                let text = match (first_line(&progress).as_str(), leader) {
+                let text = match (first_line(&progress).unwrap_or_default().as_str(), leader) {
                     ("", _) if waited.is_zero() => {
                         format!("Command {id} is written down; `laterna status` shows what becomes of it.")
                     }
@@ -178,7 +168,7 @@ async fn settled(
         match &outcome {
             CommandOutcome::Done(_) | CommandOutcome::Failed(_) => return Ok(outcome),
             CommandOutcome::Pending(progress) | CommandOutcome::Waits(progress) if *progress != seen => {
-                shown.set_message(first_line(progress));
+                shown.set_message(first_line(progress).unwrap_or_default());
                 (asked, seen) = (Instant::now(), progress.clone());
             }
             CommandOutcome::Pending(_) | CommandOutcome::Waits(_) => {}
@@ -188,10 +178,4 @@ async fn settled(
         }
         tokio::time::sleep(INTERVAL).await;
     }
-}
-
-/// How far a command is, as people read it; what is for the host is left out.
-fn first_line(progress: &str) -> String {
-    let text = progress.lines().next().unwrap_or_default();
-    if text.starts_with('{') { String::new() } else { text.to_owned() }
 }

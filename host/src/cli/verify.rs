@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use super::submit::{self, CommandAnswer, Patience};
 use super::{compose, output};
 use crate::config::Config;
+use crate::operation::ask;
 use crate::readmodel::compare::ComparisonReport;
 use crate::readmodel::control::command::Request;
 
@@ -33,7 +34,7 @@ pub fn verify(config: &Config, arguments: &VerifyArguments, runtime: &Runtime) -
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
-        submit::registered(&mut session, &servers, projection).await?;
+        ask::registered(&mut session, &servers, projection).await?;
         let request = Request::Verify { repair: *repair };
         let asked = submit::answer(&mut session, &servers, config, (projection, &request), *patience).await?;
         let result = match asked {

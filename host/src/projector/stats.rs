@@ -33,7 +33,7 @@ pub struct Stats {
 }
 
 /// What the events of one type cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TypeCost {
     #[serde(rename = "type")]
     pub event_type: String,

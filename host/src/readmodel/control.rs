@@ -8,6 +8,7 @@ pub mod constraint;
 pub mod command;
 pub mod pause;
 pub mod deployment;
+pub mod stored_component;
 pub mod take_up;
 pub mod generation;
 pub mod overtake;

@@ -11,7 +11,7 @@ use crate::position::ClusterTime;
 const ALARM_AGE_MIN: u32 = 30;
 
 /// The part of the oplog that a projection still needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OplogWindow {
     /// From the oldest checkpoint to the newest write, of what the oplog holds.
     pub used_percent: u32,

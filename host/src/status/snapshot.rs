@@ -7,7 +7,7 @@ use crate::projector::TypeCost;
 use crate::readmodel::control::command::WaitingCommand;
 
 /// What a projection is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "phase")]
 pub enum Phase {
     Starting,
@@ -48,7 +48,7 @@ impl Phase {
 }
 
 /// A projection's state at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Snapshot {
     pub projection: String,
     #[serde(flatten)]
@@ -105,7 +105,7 @@ pub struct Snapshot {
 }
 
 /// The deployment in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DeploymentSnapshot {
     pub digest: String,
     /// Every lane of the live generation works with it.
@@ -120,7 +120,7 @@ impl DeploymentSnapshot {
 }
 
 /// A generation that is built beside the live one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Beside {
     pub generation: u32,
     pub purpose: String,
@@ -132,7 +132,7 @@ pub struct Beside {
 }
 
 /// What is seen of a component at work.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ComponentSnapshot {
     pub component: String,
     pub digest: String,
@@ -153,7 +153,7 @@ impl Snapshot {
 }
 
 /// What the outbox was not told yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Acknowledgement {
     /// About how many events.
     pub waiting: u64,
@@ -161,7 +161,7 @@ pub struct Acknowledgement {
     pub trouble: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LaneSnapshot {
     pub lane: u32,
     pub position: String,

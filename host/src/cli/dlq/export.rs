@@ -73,19 +73,9 @@ fn line(letter: &Letter, content: Content) -> anyhow::Result<String> {
     line.insert("document_key".to_owned(), hex::encode(&letter.document_key).into());
     line.insert("position".to_owned(), serde_json::from_str(&content.position).unwrap_or(Value::Null));
     line.insert("operations".to_owned(), content.operations.into());
-    let (name, document) = document(content.document);
+    let (name, document) = dead_letter::shown_document(content.document);
     line.insert(name.to_owned(), document);
     Ok(Value::Object(line).to_string())
-}
-
-/// The document as canonical Extended JSON; as base64 where it is no valid BSON.
-pub fn document(bytes: Vec<u8>) -> (&'static str, Value) {
-    if let Ok(document) = bson::deserialize_from_slice::<bson::Document>(&bytes) {
-        return ("document", bson::Bson::Document(document).into_canonical_extjson());
-    }
-    let subtype = bson::spec::BinarySubtype::Generic;
-    let binary = bson::Bson::Binary(bson::Binary { subtype, bytes }).into_canonical_extjson();
-    ("document_base64", binary["$binary"]["base64"].clone())
 }
 
 /// Where the lines go. A file comes to its name when it is complete.
@@ -120,22 +110,5 @@ impl ExportTarget {
             std::fs::rename(&partial, &path)
         };
         closing().with_context(|| format!("writing {}", path.display()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bson::doc;
-
-    use super::*;
-
-    #[test]
-    fn a_document_keeps_its_types_and_bytes_that_are_none_stay_whole() {
-        let bytes = bson::serialize_to_vec(&doc! { "a": 5_i64, "b": 5_i32 }).expect("it is a document");
-        let (name, value) = document(bytes);
-        assert_eq!(name, "document");
-        assert_eq!(value["a"]["$numberLong"], "5");
-        assert_eq!(value["b"]["$numberInt"], "5");
-        assert_eq!(document(vec![1, 2, 3]), ("document_base64", "AQID".into()));
     }
 }

@@ -2,6 +2,8 @@
 
 mod carry_out;
 mod decide;
+mod once;
+mod record;
 mod request;
 
 use std::time::Duration;
@@ -12,12 +14,15 @@ use sqlx::mysql::MySqlConnection;
 
 use super::schema::Control;
 use crate::failure::Failure;
+use crate::readmodel::lane::dead_letter::Ids;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 pub use carry_out::{carry_out, carry_out_switch};
 pub use decide::{Act, Step, Tried, decide};
+pub use once::{OnceKey, find_once, submit_as};
+pub use record::{CommandRecord, CommandState, RecordFilter, first_line, record, records};
 pub use request::{Letters, Request};
 
 /// The longest request, in bytes: the ids of a million letters and more.
@@ -87,14 +92,7 @@ pub async fn submit(
     request: &Request,
     requested_by: &str,
 ) -> Result<u64, Failure> {
-    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
-    if text.len() > REQUEST_BYTES_MAX.min(session.packet_bytes_max / 2) {
-        return Err(Failure::Misconfigured {
-            reason: "these are more letters than one command can name: choose fewer, e.g. by class with --reason, or raise \
-                     MySQL's `max_allowed_packet`"
-                .to_owned(),
-        });
-    }
+    let text = written(session, request)?;
     let sql = control.sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
     let inserted = sqlx::query(&sql)
         .bind(projection)
@@ -104,6 +102,19 @@ pub async fn submit(
         .await
         .map_err(|error| classify("writing a command", &error))?;
     Ok(inserted.last_insert_id())
+}
+
+/// The text of a request, as long as it may be.
+fn written(session: &Session, request: &Request) -> Result<String, Failure> {
+    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+    if text.len() > REQUEST_BYTES_MAX.min(session.packet_bytes_max / 2) {
+        return Err(Failure::Misconfigured {
+            reason: "these are more letters than one command can name: choose fewer, e.g. by class with --reason, or raise \
+                     MySQL's `max_allowed_packet`"
+                .to_owned(),
+        });
+    }
+    Ok(text)
 }
 
 /// Writes a command down that is to be done once, by its key. False when it was written before.
@@ -220,7 +231,7 @@ pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Resul
 }
 
 /// A command that is not done, as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaitingCommand {
     pub id: u64,
     /// What it asks for.

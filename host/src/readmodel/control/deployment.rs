@@ -72,7 +72,7 @@ pub struct InForce {
 }
 
 /// A deployment as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Deployment {
     pub id: u64,
     /// Of the projector and its upcaster together; without an upcaster, the projector's.
@@ -95,7 +95,7 @@ pub struct Deployment {
 }
 
 /// The upcaster of a deployment as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct UpcasterShown {
     pub digest: String,
     pub name: String,
@@ -110,7 +110,7 @@ pub struct Halves {
 }
 
 /// From which position on a lane works with a digest.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct LaneChange {
     pub lane: u32,
     pub digest: String,

@@ -24,7 +24,7 @@ pub use contents::{first_new_letter, forget, progress};
 pub use lacks::record_lacks;
 
 /// What a generation is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// To take the live one's place.
@@ -45,7 +45,7 @@ impl Purpose {
 }
 
 /// How far a generation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GenerationState {
     /// It is filled, or catches up, beside the live one.
@@ -87,7 +87,7 @@ named!(GenerationState {
 });
 
 /// A part of history.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
 pub struct HistoryFilter {
     /// Events that occurred up to this moment, RFC 3339 in UTC with milliseconds.
     pub until: Option<String>,
@@ -123,7 +123,7 @@ pub struct Wanted<'a> {
 }
 
 /// A generation that stands aside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Generation {
     pub generation: u32,
     /// The schema its tables are in.

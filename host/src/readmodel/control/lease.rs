@@ -115,6 +115,40 @@ pub async fn stranger(
     Ok((account != session.account).then_some((owner, account)))
 }
 
+/// Who leads a projection, as it was written down last.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct LeaseRecord {
+    pub projection: String,
+    /// The host that took it.
+    pub owner: String,
+    /// How often it was taken; it only rises.
+    pub epoch: u64,
+    /// Until when it is good, by MySQL's clock.
+    pub expires_at: String,
+    /// Whether it is held: neither given back nor run out.
+    pub held: bool,
+}
+
+/// All leases, by projection.
+pub async fn all(session: &mut Session, control: &Control) -> Result<Vec<LeaseRecord>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading the leases", &error);
+    let sql = control.sql(
+        "SELECT projection, owner, epoch, DATE_FORMAT(expires_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
+         CAST(connection_id <> 0 AND expires_at >= CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease ORDER BY projection",
+    );
+    let rows = sqlx::query(&sql).rows(&mut session.connection).await.map_err(failed)?;
+    let lease = |row: &sqlx::mysql::MySqlRow| {
+        Ok(LeaseRecord {
+            projection: row.try_get(0).map_err(failed)?,
+            owner: row.try_get(1).map_err(failed)?,
+            epoch: row.try_get(2).map_err(failed)?,
+            expires_at: row.try_get(3).map_err(failed)?,
+            held: row.try_get::<i64, _>(4).map_err(failed)? != 0,
+        })
+    };
+    rows.iter().map(lease).collect()
+}
+
 /// The host that holds the lease, as far as that can be seen; none where it is free.
 pub async fn leader(
     session: &mut Session,

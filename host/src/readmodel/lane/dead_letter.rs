@@ -25,7 +25,7 @@ use crate::readmodel::mysql::session::Session;
 use crate::statement::Operation;
 use crate::text::harmless;
 
-pub use document::{Content, contents, document};
+pub use document::{Content, contents, document, shown_document};
 pub use selection::{
     Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest, reading,
     select,
@@ -42,7 +42,7 @@ const OPERATIONS_BYTES_MAX: usize = 64 << 10;
 pub const MASKED: &str = "(masked)";
 
 /// A stored letter, without its document.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Letter {
     pub id: u64,
     /// `parked` or `held`.

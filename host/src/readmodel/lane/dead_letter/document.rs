@@ -113,6 +113,16 @@ pub async fn contents(
     Ok(contents)
 }
 
+/// The document as canonical Extended JSON; as base64 where it is no valid BSON.
+pub fn shown_document(bytes: Vec<u8>) -> (&'static str, serde_json::Value) {
+    if let Ok(document) = bson::deserialize_from_slice::<bson::Document>(&bytes) {
+        return ("document", bson::Bson::Document(document).into_canonical_extjson());
+    }
+    let subtype = bson::spec::BinarySubtype::Generic;
+    let binary = bson::Bson::Binary(bson::Binary { subtype, bytes }).into_canonical_extjson();
+    ("document_base64", binary["$binary"]["base64"].clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +135,15 @@ mod tests {
         assert!(whole.is_empty() && parts.iter().all(|part| part.len() <= 30));
         assert_eq!(parts.concat(), document);
         assert_eq!(divide(&[], 60).1.len(), 0);
+    }
+
+    #[test]
+    fn a_document_keeps_its_types_and_bytes_that_are_none_stay_whole() {
+        let document = bson::doc! { "a": 5_i64, "b": 5_i32 };
+        let (name, value) = shown_document(bson::serialize_to_vec(&document).expect("it is a document"));
+        assert_eq!(name, "document");
+        assert_eq!(value["a"]["$numberLong"], "5");
+        assert_eq!(value["b"]["$numberInt"], "5");
+        assert_eq!(shown_document(vec![1, 2, 3]), ("document_base64", "AQID".into()));
     }
 }

@@ -1,0 +1,121 @@
+//! `/api/v1`: what there is of each projection, and what can be asked for. One file a resource; the OpenAPI document comes
+//! from their handlers and types.
+
+mod asked;
+mod components;
+mod deployments;
+pub mod events;
+mod generations;
+mod hosts;
+mod letters;
+mod masking;
+mod operations;
+mod projections;
+
+use axum::extract::DefaultBodyLimit;
+use axum::{Json, Router};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{self, Problem};
+use super::{AdminContext, bounds};
+
+/// The path that everything here begins with.
+const BASE: &str = "/api/v1";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Laterna",
+        version = "1",
+        description = "What each projection does, and what can be asked of it. Every change is a command that a host carries \
+                       out: 202 says where it can be watched. Where tokens are configured, each request needs one.",
+        license(name = "MIT", identifier = "MIT"),
+        contact(name = "", url = "")
+    ),
+    components(schemas(Problem, letters::LetterState)),
+    security((), ("token" = [])),
+    modifiers(&Tokens)
+)]
+struct Described;
+
+/// Bearer tokens.
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, document: &mut OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("token", scheme);
+        document.info.contact = None;
+    }
+}
+
+/// What holds for every operation: it has a name of its own, and may be refused, always in the same form.
+struct EachOperation;
+
+impl Modify for EachOperation {
+    fn modify(&self, document: &mut OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let all = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+            for operation in all.into_iter().flatten() {
+                let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+                operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
+                let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+                let response = ResponseBuilder::new()
+                    .description("Why it is not done")
+                    .content(problem::MEDIA_TYPE, problem);
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(response.build()));
+            }
+        }
+    }
+}
+
+/// The routes and what is said of them.
+fn described() -> (Router<AdminContext>, OpenApi) {
+    let few = OpenApiRouter::new()
+        .routes(routes!(projections::list))
+        .routes(routes!(projections::show))
+        .routes(routes!(projections::pause))
+        .routes(routes!(projections::resume))
+        .routes(routes!(projections::verify))
+        .routes(routes!(letters::list))
+        .routes(routes!(letters::show))
+        .routes(routes!(letters::replay))
+        .routes(routes!(letters::discard))
+        .routes(routes!(letters::erase))
+        .routes(routes!(deployments::list, deployments::deploy))
+        .routes(routes!(deployments::rollback))
+        .routes(routes!(generations::list, generations::rebuild))
+        .routes(routes!(generations::accept))
+        .routes(routes!(generations::bring_back))
+        .routes(routes!(generations::give_up))
+        .routes(routes!(hosts::list))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::show))
+        .routes(routes!(components::list))
+        .routes(routes!(components::show))
+        .routes(routes!(components::download))
+        .routes(routes!(events::follow));
+    let large = OpenApiRouter::new().routes(routes!(components::upload)).layer(DefaultBodyLimit::disable());
+    let (few, mut document) =
+        OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();
+    let (large, uploads) = OpenApiRouter::new().nest(BASE, large).split_for_parts();
+    document.merge(uploads);
+    EachOperation.modify(&mut document);
+    (bounds::bound(few, bounds::REQUEST).merge(bounds::bound(large, bounds::UPLOAD)), document)
+}
+
+/// All routes below `/api/v1`.
+pub fn routes() -> Router<AdminContext> {
+    let (routes, document) = described();
+    let path = format!("{BASE}/openapi.json");
+    routes.route(&path, axum::routing::get(async move || Json(document)))
+}
+
+/// The OpenAPI document, as it is checked in.
+pub fn document() -> String {
+    described().1.to_pretty_json().expect("a description is text") + "\n"
+}

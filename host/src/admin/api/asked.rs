@@ -1,0 +1,127 @@
+//! A change that is asked for: by whom, whether it is only to be told, and under which key. It becomes a command row, which
+//! is told with its place, or a problem.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, RequestPartsExt};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
+use crate::admin::desk::Seat;
+use crate::admin::problem::Problem;
+use crate::operation::wish::{Wish, Wished};
+use crate::readmodel::control::command::{self, CommandRecord, OnceKey};
+use serde_json::{Map, Value};
+
+/// The longest key, in bytes.
+const KEY_MAX: usize = 200;
+
+/// How a change is asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ChangeQuery {
+    /// Only tells what would be asked for. Of a replay it is tried, and nothing stays of it.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+}
+
+/// What a change would be.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DryRun {
+    /// What would be asked for, in words.
+    would: String,
+    /// How many letters it would be about.
+    letters: Option<u64>,
+    /// What it would be asked for with.
+    parameters: Map<String, Value>,
+}
+
+/// Who asks for a change, and how.
+pub struct Asked {
+    caller: Caller,
+    pub dry_run: bool,
+    /// The key of a request that may come twice, by its hash.
+    key: Option<String>,
+}
+
+impl FromRequestParts<AdminContext> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AdminContext) -> Result<Self, Problem> {
+        let query = parts.extract::<Query<ChangeQuery>>().await;
+        let Query(ChangeQuery { dry_run }) = query.map_err(|wrong| Problem::wrong(wrong.body_text()))?;
+        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::no_token)?;
+        let key = match parts.headers.get("idempotency-key").map(|key| key.as_bytes()) {
+            None => None,
+            Some(key) if key.is_empty() || key.len() > KEY_MAX => {
+                return Err(Problem::wrong(format!("`Idempotency-Key` must have 1 to {KEY_MAX} bytes")));
+            }
+            Some(key) => Some(digits(&[caller.name.as_bytes(), key])),
+        };
+        Ok(Self { caller, dry_run, key })
+    }
+}
+
+impl Asked {
+    /// Asks for what is wished.
+    pub async fn ask(self, shown: &AdminContext, projection: &str, wish: Wish) -> Result<Response, Problem> {
+        let mut seat = shown.desk.sit().await?;
+        let answer = self.written(&mut seat, projection, wish).await;
+        seat.rise(answer)
+    }
+
+    async fn written(&self, seat: &mut Seat, projection: &str, wish: Wish) -> Result<Response, Problem> {
+        let Seat { session, servers, .. } = seat;
+        let control = servers.control.clone();
+        let once =
+            self.key.clone().map(|key| OnceKey { key, asked: digits(&[format!("{wish:?}").as_bytes()]) });
+        // What it was about may be gone: the first request has done it.
+        if let Some(once) = once.as_ref().filter(|_| !self.dry_run) {
+            match command::find_once(session, &control, projection, once).await? {
+                Ok(Some(id)) => return accepted(seat, id).await,
+                Ok(None) => {}
+                Err(id) => return Err(Problem::key_is_taken(id)),
+            }
+        }
+        let rehearses =
+            matches!(&wish, Wish::Letters { what: crate::operation::wish::LetterWish::Rehearse, .. });
+        let Wished { request, letters } = wish.request(session, servers, projection).await?;
+        if self.dry_run && !rehearses {
+            let dry = DryRun { would: request.told(), letters, parameters: request.parameters() };
+            return Ok(Json(dry).into_response());
+        }
+        let by = &self.caller.name;
+        let id = match once {
+            Some(once) => command::submit_as(session, &control, (projection, &request), by, &once).await?,
+            None => command::submit(session, &control, projection, &request, by).await?,
+        };
+        tracing::info!(projection, command = id, by, request = request.told(), "asked for over the API");
+        accepted(seat, id).await
+    }
+}
+
+/// Says that a command is written down, and where it can be watched.
+async fn accepted(seat: &mut Seat, id: u64) -> Result<Response, Problem> {
+    let found = command::record(&mut seat.session, &seat.servers.control, id).await?;
+    let record: CommandRecord =
+        found.ok_or_else(|| Problem::not_found(format!("the operation {id} is gone")))?;
+    let place = format!("{}/operations/{id}", super::BASE);
+    Ok((StatusCode::ACCEPTED, [(LOCATION, place)], Json(record)).into_response())
+}
+
+/// The first 128 bits of a hash, in hexadecimal digits.
+fn digits(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(&hash.finalize()[..16])
+}

@@ -1,0 +1,131 @@
+//! Components that are stored: listed, downloaded, uploaded for a projection.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::admin::AdminContext;
+use crate::admin::desk::Seat;
+use crate::admin::problem::Problem;
+use crate::component::version::LoadedComponent;
+use crate::operation::ask;
+use crate::projector::Outline;
+use crate::readmodel::control::deployment;
+use crate::readmodel::control::stored_component::{self, StoredComponent};
+
+/// How many components one answer holds.
+const COMPONENTS_MAX: u32 = 200;
+
+/// A component with what it asks of its host.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct InspectedComponent {
+    #[serde(flatten)]
+    component: StoredComponent,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+/// The components that the control schema holds, the newest first.
+#[utoipa::path(get, path = "/components", tag = "components",
+    responses((status = 200, body = Vec<StoredComponent>)))]
+pub async fn list(State(shown): State<AdminContext>) -> Result<Json<Vec<StoredComponent>>, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = stored_component::list(&mut seat.session, &seat.servers.control, None, COMPONENTS_MAX).await;
+    seat.rise(found.map_err(Problem::from)).map(Json)
+}
+
+/// One component: what it is called, what it imports and exports.
+#[utoipa::path(get, path = "/components/{digest}", tag = "components",
+    params(("digest" = String, Path, description = "Its digest")),
+    responses((status = 200, body = InspectedComponent)))]
+pub async fn show(
+    State(shown): State<AdminContext>,
+    Path(digest): Path<String>,
+) -> Result<Json<InspectedComponent>, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = stored(&mut seat, &digest).await;
+    let (component, bytes) = seat.rise(found)?;
+    let outline = Outline::read(&bytes).map_err(|refusal| Problem::wrong(refusal.to_string()))?;
+    Ok(Json(InspectedComponent { component, imports: outline.imports, exports: outline.exports }))
+}
+
+/// The component itself.
+#[utoipa::path(get, path = "/components/{digest}/wasm", tag = "components",
+    params(("digest" = String, Path, description = "Its digest")),
+    responses((status = 200, body = String, content_type = "application/wasm")))]
+pub async fn download(
+    State(shown): State<AdminContext>,
+    Path(digest): Path<String>,
+) -> Result<Response, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = stored(&mut seat, &digest).await;
+    let (_, bytes) = seat.rise(found)?;
+    Ok(([(CONTENT_TYPE, "application/wasm")], bytes).into_response())
+}
+
+async fn stored(
+    Seat { session, servers, .. }: &mut Seat,
+    digest: &str,
+) -> Result<(StoredComponent, Vec<u8>), Problem> {
+    let none = || Problem::not_found("there is no component of this digest in the control schema");
+    let found = stored_component::list(session, &servers.control, Some(digest), 1).await?;
+    let component = found.into_iter().next().ok_or_else(none)?;
+    let bytes = deployment::bytes(session, &servers.control, &component.digest).await?;
+    Ok((component, bytes.ok_or_else(none)?))
+}
+
+/// What an uploaded component becomes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Uploaded {
+    /// What a deployment of it names: of the projector and its upcaster together; without an upcaster, the projector's.
+    digest: String,
+    projector: String,
+    upcaster: Option<String>,
+    tables: Vec<String>,
+    statements: usize,
+}
+
+/// Stores a component for a projection, after it was loaded and its SQL was checked: a projector, which runs behind the upcaster
+/// in force, or an upcaster for the projector in force. Nothing is deployed by that.
+#[utoipa::path(post, path = "/projections/{projection}/components", tag = "components",
+    request_body(content = String, content_type = "application/wasm"),
+    params(("projection" = String, Path, description = "The projection's name")),
+    responses((status = 201, body = Uploaded)))]
+pub async fn upload(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    bytes: Bytes,
+) -> Result<Response, Problem> {
+    let versions =
+        shown.versions.get(&projection).cloned().ok_or_else(|| Problem::no_projection(&projection))?;
+    let half = versions.load(bytes.to_vec().into()).await.map_err(Problem::wrong)?;
+    let mut seat = shown.desk.sit().await?;
+    let stored = async {
+        let Seat { session, servers, .. } = &mut seat;
+        ask::registered(session, servers, &projection).await?;
+        let in_force = deployment::in_force(session, &servers.control, &projection).await?;
+        let now = match in_force {
+            Some(in_force) => Some(versions.get(session, servers, &in_force.digest).await?),
+            None => None,
+        };
+        let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
+        let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
+        let next = half.beside(now).ok_or_else(alone)?;
+        next.store(session, &servers.control).await?;
+        tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
+        Ok(Uploaded {
+            digest: next.digest().to_owned(),
+            projector: next.component.digest().to_owned(),
+            upcaster: next.upcaster.as_ref().map(|upcaster| upcaster.component.digest().to_owned()),
+            tables: next.deployed.schema.table_names(),
+            statements: next.deployed.schema.statements.len(),
+        })
+    }
+    .await;
+    let uploaded = seat.rise(stored)?;
+    Ok((StatusCode::CREATED, Json(uploaded)).into_response())
+}

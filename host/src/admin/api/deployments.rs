@@ -1,0 +1,113 @@
+//! Deployments: which component, by whom, when, and what came of it; another one, or the one before.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::asked::{Asked, ChangeQuery, DryRun};
+use crate::admin::AdminContext;
+use crate::admin::desk::Seat;
+use crate::admin::problem::Problem;
+use crate::operation::ask;
+use crate::operation::wish::Wish;
+use crate::readmodel::control::command::CommandRecord;
+use crate::readmodel::control::deployment::{self, Deployment, LaneChange};
+
+/// How many deployments one answer holds.
+const DEPLOYMENTS_MAX: u32 = 200;
+const DEPLOYMENTS: u32 = 20;
+
+/// For how long what was deployed may be taken back unless that is said, in seconds.
+const CANARY_SECONDS: u32 = 60;
+
+/// How many are listed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeploymentQuery {
+    /// How many, 1 to 200; 20 unless given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// What was deployed, and from where on each lane works with it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Deployments {
+    deployments: Vec<Deployment>,
+    lanes: Vec<LaneChange>,
+}
+
+/// What a projection was given, the last one first.
+#[utoipa::path(get, path = "/projections/{projection}/deployments", tag = "deployments",
+    params(("projection" = String, Path, description = "The projection's name"), DeploymentQuery),
+    responses((status = 200, body = Deployments)))]
+pub async fn list(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    Query(DeploymentQuery { limit }): Query<DeploymentQuery>,
+) -> Result<Json<Deployments>, Problem> {
+    let limit = limit.unwrap_or(DEPLOYMENTS);
+    if !(1..=DEPLOYMENTS_MAX).contains(&limit) {
+        return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {DEPLOYMENTS_MAX}")));
+    }
+    let mut seat = shown.desk.sit().await?;
+    let found = found(&mut seat, &projection, limit).await;
+    seat.rise(found).map(Json)
+}
+
+async fn found(
+    Seat { session, servers, .. }: &mut Seat,
+    projection: &str,
+    limit: u32,
+) -> Result<Deployments, Problem> {
+    let generation = ask::registered(session, servers, projection).await?.live_generation;
+    let deployments = deployment::list(session, &servers.control, projection, limit).await?;
+    let lanes = deployment::lane_changes(session, &servers.control, projection, generation).await?;
+    Ok(Deployments { deployments, lanes })
+}
+
+/// What is to be deployed.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployBody {
+    /// Of a component, or of a projector with its upcaster, that is stored: what an upload answers.
+    digest: String,
+    /// For so many seconds, an event that it fails is given to the component before: where that takes it, the deployment is
+    /// taken back.
+    #[serde(default = "canary_seconds")]
+    canary_seconds: u32,
+}
+
+fn canary_seconds() -> u32 {
+    CANARY_SECONDS
+}
+
+/// Gives the projection another component. `done` says that it is in force; the projection's `deployment` says whether all
+/// lanes work with it.
+#[utoipa::path(post, path = "/projections/{projection}/deployments", tag = "deployments", request_body = DeployBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn deploy(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(DeployBody { digest, canary_seconds }): Json<DeployBody>,
+) -> Result<Response, Problem> {
+    if digest.len() != 64 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(Problem::wrong("`digest` must be 64 of 0-9 and a-f"));
+    }
+    asked.ask(&shown, &projection, Wish::Deploy { digest, canary_seconds }).await
+}
+
+/// Goes back to the component before.
+#[utoipa::path(post, path = "/projections/{projection}/rollback", tag = "deployments",
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn rollback(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, Wish::Rollback).await
+}

@@ -1,0 +1,162 @@
+//! What changes, as it changes: server-sent events of how projections stand and of operations. One reader looks for all who
+//! listen, and only while somebody does.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::masking;
+use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
+use crate::admin::problem::Problem;
+use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
+use crate::status::snapshot::Snapshot;
+
+/// How often it is looked for changes.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many may listen at a time.
+const LISTENERS_MAX: usize = 64;
+
+/// How many changes wait for a listener; one that is slower is told everything anew.
+const WAITING_MAX: usize = 256;
+
+/// How many operations are looked at: the newest.
+const OPERATIONS: u32 = 50;
+
+/// Tells whoever listens.
+#[derive(Clone)]
+pub struct Feed {
+    told: Sender<Told>,
+    places: Arc<Semaphore>,
+    closed: CancellationToken,
+}
+
+/// What has changed.
+#[derive(Debug, Clone)]
+enum Told {
+    Projection(Arc<Snapshot>),
+    Operation(Arc<CommandRecord>),
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(LISTENERS_MAX));
+        Self { told: broadcast::channel(WAITING_MAX).0, places, closed: CancellationToken::new() }
+    }
+}
+
+/// What was told last.
+#[derive(Default)]
+struct Known {
+    projections: BTreeMap<String, Snapshot>,
+    /// None before the first look: what is old is no news.
+    operations: Option<BTreeMap<u64, CommandRecord>>,
+}
+
+impl Feed {
+    /// Looks for changes while somebody listens, until a stop is asked for.
+    pub async fn run(&self, shown: &AdminContext, stop: CancellationToken) {
+        let mut known = Known::default();
+        while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
+            if self.told.receiver_count() == 0 {
+                known = Known::default();
+                continue;
+            }
+            self.look_at_projections(shown, &mut known);
+            stop.run_until_cancelled(self.look_at_operations(shown, &mut known)).await;
+        }
+        self.closed.cancel();
+    }
+
+    fn look_at_projections(&self, shown: &AdminContext, known: &mut Known) {
+        for snapshot in shown.snapshots() {
+            let before = known.projections.insert(snapshot.projection.clone(), snapshot.clone());
+            if before.is_none_or(|before| before != snapshot) {
+                // Nobody listens any more.
+                let _ = self.told.send(Told::Projection(Arc::new(snapshot)));
+            }
+        }
+    }
+
+    /// While MySQL is away, or busy with others' requests, nothing is told of operations.
+    async fn look_at_operations(&self, shown: &AdminContext, known: &mut Known) {
+        let Ok(mut seat) = shown.desk.sit().await else { return };
+        let filter = RecordFilter::default();
+        let found = command::records(&mut seat.session, &seat.servers.control, &filter, OPERATIONS).await;
+        let Ok(found) = seat.rise(found.map_err(Problem::from)) else { return };
+        let found: BTreeMap<u64, CommandRecord> =
+            found.into_iter().map(|record| (record.id, record)).collect();
+        if let Some(before) = &known.operations {
+            for record in found.values().filter(|record| before.get(&record.id) != Some(*record)) {
+                let _ = self.told.send(Told::Operation(Arc::new(record.clone())));
+            }
+        }
+        known.operations = Some(found);
+    }
+}
+
+/// One who listens.
+struct Listener {
+    shown: AdminContext,
+    caller: Caller,
+    receiver: Receiver<Told>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// How everything stands now.
+    fn all(&self) -> Vec<Event> {
+        self.shown.snapshots().iter().filter_map(|snapshot| event("projection", snapshot)).collect()
+    }
+
+    /// What is told next; nothing at a stop.
+    async fn next(&mut self) -> Option<Vec<Event>> {
+        let closed = self.shown.feed.closed.clone();
+        let told = closed.run_until_cancelled(self.receiver.recv()).await?;
+        Some(match told {
+            Ok(Told::Projection(snapshot)) => event("projection", &*snapshot).into_iter().collect(),
+            Ok(Told::Operation(record)) => {
+                let mut record = CommandRecord::clone(&record);
+                masking::command(&self.caller, &mut record);
+                event("operation", &record).into_iter().collect()
+            }
+            Err(RecvError::Lagged(_)) => self.all(),
+            Err(RecvError::Closed) => return None,
+        })
+    }
+}
+
+fn event(name: &str, data: &impl Serialize) -> Option<Event> {
+    Event::default().event(name).json_data(data).ok()
+}
+
+/// What changes, as server-sent events: `projection` with how one stands, first of each, then of those that change; and
+/// `operation` with one that is new or goes on.
+#[utoipa::path(get, path = "/events", tag = "events",
+    responses((status = 200, body = String, content_type = "text/event-stream")))]
+pub async fn follow(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let place = shown.feed.places.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
+    let receiver = shown.feed.told.subscribe();
+    let listener = Listener { shown, caller, receiver, _place: place };
+    let first = stream::iter(listener.all());
+    let later = stream::unfold(listener, async |mut listener| {
+        let told = listener.next().await?;
+        Some((stream::iter(told), listener))
+    });
+    Ok(Sse::new(first.chain(later.flatten()).map(Ok)).keep_alive(KeepAlive::default()))
+}

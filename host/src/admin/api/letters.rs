@@ -1,0 +1,294 @@
+//! Dead letters: listed page by page, shown whole; replayed, discarded, erased as they were shown.
+
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::asked::{Asked, ChangeQuery, DryRun};
+use super::masking;
+use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
+use crate::admin::desk::Seat;
+use crate::admin::problem::Problem;
+use crate::event::Named;
+use crate::failure::Failure;
+use crate::operation::ask;
+use crate::operation::choice::{self, LetterChoice};
+use crate::operation::wish::{LetterWish, Shown, Wish};
+use crate::readmodel::control::command::CommandRecord;
+use crate::readmodel::lane::dead_letter::{self, Content, Letter, Selection};
+
+/// How many letters one answer holds.
+const LETTERS_MAX: u32 = 100;
+
+/// How many letters a change may name by their ids.
+const IDS_MAX: usize = 1_000;
+
+/// Which letters are listed: those that fit everything that is given.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LetterQuery {
+    /// An aggregate, as account/42; whatever reads so.
+    aggregate: Option<String>,
+    /// An event's id.
+    event: Option<String>,
+    /// A class of failures.
+    class: Option<String>,
+    /// `parked` or `held`.
+    state: Option<LetterState>,
+    /// Only the oldest of each aggregate: what can be replayed or discarded.
+    #[serde(default)]
+    #[param(required = false)]
+    heads_only: bool,
+    /// Those behind this id: the `next` of the page before.
+    #[serde(default)]
+    #[param(required = false)]
+    after: u64,
+    /// How many, 1 to 100.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+}
+
+/// Whether a letter failed, or waits behind one that did.
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LetterState {
+    Parked,
+    Held,
+}
+
+/// Up to where letters were shown: a change that names it leaves those alone that came later.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Boundary {
+    /// The generation that was live.
+    generation: u32,
+    /// The newest letter's id.
+    until: u64,
+}
+
+/// A page of letters.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct LetterPage {
+    letters: Vec<Letter>,
+    /// What `after` of the next page is; none behind the last one.
+    next: Option<u64>,
+    boundary: Boundary,
+}
+
+/// A letter with everything that is stored of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct WholeLetter {
+    #[serde(flatten)]
+    letter: Letter,
+    /// The document as canonical Extended JSON; none where it was erased, is masked, or is no valid BSON.
+    document: Option<Value>,
+    /// Its bytes where they are no valid BSON.
+    document_base64: Option<Value>,
+    /// The operations that the read model refused.
+    operations: Option<String>,
+}
+
+/// A page of dead letters, the oldest first.
+#[utoipa::path(get, path = "/projections/{projection}/letters", tag = "letters",
+    params(("projection" = String, Path, description = "The projection's name"), LetterQuery),
+    responses((status = 200, body = LetterPage)))]
+pub async fn list(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path(projection): Path<String>,
+    Query(query): Query<LetterQuery>,
+) -> Result<Json<LetterPage>, Problem> {
+    let LetterQuery { aggregate, event, class, state, heads_only, after, limit } = query;
+    let limit = limit.unwrap_or(LETTERS_MAX);
+    if !(1..=LETTERS_MAX).contains(&limit) {
+        return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {LETTERS_MAX}")));
+    }
+    let state = state.map(|state| match state {
+        LetterState::Parked => "parked".to_owned(),
+        LetterState::Held => "held".to_owned(),
+    });
+    let selection = Selection {
+        event,
+        class: class.map(of_letters).transpose()?,
+        state,
+        heads_only,
+        after,
+        ..Selection::default()
+    };
+    let selection = choice::reading(selection, aggregate.map(named).transpose()?);
+    let mut seat = shown.desk.sit().await?;
+    let page = page(&mut seat, &projection, &selection, limit).await;
+    let mut page = seat.rise(page)?;
+    masking::letters(&caller, &mut page.letters);
+    Ok(Json(page))
+}
+
+async fn page(
+    Seat { session, servers, .. }: &mut Seat,
+    projection: &str,
+    selection: &Selection,
+    limit: u32,
+) -> Result<LetterPage, Problem> {
+    let generation = ask::registered(session, servers, projection).await?.live_generation;
+    let until = dead_letter::newest(session, &servers.control, projection).await?;
+    // What comes between the two is behind the boundary, and not shown.
+    let selection = Selection { until: Some(until), ..selection.clone() };
+    let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
+    let is_full = letters.len() == limit as usize;
+    let next = letters.last().map(|last| last.id).filter(|_| is_full);
+    Ok(LetterPage { letters, next, boundary: Boundary { generation, until } })
+}
+
+/// One dead letter with its document.
+#[utoipa::path(get, path = "/projections/{projection}/letters/{id}", tag = "letters",
+    params(("projection" = String, Path, description = "The projection's name"),
+        ("id" = u64, Path, description = "The letter's id")),
+    responses((status = 200, body = WholeLetter)))]
+pub async fn show(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path((projection, id)): Path<(String, u64)>,
+) -> Result<Json<WholeLetter>, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = whole(&mut seat, &projection, id).await;
+    let mut whole = seat.rise(found)?;
+    if !caller.sees_values() {
+        whole.letter.mask();
+        (whole.document, whole.document_base64, whole.operations) = (None, None, None);
+    }
+    Ok(Json(whole))
+}
+
+async fn whole(
+    Seat { session, servers, .. }: &mut Seat,
+    projection: &str,
+    id: u64,
+) -> Result<WholeLetter, Problem> {
+    ask::registered(session, servers, projection).await?;
+    let letter = choice::find(session, servers, projection, id).await?;
+    let mut contents =
+        dead_letter::contents(session, &servers.control, std::slice::from_ref(&letter)).await?;
+    let is_erased = letter.erased_at.is_some();
+    let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
+    // It may have been replayed or discarded in between.
+    if let Some(Content { document, operations, .. }) = contents.pop().flatten().filter(|_| !is_erased) {
+        whole.operations = operations;
+        match dead_letter::shown_document(document) {
+            ("document", document) => whole.document = Some(document),
+            (_, bytes) => whole.document_base64 = Some(bytes),
+        }
+    }
+    Ok(whole)
+}
+
+/// Which letters a change is about: `ids`, one `aggregate`, one `class`, one `event`, or `all`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LetterBody {
+    /// Exactly these, at most 1,000.
+    ids: Option<Vec<u64>>,
+    /// Those of one aggregate, as account/42.
+    aggregate: Option<String>,
+    /// Those of one class of failures.
+    class: Option<String>,
+    /// That of one event, by its id.
+    event: Option<String>,
+    #[serde(default)]
+    all: bool,
+    /// Up to where they were shown, from the list; needed unless `ids` names them.
+    boundary: Option<Boundary>,
+    /// How many they are, where that was confirmed: with another number nothing is done.
+    count: Option<u64>,
+    /// Why: recorded, and needed unless they are replayed.
+    why: Option<String>,
+}
+
+impl LetterBody {
+    fn wish(self, what: impl FnOnce(String) -> LetterWish) -> Result<Wish, Problem> {
+        let Self { ids, aggregate, class, event, all, boundary, count, why } = self;
+        let chosen = [ids.is_some(), aggregate.is_some(), class.is_some(), event.is_some(), all];
+        if chosen.iter().filter(|one| **one).count() != 1 {
+            return Err(Problem::wrong(
+                "name the letters by one of `ids`, `aggregate`, `class`, `event` and `all`",
+            ));
+        }
+        if ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > IDS_MAX) {
+            return Err(Problem::wrong(format!("`ids` must name 1 to {IDS_MAX} letters")));
+        }
+        if ids.is_none() && boundary.is_none() {
+            return Err(Problem::wrong("`boundary` is missing: send that of the list that was shown"));
+        }
+        let among = ids.map(|mut ids| {
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        });
+        let choice = LetterChoice {
+            event,
+            aggregate: aggregate.map(named).transpose()?,
+            class: class.map(of_letters).transpose()?,
+            among,
+            until: boundary.map(|boundary| boundary.until),
+            ..LetterChoice::default()
+        };
+        let limits = Shown { generation: boundary.map(|boundary| boundary.generation), count };
+        Ok(Wish::Letters { what: what(why.unwrap_or_default()), choice, limits })
+    }
+}
+
+/// Tries the heads of letters again; what they hold back follows. With `dry_run` the operation tells what it would come to.
+#[utoipa::path(post, path = "/projections/{projection}/letters/replay", tag = "letters", request_body = LetterBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord)))]
+pub async fn replay(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(body): Json<LetterBody>,
+) -> Result<Response, Problem> {
+    let rehearses = asked.dry_run;
+    let wish = body.wish(|_| if rehearses { LetterWish::Rehearse } else { LetterWish::Replay })?;
+    asked.ask(&shown, &projection, wish).await
+}
+
+/// Gives the heads of letters up; what they hold back is tried at once.
+#[utoipa::path(post, path = "/projections/{projection}/letters/discard", tag = "letters", request_body = LetterBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn discard(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(body): Json<LetterBody>,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, body.wish(|why| LetterWish::Discard { why })?).await
+}
+
+/// Erases what letters hold of their events, for good. They keep their places, and can only be discarded then.
+#[utoipa::path(post, path = "/projections/{projection}/letters/erase", tag = "letters", request_body = LetterBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn erase(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(body): Json<LetterBody>,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, body.wish(|why| LetterWish::Erase { why })?).await
+}
+
+fn named(text: String) -> Result<Named, Problem> {
+    text.parse().map_err(|wrong| Problem::wrong(format!("`aggregate`: {wrong}")))
+}
+
+/// A class that letters may have.
+fn of_letters(class: String) -> Result<String, Problem> {
+    if Failure::LETTER_CLASSES.contains(&class.as_str()) {
+        return Ok(class);
+    }
+    Err(Problem::wrong(format!("`class`: letters have one of {}", Failure::LETTER_CLASSES.join(", "))))
+}

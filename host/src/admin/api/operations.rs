@@ -1,0 +1,83 @@
+//! Operations: every command that was asked for, by whom, how far it is, and what came of it.
+
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+
+use super::masking;
+use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
+use crate::admin::problem::Problem;
+use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
+
+/// How many operations one answer holds.
+const OPERATIONS_MAX: u32 = 200;
+const OPERATIONS: u32 = 50;
+
+/// Which operations are listed: those that fit everything that is given.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OperationQuery {
+    /// Those of one projection.
+    projection: Option<String>,
+    /// Those that one caller asked for.
+    by: Option<String>,
+    /// Those of one kind, as `discard`.
+    kind: Option<String>,
+    /// Those that are over, or those that are not.
+    over: Option<bool>,
+    /// Those before this id: the `next` of the page before.
+    before: Option<u64>,
+    /// How many, 1 to 200; 50 unless given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// A page of operations.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct OperationPage {
+    operations: Vec<CommandRecord>,
+    /// What `before` of the next page is; none behind the last one.
+    next: Option<u64>,
+}
+
+/// A page of operations, the newest first. It is also the record of who did what.
+#[utoipa::path(get, path = "/operations", tag = "operations", params(OperationQuery),
+    responses((status = 200, body = OperationPage)))]
+pub async fn list(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<OperationQuery>,
+) -> Result<Json<OperationPage>, Problem> {
+    let OperationQuery { projection, by, kind, over: is_over, before, limit } = query;
+    let limit = limit.unwrap_or(OPERATIONS);
+    if !(1..=OPERATIONS_MAX).contains(&limit) {
+        return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {OPERATIONS_MAX}")));
+    }
+    let filter = RecordFilter { projection, by, kind, is_over, before };
+    let mut seat = shown.desk.sit().await?;
+    let found = command::records(&mut seat.session, &seat.servers.control, &filter, limit).await;
+    let mut operations = seat.rise(found.map_err(Problem::from))?;
+    operations.iter_mut().for_each(|record| masking::command(&caller, record));
+    let is_full = operations.len() == limit as usize;
+    let next = operations.last().map(|last| last.id).filter(|_| is_full);
+    Ok(Json(OperationPage { operations, next }))
+}
+
+/// One operation, with the whole of its result.
+#[utoipa::path(get, path = "/operations/{id}", tag = "operations",
+    params(("id" = u64, Path, description = "Its number")),
+    responses((status = 200, body = CommandRecord)))]
+pub async fn show(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+) -> Result<Json<CommandRecord>, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = command::record(&mut seat.session, &seat.servers.control, id).await;
+    let found = seat.rise(found.map_err(Problem::from))?;
+    let mut record = found.ok_or_else(|| Problem::not_found(format!("there is no operation {id}")))?;
+    masking::command(&caller, &mut record);
+    Ok(Json(record))
+}

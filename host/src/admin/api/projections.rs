@@ -1,0 +1,85 @@
+//! Projections: how each stands on this host; paused, resumed, compared.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::asked::{Asked, ChangeQuery, DryRun};
+use crate::admin::AdminContext;
+use crate::admin::problem::Problem;
+use crate::operation::wish::Wish;
+use crate::readmodel::control::command::CommandRecord;
+use crate::status::snapshot::Snapshot;
+
+/// All projections of this host, as it sees them.
+#[utoipa::path(get, path = "/projections", tag = "projections", responses((status = 200, body = Vec<Snapshot>)))]
+pub async fn list(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
+    Json(shown.snapshots())
+}
+
+/// One projection of this host.
+#[utoipa::path(get, path = "/projections/{projection}", tag = "projections",
+    params(("projection" = String, Path, description = "The projection's name")),
+    responses((status = 200, body = Snapshot)))]
+pub async fn show(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+) -> Result<Json<Snapshot>, Problem> {
+    shown.snapshot(&projection).map(Json)
+}
+
+/// Why a projection is paused.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PauseBody {
+    /// It is shown and recorded.
+    why: String,
+}
+
+/// Takes no events until it is resumed. Letters can still be replayed and discarded.
+#[utoipa::path(post, path = "/projections/{projection}/pause", tag = "projections", request_body = PauseBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn pause(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(PauseBody { why }): Json<PauseBody>,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, Wish::Pause { why }).await
+}
+
+/// Takes events again, also where the breaker paused it.
+#[utoipa::path(post, path = "/projections/{projection}/resume", tag = "projections",
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn resume(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, Wish::Resume).await
+}
+
+/// How tables are compared.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifyBody {
+    /// Where they differ, those that were made anew take their place.
+    repair: bool,
+}
+
+/// Makes the tables anew beside the live ones and compares both; the operation's result is the report.
+#[utoipa::path(post, path = "/projections/{projection}/verifications", tag = "projections",
+    request_body = VerifyBody,
+    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+pub async fn verify(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    asked: Asked,
+    Json(VerifyBody { repair }): Json<VerifyBody>,
+) -> Result<Response, Problem> {
+    asked.ask(&shown, &projection, Wish::Verify { repair }).await
+}

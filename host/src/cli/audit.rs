@@ -1,0 +1,95 @@
+//! `laterna audit`: who asked for what, when, and what came of it; from the control schema, whether or not a host runs.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{compose, output, table};
+use crate::config::Config;
+use crate::operation::ask;
+use crate::readmodel::control::command::{self, CommandRecord, CommandState, RecordFilter};
+use crate::text::harmless;
+
+/// How many commands are read at a time.
+const PAGE: u32 = 200;
+
+#[derive(Debug, Args)]
+pub struct AuditArguments {
+    /// Only what was asked of this projection.
+    projection: Option<String>,
+    /// Only what this one asked for: a token's name, or USER@HOST.
+    #[arg(long)]
+    by: Option<String>,
+    /// Only commands of this kind, e.g. discard.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only those before this id: the next page.
+    #[arg(long, value_name = "ID")]
+    before: Option<u64>,
+    /// At most so many, the newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// For machines: one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn audit(config: &Config, arguments: AuditArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let AuditArguments { projection, by, kind, before, limit, json } = arguments;
+    runtime.block_on(async {
+        let servers = compose::servers(config)?;
+        let mut session = servers.applier.connect().await?;
+        if let Some(name) = &projection {
+            ask::registered(&mut session, &servers, name).await?;
+        }
+        let mut filter = RecordFilter { projection, by, kind, before, ..RecordFilter::default() };
+        let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
+        let mut left = limit;
+        while left > 0 {
+            let page = command::records(&mut session, &servers.control, &filter, left.min(PAGE)).await?;
+            let Some(last) = page.last() else { break };
+            filter.before = Some(last.id);
+            left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+            for record in &page {
+                if json {
+                    output::line(serde_json::to_string(record)?);
+                } else {
+                    shown.add_row(cells(record));
+                }
+            }
+        }
+        if !json {
+            output::line(shown.trim_fmt());
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn cells(record: &CommandRecord) -> [String; 7] {
+    const CHARACTERS: usize = 80;
+    let state = match record.state {
+        CommandState::Pending => "pending",
+        CommandState::Waits => "waits",
+        CommandState::Done => "done",
+        CommandState::Failed => "failed",
+    };
+    let why = record.parameters.get("why").and_then(Value::as_str);
+    let what = why.map_or_else(|| record.request.clone(), |why| format!("{}: {why}", record.request));
+    let came = match &record.result {
+        Some(Value::String(text)) => text.lines().next().unwrap_or_default().to_owned(),
+        Some(_) => "a report".to_owned(),
+        None => record.waits.clone().or_else(|| record.progress.clone()).unwrap_or_default(),
+    };
+    let short = |text: &str| harmless(text).chars().take(CHARACTERS).collect();
+    [
+        record.id.to_string(),
+        record.requested_at.chars().take(19).collect(),
+        short(&record.requested_by),
+        record.projection.clone(),
+        short(&what),
+        state.to_owned(),
+        short(&came),
+    ]
+}

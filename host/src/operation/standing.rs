@@ -1,0 +1,97 @@
+//! The generations of a projection as they stand: the live one, and those beside it.
+
+use serde::Serialize;
+
+use super::ask::Refusal;
+use crate::readmodel::control::generation::{self, Generation, GenerationState};
+use crate::readmodel::control::{deployment, registration};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+
+/// All generations.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Generations {
+    pub live: LiveGeneration,
+    pub aside: Vec<ListedGeneration>,
+}
+
+/// The one that readers read.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct LiveGeneration {
+    pub generation: u32,
+    /// What is deployed; none before the projection has begun.
+    pub digest: Option<String>,
+    pub events: u64,
+    pub letters: u64,
+    /// The schema its tables are in.
+    pub place: String,
+}
+
+/// One beside it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ListedGeneration {
+    #[serde(flatten)]
+    pub generation: Generation,
+    pub events: u64,
+    pub letters: u64,
+    /// How long it will take still, at the pace it has had.
+    pub seconds_left: Option<u64>,
+}
+
+pub async fn generations(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+) -> Result<Generations, Refusal> {
+    let control = &servers.control;
+    let found = registration::find(session, control, projection).await?;
+    let live = found.map_or(1, |found| found.live_generation);
+    let digest = deployment::in_force(session, control, projection).await?.map(|found| found.digest);
+    let (events, letters) = generation::progress(session, control, projection, live).await?;
+    let mut aside = Vec::new();
+    for generation in generation::list(session, control, projection).await? {
+        let (events, letters) =
+            generation::progress(session, control, projection, generation.generation).await?;
+        let seconds_left = seconds_left(&generation, events);
+        aside.push(ListedGeneration { generation, events, letters, seconds_left });
+    }
+    let place = servers.applier.database().to_owned();
+    Ok(Generations { live: LiveGeneration { generation: live, digest, events, letters, place }, aside })
+}
+
+/// How long the rest of history takes at the pace of what was read of it.
+fn seconds_left(generation: &Generation, events: u64) -> Option<u64> {
+    if generation.state != GenerationState::Building || !generation.part.is_all() || events == 0 {
+        return None;
+    }
+    Some(generation.expected.saturating_sub(events).saturating_mul(generation.seconds.max(1)) / events)
+}
+
+/// What a generation is shown to lack; empty where it lacks nothing as far as is known.
+pub async fn lacks(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    number: u32,
+) -> Result<String, Refusal> {
+    let standing = generation::list(session, &servers.control, projection).await?;
+    let found = standing.into_iter().find(|one| one.generation == number);
+    Ok(found.and_then(|one| one.lacks).unwrap_or_default())
+}
+
+/// The only generation beside the live one.
+pub async fn only(session: &mut Session, servers: &Servers, projection: &str) -> Result<u32, Refusal> {
+    let mut standing = generation::list(session, &servers.control, projection).await?;
+    standing.retain(|one| one.state != GenerationState::Dropping);
+    match standing.as_slice() {
+        [one] => Ok(one.generation),
+        [] => Err(Refusal::NotThere(format!("`{projection}` has no generation beside the live one"))),
+        several => {
+            let numbers: Vec<String> = several.iter().map(|one| one.generation.to_string()).collect();
+            Err(Refusal::Wrong(format!(
+                "`{projection}` has several generations beside the live one: say which of {}",
+                numbers.join(", ")
+            )))
+        }
+    }
+}

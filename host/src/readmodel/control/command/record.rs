@@ -1,0 +1,195 @@
+//! Commands as they are looked at: who asked for what, when, and what came of it. Nothing here changes one.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::mysql::MySqlRow;
+use sqlx::{MySql, QueryBuilder, Row};
+
+use super::Request;
+use crate::failure::Failure;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// The longest request and result that lists read, in bytes; those of one command are read whole.
+const LISTED_BYTES_MAX: u32 = 16 << 10;
+
+/// How a command stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandState {
+    /// It is written down, or being carried out.
+    Pending,
+    /// A host tries it in vain, and will for an hour.
+    Waits,
+    Done,
+    Failed,
+}
+
+/// A command as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct CommandRecord {
+    pub id: u64,
+    pub projection: String,
+    /// What is asked for, in one word.
+    pub kind: String,
+    /// The same in words.
+    pub request: String,
+    /// What it was asked for with. Letters are counted, not listed.
+    pub parameters: Map<String, Value>,
+    pub state: CommandState,
+    /// How far it is, while it is not over.
+    pub progress: Option<String>,
+    /// What it waits for.
+    pub waits: Option<String>,
+    /// What came of it: a text, or a report. Lists leave long ones out.
+    pub result: Option<Value>,
+    pub requested_by: String,
+    pub requested_at: String,
+    pub finished_at: Option<String>,
+}
+
+/// Which commands are looked at: those that fit everything that is given.
+#[derive(Debug, Clone, Default)]
+pub struct RecordFilter {
+    pub projection: Option<String>,
+    pub by: Option<String>,
+    pub kind: Option<String>,
+    pub is_over: Option<bool>,
+    /// Those before this id.
+    pub before: Option<u64>,
+}
+
+const COLUMNS: &str = "id, projection, CAST(state AS CHAR), waits, requested_by, \
+    DATE_FORMAT(requested_at, '%Y-%m-%dT%H:%i:%s.%fZ'), DATE_FORMAT(finished_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
+    LEFT(request, 64)";
+
+/// One command.
+pub async fn record(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+) -> Result<Option<CommandRecord>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading a command", &error);
+    let sql = control.sql(&format!("SELECT {COLUMNS}, request, result FROM laterna.command WHERE id = ?"));
+    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
+    found.map(|row| read(&row).map_err(failed)).transpose()
+}
+
+/// Commands, the newest first.
+pub async fn records(
+    session: &mut Session,
+    control: &Control,
+    filter: &RecordFilter,
+    limit: u32,
+) -> Result<Vec<CommandRecord>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading commands", &error);
+    let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
+    let start = format!(
+        "SELECT {COLUMNS}, {}, {} FROM laterna.command WHERE id < ",
+        short("request"),
+        short("result")
+    );
+    let mut sql = QueryBuilder::<MySql>::new(control.sql(&start));
+    sql.push_bind(filter.before.unwrap_or(u64::MAX));
+    if let Some(projection) = filter.projection.clone() {
+        sql.push(" AND projection = ").push_bind(projection);
+    }
+    if let Some(by) = filter.by.clone() {
+        sql.push(" AND requested_by = ").push_bind(by);
+    }
+    if let Some(kind) = &filter.kind {
+        sql.push(" AND LEFT(request, 64) LIKE ")
+            .push_bind(format!(r#"{{"do":"{}"%"#, kind.replace(['%', '_', '\\'], "")));
+    }
+    if let Some(is_over) = filter.is_over {
+        sql.push(if is_over { " AND state <> 'pending'" } else { " AND state = 'pending'" });
+    }
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+    let rows = sql.build().rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| read(row).map_err(failed)).collect()
+}
+
+fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
+    let (state, waits): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+    let (beginning, request, result): (String, Option<String>, Option<String>) =
+        (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+    let state = match (state.as_str(), &waits) {
+        ("done", _) => CommandState::Done,
+        ("failed", _) => CommandState::Failed,
+        (_, Some(_)) => CommandState::Waits,
+        (_, None) => CommandState::Pending,
+    };
+    let is_over = matches!(state, CommandState::Done | CommandState::Failed);
+    let kind = beginning.split('"').nth(3).unwrap_or_default().to_owned();
+    let parsed = request.as_deref().and_then(|text| serde_json::from_str::<Request>(text).ok());
+    let progress = result.as_ref().filter(|_| !is_over).and_then(|text| first_line(text));
+    Ok(CommandRecord {
+        id: row.try_get(0)?,
+        projection: row.try_get(1)?,
+        request: parsed.map_or_else(|| kind.clone(), |request| request.told()),
+        kind,
+        parameters: request.as_deref().map(parameters).unwrap_or_default(),
+        state,
+        progress,
+        waits: waits.filter(|_| !is_over),
+        result: result.filter(|_| is_over).map(told),
+        requested_by: row.try_get(4)?,
+        requested_at: row.try_get(5)?,
+        finished_at: row.try_get(6)?,
+    })
+}
+
+/// How far a command is, as people read it; what is for the host is left out.
+pub fn first_line(progress: &str) -> Option<String> {
+    let text = progress.lines().next().unwrap_or_default();
+    (!text.is_empty() && !text.starts_with('{')).then(|| text.to_owned())
+}
+
+/// A report is one, and everything else a text.
+fn told(result: String) -> Value {
+    match serde_json::from_str(&result) {
+        Ok(report @ Value::Object(_)) => report,
+        _ => Value::String(result),
+    }
+}
+
+impl Request {
+    /// What it asks with, as a command's record tells it.
+    pub fn parameters(&self) -> Map<String, Value> {
+        parameters(&serde_json::to_string(self).expect("a request holds only text and numbers"))
+    }
+}
+
+/// What a command was asked for with. Letters may be a million: how many, and by what they were chosen, is enough.
+fn parameters(request: &str) -> Map<String, Value> {
+    let Ok(Value::Object(mut all)) = serde_json::from_str(request) else { return Map::new() };
+    all.remove("do");
+    let ids = all.get("shown").and_then(|shown| shown["letters"].as_str()?.parse::<super::Ids>().ok());
+    if let (Some(Value::Object(shown)), Some(ids)) = (all.get_mut("shown"), ids) {
+        shown.insert("letters".to_owned(), ids.count().into());
+    }
+    if let Some(Value::Object(like)) = all.get_mut("like") {
+        like.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)) && *value != 0);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted_and_what_is_for_the_host_is_left_out() {
+        let request = r#"{"do":"discard","shown":{"generation":1,"letters":"3-17,20"},"like":{"id":null,"class":"rejected","heads_only":true,"after":0},"why":"seen"}"#;
+        let expected = serde_json::json!({
+            "shown": { "generation": 1, "letters": 16 }, "like": { "class": "rejected", "heads_only": true }, "why": "seen"
+        });
+        assert_eq!(Value::Object(parameters(request)), expected);
+        assert_eq!(first_line("{\"applied\":3}"), None);
+        assert_eq!(first_line("comparing\n{}").as_deref(), Some("comparing"));
+        assert_eq!(told("resumed".into()), Value::String("resumed".into()));
+        assert_eq!(told("{\"tables\":[]}".into()), serde_json::json!({ "tables": [] }));
+    }
+}
