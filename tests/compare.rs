@@ -81,6 +81,8 @@ impl Pair {
         let table = |name: &String| Table {
             name: name.clone(),
             ddl: String::new(),
+            ddl_mariadb: String::new(),
+            ddl_padded: String::new(),
             references: vec![],
             columns: vec![],
             unique_keys: vec![],

@@ -61,7 +61,7 @@ enum Operator {
     /// Print the SQL that creates the databases and accounts of the configuration, for an administrator.
     Grants(grants::GrantsArguments),
     /// Check the configuration, components, servers and privileges, and say what to do.
-    Check,
+    Check(check::CheckArguments),
     /// Ask the running host whether it is alive: for a container's health check (exit code 1 if it is not).
     Health(health::HealthArguments),
     /// Show where each projection stands.
@@ -137,8 +137,8 @@ impl Operator {
         match self {
             Self::Run => run::run(config, &runtime),
             Self::Grants(arguments) => grants::grants(&config, &arguments),
-            Self::Check => check::check(&config, &runtime),
             Self::Health(arguments) => Ok(health::health(&config, arguments)),
+            Self::Check(arguments) => check::check(&config, &arguments, &runtime),
             Self::Status(arguments) => status::status(&config, &arguments, &runtime),
             Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
             Self::Pause(arguments) => pause::pause(&config, &arguments, &runtime),

@@ -7,5 +7,6 @@ pub mod mysql;
 pub mod control;
 pub mod lane;
 pub mod tables;
+pub mod privileges;
 pub mod cut_over;
 pub mod compare;

@@ -116,12 +116,38 @@ impl UpcasterManifest {
     }
 }
 
+/// How texts are compared in a table whose author left it open: byte by byte, and, but in tables of older hosts, with the
+/// blanks at their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextOrder {
+    MySql,
+    MariaDb,
+    /// As older hosts made tables: `a` is equal to `a` with blanks behind it.
+    Padded,
+}
+
+impl TextOrder {
+    /// The collation of a character set. Beside utf8mb4, MySQL has none without padding.
+    pub fn collation(self, charset: &str) -> String {
+        let charset = charset.to_ascii_lowercase();
+        match (self, charset.as_str()) {
+            (Self::MySql, "utf8mb4") => "utf8mb4_0900_bin".to_owned(),
+            (Self::MariaDb, "utf8mb4") => "utf8mb4_nopad_bin".to_owned(),
+            _ => format!("{charset}_bin"),
+        }
+    }
+}
+
 /// A table that passed the DDL check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     pub name: String,
-    /// The parsed CREATE TABLE, rendered again.
+    /// The parsed CREATE TABLE, rendered again as MySQL gets it.
     pub ddl: String,
+    /// The same as MariaDB gets it.
+    pub ddl_mariadb: String,
+    /// The same as older hosts sent it to both.
+    pub ddl_padded: String,
     /// Declared tables that this one's foreign keys point at.
     pub references: Vec<String>,
     pub columns: Vec<Column>,
@@ -136,6 +162,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// What is sent to make it.
+    pub fn ddl_for(&self, order: TextOrder) -> &str {
+        match order {
+            TextOrder::MySql => &self.ddl,
+            TextOrder::MariaDb => &self.ddl_mariadb,
+            TextOrder::Padded => &self.ddl_padded,
+        }
+    }
+
     /// The column of this name; MySQL does not tell `Id` from `id`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
@@ -227,9 +262,10 @@ impl Schema {
                 .iter()
                 .map(|collation| {
                     format!(
-                        "table `{}`: CHARSET without COLLATE is taken for COLLATE {collation}, which tells `a` from `A` \
+                        "table `{}`: CHARSET without COLLATE is taken for COLLATE {collation}{}, which tells `a` from `A` \
                          and `e` from `é`, in UNIQUE keys too: write the COLLATE that is meant",
-                        table.name
+                        table.name,
+                        if collation == "utf8mb4_0900_bin" { " (utf8mb4_nopad_bin on MariaDB)" } else { "" }
                     )
                 })
                 .collect::<Vec<_>>()

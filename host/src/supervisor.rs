@@ -30,7 +30,7 @@ use crate::readmodel::control::pause;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::servers::Servers;
-use crate::source::{ResumePlan, resume};
+use crate::source::{OnLost, ResumePlan, resume};
 use crate::status::Status;
 use crate::status::snapshot::Phase;
 use generations::context::GenerationContext;
@@ -80,6 +80,15 @@ pub struct Supervisor {
     pub stop: CancellationToken,
 }
 
+/// Why a projection pauses, with the choices that there are.
+pub fn reason(failure: &Failure, wish: OnLost) -> String {
+    match resume::plan(failure, wish) {
+        ResumePlan::Pause { reason } => reason,
+        // It was tried, and refused for what the failure says.
+        ResumePlan::Rebuild | ResumePlan::Rescue | ResumePlan::Reopen => failure.to_string(),
+    }
+}
+
 /// What one run leaves to the next.
 #[derive(Default)]
 struct Carryover {
@@ -110,7 +119,7 @@ impl Supervisor {
                     tracing::warn!(projection = self.settings.name, "{}", failure.without_values());
                     break;
                 }
-                Err(failure) => self.after(failure, &mut backoff, &mut carryover),
+                Err(failure) => self.after(self.explained(failure).await, &mut backoff, &mut carryover),
             };
             self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
@@ -130,13 +139,7 @@ impl Supervisor {
                 Duration::ZERO
             }
             Fault::Setup | Fault::Event => {
-                match resume::plan(&failure, self.settings.resume_lost) {
-                    ResumePlan::Pause { reason } => self.status.pauses(&failure, reason),
-                    // It was tried, and refused for what the failure says.
-                    ResumePlan::Rebuild | ResumePlan::Rescue | ResumePlan::Reopen => {
-                        self.status.pauses(&failure, failure.to_string());
-                    }
-                }
+                self.status.pauses(&failure, reason(&failure, self.settings.resume_lost));
                 PAUSE_INTERVAL
             }
             Fault::Environment if matches!(failure, Failure::NoPrimary { .. }) => {
@@ -225,6 +228,14 @@ impl Supervisor {
         run.cancel();
         tasks.end().await;
         ended
+    }
+
+    /// A failure of privileges with all that the accounts lack, and not only what was met first.
+    async fn explained(&self, failure: Failure) -> Failure {
+        let loaded = self.versions.desired.get().current;
+        let explaining =
+            startup::readiness::explained(&self.servers, &self.settings.name, &loaded, failure.clone());
+        tokio::time::timeout(LEASE_PATIENCE, explaining).await.unwrap_or(failure)
     }
 
     fn context(&self, epoch: u64, carryover: &Carryover) -> GenerationContext {

@@ -611,7 +611,9 @@ async fn a_control_schema_of_any_version_is_gone_on_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_tie_to_a_read_model_is_refused_before_any_event_is_blamed_for_it() {
-    for options in [Options::mysql(), Options::mariadb()] {
+    for (options, collation) in
+        [(Options::mysql(), "utf8mb4_0900_bin"), (Options::mariadb(), "utf8mb4_nopad_bin")]
+    {
         let world = World::new("recorder", options).await;
         let (name, control) = (world.name.clone(), world.control());
         let host = world.start();
@@ -628,7 +630,7 @@ async fn what_others_tie_to_a_read_model_is_refused_before_any_event_is_blamed_f
             ),
             (
                 format!(
-                    "CREATE TABLE {control}.hanger_on (id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, \
+                    "CREATE TABLE {control}.hanger_on (id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE {collation}, \
                          CONSTRAINT hold FOREIGN KEY (id) REFERENCES {name}.last_seen (aggregate_id))"
                 ),
                 format!("DROP TABLE {control}.hanger_on"),

@@ -192,7 +192,8 @@ async fn lane(world: &World, schema: Schema) -> LaneModel {
     let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
     let mut session = connector.connect().await.expect("MySQL answers");
     control.migrate(&mut session).await.expect("the control schema is created");
-    tables::create_missing(&mut session, &control, "p", &schema).await.expect("the table is created");
+    let order = session.text_order();
+    tables::create_missing(&mut session, &control, "p", &schema, order).await.expect("the table is created");
     let ttl = Duration::from_mins(1);
     let acquired =
         lease::acquire(&mut session, &connector, &control, "p", "a test", ttl).await.expect("MySQL answers");

@@ -45,7 +45,8 @@ impl Bench {
         let mut session = bench.direct().await;
         bench.control.migrate(&mut session).await.expect("the control schema is created");
         let (control, schema) = (&bench.control, &bench.schema);
-        let made = tables::create_missing(&mut session, control, "p", schema).await;
+        let order = session.text_order();
+        let made = tables::create_missing(&mut session, control, "p", schema, order).await;
         made.expect("the tables are created");
         let epoch = bench.take_lease().await;
         bench.place(&mut session, epoch, 1).await;

@@ -12,12 +12,7 @@ use url::Url;
 
 use super::output;
 use crate::config::Config;
-
-/// What the account needs that changes rows.
-const ROWS: &str = "SELECT, INSERT, UPDATE, DELETE";
-
-/// What the account needs that makes tables, in the host's own schemas.
-const TABLES: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES";
+use crate::readmodel::mysql::grant::{ROWS, TABLES, pattern};
 
 #[derive(Debug, Args)]
 pub struct GrantsArguments {
@@ -27,10 +22,23 @@ pub struct GrantsArguments {
 }
 
 pub fn grants(config: &Config, arguments: &GrantsArguments) -> anyhow::Result<ExitCode> {
+    output::line(of(config, &arguments.from)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The SQL for a configuration whose accounts connect from these hosts.
+pub fn of(config: &Config, from: &str) -> anyhow::Result<String> {
     let (app, database) = account("mysql.url", &config.mysql.url()?)?;
     let (ddl, _) = account("mysql.ddl_url", &config.mysql.ddl_url()?)?;
-    output::line(sql(&app, &ddl, &database, &config.mysql.control_schema, &arguments.from));
-    Ok(ExitCode::SUCCESS)
+    Ok(sql(&app, &ddl, &database, &config.mysql.control_schema, from))
+}
+
+/// Its statements, one by one.
+pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    sql.lines()
+        .filter(|line| !line.starts_with("--"))
+        .map(|line| line.trim_end_matches(';'))
+        .filter(|line| !line.is_empty())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +78,7 @@ fn sql(app: &Account, ddl: &Account, database: &str, control: &str, from: &str) 
     let grant = |privileges: &str, schema: &str, account: &Account| {
         format!("GRANT {privileges} ON {schema}.* TO {};\n", who(account))
     };
+    let (rows, tables) = (ROWS.join(", "), TABLES.join(", "));
     let generations = format!("`{}\\_g%`", pattern(control));
     let [live, own, scratch] = [database.to_owned(), control.to_owned(), format!("{control}_scratch")]
         .map(|name| format!("`{}`", pattern(&name)));
@@ -83,23 +92,18 @@ fn sql(app: &Account, ddl: &Account, database: &str, control: &str, from: &str) 
     sql += "-- This account changes rows and no more. It is the one that works all the time.\n";
     sql += &user(app);
     for schema in [&live, &own, &generations] {
-        sql += &grant(ROWS, schema, app);
+        sql += &grant(&rows, schema, app);
     }
     sql += "\n-- This one makes tables: those that projectors declare, and the host's own.\n";
     if ddl != app {
         sql += &user(ddl);
     }
     // Who may not see a trigger on a projection's table cannot be told of it.
-    sql += &grant(&format!("{TABLES}, TRIGGER"), &live, ddl);
+    sql += &grant(&format!("{tables}, TRIGGER"), &live, ddl);
     for schema in [&own, &scratch, &generations] {
-        sql += &grant(TABLES, schema, ddl);
+        sql += &grant(&tables, schema, ddl);
     }
     sql.trim_end().to_owned()
-}
-
-/// A schema's name where MySQL takes a pattern: no character of it stands for another.
-fn pattern(name: &str) -> String {
-    name.replace('`', "``").replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
 }
 
 /// A text in quotation marks, as MySQL and MariaDB read it by default.

@@ -71,7 +71,7 @@ pub fn init(path: &Path, arguments: InitArguments) -> anyhow::Result<ExitCode> {
     }
     output::line("\nThis is what `laterna check` says now:\n");
     let runtime = super::runtime()?;
-    check::check(&config, &runtime)
+    check::check(&config, &check::CheckArguments::default(), &runtime)
 }
 
 /// What was given, or what somebody at a terminal answers.

@@ -152,6 +152,21 @@ impl Versions {
         Ok(current)
     }
 
+    /// What a run would begin with, and how what the configuration brings fits it, if it brings anything; nothing is written.
+    pub async fn preview(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+    ) -> Result<(Loaded, Option<HowItFits>), Failure> {
+        let in_force = deployment::in_force(session, &servers.control, &self.projection).await?;
+        let Some(in_force) = in_force else { return Ok((self.configured.clone(), None)) };
+        let now = self.get(session, servers, &in_force.digest).await?;
+        let Some(next) = self.undeployed_config(session, servers).await? else { return Ok((now, None)) };
+        let fits = self.fit(session, servers, Some(&in_force), &next).await?;
+        let runs = if fits == HowItFits::Live { next } else { now };
+        Ok((runs, Some(fits)))
+    }
+
     /// What the configuration brings that it has not brought before, beside what else is in force. An upcaster that is new
     /// does not undo a projector that was deployed later than the configured one, nor the other way round.
     async fn undeployed_config(

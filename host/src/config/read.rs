@@ -159,7 +159,16 @@ fn reason(error: &ConfigError) -> String {
         ConfigError::NotFound(_) => "it is missing".to_owned(),
         ConfigError::Type { unexpected, expected, .. } => format!("it is {unexpected}; expected {expected}"),
         ConfigError::At { error, .. } => reason(error),
-        error => error.to_string(),
+        error => {
+            let said = error.to_string();
+            // The reader names the type of the host's own, and not the values there are.
+            match said.split_once(" does not have variant constructor ") {
+                Some((_, found)) => {
+                    format!("{found:?} is none of its values; expected one of those in examples/laterna.toml")
+                }
+                None => said,
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod session;
 pub mod query;
 pub mod error;
+pub mod grant;
 pub mod fit;
 pub mod bind;
 pub mod literal;

@@ -130,7 +130,9 @@ impl Outbox {
         };
         let uuid = found.info.uuid.as_ref().map(|uuid| hex::encode(&uuid.bytes)).ok_or_else(|| {
             Failure::Misconfigured {
-                reason: format!("{namespace} is a view; the outbox must be a collection"),
+                reason: format!(
+                    "{namespace} is a view; the outbox must be a collection: let `mongodb.outbox` name one"
+                ),
             }
         })?;
         Ok(Some(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid }))
@@ -282,7 +284,7 @@ impl Outbox {
         Ok(time.map(cluster_time))
     }
 
-    async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
+    pub(super) async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
         self.database().await?.run_command(command).await.map_err(|error| classify(doing, &error))
     }
 }
@@ -304,7 +306,11 @@ fn replica_set(hello: &Document) -> Result<&str, Failure> {
 }
 
 fn unusable(error: &Error) -> Failure {
-    Failure::Misconfigured { reason: format!("`mongodb.uri` is not usable: {error}") }
+    Failure::Misconfigured {
+        reason: format!(
+            "`mongodb.uri` is not usable: {error}; it is like mongodb://HOST:27017/?replicaSet=NAME"
+        ),
+    }
 }
 
 #[cfg(test)]

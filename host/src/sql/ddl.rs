@@ -17,7 +17,7 @@ use super::name::{self, quote};
 use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
 use super::tables::Tables;
-use crate::statement::{Table, TableDeclaration};
+use crate::statement::{Table, TableDeclaration, TextOrder};
 use option::Options;
 
 const EXPECTED: &str = "CREATE TABLE";
@@ -55,10 +55,16 @@ pub(super) fn check(
             let (columns, unique_keys) = (kind::columns(&table, &options.written), kind::unique_keys(&table));
             let has_expression_key = key::has_expression(&table.constraints);
             let constraints = constraint::all(&table, &declaration.name);
-            let (ddl, assumed) = write(&declared, table, options).map_err(|reason| vec![reason])?;
+            let rendered =
+                |order| write(&declared, table.clone(), &options, order).map_err(|reason| vec![reason]);
+            let (ddl, assumed) = rendered(TextOrder::MySql)?;
+            let (ddl_mariadb, _) = rendered(TextOrder::MariaDb)?;
+            let (ddl_padded, _) = rendered(TextOrder::Padded)?;
             Ok(Table {
                 name: declaration.name.clone(),
                 ddl,
+                ddl_mariadb,
+                ddl_padded,
                 references,
                 columns,
                 unique_keys,
@@ -158,15 +164,17 @@ fn order(reference: &str, names: &[&str], index: usize) -> Result<(), Reason> {
 fn write(
     declared: &Declared,
     mut table: CreateTable,
-    options: Options,
+    options: &Options,
+    order: TextOrder,
 ) -> Result<(String, Vec<String>), Reason> {
     table.table_options = CreateTableOptions::None;
     declared.expect_same(&ast::Statement::CreateTable(table.clone()), Extent::Beginning)?;
     key::without_idle_checks(&mut table);
-    let of_columns = table.columns.iter_mut().filter_map(option::settle_column);
-    let mut assumed: Vec<String> = of_columns.chain(options.assumed).collect();
+    let (written, of_table) = options.settled(order);
+    let of_columns = table.columns.iter_mut().filter_map(|column| option::settle_column(column, order));
+    let mut assumed: Vec<String> = of_columns.chain(of_table).collect();
     assumed.sort();
     assumed.dedup();
-    table.table_options = CreateTableOptions::Plain(options.written);
+    table.table_options = CreateTableOptions::Plain(written);
     Ok((parse::write(&ast::Statement::CreateTable(table))?, assumed))
 }

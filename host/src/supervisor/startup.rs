@@ -2,6 +2,7 @@
 //! lanes exist, every statement can be prepared. Nothing is guessed: a missing checkpoint is never "now".
 
 pub mod beginning;
+pub mod readiness;
 
 use super::settings::Settings;
 use crate::component::version::Loaded;
@@ -16,11 +17,9 @@ use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables;
 use crate::servers::Servers;
 use crate::source::SourceIdentity;
-use crate::statement::Ordering;
+use crate::statement::{Manifest, Ordering};
 use beginning::Beginning;
-
-/// The generation that a projection begins with.
-const FIRST_GENERATION: u32 = 1;
+use readiness::{FIRST_GENERATION, Readiness, Standing};
 
 /// Makes everything ready for the lanes to run under this epoch.
 pub async fn prepare(
@@ -29,45 +28,36 @@ pub async fn prepare(
     loaded: &Loaded,
     epoch: u64,
 ) -> Result<(u32, RunPlan), Failure> {
-    let identity = servers.outbox.identify().await?;
     let mut session = servers.ddl.connect().await?;
-    let schema = &loaded.deployed.schema;
-    let found = registration::find(&mut session, &servers.control, &settings.name).await?;
-    let generation = match found {
-        Some(registration) if registration.lanes > 0 => {
-            same_source(&settings.name, &registration, identity)?;
-            ownership::claim(&mut session, &servers.control, &settings.name, epoch, schema).await?;
+    let mut applier = servers.applier.connect().await?;
+    let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
+    let found = registration::find(&mut session, control, name).await?;
+    let (ddl, readers) = (&mut session, &mut applier);
+    let mut readiness = Readiness { servers, settings, loaded, applier: readers, ddl };
+    let generation = match Standing::of(name, found)? {
+        Standing::Begun(registration) => {
+            readiness.ask_to_go_on(&registration).await?.demand_none()?;
+            ownership::claim(&mut session, control, name, epoch, schema).await?;
             registration.live_generation
         }
-        Some(registration) if registration.live_generation > FIRST_GENERATION => {
-            return Err(half_emptied(&settings.name));
-        }
-        _ => {
-            let identity = identity.ok_or_else(|| servers.outbox.missing())?;
-            tables::rehearse(&mut session, &servers.control, servers.applier.database(), schema).await?;
+        Standing::New => {
+            readiness.ask_to_begin().await?.demand_none()?;
+            let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
             begin(servers, settings, loaded, epoch, &mut session, &identity).await?;
             FIRST_GENERATION
         }
     };
-    let mut applier = servers.applier.connect().await?;
-    let (control, ddl, lease) = (&servers.control, &servers.ddl, (settings.name.as_str(), epoch));
-    witness::demand(&mut applier, ddl, control, lease, generation).await?;
-    ownership::nothing_is_tied(&mut session, schema).await?;
+    let rows = checkpoint::rows(&mut applier, control, name, generation).await?;
+    if readiness::nothing_was_applied(&rows) {
+        let order = session.text_order();
+        tables::create_absent(&mut session, schema, order).await?;
+    }
+    witness::demand(&mut applier, &servers.ddl, control, (name.as_str(), epoch), generation).await?;
     tables::prepare(&mut applier, schema).await?;
-    volume::recount(&mut applier, &servers.control, &settings.name, generation, epoch).await?;
-    let rows = checkpoint::rows(&mut applier, &servers.control, &settings.name, generation).await?;
+    volume::recount(&mut applier, control, name, generation, epoch).await?;
+    let rows = checkpoint::rows(&mut applier, control, name, generation).await?;
     not_from_the_future(servers, &rows).await?;
     Ok((generation, run_plan((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
-}
-
-/// An older version emptied tables before it filled them again.
-fn half_emptied(projection: &str) -> Failure {
-    Failure::Misconfigured {
-        reason: format!(
-            "an older version of the host has begun to empty the tables of `{projection}`, to fill them again, and has not \
-             come to the end: run that version until it has; or `laterna forget {projection}`, drop its tables, and start"
-        ),
-    }
 }
 
 /// The lanes that run this time. A new lane count first lets the old lanes come to one position.
@@ -87,14 +77,7 @@ pub(super) async fn run_plan(
             return Ok(RunPlan { rows, until: Some(furthest) });
         }
         Some(ResizeStep::Replace(furthest)) => furthest,
-        None => {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "the checkpoints of `{projection}` are gone; restore the control schema together with the read \
-                     model's tables"
-                ),
-            });
-        }
+        None => return Err(readiness::checkpoints_gone(projection)),
     };
     let (control, name) = (&servers.control, &settings.name);
     checkpoint::replace(session, control, name, generation, epoch, lanes, &furthest).await?;
@@ -171,7 +154,8 @@ impl Beginning for First<'_> {
         } else {
             Position::Stream { token: start }
         };
-        tables::create_missing(session, control, name, schema).await?;
+        let order = session.text_order();
+        tables::create_missing(session, control, name, schema, order).await?;
         let registration = Registration {
             projection: settings.name.clone(),
             live_generation: FIRST_GENERATION,
@@ -203,7 +187,11 @@ impl Beginning for First<'_> {
 /// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
 pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(), Failure> {
     servers.outbox.history_index(servers.decoder.fields()).await?;
-    let manifest = &loaded.deployed.manifest;
+    history_has_order(&loaded.deployed.manifest)
+}
+
+/// Whether history has the order that a projector needs: no server has to be asked.
+pub fn history_has_order(manifest: &Manifest) -> Result<(), Failure> {
     if manifest.ordering == Ordering::Stream && !manifest.commutative {
         return Err(Failure::Misconfigured {
             reason:

@@ -85,8 +85,8 @@
 //!   politely; its message is in the log and in the dead letter.
 //! - **`INSERT` says it is new**: a row that is already there is an error then, which is what you want unless you
 //!   mean an upsert. A `VALUES (?, ...)` with all its parameters in one row may be joined by the host with others.
-//! - **Text is compared byte by byte** unless you name a collation: the host adds `utf8mb4_bin` to a table that has
-//!   none. In most others `a-1`, `A-1` and `á-1` are one key, so name them for texts to search, never for ids.
+//! - **Text is compared byte by byte** unless you name a collation: the host adds the server's binary one, without
+//!   padding, to a table that has none. In most others `a-1`, `A-1` and `á-1` are one key, so name them for texts to search, never for ids.
 //! - **State** in statics may be gone at any time, and is a mistake.
 
 /// What wit-bindgen makes of `wit/projection.wit`. Use the types through the root of this crate.

@@ -7,6 +7,7 @@ use sqlx::Row;
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
 use crate::readmodel::mysql::error::{classify, number};
+use crate::readmodel::mysql::grant::{TABLES as FOR_TABLES, grant};
 use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::Session;
 
@@ -44,7 +45,14 @@ impl Control {
     /// The same, as a host whose version of the control schema is this one.
     pub async fn migrate_to(&self, version: u32, session: &mut Session) -> Result<(), Failure> {
         let doing = format!("creating the control schema `{}`", self.schema);
-        let failed = |error: sqlx::Error| classify(&doing, &error);
+        let account = session.account.clone();
+        let failed = |error: sqlx::Error| match classify(&doing, &error) {
+            Failure::AccessDenied { code, message } => {
+                let grant = grant(&FOR_TABLES.join(", "), &self.schema, &account);
+                Failure::AccessDenied { code, message: format!("{message}; as an administrator: {grant}") }
+            }
+            failure => failure,
+        };
         let found = self.version(session).await?.unwrap_or_default();
         // A newer host's tables serve this one too: migrations only add.
         if found >= version {
@@ -70,6 +78,15 @@ impl Control {
         let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
         sqlx::query(&mark).bind(version).run(&mut session.connection).await.map_err(failed)?;
         Ok(())
+    }
+
+    /// The tables of the newest version, each with the name of its first column.
+    pub fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
+        STEPS.iter().copied().flatten().filter_map(|statement| {
+            let created = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ")?.strip_prefix("laterna.")?;
+            let (name, columns) = created.split_once('(')?;
+            Some((name.trim(), columns.split_whitespace().next()?))
+        })
     }
 
     /// The key of this installation's hashes.

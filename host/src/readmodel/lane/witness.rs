@@ -108,30 +108,43 @@ pub async fn demand(
     (projection, epoch): (&str, u64),
     generation: u32,
 ) -> Result<(), Failure> {
-    let left_at = place(control, projection, generation);
-    let wrong = match judge(generation, &look(session, control, projection, generation, None).await?) {
-        Judgement::Right => return Ok(()),
-        Judgement::Unwritten => None,
-        Judgement::Wrong(found) => Some(found),
-    };
-    let mut ddl_session = ddl.connect().await?;
-    if let Some(found) = &wrong {
-        // A host that knows no witness left it where the generation's tables were before they were live.
-        let left = look(session, control, projection, generation, Some(&left_at)).await?;
-        if ddl.database() == left_at || matches!(judge(generation, &left), Judgement::Wrong(_)) {
-            return Err(restored(session, control, (projection, generation), found).await?);
-        }
+    let judgement = judge(generation, &look(session, control, projection, generation, None).await?);
+    if judgement == Judgement::Right {
+        return Ok(());
     }
+    if let Some(failure) = contradiction(session, ddl.database(), control, projection, generation).await? {
+        return Err(failure);
+    }
+    let mut ddl_session = ddl.connect().await?;
     create(&mut ddl_session, control, projection).await?;
     let failed = |error: sqlx::Error| classify("writing the witness of the read model's tables", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
     write(&mut transaction, control, projection, generation).await?;
     transaction.commit().await.map_err(failed)?;
-    if wrong.is_some() {
-        drop(&mut ddl_session, control, projection, &left_at).await?;
+    if matches!(judgement, Judgement::Wrong(_)) {
+        drop(&mut ddl_session, control, projection, &place(control, projection, generation)).await?;
     }
     Ok(())
+}
+
+/// Whether the witness says otherwise than the lanes' rows, in which case they do not run. `database` is the generation's.
+pub async fn contradiction(
+    session: &mut Session,
+    database: &str,
+    control: &Control,
+    projection: &str,
+    generation: u32,
+) -> Result<Option<Failure>, Failure> {
+    let judgement = judge(generation, &look(session, control, projection, generation, None).await?);
+    let Judgement::Wrong(found) = judgement else { return Ok(None) };
+    // A host that knows no witness left it where the generation's tables were before they were live.
+    let left_at = place(control, projection, generation);
+    let left = look(session, control, projection, generation, Some(&left_at)).await?;
+    if database == left_at || matches!(judge(generation, &left), Judgement::Wrong(_)) {
+        return restored(session, control, (projection, generation), &found).await.map(Some);
+    }
+    Ok(None)
 }
 
 /// What is wrong where a batch could not be closed because of the witness. The transaction has to be over.

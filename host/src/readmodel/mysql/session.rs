@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection, Row};
 use super::error::{classify, number};
 use super::query::{RunQuery, send};
 use crate::failure::Failure;
+use crate::statement::TextOrder;
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -264,6 +265,19 @@ impl Session {
     /// Whether the server is still there, and this session with it.
     pub async fn answers(&mut self) -> bool {
         self.connection.ping().await.is_ok()
+    }
+
+    /// Runs a statement about accounts or databases, for an administrator.
+    pub async fn administer(&mut self, sql: &str) -> Result<(), Failure> {
+        // A password stands in it, so the statement itself is not told.
+        let ran = send(&mut self.connection, sql).await;
+        ran.map_err(|error| classify("making databases, accounts and grants", &error))?;
+        Ok(())
+    }
+
+    /// How this server compares texts in tables whose author left it open.
+    pub fn text_order(&self) -> TextOrder {
+        if self.is_mariadb() { TextOrder::MariaDb } else { TextOrder::MySql }
     }
 
     /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.

@@ -2,7 +2,7 @@
 //!
 //! Every message that asks for an index prints a command that no write of the outbox can fail for.
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, doc};
 use mongodb::IndexModel;
 use mongodb::options::Collation;
 
@@ -36,6 +36,21 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Makes the index by which history is read, for `laterna check --fix=run`. What is in its way stays, and is told.
+    pub async fn create_history_index(&self, fields: &Fields) -> Result<(), Failure> {
+        let indexes = self.indexes().await?;
+        let [with_id, _] = orders(fields);
+        let keys: Document = with_id.into_iter().map(|name| (name, Bson::Int32(1))).collect();
+        let mut index = doc! { "key": keys, "name": NAME };
+        if has_default_collation(&indexes) {
+            index.insert("collation", doc! { "locale": "simple" });
+        }
+        let create = doc! { "createIndexes": self.name(), "indexes": [index] };
+        self.command("creating the index for history", create).await.map(|_| ())
+    }
+}
+
 /// The fields that order history: those of a unique index, and with `_id` behind them those of any.
 fn orders(fields: &Fields) -> [Vec<String>; 2] {
     let order = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence].map(Clone::clone).to_vec();
@@ -56,24 +71,45 @@ fn choose(indexes: &[IndexModel], fields: &Fields) -> Option<HistoryIndex> {
     usable.next()
 }
 
+/// The name that an index has whose own name would be taken.
+const NAME: &str = "laterna_history";
+
 /// What to say where no index will do: what the nearest one lacks, and the command that makes one.
 fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> String {
     let [with_id, order] = orders(fields);
     let nearest = indexes.iter().find(|index| has_keys(index, &with_id) || has_keys(index, &order));
-    let lacks = nearest.map_or(String::new(), |index| {
-        let why = obstacle(index).unwrap_or("it is not unique and does not end with `_id`");
-        format!(" (the index \"{}\" cannot serve: {why})", name(index))
-    });
+    let usual = with_id.iter().map(|name| format!("{name}_1")).collect::<Vec<_>>().join("_");
+    let is_usual = nearest.is_none() && indexes.iter().all(|index| name(index) != usual);
+    let wanted = if is_usual { usual.as_str() } else { NAME };
+    let namesake = indexes.iter().find(|index| name(index) == wanted && !has_keys(index, &with_id));
+    let is_in = |index: &IndexModel, others: [Option<&IndexModel>; 2]| {
+        others.into_iter().flatten().any(|other| std::ptr::eq(other, index))
+    };
+    let of_usual_name = indexes.iter().find(|index| name(index) == usual && !has_keys(index, &order));
+    let why = |index: &IndexModel| {
+        if is_in(index, [namesake, of_usual_name]) {
+            let fields: Vec<&str> = index.keys.keys().map(String::as_str).collect();
+            return format!("its fields are {}", fields.join(", "));
+        }
+        obstacle(index).unwrap_or("it is not unique and does not end with `_id`").to_owned()
+    };
+    let unfit = indexes
+        .iter()
+        .filter(|index| is_in(index, [nearest, namesake]) || is_in(index, [of_usual_name, None]));
+    let lacks: Vec<String> =
+        unfit.map(|index| format!("the index \"{}\" cannot serve: {}", name(index), why(index))).collect();
+    let lacks = if lacks.is_empty() { String::new() } else { format!(" ({})", lacks.join("; ")) };
     // MongoDB takes a second index with the same keys only where their collations differ.
-    let in_the_way = nearest.filter(|index| has_keys(index, &with_id) && !has_collation(index));
-    let drop = in_the_way.map_or(String::new(), |index| {
-        format!("db.getCollection(\"{collection}\").dropIndex(\"{}\"), then ", name(index))
-    });
+    let same_keys = nearest.filter(|index| has_keys(index, &with_id) && !has_collation(index));
+    let in_the_way = same_keys.into_iter().chain(namesake);
+    let drop: String = in_the_way
+        .map(|index| format!("db.getCollection(\"{collection}\").dropIndex(\"{}\"), then ", name(index)))
+        .collect();
     let options = [
-        has_default_collation(indexes).then_some("collation: { locale: \"simple\" }"),
-        nearest.is_some().then_some("name: \"laterna_history\""),
+        has_default_collation(indexes).then(|| "collation: { locale: \"simple\" }".to_owned()),
+        (!is_usual).then(|| format!("name: \"{NAME}\"")),
     ];
-    let options: Vec<&str> = options.into_iter().flatten().collect();
+    let options: Vec<String> = options.into_iter().flatten().collect();
     let options = if options.is_empty() { String::new() } else { format!(", {{ {} }}", options.join(", ")) };
     let keys = with_id.iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(", ");
     format!(
@@ -124,7 +160,6 @@ fn is_ascending(direction: &Bson) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bson::doc;
     use mongodb::options::IndexOptions;
 
     use super::*;
@@ -182,6 +217,24 @@ mod tests {
         let partial = with("part", |options| options.partial_filter_expression = Some(doc! { "a": 1 }));
         let says = missing(&[index(with_id(), partial)], &fields, "outbox");
         assert!(says.contains("it is partial") && says.contains("dropIndex(\"part\"), then "), "{says}");
+    }
+
+    #[test]
+    fn an_index_of_the_name_that_has_other_fields_is_dropped_by_the_command() {
+        let fields = Fields::default();
+        let usual = "aggregateType_1_aggregateId_1_sequence_1__id_1";
+        let says = missing(&[index(order(), named(usual))], &fields, "outbox");
+        assert!(says.ends_with("{ name: \"laterna_history\" })") && !says.contains("dropIndex"), "{says}");
+        let other = index(doc! { "sequence": 1 }, named("laterna_history"));
+        let says = missing(&[index(order(), named("mine")), other], &fields, "outbox");
+        assert!(
+            says.contains("the index \"laterna_history\" cannot serve: its fields are sequence"),
+            "{says}"
+        );
+        assert!(says.contains("dropIndex(\"laterna_history\"), then "), "{says}");
+        let same = index(doc! { "sequence": 1 }, named(usual));
+        let says = missing(&[same], &fields, "outbox");
+        assert!(says.ends_with("{ name: \"laterna_history\" })") && !says.contains("dropIndex"), "{says}");
     }
 
     #[test]

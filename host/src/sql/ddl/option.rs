@@ -1,8 +1,8 @@
 //! The options of a declared table, and the ones every table gets.
 //!
-//! A table whose author names no charset is utf8mb4 with the binary collation, which MySQL and MariaDB both have: it
-//! tells letters by case and accent, so that two ids never fall together. (Trailing spaces it does not tell.) Left
-//! to the server, MySQL and MariaDB would choose differently, and neither would tell `a` from `A`.
+//! A table whose author names no collation gets a binary one that does not pad: it tells case, accents and blanks at the
+//! end, so that two ids never fall together. MySQL and MariaDB have it under two names. Left to the server, they would
+//! choose differently, and neither would tell `a` from `A`.
 
 use sqlparser::ast::{
     ColumnDef, ColumnOption, ColumnOptionDef, CreateTableOptions, Expr, Ident, NamedParenthesizedList,
@@ -11,17 +11,30 @@ use sqlparser::ast::{
 
 use crate::sql::name::plain;
 use crate::sql::refusal::{Reason, not_allowed};
+use crate::statement::TextOrder;
 
 const ENGINE: &str = "InnoDB";
 const CHARSET: &str = "utf8mb4";
 /// Has no characters, so no collations.
 const BYTES: &str = "binary";
 
-/// The options to write: those declared, with engine, charset and collation made explicit.
+/// The options to write: those declared, with engine and charset made explicit.
 pub(super) struct Options {
     pub written: Vec<SqlOption>,
-    /// The collation, where the author named a charset only.
-    pub assumed: Option<String>,
+    /// The charset whose collation is still open.
+    open: Option<String>,
+    /// Whether the author named that charset.
+    is_named: bool,
+}
+
+impl Options {
+    /// The options with the collation, and that collation where the author named a charset only.
+    pub fn settled(&self, order: TextOrder) -> (Vec<SqlOption>, Option<String>) {
+        let collation = self.open.as_ref().map(|charset| order.collation(charset));
+        let chosen = collation.as_ref().map(|collation| word("COLLATE", collation));
+        let written = self.written.iter().cloned().chain(chosen).collect();
+        (written, collation.filter(|_| self.is_named))
+    }
 }
 
 pub(super) fn check(declared: &CreateTableOptions) -> Result<Options, Vec<Reason>> {
@@ -51,18 +64,13 @@ pub(super) fn check(declared: &CreateTableOptions) -> Result<Options, Vec<Reason
     if charset.is_none() && !collation {
         options.push(word("DEFAULT CHARSET", CHARSET));
     }
-    let (named, charset) = (charset.is_some(), charset.unwrap_or(CHARSET));
-    let mut assumed = None;
-    if !collation && !charset.eq_ignore_ascii_case(BYTES) {
-        let collation = binary_collation(charset);
-        options.push(word("COLLATE", &collation));
-        assumed = named.then_some(collation);
-    }
-    Ok(Options { written: options, assumed })
+    let (is_named, charset) = (charset.is_some(), charset.unwrap_or(CHARSET));
+    let is_open = !collation && !charset.eq_ignore_ascii_case(BYTES);
+    Ok(Options { open: is_open.then(|| charset.to_owned()), is_named, written: options })
 }
 
 /// Gives a column that names a charset but no collation the binary one, for the same reason. Answers with it.
-pub(super) fn settle_column(column: &mut ColumnDef) -> Option<String> {
+pub(super) fn settle_column(column: &mut ColumnDef, order: TextOrder) -> Option<String> {
     let has_collation =
         column.options.iter().any(|option| matches!(option.option, ColumnOption::Collation(_)));
     let charset = column.options.iter().enumerate().find_map(|(at, option)| match &option.option {
@@ -73,7 +81,7 @@ pub(super) fn settle_column(column: &mut ColumnDef) -> Option<String> {
         && !has_collation
         && !charset.eq_ignore_ascii_case(BYTES)
     {
-        let collation = binary_collation(&charset);
+        let collation = order.collation(&charset);
         let option = ColumnOption::Collation(ObjectName::from(vec![Ident::new(collation.as_str())]));
         column.options.insert(at + 1, ColumnOptionDef { name: None, option });
         return Some(collation);
@@ -165,8 +173,4 @@ fn engine() -> SqlOption {
 
 fn word(key: &str, value: &str) -> SqlOption {
     SqlOption::KeyValue { key: Ident::new(key), value: Expr::Identifier(Ident::new(value)) }
-}
-
-fn binary_collation(charset: &str) -> String {
-    format!("{}_bin", charset.to_ascii_lowercase())
 }

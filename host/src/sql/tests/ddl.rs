@@ -2,8 +2,9 @@
 
 use super::{DELETE, ORDERS, check, manifest, reasons, table};
 use crate::sql::{self, Reason, SqlPlace};
+use crate::statement::TextOrder;
 
-const OPTIONS: &str = "ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin";
+const OPTIONS: &str = "ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_0900_bin";
 
 /// Checks `CREATE TABLE t (body)`. What is accepted comes back as its body.
 fn check_bodies(cases: &[(&str, &str)]) {
@@ -242,7 +243,7 @@ fn options_are_made_explicit() {
         (" ENGINE=innodb;", OPTIONS),
         (
             " ENGINE InnoDB, COMMENT 'it''s'",
-            "ENGINE = InnoDB COMMENT 'it''s' DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin",
+            "ENGINE = InnoDB COMMENT 'it''s' DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_0900_bin",
         ),
         (
             " CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci ROW_FORMAT=DYNAMIC",
@@ -274,6 +275,23 @@ fn options_are_made_explicit() {
 }
 
 #[test]
+fn texts_that_the_author_leaves_open_are_compared_byte_by_byte_on_each_server() {
+    let ddl = "CREATE TABLE t (id VARCHAR(9) PRIMARY KEY, v VARCHAR(9) CHARACTER SET utf8mb4, w VARCHAR(9) \
+               CHARACTER SET latin1, x VARCHAR(9) COLLATE utf8mb4_unicode_ci)";
+    let schema = table(ddl).expect("it is right");
+    for (order, collation) in [
+        (TextOrder::MySql, "utf8mb4_0900_bin"),
+        (TextOrder::MariaDb, "utf8mb4_nopad_bin"),
+        (TextOrder::Padded, "utf8mb4_bin"),
+    ] {
+        let sent = schema.tables[1].ddl_for(order);
+        assert_eq!(sent.matches(collation).count(), 2, "{sent}");
+        assert!(sent.ends_with(&format!("DEFAULT CHARSET = utf8mb4 COLLATE = {collation}")), "{sent}");
+        assert!(sent.contains("latin1_bin") && sent.contains("utf8mb4_unicode_ci"), "{sent}");
+    }
+}
+
+#[test]
 fn a_collation_that_the_host_chose_is_told() {
     let notes = |ddl: &str| table(ddl).expect("it is right").notes();
     for ddl in [
@@ -282,7 +300,7 @@ fn a_collation_that_the_host_chose_is_told() {
     ] {
         let [note] = &notes(ddl)[..] else { panic!("{ddl} has one note") };
         assert!(
-            note.contains("table `t`: CHARSET without COLLATE is taken for COLLATE utf8mb4_bin"),
+            note.contains("table `t`: CHARSET without COLLATE is taken for COLLATE utf8mb4_0900_bin (utf8mb4_nopad_bin on MariaDB)"),
             "{note}"
         );
     }

@@ -15,6 +15,7 @@ use crate::readmodel::lane::checkpoint;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::status::snapshot::Beside;
+use crate::supervisor::startup::readiness::nothing_was_applied;
 
 /// How often it is looked for work, and whether what is being built has caught up.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -320,6 +321,10 @@ impl Building {
             return Ok(None);
         }
         let generations = (next.generation, live);
+        let taken = checkpoint::rows(session, control, name, live).await?;
+        if nothing_was_applied(&taken) {
+            return Ok(None);
+        }
         let Some(first) = generation::first_new_letter(session, control, name, generations).await? else {
             return Ok(None);
         };

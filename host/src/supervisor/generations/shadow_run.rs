@@ -204,10 +204,16 @@ impl ShadowRun {
         ownership::not_anothers(session, control, name, schema).await?;
         constraint::are_free(session, control, name, schema).await?;
         let mut ddl = servers.ddl.connect().await?;
+        // What is compared with the live tables, row for row, compares texts as they do.
+        let order = if self.generation.purpose.is_compared() {
+            tables::text_order_of(&mut ddl, servers.applier.database(), schema).await?
+        } else {
+            ddl.text_order()
+        };
         cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
         cut_over::mark_place(&mut ddl, &self.generation.place).await?;
         let mut ddl = self.servers.ddl.connect().await?;
-        tables::create_missing(&mut ddl, control, name, schema).await?;
+        tables::create_missing(&mut ddl, control, name, schema, order).await?;
         let start = servers.outbox.current_token().await?;
         let position = Position::Scan { start, key: None, beside: 0 };
         let (number, lanes) = (self.generation.generation, startup::lanes(settings, &self.loaded));

@@ -1,0 +1,92 @@
+//! `laterna check --fix`: what mends what was found, printed, or run where the configured accounts may.
+
+use clap::ValueEnum;
+
+use crate::cli::{compose, grants, output};
+use crate::config::Config;
+use crate::readmodel::mysql::session::Connector;
+
+/// What becomes of what mends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HowToFix {
+    /// It is printed.
+    Print,
+    /// It is run.
+    Run,
+}
+
+/// What mends a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fix {
+    /// Databases, accounts and their grants.
+    Accounts,
+    /// The index by which history is read; with the sentence that asks for it.
+    Index(String),
+}
+
+/// Prints what mends the failures, or runs it.
+pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Result<()> {
+    if fixes.is_empty() {
+        output::line("\nThere is nothing that this command could mend.");
+        return Ok(());
+    }
+    if let Some(Fix::Index(asked)) = fixes.iter().find(|fix| matches!(fix, Fix::Index(_))) {
+        index(config, how, asked).await?;
+    }
+    if fixes.contains(&Fix::Accounts) {
+        accounts(config, how).await;
+    }
+    if how == HowToFix::Run {
+        output::line("Say `laterna check` again.");
+    }
+    Ok(())
+}
+
+async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<()> {
+    let command = asked.split_once("create it with: ").map_or(asked, |(_, command)| command);
+    let script: Vec<&str> = command.split(", then ").collect();
+    let script = format!("use {}\n{}", config.mongodb.database, script.join("\n"));
+    if how == HowToFix::Print || script.contains("dropIndex") {
+        let why = if how == HowToFix::Print { "" } else { ", since nothing is dropped for you" };
+        output::line(format_args!("\nIn mongosh, as an account that may create indexes{why}:\n{script}"));
+        return Ok(());
+    }
+    let servers = compose::servers(config)?;
+    match servers.outbox.create_history_index(servers.decoder.fields()).await {
+        Ok(()) => output::line("\nThe index for history is made."),
+        Err(failure) => {
+            output::line(format_args!(
+                "\nThe index for history is not made: {failure}. In mongosh:\n{script}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn accounts(config: &Config, how: HowToFix) {
+    let sql = match grants::of(config, "%") {
+        Ok(sql) => sql,
+        Err(error) => {
+            return output::line(format_args!("\nNo SQL for accounts: {error:#}"));
+        }
+    };
+    if how == HowToFix::Print {
+        return output::line(format_args!("\nIn MySQL, as an administrator:\n{sql}"));
+    }
+    match run(config, &sql).await {
+        Ok(()) => output::line("\nDatabases, accounts and grants are made."),
+        Err(why) => output::line(format_args!(
+            "\nDatabases, accounts and grants are not made: {why}. In MySQL, as an administrator:\n{sql}"
+        )),
+    }
+}
+
+/// Runs the SQL with the account of `mysql.ddl_url`, which may seldom do so.
+async fn run(config: &Config, sql: &str) -> anyhow::Result<()> {
+    let connector = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?;
+    let mut session = connector.connect().await?;
+    for statement in grants::statements(sql) {
+        session.administer(statement).await?;
+    }
+    Ok(())
+}

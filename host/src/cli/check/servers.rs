@@ -1,0 +1,203 @@
+//! The servers: whether they are there, what they are, and what their accounts may do.
+
+use std::collections::BTreeMap;
+
+use super::{CheckReport, projection};
+use crate::admin::tokens::Tokens;
+use crate::cli::compose;
+use crate::component::version::Loaded;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::projector::Engine;
+use crate::readmodel::control::constraint;
+use crate::readmodel::cut_over;
+use crate::readmodel::lane::acknowledge::Acknowledge;
+use crate::readmodel::mysql::session::{Connector, Session};
+use crate::servers::Servers;
+use crate::supervisor::startup::readiness::explained;
+
+pub async fn check(
+    config: &Config,
+    engine: &Engine,
+    loaded: &BTreeMap<String, Loaded>,
+    report: &mut CheckReport,
+) -> anyhow::Result<()> {
+    let servers = match compose::servers(config) {
+        Ok(servers) => servers,
+        Err(error) => {
+            report.fail("configuration", &format!("{error:#}"));
+            return Ok(());
+        }
+    };
+    for advice in compose::advice(config, &servers) {
+        report.note("configuration", &advice);
+    }
+    check_listeners(config, report).await;
+    let acknowledge = config.mongodb.acknowledging()?;
+    let outbox_answers = check_mongodb(&servers, report).await;
+    check_acknowledging(&servers, acknowledge, report).await;
+    let applier = connect("MySQL", &servers.applier, report).await;
+    let ddl = connect("MySQL (DDL)", &servers.ddl, report).await;
+    let (Some(mut applier), Some(mut ddl)) = (applier, ddl) else { return Ok(()) };
+    if let Err(failure) = check_mysql(&servers, &mut applier, &mut ddl, report).await {
+        told_as_a_run_does(&servers, loaded, &failure, report).await;
+        return Ok(());
+    }
+    let schemas = loaded.iter().map(|(name, loaded)| (name.as_str(), &*loaded.deployed.schema));
+    let shared = constraint::shared(&ddl, schemas);
+    for (name, loaded) in loaded {
+        let settings = compose::settings(config, name, &config.projection[name]);
+        let budget = &config.projection[name].budget;
+        let own = shared.iter().filter(|(projection, _)| projection == name);
+        let shared = own.map(|(_, problem)| problem.as_str()).collect();
+        let one =
+            projection::Checked { servers: &servers, settings: &settings, loaded, outbox_answers, shared };
+        one.check((engine, budget), &mut applier, &mut ddl, report).await;
+    }
+    Ok(())
+}
+
+/// Without the host's own schema nothing more can be asked: a run would say the same of each projection.
+async fn told_as_a_run_does(
+    servers: &Servers,
+    loaded: &BTreeMap<String, Loaded>,
+    failure: &Failure,
+    report: &mut CheckReport,
+) {
+    if loaded.is_empty() {
+        report.refuse("control schema", failure);
+    }
+    for (name, loaded) in loaded {
+        let failure = explained(servers, name, loaded, failure.clone()).await;
+        report.refuse(&format!("projection `{name}`"), &failure);
+    }
+}
+
+/// Whether `laterna run` gets its addresses and its tokens. Where a host runs already, it has the addresses.
+async fn check_listeners(config: &Config, report: &mut CheckReport) {
+    if let Err(error) = Tokens::read(config.host.tokens.as_deref()) {
+        report.fail("configuration", &format!("{error:#}"));
+    }
+    for (setting, at) in [("host.health", config.host.health), ("host.admin", config.host.admin)] {
+        if let Err(error) = tokio::net::TcpListener::bind(at).await {
+            report.note(
+                "listeners",
+                &format!(
+                    "{at} (`{setting}`) cannot be had: {error}; if that is not a host of this configuration that runs \
+                     already, `laterna run` ends at once: choose another port"
+                ),
+            );
+        }
+    }
+}
+
+/// Whether the outbox is there and answers.
+async fn check_mongodb(servers: &Servers, report: &mut CheckReport) -> bool {
+    let identity = match servers.outbox.identify().await {
+        Ok(Some(identity)) => identity,
+        Ok(None) => {
+            report.refuse("MongoDB", &servers.outbox.missing());
+            return false;
+        }
+        Err(failure) => {
+            report.refuse("MongoDB", &failure);
+            return false;
+        }
+    };
+    report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace));
+    match servers.outbox.advice().await {
+        Ok(advice) => advice.iter().for_each(|advice| report.note("MongoDB", advice)),
+        Err(failure) => report.refuse("MongoDB", &failure),
+    }
+    match servers.outbox.current_token().await {
+        Ok(_) => report.ok("change stream", "it can be opened"),
+        Err(failure) => report.refuse("change stream", &failure),
+    }
+    match servers.outbox.oplog_begin().await {
+        Ok(Some(begin)) => report.ok("oplog", &format!("it reaches back to {begin}")),
+        Ok(None) => report.note(
+            "oplog",
+            "its length is unknown to the account of `mongodb.uri`, so nobody is warned before it is too short; \
+             grant it { role: \"read\", db: \"local\" }, or clusterMonitor",
+        ),
+        Err(failure) => report.refuse("oplog", &failure),
+    }
+    match servers.outbox.history_index(servers.decoder.fields()).await {
+        Ok(index) => {
+            report.ok("history", &format!("it can be read by the index on {}", index.fields.join(", ")));
+        }
+        Err(failure) => report.note("history", &failure.to_string()),
+    }
+    // Whether that keeps a projection from beginning is asked for each.
+    if let Err(failure) = servers.outbox.complete_history(&identity).await {
+        report.note("history", &failure.to_string());
+    }
+    true
+}
+
+async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report: &mut CheckReport) {
+    let (asked, may) = match acknowledge {
+        Acknowledge::Keep => return,
+        Acknowledge::Mark => (servers.outbox.may_mark().await, "documents can be marked"),
+        Acknowledge::Delete { .. } => (servers.outbox.may_delete().await, "documents can be deleted"),
+    };
+    match asked {
+        Ok(()) => report.ok("acknowledging", may),
+        Err(failure) => report.refuse("acknowledging", &failure),
+    }
+}
+
+async fn connect(what: &str, connector: &Connector, report: &mut CheckReport) -> Option<Session> {
+    match connector.connect().await {
+        Ok(session) if session.read_only => {
+            report.fail(what, "the server is read-only (@@read_only = 1); connect to the primary");
+            None
+        }
+        Ok(session) => {
+            report.ok(what, &format!("{}, database {}", session.version, connector.database()));
+            Some(session)
+        }
+        Err(failure) => {
+            report.refuse(what, &failure);
+            None
+        }
+    }
+}
+
+/// Whether the host's own schema is there, and both accounts can be asked about it.
+async fn check_mysql(
+    servers: &Servers,
+    applier: &mut Session,
+    ddl: &mut Session,
+    report: &mut CheckReport,
+) -> Result<(), Failure> {
+    match applier.unfit_settings(servers.applier.needs()).await {
+        Ok(unfit) => unfit.iter().for_each(|unfit| report.fail("MySQL", unfit)),
+        Err(failure) => report.refuse("MySQL", &failure),
+    }
+    let schema = servers.control.schema().to_owned();
+    servers.control.migrate(ddl).await?;
+    report.ok("control schema", &format!("`{schema}` is there"));
+    match applier.too_broad_privileges().await {
+        Ok(None) => report.ok("privileges", "the account of `mysql.url` cannot write through read_only"),
+        Ok(Some(grant)) => report.note(
+            "privileges",
+            &format!("the account of `mysql.url` has {grant}, and so writes through read_only after a failover; give it \
+                      SELECT, INSERT, UPDATE, DELETE on `{}` and `{schema}` only", servers.applier.database()),
+        ),
+        Err(failure) => report.refuse("privileges", &failure),
+    }
+    let live = servers.applier.database();
+    match cut_over::rehearse_place(ddl, applier, live, &servers.control).await {
+        Ok(()) => report.ok("generations", "tables can be built beside the live ones"),
+        Err(failure @ Failure::AccessDenied { .. }) => report.note(
+            "generations",
+            &format!(
+                "tables cannot be built beside the live ones, as `laterna rebuild`, `laterna verify` and components with \
+                 other tables need it: {failure}; grant both accounts on `{schema}\\_g%`.* what they have on `{live}`.*"
+            ),
+        ),
+        Err(failure) => report.refuse("generations", &failure),
+    }
+    Ok(())
+}

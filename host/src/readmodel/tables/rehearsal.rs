@@ -1,0 +1,96 @@
+//! The rehearsal: the tables are made in a scratch schema, every statement is prepared on them, and the schema is dropped
+//! again, so that what is wrong shows before anything is touched.
+
+use sqlx::Row;
+
+use super::{collation, create, existing, prepare};
+use crate::failure::Failure;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::grant::{TABLES, grant};
+use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::session::Session;
+use crate::statement::Schema;
+
+/// What a rehearsal showed besides that all fits.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    /// How a table that is there already differs from the one that the projector declares, and what to do.
+    pub misfit: Option<Failure>,
+    /// Keys in which ids meet that differ, in sentences.
+    pub meetings: Vec<String>,
+}
+
+/// Rehearses tables and statements. `session` is one of the DDL account, in the database of the read model.
+pub async fn rehearse(
+    session: &mut Session,
+    control: &Control,
+    database: &str,
+    schema: &Schema,
+) -> Result<Rehearsal, Failure> {
+    let scratch = control.scratch();
+    let doing = format!("rehearsing the tables in `{scratch}`");
+    let account = session.account.clone();
+    let failed = |error: sqlx::Error| match classify(&doing, &error) {
+        Failure::AccessDenied { code, message } => {
+            let grant = grant(&TABLES.join(", "), &scratch, &account);
+            Failure::AccessDenied { code, message: format!("{message}; as an administrator: {grant}") }
+        }
+        failure => failure,
+    };
+    let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 20), 0)").bind(&scratch);
+    let locked: i64 = asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)?;
+    if locked != 1 {
+        return Err(Failure::CannotWrite {
+            code: 0,
+            message: format!("{doing}: another host has been at it for 20 s"),
+        });
+    }
+    for sql in [
+        format!("DROP DATABASE IF EXISTS {scratch}"),
+        format!("CREATE DATABASE {scratch} CHARACTER SET utf8mb4"),
+        format!("USE {scratch}"),
+    ] {
+        send(&mut session.connection, &sql).await.map_err(failed)?;
+    }
+    let rehearsed = rehearse_here(session, (&scratch, database), schema).await;
+    for sql in [format!("DROP DATABASE IF EXISTS {scratch}"), format!("USE `{database}`")] {
+        send(&mut session.connection, &sql).await.map_err(failed)?;
+    }
+    sqlx::query("SELECT RELEASE_LOCK(?)")
+        .bind(&scratch)
+        .row(&mut session.connection)
+        .await
+        .map_err(failed)?;
+    rehearsed
+}
+
+/// A statement that does not fit a table as it is declared is nobody else's mistake.
+fn of_the_projector(failure: Failure) -> Failure {
+    match failure {
+        Failure::SchemaMismatch { code, message } => Failure::SchemaMismatch {
+            code,
+            message: format!(
+                "{message}; the tables are as the projector itself declares them: mend the projector"
+            ),
+        },
+        failure => failure,
+    }
+}
+
+async fn rehearse_here(
+    session: &mut Session,
+    (scratch, live): (&str, &str),
+    schema: &Schema,
+) -> Result<Rehearsal, Failure> {
+    let order = session.text_order();
+    for table in &schema.tables {
+        create(session, table, order).await?;
+    }
+    prepare(session, schema).await.map_err(of_the_projector)?;
+    let names = schema.table_names();
+    Ok(Rehearsal {
+        misfit: existing::misfit(session, (scratch, live), &names).await?,
+        meetings: collation::meetings(session, scratch).await?,
+    })
+}
