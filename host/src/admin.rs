@@ -60,6 +60,10 @@ impl AdminContext {
         self.projections.iter().map(|status| status.snapshot()).collect()
     }
 
+    fn versions_of(&self, projection: &str) -> Result<Arc<Versions>, Problem> {
+        self.versions.get(projection).cloned().ok_or_else(|| Problem::no_projection(projection))
+    }
+
     fn snapshot(&self, projection: &str) -> Result<Snapshot, Problem> {
         let found = self.projections.iter().find(|status| status.projection() == projection);
         found.map(|status| status.snapshot()).ok_or_else(|| Problem::no_projection(projection))

@@ -5,6 +5,7 @@ pub mod choice;
 pub mod commands;
 mod carry_out;
 mod deploy;
+pub mod export;
 mod generations;
 pub mod shadow;
 pub mod watch;

@@ -44,6 +44,7 @@ fn refused(answer: &Answer, code: u16, says: &str) {
 async fn pauses_and_deployments_are_operations_that_come_to_their_end() {
     let world = World::new("picky", Options::mysql()).await;
     let Guarded { host, operator, .. } = Guarded::start(&world);
+    world.insert((1..=3).map(|n| event(&format!("e{n}"), "a", n, doc! { "do": "ok" }))).await;
     host.until_phase_by(&operator, "picky", "streaming").await;
     let at = |path: &str| format!("/api/v1/projections/picky/{path}");
     refused(&operator.post(&at("resume"), &Value::Null).await, 409, "nothing pauses");
@@ -74,6 +75,19 @@ async fn pauses_and_deployments_are_operations_that_come_to_their_end() {
     assert_eq!(uploaded.code, 201, "{uploaded:?}");
     let before = operator.get(&at("")[..at("").len() - 1]).await.json()["digest"].clone();
     let next = uploaded.json()["digest"].clone();
+    let shadow = operator.post(&at("shadow"), &json!({ "digest": next })).await;
+    assert_eq!(
+        (shadow.code, &shadow.json()["events"], &shadow.json()["differences"]),
+        (200, &3.into(), &0.into()),
+        "{shadow:?}"
+    );
+    let dry = operator.post(&at("deployments?dry_run=true"), &json!({ "digest": next })).await;
+    assert_eq!((dry.code, &dry.json()["on_live_tables"]), (200, &true.into()), "{dry:?}");
+    let other =
+        operator.ask("POST", &at("components"), &guests::bytes("picky-tables")).await.expect("an answer");
+    let other = json!({ "digest": other.json()["digest"] });
+    let dry = operator.post(&at("deployments?dry_run=true"), &other).await;
+    assert_eq!((dry.code, &dry.json()["on_live_tables"]), (200, &false.into()), "{dry:?}");
     let deploy = json!({ "digest": next, "canary_seconds": 0 });
     assert_eq!(done(&operator, &at("deployments"), deploy).await["state"], "done");
     let runs = async |digest: &Value| {

@@ -43,6 +43,13 @@ async fn everything_there_is_of_a_projection_can_be_read_and_a_viewer_sees_no_va
     for seen in [masked, viewer.get("/api/v1/projections/picky/letters").await] {
         assert!(!seen.text.contains("canary") && !seen.text.contains("told to reject"), "{seen:?}");
     }
+    let exported = operator.get("/api/v1/projections/picky/letters/export?class=rejected").await;
+    assert_eq!(exported.header("content-type"), "application/x-ndjson", "{exported:?}");
+    let lines: Vec<Value> =
+        exported.chunks().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.len() == 5 && lines[0]["document"]["payload"]["secret"] == "canary", "{exported:?}");
+    let hidden = viewer.get("/api/v1/projections/picky/letters/export").await;
+    assert_eq!((hidden.code, &hidden.json()["class"]), (403, &"forbidden".into()), "{hidden:?}");
     let deployments = operator.get("/api/v1/projections/picky/deployments").await.json();
     let digest = one["digest"].as_str().expect("a digest");
     assert_eq!(

@@ -40,6 +40,17 @@ impl Answer {
         found.map_or("", |(_, value)| value)
     }
 
+    /// The text of a body that came in parts whose lengths were not known before.
+    pub fn chunks(&self) -> String {
+        let (mut whole, mut rest) = (String::new(), self.text.as_str());
+        while let Some((length, after)) = rest.split_once("\r\n") {
+            let length = usize::from_str_radix(length, 16).expect("a length");
+            whole += &after[..length];
+            rest = after[length..].trim_start_matches("\r\n");
+        }
+        whole
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }

@@ -82,12 +82,13 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(projections::resume))
         .routes(routes!(projections::verify))
         .routes(routes!(letters::list))
+        .routes(routes!(letters::export::lines))
         .routes(routes!(letters::show))
         .routes(routes!(letters::replay))
         .routes(routes!(letters::discard))
         .routes(routes!(letters::erase))
-        .routes(routes!(deployments::list, deployments::deploy))
         .routes(routes!(deployments::rollback))
+        .routes(routes!(deployments::list))
         .routes(routes!(generations::list, generations::rebuild))
         .routes(routes!(generations::accept))
         .routes(routes!(generations::bring_back))
@@ -99,7 +100,12 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(components::show))
         .routes(routes!(components::download))
         .routes(routes!(events::follow));
-    let large = OpenApiRouter::new().routes(routes!(components::upload)).layer(DefaultBodyLimit::disable());
+    // What compiles a component takes its time.
+    let large = OpenApiRouter::new()
+        .routes(routes!(components::upload))
+        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(deployments::deploy))
+        .routes(routes!(deployments::shadow::compare));
     let (few, mut document) =
         OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();
     let (large, uploads) = OpenApiRouter::new().nest(BASE, large).split_for_parts();

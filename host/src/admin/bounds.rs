@@ -29,9 +29,9 @@ pub struct Bounds {
 /// Of what is asked in a few words.
 pub const REQUEST: Bounds = Bounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
 
-/// Of a component, which is compiled.
+/// Of what compiles components, or runs them.
 pub const UPLOAD: Bounds =
-    Bounds { requests_max: 2, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
+    Bounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
 
 /// Puts bounds around routes.
 pub fn bound(

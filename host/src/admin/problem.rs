@@ -68,6 +68,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail, "ask with a token whose role is `operator`")
     }
 
+    /// Every line of an answer would hold what may not be seen.
+    pub fn hidden(caller: &str) -> Self {
+        let detail = format!("`{caller}` has the role `viewer`, which does not see what events hold");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail, "ask with a token whose role is `operator`")
+    }
+
     /// What is asked for is not as it has to be.
     pub fn wrong(detail: impl Into<String>) -> Self {
         Self::not_understood(StatusCode::BAD_REQUEST, detail)
@@ -116,6 +122,13 @@ impl Problem {
     pub fn broken() -> Self {
         let remedy = "the host goes on; the log says what happened: report it";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "answering ended abnormally", remedy)
+    }
+}
+
+impl Problem {
+    /// A failure that no session of the API met.
+    pub fn outside(failure: Failure) -> Self {
+        Self { spoils_session: false, ..failure.into() }
     }
 }
 

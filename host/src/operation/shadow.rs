@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::component::version::Loaded;
+use crate::failure::Failure;
 use crate::pipeline::ports::Version;
 use crate::projector::{Answer, Made};
 use crate::servers::Servers;
@@ -24,6 +25,11 @@ pub struct Shadow {
 }
 
 impl Shadow {
+    /// The first differences, in words.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+
     pub fn differs(&self) -> bool {
         self.differences > 0
     }
@@ -49,7 +55,7 @@ pub async fn compare(
     before: &Loaded,
     next: &Loaded,
     documents: u32,
-) -> anyhow::Result<Shadow> {
+) -> Result<Shadow, Failure> {
     let documents = servers.outbox.last(documents).await?;
     let events: Vec<_> =
         documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();

@@ -43,6 +43,13 @@ pub struct DryRun {
     parameters: Map<String, Value>,
 }
 
+impl DryRun {
+    pub fn of(wished: &Wished) -> Self {
+        let Wished { request, letters } = wished;
+        Self { would: request.told(), letters: *letters, parameters: request.parameters() }
+    }
+}
+
 /// Who asks for a change, and how.
 pub struct Asked {
     caller: Caller,
@@ -94,8 +101,7 @@ impl Asked {
             matches!(&wish, Wish::Letters { what: crate::operation::wish::LetterWish::Rehearse, .. });
         let Wished { request, letters } = wish.request(session, servers, projection).await?;
         if self.dry_run && !rehearses {
-            let dry = DryRun { would: request.told(), letters, parameters: request.parameters() };
-            return Ok(Json(dry).into_response());
+            return Ok(Json(DryRun::of(&Wished { request, letters })).into_response());
         }
         let by = &self.caller.name;
         let id = match once {

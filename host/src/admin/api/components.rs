@@ -100,8 +100,7 @@ pub async fn upload(
     Path(projection): Path<String>,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
-    let versions =
-        shown.versions.get(&projection).cloned().ok_or_else(|| Problem::no_projection(&projection))?;
+    let versions = shown.versions_of(&projection)?;
     let half = versions.load(bytes.to_vec().into()).await.map_err(Problem::wrong)?;
     let mut seat = shown.desk.sit().await?;
     let stored = async {

@@ -1,14 +1,17 @@
 //! Deployments: which component, by whom, when, and what came of it; another one, or the one before.
 
+pub mod shadow;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, ChangeQuery, DryRun};
 use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
+use crate::component::registry::HowItFits;
 use crate::operation::ask;
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;
@@ -83,21 +86,51 @@ fn canary_seconds() -> u32 {
     CANARY_SECONDS
 }
 
-/// Gives the projection another component. `done` says that it is in force; the projection's `deployment` says whether all
+/// A deployment that would be.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct DryDeployment {
+    #[serde(flatten)]
+    dry: DryRun,
+    /// Whether its tables are the live ones. Otherwise others are built beside these first.
+    on_live_tables: bool,
+}
+
+/// Gives the projection another component. With `dry_run` it is loaded, and tried on the live tables. `done` says that it is in force; the projection's `deployment` says whether all
 /// lanes work with it.
 #[utoipa::path(post, path = "/projections/{projection}/deployments", tag = "deployments", request_body = DeployBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
-    responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
+    responses((status = 202, body = CommandRecord), (status = 200, body = DryDeployment)))]
 pub async fn deploy(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
     Json(DeployBody { digest, canary_seconds }): Json<DeployBody>,
 ) -> Result<Response, Problem> {
-    if digest.len() != 64 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(Problem::wrong("`digest` must be 64 of 0-9 and a-f"));
+    is_digest(&digest)?;
+    let wish = Wish::Deploy { digest: digest.clone(), canary_seconds };
+    if !asked.dry_run {
+        return asked.ask(&shown, &projection, wish).await;
     }
-    asked.ask(&shown, &projection, Wish::Deploy { digest, canary_seconds }).await
+    let versions = shown.versions_of(&projection)?;
+    let mut seat = shown.desk.sit().await?;
+    let tried = async {
+        let (session, servers) = (&mut seat.session, &seat.servers);
+        let dry = DryRun::of(&wish.request(session, servers, &projection).await?);
+        let in_force = deployment::in_force(session, &servers.control, &projection).await?;
+        let next = versions.get(session, servers, &digest).await?;
+        match versions.fit(session, servers, in_force.as_ref(), &next).await? {
+            HowItFits::Live => Ok(DryDeployment { dry, on_live_tables: true }),
+            HowItFits::OtherTables => Ok(DryDeployment { dry, on_live_tables: false }),
+            HowItFits::Not(reason) => Err(Problem::conflict(reason)),
+        }
+    }
+    .await;
+    Ok(Json(seat.rise(tried)?).into_response())
+}
+
+fn is_digest(text: &str) -> Result<(), Problem> {
+    let is_one = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_one { Ok(()) } else { Err(Problem::wrong("`digest` must be 64 of 0-9 and a-f")) }
 }
 
 /// Goes back to the component before.

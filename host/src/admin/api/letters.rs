@@ -1,5 +1,7 @@
 //! Dead letters: listed page by page, shown whole; replayed, discarded, erased as they were shown.
 
+pub mod export;
+
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::{Extension, Json};

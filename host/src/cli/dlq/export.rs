@@ -1,7 +1,6 @@
 //! `laterna dlq export`: one JSON object a line and letter, with everything that is stored of it.
 //!
-//! Letters are read page by page behind the last id, so that memory stays small and none comes twice. Those that come
-//! while it runs are left out; those that go are left out, too.
+//! Letters that come while it runs are left out.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,16 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use serde_json::{Map, Value};
 
-use super::PAGE;
 use crate::cli::output;
-use crate::readmodel::lane::dead_letter::{self, Content, Letter, Selection};
+use crate::operation::export;
+use crate::readmodel::lane::dead_letter::{self, Selection};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
-
-/// How many bytes of documents are read at a time; one document may have more.
-const BYTES_MAX: u64 = 4 << 20;
 
 /// Writes all letters that a selection fits, to a file or to standard output.
 pub async fn export(
@@ -32,50 +27,16 @@ pub async fn export(
     let until = dead_letter::newest(session, &servers.control, projection).await?;
     let mut selection = Selection { until: Some(until), ..selection };
     let mut count = 0_u64;
-    loop {
-        let page = dead_letter::select(session, &servers.control, projection, &selection, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        selection.after = last.id;
-        let mut rest = &page[..];
-        while !rest.is_empty() {
-            let (some, others) = rest.split_at(fitting(rest));
-            rest = others;
-            let contents = dead_letter::contents(session, &servers.control, some).await?;
-            for (letter, content) in some.iter().zip(contents) {
-                // It was replayed or discarded in between.
-                let Some(content) = content else { continue };
-                target.line(&line(letter, content)?)?;
-                count += 1;
-            }
+    while let Some(lines) = export::lines(session, servers, projection, &mut selection).await? {
+        for line in lines {
+            target.line(&line)?;
+            count += 1;
         }
     }
     target.close()?;
     let letters = if count == 1 { "letter" } else { "letters" };
     eprintln!("{count} {letters} exported");
     Ok(ExitCode::SUCCESS)
-}
-
-/// How many of these letters are read together: one at least.
-fn fitting(letters: &[Letter]) -> usize {
-    let mut bytes = 0;
-    let fits = |letter: &&Letter| {
-        bytes += letter.document_bytes;
-        bytes <= BYTES_MAX
-    };
-    letters.iter().take_while(fits).count().max(1)
-}
-
-fn line(letter: &Letter, content: Content) -> anyhow::Result<String> {
-    let mut line: Map<String, Value> = match serde_json::to_value(letter)? {
-        Value::Object(fields) => fields,
-        other => Map::from_iter([("letter".to_owned(), other)]),
-    };
-    line.insert("document_key".to_owned(), hex::encode(&letter.document_key).into());
-    line.insert("position".to_owned(), serde_json::from_str(&content.position).unwrap_or(Value::Null));
-    line.insert("operations".to_owned(), content.operations.into());
-    let (name, document) = dead_letter::shown_document(content.document);
-    line.insert(name.to_owned(), document);
-    Ok(Value::Object(line).to_string())
 }
 
 /// Where the lines go. A file comes to its name when it is complete.

@@ -1,0 +1,70 @@
+//! A component run beside the one in force over the outbox's last documents, before it is deployed. Nothing is written.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+
+use super::is_digest;
+use crate::admin::AdminContext;
+use crate::admin::problem::Problem;
+use crate::operation::{ask, shadow};
+use crate::readmodel::control::deployment;
+
+/// How many documents are compared at most, and unless that is said.
+const DOCUMENTS_MAX: u32 = 10_000;
+const DOCUMENTS: u32 = 1_000;
+
+/// What is compared.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowBody {
+    /// Of a component that is stored.
+    digest: String,
+    /// Over how many of the outbox's last documents, 1 to 10,000; 1,000 unless given.
+    #[schema(minimum = 1, maximum = 10_000)]
+    documents: Option<u32>,
+}
+
+/// How two components differ.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ShadowReport {
+    /// How many events were projected by both.
+    events: usize,
+    /// How many of them otherwise than by the component in force.
+    differences: usize,
+    /// The first of these: the event, and the operations of both.
+    told: Vec<String>,
+}
+
+/// Runs a component beside the one in force, and tells where the two differ.
+#[utoipa::path(post, path = "/projections/{projection}/shadow", tag = "deployments", request_body = ShadowBody,
+    params(("projection" = String, Path, description = "The projection's name")),
+    responses((status = 200, body = ShadowReport)))]
+pub async fn compare(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+    Json(ShadowBody { digest, documents }): Json<ShadowBody>,
+) -> Result<Json<ShadowReport>, Problem> {
+    is_digest(&digest)?;
+    let documents = documents.unwrap_or(DOCUMENTS);
+    if !(1..=DOCUMENTS_MAX).contains(&documents) {
+        return Err(Problem::wrong(format!("`documents` is {documents}; it must be 1 to {DOCUMENTS_MAX}")));
+    }
+    let versions = shown.versions_of(&projection)?;
+    let mut seat = shown.desk.sit().await?;
+    let servers = seat.servers.clone();
+    let both = async {
+        let (session, servers) = (&mut seat.session, &seat.servers);
+        ask::registered(session, servers, &projection).await?;
+        let none = || Problem::conflict("no component is in force yet: there is nothing to compare with");
+        let in_force =
+            deployment::in_force(session, &servers.control, &projection).await?.ok_or_else(none)?;
+        let before = versions.get(session, servers, &in_force.digest).await?;
+        Ok((before, versions.get(session, servers, &digest).await?))
+    }
+    .await;
+    let (before, next) = seat.rise(both)?;
+    let found = shadow::compare(&servers, &before, &next, documents).await.map_err(Problem::outside)?;
+    let told = found.told().iter().map(|told| told.trim().to_owned()).collect();
+    Ok(Json(ShadowReport { events: found.events, differences: found.differences, told }))
+}
