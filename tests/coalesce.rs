@@ -3,7 +3,7 @@
 use laterna::sql;
 use laterna::sql::coalesce;
 use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, TextOrder, Value,
 };
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -132,7 +132,8 @@ async fn coalesced_equals_one_by_one(options: Options, is_mysql: bool) {
     let world = World::new("recorder", options).await;
     let mut connection = world.mysql().await;
     for table in &schema.tables {
-        connection.execute(table.ddl.as_str()).await.expect("the table is created");
+        let order = if is_mysql { TextOrder::MySql } else { TextOrder::MariaDb };
+        connection.execute(table.ddl_for(order)).await.expect("the table is created");
     }
     let (mut joined, mut succeeded) = (0, 0);
     for _ in 0..150 {

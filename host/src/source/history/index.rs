@@ -85,7 +85,9 @@ fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> String 
     let is_in = |index: &IndexModel, others: [Option<&IndexModel>; 2]| {
         others.into_iter().flatten().any(|other| std::ptr::eq(other, index))
     };
-    let of_usual_name = indexes.iter().find(|index| name(index) == usual && !has_keys(index, &order));
+    let of_usual_name = indexes
+        .iter()
+        .find(|index| name(index) == usual && !has_keys(index, &with_id) && !has_keys(index, &order));
     let why = |index: &IndexModel| {
         if is_in(index, [namesake, of_usual_name]) {
             let fields: Vec<&str> = index.keys.keys().map(String::as_str).collect();
@@ -245,5 +247,12 @@ mod tests {
         let says = missing(&[ids, inherited], &Fields::default(), "outbox");
         let options = "{ collation: { locale: \"simple\" }, name: \"laterna_history\" })";
         assert!(says.contains("it has a collation") && says.ends_with(options), "{says}");
+        let usual = "aggregateType_1_aggregateId_1_sequence_1__id_1";
+        let inherited = index(with_id(), with(usual, |options| options.collation = Some(german())));
+        let says = missing(&[inherited], &Fields::default(), "outbox");
+        assert!(
+            says.contains("cannot serve: it has a collation") && says.contains("laterna_history"),
+            "{says}"
+        );
     }
 }
