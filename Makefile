@@ -62,7 +62,7 @@ services: ## MongoDB and MySQL for development, on the loopback
 services-down: ## Stops them; their data stays
 	dev/services down
 
-lint: ## Formatting, clippy and shellcheck; warnings are errors
+lint: ## Formatting, clippy, what dependencies may be, and shellcheck; warnings are errors
 	dev/prerequisites
 	echo "== Formatting."
 	cargo fmt --all --check
@@ -72,6 +72,8 @@ lint: ## Formatting, clippy and shellcheck; warnings are errors
 	echo "== Clippy: the plugins, on this machine and in the sandbox."
 	cargo clippy $(plugins) --all-targets --quiet -- --deny warnings
 	cargo clippy $(plugins) --examples --lib --target wasm32-wasip2 --quiet -- --deny warnings
+	echo "== Licences, sources and doubles of the dependencies. The first time its tool is built: two minutes."
+	dev/deny
 	if command -v shellcheck >/dev/null; then
 		echo "== Shellcheck."
 		shellcheck --external-sources $(scripts)

@@ -34,6 +34,7 @@ mod mysql_errors;
 mod overtake;
 mod parameters;
 mod projector;
+mod rest;
 mod restored;
 mod resume;
 mod spine;

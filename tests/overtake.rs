@@ -208,6 +208,7 @@ async fn of_two_deployments_the_later_one_counts_also_when_the_earlier_one_waits
     let earlier = ask(&scene, &["deploy", "--projection", PROJECTION, &file]);
     until_one_waits(&scene).await;
     // It is in force at once; lanes take it up when they run again.
+    scene.host().until_phase(PROJECTION, "starting").await;
     let second = guests::path("second").display().to_string();
     let deploy = ["deploy", "--wait", "20", "--projection", PROJECTION, &second];
     scene.refused(&deploy, "is stored and in force, but not every lane works with it");

@@ -80,6 +80,7 @@ struct StatusState {
     /// The commands that wait, by their ids.
     commands: BTreeMap<u64, WaitingCommand>,
     rate: Rate,
+    batches: u64,
     heartbeat: Instant,
 }
 
@@ -124,6 +125,7 @@ impl Status {
             beside: None,
             commands: BTreeMap::new(),
             rate: Rate::default(),
+            batches: 0,
             heartbeat: Instant::now(),
         };
         Self { projection: projection.to_owned(), queued_bytes: Arc::default(), state: Mutex::new(state) }
@@ -281,6 +283,7 @@ impl Status {
             lane.waiting = lane.waiting.saturating_sub(events);
             lane.trouble = None;
             state.rate.add(events);
+            state.batches += 1;
         });
         self.count(batch);
         let projection = &self.projection;
@@ -292,6 +295,11 @@ impl Status {
                 tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
             }
         }
+    }
+
+    /// The number of batches that the lanes have committed here.
+    pub fn batches(&self) -> u64 {
+        self.change(|state| state.batches)
     }
 
     fn count(&self, batch: &Batch) {

@@ -27,6 +27,7 @@ use crate::pipeline::run::{Ended, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
 use crate::readmodel::control::lease::{self, Acquired};
 use crate::readmodel::control::pause;
+use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::servers::Servers;
@@ -76,6 +77,8 @@ pub struct Supervisor {
     pub settings: Settings,
     pub versions: Arc<Versions>,
     pub status: Arc<Status>,
+    /// How the control schema says that the projection stands.
+    pub feed: ControlFeed,
     pub orders: LetterQueues,
     pub stop: CancellationToken,
 }
@@ -245,6 +248,7 @@ impl Supervisor {
             versions: self.versions.clone(),
             epoch,
             live: self.status.clone(),
+            feed: self.feed.clone(),
             alone: CancellationToken::new(),
             waited_for: carryover.waited_for.clone(),
         }

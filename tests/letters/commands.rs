@@ -211,7 +211,7 @@ async fn letters_beyond_their_retention_are_erased_and_never_discarded() {
     let erased = format!("SELECT COUNT(*) FROM {control}.dead_letter WHERE erased_at IS NOT NULL");
     until("the old ones are erased", async || world.number(&erased).await == 2).await;
     assert_eq!(world.letters().await, (1, 2));
-    assert!(host.log().contains("erased dead letters older than 2 days"));
+    until("that is logged", async || host.log().contains("erased dead letters older than 2 days")).await;
     let (_, metrics) = host.get("/metrics").await.expect("it answers");
     assert!(metrics.contains("laterna_letters_erased_total{projection=\"recorder\"} 2"), "{metrics}");
     let whole =

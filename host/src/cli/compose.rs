@@ -18,8 +18,9 @@ use crate::servers::Servers;
 use crate::source::{Decoder, Outbox, OutboxOptions};
 use crate::supervisor::settings::{Hold, LetterSettings, Settings};
 
-/// The connections of a projection besides its lanes: for the lease, observation, pauses, commands that pause and resume,
-/// that deploy, and that concern letters; what is deployed, and generations.
+/// The connections of a projection besides its lanes: for the lease and the control schema's state; and, while there is something
+/// to do, for commands that pause and resume, that deploy, and that concern letters, for the lanes' component and its report,
+/// and for generations.
 const KEEPERS: u32 = 8;
 
 /// The servers of a configuration. Nothing is connected yet.

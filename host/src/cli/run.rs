@@ -17,6 +17,7 @@ use crate::operation::commands::Commands;
 use crate::operation::watch::FileWatch;
 use crate::pipeline::requests::LetterQueues;
 use crate::projector::Engine;
+use crate::readmodel::control::poller::Poller;
 use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::Supervisor;
@@ -93,6 +94,7 @@ impl Projection {
         let Self { name, status, versions, stop } = self;
         let (orders, configured) = (LetterQueues::default(), &config.projection[&name]);
         let settings = compose::settings(config, &name, configured);
+        let (poller, feed) = Poller::new(servers.applier.clone(), servers.control.clone(), &name);
         let upcaster = config.upcaster.iter().map(|upcaster| &upcaster.component);
         for file in upcaster.chain([&configured.component]).filter(|_| config.host.watch) {
             let watch = FileWatch {
@@ -111,14 +113,24 @@ impl Projection {
             settings: settings.letters,
             orders: orders.clone(),
             status: status.clone(),
+            feed: feed.clone(),
             stop: stop.clone(),
         };
-        let supervisor = Supervisor { servers: servers.clone(), settings, versions, status, orders, stop };
+        let supervisor = Supervisor {
+            servers: servers.clone(),
+            settings,
+            versions,
+            status,
+            feed,
+            orders,
+            stop: stop.clone(),
+        };
         tasks.spawn(async move {
             // A command that is not done by then stays a row, and is done later.
             tokio::select! {
                 () = supervisor.run() => {}
                 () = commands.carry_out_all() => {}
+                () = poller.run() => {}
             }
         });
     }

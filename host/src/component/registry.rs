@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::version::{Loaded, LoadedComponent, LoadedUpcaster};
@@ -14,15 +13,17 @@ use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::projector::{Budget, Engine};
 use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
+use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::control::{constraint, overtake, ownership, pause, registration};
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables;
 use crate::servers::Servers;
 use crate::status::Status;
 
-/// How often it is looked whether something else was deployed.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait after a deployment could not be followed.
+const TRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How many components stay loaded beside the one in force.
 const KEPT_MAX: usize = 4;
@@ -35,8 +36,6 @@ pub struct Versions {
     engine: Engine,
     budget: Budget,
     loaded: Mutex<BTreeMap<String, Loaded>>,
-    /// This host has deployed something: that is worth a look at once.
-    pub undeployed_config: Notify,
 }
 
 impl Versions {
@@ -44,7 +43,7 @@ impl Versions {
         let desired = Arc::new(DesiredVersion::new(configured.clone()));
         let projection = configured.projection.clone();
         let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
-        Self { desired, projection, configured, engine, budget, loaded, undeployed_config: Notify::new() }
+        Self { desired, projection, configured, engine, budget, loaded }
     }
 
     /// Loads a component of these bytes, for this projection, or says what is wrong with it.
@@ -355,17 +354,21 @@ impl Versions {
 
     /// Follows what is deployed while this host writes, and records what its lanes took back. Ends when the next component
     /// needs other lanes: then the run has to end.
-    pub async fn follow(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
-        let mut kept = None;
+    pub async fn follow(
+        &self,
+        servers: &Servers,
+        status: &Status,
+        epoch: u64,
+        mut feed: ControlFeed,
+    ) -> Result<(), Failure> {
         let ordering = self.desired.get().current.deployed.manifest.ordering;
         let mut taken_back = self.desired.taken_back();
+        let mut is_due = false;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
-                Ok(()) = taken_back.changed() => {}
-                () = self.undeployed_config.notified() => {}
-            }
-            match self.look(servers, status, epoch, &mut kept).await {
+            let snapshot = feed.poll().snapshot;
+            is_due |= snapshot.is_some_and(|snapshot| !self.is_followed(&snapshot, status));
+            let looked = if is_due { self.look(servers, status, epoch).await } else { Ok(()) };
+            match looked {
                 Ok(()) => status.cannot_follow(None),
                 Err(failure @ Failure::Fenced { .. }) => return Err(failure),
                 // An outage is the lanes' business; a component that cannot be had leaves the old one running.
@@ -373,12 +376,16 @@ impl Versions {
                     let told = failure.without_values();
                     tracing::warn!(projection = self.projection, "following the deployment: {told}");
                     status.cannot_follow(Some(failure));
-                    tokio::time::sleep(INTERVAL * 4).await;
+                    tokio::time::sleep(TRY_INTERVAL).await;
                 }
             }
             if self.desired.get().current.deployed.manifest.ordering != ordering {
                 return Ok(());
             }
+            is_due = tokio::select! {
+                _ = feed.next() => false,
+                Ok(()) = taken_back.changed() => true,
+            };
         }
     }
 
@@ -397,18 +404,18 @@ impl Versions {
         Ok(())
     }
 
-    async fn look(
-        &self,
-        servers: &Servers,
-        status: &Status,
-        epoch: u64,
-        kept: &mut Option<Session>,
-    ) -> Result<(), Failure> {
+    /// Whether the lanes are given what a snapshot says is deployed.
+    fn is_followed(&self, snapshot: &ControlSnapshot, status: &Status) -> bool {
+        let Some(deployment) = &snapshot.deployment else { return true };
+        let desired = self.desired.get();
+        let current = desired.current.digest();
+        (current, desired.canary.is_some()) == (deployment.digest.as_str(), snapshot.is_canary)
+            && status.digest() == current
+    }
+
+    async fn look(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
         let (control, name) = (&servers.control, &self.projection);
-        let mut session = match kept.take() {
-            Some(session) => session,
-            None => servers.applier.connect().await?,
-        };
+        let mut session = servers.applier.connect().await?;
         self.record_taken_back(&mut session, control, epoch).await?;
         if let Some(in_force) = deployment::in_force(&mut session, control, name).await? {
             self.give(&mut session, servers, &in_force).await?;
@@ -420,7 +427,6 @@ impl Versions {
             // Events that it holds back go on: this component may do better.
             pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
         }
-        *kept = Some(session);
         Ok(())
     }
 }

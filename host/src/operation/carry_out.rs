@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::commands::{Commands, INTERVAL, LOOK, PATIENCE};
-use super::{letters, take_up};
+use super::letters;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving;
 use crate::pipeline::requests::LetterRequest;
 use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
+use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::lane::dead_letter;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
@@ -26,7 +27,12 @@ const SAY_INTERVAL: Duration = Duration::from_secs(2);
 impl Commands {
     /// Carries them out. Ends by being dropped; after a stop it begins none.
     pub async fn carry_out_all(self) {
-        tokio::join!(self.carry_out_switches(), self.carry_out_deployments(), self.carry_out_letters());
+        tokio::join!(
+            self.carry_out_switches(),
+            self.carry_out_deployments(),
+            self.carry_out_letters(),
+            self.report_take_up()
+        );
     }
 
     /// Pausing and resuming wait for nothing else, and for no lane: what does not work is to be mended by them.
@@ -36,8 +42,9 @@ impl Commands {
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
-            self.rest(wait).await;
-            let clears = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            let clears = || looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            self.rest_until(wait, &mut kept, |snapshot| clears() || snapshot.commands.switches > 0).await;
+            let clears = clears();
             if clears {
                 looked = Some(Instant::now());
             }
@@ -64,8 +71,6 @@ impl Commands {
             let switching = command::carry_out_switch(&mut session, control, projection, &command);
             within(PATIENCE, "carrying a command out", switching).await?;
         }
-        let telling = take_up::tell(self, &mut session);
-        within(LOOK, "saying how far the deployment is", telling).await?;
         *kept = Some(session);
         Ok(())
     }
@@ -79,12 +84,22 @@ impl Commands {
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
-            self.rest(wait).await;
+            let is_old = |at: Option<Instant>, age| at.is_none_or(|at| at.elapsed() >= age);
+            let begins = |first: &mpsc::Sender<LetterRequest>| {
+                digest != self.digest() || !run.as_ref().is_some_and(|run| run.same_channel(first))
+            };
+            let is_due = |snapshot: &ControlSnapshot| match self.orders.lanes().first() {
+                Some(first) => {
+                    snapshot.commands.letters > 0 || begins(first) || is_old(looked, RETENTION_INTERVAL)
+                }
+                None => run.is_some() || snapshot.commands.letters > 0 && is_old(said, SAY_INTERVAL),
+            };
+            self.rest_until(wait, &mut kept, is_due).await;
             wait = INTERVAL;
             let lanes = self.orders.lanes();
             let Some(first) = lanes.first() else {
                 (kept, run) = (None, None);
-                if said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
+                if is_old(said, SAY_INTERVAL) {
                     said = Some(Instant::now());
                     if let Err(failure) = self.letters_wait().await {
                         let told = failure.without_values();
@@ -93,9 +108,8 @@ impl Commands {
                 }
                 continue;
             };
-            let now = self.digest();
-            let begins = digest != now || !run.as_ref().is_some_and(|run| run.same_channel(first));
-            let retention = looked.is_none_or(|looked| looked.elapsed() >= RETENTION_INTERVAL);
+            let (now, begins) = (self.digest(), begins(first));
+            let retention = is_old(looked, RETENTION_INTERVAL);
             match self.turn(&mut kept, &lanes, begins, begins || retention).await {
                 Ok(()) => {
                     backoff = Backoff::new();

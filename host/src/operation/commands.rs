@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 use crate::component::registry::Versions;
 use crate::failure::Failure;
 use crate::pipeline::requests::LetterQueues;
+use crate::readmodel::control::poller::ControlFeed;
+use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::mysql::session::Session;
 use crate::retry::Backoff;
 use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::settings::LetterSettings;
 
-/// How often it is looked for new commands.
+/// How long to wait between two turns that carry commands out.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 
 /// How long MySQL may take to answer.
@@ -32,6 +34,8 @@ pub struct Commands {
     pub settings: LetterSettings,
     pub orders: LetterQueues,
     pub status: Arc<Status>,
+    /// How the control schema says that the projection stands.
+    pub feed: ControlFeed,
     pub stop: CancellationToken,
 }
 
@@ -69,6 +73,23 @@ impl Commands {
         tokio::time::sleep(wait).await;
         if self.stop.is_cancelled() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits so long at least, and then until there is something to do, without a session.
+    pub(super) async fn rest_until(
+        &self,
+        wait: Duration,
+        kept: &mut Option<Session>,
+        is_due: impl Fn(&ControlSnapshot) -> bool,
+    ) {
+        self.rest(wait).await;
+        let mut feed = self.feed.clone();
+        while !feed.poll().snapshot.is_some_and(|snapshot| is_due(&snapshot)) {
+            *kept = None;
+            // It may also become due by this host's lanes, or by its clock.
+            let _ = tokio::time::timeout(INTERVAL, feed.next()).await;
+            self.rest(Duration::ZERO).await;
         }
     }
 }

@@ -53,7 +53,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             let (asked, act) = ((asked, seen), Act::Deploy(Some(proposal)));
             let deploying = command::carry_out(session, control, projection, asked, act, |_| told.clone());
             let tried = within(PATIENCE, "recording the deployment", deploying).await;
-            commands.versions.undeployed_config.notify_one();
+            commands.feed.nudge();
             tried
         }
         Ok(Prepared::Nowhere) => {

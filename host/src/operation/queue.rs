@@ -60,7 +60,9 @@ impl Commands {
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
-            self.rest(wait).await;
+            let is_busy = queue.is_busy();
+            let kept = &mut queue.desk.kept;
+            self.rest_until(wait, kept, |snapshot| is_busy || snapshot.commands.deployments > 0).await;
             wait = self.wait_after(queue.turn().await, &mut backoff);
         }
     }
@@ -114,6 +116,11 @@ impl CommandDesk for StoredCommands {
 impl<D: CommandDesk> Queue<D> {
     pub(super) fn new(desk: D) -> Self {
         Self { desk, trying: BTreeMap::new(), under_way: JoinSet::new() }
+    }
+
+    /// Whether any command is being tried, or will be again.
+    fn is_busy(&self) -> bool {
+        !self.trying.is_empty()
     }
 
     /// One look at what there is to do.

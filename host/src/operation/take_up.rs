@@ -1,36 +1,83 @@
-//! Says in the control schema whether the lanes work with what is deployed, and if not, why: whoever deployed it waits for that,
+//! Reports in the control schema whether the lanes work with what is deployed, and if not, why: whoever deployed it waits for that,
 //! and may be anywhere.
 
-use super::commands::Commands;
+use super::commands::{Commands, INTERVAL, LOOK};
 use crate::failure::Failure;
-use crate::readmodel::control::take_up;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::take_up::{self, TakeUp};
+use crate::readmodel::mysql::session::within;
+use crate::retry::Backoff;
 use crate::status::TakeUpProgress;
 use crate::status::snapshot::DeploymentSnapshot;
 
-/// One look.
-pub(super) async fn tell(commands: &Commands, session: &mut Session) -> Result<(), Failure> {
-    let Commands { servers, projection, status, .. } = commands;
-    let control = &servers.control;
-    let Some(found) = take_up::in_force(session, control, projection).await? else {
-        status.shows_deployment(None);
-        return Ok(());
-    };
-    let (mut is_whole, mut waits) = (found.is_whole, found.waits);
-    if !is_whole {
-        match status.take_up(&found.digest) {
-            TakeUpProgress::Whole { epoch } => {
-                take_up::record_whole(session, control, (projection, epoch), found.id).await?;
-                tracing::info!(projection, digest = found.digest, "every lane works with what is deployed");
-                (is_whole, waits) = (true, None);
+impl Commands {
+    /// Reports, for ever.
+    pub(super) async fn report_take_up(&self) {
+        let mut feed = self.feed.clone();
+        let mut backoff = Backoff::new();
+        let mut wait = INTERVAL;
+        // The deployment that was recorded as taken up: a snapshot may be older than that.
+        let mut whole = None;
+        loop {
+            self.rest(wait).await;
+            wait = INTERVAL;
+            let Some(snapshot) = feed.poll().snapshot else { continue };
+            let Some(deployment) = &snapshot.deployment else {
+                self.status.shows_deployment(None);
+                continue;
+            };
+            whole = whole.filter(|id| *id == deployment.id);
+            if whole.is_some() || !self.is_news(deployment) {
+                let taken_up = deployment.is_whole || whole.is_some();
+                let waits = deployment.waits.clone().filter(|_| !taken_up);
+                let digest = deployment.digest.clone();
+                self.status.shows_deployment(Some(DeploymentSnapshot { digest, taken_up, waits }));
+                continue;
             }
-            TakeUpProgress::Waits(why) if waits.as_ref() != Some(&why) => {
-                take_up::record_wait(session, control, found.id, &why).await?;
-                waits = Some(why);
-            }
-            TakeUpProgress::Waits(_) | TakeUpProgress::NotHere => {}
+            let recording = within(LOOK, "recording how far the deployment is", self.record_take_up());
+            let recorded = recording.await.map(|recorded| whole = recorded);
+            wait = self.wait_after(recorded, &mut backoff);
         }
     }
-    status.shows_deployment(Some(DeploymentSnapshot { digest: found.digest, taken_up: is_whole, waits }));
-    Ok(())
+
+    /// Whether this host knows more about a deployment than its row says.
+    fn is_news(&self, deployment: &TakeUp) -> bool {
+        !deployment.is_whole
+            && match self.status.take_up(&deployment.digest) {
+                TakeUpProgress::Whole { .. } => true,
+                TakeUpProgress::Waits(why) => deployment.waits.as_ref() != Some(&why),
+                TakeUpProgress::NotHere => false,
+            }
+    }
+
+    /// Records how far the lanes are with the deployment in force, and gives its id when all of them have taken it up.
+    async fn record_take_up(&self) -> Result<Option<u64>, Failure> {
+        let Self { servers, projection, status, .. } = self;
+        let control = &servers.control;
+        let mut session = servers.applier.connect().await?;
+        let Some(found) = take_up::in_force(&mut session, control, projection).await? else {
+            status.shows_deployment(None);
+            return Ok(None);
+        };
+        let (mut is_whole, mut waits) = (found.is_whole, found.waits);
+        if !is_whole {
+            match status.take_up(&found.digest) {
+                TakeUpProgress::Whole { epoch } => {
+                    take_up::record_whole(&mut session, control, (projection, epoch), found.id).await?;
+                    tracing::info!(
+                        projection,
+                        digest = found.digest,
+                        "every lane works with what is deployed"
+                    );
+                    (is_whole, waits) = (true, None);
+                }
+                TakeUpProgress::Waits(why) if waits.as_ref() != Some(&why) => {
+                    take_up::record_wait(&mut session, control, found.id, &why).await?;
+                    waits = Some(why);
+                }
+                TakeUpProgress::Waits(_) | TakeUpProgress::NotHere => {}
+            }
+        }
+        status.shows_deployment(Some(DeploymentSnapshot { digest: found.digest, taken_up: is_whole, waits }));
+        Ok(is_whole.then_some(found.id))
+    }
 }

@@ -240,7 +240,14 @@ impl<B: Book> Giving<'_, B> {
         Ok(())
     }
 
+    /// Gives a page. What was done of it is recorded also where the run ends in the middle, e.g. because there is room again.
     async fn give_each(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
+        let given = self.give_page(page).await;
+        self.record().await?;
+        given
+    }
+
+    async fn give_page(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
         for letter in page {
             if *self.action == LetterAction::Rehearse {
                 self.sum.letters += self.book.length(&letter).await?;
@@ -248,7 +255,7 @@ impl<B: Book> Giving<'_, B> {
             let done = self.give(letter).await?;
             self.sum.add(done);
         }
-        self.record().await
+        Ok(())
     }
 
     /// Gives a letter to its lane, and says when that takes long.

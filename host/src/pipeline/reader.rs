@@ -24,8 +24,11 @@ use crate::status::Status;
 /// full, and where events trickle in, each is a chunk.
 const QUEUE_CHUNKS_MAX: usize = 10_000;
 
-/// How often a lane without events hears where the stream stands, so that its checkpoint does not age.
-const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a lane without events hears where the stream stands, while others have some: so that a restart reads little again.
+pub const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The same while no lane has any: so that its checkpoint does not age.
+pub const REST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Deliveries for one lane, and the position behind them.
 #[derive(Debug)]
@@ -65,7 +68,11 @@ pub struct Reader<S> {
     progress: Arc<Frontiers>,
     /// Where to end: everything up to here is handed out, and nothing behind it.
     until: Option<Position>,
+    /// How often lanes hear where the stream stands while none has events.
+    rest: Duration,
     advanced: Instant,
+    /// Events were handed out since; at the beginning, what the run before left is some.
+    has_work: bool,
 }
 
 impl<S: Source> Reader<S> {
@@ -75,9 +82,11 @@ impl<S: Source> Reader<S> {
         status: Arc<Status>,
         progress: Arc<Frontiers>,
         until: Option<Position>,
+        rest: Duration,
     ) -> Self {
         let room = Room::new(status.queued_bytes.clone());
-        Self { source, inboxes, room, status, progress, until, advanced: Instant::now() }
+        let advanced = Instant::now();
+        Self { source, inboxes, room, status, progress, until, rest, advanced, has_work: true }
     }
 
     /// Reads until `until`, or for ever. The source's outages are waited out; anything else is returned.
@@ -143,7 +152,9 @@ impl<S: Source> Reader<S> {
             }
         }
         let ends = self.until.as_ref() == Some(position);
-        let all = ends || self.advanced.elapsed() >= ADVANCE_INTERVAL;
+        self.has_work |= chunks.iter().any(|deliveries| !deliveries.is_empty());
+        let interval = if self.has_work { ADVANCE_INTERVAL } else { self.rest };
+        let all = ends || self.advanced.elapsed() >= interval;
         let held = chunks.iter().map(|deliveries| held_by(deliveries, position)).collect::<Vec<_>>();
         let shares = self.room.take(&held).await;
         for (lane, ((inbox, deliveries), share)) in
@@ -163,7 +174,7 @@ impl<S: Source> Reader<S> {
             }
         }
         if all {
-            self.advanced = Instant::now();
+            (self.advanced, self.has_work) = (Instant::now(), false);
         }
         self.progress.handed_out(position);
         true
@@ -240,7 +251,7 @@ mod tests {
             };
             status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
             let progress = Arc::new(Frontiers::new((0..lanes).map(|_| start.clone())));
-            let reader = Reader::new(Endless(0), inboxes, status.clone(), progress, None);
+            let reader = Reader::new(Endless(0), inboxes, status.clone(), progress, None, REST_INTERVAL);
             let reading = tokio::spawn(reader.run());
             // MySQL is cut off: nothing is taken from the queues.
             let (mut before, mut same) = (0, 0);

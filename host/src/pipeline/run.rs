@@ -49,6 +49,8 @@ pub struct Run<'a, P> {
     pub decoder: &'a Decoder,
     pub batch_max: usize,
     pub window: usize,
+    /// How often lanes hear where the stream stands while none has events.
+    pub rest: Duration,
     pub breaker: Arc<Breaker>,
     pub suspects: Arc<Suspects>,
     /// Whether a parked event holds back the whole stream, or only its aggregate.
@@ -81,7 +83,7 @@ impl<P: Ports> Run<'_, P> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
         let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let source = self.parts.source(&run_plan.rows);
-        let reader = Reader::new(source, inboxes, self.status.clone(), progress, run_plan.until);
+        let reader = Reader::new(source, inboxes, self.status.clone(), progress, run_plan.until, self.rest);
         let stop = self.stop.clone();
         work.spawn(async move {
             tokio::select! {

@@ -10,6 +10,8 @@ pub mod pause;
 pub mod deployment;
 pub mod stored_component;
 pub mod take_up;
+pub mod snapshot;
+pub mod poller;
 pub mod generation;
 pub mod overtake;
 pub mod forget;

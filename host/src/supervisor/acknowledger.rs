@@ -20,8 +20,11 @@ use crate::source::acknowledge::DocumentMark;
 use crate::status::Status;
 use deletion::{DeletionPage, Deletions, Round};
 
-/// How often it is looked for new rows when there were few.
+/// How long to wait after a round that found few rows, while the lanes commit.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait at most while they commit nothing.
+const REST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often those that wait are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,14 +56,18 @@ impl Acknowledger {
         }
         let mut backoff = Backoff::new();
         loop {
-            let began = Instant::now();
+            let (began, committed) = (Instant::now(), self.status.batches());
             let round = within(ROUND_TIMEOUT, "acknowledging the outbox", self.round()).await;
             let wait = match round {
                 Ok(round) => {
                     backoff = Backoff::new();
                     self.status.acknowledgement_waits_for(round.obstacle);
                     // At most half of the time, so that the lanes have the servers for themselves as long.
-                    if round.more { began.elapsed().min(INTERVAL) } else { INTERVAL }
+                    if !round.more {
+                        self.rest(committed).await;
+                        continue;
+                    }
+                    began.elapsed().min(INTERVAL)
                 }
                 Err(failure) => {
                     self.session = None;
@@ -70,6 +77,22 @@ impl Acknowledger {
                 }
             };
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Waits until the lanes have committed more batches than that, or for long.
+    async fn rest(&self, committed: u64) {
+        let began = Instant::now();
+        let rest = match self.policy {
+            // Rows become due by their age.
+            Acknowledge::Delete { age } => (age / 8).clamp(INTERVAL, REST_INTERVAL),
+            Acknowledge::Keep | Acknowledge::Mark => REST_INTERVAL,
+        };
+        while began.elapsed() < rest {
+            tokio::time::sleep(INTERVAL).await;
+            if self.status.batches() != committed {
+                return;
+            }
         }
     }
 

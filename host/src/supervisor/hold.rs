@@ -3,23 +3,17 @@
 //! What holds the events is a row (an operator's word, an open breaker), the letters that are there, or the room that is
 //! not. It is looked at again and again, and ends by itself.
 
-use std::time::Duration;
-
 use super::settings::{Hold, Settings};
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::control::pause;
+use crate::readmodel::control::poller::ControlFeed;
+use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::lane::dead_letter;
 use crate::readmodel::lane::volume::{self, Volume};
-use crate::readmodel::mysql::session::{Session, within};
+use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::statement::Ordering;
-
-/// How often it is looked whether a pause has begun or is over.
-const INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long MySQL may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is asked about a projection.
 #[derive(Clone)]
@@ -58,29 +52,27 @@ impl HoldCheck {
         Ok(is_full(full, used).then(|| full.clone()))
     }
 
-    /// Waits until something else, or nothing, keeps the events back than what did.
-    pub async fn until_it_changes(self, standing: Option<Failure>) {
-        let mut kept = None;
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            let asking = self.ask_in(&mut kept);
-            match within(PATIENCE, "reading whether the projection is paused", asking).await {
-                Ok(found) if same(found.as_ref(), standing.as_ref()) => {}
-                Ok(_) => return,
-                // The outage is the lanes' business.
-                Err(_) => kept = None,
-            }
+    /// What keeps the events back, by a snapshot.
+    fn judge(&self, snapshot: &ControlSnapshot) -> Option<Failure> {
+        if let Some(pause) = &snapshot.pause {
+            return Some(pause.clone());
         }
+        let letters = snapshot.letters.0 + snapshot.letters.1;
+        if self.holds_stream && letters > 0 {
+            return Some(Failure::StreamHeld { letters });
+        }
+        self.full.clone().filter(|full| is_full(full, snapshot.volume))
     }
 
-    async fn ask_in(&self, kept: &mut Option<Session>) -> Result<Option<Failure>, Failure> {
-        let mut session = match kept.take() {
-            Some(session) => session,
-            None => self.servers.applier.connect().await?,
-        };
-        let found = self.ask(&mut session).await?;
-        *kept = Some(session);
-        Ok(found)
+    /// Waits until something else, or nothing, keeps the events back than what did.
+    pub async fn until_it_changes(&self, feed: &mut ControlFeed, standing: Option<&Failure>) {
+        loop {
+            // An outage is the lanes' business.
+            let Some(snapshot) = feed.next().await.snapshot else { continue };
+            if !same(self.judge(&snapshot).as_ref(), standing) {
+                return;
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::hot_swap::DesiredVersion;
+use crate::pipeline::reader::REST_INTERVAL;
 use crate::pipeline::run::{Ports, Run, RunPlan, TaskSet};
 use crate::pipeline::suspects::Suspects;
 use crate::position::Position;
@@ -64,7 +65,7 @@ impl Leader<'_> {
         run_plan: RunPlan,
         full: Option<Failure>,
     ) -> Result<(), Failure> {
-        let Supervisor { servers, settings, status, .. } = self.supervisor;
+        let Supervisor { servers, settings, status, feed, .. } = self.supervisor;
         let hold_check = HoldCheck {
             servers: servers.clone(),
             projection: settings.name.clone(),
@@ -78,6 +79,7 @@ impl Leader<'_> {
             decoder: &servers.decoder,
             batch_max: settings.batch_max,
             window: settings.window,
+            rest: REST_INTERVAL,
             breaker: Arc::new(self.breaker(&mut session).await?),
             suspects: self.suspects.clone(),
             holds_stream: hold_check.holds_stream,
@@ -96,23 +98,26 @@ impl Leader<'_> {
                 alone.cancel();
                 return Ok(());
             }
-            run.start_held(work, run_plan, hold_check.until_it_changes(Some(held))).await?
+            let mut feed = feed.clone();
+            let released = async move { hold_check.until_it_changes(&mut feed, Some(&held)).await };
+            run.start_held(work, run_plan, released).await?
         } else {
-            beside.spawn(monitor::watch_pause(hold_check));
+            beside.spawn(monitor::watch_pause(hold_check, feed.clone()));
             run.start(work, run_plan).await?
         };
         self.supervisor.orders.replace(orders);
         let acknowledger = Acknowledger::new(servers.clone(), status.clone(), settings.acknowledge, lanes);
         beside.spawn(acknowledger.run());
         let (versions, following) = (self.supervisor.versions.clone(), (servers.clone(), status.clone()));
-        let (epoch, run) = (self.epoch, stop.clone());
+        let (epoch, run, following_feed) = (self.epoch, stop.clone(), feed.clone());
         beside.spawn(async move {
-            versions.follow(&following.0, &following.1, epoch).await?;
+            versions.follow(&following.0, &following.1, epoch, following_feed).await?;
             // The lanes finish what they have; the next run has other ones.
             run.cancel();
             std::future::pending().await
         });
-        beside.spawn(monitor::observe(servers.clone(), settings.name.clone(), status.clone()));
+        let (observed, name) = (servers.clone(), settings.name.clone());
+        beside.spawn(monitor::observe(observed, name, status.clone(), feed.clone()));
         Ok(())
     }
 

@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use super::hold::HoldCheck;
 use super::settings::Settings;
 use crate::failure::{Failure, Fault};
+use crate::position::ClusterTime;
 use crate::readmodel::control::lease;
-use crate::readmodel::lane::{checkpoint, dead_letter};
+use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::mysql::session::Session;
 use crate::retry::Backoff;
 use crate::servers::Servers;
 use crate::status::{Server, Status};
 
-/// How often the servers are asked how they stand.
+/// How often the source is asked how it stands.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often it is asked how far the oplog reaches back.
@@ -89,11 +90,11 @@ pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {
 }
 
 /// Ends a run that takes events when an operator, or another lane's breaker, says so.
-pub async fn watch_pause(hold_check: HoldCheck) -> Result<(), Failure> {
+pub async fn watch_pause(hold_check: HoldCheck, mut feed: ControlFeed) -> Result<(), Failure> {
     // The letters that hold back a stream, and the room there is, are found by the lanes.
     let hold_check = HoldCheck { holds_stream: false, full: None, ..hold_check };
     loop {
-        hold_check.clone().until_it_changes(None).await;
+        hold_check.until_it_changes(&mut feed, None).await;
         let mut session = hold_check.servers.applier.connect().await?;
         if let Some(pause) = hold_check.ask(&mut session).await? {
             return Err(pause);
@@ -102,23 +103,25 @@ pub async fn watch_pause(hold_check: HoldCheck) -> Result<(), Failure> {
 }
 
 /// Shows what the servers say, and that they say nothing. What is done about it is the other parts' business.
-pub async fn observe(servers: Servers, projection: String, status: Arc<Status>) -> Result<(), Failure> {
+pub async fn observe(
+    servers: Servers,
+    projection: String,
+    status: Arc<Status>,
+    mut feed: ControlFeed,
+) -> Result<(), Failure> {
     let read_model = async {
-        let mut session = None;
+        let mut poll = feed.poll();
         loop {
-            let counting = count(&servers, &projection, &mut session);
-            let silence = |message| Failure::ConnectionLost { message };
-            if let Some((letters, ignored)) = answer(&status, Server::ReadModel, silence, counting).await {
-                status.observed_letters(letters, Some(ignored));
+            if let Some(snapshot) = &poll.snapshot {
+                status.observed_letters(snapshot.letters, Some(snapshot.ignored));
             }
-            tokio::time::sleep(OBSERVE_INTERVAL).await;
+            status.observes(Server::ReadModel, poll.trouble);
+            poll = feed.next().await;
         }
     };
     let source = async {
         loop {
-            let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
-            let silence = |message| Failure::SourceUnavailable { message };
-            if let Some((time, documents)) = answer(&status, Server::Source, silence, asking).await {
+            if let Some((time, documents)) = source_answer(&servers, &status).await {
                 status.observed_source(time, documents);
             }
             tokio::time::sleep(OBSERVE_INTERVAL).await;
@@ -151,38 +154,21 @@ async fn observe_oplog(servers: &Servers, projection: &str, status: &Status) {
     }
 }
 
-/// A server's answer. While it does not come, that is shown.
-async fn answer<T>(
-    status: &Status,
-    server: Server,
-    silence: impl Fn(String) -> Failure,
-    asking: impl Future<Output = Result<T, Failure>>,
-) -> Option<T> {
-    let silent = |limit: Duration| silence(format!("no answer for {} ms", limit.as_millis()));
+/// The time and the number of documents at the source. While no answer comes, that is shown.
+async fn source_answer(servers: &Servers, status: &Status) -> Option<(ClusterTime, u64)> {
+    let silent = |limit: Duration| Failure::SourceUnavailable {
+        message: format!("no answer for {} ms", limit.as_millis()),
+    };
+    let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
     tokio::pin!(asking);
     let soon = tokio::time::timeout(SILENCE, &mut asking).await;
     let answer = if let Ok(answer) = soon {
         answer
     } else {
-        status.observes(server, Some(silent(SILENCE)));
+        status.observes(Server::Source, Some(silent(SILENCE)));
         let late = tokio::time::timeout(PATIENCE, asking).await;
         late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
     };
-    status.observes(server, answer.as_ref().err().cloned());
+    status.observes(Server::Source, answer.as_ref().err().cloned());
     answer.ok()
-}
-
-async fn count(
-    servers: &Servers,
-    projection: &str,
-    kept: &mut Option<Session>,
-) -> Result<((u64, u64), u64), Failure> {
-    let mut session = match kept.take() {
-        Some(session) => session,
-        None => servers.applier.connect().await?,
-    };
-    let letters = dead_letter::count(&mut session, &servers.control, projection).await?;
-    let ignored = checkpoint::ignored(&mut session, &servers.control, projection).await?;
-    *kept = Some(session);
-    Ok((letters, ignored))
 }

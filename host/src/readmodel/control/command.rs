@@ -42,7 +42,7 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// The condition that tells them apart. What a generation stands for waits until that is done with.
-    fn condition(self) -> String {
+    pub(super) fn condition(self) -> String {
         let any = |names: &[&str]| {
             let each = names.iter().map(|name| format!(r#"request LIKE '{{"do":"{name}"%'"#));
             each.collect::<Vec<_>>().join(" OR ")

@@ -1,6 +1,7 @@
 //! Why a projection takes no events although it could: an operator's word, or its breaker's. Rows, so that restarts and
 //! take-overs keep them.
 
+use sqlx::mysql::MySqlRow;
 use sqlx::{Connection, Row};
 
 use super::lease;
@@ -24,21 +25,31 @@ pub async fn find(
 ) -> Result<Option<Failure>, Failure> {
     let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
     let sql = control.sql(
-        "SELECT class, reason, paused_by, DATE_FORMAT(paused_at, '%Y-%m-%dT%H:%i:%sZ') FROM laterna.pause \
+        "SELECT class AS pause_class, reason AS pause_reason, paused_by, \
+         DATE_FORMAT(paused_at, '%Y-%m-%dT%H:%i:%sZ') AS paused_since FROM laterna.pause \
          WHERE projection = ? AND resumed_at IS NULL ORDER BY class DESC LIMIT 1",
     );
     let row = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
-    let text = |column: usize| row.try_get::<String, _>(column).map_err(failed);
-    Ok(Some(match text(0)?.as_str() {
-        BY_BREAKER => Failure::BreakerOpen { reason: text(1)? },
+    let class: &str = row.try_get("pause_class").map_err(failed)?;
+    Ok(Some(from_row(&row, projection, class)?))
+}
+
+/// The pause of a class that a row describes.
+pub(super) fn from_row(row: &MySqlRow, projection: &str, class: &str) -> Result<Failure, Failure> {
+    let text = |column: &str| {
+        let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
+        row.try_get::<String, _>(column).map_err(failed)
+    };
+    Ok(match class {
+        BY_BREAKER => Failure::BreakerOpen { reason: text("pause_reason")? },
         _ => Failure::Paused {
             projection: projection.to_owned(),
-            by: text(2)?,
-            since: text(3)?,
-            why: text(1)?,
+            by: text("paused_by")?,
+            since: text("paused_since")?,
+            why: text("pause_reason")?,
         },
-    }))
+    })
 }
 
 /// Pauses a projection, in the transaction that carries the command out.

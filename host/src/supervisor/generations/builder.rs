@@ -53,7 +53,10 @@ impl Building {
             match Box::pin(self.step()).await {
                 Ok(Some(End::Meets)) => return Ok(()),
                 Ok(Some(End::Over)) => (self.backoff, self.said) = (Backoff::new(), None),
-                Ok(None) => tokio::time::sleep(INTERVAL).await,
+                Ok(None) => {
+                    tokio::time::sleep(INTERVAL).await;
+                    self.context.feed.until(|snapshot| snapshot.generations > 0).await;
+                }
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
                 Err(failure) => {
                     self.session = None;

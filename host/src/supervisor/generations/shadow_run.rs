@@ -11,6 +11,7 @@ use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::hot_swap::DesiredVersion;
+use crate::pipeline::reader::ADVANCE_INTERVAL;
 use crate::pipeline::requests::{self, LetterAction, LetterQueues};
 use crate::pipeline::run::{Ports, Run, RunPlan, TaskSet, finished};
 use crate::position::Position;
@@ -93,6 +94,8 @@ impl ShadowRun {
             decoder: &self.servers.decoder,
             batch_max: settings.batch_max,
             window: settings.window,
+            // Whether it has caught up is judged by its checkpoints.
+            rest: ADVANCE_INTERVAL,
             // Whether its letters are too many is judged at the end.
             breaker: Arc::new(Breaker::off()),
             suspects: Arc::default(),

@@ -15,6 +15,7 @@ use super::store::{LEASE, Store};
 use crate::failure::{Failure, Fault};
 use crate::pipeline::breaker::{Breaker, BreakerSettings};
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
+use crate::pipeline::reader::REST_INTERVAL;
 use crate::pipeline::requests::LetterQueues;
 use crate::pipeline::run::{Ended, Ports, Run, RunPlan, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
@@ -234,6 +235,7 @@ impl Host {
             decoder: &decoder(),
             batch_max: self.habits.batch_max,
             window: WINDOW,
+            rest: REST_INTERVAL,
             breaker: Arc::new(if is_muted {
                 Breaker::muted()
             } else {

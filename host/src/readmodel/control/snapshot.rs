@@ -1,0 +1,129 @@
+//! What the control schema says of one projection, read with one query.
+//!
+//! A snapshot tells what there is to do. Whoever acts on it reads the rows again, under the lease or in the transaction that
+//! changes them: a snapshot may be a moment old.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+
+use super::command::CommandKind;
+use super::pause;
+use super::schema::Control;
+use super::take_up::TakeUp;
+use crate::failure::Failure;
+use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// The control rows of one projection at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlSnapshot {
+    /// An operator's pause or an open breaker.
+    pub pause: Option<Failure>,
+    /// The deployment in force.
+    pub deployment: Option<TakeUp>,
+    /// A component may still be taken back to the one before it.
+    pub is_canary: bool,
+    /// The number of generations that something is to be done about: all but those that are kept.
+    pub generations: u64,
+    pub commands: PendingCommands,
+    /// The live generation's dead letters, parked and held.
+    pub letters: (u64, u64),
+    /// The dead letters and their bytes, as the lanes of the live generation count them.
+    pub volume: Volume,
+    /// The number of events that the upcaster made nothing of.
+    pub ignored: u64,
+}
+
+/// The number of commands that are not done, by who carries them out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PendingCommands {
+    pub letters: u64,
+    pub switches: u64,
+    pub deployments: u64,
+}
+
+impl ControlSnapshot {
+    /// Reads a projection's rows.
+    pub async fn read(session: &mut Session, control: &Control, projection: &str) -> Result<Self, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the state of the projection", &error);
+        let text = sql(control);
+        let mut query = sqlx::query(&text);
+        for _ in 0..text.matches('?').count() {
+            query = query.bind(projection);
+        }
+        let row = query.row(&mut session.connection).await.map_err(failed)?;
+        let pause = match row.try_get("pause_class").map_err(failed)? {
+            Some(class) => Some(pause::from_row(&row, projection, class)?),
+            None => None,
+        };
+        let count = |column: &str| -> Result<u64, Failure> { row.try_get(column).map_err(failed) };
+        Ok(Self {
+            pause,
+            deployment: deployment(&row).map_err(failed)?,
+            is_canary: count("is_canary")? > 0,
+            generations: count("generations")?,
+            commands: PendingCommands {
+                letters: count("command_letters")?,
+                switches: count("command_switches")?,
+                deployments: count("command_deployments")?,
+            },
+            letters: (count("parked")?, count("held")?),
+            volume: Volume {
+                letters: row.try_get("letters").map_err(failed)?,
+                bytes: row.try_get("letter_bytes").map_err(failed)?,
+            },
+            ignored: count("ignored")?,
+        })
+    }
+}
+
+impl ControlSnapshot {
+    /// Whether anything but the counts of events and letters differs.
+    pub fn differs(&self, before: &Self) -> bool {
+        let Self { letters, volume, ignored, .. } = *before;
+        *before != Self { letters, volume, ignored, ..self.clone() }
+    }
+}
+
+fn deployment(row: &MySqlRow) -> Result<Option<TakeUp>, sqlx::Error> {
+    let Some(id) = row.try_get("deployment_id")? else { return Ok(None) };
+    Ok(Some(TakeUp {
+        id,
+        digest: row.try_get("digest")?,
+        is_whole: row.try_get::<i64, _>("is_taken_up")? != 0,
+        waits: row.try_get("waits")?,
+        taken_back: None,
+    }))
+}
+
+/// One row, whatever there is. Each `?` is the projection's name.
+fn sql(control: &Control) -> String {
+    let pending = |kind: CommandKind| format!("CAST(COALESCE(SUM({}), 0) AS UNSIGNED)", kind.condition());
+    control.sql(&format!(
+        "SELECT p.*, d.*, CAST(COALESCE(d.canary_until > CURRENT_TIMESTAMP(6), 0) AS UNSIGNED) AS is_canary, g.*, m.*, l.*, c.* \
+         FROM (SELECT 1) AS one \
+         LEFT JOIN (SELECT class AS pause_class, reason AS pause_reason, paused_by, \
+             DATE_FORMAT(paused_at, '%Y-%m-%dT%H:%i:%sZ') AS paused_since FROM laterna.pause \
+             WHERE projection = ? AND resumed_at IS NULL ORDER BY class DESC LIMIT 1) AS p ON TRUE \
+         LEFT JOIN (SELECT id AS deployment_id, digest, canary_until, waits, \
+             CAST(taken_up_at IS NOT NULL AS SIGNED) AS is_taken_up FROM laterna.deployment \
+             WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1) AS d ON TRUE \
+         JOIN (SELECT CAST(COUNT(*) AS UNSIGNED) AS generations FROM laterna.generation WHERE projection = ? AND state <> 'kept') AS g \
+         JOIN (SELECT {} AS command_letters, {} AS command_switches, {} AS command_deployments \
+             FROM laterna.command WHERE projection = ? AND state = 'pending') AS m \
+         JOIN (SELECT CAST(COALESCE(SUM(d.state = 'parked'), 0) AS UNSIGNED) AS parked, \
+             CAST(COALESCE(SUM(d.state = 'held'), 0) AS UNSIGNED) AS held FROM laterna.dead_letter d \
+             JOIN laterna.projection p ON p.projection = d.projection AND p.live_generation = d.generation \
+             WHERE d.projection = ?) AS l \
+         JOIN (SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) AS ignored, \
+             CAST(COALESCE(SUM(c.letters), 0) AS SIGNED) AS letters, \
+             CAST(COALESCE(SUM(c.letter_bytes), 0) AS SIGNED) AS letter_bytes FROM laterna.checkpoint c \
+             JOIN laterna.projection p ON p.projection = c.projection AND p.live_generation = c.generation \
+             WHERE c.projection = ?) AS c",
+        pending(CommandKind::Letters),
+        pending(CommandKind::Switches),
+        pending(CommandKind::Deployments),
+    ))
+}
