@@ -272,7 +272,8 @@ async fn killed_while_it_acknowledges(
     let mut in_the_middle = 0;
     while !writing.is_finished() {
         let host = world.start();
-        some_time(rng.random_range(500..2500)).await;
+        until("the host writes", async || host.log().contains("took the lease")).await;
+        some_time(rng.random_range(300..2300)).await;
         host.kill();
         let told = world.number_if_any(&count(">")).await.unwrap_or_default();
         let waits = world.number_if_any(&count("=")).await.unwrap_or_default();
