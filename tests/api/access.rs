@@ -72,6 +72,12 @@ async fn other_machines_reach_the_api_with_tokens_only_and_a_wrong_file_of_them_
     let text = format!("[[token]]\nname = \"a\"\nrole = \"admin\"\ntoken = {OPERATOR:?}\n");
     std::fs::write(&file, text).expect("it can be written");
     let wrong = run(&[("LATERNA_HOST__TOKENS", &file.display().to_string())]);
+    let mut check = std::process::Command::new(crate::support::host::BINARY);
+    check.env("LATERNA_HOST__TOKENS", &file).arg("--config").arg(&config).arg("check");
+    let checked = check.output().expect("the binary runs");
+    let told = said(&checked);
+    let fails = told.lines().any(|line| line.starts_with("FAIL") && line.contains("wrong.toml, line 3"));
+    assert!(checked.status.code() == Some(1) && fails && !told.contains(OPERATOR), "{told}");
     assert!(
         wrong.status.code() == Some(2) && said(&wrong).contains("wrong.toml, line 3"),
         "{}",

@@ -40,6 +40,10 @@ async fn everything_there_is_of_a_projection_can_be_read_and_a_viewer_sees_no_va
     assert_eq!(whole.json()["document"]["payload"]["secret"], "canary", "{whole:?}");
     assert!(whole.text.contains("told to reject"), "{whole:?}");
     assert!(masked.code == 200 && masked.json()["document"].is_null(), "{masked:?}");
+    assert_eq!(
+        (whole.header("cache-control"), whole.header("x-content-type-options")),
+        ("no-store", "nosniff")
+    );
     for seen in [masked, viewer.get("/api/v1/projections/picky/letters").await] {
         assert!(!seen.text.contains("canary") && !seen.text.contains("told to reject"), "{seen:?}");
     }

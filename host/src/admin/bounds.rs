@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router, middleware};
@@ -47,6 +49,15 @@ pub fn bound(
         .layer(RequestBodyLimitLayer::new(bytes_max))
         .layer(one_of_few)
         .layer(middleware::map_response(problem::everywhere))
+        .layer(middleware::map_response(unkept))
+}
+
+/// What is answered is for whoever asked: no browser keeps it, or takes it for something else than it says it is.
+async fn unkept(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// Answers also where whoever asked has gone away: a query that ended half-way would leave its session useless, and each
