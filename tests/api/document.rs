@@ -1,4 +1,4 @@
-//! The OpenAPI document: the checked-in copy is what the code says, and the host serves the same.
+//! The `OpenAPI` document: the checked-in copy is what the code says, and the host serves the same.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -23,7 +23,7 @@ fn guide() -> [Vec<String>; 2] {
 /// The same with one grant of an account in the place of another.
 fn with(account: usize, place: usize, instead: &str) -> [Vec<String>; 2] {
     let mut grants = guide();
-    grants[account][place] = instead.to_owned();
+    instead.clone_into(&mut grants[account][place]);
     grants
 }
 

@@ -8,7 +8,7 @@ use crate::support::world::{event, free_port, laterna, said};
 use crate::support::{Host, Options, World, some_time};
 
 /// How long a run may take to say what becomes of it, while other rows use the processor, too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {

@@ -1,4 +1,4 @@
-//! `/api/v1`: what there is of each projection, and what can be asked for. One file a resource; the OpenAPI document comes
+//! `/api/v1`: what there is of each projection, and what can be asked for. One file a resource; the `OpenAPI` document comes
 //! from their handlers and types.
 
 mod asked;
@@ -121,7 +121,7 @@ pub fn routes() -> Router<AdminContext> {
     routes.route(&path, axum::routing::get(async move || Json(document)))
 }
 
-/// The OpenAPI document, as it is checked in.
+/// The `OpenAPI` document, as it is checked in.
 pub fn document() -> String {
     described().1.to_pretty_json().expect("a description is text") + "\n"
 }

@@ -39,7 +39,7 @@ pub async fn choose(
 ) -> Result<(Letters, u64), Refusal> {
     let LetterChoice { id, event, aggregate, class, heads_only, among, until } = choice;
     let by_event = event.is_some();
-    let like = Selection { id, event, class, heads_only, among, until, ..Selection::default() };
+    let like = Selection { id, event, class, heads_only, until, among, ..Selection::default() };
     let like = of_one(session, servers, projection, like, aggregate).await?;
     let (letters, count) = chosen(session, servers, projection, like).await?;
     if by_event && count > 1 {

@@ -65,7 +65,7 @@ impl FromRequestParts<AdminContext> for Asked {
         let query = parts.extract::<Query<ChangeQuery>>().await;
         let Query(ChangeQuery { dry_run }) = query.map_err(|wrong| Problem::wrong(wrong.body_text()))?;
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::no_token)?;
-        let key = match parts.headers.get("idempotency-key").map(|key| key.as_bytes()) {
+        let key = match parts.headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) {
             None => None,
             Some(key) if key.is_empty() || key.len() > KEY_MAX => {
                 return Err(Problem::wrong(format!("`Idempotency-Key` must have 1 to {KEY_MAX} bytes")));

@@ -121,7 +121,7 @@ pub async fn list(
         after,
         ..Selection::default()
     };
-    let selection = choice::reading(selection, aggregate.map(named).transpose()?);
+    let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
     let mut seat = shown.desk.sit().await?;
     let page = page(&mut seat, &projection, &selection, limit).await;
     let mut page = seat.rise(page)?;
@@ -231,7 +231,7 @@ impl LetterBody {
         });
         let choice = LetterChoice {
             event,
-            aggregate: aggregate.map(named).transpose()?,
+            aggregate: aggregate.as_deref().map(named).transpose()?,
             class: class.map(of_letters).transpose()?,
             among,
             until: boundary.map(|boundary| boundary.until),
@@ -283,7 +283,7 @@ pub async fn erase(
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Erase { why })?).await
 }
 
-fn named(text: String) -> Result<Named, Problem> {
+fn named(text: &str) -> Result<Named, Problem> {
     text.parse().map_err(|wrong| Problem::wrong(format!("`aggregate`: {wrong}")))
 }
 

@@ -59,7 +59,9 @@ pub async fn list(
     let mut seat = shown.desk.sit().await?;
     let found = command::records(&mut seat.session, &seat.servers.control, &filter, limit).await;
     let mut operations = seat.rise(found.map_err(Problem::from))?;
-    operations.iter_mut().for_each(|record| masking::command(&caller, record));
+    for record in &mut operations {
+        masking::command(&caller, record);
+    }
     let is_full = operations.len() == limit as usize;
     let next = operations.last().map(|last| last.id).filter(|_| is_full);
     Ok(Json(OperationPage { operations, next }))

@@ -37,7 +37,9 @@ impl Checked<'_> {
         let what = format!("projection `{name}`");
         check_lease(servers, name, applier, report).await;
         let notes = self.loaded.deployed.schema.notes();
-        notes.iter().for_each(|note| report.note(&format!("SQL of `{name}`"), note));
+        for note in &notes {
+            report.note(&format!("SQL of `{name}`"), note);
+        }
         // Who may not read what is registered is told of that with all that the account lacks.
         let found = registration::find(ddl, &servers.control, name).await;
         let checked = match found.and_then(|found| Standing::of(name, found)) {
@@ -71,7 +73,9 @@ impl Checked<'_> {
         let what = format!("projection `{}`", settings.name);
         findings.notes.iter().for_each(|note| report.note(&what, note));
         let obstacles: Vec<&Failure> = findings.obstacles.iter().filter(|one| !self.is_told(one)).collect();
-        obstacles.iter().for_each(|failure| report.refuse(&what, failure));
+        for failure in &obstacles {
+            report.refuse(&what, failure);
+        }
         // What would stand in the way as soon as there is an event to read.
         if obstacles.is_empty()
             && settings.from_history

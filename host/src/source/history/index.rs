@@ -104,9 +104,10 @@ fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> String 
     // MongoDB takes a second index with the same keys only where their collations differ.
     let same_keys = nearest.filter(|index| has_keys(index, &with_id) && !has_collation(index));
     let in_the_way = same_keys.into_iter().chain(namesake);
-    let drop: String = in_the_way
+    let drop = in_the_way
         .map(|index| format!("db.getCollection(\"{collection}\").dropIndex(\"{}\"), then ", name(index)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let options = [
         has_default_collation(indexes).then(|| "collation: { locale: \"simple\" }".to_owned()),
         (!is_usual).then(|| format!("name: \"{NAME}\"")),

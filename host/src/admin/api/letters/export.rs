@@ -43,7 +43,7 @@ pub async fn lines(
         return Err(Problem::hidden(&caller.name));
     }
     let selection = Selection { event, class: class.map(of_letters).transpose()?, ..Selection::default() };
-    let selection = choice::reading(selection, aggregate.map(named).transpose()?);
+    let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
     let mut seat = shown.desk.sit().await?;
     let newest = async {
         ask::registered(&mut seat.session, &seat.servers, &projection).await?;
@@ -73,6 +73,6 @@ impl Rest {
         let (session, servers) = (&mut seat.session, &seat.servers);
         let some = export::lines(session, servers, &self.projection, &mut self.selection).await;
         let some = seat.rise(some.map_err(Problem::from)).map_err(ends)?;
-        Ok(some.map(|lines| lines.iter().map(|line| format!("{line}\n")).collect()))
+        Ok(some.map(|lines| lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()))
     }
 }
