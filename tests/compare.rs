@@ -1,6 +1,9 @@
 //! Two generations of a projection's tables compared on real servers: every kind of difference is found, a healthy one
 //! has none, and the answer is the same as that of a plain comparison of all rows.
 
+mod keys;
+mod random;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -351,87 +354,6 @@ async fn a_chunk_that_takes_too_long_is_made_smaller() {
     }
 }
 
-/// Keys of every type that a table may have, and how the value for a number is written.
-const KEYS: &[(&str, &str)] = &[
-    ("(k BIGINT UNSIGNED, i INT, n INT, PRIMARY KEY (k))", "18446744073709551615 - n"),
-    ("(k INT, i INT, n INT, PRIMARY KEY (k, i))", "n DIV 20 - 10"),
-    ("(k INT, i INT, n INT, PRIMARY KEY (k DESC, i))", "n DIV 20"),
-    ("(k INT, i INT, n INT, PRIMARY KEY (i, k DESC))", "n"),
-    ("(k DECIMAL(40,10), i INT, n INT, PRIMARY KEY (k, i))", "n / 7 - 30 + 12345678901234567890"),
-    ("(k DECIMAL(30,0), i INT, n INT, PRIMARY KEY (k, i))", "n + 123456789012345678901234567890"),
-    ("(k DOUBLE, i INT, n INT, PRIMARY KEY (k, i))", "(n - 200) / 3E0"),
-    ("(k FLOAT, i INT, n INT, PRIMARY KEY (k, i))", "(n - 200) / 3E0"),
-    ("(k DATE, i INT, n INT, PRIMARY KEY (k, i))", "'2026-01-01' + INTERVAL n DIV 3 DAY"),
-    ("(k DATETIME(6), i INT, n INT, PRIMARY KEY (k, i))", "'2026-01-01' + INTERVAL n * 1000 MICROSECOND"),
-    ("(k DATETIME, i INT, n INT, PRIMARY KEY (k, i))", "'2026-01-01' + INTERVAL n DIV 2 SECOND"),
-    ("(k YEAR, i INT, n INT, PRIMARY KEY (k, i))", "1950 + n MOD 100"),
-    ("(k BIT(20), i INT, n INT, PRIMARY KEY (k, i))", "n * 1000"),
-    ("(k BOOLEAN, i INT, n INT, PRIMARY KEY (k, i))", "n MOD 2"),
-    ("(k CHAR(20) COLLATE utf8mb4_bin, i INT, n INT, PRIMARY KEY (k, i))", "CONCAT('K', n)"),
-    (
-        "(k VARCHAR(20) COLLATE utf8mb4_general_ci, i INT, n INT, PRIMARY KEY (k, i))",
-        "CONCAT(ELT(1 + n % 3, 'a', 'A ', 'a  '), n DIV 9, ' ')",
-    ),
-    (
-        "(k VARCHAR(20) COLLATE utf8mb4_unicode_520_ci, i INT, n INT, PRIMARY KEY (k, i))",
-        "CONCAT(ELT(1 + n % 4, 'e', '\u{c9}', '\u{df}', 'ss'), n DIV 9)",
-    ),
-    (
-        "(k VARCHAR(20) CHARACTER SET latin1, i INT, n INT, PRIMARY KEY (k, i))",
-        "CONCAT(ELT(1 + n % 3, '\u{e9}', 'e', ''''), n DIV 9)",
-    ),
-    ("(k VARCHAR(20) CHARACTER SET utf16, i INT, n INT, PRIMARY KEY (k, i))", "CONCAT('\u{20ac}', n)"),
-    ("(k VARBINARY(20), i INT, n INT, PRIMARY KEY (k, i))", "CONCAT(UNHEX('00FF27'), n)"),
-    ("(k BINARY(8), i INT, n INT, PRIMARY KEY (k, i))", "CONCAT(n, UNHEX('0020'))"),
-    ("(k ENUM('z','y''','x\\\\','w','v,'), i INT, n INT, PRIMARY KEY (k, i))", "1 + n MOD 5"),
-    ("(k ENUM('z','y','x'), i INT, n INT, PRIMARY KEY (i, k))", "1 + n MOD 3"),
-    ("(k TEXT, i INT, n INT, PRIMARY KEY (k(6)))", "CONCAT('k', 1000 + n, ' and more')"),
-    ("(k VARCHAR(50), i INT, n INT, PRIMARY KEY (i, k(3)))", "CONCAT('k', 1000 + n)"),
-    ("(k INT, i INT, `a ``b` INT DEFAULT 5, n INT, PRIMARY KEY (`a ``b`, k))", "n"),
-];
-
-/// A key in whose order neither server finds rows by itself.
-const SET_KEY: (&str, &str) = ("(k SET('z','y','x','w'), i INT, n INT, PRIMARY KEY (k, i))", "n MOD 16");
-
-/// Whatever the key, chunks of it hold every row once, and to read them takes few steps more than there are rows.
-async fn keys_of_any_type(options: Options) {
-    const ROWS: u64 = 400;
-    let mut pair = Pair::new(options, &[]).await;
-    for (number, (table, key)) in KEYS.iter().chain([&SET_KEY]).enumerate() {
-        let name = format!("t{number}");
-        let numbers = "WITH RECURSIVE s AS (SELECT 0 n UNION ALL SELECT n + 1 FROM s WHERE n < 399)";
-        pair.both(&format!("CREATE TABLE DB.{name} {table}")).await;
-        pair.both(&format!("INSERT INTO DB.{name} (k, i, n) {numbers} SELECT {key}, n, n FROM s")).await;
-        pair.both(&format!("ANALYZE TABLE DB.{name}")).await;
-        pair.tables = vec![name.clone()];
-        let mut view = pair.view().await;
-        let before = rows_read(&mut view).await;
-        let found = pair.compare_in(&mut view, chunks_of(7)).await.0.tables.remove(0);
-        let read = rows_read(&mut view).await - before;
-        assert_eq!((counts(&found), found.live_rows, found.rebuilt_rows), ((0, 0, 0), ROWS, ROWS), "{table}");
-        // Both sides, each for the places of its chunks and for their sums, and the first rows of ranges.
-        assert!(*table == SET_KEY.0 || read < 8 * ROWS, "{table}: {read} rows were read");
-
-        pair.live(&format!("DELETE FROM DB.{name} WHERE n IN (0, 200)")).await;
-        pair.rebuilt(&format!("DELETE FROM DB.{name} WHERE n IN (1, 2, 399)")).await;
-        pair.rebuilt(&format!("UPDATE DB.{name} SET n = -1 WHERE n = 7")).await;
-        let found = pair.first(chunks_of(7)).await;
-        let rows = (found.live_rows, found.rebuilt_rows);
-        assert_eq!((counts(&found), rows), ((2, 3, 1), (ROWS - 2, ROWS - 3)), "{table}");
-        assert_eq!(found.different.samples[0].differences[0].column, "n", "{table}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_with_keys_of_any_type_are_compared_along_their_index_on_mysql() {
-    keys_of_any_type(Options::mysql()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_with_keys_of_any_type_are_compared_along_their_index_on_mariadb() {
-    keys_of_any_type(Options::mariadb()).await;
-}
-
 /// How many rows this session has read, in the engine's count.
 async fn rows_read(view: &mut ReadView) -> u64 {
     let sql = "SHOW SESSION STATUS LIKE 'Handler_read%'";
@@ -485,111 +407,4 @@ async fn tables_that_differ_themselves_are_told_and_what_they_share_is_compared(
         assert_eq!([why(c), why(d)], ["there is no such live table", "there is no such rebuilt table"]);
         assert!(!report.is_clean() && !report.tables.iter().any(TableReport::is_clean));
     }
-}
-
-/// The rows as a plain comparison has them: by a key that is what its collation makes of it, case and trailing spaces
-/// being nothing.
-type Plain = BTreeMap<(i32, String), (String, Vec<Option<Vec<u8>>>)>;
-
-async fn plainly(pair: &mut Pair, database: &str) -> Plain {
-    let cell = |row: &MySqlRow, at: usize| row.try_get_unchecked(at).expect("a text");
-    let plain = |row: &MySqlRow| {
-        let name: String = row.get(1);
-        let key = (row.get(0), name.trim_end_matches(' ').to_lowercase());
-        (key, (name, (2..6).map(|at| cell(row, at)).collect()))
-    };
-    let rows = pair.rows(&format!("SELECT a, b, n, s, f, j FROM {database}.t")).await;
-    rows.iter().map(plain).collect()
-}
-
-async fn equals_a_plain_comparison(options: Options) {
-    let mut rng = random("comparison");
-    let table = "(a INT, b VARCHAR(6) COLLATE utf8mb4_general_ci, n DECIMAL(6,2), \
-                 s VARCHAR(6) COLLATE utf8mb4_general_ci, f DOUBLE, j TEXT, PRIMARY KEY (a, b))";
-    let mut pair = Pair::new(options, &[("t", table)]).await;
-    let databases = [pair.world.name.clone(), pair.world.control()];
-    let mut seen = [0; 3];
-    for _ in 0..60 {
-        pair.both("DELETE FROM DB.t").await;
-        for _ in 0..rng.random_range(0..60) {
-            pair.both(&format!("REPLACE INTO DB.t VALUES ({})", random_row(&mut rng))).await;
-        }
-        for _ in 0..[0, 1, 2, 30][rng.random_range(0..4)] {
-            let side = rng.random_range(0..2);
-            let edit = random_edit(&mut rng, &databases[side]);
-            pair.run(&edit).await;
-        }
-        let live = plainly(&mut pair, &databases[0]).await;
-        let rebuilt = plainly(&mut pair, &databases[1]).await;
-        let different: Vec<&str> = live
-            .iter()
-            .filter(|(key, row)| rebuilt.get(*key).is_some_and(|other| other != *row))
-            .map(|(_, (name, _))| name.as_str())
-            .collect();
-        let found = pair.first(Bounds { samples: 1000, ..chunks_of(rng.random_range(1..40)) }).await;
-        let told: Vec<_> = found.different.samples.iter().map(|row| row.key.clone()).collect();
-        assert_eq!((found.live_rows, found.rebuilt_rows), (live.len() as u64, rebuilt.len() as u64));
-        assert_eq!(names(&found.missing.samples), sorted(alone(&rebuilt, &live)));
-        assert_eq!(names(&found.extra.samples), sorted(alone(&live, &rebuilt)));
-        assert_eq!(names(&told), sorted(different));
-        let counted = [found.missing.rows, found.extra.rows, found.different.rows];
-        let lengths = [found.missing.samples.len(), found.extra.samples.len(), told.len()];
-        assert_eq!(counted, lengths.map(|length| length as u64));
-        seen.iter_mut().zip(counted).for_each(|(sum, rows)| *sum += rows);
-    }
-    assert!(seen.iter().all(|rows| *rows > 10), "too little differed: {seen:?}");
-}
-
-fn alone<'a>(mine: &'a Plain, theirs: &Plain) -> Vec<&'a str> {
-    mine.iter().filter(|(key, _)| !theirs.contains_key(*key)).map(|(_, (name, _))| name.as_str()).collect()
-}
-
-/// The second parts of keys.
-fn names(keys: &[Vec<Option<String>>]) -> Vec<&str> {
-    sorted(keys.iter().map(|key| key[1].as_deref().expect("a key is never NULL")).collect())
-}
-
-fn sorted(mut names: Vec<&str>) -> Vec<&str> {
-    names.sort_unstable();
-    names
-}
-
-fn random_edit(rng: &mut StdRng, database: &str) -> String {
-    let order: u16 = rng.random();
-    match rng.random_range(0..3) {
-        0 => format!("REPLACE INTO {database}.t VALUES ({})", random_row(rng)),
-        1 => format!("DELETE FROM {database}.t ORDER BY RAND({order}) LIMIT 1"),
-        _ => {
-            let text = random_text(rng);
-            format!("UPDATE {database}.t SET s = {text}, b = UPPER(b) ORDER BY RAND({order}) LIMIT 1")
-        }
-    }
-}
-
-/// The values of a row. There are few keys, so that rows meet.
-fn random_row(rng: &mut StdRng) -> String {
-    let key = format!("{}, {}", rng.random_range(-2..4), random_text(rng).replace("NULL", "''"));
-    let number = ["NULL".to_owned(), rng.random_range(-3..3).to_string(), "0.01".to_owned()];
-    let float = ["NULL".to_owned(), "0".to_owned(), format!("{:e}", rng.random::<f64>())];
-    let (number, float) = (&number[rng.random_range(0..3)], &float[rng.random_range(0..3)]);
-    format!("{key}, {number}, {}, {float}, {}", random_text(rng), random_text(rng))
-}
-
-fn random_text(rng: &mut StdRng) -> String {
-    if rng.random_range(0..6) == 0 {
-        return "NULL".to_owned();
-    }
-    let letters = ["a", "A", "b", " ", "-", "1", ":", ",", "''"];
-    let some = (0..rng.random_range(0..4)).map(|_| letters[rng.random_range(0..letters.len())]);
-    format!("'{}'", some.collect::<String>())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn random_tables_are_compared_as_a_plain_comparison_does_it_on_mysql() {
-    equals_a_plain_comparison(Options::mysql()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn random_tables_are_compared_as_a_plain_comparison_does_it_on_mariadb() {
-    equals_a_plain_comparison(Options::mariadb()).await;
 }

@@ -47,7 +47,7 @@ async fn forgets_all_but_the_tables(options: Options) {
 
     // Nobody is there to say yes.
     let refused = laterna(&config, &["forget", "picky"]);
-    assert!(said(&refused).contains("say --yes"), "{}", said(&refused));
+    assert!(said(&refused).contains("give --yes"), "{}", said(&refused));
     assert!(remembered(&world, "picky").await.len() > 5);
     let others = remembered(&world, "recorder").await;
 

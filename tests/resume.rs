@@ -64,11 +64,11 @@ async fn what_is_no_outbox_is_the_set_ups_fault() {
     let refused = outbox(&world, "view").identify().await.expect_err("a view has no change stream");
     assert!(refused.to_string().contains("is a view"), "{refused}");
     let refused = outbox(&world, "view").current_token().await.expect_err("a view has no change stream");
-    assert!(matches!(&refused, Failure::Misconfigured { reason } if reason.contains("166")), "{refused}");
+    assert!(matches!(&refused, Failure::Misconfigured { reason, .. } if reason.contains("166")), "{refused}");
     let uri = world.options.mongodb.clone();
     let options = OutboxOptions { uri, database: "no name".into(), collection: "outbox".into() };
     let refused = Outbox::new(options).expect("a URI").identify().await.expect_err("there is no such name");
-    assert!(matches!(&refused, Failure::Misconfigured { reason } if reason.contains("73")), "{refused}");
+    assert!(matches!(&refused, Failure::Misconfigured { reason, .. } if reason.contains("73")), "{refused}");
     assert_eq!(outbox(&world, "nothing").identify().await.expect("it can be looked for"), None);
 }
 

@@ -289,7 +289,7 @@ async fn of_two_hosts_the_one_that_leads_says_it_and_is_named_while_it_does_not(
     let named = format!("the host `host-{}`", leader.port);
     assert_not_yet(
         deploy(&world, "second", &["--wait", "10"]),
-        &[&named, "has not said that its lanes have it"],
+        &[&named, "has not reported that its lanes have it"],
     );
     let pausing = ["pause", PROJECTION, "--why", "a test", "--wait", "10"];
     assert_not_yet(run(&world, &pausing), &[&named, "may still be committed"]);

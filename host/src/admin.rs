@@ -35,7 +35,7 @@ use problem::Problem;
 use tokens::Tokens;
 
 pub use api::document as openapi;
-pub use api::events::Feed;
+pub use api::events::EventFeed;
 pub use desk::Desk;
 
 /// How many connections each listener has at most. A process may often have no more than 1,024 open files.
@@ -51,7 +51,7 @@ pub struct AdminContext {
     /// Their components.
     pub versions: Arc<BTreeMap<String, Arc<Versions>>>,
     pub desk: Desk,
-    pub feed: Feed,
+    pub feed: EventFeed,
     pub metrics: PrometheusHandle,
 }
 

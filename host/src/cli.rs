@@ -36,7 +36,7 @@ use tokio::runtime::Runtime;
 #[derive(Debug, Parser)]
 #[command(name = "laterna", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// The configuration.
+    /// File of the configuration.
     #[arg(long, short, global = true, env = "LATERNA_CONFIG", default_value = "laterna.toml")]
     config: PathBuf,
     #[command(subcommand)]
@@ -45,7 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Write a first configuration, and say what is left to do.
+    /// Write a first configuration, and print what is left to do.
     Init(init::InitArguments),
     #[command(flatten)]
     Operator(Operator),
@@ -53,14 +53,14 @@ enum CliCommand {
     Author(Author),
 }
 
-/// What people do who run projections. All of it needs the configuration.
+/// The commands of people who run projections. All of them need the configuration.
 #[derive(Debug, Subcommand)]
 enum Operator {
     /// Run the projections until stopped.
     Run,
     /// Print the SQL that creates the databases and accounts of the configuration, for an administrator.
     Grants(grants::GrantsArguments),
-    /// Check the configuration, components, servers and privileges, and say what to do.
+    /// Check the configuration, components, servers and privileges, with what to do.
     Check(check::CheckArguments),
     /// Ask the running host whether it is alive: for a container's health check (exit code 1 if it is not).
     Health(health::HealthArguments),
@@ -90,7 +90,7 @@ enum Operator {
     Forget(forget::ForgetArguments),
 }
 
-/// What people do who write projectors. None of it needs a server.
+/// The commands of people who write projectors. None of them needs a server.
 #[derive(Debug, Subcommand)]
 enum Author {
     /// Create a projector project in Rust, JavaScript or Python.

@@ -173,7 +173,7 @@ pub struct Anchor {
 const PIECES: usize = 9;
 const ALLOCATION: usize = 16;
 
-/// What the source hands to a lane: an outbox document, where it stands, and what it says.
+/// An outbox document on its way to a lane, with its position and its event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     pub position: Position,
@@ -199,7 +199,7 @@ impl Delivery {
         }
     }
 
-    /// What the source is known again by when this was the last event; none for history.
+    /// The mark by which the source is known again when this was the last event; none for history.
     pub fn anchor(&self) -> Option<Anchor> {
         Some(Anchor { id: self.id()?.clone(), time: self.time? })
     }

@@ -1,12 +1,23 @@
 //! Everything that can go wrong with an event or a batch, as one closed list.
 //!
-//! A failure says who is at fault, and so who has to act. What the loop does about it is decided in
+//! A failure names who is at fault, and so who has to act. What the lane does about it is decided in
 //! `pipeline::decide`; which server code is which failure is decided next to the driver that reports it.
+
+mod meta;
 
 use crate::statement::UpcasterManifest;
 use crate::text::without_quotations;
 
-/// Who is at fault.
+pub use meta::Meta;
+
+/// The remedy where rows of the control schema are missing or damaged.
+pub const RESTORE_TOGETHER: &str =
+    "restore the control schema together with the read model's tables, from one backup";
+
+/// The remedy where a row of the control schema holds what this version does not know.
+pub const RUN_NEWER: &str = "run the newer version of the host that wrote it";
+
+/// The party that is at fault, and so has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// This event with this projector. It is parked; the others go on.
@@ -19,14 +30,14 @@ pub enum Fault {
     Fenced,
 }
 
-/// Why the place in the change stream cannot be used. What can be done about each stands in `source::resume`.
+/// The cause for which the place in the change stream cannot be used; `source::resume` has what can be done about each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lost {
     /// The oplog does not reach back to the checkpoint.
     History,
     /// The token is not in this stream.
     UnknownToken,
-    /// The token is none.
+    /// The token is malformed.
     BadToken,
     /// The outbox has another name.
     Renamed,
@@ -42,8 +53,8 @@ pub enum Lost {
     PutBack,
 }
 
-/// Each variant says what happened. What the host does follows from [`Failure::fault`], what the operator does is
-/// [`Failure::remedy`].
+/// Anything that can go wrong with an event or a batch. `Display` is the sentence that a person reads; what the host does
+/// follows from [`Failure::fault`], and what the operator does is [`Failure::remedy`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
     // ---- the event's fault: the host parks it, holds what is behind it in its aggregate, and commits the others;
@@ -91,19 +102,18 @@ pub enum Failure {
     /// lanes have passed the event before it parks it.
     #[error("MySQL found a key conflict (error {code}): {message}")]
     KeyConflict { code: u16, message: String },
-    /// What the event's operations write is more than one transaction may hold.
-    #[error(
-        "the event's operations are more than one transaction of MySQL may hold (error {code}): {message}"
-    )]
+    /// The event writes more than one transaction may hold.
+    #[error("the event writes more than one transaction of MySQL may hold (error {code}): {message}")]
     TooLarge { code: u16, message: String },
-    /// What the event's operations do takes longer than a transaction may, while MySQL answers others.
+    /// The event takes longer than a transaction may, while MySQL answers others.
     #[error(
         "the event takes longer than MySQL is given for a transaction (`mysql.statement_seconds`): {message}"
     )]
     TooSlow { message: String },
-    /// The server refuses this event's statement with a code that no table knows, and takes those of other events.
+    /// The server refuses this event's statement with a code that [`crate::readmodel::mysql::error`] does not list, and takes
+    /// those of other events.
     #[error(
-        "MySQL refused the event's statement with an error that no table knows (error {code}): {message}"
+        "MySQL refused the event's statement with an error that Laterna does not know (error {code}): {message}"
     )]
     UnknownRefusal { code: u16, message: String },
     /// The letter's document was erased, so nothing is left to try.
@@ -131,9 +141,9 @@ pub enum Failure {
          backup; or `laterna rebuild {projection}` makes the tables anew from the outbox, beside these"
     )]
     ReadModelRestored { projection: String, found: String },
-    /// Whatever else an operator has to settle.
-    #[error("{reason}")]
-    Misconfigured { reason: String },
+    /// Anything else that an operator has to settle; the remedy is one sentence without a full stop.
+    #[error("{reason}; {remedy}")]
+    Misconfigured { reason: String, remedy: String },
     /// There is no room for another dead letter.
     #[error(
         "{letters} dead letters of {bytes} bytes leave no room for another one (`dead_letters_max` is {letters_max}, \
@@ -146,23 +156,37 @@ pub enum Failure {
     BreakerOpen { reason: String },
     /// The order of the whole stream is kept, and a dead letter stands in it.
     #[error(
-        "{letters} dead letter(s) stand in the way of the stream's order: laterna dlq replay or discard, then it goes on \
-         by itself (`hold = \"aggregate\"` would hold back only the letter's aggregate)"
+        "{letters} dead letter(s) stand in the way of the stream's order: replay or discard them (`laterna dlq`), then it \
+         goes on by itself; `hold = \"aggregate\"` would hold back only their aggregates"
     )]
     StreamHeld { letters: u64 },
     /// An operator paused the projection.
-    #[error("paused by {by} since {since}: {why}; laterna resume {projection}")]
+    #[error("paused by {by} since {since}: {why}; `laterna resume {projection}` ends the pause")]
     Paused { projection: String, by: String, since: String, why: String },
-    /// A server code that no table knows: of the host's own statement, three times in a row, or of the statements of
-    /// all events that were tried. Or a task that ended abnormally.
-    #[error("unknown error {code}: {message}")]
+    /// A server code that [`crate::readmodel::mysql::error`] does not list: of the host's own statement, three times in a row,
+    /// or of the statements of all events that were tried.
+    #[error("MySQL answered with an error that Laterna does not know (error {code}): {message}")]
     Unknown { code: u32, message: String },
+    /// A state of the host that its code rules out, or a task that panicked.
+    #[error("a bug in Laterna: {what}")]
+    Bug { what: String },
 
-    // ---- the environment's fault: the host tries the same again for as long as it takes, and says so; the operator
+    // ---- the environment's fault: the host tries the same again for as long as it takes, and reports it; the operator
     // ---- mends the server or the network, and nothing in the host.
     /// The guest ran against the clock's backstop, not its fuel: the machine is overloaded.
-    #[error("the projector did not answer within {limit_ms} ms although it had fuel left")]
+    #[error(
+        "the projector did not answer within {limit_ms} ms although it had fuel left: the machine is overloaded"
+    )]
     Deadline { limit_ms: u64 },
+    /// The operating system gives the host no further thread.
+    #[error("this host is at a limit of its machine: {what}")]
+    HostLimit { what: String },
+    /// The projection's run ended, as when the host stops, before this was done; nothing of it is lost.
+    #[error("interrupted, because the projection's run on this host ended: {what}")]
+    Interrupted { what: String },
+    /// Another session changed first what this one was about to change.
+    #[error("another session was faster: {what}")]
+    LostRace { what: String },
     /// The connection broke, timed out or could not be made. A commit may or may not have happened.
     #[error("MySQL is not reachable: {message}")]
     ConnectionLost { message: String },
@@ -175,13 +199,19 @@ pub enum Failure {
     /// The server ended or refused the transaction, and a new one may succeed.
     #[error("MySQL ended the transaction (error {code}): {message}")]
     TransactionLost { code: u16, message: String },
+    /// The server had ended the transaction without an error: the marker that each batch sets was gone.
+    #[error("MySQL ended the transaction without an error, before the batch was committed")]
+    TransactionVanished,
     /// The server cannot write now: read-only, full, overloaded.
     #[error("MySQL cannot write now (error {code}): {message}")]
     CannotWrite { code: u16, message: String },
     /// The source does not answer.
     #[error("MongoDB is not reachable: {message}")]
     SourceUnavailable { message: String },
-    /// This host reaches a secondary of the source alone, and asked what only a primary can tell. Another host may reach it.
+    /// The source answers, and not with what the host needs to go on.
+    #[error("MongoDB answers, but the host cannot go on with it: {message}")]
+    SourceUnusable { message: String },
+    /// This host reaches a secondary of the source alone, and asked what only a primary knows. Another host may reach it.
     #[error("this host reaches no primary of MongoDB: {message}")]
     NoPrimary { message: String },
     /// The source answers, and nothing is committed there.
@@ -195,7 +225,7 @@ pub enum Failure {
     Oversized { message: String },
     /// The checkpoint is behind what this host committed: the server lost commits, or was restored.
     #[error(
-        "the checkpoint is at batch {found}, this host committed batch {committed}: the server lost commits"
+        "the checkpoint is at batch {found}, but this host committed batch {committed}: the server lost commits"
     )]
     CommitsLost { committed: u64, found: u64 },
 
@@ -221,53 +251,14 @@ fn fenced(mine: u64, found: u64) -> String {
 }
 
 impl Failure {
-    /// What an upcaster is at fault for, under its name.
-    pub fn upcaster(manifest: &UpcasterManifest, reason: String) -> Self {
-        Self::Upcaster { upcaster: format!("`{}` {}", manifest.name, manifest.version), reason }
+    /// A failure that an operator has to settle: what is wrong, and what to do about it.
+    pub fn misconfigured(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Misconfigured { reason: reason.into(), remedy: remedy.into() }
     }
 
-    pub fn fault(&self) -> Fault {
-        match self {
-            Self::Undecodable { .. }
-            | Self::Rejected { .. }
-            | Self::Trapped { .. }
-            | Self::OutOfFuel { .. }
-            | Self::OutOfMemory { .. }
-            | Self::OutputTooLarge { .. }
-            | Self::UnknownStatement { .. }
-            | Self::ParameterCount { .. }
-            | Self::BadValue { .. }
-            | Self::Upcaster { .. }
-            | Self::RefusedValue { .. }
-            | Self::KeyConflict { .. }
-            | Self::TooLarge { .. }
-            | Self::TooSlow { .. }
-            | Self::UnknownRefusal { .. }
-            | Self::Erased => Fault::Event,
-            Self::SchemaMismatch { .. }
-            | Self::AccessDenied { .. }
-            | Self::ResumeLost { .. }
-            | Self::ReadModelRestored { .. }
-            | Self::Misconfigured { .. }
-            | Self::LettersFull { .. }
-            | Self::BreakerOpen { .. }
-            | Self::StreamHeld { .. }
-            | Self::Paused { .. }
-            | Self::Unknown { .. } => Fault::Setup,
-            Self::Deadline { .. }
-            | Self::ConnectionLost { .. }
-            | Self::LimitReached { .. }
-            | Self::TimedOut { .. }
-            | Self::TransactionLost { .. }
-            | Self::CannotWrite { .. }
-            | Self::SourceUnavailable { .. }
-            | Self::NoPrimary { .. }
-            | Self::SourceStalled { .. }
-            | Self::Oversized { .. }
-            | Self::CommitsLost { .. }
-            | Self::TakenBack { .. } => Fault::Environment,
-            Self::Fenced { .. } | Self::LeaseExpired { .. } => Fault::Fenced,
-        }
+    /// A failure of an upcaster, under its name and version.
+    pub fn upcaster(manifest: &UpcasterManifest, reason: String) -> Self {
+        Self::Upcaster { upcaster: format!("`{}` {}", manifest.name, manifest.version), reason }
     }
 
     /// The classes of dead letters: those of events' faults.
@@ -290,41 +281,45 @@ impl Failure {
         "erased",
     ];
 
-    /// Whether its cause is not known to be the event: only that other events pass tells.
+    /// Returns true where the event is only suspected: it is at fault if other events pass.
     pub fn is_suspect(&self) -> bool {
         matches!(self, Self::UnknownRefusal { .. } | Self::TooSlow { .. })
     }
 
-    /// What a suspect failure is where so many different aggregates' events meet it, and no event passes.
+    /// The set-up's failure that a suspect one turns out to be when the events of `aggregates` aggregates meet it and none
+    /// passes.
     #[must_use]
     pub fn of_all_events(&self, aggregates: usize) -> Self {
         let all = format!("the events of {aggregates} aggregates in a row, and no other event passes");
         match self {
             Self::UnknownRefusal { code, message } => {
-                Self::Unknown { code: (*code).into(), message: format!("MySQL refuses {all}: {message}") }
+                Self::Unknown { code: (*code).into(), message: format!("it met {all}: {message}") }
             }
             Self::TooSlow { message } => Self::Misconfigured {
-                reason: format!(
-                    "MySQL is too slow for {all}: {message}; look for a missing index, for locks and for what else the \
-                     server is busy with, or raise `mysql.statement_seconds`; it goes on by itself"
-                ),
+                reason: format!("MySQL is too slow for {all}: {message}"),
+                remedy:
+                    "look for a missing index, for locks and for what else the server is busy with, or raise \
+                         `mysql.statement_seconds`; it goes on by itself"
+                        .to_owned(),
             },
             other => other.clone(),
         }
     }
 
-    /// The same where no event has to do with it: what the host itself writes is too much for the server.
+    /// The set-up's failure in place of one that blames an event, where only the host's own statements were refused.
     #[must_use]
     pub fn of_the_host(self) -> Self {
         match self {
             Self::TooLarge { code, message } => Self::Misconfigured {
-                reason: format!("what the host writes is refused (error {code}): {message}"),
+                reason: format!("MySQL refuses what the host itself writes (error {code}): {message}"),
+                remedy: "raise what the error names on the server, `max_binlog_cache_size` as a rule"
+                    .to_owned(),
             },
             other => other,
         }
     }
 
-    /// Whether it keeps the lanes from taking events, while dead letters can still be replayed and discarded.
+    /// Returns true where the lanes take no events, while dead letters can still be replayed and discarded.
     pub fn holds_events_only(&self) -> bool {
         matches!(
             self,
@@ -335,131 +330,14 @@ impl Failure {
         )
     }
 
-    /// The class of this failure: a fixed word for metrics, dead letters and `--reason`.
-    pub fn class(&self) -> &'static str {
-        match self {
-            Self::Undecodable { .. } => "undecodable",
-            Self::Rejected { .. } => "rejected",
-            Self::Trapped { .. } => "trapped",
-            Self::OutOfFuel { .. } => "out-of-fuel",
-            Self::OutOfMemory { .. } => "out-of-memory",
-            Self::OutputTooLarge { .. } => "output-too-large",
-            Self::UnknownStatement { .. } => "unknown-statement",
-            Self::ParameterCount { .. } => "parameter-count",
-            Self::BadValue { .. } => "bad-value",
-            Self::Upcaster { .. } => "upcaster",
-            Self::RefusedValue { .. } => "refused-value",
-            Self::KeyConflict { .. } => "key-conflict",
-            Self::TooLarge { .. } => "too-large",
-            Self::TooSlow { .. } => "too-slow",
-            Self::Erased => "erased",
-            Self::SchemaMismatch { .. } => "schema-mismatch",
-            Self::AccessDenied { .. } => "access-denied",
-            Self::ResumeLost { .. } => "resume-lost",
-            Self::ReadModelRestored { .. } => "read-model-restored",
-            Self::Misconfigured { .. } => "misconfigured",
-            Self::LettersFull { .. } => "letters-full",
-            Self::BreakerOpen { .. } => "breaker-open",
-            Self::StreamHeld { .. } => "stream-held",
-            Self::Paused { .. } => "paused",
-            Self::Unknown { .. } | Self::UnknownRefusal { .. } => "unknown",
-            Self::Deadline { .. } => "deadline",
-            Self::ConnectionLost { .. } => "connection-lost",
-            Self::LimitReached { .. } => "limit-reached",
-            Self::TimedOut { .. } => "timed-out",
-            Self::TransactionLost { .. } => "transaction-lost",
-            Self::CannotWrite { .. } => "cannot-write",
-            Self::SourceUnavailable { .. } => "source-unavailable",
-            Self::NoPrimary { .. } => "no-primary",
-            Self::SourceStalled { .. } => "source-stalled",
-            Self::Oversized { .. } => "oversized",
-            Self::CommitsLost { .. } => "commits-lost",
-            Self::TakenBack { .. } => "taken-back",
-            Self::Fenced { .. } => "fenced",
-            Self::LeaseExpired { .. } => "lease-expired",
-        }
-    }
-
-    /// What the operator does about it: one short sentence. `docs/failures.md` says more.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::Undecodable { .. } => "mend the writer, write a right document, and discard this one",
-            Self::Rejected { .. } => "deploy a projector that takes it and replay it, or discard it",
-            Self::Trapped { .. } | Self::UnknownStatement { .. } | Self::ParameterCount { .. } => {
-                "mend the projector and replay it"
-            }
-            Self::BadValue { .. } => "mend the projector, or the writer of the value, and replay it",
-            Self::Upcaster { .. } => "mend the upcaster, deploy it, and replay the letter",
-            Self::OutOfFuel { .. } => "mend the projector or raise `budget.fuel`, and replay it",
-            Self::OutOfMemory { .. } => "mend the projector or raise `budget.memory_bytes`, and replay it",
-            Self::OutputTooLarge { .. } => {
-                "mend the projector or raise `budget.operations` or `budget.output_bytes`, and replay it"
-            }
-            Self::RefusedValue { .. } => "mend the writer, or the projector with its table, and replay it",
-            Self::KeyConflict { .. } => {
-                "remove the row in the way, or wait for the parent row, and replay it"
-            }
-            Self::TooLarge { .. } => {
-                "raise what the error names in MySQL, or let the projector do less for one event, and replay it"
-            }
-            Self::TooSlow { .. } => {
-                "give the statement an index, or raise `mysql.statement_seconds`, and replay it"
-            }
-            Self::UnknownRefusal { .. } => {
-                "look the code up, mend the projector or the writer, and replay it"
-            }
-            Self::SchemaMismatch { .. } => {
-                "bring back the tables as the projector declares them, or run the component that fits them"
-            }
-            Self::AccessDenied { .. } => "grant the account what it needs, or correct its password",
-            Self::ResumeLost { .. } => "choose one of the ways that the reason names",
-            Self::ReadModelRestored { .. } => {
-                "restore the tables and the control schema from one backup, or `laterna rebuild`"
-            }
-            Self::Misconfigured { .. } => "do what the reason says",
-            Self::Erased => "discard it; what it holds back follows",
-            Self::LettersFull { .. } => {
-                "mend what parks them, then replay or discard letters, or raise `dead_letters_max`"
-            }
-            Self::BreakerOpen { .. } => {
-                "mend the projector and deploy it, or, if the events are at fault, `laterna resume`"
-            }
-            Self::StreamHeld { .. } => "replay or discard the letter; it goes on by itself",
-            Self::Paused { .. } => "`laterna resume` when what it was paused for is done",
-            Self::Unknown { .. } => "look the code up, mend its cause, and report it",
-            Self::Deadline { .. } => "give the machine more processor time, or run fewer lanes",
-            Self::ConnectionLost { .. } => "make sure that MySQL runs and is reachable from this host",
-            Self::LimitReached { .. } => "raise the limit that the reason names, or end what else uses it up",
-            Self::TimedOut { .. } => {
-                "find out what MySQL is busy with: load, disks, locks, replicas that it waits for"
-            }
-            Self::TransactionLost { .. } => "find out who else writes to or locks these tables",
-            Self::CannotWrite { .. } => "free space in MySQL, or point `mysql.url` at the primary",
-            Self::SourceUnavailable { .. } => {
-                "make sure that MongoDB has a primary and is reachable from this host"
-            }
-            Self::NoPrimary { .. } => {
-                "let `mongodb.uri` find the primary: without directConnection=true, ending with ?replicaSet=NAME"
-            }
-            Self::SourceStalled { .. } => "bring back a majority of the replica set's members",
-            Self::Oversized { .. } => "nothing; the event is read in two parts",
-            Self::CommitsLost { .. } => "make MySQL's commits durable",
-            Self::TakenBack { .. } => "mend the component and deploy it again; the one before goes on",
-            Self::Fenced { .. } => "nothing; if it happens often, raise `host.lease_seconds`",
-            Self::LeaseExpired { .. } => {
-                "make sure that MySQL answers this host well within `host.lease_seconds`"
-            }
-        }
-    }
-
-    /// The failure without what the event, the projector or the row said, for everything but the dead letter, where the whole
-    /// text stands: those may be personal data, and letters are what is erased.
+    /// The sentence without values of the event, the projector or the row, for everything but the dead letter: they may be
+    /// personal data, and only letters are erased.
     pub fn without_values(&self) -> String {
         match self {
             Self::RefusedValue { code, .. } => format!("MySQL refused the event's values (error {code})"),
             Self::KeyConflict { code, .. } => format!("MySQL found a key conflict (error {code})"),
             Self::UnknownRefusal { code, .. } => {
-                format!("MySQL refused the event's statement (error {code}, which no table knows)")
+                format!("MySQL refused the event's statement (error {code}, which Laterna does not know)")
             }
             Self::Rejected { kind, .. } => format!("the projector rejected the event as {kind}"),
             Self::Undecodable { .. } => "the document is not an event".to_owned(),
@@ -469,72 +347,14 @@ impl Failure {
                 format!("operation {operation}, parameter {parameter} of `{statement}` cannot be sent")
             }
             Self::Unknown { code, message } => {
-                format!("unknown error {code}: {}", without_quotations(message))
+                let message = without_quotations(message);
+                format!("MySQL answered with an error that Laterna does not know (error {code}): {message}")
             }
+            Self::Bug { what } => format!("a bug in Laterna: {}", without_quotations(what)),
             other => other.to_string(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    const SOURCE: &str = include_str!("failure.rs");
-    const DOCUMENT: &str = include_str!("../../docs/failures.md");
-
-    /// What a function's `match` gives for each variant.
-    fn arms(function: &str) -> Vec<(&'static str, &'static str)> {
-        let (_, body) = SOURCE.split_once(&format!("pub fn {function}(&self)")).expect("there is one");
-        let (body, _) = body.split_once("\n    }\n").expect("it ends");
-        let name = |arm: &'static str| arm.split([' ', ',']).next().unwrap_or_default();
-        let mut arms = vec![];
-        let mut open = vec![];
-        for line in body.lines().map(str::trim) {
-            let (pattern, value) = line.split_once(" => ").map_or((line, None), |(p, v)| (p, Some(v)));
-            open.extend(pattern.split("Self::").skip(1).map(name));
-            if let Some(value) = value {
-                arms.extend(
-                    open.drain(..).map(|variant| (variant, value.trim_matches([',', '"', '{', ' ']))),
-                );
-            }
-        }
-        arms
-    }
-
-    /// The classes that have a row in a section.
-    fn rows(section: &str) -> Vec<&'static str> {
-        let (_, text) = DOCUMENT.split_once(&format!("\n## {section}\n")).expect("there is such a section");
-        let (text, _) = text.split_once("\n## ").unwrap_or((text, ""));
-        text.lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-            .map(|(class, _)| class)
-            .collect()
-    }
-
-    #[test]
-    fn every_class_has_its_row_in_the_document_under_whose_fault_it_is() {
-        let faults = arms("fault");
-        let fault = |variant: &str| faults.iter().find(|(name, _)| *name == variant).map(|(_, fault)| *fault);
-        let sections = [
-            ("Fault::Event", "The event's fault"),
-            ("Fault::Setup", "The set-up's fault"),
-            ("Fault::Environment", "The environment's fault"),
-            ("Fault::Fenced", "Another writer"),
-        ];
-        let mut told = 0;
-        for (whose, section) in sections {
-            let classes: BTreeSet<&str> = arms("class")
-                .into_iter()
-                .filter(|(variant, _)| fault(variant) == Some(whose))
-                .map(|(_, class)| class)
-                .collect();
-            let rows = rows(section);
-            told += rows.len();
-            assert_eq!(rows.iter().copied().collect::<BTreeSet<_>>(), classes, "{section}");
-            assert_eq!(rows.len(), classes.len(), "{section}: a class stands twice");
-        }
-        assert_eq!(told, arms("class").len());
-        assert!(told >= 31, "the source is not read as it was: {told}");
-    }
-}
+mod tests;

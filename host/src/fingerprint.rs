@@ -8,7 +8,7 @@ use siphasher::sip128::SipHasher24;
 
 use crate::event::Id;
 
-/// The key of an installation's hashes: random, stored once in its control schema, told to nobody. Clients choose the ids
+/// The key of an installation's hashes: random, stored once in its control schema, shown to nobody. Clients choose the ids
 /// of events, so a hash that anybody can compute could be made to collide.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed([u8; 16]);
@@ -23,7 +23,7 @@ impl Seed {
         self.mark_of_key(&id.key())
     }
 
-    /// The same of the id whose key this is, or of other bytes that stand for an event.
+    /// The mark of the id with this key, or of other bytes that stand for an event.
     pub fn mark_of_key(&self, key: &[u8]) -> u128 {
         SipHasher24::new_with_key(&self.0).hash(key).as_u128()
     }
@@ -101,7 +101,7 @@ impl Search {
         }
     }
 
-    /// Whether all events of the set came.
+    /// Returns true where all events of the set came.
     pub fn is_whole(&self) -> bool {
         let more = self.wanted.events.checked_sub(self.met.events + self.first.events);
         let more = more.and_then(|more| self.next.get(..usize::try_from(more).ok()?));
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((whole.events, Fingerprint::of(&seed(), &[]).sum), (100, 0));
     }
 
-    /// Whether events are found among those that are there, when the newest of them are known.
+    /// Returns true where events are found among those that are there, when the newest of them are known.
     fn found(there: impl IntoIterator<Item = i64>, events: std::ops::Range<i64>, newest: i64) -> bool {
         let mark = |number| seed().mark(&Id::Integer(number));
         let known = (events.end - newest..events.end).map(mark).collect();
@@ -167,7 +167,7 @@ mod tests {
     fn the_newest_may_come_in_any_order_among_others() {
         let there = (0..90).chain((95..110).rev()).chain(200..250).chain((90..95).rev());
         assert!(found(there.clone(), 0..100, 10));
-        // An older one that came late is not found: that is said, rather than that all is well.
+        // An older one that came late is not found: that is reported, rather than that all is well.
         assert!(!found(there, 0..100, 5));
     }
 

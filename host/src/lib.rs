@@ -25,7 +25,7 @@ pub mod source;
 pub mod projector;
 pub mod readmodel;
 
-// What is told, and where.
+// The state that is reported, and the servers.
 pub mod status;
 pub mod servers;
 

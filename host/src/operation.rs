@@ -1,4 +1,4 @@
-//! What operators do to a projection: give it a component, make its tables anew, and settle its dead letters.
+//! Operations on a projection: deploying components, making tables anew, and dealing with dead letters.
 
 pub mod ask;
 pub mod choice;

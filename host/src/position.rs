@@ -50,8 +50,8 @@ impl Token {
         Some(ClusterTime { seconds: number(0, 8)?, increment: number(8, 16)? })
     }
 
-    /// Whether this is a high-water mark: it stands before all events of its time, and names none of them. Tokens
-    /// of events hold the collection's UUID and the document's id, and are three times as long.
+    /// Returns true for a high-water mark: it stands before all events of its time, and names none of them. Tokens of
+    /// events hold the collection's UUID and the document's id, and are three times as long.
     pub fn is_high_water_mark(&self) -> bool {
         const DIGITS_MAX: usize = 40;
         self.data.len() < DIGITS_MAX
@@ -85,7 +85,7 @@ impl Position {
         }
     }
 
-    /// Whether a lane that has committed up to here has committed what stands at another position.
+    /// Returns true where a lane that has committed up to here has committed what stands at the other position.
     pub fn covers(&self, other: &Self) -> bool {
         self.compare(other).is_ge()
     }

@@ -2,7 +2,7 @@
 //!
 //! The only user of wasmtime. It knows no database and no configuration; it reads no clock for a verdict.
 //!
-//! An [`Engine`] loads a [`Component`] from bytes, or says in a [`ComponentRefusal`] why not. A [`Worker`] runs it on a
+//! An [`Engine`] loads a [`Component`] from bytes, or returns in a [`ComponentRefusal`] why not. A [`Worker`] runs it on a
 //! thread for a lane, by a [`Guest`], which gives the verdicts.
 
 // From the outside in: a worker has a guest, a guest has an instance, an instance has a sandbox.

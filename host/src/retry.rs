@@ -35,7 +35,7 @@ impl Backoff {
         self.waits.next().unwrap_or(Duration::from_millis(2500))
     }
 
-    /// The same, but never longer than half a second: for what has waited already, e.g. for a lock.
+    /// The next wait, but never longer than half a second: for a try that has waited already, e.g. for a lock.
     pub fn next_short_wait(&mut self) -> Duration {
         let wait = self.next_wait();
         // What is over is jitter, so that those who met do not meet again.

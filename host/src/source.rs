@@ -30,19 +30,19 @@ use stale_member::StaleMember;
 use tail::Tail;
 
 pub use acknowledge::MARK_FIELD;
-pub use anchor::{Anchored, Look, Reading, Shown};
+pub use anchor::{Anchored, Look, Reading, ShownInserts};
 pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 
-pub use history::{Notes, end as end_of_history};
+pub use history::{CREATE_INDEX, Notes, end as end_of_history};
 pub use resume::{OnLost, ResumePlan};
 
 /// How long the server waits for a new event before it answers with an empty batch. It bounds how soon a stop
-/// is noticed and how often an idle stream tells its position; latency does not depend on it.
+/// is noticed and how often an idle stream reports its position; latency does not depend on it.
 pub const AWAIT: Duration = Duration::from_millis(500);
 
-/// What the source has to tell: deliveries in order, and the position behind the last of them.
+/// Deliveries in order, and the position behind the last of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
     pub deliveries: Vec<Delivery>,
@@ -62,7 +62,7 @@ pub struct OutboxReader {
     openings: u64,
 }
 
-/// What is open at MongoDB.
+/// The cursor that is open at MongoDB.
 enum OpenCursor {
     Nothing,
     History(Box<History>),
@@ -74,7 +74,7 @@ enum OpenCursor {
 /// How the stream is read, since an event in it was too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadMode {
-    /// As it comes.
+    /// Read the stream as it comes.
     None,
     /// So many events one by one, to come up to the one that is too large.
     OneByOne(usize),
@@ -139,7 +139,7 @@ impl OutboxReader {
         }
         match &mut self.place {
             OpenCursor::Nothing => {
-                Err(Failure::SourceUnavailable { message: "the reader is not open".to_owned() })
+                Err(Failure::Bug { what: "the outbox is read before it was opened".to_owned() })
             }
             OpenCursor::History(history) => history.next(&self.decoder).await,
             OpenCursor::Stream(tail) => {
@@ -180,7 +180,7 @@ impl OutboxReader {
         }
     }
 
-    /// What a failure means for how the stream is read next.
+    /// Chooses how the stream is read after a failure.
     fn learn(&mut self, failure: Failure) -> Failure {
         if resume::plan(&failure, OnLost::Pause) != ResumePlan::Rescue {
             return failure;
@@ -190,11 +190,10 @@ impl OutboxReader {
             ReadMode::OneByOne(_) => ReadMode::Rescue,
             ReadMode::Rescue => {
                 self.read_mode = ReadMode::None;
-                let reason = format!(
-                    "{failure}, even without its document: its `_id` is too long to be read; delete the document, and \
-                     begin anew behind it"
+                return Failure::misconfigured(
+                    format!("{failure}, even without its document: its `_id` is too long to be read"),
+                    "delete the document, and begin anew behind it",
                 );
-                return Failure::Misconfigured { reason };
             }
         };
         failure

@@ -1,7 +1,7 @@
-//! What a projector may ask MySQL to do: its declared SQL is read, checked against an allow-list and written anew.
+//! The SQL that a projector may use: it is read, checked against an allow-list and written anew.
 //!
-//! Pure: no I/O, no database, no events. It must never let a text through that it does not fully understand:
-//! whatever is not on a list is refused, and what is sent to MySQL is the checked tree, never the declared text.
+//! Pure: no I/O, no database, no events. It must never let a text through that it does not fully understand: whatever
+//! is not on a list is refused, and what is sent to MySQL is the checked tree, never the declared text.
 
 pub mod coalesce;
 mod ddl;
@@ -21,7 +21,7 @@ mod unsupported;
 use std::collections::HashMap;
 
 use crate::statement::{Manifest, Schema, Statement, Table};
-use tables::Tables;
+use tables::DeclaredTables;
 
 pub use fill::fill;
 pub use refusal::{Reason, SqlPlace, SqlRefusal};
@@ -33,7 +33,7 @@ pub const STATEMENTS_MAX: usize = 256;
 /// Bytes of one declared text.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// Checks every table and statement of a manifest, and says everything that is wrong at once.
+/// Checks every table and statement of a manifest, and reports everything that is wrong at once.
 pub fn check(manifest: &Manifest) -> Result<Schema, Vec<SqlRefusal>> {
     let refusals = sizes(manifest);
     if !refusals.is_empty() {
@@ -41,7 +41,7 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<SqlRefusal>> {
     }
     let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
     let (tables, mut refusals) = tables(manifest, &names);
-    let (statements, wrong) = statements(manifest, Tables { names: &names, right: &tables });
+    let (statements, wrong) = statements(manifest, DeclaredTables { names: &names, right: &tables });
     refusals.extend(wrong);
     if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
 }
@@ -81,7 +81,7 @@ fn tables(manifest: &Manifest, names: &[&str]) -> (Vec<Table>, Vec<SqlRefusal>) 
     (tables, refusals)
 }
 
-fn statements(manifest: &Manifest, tables: Tables) -> (Vec<Statement>, Vec<SqlRefusal>) {
+fn statements(manifest: &Manifest, tables: DeclaredTables) -> (Vec<Statement>, Vec<SqlRefusal>) {
     let (mut statements, mut refusals) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (index, declaration) in manifest.statements.iter().enumerate() {

@@ -7,7 +7,7 @@ mod parameter;
 pub use parameter::{Column, Parameter, Role, Type};
 
 /// The value of one statement parameter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Value {
     Null,
     Boolean(bool),
@@ -23,8 +23,28 @@ pub enum Value {
     Timestamp(String),
 }
 
+/// Values of one kind with one content are equal; not-a-number equals itself.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Boolean(left), Self::Boolean(right)) => left == right,
+            (Self::Integer(left), Self::Integer(right)) => left == right,
+            (Self::Number(left), Self::Number(right)) => {
+                left.partial_cmp(right).map_or(left.is_nan() && right.is_nan(), std::cmp::Ordering::is_eq)
+            }
+            (Self::Decimal(left), Self::Decimal(right))
+            | (Self::Text(left), Self::Text(right))
+            | (Self::Json(left), Self::Json(right))
+            | (Self::Timestamp(left), Self::Timestamp(right)) => left == right,
+            (Self::Bytes(left), Self::Bytes(right)) => left == right,
+            _ => false,
+        }
+    }
+}
+
 impl Value {
-    /// The kind's name, as in the contract: what may be said of a value where its content may not.
+    /// The kind's name, as in the contract: it may be shown of a value where its content may not.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -80,7 +100,7 @@ pub struct StatementDeclaration {
     pub sql: String,
 }
 
-/// What a component says about itself, unchecked.
+/// A component's description of itself, unchecked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     pub name: String,
@@ -94,13 +114,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether the projector takes events of this type.
+    /// Returns true where the projector takes events of this type.
     pub fn handles(&self, event_type: &str) -> bool {
         self.event_types.is_empty() || self.event_types.iter().any(|handled| handled == event_type)
     }
 }
 
-/// What an upcaster says about itself.
+/// An upcaster's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpcasterManifest {
     pub name: String,
@@ -110,7 +130,7 @@ pub struct UpcasterManifest {
 }
 
 impl UpcasterManifest {
-    /// Whether events of this type go through it.
+    /// Returns true where events of this type go through it.
     pub fn takes(&self, event_type: &str) -> bool {
         self.event_types.is_empty() || self.event_types.iter().any(|taken| taken == event_type)
     }
@@ -181,7 +201,7 @@ impl Table {
         self.unique_keys.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Whether two rows of different primary keys can be the same by another unique key.
+    /// Returns true where two rows of different primary keys can be the same by another unique key.
     pub fn has_other_unique_key(&self) -> bool {
         let has = |key: &[String], name: &String| key.iter().any(|column| column.eq_ignore_ascii_case(name));
         self.unique_keys.iter().skip(1).any(|key| !self.key().iter().all(|name| has(key, name)))
@@ -222,7 +242,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// What an author should know of columns that an upsert adds to.
+    /// A note for authors about columns that an upsert adds to.
     fn note_of_sums(&self) -> Option<String> {
         (!self.adds.is_empty()).then(|| {
             let columns: Vec<String> = self.adds.iter().map(|column| format!("`{column}`")).collect();
@@ -254,7 +274,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// What an author should know of it, in sentences.
+    /// Notes for authors, in sentences.
     pub fn notes(&self) -> Vec<String> {
         let assumed = |table: &Table| {
             table

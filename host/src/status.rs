@@ -149,7 +149,8 @@ impl Status {
     /// An operator has to act. The reason says what happened, and what there is to choose from where it is that.
     pub fn pauses(&self, failure: &Failure, reason: String) {
         self.count_failure(failure);
-        let may_hold_values = failure.fault() == Fault::Event || matches!(failure, Failure::Unknown { .. });
+        let may_hold_values = failure.fault() == Fault::Event
+            || matches!(failure, Failure::Unknown { .. } | Failure::Bug { .. });
         let reason = if may_hold_values { failure.without_values() } else { reason };
         let told = reason.clone();
         let changed = self.change(|state| {
@@ -549,7 +550,7 @@ mod tests {
         status.is_through(1);
         assert_eq!(status.take_up("new"), TakeUpProgress::Whole { epoch: 7 });
         // What is loaded here is not what is deployed.
-        status.cannot_follow(Some(Failure::Misconfigured { reason: "it is gone".to_owned() }));
+        status.cannot_follow(Some(Failure::misconfigured("it is gone", "look for it")));
         match status.take_up("newer") {
             TakeUpProgress::Waits(why) => assert!(why.contains("it is gone"), "{why}"),
             other => panic!("{other:?}"),

@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::LogFormat;
 use crate::text::harmless;
 
-/// Which lines are logged unless `LATERNA_LOG` says otherwise, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
+/// The lines that are logged unless `LATERNA_LOG` is set, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
 const DEFAULT_FILTER: &str = "info";
 
 pub fn start_logs(format: LogFormat) -> anyhow::Result<()> {
@@ -46,7 +46,7 @@ where
         if field.name() == "message" { to.write_str(&value) } else { write!(to, "{}={value}", field.name()) }
     };
     let fields = format::debug_fn(field).delimited(" ");
-    // A disk that is full takes no lines; saying so on the same disk would be a panic.
+    // A disk that is full takes no lines; reporting that on the same disk would be a panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     lines.with_target(false).with_ansi(is_terminal).fmt_fields(fields)
 }
@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    /// What a subscriber writes.
+    /// The output of a subscriber.
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 

@@ -9,7 +9,8 @@ pub fn harmless(text: &str) -> String {
     escape(text, is_harmful)
 }
 
-/// The same, but line breaks and tabs stay: for what the host itself laid out in lines.
+/// The text escaped as by [`harmless`], but with its line breaks and tabs: for text that the host itself laid out in
+/// lines.
 pub fn harmless_lines(text: &str) -> String {
     escape(text, |character| is_harmful(character) && !matches!(character, '\n' | '\t'))
 }
@@ -20,7 +21,7 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", harmless(&inside))
 }
 
-/// A server's message without what stands between its first and its last quotation mark: there it says the values that it
+/// A server's message without what stands between its first and its last quotation mark: there it has the values that it
 /// was given.
 pub fn without_quotations(message: &str) -> String {
     const MARKS: [char; 4] = ['\'', '"', '`', '‘'];
@@ -34,7 +35,7 @@ pub fn without_quotations(message: &str) -> String {
     }
 }
 
-/// Whether a character could be taken for something else than itself.
+/// Returns true for a character that could be taken for something else than itself.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(

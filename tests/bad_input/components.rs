@@ -385,7 +385,8 @@ async fn a_table_is_whose_claimed_it_first(options: Options) {
     for _ in 0..2 {
         ownership::claim(&mut one, control, "one", epoch, schema).await.expect("they are nobody's");
         let refused = ownership::claim(&mut two, control, "two", other, schema).await;
-        let Err(Failure::Misconfigured { reason }) = refused else { panic!("{refused:?}") };
+        let Err(refused @ Failure::Misconfigured { .. }) = refused else { panic!("{refused:?}") };
+        let reason = refused.to_string();
         assert!(
             reason.contains("`totals`") && reason.contains("`one`") && reason.contains("`two`"),
             "{reason}"

@@ -37,14 +37,14 @@ const BASE: &str = "/api/v1";
     ),
     components(schemas(Problem, letters::LetterState)),
     security((), ("token" = [])),
-    modifiers(&Tokens)
+    modifiers(&TokenSecurity)
 )]
 struct Described;
 
 /// Bearer tokens.
-struct Tokens;
+struct TokenSecurity;
 
-impl Modify for Tokens {
+impl Modify for TokenSecurity {
     fn modify(&self, document: &mut OpenApi) {
         use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

@@ -20,7 +20,7 @@ use crate::projector::COMPONENT_BYTES_MAX;
 
 /// What one request may cost.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct RequestBounds {
     requests_max: usize,
     /// The longest body.
     bytes_max: usize,
@@ -29,16 +29,17 @@ pub struct Bounds {
 }
 
 /// Of what is asked in a few words.
-pub const REQUEST: Bounds = Bounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
+pub const REQUEST: RequestBounds =
+    RequestBounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
 
 /// Of what compiles components, or runs them.
-pub const UPLOAD: Bounds =
-    Bounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
+pub const UPLOAD: RequestBounds =
+    RequestBounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
 
 /// Puts bounds around routes.
 pub fn bound(
     routes: Router<AdminContext>,
-    Bounds { requests_max, bytes_max, timeout }: Bounds,
+    RequestBounds { requests_max, bytes_max, timeout }: RequestBounds,
 ) -> Router<AdminContext> {
     let one_of_few = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(async |_: BoxError| Problem::busy()))

@@ -11,20 +11,20 @@ use axum::response::{IntoResponse, Response};
 
 use super::connections::Peer;
 use super::problem::Problem;
-use super::tokens::{Role, Tokens};
+use super::tokens::{CallerRole, Tokens};
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// What is written down as who asked for a change.
     pub name: String,
-    pub role: Role,
+    pub role: CallerRole,
 }
 
 impl Caller {
     /// Whether the caller may see what events hold.
     pub fn sees_values(&self) -> bool {
-        self.role == Role::Operator
+        self.role == CallerRole::Operator
     }
 }
 
@@ -35,7 +35,7 @@ pub async fn identify(State(tokens): State<Arc<Tokens>>, mut request: Request, n
         Err(problem) => return problem.into_response(),
     };
     let is_look = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_look && caller.role != Role::Operator {
+    if !is_look && caller.role != CallerRole::Operator {
         return Problem::forbidden(&caller.name).into_response();
     }
     request.extensions_mut().insert(caller);
@@ -46,7 +46,7 @@ fn caller(tokens: &Tokens, request: &Request) -> Result<Caller, Problem> {
     if tokens.is_empty() {
         let peer = request.extensions().get::<Peer>();
         let name = peer.map_or_else(|| "api".to_owned(), |Peer(address)| format!("api@{}", address.ip()));
-        return Ok(Caller { name, role: Role::Operator });
+        return Ok(Caller { name, role: CallerRole::Operator });
     }
     let given = bearer(request.headers()).ok_or_else(Problem::no_token)?;
     let (name, role) = tokens.find(given).ok_or_else(Problem::unknown_token)?;

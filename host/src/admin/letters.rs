@@ -16,7 +16,7 @@ const LETTERS_MAX: u32 = 100;
 /// Which letters are asked for over HTTP: a page of them, those behind `after`.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LetterPage {
+pub struct LetterPageQuery {
     id: Option<u64>,
     event: Option<String>,
     aggregate: Option<String>,
@@ -33,9 +33,9 @@ pub async fn letters(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
-    Query(page): Query<LetterPage>,
+    Query(page): Query<LetterPageQuery>,
 ) -> Result<Json<Vec<Letter>>, Problem> {
-    let LetterPage { id, event, aggregate, class, state, heads_only, after, limit } = page;
+    let LetterPageQuery { id, event, aggregate, class, state, heads_only, after, limit } = page;
     let limit = limit.unwrap_or(LETTERS_MAX);
     if !(1..=LETTERS_MAX).contains(&limit) {
         return Err(Problem::wrong(format!("`limit` is 1 to {LETTERS_MAX}")));

@@ -19,7 +19,7 @@ const NAME_MAX: usize = 100;
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum CallerRole {
     /// Sees everything but what events hold.
     Viewer,
     Operator,
@@ -27,12 +27,12 @@ pub enum Role {
 
 /// The tokens that are taken; without any, none is needed.
 #[derive(Debug, Default)]
-pub struct Tokens(Vec<Token>);
+pub struct Tokens(Vec<ApiToken>);
 
 #[derive(Debug)]
-struct Token {
+struct ApiToken {
     name: String,
-    role: Role,
+    role: CallerRole,
     hash: [u8; 32],
 }
 
@@ -47,7 +47,7 @@ struct TokenFile {
 #[serde(deny_unknown_fields)]
 struct TokenEntry {
     name: String,
-    role: Role,
+    role: CallerRole,
     token: SecretString,
 }
 
@@ -55,7 +55,7 @@ impl Tokens {
     /// Reads the file, where one is named. What is wrong with it is told without a word of any token.
     pub fn read(file: Option<&Path>) -> anyhow::Result<Self> {
         let Some(file) = file else { return Ok(Self::default()) };
-        let hashed = |entry: TokenEntry| Token {
+        let hashed = |entry: TokenEntry| ApiToken {
             hash: hash(entry.token.expose_secret().as_bytes()),
             name: entry.name,
             role: entry.role,
@@ -72,7 +72,7 @@ impl Tokens {
     }
 
     /// Whose token this is. Every one is compared, to its end: how long it takes says nothing of any.
-    pub fn find(&self, given: &[u8]) -> Option<(&str, Role)> {
+    pub fn find(&self, given: &[u8]) -> Option<(&str, CallerRole)> {
         let given = hash(given);
         let mut found = None;
         for token in &self.0 {
@@ -87,7 +87,7 @@ impl Tokens {
 /// A token with which this machine's command line asks, where a file is named and this account may read it.
 pub fn own(file: Option<&Path>) -> Option<SecretString> {
     let mut entries = entries(file?).ok()?;
-    entries.sort_by_key(|entry| entry.role == Role::Viewer);
+    entries.sort_by_key(|entry| entry.role == CallerRole::Viewer);
     entries.into_iter().next().map(|entry| entry.token)
 }
 
@@ -154,8 +154,8 @@ mod tests {
         let other = SECRET.replace('0', "1");
         let tokens = token("dashboard", "viewer", &other) + &token("on call", "operator", SECRET);
         let tokens = read(&tokens).expect("it is valid");
-        assert_eq!(tokens.find(SECRET.as_bytes()), Some(("on call", Role::Operator)));
-        assert_eq!(tokens.find(other.as_bytes()), Some(("dashboard", Role::Viewer)));
+        assert_eq!(tokens.find(SECRET.as_bytes()), Some(("on call", CallerRole::Operator)));
+        assert_eq!(tokens.find(other.as_bytes()), Some(("dashboard", CallerRole::Viewer)));
         for wrong in
             ["", "0", &SECRET[1..], &format!("{SECRET} "), &format!("{SECRET}0"), &SECRET.to_uppercase()]
         {

@@ -1,6 +1,6 @@
 //! `laterna build`: calls the language's own tool, and looks at what came out as a host would.
 //!
-//! It must not install anything: it says what is missing and how to get it.
+//! It must not install anything: it prints what is missing and how to get it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,7 +19,7 @@ const TARGET: &str = "wasm32-wasip2";
 
 #[derive(Debug, Args)]
 pub struct BuildArguments {
-    /// The project.
+    /// Folder of the project.
     #[arg(default_value = ".")]
     folder: PathBuf,
 }
@@ -86,7 +86,7 @@ fn about(half: &LoadedComponent) -> (&str, &str, &str) {
     }
 }
 
-/// `cargo build`, as everybody does it. Where the file is, cargo says.
+/// `cargo build`, as everybody does it. Cargo reports where the file is.
 fn build_rust(folder: &Path, built: &Path) -> anyhow::Result<()> {
     const CARGO: &str = "install Rust from https://rustup.rs";
     let libraries = run(
@@ -116,7 +116,7 @@ fn build_rust(folder: &Path, built: &Path) -> anyhow::Result<()> {
     place(&component, built)
 }
 
-/// The component that a message of cargo tells of.
+/// The component that a message of cargo names.
 fn artifact(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let files = message.get("filenames")?.as_array()?;
@@ -158,7 +158,7 @@ fn build_python(folder: &Path, built: &Path) -> anyhow::Result<()> {
     fs::rename(&draft, built).with_context(|| format!("{} cannot be written", built.display()))
 }
 
-/// What a tool writes to its standard output; the rest of what it says is for the author.
+/// Runs a tool and returns its standard output; its standard error goes to the author.
 fn run(command: &mut Command, tool: &str, remedy: &str) -> anyhow::Result<String> {
     let done = match command.stdin(Stdio::null()).stderr(Stdio::inherit()).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!("`{tool}` is not here: {remedy}"),
@@ -173,7 +173,7 @@ fn run(command: &mut Command, tool: &str, remedy: &str) -> anyhow::Result<String
                 .filter(|line| !line.starts_with('{'))
                 .fold(String::new(), |all, line| all + line + "\n")
         );
-        bail!("`{tool}` failed ({}); what it said stands above", done.status);
+        bail!("`{tool}` failed ({}); its output stands above", done.status);
     }
     Ok(text)
 }

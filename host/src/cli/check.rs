@@ -18,7 +18,8 @@ use crate::config::{Config, Start};
 use crate::failure::Failure;
 use crate::operation::load;
 use crate::projector::Engine;
-use crate::source::OnLost;
+use crate::readmodel::mysql::session::CREATE_DATABASE;
+use crate::source::{CREATE_INDEX, OnLost};
 use crate::supervisor::reason;
 use crate::supervisor::startup::history_has_order;
 use fix::{Fix, HowToFix};
@@ -61,11 +62,11 @@ impl CheckReport {
         match failure {
             // MongoDB's codes are below these.
             Failure::AccessDenied { code: 1000.., .. } => self.fixes.push(Fix::Accounts),
-            Failure::Misconfigured { reason } if reason.contains("(error 1049)") => {
+            Failure::Misconfigured { remedy, .. } if remedy == CREATE_DATABASE => {
                 self.fixes.push(Fix::Accounts);
             }
-            Failure::Misconfigured { reason } if reason.contains("createIndex(") => {
-                self.fixes.push(Fix::Index(reason.clone()));
+            Failure::Misconfigured { remedy, .. } if remedy.starts_with(CREATE_INDEX) => {
+                self.fixes.push(Fix::Index(remedy.trim_start_matches(CREATE_INDEX).to_owned()));
             }
             _ => {}
         }

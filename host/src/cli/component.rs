@@ -11,7 +11,7 @@ pub fn load_either(path: &Path, budget: &Budget) -> anyhow::Result<LoadedCompone
     Ok(load::load_either(&engine()?, "a projector under test", path, budget)?)
 }
 
-/// The same where it has to be an upcaster.
+/// Loads a component that has to be an upcaster.
 pub fn load_upcaster(path: &Path, budget: &Budget) -> anyhow::Result<LoadedUpcaster> {
     Ok(load::load_upcaster(&engine()?, path, budget)?)
 }

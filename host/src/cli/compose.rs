@@ -1,4 +1,4 @@
-//! What several commands are composed of: the servers and the components that a configuration names.
+//! The composition that several commands share: the servers and the components that a configuration names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn connections(config: &Config) -> u32 {
     config.projection.values().map(of_projection).sum::<u32>() + 2
 }
 
-/// What is no obstacle, but should be known.
+/// Advice about the configuration and the servers that is no obstacle.
 pub fn advice(config: &Config, servers: &Servers) -> Vec<String> {
     let exposed = [&servers.applier, &servers.ddl].into_iter().filter_map(Connector::exposed);
     config.advice().into_iter().chain(exposed).collect()

@@ -21,50 +21,52 @@ use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct DeployArguments {
-    /// The component's file: a projector, which then runs behind the upcaster in force, or an upcaster for the projector in
+    /// File of the component: a projector, which then runs behind the upcaster in force, or an upcaster for the projector in
     /// force.
     file: PathBuf,
-    /// The projection that gets it.
+    /// Name of the projection.
     #[arg(long, short)]
     projection: String,
-    /// First runs it beside the component in force over the last N documents of the outbox, and shows where the two differ.
-    /// Nothing is deployed when they do, unless `--anyway` says so.
+    /// Run it first beside the component in force over the last N documents of the outbox, and show where the two differ.
+    /// Nothing is deployed when they do, unless `--anyway` is given.
     #[arg(long, value_name = "N")]
     shadow: Option<u32>,
-    /// The projector in the file runs without an upcaster from then on.
+    /// Run the projector in the file without an upcaster from then on.
     #[arg(long)]
     without_upcaster: bool,
-    /// Deploys although the shadow run shows differences.
+    /// Deploy although the shadow run shows differences.
     #[arg(long, requires = "shadow")]
     anyway: bool,
-    /// For so many seconds, an event that it fails is given to the component before: where that takes it, the deployment is
-    /// taken back, and nothing is parked.
+    /// Canary window: if the new component fails an event that the previous one accepts, roll back, and park nothing; 0: no
+    /// window.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     canary: u32,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct RollbackArguments {
+    /// Name of the projection.
     projection: String,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ListArguments {
+    /// Name of the projection.
     projection: String,
-    /// How many, the last one first.
+    /// Print at most this many, the newest first.
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -194,7 +196,8 @@ pub fn list(config: &Config, arguments: &ListArguments, runtime: &Runtime) -> an
             output::line(format_args!("\n{} {}: {reason}", one.id, one.state));
         }
         if let Some(one) = found.iter().find(|one| Some(one.id) == in_force && one.taken_up_at.is_none()) {
-            let reason = one.waits.as_deref().unwrap_or("no host has said that its lanes have taken it up");
+            let reason =
+                one.waits.as_deref().unwrap_or("no host has reported that its lanes have taken it up");
             output::line(format_args!("\n{} is in force, and not taken up by all lanes: {reason}", one.id));
         }
         Ok(ExitCode::SUCCESS)

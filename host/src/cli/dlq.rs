@@ -27,7 +27,7 @@ const PAGE: u32 = 200;
 /// How many letters are listed unless more are asked for.
 const SHOWN: u64 = 50;
 
-/// The same, where only their ids are.
+/// Letters of one page of a list that shows only their ids.
 const IDS_PAGE: u32 = 10_000;
 
 const AGGREGATES: &str = "An aggregate is named by its type and id, as `dlq list` shows it: account/42. Where that is not \
@@ -44,85 +44,92 @@ pub struct DlqArguments {
 
 #[derive(Debug, Subcommand)]
 enum DlqCommand {
-    /// Lists letters: the parked ones, and those held behind them.
+    /// List dead letters: the parked ones, and those held behind them.
     #[command(after_help = AGGREGATES)]
     List {
+        /// Name of the projection.
         projection: String,
         #[command(flatten)]
         filter: Filter,
         /// Only the head of each aggregate.
         #[arg(long)]
         heads: bool,
-        /// At most so many: 50 unless given, and with `--json` all.
+        /// Print at most this many letters [default: 50, with `--json` all].
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         limit: Option<u32>,
-        /// Those behind this id: the next page.
+        /// Print letters behind this id: the next page.
         #[arg(long, default_value_t = 0)]
         after: u64,
-        /// For machines: one JSON object a line.
+        /// Print JSON, one object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Shows one letter with its document and its reason.
+    /// Show a dead letter with its document and its reason.
     Show {
+        /// Name of the projection.
         projection: String,
+        /// Number of the dead letter, as `dlq list` shows it.
         id: u64,
-        /// For machines: one JSON object with the document in it.
+        /// Print JSON, with the document in it.
         #[arg(long)]
         json: bool,
     },
-    /// Writes letters with their documents, one JSON object a line.
+    /// Export dead letters with their documents, one JSON object a line.
     #[command(after_help = AGGREGATES)]
     Export {
+        /// Name of the projection.
         projection: String,
         #[command(flatten)]
         filter: Filter,
-        /// To this file instead of standard output. It is there when it is complete.
+        /// Write to this file instead of standard output; it appears when it is complete.
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
-    /// Tries letters again with the deployed component: heads first, then what they hold back.
+    /// Replay dead letters with the deployed component: heads first, then what they hold back.
     #[command(after_help = AGGREGATES)]
     Replay {
+        /// Name of the projection.
         projection: String,
         #[command(flatten)]
         choice: Choice,
-        /// Only tell how many it would take. Each aggregate is tried by itself, and nothing stays of it.
+        /// Print how many would be applied, and apply nothing; each aggregate is tried by itself.
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         patience: Patience,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Gives the heads of letters up. What they held back is tried at once.
+    /// Discard dead letters for good; what they held back is replayed at once.
     #[command(after_help = AGGREGATES)]
     Discard {
+        /// Name of the projection.
         projection: String,
         #[command(flatten)]
         choice: Choice,
-        /// Why; it is recorded.
+        /// Reason, which is recorded.
         #[arg(long)]
         why: String,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Erases the documents, operations and reasons of letters, for good. They keep their places, and can only be
-    /// discarded then.
+    /// Erase the documents, operations and reasons of dead letters for good (they keep their places, and can only be
+    /// discarded then).
     #[command(after_help = AGGREGATES)]
     Erase {
+        /// Name of the projection.
         projection: String,
         #[command(flatten)]
         target: EraseTarget,
-        /// Why; it is recorded.
+        /// Reason, which is recorded.
         #[arg(long)]
         why: String,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -181,7 +188,7 @@ fn class(text: &str) -> Result<String, String> {
 }
 
 impl Filter {
-    /// What lists show: whatever reads as the aggregate.
+    /// The selection of a list: every letter whose aggregate reads as given.
     fn selection(self) -> Selection {
         let Self { id, aggregate, reason: class } = self;
         choice::reading(Selection { id, class, ..Selection::default() }, aggregate)
@@ -360,7 +367,7 @@ fn confirmed(count: u64) -> anyhow::Result<bool> {
     output::is_confirmed(&question, "discarding gives events up")
 }
 
-/// As much of a text as a line of a list has room for.
+/// The beginning of a text, cut to what a line of a list has room for.
 fn beginning(text: &str) -> String {
     const CHARACTERS: usize = 90;
     let mut short: String = text.chars().take(CHARACTERS).collect();

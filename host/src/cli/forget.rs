@@ -15,6 +15,7 @@ use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct ForgetArguments {
+    /// Name of the projection.
     projection: String,
     /// Do not ask.
     #[arg(long)]

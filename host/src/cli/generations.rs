@@ -17,20 +17,21 @@ use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct RebuildArguments {
+    /// Name of the projection.
     projection: String,
-    /// Takes the live one's place though it has dead letters of events that the live one took.
+    /// Swap the tables in although they lack events as dead letters that the live ones have.
     #[arg(long)]
     accept: bool,
-    /// Only events that occurred up to this moment, RFC 3339: to be looked at, it never becomes live.
+    /// Rebuild from events up to this moment only (RFC 3339, e.g. 2026-01-31T12:00:00Z), to be looked at; it never becomes live.
     #[arg(long, value_name = "TIME", conflicts_with = "accept")]
     until: Option<String>,
-    /// Only events of this aggregate: to be looked at, it never becomes live. As account/42 it is each aggregate that reads
+    /// Rebuild from events of this aggregate only, to be looked at; it never becomes live. account/42 is each aggregate that reads
     /// so; exactly, the type stands in quotation marks, and an id that is a text as well: '"account"/"42"'.
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "accept", value_parser = ask::aggregate)]
     only_aggregate: Option<String>,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -43,27 +44,29 @@ pub struct GenerationsArguments {
 
 #[derive(Debug, Subcommand)]
 enum GenerationsCommand {
-    /// Lists the live generation and those beside it: what they are made with, how far they are, what they wait for.
+    /// List the live generation and those beside it, with component, progress and what they wait for.
     List {
+        /// Name of the projection.
         projection: String,
-        /// For machines.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Lets a generation take the live one's place though it has dead letters of events that the live one took.
+    /// Accept a generation although it lacks events that the live one has.
     Accept(OneGeneration),
-    /// Lets a generation that was live before catch up, and take the live one's place again.
+    /// Return to a generation that was live before: it catches up, and is swapped in again.
     Return(OneGeneration),
-    /// Gives a generation up, with its tables and its dead letters.
+    /// Drop a generation with its tables and its dead letters.
     Drop(OneGeneration),
 }
 
 #[derive(Debug, Args)]
 struct OneGeneration {
+    /// Name of the projection.
     projection: String,
-    /// Its number; without it, the only one.
+    /// Number of the generation [default: the only one].
     generation: Option<u32>,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -16,7 +16,7 @@ use crate::readmodel::mysql::grant::{ROWS, TABLES, pattern};
 
 #[derive(Debug, Args)]
 pub struct GrantsArguments {
-    /// The hosts that the accounts may connect from, as MySQL writes them, e.g. 10.0.0.%.
+    /// Hosts that the accounts may connect from, as MySQL writes them, e.g. 10.0.0.%.
     #[arg(long, default_value = "%")]
     from: String,
 }

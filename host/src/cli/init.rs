@@ -1,4 +1,4 @@
-//! `laterna init`: writes a first configuration, and says what is still to be done.
+//! `laterna init`: writes a first configuration, and prints what is still to be done.
 //!
 //! It changes nothing on a server, but what `laterna check` does.
 
@@ -17,23 +17,23 @@ use crate::config::Config;
 
 #[derive(Debug, Args)]
 pub struct InitArguments {
-    /// The replica set's address.
+    /// Address of the replica set.
     #[arg(long, value_name = "URI")]
     mongodb: Option<String>,
-    /// The MongoDB database that has the outbox.
+    /// MongoDB database that has the outbox.
     #[arg(long)]
     database: Option<String>,
     /// Where MySQL is, and the database for read models: two accounts with random passwords are named. Or the URL of an
     /// account that there is.
     #[arg(long, value_name = "HOST:PORT/DATABASE")]
     mysql: Option<String>,
-    /// The projection's name.
+    /// Name of the projection.
     #[arg(long)]
     projection: Option<String>,
-    /// The projector's file, e.g. dist/customers.wasm.
+    /// File of the projector, e.g. dist/customers.wasm.
     #[arg(long)]
     component: Option<String>,
-    /// Do not run `laterna check` in the end.
+    /// Do not run `laterna check` at the end.
     #[arg(long)]
     no_check: bool,
 }
@@ -69,12 +69,12 @@ pub fn init(path: &Path, arguments: InitArguments) -> anyhow::Result<ExitCode> {
     if no_check {
         return Ok(ExitCode::SUCCESS);
     }
-    output::line("\nThis is what `laterna check` says now:\n");
+    output::line("\nThe result of `laterna check` now:\n");
     let runtime = super::runtime()?;
     check::check(&config, &check::CheckArguments::default(), &runtime)
 }
 
-/// What was given, or what somebody at a terminal answers.
+/// Returns the option's value, or the answer of somebody at a terminal.
 fn answer(option: &str, asked: &str, usual: &str, given: Option<String>) -> anyhow::Result<String> {
     if let Some(given) = given {
         return Ok(given);
@@ -153,7 +153,7 @@ fn text(
     )
 }
 
-/// What an administrator does next.
+/// The next steps of an administrator.
 fn next(path: &Path, url: &str) -> anyhow::Result<String> {
     let url = Url::parse(url).context("the URL was written")?;
     let (host, port) = (url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(3306));

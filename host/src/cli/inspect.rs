@@ -15,9 +15,9 @@ use crate::statement::{Manifest, Ordering, UpcasterManifest};
 
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// The component, a `.wasm` file.
+    /// File of the component (`.wasm`).
     component: PathBuf,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -34,12 +34,12 @@ const RESERVED: [&str; 12] = [
 
 #[derive(Debug, Args)]
 pub struct NewArguments {
-    /// Its name, and the name of the folder: lower-case letters, digits and hyphens.
+    /// Name of the project and its folder: lower-case letters, digits and hyphens.
     name: String,
-    /// The language that it is written in.
+    /// Language of the project.
     #[arg(long, short)]
     lang: Language,
-    /// An upcaster, which brings old versions of events into the form of today; in Rust.
+    /// Create an upcaster, which brings old versions of events into the form of today; in Rust.
     #[arg(long)]
     upcaster: bool,
 }
@@ -81,7 +81,7 @@ const UPCASTER: [Template; 4] = [
     template!("expected.txt", "plugins/templates/upcaster/expected.txt"),
 ];
 
-/// What every project in Rust has.
+/// The files of every project in Rust.
 const CRATE: [Template; 15] = [
     template!("Cargo.toml", "plugins/templates/rust/Cargo.toml"),
     template!(".gitignore", "plugins/templates/rust/gitignore"),
@@ -135,7 +135,7 @@ pub fn new(arguments: &NewArguments) -> anyhow::Result<ExitCode> {
             .and_then(|()| fs::write(&place, text))
             .with_context(|| format!("{} cannot be written", place.display()))?;
     }
-    output::line(format_args!("{name}: {kind} to begin with; its README.md says more. Next:\n\n  cd {name}"));
+    output::line(format_args!("{name}: {kind} to begin with; its README.md has more. Next:\n\n  cd {name}"));
     for step in steps {
         output::line(format_args!("  {step}"));
     }
@@ -149,7 +149,7 @@ pub fn new(arguments: &NewArguments) -> anyhow::Result<ExitCode> {
 struct Project {
     files: Vec<&'static [Template]>,
     kind: &'static str,
-    /// What has to be done before the first build.
+    /// Steps that have to be done before the first build.
     steps: &'static [&'static str],
     expected: &'static str,
 }

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use crate::text;
 
-/// What a shell calls the end of a program whose reader has gone: 128 + SIGPIPE.
+/// The exit code of a program whose reader has gone, as shells count it: 128 + SIGPIPE.
 const READER_GONE: i32 = 141;
 
 /// Writes a line, or lines. Ids and reasons come out of documents: what would steer the terminal is shown, not done.
@@ -18,10 +18,10 @@ pub fn line(shown: impl Display) {
     }
 }
 
-/// Whether somebody at a terminal says yes. Where nobody is there to ask, the refusal says what is at stake.
+/// Asks somebody at a terminal for a yes. Without a terminal, the refusal names what is at stake.
 pub fn is_confirmed(question: &str, at_stake: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("{at_stake}; say --yes when there is nobody to ask");
+        bail!("{at_stake}; give --yes when there is nobody to ask");
     }
     print!("{question} [y/N] ");
     std::io::stdout().flush()?;

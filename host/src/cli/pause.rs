@@ -19,23 +19,25 @@ use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct PauseArguments {
+    /// Name of the projection.
     projection: String,
-    /// Why; it is shown and recorded.
+    /// Reason, which is shown and recorded.
     #[arg(long)]
     why: String,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ResumeArguments {
+    /// Name of the projection.
     projection: String,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -50,12 +52,12 @@ pub fn pause(config: &Config, arguments: &PauseArguments, runtime: &Runtime) -> 
         ask::registered(&mut session, &servers, projection).await?;
         let asked = (projection.as_str(), &request);
         let answer = submit::answer(&mut session, &servers, config, asked, *patience).await?;
-        let CommandAnswer::Done { id, result } = answer else { return Ok(answer.say(*json)) };
+        let CommandAnswer::Done { id, result } = answer else { return Ok(answer.print(*json)) };
         Ok(match until_still(&mut session, &servers, projection, *patience).await? {
             None => CommandAnswer::Done { id, result },
             Some(reason) => CommandAnswer::NotYet { id, reason },
         }
-        .say(*json))
+        .print(*json))
     })
 }
 
@@ -79,7 +81,7 @@ async fn until_still(
 ) -> anyhow::Result<Option<String>> {
     let (control, asked) = (&servers.control, Instant::now());
     if control.version(session).await?.is_none_or(|version| version < take_up::SINCE) {
-        let why = "the pause is written down; the hosts are of a version that does not say when their lanes have stopped";
+        let why = "the pause is written down; the hosts are of a version that does not report when their lanes have stopped";
         return Ok(Some(why.to_owned()));
     }
     loop {
@@ -94,7 +96,7 @@ async fn until_still(
         }
         if asked.elapsed() >= patience.time() {
             let doing = match lease::leader(session, control, projection).await? {
-                Some(leader) => format!("the host `{leader}` has not said that its lanes have stopped"),
+                Some(leader) => format!("the host `{leader}` has not reported that its lanes have stopped"),
                 None => {
                     "no host leads the projection, but a session of one that did is still there".to_owned()
                 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose;
 use crate::admin::tokens::Tokens;
-use crate::admin::{self, Access, AdminContext, Desk, Feed};
+use crate::admin::{self, Access, AdminContext, Desk, EventFeed};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
@@ -52,7 +52,7 @@ async fn serve(
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
         by_name.insert(name.clone(), versions.clone());
-        let projection = Projection { name, status, versions, stop: stop.clone() };
+        let projection = StartedProjection { name, status, versions, stop: stop.clone() };
         projection.start(&config, &servers, &mut tasks);
     }
     // The listeners outlive the projections, so that they can say how those stop.
@@ -66,7 +66,7 @@ async fn serve(
         projections,
         versions: Arc::new(by_name),
         desk: Desk::new(servers),
-        feed: Feed::default(),
+        feed: EventFeed::default(),
         metrics: metrics.clone(),
     };
     let access = Access { names: config.host.admin_names(), tokens };
@@ -81,14 +81,14 @@ async fn serve(
 }
 
 /// A projection that is to run.
-struct Projection {
+struct StartedProjection {
     name: String,
     status: Arc<Status>,
     versions: Arc<Versions>,
     stop: CancellationToken,
 }
 
-impl Projection {
+impl StartedProjection {
     /// Starts what keeps it up, what carries commands out, and what watches its files.
     fn start(self, config: &Config, servers: &Servers, tasks: &mut JoinSet<()>) {
         let Self { name, status, versions, stop } = self;
@@ -111,7 +111,7 @@ impl Projection {
             projection: name,
             versions: versions.clone(),
             settings: settings.letters,
-            orders: orders.clone(),
+            letter_queues: orders.clone(),
             status: status.clone(),
             feed: feed.clone(),
             stop: stop.clone(),

@@ -1,4 +1,4 @@
-//! `laterna status`: how the projections stand, told by the running host; without one, what MySQL knows.
+//! `laterna status`: the state of the projections, from the running host; without one, from MySQL.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot}
 
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// Only this projection.
+    /// Name of the projection [default: all].
     projection: Option<String>,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// One line for each lane, too.
+    /// Show each lane, too.
     #[arg(long)]
     lanes: bool,
-    /// What events cost, by type, beside the component before.
+    /// Show the fuel of events, by type, beside the previous component's.
     #[arg(long)]
     fuel: bool,
 }
@@ -56,7 +56,7 @@ pub fn status(config: &Config, arguments: &StatusArguments, runtime: &Runtime) -
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the running host says.
+/// Reads the status from the running host.
 fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(3))).build().into();
@@ -68,7 +68,7 @@ fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     response.body_mut().read_json().context("the endpoint's answer is not a status")
 }
 
-/// What stands in the control schema.
+/// Reads the status from the control schema, where no host answers.
 async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
@@ -79,7 +79,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
         let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
         // A host of a version before this one has no such count.
         let ignored = checkpoint::ignored(&mut session, &servers.control, &name).await.unwrap_or_default();
-        // Nor does it say what its commands wait for.
+        // Nor does it show what its commands wait for.
         let commands = command::waiting(&mut session, &servers.control, &name).await.unwrap_or_default();
         let pause = pause::find(&mut session, &servers.control, &name).await?;
         // Nor whether its lanes work with what is deployed.
@@ -177,10 +177,10 @@ fn print(snapshots: &[Snapshot], arguments: &StatusArguments) {
     }
 }
 
-/// What is deployed, where lanes do not work with it, and what those work with.
+/// Prints the deployed component and the ones that lanes still work with.
 fn not_taken_up(snapshot: &Snapshot) {
     let Some(deployment) = &snapshot.deployment else { return };
-    // What it says while it stands by is another host's.
+    // While it stands by, this is another host's.
     let is_here = !matches!(snapshot.phase, Phase::Standby { .. } | Phase::Stopped);
     let others: Vec<String> = snapshot
         .lanes
@@ -192,7 +192,8 @@ fn not_taken_up(snapshot: &Snapshot) {
         return;
     }
     let (name, digest) = (&snapshot.projection, short(&deployment.digest));
-    let reason = deployment.waits.as_deref().unwrap_or("no host has said that its lanes have taken it up");
+    let reason =
+        deployment.waits.as_deref().unwrap_or("no host has reported that its lanes have taken it up");
     output::line(format_args!("\n{name}: {digest} is deployed, and not taken up by all lanes: {reason}"));
     if !others.is_empty() {
         output::line(format_args!("  others still work: {}", others.join(", ")));

@@ -16,10 +16,10 @@ use crate::servers::Servers;
 /// How long to wait for what was asked for.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Patience {
-    /// How long to wait while nothing happens; what makes progress is waited for longer.
+    /// Longest wait without progress.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u32,
-    /// Only writes the command down.
+    /// Write the command down, and do not wait for its result.
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 }
@@ -36,18 +36,18 @@ impl Patience {
     }
 }
 
-/// How often it is looked what came of it.
+/// Interval in which the result is looked for.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A reason that says nothing is none.
+/// An empty reason is none.
 pub fn reason(why: &str) -> anyhow::Result<String> {
     match why.trim() {
-        "" => bail!("`--why` is empty; it is recorded, so say why"),
+        "" => bail!("`--why` is empty: give a reason, which is recorded"),
         why => Ok(why.to_owned()),
     }
 }
 
-/// What came of a command.
+/// The end of a command, as far as it was waited for.
 pub enum CommandAnswer {
     Done {
         id: u64,
@@ -74,8 +74,8 @@ pub enum CommandAnswer {
 }
 
 impl CommandAnswer {
-    /// Tells people or machines.
-    pub fn say(self, json: bool) -> ExitCode {
+    /// Prints the answer for people or for machines.
+    pub fn print(self, json: bool) -> ExitCode {
         let (id, state, result, text, code) = match self {
             Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
             Self::Pending { id, progress, waited, leader } => {
@@ -117,7 +117,7 @@ impl CommandAnswer {
     }
 }
 
-/// Writes a command down, waits for its result, and tells it.
+/// Writes a command down, waits for its result, and prints it.
 pub async fn carry_out(
     session: &mut Session,
     servers: &Servers,
@@ -126,7 +126,7 @@ pub async fn carry_out(
     patience: Patience,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    Ok(answer(session, servers, config, (projection, request), patience).await?.say(json))
+    Ok(answer(session, servers, config, (projection, request), patience).await?.print(json))
 }
 
 /// Writes a command down and waits for its result. How far it is stands on a terminal meanwhile.
@@ -154,7 +154,7 @@ pub async fn answer(
     }
 }
 
-/// What a command came to, or how it stands once nothing has happened for some time.
+/// Waits for a command's end, or until nothing has happened for some time.
 async fn settled(
     session: &mut Session,
     servers: &Servers,

@@ -1,4 +1,4 @@
-//! Waits until every lane works with what was deployed, or says which do not, and why.
+//! Waits until every lane works with what was deployed, or prints which do not, and why.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::status::snapshot::DeploymentSnapshot;
 
-/// How long a host takes at most to say what is the case now.
+/// The longest time in which a host records what is the case now.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// How a deployment is asked for.
@@ -28,7 +28,7 @@ pub struct Ask<'a> {
     pub json: bool,
 }
 
-/// What a deployment has come to.
+/// The end of waiting for a deployment.
 enum Came {
     /// Every lane works with it.
     Whole { lanes: u32 },
@@ -36,7 +36,7 @@ enum Came {
     Waits(String),
 }
 
-/// Writes a deployment or a rollback down, waits until the lanes have taken it up, and tells it. Exit code 1 when they have
+/// Writes a deployment or a rollback down, waits until the lanes have taken it up, and prints that. Exit code 1 when they have
 /// not yet.
 pub async fn carry_out(
     session: &mut Session,
@@ -46,19 +46,19 @@ pub async fn carry_out(
 ) -> anyhow::Result<ExitCode> {
     let Ask { config, projection, patience, json } = ask;
     let answer = submit::answer(session, servers, config, (projection, request), patience).await?;
-    let CommandAnswer::Done { id, result } = answer else { return Ok(answer.say(json)) };
+    let CommandAnswer::Done { id, result } = answer else { return Ok(answer.print(json)) };
     if servers.control.version(session).await?.is_none_or(|version| version < take_up::SINCE) {
-        let why = "the hosts are of a version that does not say whether their lanes work with it";
+        let why = "the hosts are of a version that does not report whether their lanes work with it";
         let advice = format!("`laterna deployments {projection}` shows how many do");
-        return Ok(tell(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
+        return Ok(print(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
     }
     match found(session, servers, projection, (id, request)).await? {
         Some(deployment) => {
             let came = wait(session, servers, projection, (&deployment, patience)).await?;
-            Ok(tell(id, Some(&deployment.digest), &came, json))
+            Ok(print(id, Some(&deployment.digest), &came, json))
         }
-        // It has to be built first, or nothing was deployed: the result says so.
-        None => Ok(CommandAnswer::Done { id, result }.say(json)),
+        // It has to be built first, or nothing was deployed: its result has that.
+        None => Ok(CommandAnswer::Done { id, result }.print(json)),
     }
 }
 
@@ -104,7 +104,7 @@ async fn wait(
                 "the projection is {pause}. It is used when the projection is resumed"
             )));
         }
-        // What was true a moment ago is not said.
+        // What was true a moment ago is not printed.
         let is_held =
             |waits: &&String| waits.starts_with(DeploymentSnapshot::PAUSED) && asked.elapsed() > SETTLED;
         if let Some(waits) = now.waits.as_ref().filter(is_held) {
@@ -126,18 +126,18 @@ fn late(leader: Option<&str>, waits: Option<&str>, projection: &str) -> String {
             "no host leads the projection. Start one with `laterna run`: it begins with it".to_owned()
         }
         (None, Some(waits)) => format!(
-            "no host leads the projection just now; the last one said: {waits}. Whichever host leads it next begins with it"
+            "no host leads the projection just now; the last one reported: {waits}. Whichever host leads it next begins with it"
         ),
         (Some(leader), None) => {
             format!(
-                "the host `{leader}` leads the projection, and has not said that its lanes have it. {goes_on}"
+                "the host `{leader}` leads the projection, and has not reported that its lanes have it. {goes_on}"
             )
         }
-        (Some(leader), Some(waits)) => format!("the host `{leader}` says: {waits}. {goes_on}"),
+        (Some(leader), Some(waits)) => format!("the host `{leader}` reports: {waits}. {goes_on}"),
     }
 }
 
-fn tell(id: u64, digest: Option<&str>, came: &Came, json: bool) -> ExitCode {
+fn print(id: u64, digest: Option<&str>, came: &Came, json: bool) -> ExitCode {
     let name = digest.map(short).unwrap_or_default();
     let (state, text, code) = match came {
         Came::Whole { lanes } => {

@@ -28,29 +28,29 @@ use crate::statement::Schema;
 use bench::Bench;
 use summary::Summary;
 
-/// What a projection has unless its configuration says otherwise.
+/// The payload limit of a projection whose configuration names none.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub struct TestArguments {
-    /// The component, a `.wasm` file: a projector, or an upcaster, of which it is shown what events become.
+    /// File of the component (`.wasm`): a projector, or an upcaster, whose events are shown.
     component: PathBuf,
-    /// The upcaster that the projector runs behind.
+    /// File of the upcaster that the projector runs behind.
     #[arg(long, value_name = "FILE")]
     upcaster: Option<PathBuf>,
     /// The events: one document of the outbox a line, as Extended JSON; what `mongoexport` writes will do.
     #[arg(long, value_name = "FILE.jsonl")]
     events: PathBuf,
-    /// The answers that are expected: what this command printed before. Lines that begin with `-- |` do not count.
+    /// File of the expected answers, as this command printed them; lines that begin with `-- |` do not count.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    /// Writes the answers to the file of `--expect`, instead of comparing them.
+    /// Write the answers to the file of `--expect` instead of comparing them.
     #[arg(long, requires = "expect")]
     update: bool,
-    /// With the budget and the field names of this projection of the configuration, not the defaults.
+    /// Use the budget and the field names of this projection of the configuration, not the defaults.
     #[arg(long, value_name = "NAME")]
     projection: Option<String>,
-    /// One JSON object an event, for machines.
+    /// Print JSON, one object an event.
     #[arg(long)]
     json: bool,
 }
@@ -106,7 +106,7 @@ pub fn test(config: &Path, arguments: &TestArguments) -> anyhow::Result<ExitCode
     Ok(if as_expected && summary.keeps_state == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is tried: a projector, behind its upcaster if one is given, or an upcaster.
+/// Loads the component under test: a projector, behind its upcaster if one is given, or an upcaster.
 fn tested(arguments: &TestArguments, budget: &Budget) -> anyhow::Result<LoadedComponent> {
     let half = component::load_either(&arguments.component, budget)?;
     Ok(match (half, &arguments.upcaster) {

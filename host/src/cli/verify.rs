@@ -17,13 +17,14 @@ use crate::readmodel::control::command::Request;
 
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
+    /// Name of the projection.
     projection: String,
-    /// Where the tables differ, those that were made anew take their place.
+    /// Swap in the tables that were made anew where they differ.
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
     patience: Patience,
-    /// For machines.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +41,7 @@ pub fn verify(config: &Config, arguments: &VerifyArguments, runtime: &Runtime) -
         let result = match asked {
             CommandAnswer::Done { result, .. } => result,
             pending => {
-                pending.say(*json);
+                pending.print(*json);
                 return Ok(ExitCode::from(super::REFUSED));
             }
         };

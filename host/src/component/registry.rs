@@ -1,5 +1,5 @@
 //! The components of one projection on this host: the one its configuration names, and those that the control schema
-//! says are deployed. Which one is in force is a row; here it is loaded, checked, and given to the lanes.
+//! has as deployed. Which one is in force is a row; here it is loaded, checked, and given to the lanes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::projector::{Budget, Engine};
 use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
 use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
+use crate::readmodel::control::lease::UnderLease;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::control::snapshot::ControlSnapshot;
@@ -46,7 +47,7 @@ impl Versions {
         Self { desired, projection, configured, engine, budget, loaded }
     }
 
-    /// Loads a component of these bytes, for this projection, or says what is wrong with it.
+    /// Loads a component of these bytes, for this projection, or returns what is wrong with it.
     pub async fn load(&self, bytes: Arc<[u8]>) -> Result<LoadedComponent, String> {
         let (engine, budget, projection) =
             (self.engine.clone(), self.budget.clone(), self.projection.clone());
@@ -77,11 +78,11 @@ impl Versions {
         if let Some(loaded) = self.known(digest) {
             return Ok(loaded);
         }
-        let missing = || Failure::Misconfigured {
-            reason: format!(
-                "the deployed component {} is not in the control schema: deploy it again",
-                short(digest)
-            ),
+        let missing = || {
+            Failure::misconfigured(
+                format!("the deployed component {} is not in the control schema", short(digest)),
+                "deploy it again",
+            )
         };
         let control = &servers.control;
         let halves = deployment::halves(session, control, digest).await?;
@@ -92,12 +93,11 @@ impl Versions {
             }
             None => None,
         };
-        let wrong = |problems: String| Failure::Misconfigured {
-            reason: format!(
-                "the deployed component {} cannot be loaded here: {problems}; `laterna rollback {}` goes back",
-                short(digest),
-                self.projection
-            ),
+        let wrong = |problems: String| {
+            Failure::misconfigured(
+                format!("the deployed component {} cannot be loaded here: {problems}", short(digest)),
+                format!("`laterna rollback {}` goes back to the previous one", self.projection),
+            )
         };
         self.load_stored(projector.into(), upcaster).await.map_err(wrong)
     }
@@ -225,9 +225,11 @@ impl Versions {
         match self.fit(session, servers, in_force, next).await? {
             HowItFits::Live => {
                 match overtake::deploy_under_lease(session, control, proposal, epoch).await? {
-                    Ok(()) => tracing::info!(projection = self.projection, digest, "deployed as configured"),
-                    // It has brought nothing yet: the next run looks again.
-                    Err(reason) => self.not_yet(digest, &reason),
+                    UnderLease::Done(()) => {
+                        tracing::info!(projection = self.projection, digest, "deployed as configured");
+                    }
+                    // The next run tries again.
+                    UnderLease::Blocked(reason) => self.not_yet(digest, &reason),
                 }
             }
             HowItFits::OtherTables => self.open_generation(session, servers, (proposal, epoch), next).await?,
@@ -271,7 +273,7 @@ impl Versions {
             overtakes: Some("superseded by the component that the configuration names"),
         };
         match generation::open_under_lease(session, &servers.control, wanted, epoch).await? {
-            Ok(generation) => {
+            UnderLease::Done(generation) => {
                 let reason =
                     format!("its tables are other ones, and are built first, as generation {generation}");
                 deployment::refuse(session, &servers.control, proposal, &reason).await?;
@@ -281,12 +283,12 @@ impl Versions {
                     "the configured component waits: {reason}"
                 );
             }
-            Err(why_not) => self.not_yet(digest, &why_not),
+            UnderLease::Blocked(reason) => self.not_yet(digest, &reason),
         }
         Ok(())
     }
 
-    /// Whether a component can take the place of the one in force.
+    /// Checks whether a component can take the place of the one in force.
     pub async fn fit(
         &self,
         session: &mut Session,
@@ -305,15 +307,17 @@ impl Versions {
             };
             return match asked.await {
                 Ok(()) => Ok(HowItFits::OtherTables),
-                Err(Failure::Misconfigured { reason }) => Ok(HowItFits::Not(reason)),
+                Err(failure @ Failure::Misconfigured { .. }) => Ok(HowItFits::Not(failure.to_string())),
                 Err(failure) => Err(failure),
             };
         }
         match tables::prepare(session, next).await {
             Ok(()) => Ok(HowItFits::Live),
-            Err(failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. })) => {
-                Ok(HowItFits::Not(failure.without_values()))
-            }
+            Err(
+                failure @ (Failure::SchemaMismatch { .. }
+                | Failure::Misconfigured { .. }
+                | Failure::Bug { .. }),
+            ) => Ok(HowItFits::Not(failure.without_values())),
             Err(failure) => Err(failure),
         }
     }
@@ -373,8 +377,8 @@ impl Versions {
                 Err(failure @ Failure::Fenced { .. }) => return Err(failure),
                 // An outage is the lanes' business; a component that cannot be had leaves the old one running.
                 Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::warn!(projection = self.projection, "following the deployment: {told}");
+                    let reason = failure.without_values();
+                    tracing::warn!(projection = self.projection, "following the deployment: {reason}");
                     status.cannot_follow(Some(failure));
                     tokio::time::sleep(TRY_INTERVAL).await;
                 }

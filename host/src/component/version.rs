@@ -87,7 +87,7 @@ impl Loaded {
         Ok(Self { projection: projection.to_owned(), bytes, component, upcaster: None, deployed })
     }
 
-    /// The same projector behind this upcaster, or behind none.
+    /// Returns this projector behind another upcaster, or behind none.
     #[must_use]
     pub fn behind(mut self, upcaster: Option<LoadedUpcaster>) -> Self {
         let own = self.component.digest();
@@ -103,7 +103,7 @@ impl Loaded {
         &self.deployed.digest
     }
 
-    /// What people know it by.
+    /// Name, version and the digest's beginning, as people know a component.
     pub fn title(&self) -> String {
         let manifest = &self.deployed.manifest;
         let upcaster = self.deployed.upcaster.as_ref();

@@ -1,10 +1,10 @@
-//! What serde cannot check: ranges, names, and settings that do not go together. All problems at once.
+//! Checks that serde cannot do: ranges, names, and settings that do not go together. Reports all problems at once.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Acknowledging, Config, Host, Mongodb, Projection, Start};
+use super::{Acknowledging, Config, HostSettings, Mongodb, Projection, Start};
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::source::{MARK_FIELD, OnLost};
 
@@ -45,7 +45,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     problems
 }
 
-/// What is no obstacle: secrets in files that are everybody's to read, as mounted ones often are inside of a container.
+/// Advice about secrets in files that everybody can read, as mounted ones often are inside of a container.
 pub fn advice(config: &Config) -> Vec<String> {
     let secrets = [
         ("mongodb.uri_file", config.mongodb.uri_file.as_deref()),
@@ -64,8 +64,8 @@ fn open_to_all(name: &str, file: &Path) -> Option<String> {
 }
 
 /// Whoever reaches the API from another machine needs a token.
-fn check_listeners(problems: &mut Vec<String>, host: &Host) {
-    let Host { admin, health, tokens, .. } = host;
+fn check_listeners(problems: &mut Vec<String>, host: &HostSettings) {
+    let HostSettings { admin, health, tokens, .. } = host;
     if !admin.ip().is_loopback() && tokens.is_none() {
         problems.push(format!(
             "`host.admin` is {admin}, where other machines reach it, and nobody needs a token: name a file of tokens with \

@@ -35,7 +35,7 @@ const BOUNDS: [(&str, &str, u64, u64); 20] = [
     (PROJECTION, "budget.compare_every", 1, 1_000_000),
 ];
 
-/// What is no text, no address and none of a few words, whatever is asked for.
+/// Values that are no text, no address and none of a few words, whatever is asked for.
 const NO_TEXT: [&str; 3] = ["[1]", "{ a = 1 }", "[]"];
 const NO_NUMBER: [&str; 12] = [
     "true",

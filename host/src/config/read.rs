@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 /// More wrong keys than this are not looked for.
 const PROBLEMS_MAX: usize = 100;
 
-/// What was read, unless something is missing; and every problem, each in one line that names its key.
+/// The configuration, unless something is missing; and every problem, each in one line that names its key.
 pub struct Read<T> {
     pub settings: Option<T>,
     pub problems: Vec<String>,
@@ -70,7 +70,7 @@ fn read_table<T: DeserializeOwned>(mut tree: Value) -> Read<T> {
 }
 
 /// The config crate takes `true` and `"on"` for 1 and `2.5` for 3. Where a number is expected, only one is taken: the
-/// rest of the tree can be read, so a text that is no number tells what is expected here.
+/// rest of the tree can be read, so the error about a text that is no number names what is expected here.
 fn not_a_number<T: DeserializeOwned>(tree: &mut Value, path: &[String]) -> Option<String> {
     let found = at(tree, path)?.clone();
     let shown = match &found.kind {

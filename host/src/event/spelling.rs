@@ -9,7 +9,7 @@ use super::{Aggregate, Id};
 use crate::text::{is_harmful, quoted};
 
 impl Id {
-    /// As people see it: two ids that differ are written differently.
+    /// The id as people see it: two ids that differ are written differently.
     pub fn spelled(&self) -> String {
         let plain = self.to_string();
         if is_plain(&plain) && Self::read(&plain) == *self { plain } else { self.exact() }
@@ -23,7 +23,7 @@ impl Id {
         }
     }
 
-    /// What a bare text is taken for.
+    /// Reads a bare text as an id.
     fn read(text: &str) -> Self {
         if let Some(number) = text.parse::<i64>().ok().filter(|number| number.to_string() == text) {
             return Self::Integer(number);
@@ -40,20 +40,20 @@ impl Id {
 }
 
 impl Aggregate {
-    /// As people see it: two aggregates that differ are written differently.
+    /// The aggregate as people see it: two aggregates that differ are written differently.
     pub fn spelled(&self) -> String {
         let Self { kind, id } = self;
         let is_bare = is_plain(kind) && !kind.contains('/') && id.spelled() == id.to_string();
         if is_bare { self.to_string() } else { self.exact() }
     }
 
-    /// So that it can be taken for no other one.
+    /// The aggregate with its types, so that it can be taken for no other one.
     pub fn exact(&self) -> String {
         format!("{}/{}", quoted(&self.kind), self.id.exact())
     }
 }
 
-/// Whether a text can stand among others without quotation marks.
+/// Returns true where a text can stand among others without quotation marks.
 fn is_plain(text: &str) -> bool {
     let stands_out = |character: char| {
         character.is_whitespace() || is_harmful(character) || matches!(character, '"' | '\\')

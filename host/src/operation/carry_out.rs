@@ -21,8 +21,8 @@ use crate::retry::Backoff;
 /// How often it is looked for letters, and for rows in results of comparisons, that are older than they may be.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How often it is said what commands about letters wait for, while no lane runs.
-const SAY_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval in which the reasons of waiting commands are recorded, while no lane runs.
+const RECORD_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Commands {
     /// Carries them out. Ends by being dropped; after a stop it begins none.
@@ -75,12 +75,12 @@ impl Commands {
         Ok(())
     }
 
-    /// What concerns letters goes through the lanes, while they run here.
+    /// Carries out commands about letters, through the lanes while they run here.
     async fn carry_out_letters(&self) {
         let mut kept = None;
         let mut run: Option<mpsc::Sender<LetterRequest>> = None;
         let mut digest = String::new();
-        let (mut looked, mut said): (Option<Instant>, Option<Instant>) = (None, None);
+        let (mut looked, mut recorded): (Option<Instant>, Option<Instant>) = (None, None);
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
@@ -88,22 +88,22 @@ impl Commands {
             let begins = |first: &mpsc::Sender<LetterRequest>| {
                 digest != self.digest() || !run.as_ref().is_some_and(|run| run.same_channel(first))
             };
-            let is_due = |snapshot: &ControlSnapshot| match self.orders.lanes().first() {
+            let is_due = |snapshot: &ControlSnapshot| match self.letter_queues.lanes().first() {
                 Some(first) => {
                     snapshot.commands.letters > 0 || begins(first) || is_old(looked, RETENTION_INTERVAL)
                 }
-                None => run.is_some() || snapshot.commands.letters > 0 && is_old(said, SAY_INTERVAL),
+                None => run.is_some() || snapshot.commands.letters > 0 && is_old(recorded, RECORD_INTERVAL),
             };
             self.rest_until(wait, &mut kept, is_due).await;
             wait = INTERVAL;
-            let lanes = self.orders.lanes();
+            let lanes = self.letter_queues.lanes();
             let Some(first) = lanes.first() else {
                 (kept, run) = (None, None);
-                if is_old(said, SAY_INTERVAL) {
-                    said = Some(Instant::now());
+                if is_old(recorded, RECORD_INTERVAL) {
+                    recorded = Some(Instant::now());
                     if let Err(failure) = self.letters_wait().await {
-                        let told = failure.without_values();
-                        tracing::debug!(projection = self.projection, "commands: {told}; trying again");
+                        let reason = failure.without_values();
+                        tracing::debug!(projection = self.projection, "commands: {reason}; trying again");
                     }
                 }
                 continue;
@@ -117,8 +117,8 @@ impl Commands {
                     looked = if begins || retention { Some(Instant::now()) } else { looked };
                 }
                 Err(failure) => {
-                    let told = failure.without_values();
-                    tracing::warn!(projection = self.projection, "commands: {told}; trying again");
+                    let reason = failure.without_values();
+                    tracing::warn!(projection = self.projection, "commands: {reason}; trying again");
                     wait += backoff.next_wait();
                 }
             }

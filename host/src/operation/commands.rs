@@ -22,7 +22,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(300);
 /// How long MySQL may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same for a look, which is small and waits for nothing: a stop waits for it.
+/// The longest time for one look, which is small and waits for nothing: a stop waits for it.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// The commands of one projection.
@@ -32,7 +32,7 @@ pub struct Commands {
     pub projection: String,
     pub versions: Arc<Versions>,
     pub settings: LetterSettings,
-    pub orders: LetterQueues,
+    pub letter_queues: LetterQueues,
     pub status: Arc<Status>,
     /// How the control schema says that the projection stands.
     pub feed: ControlFeed,
@@ -61,8 +61,8 @@ impl Commands {
                 INTERVAL
             }
             Err(failure) => {
-                let told = failure.without_values();
-                tracing::debug!(projection = self.projection, "commands: {told}; trying again");
+                let reason = failure.without_values();
+                tracing::debug!(projection = self.projection, "commands: {reason}; trying again");
                 INTERVAL + backoff.next_wait()
             }
         }

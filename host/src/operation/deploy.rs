@@ -14,7 +14,7 @@ use crate::readmodel::mysql::session::{Session, within};
 /// How long reading and compiling a component may take.
 const LOAD_PATIENCE: Duration = Duration::from_mins(4);
 
-/// Carries a deployment out, or says in its result why not. Any host can, and several may try at once.
+/// Carries a deployment out, or records in its result why not. Any host can, and several may try at once.
 pub(super) async fn carry_out(
     commands: &Commands,
     session: &mut Session,
@@ -49,9 +49,9 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 canary,
                 command: Some(asked.id),
             };
-            let told = format!("deployed {}", short(&digest));
+            let result = format!("deployed {}", short(&digest));
             let (asked, act) = ((asked, seen), Act::Deploy(Some(proposal)));
-            let deploying = command::carry_out(session, control, projection, asked, act, |_| told.clone());
+            let deploying = command::carry_out(session, control, projection, asked, act, |_| result.clone());
             let tried = within(PATIENCE, "recording the deployment", deploying).await;
             commands.feed.nudge();
             tried
@@ -118,7 +118,9 @@ async fn prepare(
     let getting = versions.get(session, servers, &digest);
     let next = match within(LOAD_PATIENCE, "loading the component", getting).await {
         Ok(next) => next,
-        Err(Failure::Misconfigured { reason }) => return Ok(Prepared::Refused { digest, reason }),
+        Err(failure @ Failure::Misconfigured { .. }) => {
+            return Ok(Prepared::Refused { digest, reason: failure.to_string() });
+        }
         Err(failure) => return Err(failure),
     };
     let fitting = versions.fit(session, servers, in_force.as_ref(), &next);

@@ -43,18 +43,26 @@ pub(super) async fn carry_out(
         }
     };
     let (servers, projection) = (&commands.servers, &commands.projection);
-    let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
-    let in_force = deployment::in_force(session, &servers.control, projection).await?.ok_or_else(none)?;
+    let in_force = deployment::in_force(session, &servers.control, projection).await?;
+    let in_force = in_force.ok_or_else(|| not_begun(projection))?;
     if let Some(left) = in_force.canary.filter(|_| purpose != Purpose::Verify) {
-        return Err(Failure::Misconfigured {
-            reason: format!(
-                "the component in force may be taken back for another {} s (its canary window): ask again then",
+        return Err(Failure::misconfigured(
+            format!(
+                "the component in force may be taken back for another {} s (its canary window)",
                 left.as_secs() + 1
             ),
-        });
+            "ask again then",
+        ));
     }
     let plan = GenerationPlan { purpose, part, accept, origin: Origin::Command };
     open(commands, session, (asked, Some(in_force.id)), &in_force.digest, plan).await
+}
+
+fn not_begun(projection: &str) -> Failure {
+    Failure::misconfigured(
+        format!("`{projection}` has not begun yet"),
+        "ask again when a host runs it (`laterna status`)",
+    )
 }
 
 /// How a generation is to be made.
@@ -75,8 +83,8 @@ pub(super) async fn open(
 ) -> Result<Tried, Failure> {
     let (servers, projection) = (&commands.servers, &commands.projection);
     let loaded = commands.versions.get(session, servers, digest).await?;
-    let none = || Failure::Misconfigured { reason: format!("`{projection}` has not begun yet") };
-    registration::find(session, &servers.control, projection).await?.ok_or_else(none)?;
+    let found = registration::find(session, &servers.control, projection).await?;
+    found.ok_or_else(|| not_begun(projection))?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
     within(PATIENCE, "asking for history", refill::is_possible(servers, &loaded, &identity)).await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
@@ -95,7 +103,7 @@ pub(super) async fn open(
         by: &asked.requested_by,
         overtakes: deploys.then_some(&*why),
     };
-    let told = |number| {
+    let result = |number| {
         format!(
             "generation {number} is built with {} beside the live one; `laterna generations list {projection}` shows how \
              far it is",
@@ -103,7 +111,7 @@ pub(super) async fn open(
         )
     };
     let (control, asked, act) = (&servers.control, (asked, seen), Act::Open(wanted));
-    let opening = command::carry_out(session, control, projection, asked, act, told);
+    let opening = command::carry_out(session, control, projection, asked, act, result);
     within(PATIENCE, "beginning a generation", opening).await
 }
 
@@ -115,7 +123,7 @@ async fn change(
 ) -> Result<Tried, Failure> {
     let (control, projection) = (&commands.servers.control, &commands.projection);
     let done = change.clone();
-    let told = |number| match done {
+    let result = |number| match done {
         Change::Accept { .. } => {
             format!("generation {number} takes the live one's place when it has caught up")
         }
@@ -123,7 +131,7 @@ async fn change(
         Change::Drop => format!("generation {number} is dropped"),
     };
     let act = Act::Change { projection, generation, change };
-    let changing = command::carry_out(session, control, projection, asked, act, told);
+    let changing = command::carry_out(session, control, projection, asked, act, result);
     within(PATIENCE, "changing a generation", changing).await
 }
 

@@ -1,4 +1,4 @@
-//! What commands do to dead letters, each by the lane that owns its aggregate.
+//! Commands about dead letters, each carried out by the lane that owns the letter's aggregate.
 
 use tokio::sync::mpsc;
 

@@ -38,7 +38,7 @@ pub fn load_either(
     loading(path, |bytes| LoadedComponent::load(engine, projection, bytes, budget))
 }
 
-/// Reads a file once, and says of which file it is what is wrong.
+/// Reads a file once; an error names the file.
 fn loading<T>(
     path: &Path,
     load: impl FnOnce(Arc<[u8]>) -> Result<T, Vec<String>>,

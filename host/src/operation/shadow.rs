@@ -8,26 +8,26 @@ use crate::failure::Failure;
 use crate::pipeline::ports::Version;
 use crate::projector::{Answer, Made};
 use crate::servers::Servers;
-use crate::statement::Operation;
+use crate::statement::{Operation, Value};
 use crate::text::harmless;
 
-/// How many differences are told.
-const TOLD_MAX: usize = 20;
+/// Differences that are shown.
+const SHOWN_MAX: usize = 20;
 
 /// How many documents are projected at a time.
 const CHUNK: usize = 200;
 
-/// What came of it.
+/// The result of a shadow run.
 pub struct Shadow {
     pub events: usize,
     pub differences: usize,
-    told: Vec<String>,
+    shown: Vec<String>,
 }
 
 impl Shadow {
     /// The first differences, in words.
     pub fn told(&self) -> &[String] {
-        &self.told
+        &self.shown
     }
 
     pub fn differs(&self) -> bool {
@@ -37,13 +37,13 @@ impl Shadow {
 
 impl fmt::Display for Shadow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, differences, told } = self;
+        let Self { events, differences, shown } = self;
         writeln!(f, "{differences} of the last {events} events would be projected otherwise.")?;
-        for difference in told {
+        for difference in shown {
             writeln!(f, "{difference}")?;
         }
-        if *differences > told.len() {
-            writeln!(f, "... and {} more", differences - told.len())?;
+        if *differences > shown.len() {
+            writeln!(f, "... and {} more", differences - shown.len())?;
         }
         Ok(())
     }
@@ -60,27 +60,25 @@ pub async fn compare(
     let events: Vec<_> =
         documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();
     let (mut workers, mut found) =
-        ([before.start()?, next.start()?], Shadow { events: events.len(), differences: 0, told: vec![] });
+        ([before.start()?, next.start()?], Shadow { events: events.len(), differences: 0, shown: vec![] });
     for events in events.chunks(CHUNK) {
-        let mut told = Vec::with_capacity(2);
+        let mut both = Vec::with_capacity(2);
         for (loaded, worker) in [before, next].into_iter().zip(&mut workers) {
             let deployed = &loaded.deployed;
             let handled: Vec<_> =
                 events.iter().filter(|event| deployed.takes(&event.event_type)).cloned().collect();
             let mut answers = worker.project(handled).await?.into_iter();
-            let said = events.iter().map(|event| {
-                if !deployed.takes(&event.event_type) {
-                    return "not handled".to_owned();
-                }
-                answers.next().map_or_else(String::new, |answer| said(loaded, answer))
+            let answered = events.iter().map(|event| {
+                let answer = deployed.takes(&event.event_type).then(|| answers.next()).flatten();
+                answer.map_or(ShadowAnswer::Unhandled, |answer| ShadowAnswer::of(loaded, answer))
             });
-            told.push(said.collect::<Vec<_>>());
+            both.push(answered.collect::<Vec<_>>());
         }
-        for ((event, before), next) in events.iter().zip(&told[0]).zip(&told[1]) {
+        for ((event, before), next) in events.iter().zip(&both[0]).zip(&both[1]) {
             if before != next {
                 found.differences += 1;
-                if found.told.len() < TOLD_MAX {
-                    found.told.push(format!(
+                if found.shown.len() < SHOWN_MAX {
+                    found.shown.push(format!(
                         "\n{} {}\n- {before}\n+ {next}",
                         harmless(&event.event_type),
                         event.id.spelled()
@@ -92,18 +90,51 @@ pub async fn compare(
     Ok(found)
 }
 
-/// Operations as people read them, by the statements' texts: numbers and names may differ between components.
-fn said(loaded: &Loaded, answer: Answer) -> String {
-    let operations = match answer {
-        Ok(Made::Operations(operations)) => operations,
-        Ok(Made::Unhandled) => return "not handled".to_owned(),
-        Ok(Made::Ignored) => return "ignored by the upcaster".to_owned(),
-        Err(failure) => return format!("{}: {failure}", failure.class()),
-    };
-    let one = |operation: &Operation| {
-        let statement = loaded.deployed.schema.statements.get(operation.statement as usize);
-        let sql = statement.map_or("an unknown statement", |statement| statement.sql.as_str());
-        format!("{sql} {:?}", operation.parameters)
-    };
-    operations.iter().map(one).collect::<Vec<_>>().join("; ")
+/// The answer of one component to an event, as it can be compared with another one's: by the statements' texts, since
+/// numbers and names may differ between components.
+#[derive(Debug, PartialEq)]
+enum ShadowAnswer {
+    Operations(Vec<ShadowOperation>),
+    Unhandled,
+    Ignored,
+    Fails(Failure),
+}
+
+#[derive(Debug, PartialEq)]
+struct ShadowOperation {
+    sql: String,
+    parameters: Vec<Value>,
+}
+
+impl ShadowAnswer {
+    fn of(loaded: &Loaded, answer: Answer) -> Self {
+        let one = |operation: Operation| {
+            let statement = loaded.deployed.schema.statements.get(operation.statement as usize);
+            let sql = statement.map_or("an unknown statement", |statement| statement.sql.as_str());
+            ShadowOperation { sql: sql.to_owned(), parameters: operation.parameters }
+        };
+        match answer {
+            Ok(Made::Operations(operations)) => Self::Operations(operations.into_iter().map(one).collect()),
+            Ok(Made::Unhandled) => Self::Unhandled,
+            Ok(Made::Ignored) => Self::Ignored,
+            Err(failure) => Self::Fails(failure),
+        }
+    }
+}
+
+impl fmt::Display for ShadowAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operations(operations) => {
+                for (number, ShadowOperation { sql, parameters }) in operations.iter().enumerate() {
+                    let between = if number == 0 { "" } else { "; " };
+                    write!(f, "{between}{sql} {parameters:?}")?;
+                }
+                Ok(())
+            }
+            Self::Unhandled => f.write_str("not handled"),
+            Self::Ignored => f.write_str("ignored by the upcaster"),
+            Self::Fails(failure) => write!(f, "{}: {failure}", failure.class()),
+        }
+    }
 }

@@ -14,13 +14,13 @@ use rand::{Rng, SeedableRng};
 
 use play::play;
 
-/// How many schedules are played unless `SCHEDULES` says otherwise.
+/// Schedules that are played unless `SCHEDULES` sets another number.
 const SCHEDULES: u64 = 600;
 
 /// For how many seconds MongoDB may be away, so that what waits for it is given up.
 const LONG: u64 = 4_500;
 
-/// What one seed decides before anything runs.
+/// The decisions of one seed before anything runs.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     pub seed: u64,

@@ -1,4 +1,5 @@
-//! What commands wait for: said in the command's row and in the status, once in the log, and not for ever.
+//! The reasons for which commands wait: in the command's row and in the status, once in the log, and for a bounded
+//! time.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl Commands {
         finishing
     }
 
-    /// Says what a command waits for, and for how many seconds it has.
+    /// Records what a command waits for, and returns for how many seconds it has.
     pub(super) async fn note(
         &self,
         session: &mut Session,
@@ -38,8 +39,8 @@ impl Commands {
         if self.status.command_waits(&waiting) {
             tracing::warn!(projection, command = command.id, request, "a command waits: {reason}");
         }
-        let saying = command::waits(session, control, command.id, reason);
-        within(PATIENCE, "saying what a command waits for", saying).await
+        let recording = command::waits(session, control, command.id, reason);
+        within(PATIENCE, "recording what a command waits for", recording).await
     }
 
     /// A command that waited goes on, or is over.
@@ -47,8 +48,8 @@ impl Commands {
         if !self.status.command_goes_on(command) {
             return Ok(());
         }
-        let saying = command::goes_on(session, &self.servers.control, command);
-        within(PATIENCE, "saying that a command goes on", saying).await
+        let recording = command::goes_on(session, &self.servers.control, command);
+        within(PATIENCE, "recording that a command goes on", recording).await
     }
 
     /// Commands about letters wait for lanes that cannot run, and this host is the one whose lanes they are.

@@ -27,7 +27,7 @@ pub struct FileWatch {
     pub stop: CancellationToken,
 }
 
-/// What tells a file from what it was.
+/// The size and time of a file, by which a change is noticed.
 type Stamp = (u64, SystemTime);
 
 impl FileWatch {
@@ -59,7 +59,7 @@ impl FileWatch {
         Some((found.len(), found.modified().ok()?))
     }
 
-    /// Loads, stores and asks for it. What is wrong with the file is told once; it is tried again when it changes.
+    /// Loads, stores and asks for it. A fault of the file is logged once; it is tried again when it changes.
     async fn deploy_config(&self) -> Result<(), Failure> {
         let (projection, file) = (&self.projection, self.file.display());
         let Ok(bytes) = std::fs::read(&self.file) else { return Ok(()) };

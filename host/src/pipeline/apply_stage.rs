@@ -41,7 +41,7 @@ pub struct ApplyStage<V: Version, R> {
     pub suspects: Arc<Suspects>,
     /// How many entries a transaction may have.
     pub size: Size,
-    /// Whether a parked event holds the whole stream, and not only its aggregate.
+    /// A parked event holds the whole stream, and not only its aggregate.
     pub holds_stream: bool,
     pub stop: CancellationToken,
 }
@@ -123,7 +123,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     pub(super) async fn wait(&mut self, failure: Failure, backoff: &mut Backoff) -> Result<(), Failure> {
         self.status.lane_waits(self.lane, &failure);
         // Whoever held the lock may be done: that is worth asking soon.
-        let lock = matches!(failure, Failure::TransactionLost { .. });
+        let lock = matches!(failure, Failure::TransactionLost { .. } | Failure::TransactionVanished);
         let wait = if lock { backoff.next_short_wait() } else { backoff.next_wait() };
         tokio::select! {
             biased;

@@ -21,7 +21,7 @@ pub struct BreakerSettings {
     pub aggregates: usize,
     /// Within so many seconds.
     pub seconds: u32,
-    /// And they were more than this share of the events that were projected meanwhile.
+    /// Share of the projected events that has to be parked too, in percent.
     pub percent: u32,
 }
 
@@ -35,9 +35,9 @@ pub struct Breaker {
 
 #[derive(Default)]
 struct BreakerState {
-    /// What was committed lately, oldest first.
+    /// Counts of recent commits, oldest first.
     recent: VecDeque<(Instant, Count)>,
-    /// What each lane is about to commit.
+    /// Counts of what each lane is about to commit.
     pending: HashMap<usize, Count>,
     open: Option<String>,
     /// The component that this is about.
@@ -63,7 +63,7 @@ impl Breaker {
         Self::new(BreakerSettings { aggregates: 0, seconds: 1, percent: 0 })
     }
 
-    /// One that has opened for this component, and that an operator has told to let its events be parked.
+    /// One that has opened for this component, and whose events an operator lets be parked.
     pub fn muted() -> Self {
         Self { muted: true, ..Self::off() }
     }
@@ -81,7 +81,7 @@ impl Breaker {
         self.admit_at(lane, count(batch), Instant::now())
     }
 
-    /// What another component did says nothing about this one.
+    /// Forgets the counts where another component works now: they are no evidence about this one.
     fn changes(&self, digest: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.digest != digest {

@@ -1,4 +1,4 @@
-//! What to do about a failure: pure functions.
+//! Decisions about failures: pure functions.
 
 use crate::failure::{Failure, Fault};
 
@@ -15,15 +15,15 @@ const SLOW_PARTS: usize = 8;
 /// several events.
 const FRUITLESS_MAX: u32 = 2;
 
-/// How often a projection is paused because all events fail, before an operator has to say how it goes on.
+/// Pauses because all events fail, before an operator has to decide how it goes on.
 const PAUSES_MAX: u32 = 20;
 
-/// What the lane does next with its batch.
+/// The lane's next step with its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The same batch again, after a wait.
+    /// Try the batch again, after a wait.
     Retry,
-    /// The same batch in so many parts.
+    /// Try the batch in so many parts.
     Split(usize),
     /// Find the events at fault, park them, commit the others. One whose fault may be a matter of timing waits
     /// until the other lanes have passed it ([`super::frontier`]).
@@ -53,12 +53,12 @@ pub fn decide(failure: &Failure, attempts: u32, entries: usize) -> Decision {
     }
 }
 
-/// What the lane does with a batch that MySQL refused, where no event of it is refused alone.
+/// The lane's next step with a batch that MySQL refused, where no event of it is refused alone.
 pub fn decide_fruitless(attempts: u32, entries: usize) -> Decision {
     if attempts >= FRUITLESS_MAX && entries > 1 { Decision::Split(2) } else { Decision::Retry }
 }
 
-/// Whether a failure of which nobody knows the cause was tried often enough to say who is at fault.
+/// Returns true where a failure of unknown cause was tried often enough to find who is at fault.
 pub fn is_tried_enough(failure: &Failure, attempts: u32) -> bool {
     match failure {
         Failure::TooSlow { .. } => attempts >= SLOW_ATTEMPTS,
@@ -66,7 +66,7 @@ pub fn is_tried_enough(failure: &Failure, attempts: u32) -> bool {
     }
 }
 
-/// What is known about refusals of which nobody knows whether the events are at fault.
+/// Evidence about refusals of which it is not known whether the events are at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evidence {
     /// How many aggregates' events were refused alone, with nothing applied since the first of them.
@@ -81,13 +81,13 @@ pub struct Evidence {
 /// Who is at fault for such refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// It is too early to say: the same batch again, after a wait.
+    /// It is too early to judge: try the batch again, after a wait.
     NotYet,
     /// These events: they are parked, and the breaker counts them.
     Events,
     /// Whatever all events meet: the projection pauses, and is tried again.
     Setup,
-    /// An operator has to say: the breaker opens.
+    /// An operator has to decide: the breaker opens.
     Unclear,
 }
 

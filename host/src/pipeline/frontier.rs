@@ -2,7 +2,7 @@
 //!
 //! A duplicate or foreign key may be a matter of timing: the row it is about may still be on its way in another lane.
 //! So such an event is judged only when every other lane has passed its position. Lanes that wait for each other are
-//! told apart by what they wait with: of all that wait, the earliest has been passed by the others.
+//! distinguished by what they wait with: of all that wait, the earliest has been passed by the others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +32,7 @@ pub struct OtherLanes {
 }
 
 impl OtherLanes {
-    /// Whether none of them can still write what comes before a position.
+    /// Returns true where no other lane can still write what comes before a position.
     pub fn passed(&self, position: &Position) -> bool {
         let all_handed_out = self.handed_out.as_ref().is_some_and(|handed| handed.covers(position));
         self.lanes.iter().all(|other| {
@@ -48,7 +48,7 @@ struct LaneProgress {
     committed: Position,
     /// Deliveries that were handed to the lane and are not committed.
     waiting: u64,
-    /// What the lane cannot commit before others have passed it; everything before it is committed.
+    /// Position that the lane cannot commit before others have passed it; everything before it is committed.
     stuck_at: Option<Position>,
 }
 
@@ -91,14 +91,14 @@ impl Frontiers {
     /// A lane can go no further than what stands before a position. Ends when any other lane has moved since it was
     /// looked at.
     pub async fn stuck(&self, lane: usize, position: &Position, seen: &OtherLanes) {
-        let said = self.change(|state| {
+        let reported = self.change(|state| {
             let stuck_at = &mut state.lanes[lane].stuck_at;
             let news = stuck_at.as_ref() != Some(position);
             *stuck_at = Some(position.clone());
             news
         });
         // Its own word is no move of another.
-        let moves = seen.moves + u64::from(said);
+        let moves = seen.moves + u64::from(reported);
         loop {
             let news = self.moved.notified();
             tokio::pin!(news);

@@ -1,6 +1,6 @@
 //! Gives letters to the lanes that own them, page by page: those that a command names, and no other.
 //!
-//! Which letters there are it is told by a [`Book`], so that a simulation can run the same.
+//! A [`Book`] lists the letters, so that a simulation can run the same code.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection};
 /// How many letters are read at a time.
 const PAGE: u32 = 100;
 
-/// The same, where only their ids are.
+/// Letters of one page where only their ids are read.
 const IDS_PAGE: u32 = 10_000;
 
 /// When a lane that has not answered is worth a word.
@@ -46,7 +46,7 @@ pub trait Book: Send {
     fn goes_on(&mut self, command: u64) -> impl Task<Result<(), Failure>>;
 }
 
-/// What a command came to so far.
+/// The sum of a command's work so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sum {
@@ -117,7 +117,7 @@ impl Sum {
     }
 }
 
-/// Carries out a command about letters, and says what came of it.
+/// Carries out a command about letters, and returns its result in words.
 pub async fn carry_out<B: Book>(
     book: &mut B,
     lanes: &[mpsc::Sender<LetterRequest>],
@@ -148,9 +148,10 @@ pub async fn carry_out<B: Book>(
         Letters::Fitting { .. } => sum.generation.or(live),
     };
     if meant != live {
-        let reason =
-            "another generation is live now than the one whose letters were meant; ask again".to_owned();
-        return Err(Failure::Misconfigured { reason });
+        return Err(Failure::misconfigured(
+            "another generation is live now than the one whose letters were meant",
+            "ask again",
+        ));
     }
     let sum = Sum { generation: live, ..sum };
     let mut giving = Giving { book, lanes, action: &action, command: Some(command), sum };
@@ -234,8 +235,8 @@ impl<B: Book> Giving<'_, B> {
         let found = self.book.reading(text).await?;
         if found.len() > 1 {
             let all: Vec<String> = found.iter().map(Aggregate::exact).collect();
-            let reason = format!("several aggregates read so: {}; name one exactly", all.join(", "));
-            return Err(Failure::Misconfigured { reason });
+            let reason = format!("several aggregates read so: {}", all.join(", "));
+            return Err(Failure::misconfigured(reason, "name one exactly"));
         }
         Ok(())
     }
@@ -258,7 +259,7 @@ impl<B: Book> Giving<'_, B> {
         Ok(())
     }
 
-    /// Gives a letter to its lane, and says when that takes long.
+    /// Gives a letter to its lane, and logs when that takes long.
     async fn give(&mut self, letter: Letter) -> Result<LetterResult, Failure> {
         let lane = lane(self.lanes, &letter);
         let giving = give(self.lanes, letter, self.action.clone(), self.command.map(|command| command.id));

@@ -10,7 +10,7 @@ use super::ports::{Answer, Deployed, Projector, Version};
 use crate::event::Event;
 use crate::failure::Failure;
 
-/// What the lanes of a projection are to work with.
+/// The component version that the lanes of a projection are to work with.
 #[derive(Clone)]
 pub struct Desired<V> {
     pub current: V,
@@ -73,7 +73,7 @@ impl<V: Version> DesiredVersion<V> {
         is_taken_back
     }
 
-    /// What was taken back and is not recorded yet.
+    /// The change that was taken back and is not recorded yet.
     pub fn taken_back(&self) -> watch::Receiver<Option<TakenBack>> {
         self.taken_back.subscribe()
     }
@@ -141,9 +141,9 @@ impl<V: Version> HotSwap<V> {
         Some(canary.previous.deployed())
     }
 
-    /// What the component before says.
+    /// Asks the previous component about events.
     pub async fn project_before(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
-        let gone = || Failure::Misconfigured { reason: "there is no component before this one".to_owned() };
+        let gone = || Failure::Bug { what: "a canary without a previous component".to_owned() };
         let previous = match &mut self.previous {
             Some(previous) => previous,
             none => none.insert(self.target.canary.as_ref().ok_or_else(gone)?.previous.start()?),

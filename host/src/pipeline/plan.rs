@@ -1,7 +1,7 @@
-//! What becomes of each delivery of a batch: applied, passed by, parked, or held behind a dead letter.
+//! The plan of a batch: each delivery is applied, passed by, parked, or held behind a dead letter.
 //!
-//! Pure. It knows which aggregates are blocked and which events were applied lately; it learns from committed
-//! batches only.
+//! Pure. It knows which aggregates are blocked and which events were applied lately; it learns from committed batches
+//! only.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct ProjectedBatch {
     pub digest: String,
 }
 
-/// What came of a delivery before it was planned. A document that is no event is parked whatever stands here.
+/// The answer about a delivery before it is planned. A document that is no event is parked whatever stands here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answered {
     /// The projector does not take this type, nor what an upcaster makes of it.
@@ -34,7 +34,7 @@ pub enum Answered {
     Answer(Result<Vec<Operation>, Failure>),
 }
 
-/// What a lane knows about its past.
+/// A lane's knowledge of its past.
 pub struct Planner {
     seed: Seed,
     blocked: HashSet<Vec<u8>>,
@@ -111,7 +111,7 @@ impl Planner {
         self.discarded.insert(document_key, event_id);
     }
 
-    /// What becomes of a delivery that is in the window for the first time.
+    /// The verdict on a delivery that is in the window for the first time.
     fn verdict(&self, delivery: &Delivery, answered: Answered, parked: &HashSet<Vec<u8>>) -> Verdict {
         if self.discarded.contains(delivery, &self.seed) {
             return Verdict::Pass(Passed::Discarded);
@@ -137,7 +137,7 @@ impl Planner {
 /// A batch that MySQL refused, with what was found about it.
 #[derive(Debug, PartialEq)]
 pub struct Isolated {
-    /// What can be committed now, up to the first entry that has to wait; none when that is the first one.
+    /// The batch that can be committed now, up to the first entry that has to wait; none when that is the first one.
     pub now: Option<Batch>,
     /// The rest, beginning with an entry whose refusal cannot be judged yet.
     pub later: Option<Batch>,

@@ -26,7 +26,7 @@ pub trait Source: Send + 'static {
     fn next(&mut self) -> impl Task<Result<Feed, Failure>>;
 }
 
-/// What turns events into operations, by way of other events or not.
+/// A projector, behind its upcaster where there is one: it turns events into operations.
 pub trait Projector: Send + 'static {
     /// One answer per event, in order. The outer failure is the environment's, never an event's.
     fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Answer>, Failure>>;
@@ -77,7 +77,7 @@ pub trait ReadModel: Send + 'static {
     ) -> impl Task<Result<Option<(usize, Failure)>, Failure>>;
 }
 
-/// What a lane works with: the deployed component, behind its upcaster where there is one, and its checked SQL.
+/// A lane's tools: the deployed component, behind its upcaster where there is one, and its checked SQL.
 #[derive(Clone)]
 pub struct Deployed {
     /// Of both together.
@@ -88,7 +88,8 @@ pub struct Deployed {
 }
 
 impl Deployed {
-    /// Whether it is asked about events of this type. Whether the projector takes what an upcaster makes of them shows then.
+    /// Returns true where it is asked about events of this type; the projector may still not take what an upcaster
+    /// makes of them.
     pub fn takes(&self, event_type: &str) -> bool {
         let upcast = self.upcaster.as_ref().is_some_and(|upcaster| upcaster.takes(event_type));
         upcast || self.manifest.handles(event_type)

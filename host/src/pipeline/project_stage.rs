@@ -154,13 +154,12 @@ impl<V: Version> ProjectStage<V> {
             match projected {
                 Ok(answers) if answers.len() == asked => return Ok(answers),
                 Ok(answers) => {
-                    let reason = format!("the projector gave {} answers to {asked} events", answers.len());
-                    return Err(Failure::Misconfigured { reason });
+                    let what = format!("the projector gave {} answers to {asked} events", answers.len());
+                    return Err(Failure::Bug { what });
                 }
                 Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    let told = failure.without_values();
-                    let reason = format!("{told}; so it was {DEADLINES_MAX} times in a row");
-                    return Err(Failure::Misconfigured { reason });
+                    let reason = format!("{DEADLINES_MAX} times in a row: {}", failure.without_values());
+                    return Err(Failure::misconfigured(reason, failure.remedy()));
                 }
                 Err(failure) => {
                     self.status.lane_waits(self.lane, &failure);

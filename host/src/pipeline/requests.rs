@@ -24,7 +24,7 @@ impl LetterQueues {
     }
 }
 
-/// What a lane is to do with a letter.
+/// A request to a lane about a letter.
 pub struct LetterRequest {
     pub letter: Letter,
     pub action: LetterAction,
@@ -33,7 +33,7 @@ pub struct LetterRequest {
     pub reply: LetterReply<LetterResult>,
 }
 
-/// What is to be done. All but erasing only with the head of an aggregate.
+/// The action of a request. All but erasing concern only the head of an aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LetterAction {
     /// Try it again, and then what it held back, until one fails.
@@ -42,11 +42,11 @@ pub enum LetterAction {
     Discard { who: String, why: String },
     /// Erase what it holds of its event.
     Erase { who: String, why: String },
-    /// Tell what a replay would come to, and change nothing.
+    /// Report what a replay would come to, and change nothing.
     Rehearse,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LetterResult {
@@ -74,8 +74,7 @@ pub async fn give(
 ) -> Result<LetterResult, Failure> {
     let lane = lane(lanes, &letter);
     let (reply, answer) = oneshot::channel();
-    let gone =
-        || Failure::ConnectionLost { message: "the lane ended before it had done the request".to_owned() };
+    let gone = || Failure::Interrupted { what: "a lane's work on a dead letter".to_owned() };
     let request = LetterRequest { letter, action, command, reply };
     lanes[lane].send(request).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?

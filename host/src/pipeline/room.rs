@@ -11,7 +11,7 @@ pub const QUEUED_BYTES_MAX: u32 = 64 << 20;
 /// The room in the queues of one run.
 pub struct Room {
     free: Arc<Semaphore>,
-    /// How many bytes the queues hold, for whoever is told.
+    /// Bytes that the queues hold, for the status.
     held: Arc<AtomicU64>,
 }
 

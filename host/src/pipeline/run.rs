@@ -38,12 +38,12 @@ pub trait Ports {
 
     /// A source for lanes that have come so far.
     fn source(&self, rows: &[LaneRow]) -> Self::Source;
-    /// What the lanes work with.
+    /// The component version that the lanes are to work with.
     fn desired(&self) -> Arc<DesiredVersion<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
 }
 
-/// What all parts of a run share.
+/// The parts that all tasks of a run share.
 pub struct Run<'a, P> {
     pub parts: &'a P,
     pub decoder: &'a Decoder,
@@ -53,7 +53,7 @@ pub struct Run<'a, P> {
     pub rest: Duration,
     pub breaker: Arc<Breaker>,
     pub suspects: Arc<Suspects>,
-    /// Whether a parked event holds back the whole stream, or only its aggregate.
+    /// A parked event holds back the whole stream, and not only its aggregate.
     pub holds_stream: bool,
     pub status: &'a Arc<Status>,
     /// Ends reader and lanes when they have finished what they have begun.
@@ -95,7 +95,7 @@ impl<P: Ports> Run<'_, P> {
         Ok(requests)
     }
 
-    /// Starts the lanes, and gives them no events until `released` says so; then the run ends. Orders they take.
+    /// Starts the lanes, and gives them no events until `released` ends; then the run ends. They take requests.
     pub async fn start_held(
         &self,
         work: &mut TaskSet,
@@ -207,16 +207,16 @@ pub type TaskSet = JoinSet<Result<(), Failure>>;
 /// The tasks of one run.
 #[derive(Default)]
 pub struct Tasks {
-    /// What keeps the lease, from before the first lane to after the last one.
+    /// Tasks that keep the lease, from before the first lane to after the last one.
     pub lease: TaskSet,
     /// Reader and lanes: the run ends when they all have.
     pub work: TaskSet,
-    /// What goes on beside them, and never ends by itself.
+    /// Tasks that go on beside the lanes, and never end by themselves.
     pub beside: TaskSet,
 }
 
 impl Tasks {
-    /// Waits for the end: of the work, by the first failure, or by the host's stop. The work is told of that by `run`, and
+    /// Waits for the end: of the work, by the first failure, or by the host's stop. `run` passes that on to the work, and
     /// has some time to follow.
     pub async fn watch(
         &mut self,
@@ -277,7 +277,7 @@ fn gives_up(status: &Status, failure: &Failure) {
     tracing::warn!(projection, "a lane gave up while stopping; what it had open is rolled back: {failure}");
 }
 
-/// Says who was not done by the deadline of a stop.
+/// Logs the lanes that were not done by the deadline of a stop.
 fn name_stragglers(status: &Status) {
     let projection = status.projection();
     for (lane, doing) in status.stragglers() {
@@ -285,12 +285,9 @@ fn name_stragglers(status: &Status) {
     }
 }
 
-/// What a task that ended says.
+/// The result of a task that ended; a panic is the host's bug.
 pub fn finished(joined: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
     joined.unwrap_or_else(|error| {
-        Err(Failure::Unknown {
-            code: 0,
-            message: format!("a task of the projection ended abnormally: {error}"),
-        })
+        Err(Failure::Bug { what: format!("a task of the projection ended abnormally: {error}") })
     })
 }

@@ -34,7 +34,7 @@ struct SuspectsState {
     pauses: u32,
 }
 
-/// What a probe found, in aggregates by their hash.
+/// The findings of a probe, in aggregates by their hash.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ProbeFindings {
     failing: HashSet<u64>,
@@ -42,7 +42,7 @@ pub struct ProbeFindings {
 }
 
 impl ProbeFindings {
-    /// What a probe says about the entries that it tried: those up to the first refusal that is not final.
+    /// The findings about the entries that a probe tried: those up to the first refusal that is not final.
     pub fn by(batch: &Batch, refused: &[(usize, Failure)], is_final: Final<'_>) -> Self {
         let position = |index: usize| &batch.entries[index].delivery.position;
         let waits = refused.iter().find(|(index, failure)| !is_final(failure, position(*index)));
@@ -66,12 +66,12 @@ impl ProbeFindings {
         found
     }
 
-    /// Whether a probe has found an event that passes.
+    /// Returns true where a probe has found an event that passes.
     pub fn passes(&self) -> bool {
         !self.passing.is_empty()
     }
 
-    /// The same with what a probe of the control says. It was applied already, so that it may conflict with itself.
+    /// Adds the findings of a probe of the control. It was applied already, so that it may conflict with itself.
     #[must_use]
     pub fn with_control(mut self, control: &Batch, is_refused: bool) -> Self {
         let control = control.entries.iter().filter_map(hash);
@@ -95,12 +95,12 @@ impl Suspects {
         self.lock().control.clone().filter(|control| control.digest == digest)
     }
 
-    /// Learns what a probe found under a component, and tells what is known with it.
+    /// Adds the findings of a probe under a component, and returns what is known with them.
     pub fn learn(&self, digest: &str, found: &ProbeFindings, is_tried_enough: bool) -> Evidence {
         let mut state = self.lock();
         state.turn_to(digest);
         if found.passes() {
-            // Those that fail beside what passes say nothing about other lanes.
+            // Those that fail beside what passes are no evidence about other lanes.
             state.clear();
         } else {
             state.failing.extend(&found.failing);
@@ -142,7 +142,7 @@ fn bytes(entry: &Entry) -> usize {
 }
 
 impl SuspectsState {
-    /// What another component did does not count, but for how long it has gone on.
+    /// Forgets the counts of another component, but for how long it has gone on.
     fn turn_to(&mut self, digest: &str) {
         if self.digest != digest {
             *self = Self { digest: digest.to_owned(), pauses: self.pauses, ..Self::default() };

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What the lanes of one run share. Each learns from its own commits.
+/// The window of recent events that the lanes of one run share. Each learns from its own commits.
 #[derive(Debug)]
 pub struct DedupeWindow(Mutex<RecentMarks>);
 

@@ -64,7 +64,7 @@ impl<'a> EventForGuest<'a> {
         }
     }
 
-    /// The same for an upcaster: another type with the same fields.
+    /// Copies the event for an upcaster, whose type has the same fields.
     pub(super) fn copied(&self) -> upcast::types::Event {
         upcast::types::Event {
             id: self.id.to_string(),

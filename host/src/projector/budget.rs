@@ -1,7 +1,7 @@
-//! What one event may cost. The first four numbers are deterministic: the same event is over them on every host.
+//! The budget of one event. The first four numbers are deterministic: the same event is over them on every host.
 //!
-//! Only the deadline depends on the machine, so it never decides about an event: it is derived, far away, and
-//! its failure is the environment's.
+//! Only the deadline depends on the machine, so it never decides about an event: it is derived, far away, and its
+//! failure is the environment's.
 
 /// A larger file need not even be read.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -22,7 +22,7 @@ const DEADLINE_FACTOR: u64 = 10;
 /// No deadline is nearer: a host that stands still for a moment must not look like an endless loop.
 const DEADLINE_MS_MIN: u64 = 1_000;
 
-/// What the host copies for each operation besides the values' own bytes, at most on average.
+/// Bytes that the host copies for each operation besides the values' own, at most on average.
 const OVERHEAD_BYTES_PER_OPERATION: usize = 1024;
 
 /// The limits of a projector. Fuel, operations and output are per event, memory is per instance.
@@ -38,7 +38,7 @@ pub struct Budget {
     pub operations: usize,
     /// Bytes of all parameters of an event's operations.
     pub output_bytes: usize,
-    /// One list of events in so many is compared with what fresh instances say, to find out who keeps state.
+    /// One list of events in so many is compared with the answers of fresh instances, to find components that keep state.
     pub compare_every: u64,
 }
 

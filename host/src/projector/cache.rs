@@ -22,7 +22,7 @@ const DIGEST_BYTES: usize = 32;
 /// A private directory of compiled components.
 pub(super) struct Cache {
     directory: PathBuf,
-    /// What the engine's version and settings come to.
+    /// Hash of the engine's version and settings.
     compatibility: u64,
 }
 

@@ -11,7 +11,7 @@ use crate::statement::{Operation, UpcasterManifest};
 /// How many events are upcast before they are projected: what they become is in memory meanwhile.
 const UPCAST_AT_ONCE: usize = 256;
 
-/// What lanes run. Clones are the same components.
+/// An upcaster and a projector as one. Clones are the same components.
 #[derive(Debug, Clone)]
 pub struct Chain {
     pub projector: Component,
@@ -24,7 +24,7 @@ impl From<Component> for Chain {
     }
 }
 
-/// What became of one event of the outbox.
+/// The result of one event of the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Made {
     /// The operations of all that it became, in order.
@@ -35,10 +35,10 @@ pub enum Made {
     Ignored,
 }
 
-/// What a pair says about one event of the outbox.
+/// A chain's answer about one event of the outbox.
 pub type Answer = Result<Made, Failure>;
 
-/// What one event of the outbox becomes; none: itself.
+/// The events that one event of the outbox becomes; none: itself.
 type Becomes = Result<Option<Vec<Event>>, Failure>;
 
 /// A pair at work for one projection.
@@ -77,7 +77,7 @@ impl Guests {
         }
     }
 
-    /// What each event becomes, or why it is at fault.
+    /// Upcasts each event, or finds why it is at fault.
     fn upcast(&mut self, events: &[&Event]) -> Result<Vec<Becomes>, Failure> {
         let Some(upcaster) = &mut self.upcaster else { return Ok(vec![Ok(None); events.len()]) };
         let component = upcaster.component().clone();
@@ -86,8 +86,8 @@ impl Guests {
         let asked: Vec<&Event> = events.iter().filter(takes).copied().collect();
         let upcast = upcaster.project(&asked)?;
         if upcast.len() != asked.len() {
-            let reason = format!("the upcaster gave {} answers to {} events", upcast.len(), asked.len());
-            return Err(Failure::Misconfigured { reason });
+            let what = format!("the upcaster gave {} answers to {} events", upcast.len(), asked.len());
+            return Err(Failure::Bug { what });
         }
         let mut upcast = upcast.into_iter();
         let becomes = |event: &&Event| match takes(&event).then(|| upcast.next()).flatten() {
@@ -119,8 +119,8 @@ impl Guests {
         for (became, asked) in became.iter().zip(&asked) {
             let own: Vec<_> = projected.by_ref().take(asked.len()).map(|one| one.verdict).collect();
             if own.len() != asked.len() {
-                let reason = format!("the projector gave {} answers to {} events", own.len(), asked.len());
-                return Err(Failure::Misconfigured { reason });
+                let what = format!("the projector gave {} answers to {} events", own.len(), asked.len());
+                return Err(Failure::Bug { what });
             }
             answers.push(match became {
                 Err(failure) => Err(failure.clone()),
@@ -143,9 +143,9 @@ pub fn attributed_to_upcaster(manifest: &UpcasterManifest, failure: Failure) -> 
     match failure {
         Failure::Upcaster { .. } => failure,
         failure if failure.fault() == Fault::Event => {
-            let told = failure.to_string();
-            let told = told.replacen("the projector's ", "its ", 1).replacen("the projector ", "it ", 1);
-            Failure::upcaster(manifest, told.replace("`project`", "`upcast`"))
+            let reason = failure.to_string();
+            let reason = reason.replacen("the projector's ", "its ", 1).replacen("the projector ", "it ", 1);
+            Failure::upcaster(manifest, reason.replace("`project`", "`upcast`"))
         }
         failure => failure,
     }

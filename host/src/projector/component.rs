@@ -78,7 +78,7 @@ impl<R: World> Component<R> {
         &self.0.digest
     }
 
-    /// What was said about an event, in the host's words, if it is within the limits.
+    /// Translates the answer to an event into the host's words, if it is within the limits.
     pub(super) fn accept(&self, event: &Event, raw: Vec<R::Raw>) -> Result<Vec<R::Made>, Failure> {
         R::accept(self.budget(), self.manifest(), event, raw)
     }
@@ -88,7 +88,7 @@ impl<R: World> Component<R> {
         &self.0.digest[..SHORT_DIGEST]
     }
 
-    /// What it says about itself, within limits but otherwise unchecked.
+    /// The component's manifest, within limits but otherwise unchecked.
     pub fn manifest(&self) -> &R::Manifest {
         &self.0.manifest
     }
@@ -97,7 +97,7 @@ impl<R: World> Component<R> {
         &self.0.budget
     }
 
-    /// What is seen of it while it works.
+    /// Statistics of the component's work on this host.
     pub fn record(&self) -> &Arc<Stats> {
         &self.0.record
     }
@@ -183,7 +183,7 @@ fn on_its_own_thread<T: Send + 'static>(
     }
 }
 
-/// What compiles lets the lanes go first: its thread, and the threads that the compiler starts from it. It is not so
+/// Lets the lanes go before the thread that compiles, and the threads that the compiler starts from it. It is not so
 /// far behind them that it would take too long on a busy machine.
 fn give_way() {
     if cfg!(target_os = "linux") {

@@ -1,6 +1,6 @@
-//! What a projector does not have: network, files, environment. A socket inside `project` is an error; files and
-//! environment are merely empty, because libraries look for what they can do without, and it is told to the author
-//! when the event fails.
+//! The sandbox's refusals: network, files, environment. A socket inside `project` is an error; files and environment
+//! are merely empty, because libraries look for what they can do without, and the author learns of it when the event
+//! fails.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::cli::environment;

@@ -1,4 +1,4 @@
-//! What a component says about itself, and how much it may say. What the SQL in it may do is for `sql`.
+//! A component's description of itself, and its limits. `sql` has what the SQL in it may do.
 
 use super::bindings::{exported, upcast};
 use super::refusal::ComponentRefusal;
@@ -27,14 +27,14 @@ pub(super) fn manifest(described: exported::Manifest) -> Result<Manifest, Compon
     Ok(manifest)
 }
 
-/// The same of an upcaster.
+/// Reads the description of an upcaster.
 pub(super) fn upcaster(described: upcast::exported::Manifest) -> Result<UpcasterManifest, ComponentRefusal> {
     let manifest = UpcasterManifest::from(described);
     names(&manifest.name, &manifest.version, &manifest.event_types)?;
     Ok(manifest)
 }
 
-/// What both kinds of component say of themselves.
+/// Checks the names that both kinds of component have.
 fn names(own: &str, version: &str, event_types: &[String]) -> Result<(), ComponentRefusal> {
     name("its name", own)?;
     name("its version", version)?;

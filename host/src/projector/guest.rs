@@ -24,23 +24,23 @@ use comparison::Comparisons;
 
 /// After so many events an instance is replaced by a fresh one.
 const INSTANCE_EVENTS_MAX: usize = 10_000;
-/// What became of one event.
+/// The result of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projected<M = Operation> {
     /// Its operations, or what else it comes to, or why the event is at fault.
     pub verdict: Result<Vec<M>, Failure>,
-    /// What it took. For events of one list this is the list's mean.
+    /// Fuel that the event took. For events of one list this is the list's mean.
     pub fuel: u64,
 }
 
-/// What an author sees of a run of one event alone.
+/// The observation of a run of one event alone, for an author.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed<M = Operation> {
     pub projected: Projected<M>,
     /// All memory that the instance had at the end; it never shrinks.
     pub memory_bytes: usize,
-    /// What the guest wrote to its log, stdout and stderr.
-    pub said: Vec<(tracing::Level, String)>,
+    /// Lines that the guest wrote to its log, stdout and stderr.
+    pub output: Vec<(tracing::Level, String)>,
 }
 
 /// A component at work for one projection. It has one instance at most, which it uses for many lists.
@@ -122,12 +122,12 @@ impl<R: World> Guest<R> {
         projected
     }
 
-    /// The same with what it took and said, which is not published then.
+    /// Runs an event alone and returns its cost and its output, which is not published then.
     pub fn observe(&mut self, event: &Event) -> Result<Observed<R::Made>, Failure> {
         let mut instance = self.start()?;
         let projected = self.run_alone(&mut instance, event)?;
-        let (said, _) = instance.output().take();
-        Ok(Observed { projected, memory_bytes: instance.memory_bytes(), said })
+        let (output, _) = instance.output().take();
+        Ok(Observed { projected, memory_bytes: instance.memory_bytes(), output })
     }
 
     /// Drops the instance, for when the last call did not end as it should.
@@ -206,7 +206,7 @@ impl<R: World> Guest<R> {
                 event = %event.id.spelled(),
                 "the {} answers otherwise about this event among others than alone: it keeps state, or looks at an event's \
                  place in its list. From here on it gets each event on a fresh instance, which is slower; mend it and \
-                 deploy it again. What it answered before may be wrong: `laterna verify` tells",
+                 deploy it again. Earlier answers may be wrong: `laterna verify` finds out",
                 R::KIND.noun()
             );
         }
@@ -243,9 +243,10 @@ impl<R: World> Guest<R> {
         self.meter.instance();
         let started = Instance::start(self.component.code(), self.component.budget());
         started.map(|(instance, _)| instance).map_err(|failure| match failure.fault() {
-            Fault::Event => Failure::Misconfigured {
-                reason: format!("the {} started when it was loaded, but not now: {failure}", R::KIND.noun()),
-            },
+            Fault::Event => Failure::misconfigured(
+                format!("the {} started when it was loaded, but not now: {failure}", R::KIND.noun()),
+                "deploy a component whose start does nothing that can fail",
+            ),
             _ => failure,
         })
     }
@@ -255,7 +256,7 @@ impl<R: World> Guest<R> {
         self.component.budget().fuel / 2
     }
 
-    /// As many events as usually take half of a list's fuel.
+    /// The number of events that usually take half of a list's fuel.
     fn list_length(&self) -> usize {
         let events = self.list_fuel() / 2 / self.usual_fuel.max(1);
         usize::try_from(events).unwrap_or(usize::MAX).max(1)
@@ -268,14 +269,14 @@ impl<R: World> Guest<R> {
         };
     }
 
-    /// Publishes what a list said. Which event of it the guest spoke about, only the guest knows: so they are run again,
+    /// Publishes the lines of a list. Which event of it a line is about, only the guest knows: so they are run again,
     /// one by one, to be heard, as long as there is room for lines. False when the instance cannot be used any more.
     fn hear(&self, instance: &mut Instance<R>, events: &[&Event], projected: &[Projected<R::Made>]) -> bool {
-        let mut said = GuestLog::take(instance.output());
+        let mut log = GuestLog::take(instance.output());
         let mut is_whole = true;
         if events.len() > 1 {
             for (event, Projected { verdict, .. }) in events.iter().zip(projected) {
-                if said.is_empty() || !is_whole || !self.log_forwarder.has_room() {
+                if log.is_empty() || !is_whole || !self.log_forwarder.has_room() {
                     break;
                 }
                 is_whole = instance.project(&[event], self.list_fuel()).is_ok();
@@ -283,7 +284,7 @@ impl<R: World> Guest<R> {
                     instance.output().forget_errors();
                 }
                 let again = GuestLog::take(instance.output());
-                said.forget(&again);
+                log.forget(&again);
                 // What was rejected was run alone, and heard then.
                 if verdict.is_err() {
                     continue;
@@ -291,7 +292,7 @@ impl<R: World> Guest<R> {
                 self.log_forwarder.publish(&again, || event.id.spelled(), &self.meter);
             }
         }
-        // What it does not say again, it said because of something it kept.
+        // A line that does not come again came of something that the guest kept.
         let about = || match events {
             [] => String::new(),
             [event] => event.id.spelled(),
@@ -299,7 +300,7 @@ impl<R: World> Guest<R> {
                 format!("one of {} from {} to {}", events.len(), first.id.spelled(), last.id.spelled())
             }
         };
-        self.log_forwarder.publish(&said, about, &self.meter);
+        self.log_forwarder.publish(&log, about, &self.meter);
         is_whole
     }
 }

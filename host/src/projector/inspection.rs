@@ -1,6 +1,6 @@
-//! What can be said about a component without compiling it: that it is one, what it imports, what it exports.
+//! The inspection of a component without compiling it: its kind, its imports, its exports.
 //!
-//! It reads names only. Whether the bytes are valid and the types fit is for the compiler to say.
+//! It reads names only. The compiler finds out whether the bytes are valid and the types fit.
 
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, Parser, Payload};
 use wasmtime::Engine;
@@ -9,7 +9,7 @@ use super::budget::COMPONENT_BYTES_MAX;
 use super::kind::ComponentKind;
 use super::refusal::ComponentRefusal;
 
-/// What stands on a component's outside, whether or not this host runs it.
+/// A component's outside, whether or not this host runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     pub imports: Vec<String>,
@@ -24,7 +24,7 @@ impl Outline {
         Ok(Self { imports, exports })
     }
 
-    /// What it is, by what it exports, in whichever version.
+    /// The kind of the component by its exports, in whichever version.
     pub fn kind(&self) -> Option<ComponentKind> {
         let exports =
             |kind: &ComponentKind| self.exports.iter().any(|name| parts(name).1 == kind.interface());
@@ -32,7 +32,7 @@ impl Outline {
     }
 }
 
-/// What all compatible versions begin with.
+/// The beginning of all compatible versions.
 const SERIES: &str = "0.1";
 /// WASI packages whose 0.2 interfaces are linked, deterministic and denying.
 const WASI: [&str; 6] =
@@ -122,7 +122,7 @@ fn parts(name: &str) -> (&str, &str, &str) {
     (package, interface, version)
 }
 
-/// Whether this is a version of the series. One before a release promises nothing.
+/// Returns true for a version of the series. One before a release promises nothing.
 fn is_version(version: &str, series: &str) -> bool {
     version.strip_prefix(series).is_some_and(|rest| rest.starts_with('.') && !rest.contains('-'))
 }
@@ -139,7 +139,7 @@ fn check_imports(names: &[String]) -> Result<(), ComponentRefusal> {
     if imports.is_empty() { Ok(()) } else { Err(ComponentRefusal::Imports { imports }) }
 }
 
-/// What to do about this import, or nothing if it is linked.
+/// The remedy for an import that is refused, or nothing if it is linked.
 fn refused(import: &str) -> Option<&'static str> {
     let (package, interface, version) = parts(import);
     Some(match package {

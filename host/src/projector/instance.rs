@@ -1,6 +1,6 @@
 //! One running instance of a component: a store, its sandbox, and the calls into it.
 //!
-//! It says how a run went and judges nothing. After an error it must be thrown away: a store is broken by a trap.
+//! It reports how a run went and judges nothing. After an error it must be thrown away: a store is broken by a trap.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,12 +80,12 @@ impl<R: World> Instance<R> {
         self.events
     }
 
-    /// What was said since the last run began.
+    /// The output since the last run began.
     pub(super) fn output(&self) -> &Output {
         &self.store.data().output
     }
 
-    /// What it looked for in vain in the last run.
+    /// The things that the guest looked for in vain in the last run.
     pub(super) fn missed(&self) -> Missed {
         self.store.data().missed
     }

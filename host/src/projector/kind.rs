@@ -3,7 +3,7 @@
 /// The version of the contract in `wit`. Whatever is compatible with it is taken; see `docs/wit.md`.
 pub(super) const CONTRACT: &str = "0.1.0";
 
-/// What a component is, by what it exports.
+/// The kind of a component, by its exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComponentKind {
     Projector,

@@ -25,7 +25,7 @@ impl<R: World> LogForwarder<R> {
         Self { projection, component }
     }
 
-    /// Says how many lines were dropped, once that is over.
+    /// Reports how many lines were dropped, once that is over.
     pub(super) fn settle(&self) {
         if let Some(dropped) = self.limit().settle(Instant::now()) {
             let seconds = WINDOW.as_secs();
@@ -33,29 +33,29 @@ impl<R: World> LogForwarder<R> {
         }
     }
 
-    /// Whether another line would be published.
+    /// Returns true where another line would be published.
     pub(super) fn has_room(&self) -> bool {
         self.settle();
         self.limit().has_room()
     }
 
-    /// Publishes what was said about something, as far as there is room, and counts the rest.
-    pub(super) fn publish(&self, said: &GuestLog, about: impl FnOnce() -> String, meter: &Metrics) {
-        if said.is_empty() {
+    /// Publishes the lines about something, as far as there is room, and counts the rest.
+    pub(super) fn publish(&self, log: &GuestLog, about: impl FnOnce() -> String, meter: &Metrics) {
+        if log.is_empty() {
             return;
         }
         self.settle();
         let heading = Heading { log_forwarder: self, event: Some(about()) };
-        let mut lines = said.lines.iter();
+        let mut lines = log.lines.iter();
         for (level, line) in lines.by_ref() {
             if !self.limit().admit(Instant::now()) {
-                return self.drop_lines(1 + lines.len() as u64 + said.cut, meter);
+                return self.drop_lines(1 + lines.len() as u64 + log.cut, meter);
             }
             heading.line(*level, line);
         }
-        if said.cut > 0 {
-            meter.dropped(said.cut);
-            heading.line(Level::WARN, &format!("{} more lines were dropped", said.cut));
+        if log.cut > 0 {
+            meter.dropped(log.cut);
+            heading.line(Level::WARN, &format!("{} more lines were dropped", log.cut));
         }
     }
 
@@ -64,7 +64,7 @@ impl<R: World> LogForwarder<R> {
         if self.limit().drop_lines(lines) {
             let seconds = WINDOW.as_secs();
             self.warn(&format!(
-                "the {} says too much: {LINES_MAX} lines within {seconds} s are taken, the others are counted",
+                "the {} logs too much: {LINES_MAX} lines within {seconds} s are taken, the others are counted",
                 R::KIND.noun()
             ));
         }
@@ -74,12 +74,12 @@ impl<R: World> LogForwarder<R> {
         self.component.record().limit()
     }
 
-    fn warn(&self, told: &str) {
-        Heading { log_forwarder: self, event: None }.line(Level::WARN, told);
+    fn warn(&self, message: &str) {
+        Heading { log_forwarder: self, event: None }.line(Level::WARN, message);
     }
 }
 
-/// What a guest said that the log would take.
+/// The guest's lines that the log would take.
 pub(super) struct GuestLog {
     lines: Vec<(Level, String)>,
     /// How many lines there was no room for.
@@ -110,7 +110,7 @@ impl GuestLog {
     }
 }
 
-/// What stands beside a line.
+/// The fields beside a line.
 struct Heading<'a, R: World> {
     log_forwarder: &'a LogForwarder<R>,
     event: Option<String>,

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 pub(super) const LINES_MAX: u64 = 1000;
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// How much a component may still say; all its guests share it.
+/// The lines that a component may still log; all its guests share it.
 #[derive(Default)]
 pub(super) struct LogLimit(Mutex<LogWindow>);
 
 #[derive(Default)]
 struct LogWindow {
     began: Option<Instant>,
-    said: u64,
+    admitted: u64,
     dropped: u64,
 }
 
@@ -26,19 +26,19 @@ impl LogLimit {
         if !is_over {
             return None;
         }
-        let before = std::mem::replace(&mut *window, LogWindow { began: Some(now), said: 0, dropped: 0 });
+        let before = std::mem::replace(&mut *window, LogWindow { began: Some(now), admitted: 0, dropped: 0 });
         (before.dropped > 0).then_some(before.dropped)
     }
 
     pub(super) fn admit(&self, now: Instant) -> bool {
         let mut window = self.window();
         window.began.get_or_insert(now);
-        let admits = window.said < LINES_MAX;
-        window.said += u64::from(admits);
+        let admits = window.admitted < LINES_MAX;
+        window.admitted += u64::from(admits);
         admits
     }
 
-    /// Says whether these are the first ones.
+    /// Counts dropped lines, and returns true for the first ones.
     pub(super) fn drop_lines(&self, lines: u64) -> bool {
         let mut window = self.window();
         window.dropped += lines;
@@ -46,7 +46,7 @@ impl LogLimit {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.window().said < LINES_MAX
+        self.window().admitted < LINES_MAX
     }
 
     fn window(&self) -> MutexGuard<'_, LogWindow> {
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(limit.settle(began), None);
         assert!((0..LINES_MAX).all(|_| limit.admit(began)));
         assert!(!limit.admit(began));
-        assert!(limit.drop_lines(3), "the first ones are told at once");
+        assert!(limit.drop_lines(3), "the first ones are reported at once");
         assert!(!limit.drop_lines(4));
         assert_eq!(limit.settle(began + WINDOW / 2), None);
         assert_eq!(limit.settle(began + WINDOW), Some(7));

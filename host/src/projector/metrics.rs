@@ -1,4 +1,4 @@
-//! What the projectors' work is measured by. Names of metrics stand here only.
+//! The metrics of the projectors' work. Their names stand here only.
 
 use super::kind::ComponentKind;
 use metrics::{Counter, Histogram, counter, histogram};

@@ -1,11 +1,12 @@
-//! What a projector looked for in vain: files and the environment are empty, which is told to the author when an event fails.
+//! The record of what a projector looked for in vain: files and the environment are empty, and the author learns of it
+//! when an event fails.
 
 const FILES: &str = "it looked for files, and a projector has none: build what it reads into the component, as \
                      `include_str!` does";
 const ENVIRONMENT: &str = "it looked at the environment, and a projector has none: write constants into its code, and \
                            what changes into the events";
 
-/// What it looked for in vain, since its run began.
+/// The things that a guest looked for in vain, since its run began.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Missed {
     pub(super) files: bool,
@@ -13,13 +14,12 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    /// What a guest should do that trapped. Languages look at the environment before they show a panic, so that is no
-    /// sign.
+    /// Advice for a guest that trapped. Languages look at the environment before they show a panic, so that is no sign.
     pub(super) fn trapped(self) -> Option<&'static str> {
         self.files.then_some(FILES)
     }
 
-    /// What a guest should do that rejected an event.
+    /// Advice for a guest that rejected an event.
     pub(super) fn rejected(self) -> Option<&'static str> {
         self.trapped().or_else(|| self.environment.then_some(ENVIRONMENT))
     }

@@ -1,6 +1,6 @@
-//! What a guest says while it runs: stdout, stderr and the contract's `log`, bounded, kept until the run is over.
+//! A guest's output while it runs: stdout, stderr and the contract's `log`, bounded, kept until the run is over.
 //!
-//! Who reads it and when, see `log_forwarder`. A guest that says too much is cut short, never failed for it.
+//! `log_forwarder` reads it. A guest that writes too much is cut short, never failed for it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ impl Voice {
     }
 }
 
-/// What one instance writes; clones share it.
+/// The output of one instance; clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Pages>>);
 

@@ -1,5 +1,5 @@
-//! Why a component is not loaded: each refusal is a line that says what is wrong and what to do, and what the guest
-//! itself said, if it came to speak.
+//! The refusals of components: each is a line with what is wrong and what to do, and with what the guest
+//! itself wrote, if it ran.
 //!
 //! The caller adds which file it is.
 
@@ -63,7 +63,7 @@ pub enum ComponentRefusal {
     Host { reason: String },
 }
 
-/// What to do with a component that is something else.
+/// The remedy for a component of another kind.
 fn other_kind(kind: ComponentKind, found: &[String]) -> String {
     let is = |kind: &ComponentKind| found.iter().any(|name| name.starts_with(kind.interface()));
     match ComponentKind::ALL.iter().filter(|other| **other != kind).find(|other| is(other)) {

@@ -1,4 +1,4 @@
-//! What an instance is given: WASI 0.2 that denies everything, constant hash seeds, and a captured output instead of
+//! The sandbox of an instance: WASI 0.2 that denies everything, constant hash seeds, and a captured output instead of
 //! stdout and stderr. No file, no socket, no environment, no argument ever gets in here.
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use super::memory::Memory;
 use super::missed::Missed;
 use super::output::{Output, Voice};
 
-/// What a guest may write to a stream at once.
+/// Bytes that a guest may write to a stream at once.
 const WRITE_BYTES: usize = 64 << 10;
 
 /// The host's side of one instance.

@@ -1,4 +1,4 @@
-//! What is seen of a component while it works, for people: what its events cost, by type, and whether it kept state.
+//! Statistics of a component while it works, for people: the cost of its events, by type, and whether it kept state.
 //!
 //! How a list's fuel divides among its events, nobody knows but the guest. So an event's cost is only taken from runs
 //! of that event by itself: [`Sampler`] cuts such runs out of the lists, often at first and then seldom.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::log_limit::LogLimit;
 use crate::event::Event;
 
-/// So many event types are told apart; what comes later is counted together.
+/// Event types that are counted by themselves; later ones are counted together.
 const TYPES_MAX: usize = 64;
 /// The name of those.
 const OTHERS: &str = "(others)";
@@ -24,7 +24,7 @@ const SAMPLE_LAST: u32 = 1024;
 /// A bucket is at most an eighth wider than its lower end.
 const BUCKET_BITS: u32 = 3;
 
-/// What one component did on this host since it was loaded; all that run it write here.
+/// Statistics of one component on this host since it was loaded; all that run it write here.
 #[derive(Default)]
 pub struct Stats {
     impure: AtomicBool,
@@ -32,7 +32,7 @@ pub struct Stats {
     limit: LogLimit,
 }
 
-/// What the events of one type cost.
+/// The cost of events of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TypeCost {
     #[serde(rename = "type")]
@@ -62,12 +62,12 @@ impl Stats {
         self.impure.load(Ordering::Relaxed)
     }
 
-    /// Says whether it was pure until now.
+    /// Marks the component as impure, and returns true the first time.
     pub(super) fn mark_impure(&self) -> bool {
         !self.impure.swap(true, Ordering::Relaxed)
     }
 
-    /// How much of what it says is still published.
+    /// The part of its output that is still published.
     pub(super) fn limit(&self) -> &LogLimit {
         &self.limit
     }
@@ -83,7 +83,7 @@ impl Stats {
         *cost.buckets.entry(bucket(fuel)).or_default() += 1;
     }
 
-    /// What the events cost so far, by type.
+    /// The cost of events so far, by type.
     pub fn types(&self) -> Vec<TypeCost> {
         self.costs().iter().map(|(event_type, cost)| cost.of(event_type)).collect()
     }

@@ -30,7 +30,7 @@ fn bytes_with<const N: usize>(parts: [(&str, &str); N]) -> Vec<u8> {
     wat::parse_str(text).expect("the specimen parses")
 }
 
-/// The component that does what `bad` says about a list with an event of [`poison`] in it.
+/// The component that does `bad` with a list with an event of [`poison`] in it.
 pub(super) fn poisoned_by(bad: &str) -> String {
     format!(
         "(local.set $i (call $poison (local.get $events) (local.get $n)))

@@ -1,4 +1,4 @@
-//! What it means that a guest's run ended with an error: whose fault it is, and what to tell people about it.
+//! The meaning of an error that ended a guest's run: whose fault it is, and its message for people.
 
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -10,13 +10,13 @@ use crate::failure::Failure;
 
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 const FRAMES_SHOWN: usize = 3;
-/// How wasmtime says that a guest handed over more bytes than `set_hostcall_fuel` allows. Its type is private;
+/// The words of wasmtime for a guest that handed over more bytes than `set_hostcall_fuel` allows. Its type is private;
 /// a test of the limit shows that the words are still these.
 const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
-/// What Rust's panic says when there is no thread to be had.
+/// The words of Rust's panic when there is no thread to be had.
 const NO_THREAD: &str = "failed to spawn thread";
 const THREADS: &str = "a projector has no threads: do the work in `project` itself";
-/// What languages say when a text is none that the contract can carry: `QuickJS`, Python, the engine itself.
+/// The words of languages when a text is none that the contract can carry: `QuickJS`, Python, the engine itself.
 const NO_UNICODE: [&str; 3] = ["expected string: Utf8(Utf8Error", "surrogates not allowed", "invalid utf-8"];
 const CUT_TEXT: &str = "a text was cut inside a character, as `slice` and `substring` of JavaScript do: cut it with \
                         `Array.from(text).slice(0, 20).join(\"\")`, which counts whole characters";
@@ -52,7 +52,10 @@ pub(super) fn failure(error: &wasmtime::Error, sandbox: &Sandbox, fuel: u64, bud
         _ => {}
     }
     if sandbox.memory.exhausted() {
-        return Failure::Misconfigured { reason: format!("{error:#}: give it more, or run fewer lanes") };
+        return Failure::misconfigured(
+            format!("{error:#}"),
+            "give this host more memory, or let it run fewer lanes",
+        );
     }
     if sandbox.memory.refused() {
         return Failure::OutOfMemory { limit_bytes: budget.memory_bytes };
@@ -89,7 +92,7 @@ fn trapped(sandbox: &Sandbox, reason: &str, error: &wasmtime::Error) -> Failure 
     }
     message.push_str(reason);
     let threads = message.contains(NO_THREAD).then_some(THREADS);
-    let text = NO_UNICODE.iter().any(|said| message.contains(said)).then_some(CUT_TEXT);
+    let text = NO_UNICODE.iter().any(|words| message.contains(words)).then_some(CUT_TEXT);
     if let Some(hint) = sandbox.missed.trapped().or(threads).or(text) {
         message.push('\n');
         message.push_str(hint);
@@ -110,7 +113,7 @@ fn is_recursion(trap: Option<&Trap>, error: &wasmtime::Error) -> bool {
     }
 }
 
-/// Whether the error is from inside of Python's interpreter.
+/// Returns true for an error from inside of Python's interpreter.
 fn is_python(error: &wasmtime::Error) -> bool {
     frames(error).iter().any(|function| PYTHON.iter().any(|start| function.starts_with(start)))
 }

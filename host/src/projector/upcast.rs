@@ -1,4 +1,4 @@
-//! What an upcaster may make of one event: so many events of so many bytes, all of the same aggregate.
+//! The limits of an upcaster's answer to one event: so many events of so many bytes, all of the same aggregate.
 
 use super::bindings::EventForGuest;
 use super::bindings::upcast::types;
@@ -8,7 +8,7 @@ use crate::event::{Event, Id, SEQUENCE_MAX, TYPE_BYTES_MAX};
 pub const UPCAST_EVENTS_MAX: usize = 100;
 /// How many bytes their texts may have together. A document of MongoDB has 16 MiB at most.
 pub const UPCAST_BYTES_MAX: usize = 16 << 20;
-/// What the host copies for each event besides its texts, at most on average.
+/// Bytes that the host copies for each event besides its texts, at most on average.
 const OVERHEAD_BYTES_PER_EVENT: usize = 1024;
 
 /// How many bytes the host copies out of an upcaster in one call.
@@ -67,7 +67,7 @@ fn bytes(event: &types::Event) -> usize {
     texts.into_iter().map(String::len).sum::<usize>() + event.occurred_at.as_ref().map_or(0, String::len)
 }
 
-/// What holds for every decoded document holds for what it becomes, too.
+/// Checks an upcast event as every decoded document is checked.
 fn check(event: &types::Event) -> Result<(), String> {
     let types::Event { event_type, sequence, payload, metadata, .. } = event;
     if event_type.is_empty() || event_type.len() > TYPE_BYTES_MAX {

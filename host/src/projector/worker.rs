@@ -18,7 +18,7 @@ use crate::failure::Failure;
 /// The hand-over to a projector's thread. Dropping it ends the thread once its current run is over, which the
 /// deadline bounds.
 pub struct Worker {
-    orders: mpsc::Sender<WorkerRequest>,
+    requests: mpsc::Sender<WorkerRequest>,
 }
 
 type WorkerReply<T> = oneshot::Sender<Result<T, Failure>>;
@@ -29,33 +29,32 @@ enum WorkerRequest {
 
 impl Worker {
     pub fn start(pair: impl Into<Chain>, projection: &str) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::channel(1);
+        let (requests, inbox) = mpsc::channel(1);
         let guests = Guests::new(pair.into(), projection);
         thread::Builder::new()
             .name("projector".into())
             .stack_size(THREAD_STACK_BYTES)
             .spawn(move || work(guests, inbox))?;
-        Ok(Self { orders })
+        Ok(Self { requests })
     }
 
-    /// What the pair says about each event.
+    /// Asks the chain about each event.
     pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
-        self.order(|reply| WorkerRequest::Project { events, reply }).await
+        self.ask(|reply| WorkerRequest::Project { events, reply }).await
     }
 
-    async fn order<T>(&self, order: impl FnOnce(WorkerReply<T>) -> WorkerRequest) -> Result<T, Failure> {
+    async fn ask<T>(&self, request: impl FnOnce(WorkerReply<T>) -> WorkerRequest) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
-        let gone =
-            || Failure::Misconfigured { reason: "the projector's thread is gone: restart the host".into() };
-        self.orders.send(order(reply)).await.map_err(|_| gone())?;
+        let gone = || Failure::Bug { what: "the projector's thread is gone".to_owned() };
+        self.requests.send(request(reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
 fn work(mut guests: Guests, mut inbox: mpsc::Receiver<WorkerRequest>) {
-    while let Some(order) = inbox.blocking_recv() {
+    while let Some(request) = inbox.blocking_recv() {
         // A caller that went away does not want its answer: nothing is left to do then.
-        match order {
+        match request {
             WorkerRequest::Project { events, reply } => {
                 let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
                 drop(reply.send(caught(&mut guests, |guests| guests.project(&events))));
@@ -71,9 +70,9 @@ fn caught<T>(
 ) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(|| call(guests))).unwrap_or_else(|panic| {
         guests.reset();
-        let reason = format!("the projector's thread panicked, please report it: {}", panic_message(&*panic));
-        tracing::error!("{reason}");
-        Err(Failure::Misconfigured { reason })
+        let what = format!("the projector's thread panicked: {}", panic_message(&*panic));
+        tracing::error!("{what}");
+        Err(Failure::Bug { what })
     })
 }
 
@@ -126,7 +125,7 @@ mod tests {
     fn a_panic_is_a_failure_of_the_set_up_and_the_guest_works_on() {
         let mut guest = Guests::new(load(HEALTHY, &Budget::default()).into(), "test");
         let failure = caught(&mut guest, |_| -> Result<(), Failure> { panic!("on purpose") });
-        assert!(matches!(failure, Err(Failure::Misconfigured { reason }) if reason.contains("on purpose")));
+        assert!(matches!(failure, Err(Failure::Bug { what }) if what.contains("on purpose")));
         assert_eq!(guest.project(&[&event(1)]).expect("it works").len(), 1);
     }
 }

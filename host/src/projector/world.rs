@@ -17,11 +17,11 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::statement::{Manifest, Operation, UpcasterManifest, Value};
 
-/// What a component of one kind is called by, and what it says.
+/// The WIT world of one kind of component: its names, its types and its calls.
 pub trait World: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     const KIND: ComponentKind;
     type Manifest: Clone + fmt::Debug + Send + Sync;
-    /// What one event comes to.
+    /// The result of one event.
     type Made: Clone + fmt::Debug + PartialEq + Send;
 
     type Code: Clone + Send + Sync;
@@ -43,7 +43,7 @@ pub trait World: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     ) -> wasmtime::Result<RawAnswers<Self>>;
     /// How many bytes the host copies out of a guest in one call.
     fn copied_bytes(budget: &Budget) -> usize;
-    /// What was said about an event, in the host's words, if it is within the limits.
+    /// Translates the answer to an event into the host's words, if it is within the limits.
     fn accept(
         budget: &Budget,
         manifest: &Self::Manifest,
@@ -52,10 +52,10 @@ pub trait World: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {
     ) -> Result<Vec<Self::Made>, Failure>;
 }
 
-/// What a guest said about one event.
+/// A guest's answer to one event.
 pub(super) type RawAnswer<R> = Result<Vec<<R as World>::Raw>, <R as World>::Rejection>;
 
-/// What a guest said about each event of a list.
+/// A guest's answers to the events of a list.
 pub type RawAnswers<R> = Vec<RawAnswer<R>>;
 
 /// A projector.

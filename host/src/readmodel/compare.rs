@@ -36,7 +36,7 @@ pub struct Sides<'a> {
     pub rebuilt: &'a str,
 }
 
-/// How much is read at once, and how much is told.
+/// Bounds of one read, and of the report.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Rows of one chunk, at most.
@@ -45,13 +45,13 @@ pub struct Bounds {
     pub pace: Duration,
     /// How long the server may work at one query before it gives up. The chunk is tried again, smaller.
     pub limit: Duration,
-    /// Rows that are told of each kind and table.
+    /// Rows that are shown of each kind and table.
     pub samples: usize,
-    /// Columns that are told of a row that differs.
+    /// Columns that are shown of a row that differs.
     pub columns: usize,
-    /// Characters that are told of a value; half as many bytes of a binary one.
+    /// Characters that are shown of a value; half as many bytes of a binary one.
     pub characters: usize,
-    /// How long all that is told of rows may become, about. From there on one row is told of each kind and table.
+    /// Length of everything that is shown of rows, about. From there on one row is shown of each kind and table.
     pub bytes: usize,
 }
 
@@ -144,8 +144,8 @@ pub async fn compare(
     for table in names {
         let samples = if bytes < bounds.bytes { bounds.samples } else { bounds.samples.min(1) };
         let bounds = Bounds { samples, ..bounds };
-        let tell = |rows| progress(CompareProgress { table, rows: done + rows, rows_about });
-        let found = compare_table(view, sides, table, bounds, tell).await?;
+        let shown = |rows| progress(CompareProgress { table, rows: done + rows, rows_about });
+        let found = compare_table(view, sides, table, bounds, shown).await?;
         done += found.live_rows;
         bytes += found.sample_bytes();
         report.tables.push(found);
@@ -158,7 +158,7 @@ async fn compare_table(
     sides: Sides<'_>,
     table: &str,
     bounds: Bounds,
-    tell: impl Fn(u64) + Send + Sync,
+    shown: impl Fn(u64) + Send + Sync,
 ) -> Result<TableReport, Failure> {
     let live = Definition::read(view, sides.live, table).await?;
     let rebuilt = Definition::read(view, sides.rebuilt, table).await?;
@@ -176,7 +176,7 @@ async fn compare_table(
     view.limit(Some(bounds.limit)).await?;
     let mut chunks = Chunks::new(view, sides, table, &pair, bounds);
     while chunks.next(&mut report).await? {
-        tell(report.live_rows);
+        shown(report.live_rows);
     }
     view.limit(None).await?;
     Ok(report)

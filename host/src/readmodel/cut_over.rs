@@ -1,4 +1,4 @@
-//! A generation takes the live one's place: all tables and a marker are renamed at once, so that the database itself says
+//! A generation takes the live one's place: all tables and a marker are renamed at once, so that the database itself shows
 //! which of the two stands where, whatever dies when.
 //!
 //! While one session renames, another one holds the lease's row, so that no other host takes over meanwhile; both are written
@@ -43,7 +43,7 @@ pub struct CutOver<'a> {
     pub next: &'a Generation,
 }
 
-/// What trying to cut over came to.
+/// The result of a try to cut over.
 #[derive(Debug)]
 pub enum CutOverOutcome {
     Done,
@@ -53,7 +53,7 @@ pub enum CutOverOutcome {
 
 impl CutOver<'_> {
     /// Cuts over, or goes on with it where it was interrupted. No lane of the projection may run. After a failure it is not
-    /// known whether it happened: [`CutOver::run`] again, under the next epoch, tells.
+    /// known whether it happened: [`CutOver::run`] again, under the next epoch, finds out.
     pub async fn run(&self) -> Result<CutOverOutcome, Failure> {
         let mut ddl = self.ddl.connect().await?;
         lease::mark_renaming(&mut ddl, self.control, self.projection).await?;
@@ -90,8 +90,8 @@ impl CutOver<'_> {
         Ok(CutOverOutcome::Done)
     }
 
-    /// Whether the tables were renamed: the marker stands with the tables that were live, and no more with the others. One
-    /// that a host left behind that is long gone proves nothing.
+    /// Returns true where the tables were renamed: the marker stands with the tables that were live, and no more with
+    /// the others. One that a host left behind that is long gone proves nothing.
     pub async fn has_happened(&self, session: &mut Session) -> Result<bool, Failure> {
         let failed = |error: sqlx::Error| classify("looking for the marker of a cut-over", &error);
         let aside = place(self.control, self.projection, self.live);
@@ -104,7 +104,7 @@ impl CutOver<'_> {
         Ok(schemas == [aside])
     }
 
-    /// Makes the place for what is live, and says what else keeps the tables from changing places.
+    /// Makes the place for the live tables, and returns what else keeps the tables from changing places.
     async fn obstacle(&self, ddl: &mut Session, aside: &str) -> Result<Option<String>, Failure> {
         let asked = async {
             make_place(ddl, self.applier.database(), aside).await?;
@@ -204,8 +204,8 @@ impl CutOver<'_> {
         );
         let live = sqlx::query(&live).bind(next).bind(projection).bind(next).bind(projection).bind(self.live);
         if live.run(connection).await.map_err(failed)?.rows_affected() != 1 {
-            let message = format!("generation {} of `{projection}` is not live any more", self.live);
-            return Err(Failure::TransactionLost { code: 0, message });
+            let what = format!("generation {} of `{projection}` is not live any more", self.live);
+            return Err(Failure::LostRace { what });
         }
         let gone = self.control.sql("DELETE FROM laterna.generation WHERE projection = ? AND generation = ?");
         sqlx::query(&gone).bind(projection).bind(next).run(connection).await.map_err(failed)?;
@@ -332,7 +332,7 @@ pub async fn drop_place(ddl: &mut Session, place: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether both accounts may do what generations take: makes a place, and drops it again.
+/// Checks that both accounts may do what generations take: makes a place, and drops it again.
 pub async fn rehearse_place(
     ddl: &mut Session,
     applier: &mut Session,

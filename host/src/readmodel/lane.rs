@@ -1,4 +1,4 @@
-//! What one lane writes: a batch with its checkpoint, its dedupe marks and its dead letters, in one transaction.
+//! The writes of one lane: a batch with its checkpoint, its dedupe marks and its dead letters, in one transaction.
 
 pub mod batch;
 pub mod checkpoint;

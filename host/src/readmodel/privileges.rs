@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::statement::Schema;
 
 /// A table, there or not, one of its columns, and what an account has to be allowed on it.
-struct Wanted<'a> {
+struct WantedPrivilege<'a> {
     schema: &'a str,
     table: String,
     column: String,
@@ -51,15 +51,15 @@ impl Accounts<'_> {
     pub async fn meet(&mut self, demand: Demand<'_>) -> Result<(), Failure> {
         let own = wanted_of_control(demand.control);
         let live = wanted_of_tables(demand, self.live);
-        let wanted: Vec<&Wanted<'_>> = own.iter().chain(&live).collect();
+        let wanted: Vec<&WantedPrivilege<'_>> = own.iter().chain(&live).collect();
         let applier = told("mysql.url", self.applier, &wanted).await?;
-        let made = Wanted {
+        let made = WantedPrivilege {
             schema: self.live,
             table: witness::table(demand.control, demand.projection),
             column: "lane".to_owned(),
             verbs: if demand.begins { vec!["SELECT", "CREATE"] } else { vec!["SELECT"] },
         };
-        let wanted: Vec<&Wanted<'_>> = own.iter().chain([&made]).collect();
+        let wanted: Vec<&WantedPrivilege<'_>> = own.iter().chain([&made]).collect();
         let ddl = told("mysql.ddl_url", self.ddl, &wanted).await?;
         if applier.is_none() && ddl.is_none() {
             return Ok(());
@@ -79,8 +79,8 @@ fn verbs(sql: &str) -> Vec<&'static str> {
     }
 }
 
-fn wanted_of_control(control: &Control) -> Vec<Wanted<'_>> {
-    let wanted = |(table, column): (&str, &str)| Wanted {
+fn wanted_of_control(control: &Control) -> Vec<WantedPrivilege<'_>> {
+    let wanted = |(table, column): (&str, &str)| WantedPrivilege {
         schema: control.schema(),
         table: table.to_owned(),
         column: column.to_owned(),
@@ -90,20 +90,20 @@ fn wanted_of_control(control: &Control) -> Vec<Wanted<'_>> {
     Control::tables().map(wanted).collect()
 }
 
-fn wanted_of_tables<'a>(demand: Demand<'_>, live: &'a str) -> Vec<Wanted<'a>> {
+fn wanted_of_tables<'a>(demand: Demand<'_>, live: &'a str) -> Vec<WantedPrivilege<'a>> {
     let Demand { control, projection, schema, .. } = demand;
     let declared = schema.tables.iter().map(|table| {
         let writes = schema.statements.iter().filter(|statement| statement.table == table.name);
         let mut verbs: Vec<&'static str> = writes.flat_map(|statement| verbs(&statement.sql)).collect();
         verbs.push("SELECT");
-        Wanted {
+        WantedPrivilege {
             schema: live,
             table: table.name.clone(),
             column: table.columns.first().map(|column| column.name.clone()).unwrap_or_default(),
             verbs: ROWS.into_iter().filter(|verb| verbs.contains(verb)).collect(),
         }
     });
-    let witness = Wanted {
+    let witness = WantedPrivilege {
         schema: live,
         table: witness::table(control, projection),
         column: "lane".to_owned(),
@@ -116,7 +116,7 @@ fn wanted_of_tables<'a>(demand: Demand<'_>, live: &'a str) -> Vec<Wanted<'a>> {
 async fn told(
     setting: &str,
     session: &mut Session,
-    wanted: &[&Wanted<'_>],
+    wanted: &[&WantedPrivilege<'_>],
 ) -> Result<Option<String>, Failure> {
     let lacks = lacking(session, wanted).await?;
     if lacks.is_empty() {
@@ -141,7 +141,10 @@ fn all_of(setting: &str) -> String {
     if setting == "mysql.url" { ROWS.join(", ") } else { format!("{}, TRIGGER", TABLES.join(", ")) }
 }
 
-async fn lacking<'a>(session: &mut Session, wanted: &[&Wanted<'a>]) -> Result<Vec<Lack<'a>>, Failure> {
+async fn lacking<'a>(
+    session: &mut Session,
+    wanted: &[&WantedPrivilege<'a>],
+) -> Result<Vec<Lack<'a>>, Failure> {
     let failed = |error: sqlx::Error| classify("asking what the account may do", &error);
     let each = || wanted.iter().flat_map(|wanted| wanted.verbs.iter().map(|verb| probe(wanted, verb)));
     // Where all is well, that is one round trip.
@@ -176,7 +179,7 @@ async fn lacking<'a>(session: &mut Session, wanted: &[&Wanted<'a>]) -> Result<Ve
 }
 
 /// Prepares a statement that takes one privilege on a table.
-fn probe(wanted: &Wanted<'_>, verb: &str) -> String {
+fn probe(wanted: &WantedPrivilege<'_>, verb: &str) -> String {
     let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
     let table = format!("{}.{}", quote(wanted.schema), quote(&wanted.table));
     let column = quote(&wanted.column);

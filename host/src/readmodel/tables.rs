@@ -23,13 +23,16 @@ pub use collation::text_order_of;
 pub async fn are_empty(session: &mut Session, schema: &Schema) -> Result<(), Failure> {
     for table in &schema.tables {
         if exists(session, &table.name).await? && !is_empty(session, &table.name).await? {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "the table `{0}` has rows, but no projection has ever filled it; history fills empty tables only: \
-                     empty it (TRUNCATE TABLE `{0}`), or give the projector another table name",
+            return Err(Failure::misconfigured(
+                format!(
+                    "the table `{}` has rows, but no projection has ever filled it; history fills empty tables only",
                     table.name
                 ),
-            });
+                format!(
+                    "empty it (TRUNCATE TABLE `{}`), or give the projector another table name",
+                    table.name
+                ),
+            ));
         }
     }
     Ok(())
@@ -69,9 +72,9 @@ pub async fn prepare(session: &mut Session, schema: &Schema) -> Result<(), Failu
             _ => statement.parameters.len(),
         };
         if parameters != statement.parameters.len() {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "{}: MySQL counts {parameters} parameters, the check counted {}; report this",
+            return Err(Failure::Bug {
+                what: format!(
+                    "{}: MySQL counts {parameters} parameters, the check counted {}",
                     doing(),
                     statement.parameters.len()
                 ),

@@ -1,4 +1,4 @@
-//! Telling the outbox what became of its documents: a mark in each, or its end. All that is ever written to MongoDB,
+//! Acknowledging the outbox's documents: a mark in each, or its deletion. All that is ever written to MongoDB,
 //! and only where the configuration asks for it.
 //!
 //! Everything here may be repeated, also late and by two hosts at once.
@@ -24,7 +24,7 @@ const COMMAND_IDS_MAX: usize = 5000;
 const MAJORITY_TIMEOUT_MS: i64 = 20_000;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a single document can have against a mark: its field `laterna` is no document, or it is full (three codes).
+/// Codes of a single document that cannot take a mark: its field `laterna` is no document, or it is full (three codes).
 const UNMARKABLE: [i32; 4] = [28, 10334, 17419, 17420];
 
 /// How some events stand with a projection.
@@ -32,7 +32,7 @@ const UNMARKABLE: [i32; 4] = [28, 10334, 17419, 17420];
 pub struct DocumentMark {
     pub status: &'static str,
     pub ids: Vec<Id>,
-    /// The row that says so: a later one is never overwritten by an earlier one.
+    /// The row of the dedupe window: a later one is never overwritten by an earlier one.
     pub row: u64,
     /// When it was committed, in milliseconds since 1970.
     pub committed_ms: i64,
@@ -139,7 +139,7 @@ impl Outbox {
         let failed = |error| match classify(doing, &error) {
             Failure::SourceUnavailable { message } if is_direct => Failure::NoPrimary {
                 message: format!(
-                    "{message}; only a primary can tell: `mongodb.uri` says directConnection=true, leave that out and \
+                    "{message}; only a primary knows: `mongodb.uri` says directConnection=true, leave that out and \
                      end it with ?replicaSet=NAME, so that the primary is found"
                 ),
             },
@@ -157,24 +157,27 @@ impl Outbox {
     pub async fn complete_history(&self, identity: &SourceIdentity) -> Result<(), Failure> {
         match self.history_deleted(identity).await? {
             None => Ok(()),
-            Some(since) => Err(Failure::Misconfigured {
-                reason: format!(
+            Some(since) => Err(Failure::misconfigured(
+                format!(
                     "documents of the outbox were deleted after they were projected (`mongodb.acknowledge`, first at \
-                     {since}), so a read model that is built from its history would lack them; begin with `start = \
-                     \"now\"`, or bring the documents back and delete the note of {} in the collection `{}_laterna`",
+                     {since}), so a read model that is built from its history would lack them"
+                ),
+                format!(
+                    "begin with `start = \"now\"`, or bring the documents back and delete the note of {} in the \
+                     collection `{}_laterna`",
                     identity.collection, identity.namespace
                 ),
-            }),
+            )),
         }
     }
 
-    /// Whether this account may mark documents. Changes nothing.
+    /// Checks that this account may mark documents. Changes nothing.
     pub async fn may_mark(&self) -> Result<(), Failure> {
         let update = doc! { "q": one_of(&[]), "u": { "$set": { MARK_FIELD: {} } }, "multi": true };
         self.update(vec![update]).await.map(|_| ())
     }
 
-    /// Whether this account may delete documents, and record that it did. Changes nothing.
+    /// Checks that this account may delete documents, and record that it did. Changes nothing.
     pub async fn may_delete(&self) -> Result<(), Failure> {
         let delete = doc! { "q": one_of(&[]), "limit": 0 };
         let delete = doc! { "delete": self.name(), "deletes": [delete] };
@@ -242,15 +245,16 @@ impl WriteError {
         let message = format!("{doing}: {message} ({code})");
         match code {
             // DocumentValidationFailure.
-            121 => Failure::Misconfigured {
-                reason: format!("{message}; allow the field `{MARK_FIELD}` in the collection's validator"),
-            },
+            121 => Failure::misconfigured(
+                message,
+                format!("allow the field `{MARK_FIELD}` in the collection's validator"),
+            ),
             code => with_remedy(by_code(*code, message)),
         }
     }
 }
 
-/// What an account needs that may not write.
+/// Adds the privileges that an account needs that may not write.
 fn with_remedy(failure: Failure) -> Failure {
     match failure {
         Failure::AccessDenied { code, message } => Failure::AccessDenied {

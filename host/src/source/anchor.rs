@@ -1,6 +1,8 @@
-//! Whether the source's history has an event that was taken from it: one that was put back to an older copy has not.
+//! The proof that the source's history has an event that was taken from it: one that was put back to an older copy has
+//! not.
 //!
-//! The document says nothing of the kind: scripts and TTL indexes delete documents, and history keeps that they were inserted.
+//! The document proves nothing of the kind: scripts and TTL indexes delete documents, and history keeps that they were
+//! inserted.
 
 use std::time::Duration;
 
@@ -32,14 +34,14 @@ pub trait Reading: Send {
     fn openings(&self) -> u64;
 }
 
-/// What was inserted since a moment, bit by bit.
+/// The inserts since a moment, bit by bit.
 pub trait Look: Send {
-    fn next(&mut self) -> impl Future<Output = Result<Shown, Failure>> + Send;
+    fn next(&mut self) -> impl Future<Output = Result<ShownInserts, Failure>> + Send;
 }
 
 /// Inserts in the order of the stream, and the moment that it has come to.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct ShownInserts {
     pub inserts: Vec<(Option<Id>, ClusterTime)>,
     pub reached: Option<ClusterTime>,
 }
@@ -64,7 +66,7 @@ impl<R: Reading> Anchored<R> {
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
         let opened = self.reader.open(from).await;
         match &opened {
-            // Where the place is lost, too, this says more.
+            // Where the place is lost, too, this failure is the better one.
             Ok(()) | Err(Failure::ResumeLost { .. }) => self.ask().await?,
             Err(_) => {}
         }
@@ -122,7 +124,7 @@ async fn demand<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failu
         }
     }
     let seconds = PATIENCE.as_secs();
-    Err(Failure::SourceUnavailable {
+    Err(Failure::SourceUnusable {
         message: format!("{DOING}: the server did not come to {} within {seconds} s", anchor.time),
     })
 }
@@ -166,7 +168,7 @@ impl Inserts {
 }
 
 impl Look for Inserts {
-    async fn next(&mut self) -> Result<Shown, Failure> {
+    async fn next(&mut self) -> Result<ShownInserts, Failure> {
         let reply = next_reply(&mut self.0, DOING).await?;
         let reply = reply.as_raw_document();
         let mut inserts = Vec::new();
@@ -175,7 +177,7 @@ impl Look for Inserts {
             let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
             inserts.push(inserted(change)?);
         }
-        Ok(Shown { inserts, reached: post_batch_token(reply).and_then(|token| token.time()) })
+        Ok(ShownInserts { inserts, reached: post_batch_token(reply).and_then(|token| token.time()) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The ids of all documents that the outbox holds, each once: in the order in which they were stored, or in that of history.
 //!
-//! It says which events are there, and nothing of what they are.
+//! It lists which events are there, and nothing of their content.
 
 use bson::doc;
 use futures_util::StreamExt;

@@ -17,7 +17,7 @@ use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
 
-/// How often the driver looks after each server, unless the URI says otherwise. By itself it would take 10 s.
+/// Interval in which the driver checks each server, unless the URI sets another one. By itself it would take 10 s.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Where the outbox is.
@@ -50,7 +50,7 @@ struct Opened {
     collection: Collection<RawDocumentBuf>,
     /// Only the server that is named is asked, whatever becomes of it.
     is_direct: bool,
-    /// Whether the client takes no primary, though there is one.
+    /// Notices where the client takes no primary, though there is one.
     refusal: RefusedPrimary,
 }
 
@@ -114,7 +114,7 @@ impl Outbox {
         &self.options.collection
     }
 
-    /// Checks that there is an outbox here that can be followed, and says which one it is; none when there is no
+    /// Checks that there is an outbox here that can be followed, and returns which one it is; none when there is no
     /// collection of its name.
     pub async fn identify(&self) -> Result<Option<SourceIdentity>, Failure> {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
@@ -129,11 +129,10 @@ impl Outbox {
             return Ok(None);
         };
         let uuid = found.info.uuid.as_ref().map(|uuid| hex::encode(&uuid.bytes)).ok_or_else(|| {
-            Failure::Misconfigured {
-                reason: format!(
-                    "{namespace} is a view; the outbox must be a collection: let `mongodb.outbox` name one"
-                ),
-            }
+            Failure::misconfigured(
+                format!("{namespace} is a view; the outbox must be a collection"),
+                "let `mongodb.outbox` name one",
+            )
         })?;
         Ok(Some(SourceIdentity { replica_set: replica_set.to_owned(), namespace, collection: uuid }))
     }
@@ -149,18 +148,18 @@ impl Outbox {
         Ok(found)
     }
 
-    /// What to say where there has never been an outbox.
+    /// The failure where there has never been an outbox.
     pub fn missing(&self) -> Failure {
         let OutboxOptions { database, collection, .. } = &self.options;
-        Failure::Misconfigured {
-            reason: format!(
-                "there is no collection {database}.{collection}: create it (db.createCollection(\"{collection}\")), \
-                 or correct `mongodb.database` and `mongodb.outbox`"
+        Failure::misconfigured(
+            format!("there is no collection {database}.{collection}"),
+            format!(
+                "create it (db.createCollection(\"{collection}\")), or correct `mongodb.database` and `mongodb.outbox`"
             ),
-        }
+        )
     }
 
-    /// What is no obstacle, but should be known about how the outbox is reached and kept.
+    /// Advice about how the outbox is reached and kept that is no obstacle.
     pub async fn advice(&self) -> Result<Vec<String>, Failure> {
         let hello = self.command("asking MongoDB who it is", doc! { "hello": 1 }).await?;
         let mut advice = Vec::new();
@@ -223,7 +222,7 @@ impl Outbox {
         post_batch_token(reply.as_raw_document()).ok_or_else(|| malformed("a new stream has no token"))
     }
 
-    /// Whether nothing had been committed to the outbox when this token was made.
+    /// Returns true where nothing had been committed to the outbox when this token was made.
     pub async fn is_empty_at(&self, token: &Token) -> Result<bool, Failure> {
         let since = token.time().ok_or_else(|| malformed("the start token has no time"))?.before();
         let after = bson::Timestamp { time: since.seconds, increment: since.increment };
@@ -291,26 +290,25 @@ impl Outbox {
 
 /// The replica set that answers a `hello`; only those have change streams that a host follows.
 fn replica_set(hello: &Document) -> Result<&str, Failure> {
-    let reason = match (hello.get_str("setName"), hello.get_str("msg")) {
-        (Ok(name), _) => return Ok(name),
-        (_, Ok("isdbgrid")) => {
-            "MongoDB answers as a mongos, and sharded clusters are not supported: keep the outbox in a replica set of its \
-             own (or unsharded on one shard), and let `mongodb.uri` name that replica set's members"
-        }
-        _ => {
-            "MongoDB is not a replica set, and only replica sets have change streams: start mongod with --replSet and \
-             run rs.initiate() once"
-        }
-    };
-    Err(Failure::Misconfigured { reason: reason.to_owned() })
+    match (hello.get_str("setName"), hello.get_str("msg")) {
+        (Ok(name), _) => Ok(name),
+        (_, Ok("isdbgrid")) => Err(Failure::misconfigured(
+            "MongoDB answers as a mongos, and sharded clusters are not supported",
+            "keep the outbox in a replica set of its own (or unsharded on one shard), and let `mongodb.uri` name that \
+             replica set's members",
+        )),
+        _ => Err(Failure::misconfigured(
+            "MongoDB is not a replica set, and only replica sets have change streams",
+            "start mongod with --replSet and run rs.initiate() once",
+        )),
+    }
 }
 
 fn unusable(error: &Error) -> Failure {
-    Failure::Misconfigured {
-        reason: format!(
-            "`mongodb.uri` is not usable: {error}; it is like mongodb://HOST:27017/?replicaSet=NAME"
-        ),
-    }
+    Failure::misconfigured(
+        format!("`mongodb.uri` is not usable: {error}"),
+        "correct it: it is like mongodb://HOST:27017/?replicaSet=NAME",
+    )
 }
 
 #[cfg(test)]

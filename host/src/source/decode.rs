@@ -11,10 +11,10 @@ use bson::spec::BinarySubtype;
 use super::json::{MILLIS_OF_9999, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, TYPE_BYTES_MAX, Undecodable};
 
-/// How much of a reason is told: a field's name, which may be in it, can be megabytes.
+/// Characters of a reason that are kept: a field's name, which may be in it, can be megabytes.
 const REASON_CHARACTERS_MAX: usize = 300;
 
-/// The years 0 to 9999 in milliseconds since 1970: what RFC 3339 can say.
+/// The years 0 to 9999 in milliseconds since 1970: the range of RFC 3339.
 const YEARS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=MILLIS_OF_9999;
 
 /// The names of an event's fields in the outbox documents.
@@ -90,7 +90,7 @@ impl Decoder {
     }
 
     /// Reads every field, also behind one that is wrong, so that the aggregate is found if it can be. The first
-    /// reason is the one that is told.
+    /// reason is the one that is reported.
     fn read(&self, document: &RawDocument, envelope: &mut Envelope) -> Result<(), String> {
         let mut result = Ok(());
         for element in document.iter_elements() {
@@ -257,7 +257,7 @@ fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
     }
 }
 
-/// What people can read in a log or a list, whatever names the document has.
+/// A reason that people can read in a log or a list, whatever names the document has.
 fn one_line(reason: &str) -> String {
     let plain =
         |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };

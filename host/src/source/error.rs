@@ -1,9 +1,12 @@
-//! What an error of the MongoDB driver means. Classified by code, never by label: 136 and 10334 carry none, and the
+//! The meaning of an error of the MongoDB driver. Classified by code, never by label: 136 and 10334 carry none, and the
 //! driver would retry them for ever. By text only where one error wraps another.
 
 use mongodb::error::{Error, ErrorKind};
 
 use crate::failure::{Failure, Lost};
+
+/// The remedy where the message names what is wrong with the address or the names of the outbox.
+const CHECK_SETTINGS: &str = "correct `mongodb.uri`, `mongodb.database` or `mongodb.outbox`";
 
 /// The failure that an error is, with what was being done.
 pub fn classify(doing: &str, error: &Error) -> Failure {
@@ -12,7 +15,7 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
         Some(code) => by_code(code, message),
         None => match *error.kind {
             ErrorKind::Authentication { .. } => Failure::AccessDenied { code: 18, message },
-            ErrorKind::InvalidArgument { .. } => Failure::Misconfigured { reason: message },
+            ErrorKind::InvalidArgument { .. } => Failure::misconfigured(message, CHECK_SETTINGS),
             _ => Failure::SourceUnavailable { message },
         },
     }
@@ -26,7 +29,7 @@ pub fn by_code(code: i32, message: String) -> Failure {
     }
     let lost = |cause, reason| Failure::ResumeLost { cause, reason };
     match code {
-        // ChangeStreamHistoryLost, CappedPositionLost, and what older servers say for them.
+        // ChangeStreamHistoryLost, CappedPositionLost, and the codes of older servers for them.
         286 | 136 | 40576 => lost(Lost::History, message),
         // ChangeStreamFatalError: the event of the token is not in this stream.
         280 => lost(Lost::UnknownToken, message),
@@ -38,9 +41,17 @@ pub fn by_code(code: i32, message: String) -> Failure {
         13 | 18 | 11 | 8000 => {
             Failure::AccessDenied { code: u32::try_from(code).unwrap_or_default(), message }
         }
-        // Not a replica set, a view, no such namespace, invalid namespace, unknown stage, invalid options,
-        // IndexNotFound-like refusals of a hint (BadValue).
-        40573 | 166 | 26 | 73 | 40324 | 72 | 238 | 2 | 27 => Failure::Misconfigured { reason: message },
+        40573 => Failure::misconfigured(message, "start mongod with --replSet and run rs.initiate() once"),
+        166 => Failure::misconfigured(message, "name a collection, not a view, in `mongodb.outbox`"),
+        // NamespaceNotFound, InvalidNamespace.
+        26 | 73 => Failure::misconfigured(message, CHECK_SETTINGS),
+        // An unknown stage, InvalidOptions, NotImplemented.
+        40324 | 72 | 238 => Failure::misconfigured(message, "use a MongoDB of a supported version"),
+        // IndexNotFound, and refusals of a hint (BadValue).
+        2 | 27 => Failure::misconfigured(
+            message,
+            "bring back the index that history is read by (`laterna check` names it), and restart",
+        ),
         _ => Failure::SourceUnavailable { message },
     }
 }

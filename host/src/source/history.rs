@@ -1,6 +1,6 @@
 //! History: what was committed to the outbox before a start token, in the order of the history index.
 //!
-//! A scanned document does not say when it was committed, and writers go on during the scan. So before a page
+//! A scanned document does not show when it was committed, and writers go on during the scan. So before a page
 //! is released, the change stream behind the start token is read up to the page's time, and every document it
 //! has shown is dropped from the page: the stream will deliver it. (The watermarks of `DBLog`.)
 
@@ -26,6 +26,8 @@ use crate::event::Delivery;
 use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position, ScanKey, Token};
 use place::ScanPlace;
+
+pub use index::CREATE_INDEX;
 
 /// Documents on one page, the first and all others: left alone, a reply has as many as 16 MB hold, and small ones take many
 /// times that when they are decoded.
@@ -113,15 +115,15 @@ impl History {
         if let Ok(event) = &event
             && event.sequence.is_none()
         {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "the event {} of {} has no `{}`, so the order of history is unknown; add it to the outbox's \
-                     documents, or begin with `start = \"now\"`",
+            return Err(Failure::misconfigured(
+                format!(
+                    "the event {} of {} has no `{}`, so the order of history is unknown",
                     event.id.spelled(),
                     event.aggregate.spelled(),
                     decoder.fields().sequence
                 ),
-            });
+                index::ADD_SEQUENCES,
+            ));
         }
         let document = Arc::from(document.as_bytes());
         Ok(Delivery { position, time: None, document, event })
@@ -143,9 +145,9 @@ async fn reaches_back(outbox: &Outbox, began: ClusterTime) -> Result<(), Failure
     }
 }
 
-/// Whether the outbox holds all of its history still.
+/// The notes about whether the outbox still holds all of its history.
 pub trait Notes: Sync {
-    /// Fails where a note says that documents were deleted.
+    /// Fails where a note records that documents were deleted.
     fn is_complete(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
@@ -165,7 +167,7 @@ impl Notes for Outbox {
     }
 }
 
-/// What the change stream has shown since the start token: only ids are kept (16 bytes each).
+/// The events that the change stream has shown since the start token: only ids are kept (16 bytes each).
 struct StreamWatch {
     cursor: RawBatchCursor,
     shown: HashSet<u128>,

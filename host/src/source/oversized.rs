@@ -1,7 +1,7 @@
 //! An event that is larger than a document may be: the change stream cannot show it, and fails at it for ever.
 //!
-//! What it says around the document can be shown, and the document itself can be found in the outbox, whose documents
-//! never change. (An insert needs an `_id` of thousands of bytes to be so large: the event says it three times.)
+//! The rest of it can be shown, and the document itself can be found in the outbox, whose documents
+//! never change. (An insert needs an `_id` of thousands of bytes to be so large: the event has it three times.)
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
     let key = change.get_document("documentKey").map_err(|_| malformed("a change has no document key"))?;
     let position = Position::Stream { token };
     let (document, event) = match find(outbox, key).await? {
-        Ok(document) => (Arc::from(document.as_bytes()), decoder.decode(&document)),
-        Err(reason) => {
+        Found::Document(document) => (Arc::from(document.as_bytes()), decoder.decode(&document)),
+        Found::Unreadable(reason) => {
             let reason = format!("its event is beyond MongoDB's document limit, and {reason}");
             (Arc::from(key.as_bytes()), Err(Undecodable { reason, id: None, aggregate: None }))
         }
@@ -46,18 +46,24 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
     Ok(Feed { deliveries: vec![Delivery { position: position.clone(), time, document, event }], position })
 }
 
-/// The document with a key, or why it cannot be read.
-async fn find(
-    outbox: &Outbox,
-    key: &RawDocument,
-) -> Result<Result<bson::RawDocumentBuf, &'static str>, Failure> {
-    let Ok(key) = Document::try_from(key) else { return Ok(Err("its `_id` cannot be read")) };
+/// The document of an event that the change stream cannot show.
+enum Found {
+    Document(bson::RawDocumentBuf),
+    /// With the reason.
+    Unreadable(&'static str),
+}
+
+/// Finds the document with a key.
+async fn find(outbox: &Outbox, key: &RawDocument) -> Result<Found, Failure> {
+    let Ok(key) = Document::try_from(key) else { return Ok(Found::Unreadable("its `_id` cannot be read")) };
     let id = key.get("_id").cloned().ok_or_else(|| malformed("a document key has no `_id`"))?;
     let found = outbox.collection().await?.find_one(doc! { "_id": { "$eq": id } }).await;
     match found.map_err(|error| classify("reading the document of an event that is too large", &error)) {
-        Ok(Some(document)) => Ok(Ok(document)),
-        Ok(None) => Ok(Err("its document is not in the outbox any more")),
-        Err(Failure::Oversized { .. }) => Ok(Err("its document cannot be read by itself either")),
+        Ok(Some(document)) => Ok(Found::Document(document)),
+        Ok(None) => Ok(Found::Unreadable("its document is not in the outbox any more")),
+        Err(Failure::Oversized { .. }) => {
+            Ok(Found::Unreadable("its document cannot be read by itself either"))
+        }
         Err(failure) => Err(failure),
     }
 }

@@ -1,4 +1,4 @@
-//! Random documents, good, odd and damaged: decoding never panics, never guesses, and says the same each time.
+//! Random documents, good, odd and damaged: decoding never panics, never guesses, and gives the same each time.
 //!
 //! Documents are written byte by byte here: the bson crate would refuse to write most of what MongoDB takes.
 
@@ -13,13 +13,13 @@ use super::json::{NotJson, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, TYPE_BYTES_MAX, Undecodable};
 
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// What a worker thread of the host has.
+/// The stack of a worker thread of the host.
 const STACK_BYTES: usize = 2 << 20;
 
 /// A value: its type's number and its bytes.
-type Value = (u8, Vec<u8>);
+type BsonValue = (u8, Vec<u8>);
 
-fn document(elements: &[(&[u8], Value)]) -> Vec<u8> {
+fn document(elements: &[(&[u8], BsonValue)]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, (tag, value)) in elements {
         body.push(*tag);
@@ -41,28 +41,28 @@ fn text(bytes: &[u8]) -> Vec<u8> {
     [&length.to_le_bytes()[..], bytes, &[0]].concat()
 }
 
-fn string(bytes: &[u8]) -> Value {
+fn string(bytes: &[u8]) -> BsonValue {
     (0x02, text(bytes))
 }
 
-fn int32(number: i32) -> Value {
+fn int32(number: i32) -> BsonValue {
     (0x10, number.to_le_bytes().to_vec())
 }
 
-fn int64(number: i64) -> Value {
+fn int64(number: i64) -> BsonValue {
     (0x12, number.to_le_bytes().to_vec())
 }
 
-fn double(number: f64) -> Value {
+fn double(number: f64) -> BsonValue {
     (0x01, number.to_le_bytes().to_vec())
 }
 
-fn binary(subtype: u8, bytes: &[u8]) -> Value {
+fn binary(subtype: u8, bytes: &[u8]) -> BsonValue {
     let length = i32::try_from(bytes.len()).expect("short");
     (0x05, [&length.to_le_bytes()[..], &[subtype], bytes].concat())
 }
 
-fn code_with_scope(code: &[u8], scope: &[u8]) -> Value {
+fn code_with_scope(code: &[u8], scope: &[u8]) -> BsonValue {
     let inner = [&text(code)[..], scope].concat();
     let length = i32::try_from(inner.len() + 4).expect("short");
     (0x0f, [&length.to_le_bytes()[..], &inner].concat())
@@ -88,7 +88,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A value of any BSON type, with content from its edges.
-fn any_value() -> impl Strategy<Value = Value> {
+fn any_value() -> impl Strategy<Value = BsonValue> {
     let number = prop_oneof![
         any::<i64>(),
         -3..=3_i64,
@@ -149,7 +149,7 @@ fn outbox_document() -> impl Strategy<Value = Vec<u8>> {
     ];
     let odd = vec((select(names.to_vec()), any_value(), any::<Index>(), any::<bool>()), 0..4);
     odd.prop_map(|odd| {
-        let mut elements: Vec<(&[u8], Value)> = vec![
+        let mut elements: Vec<(&[u8], BsonValue)> = vec![
             (b"_id", string(b"e1")),
             (b"type", string(b"Opened")),
             (b"aggregateType", string(b"account")),
@@ -168,7 +168,7 @@ fn outbox_document() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// The same with bytes changed, put in or cut off, in a frame that is intact: MongoDB checks no more.
+/// A document with bytes changed, put in or cut off, in a frame that is intact: MongoDB checks no more.
 fn damaged_document() -> impl Strategy<Value = Vec<u8>> {
     let edits = vec((any::<Index>(), any::<u8>(), 0..3_u8), 1..6);
     (outbox_document(), edits).prop_map(|(document, edits)| {
@@ -191,7 +191,7 @@ fn decode(document: &[u8]) -> Result<std::sync::Arc<Event>, Undecodable> {
 }
 
 /// The id that a value is, where it is one.
-fn id(value: Value) -> Option<Id> {
+fn id(value: BsonValue) -> Option<Id> {
     let document = document(&[(b"_id", value)]);
     decode(&document).expect_err("everything else is missing").id
 }
@@ -286,7 +286,7 @@ proptest! {
         prop_assert_eq!(id(double(fraction)), expected);
     }
 
-    /// What can be read back is what was written: exact integers, decimals, dates and bytes.
+    /// Values read back are the values that were written: exact integers, decimals, dates and bytes.
     #[test]
     fn what_was_written_can_be_read_back(value in readable()) {
         let document = document(&[(b"value", value)]);
@@ -308,7 +308,7 @@ proptest! {
 }
 
 /// Values that lose nothing in JSON but the width of their integers.
-fn readable() -> impl Strategy<Value = Value> {
+fn readable() -> impl Strategy<Value = BsonValue> {
     let characters = || any::<String>().prop_map(String::into_bytes);
     let leaf = prop_oneof![
         any::<i32>().prop_map(|quarters| double(f64::from(quarters) / 4.0)),
@@ -364,7 +364,7 @@ fn comparable(value: Bson) -> String {
 
 #[test]
 fn every_type_in_every_field_is_taken_or_named() {
-    let values: Vec<Value> = vec![
+    let values: Vec<BsonValue> = vec![
         double(1.5),
         string(b"a"),
         (0x03, document(&[])),
@@ -390,7 +390,7 @@ fn every_type_in_every_field_is_taken_or_named() {
         (0xff, vec![]),
         (0x7f, vec![]),
     ];
-    let valid: [(&[u8], Value); 9] = [
+    let valid: [(&[u8], BsonValue); 9] = [
         (b"_id", string(b"e1")),
         (b"type", string(b"Opened")),
         (b"version", int32(1)),
@@ -458,10 +458,10 @@ fn depth_is_refused_before_the_stack_ends() {
 #[test]
 fn what_is_huge_is_refused_by_its_size_and_soon() {
     let long = string(&vec![b'"'; 15 << 20]);
-    let numbers: Vec<(Vec<u8>, Value)> =
+    let numbers: Vec<(Vec<u8>, BsonValue)> =
         (0..1_000_000).map(|number: i32| (number.to_string().into_bytes(), int32(number))).collect();
     let many = |count: usize| {
-        let elements: Vec<(&[u8], Value)> =
+        let elements: Vec<(&[u8], BsonValue)> =
             numbers[..count].iter().map(|(name, value)| (&name[..], value.clone())).collect();
         document(&elements)
     };

@@ -18,20 +18,20 @@ const LASTING: Duration = Duration::from_secs(20);
 /// How long ago it may have been heard.
 const RECENTLY: Duration = Duration::from_secs(5);
 
-/// What a client sees of primaries.
+/// A client's view of primaries.
 #[derive(Debug, Clone, Default)]
 pub struct RefusedPrimary(Arc<Mutex<SeenServers>>);
 
 #[derive(Debug, Default)]
 struct SeenServers {
-    /// Whether the client knows of a primary.
+    /// True where the client knows of a primary.
     is_taken: bool,
-    /// Since when a server says that it is the primary while the client knows of none, and when it said so last.
+    /// When a server first and last reported that it is the primary while the client knows of none.
     claims: Option<[Instant; 2]>,
 }
 
 impl RefusedPrimary {
-    /// What tells it of what a client sees.
+    /// The handler of the client's events about servers.
     pub fn watch(&self) -> EventHandler<SdamEvent> {
         let refusal = self.clone();
         EventHandler::callback(move |event| match event {
@@ -48,7 +48,7 @@ impl RefusedPrimary {
         })
     }
 
-    /// Whether a new client is needed.
+    /// Returns true where a new client is needed.
     pub fn lasts(&self) -> bool {
         self.lasts_at(Instant::now())
     }
@@ -67,7 +67,7 @@ impl RefusedPrimary {
         }
     }
 
-    /// Whether the client knows of a primary from now on. It tells changes only.
+    /// Records whether the client knows of a primary from now on, and logs changes only.
     fn knows(&self, is_taken: bool) {
         let mut seen = self.seen();
         seen.is_taken = is_taken;
@@ -81,7 +81,7 @@ impl RefusedPrimary {
     }
 }
 
-/// Whether the client knows a server as the primary, or as what stands for one.
+/// Returns true where the client knows a server as the primary, or as what stands for one.
 fn is_taken(server: ServerType) -> bool {
     matches!(server, ServerType::RsPrimary | ServerType::Mongos | ServerType::Standalone)
 }
@@ -99,7 +99,7 @@ mod tests {
         assert!(!refusal.lasts_at(at(19)));
         refusal.claimed(at(20));
         assert!(refusal.lasts_at(at(20)));
-        assert!(!refusal.lasts_at(at(26)), "it says so no more");
+        assert!(!refusal.lasts_at(at(26)), "it does not report so any more");
         refusal.claimed(at(26));
         assert!(!refusal.lasts_at(at(26)), "it begins anew");
         (27..=50).for_each(|second| refusal.claimed(at(second)));

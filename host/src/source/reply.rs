@@ -172,5 +172,5 @@ pub fn bound(part: &KeyPart) -> Bson {
 }
 
 pub fn malformed(what: &str) -> Failure {
-    Failure::SourceUnavailable { message: format!("a reply of MongoDB is malformed: {what}") }
+    Failure::SourceUnusable { message: format!("a reply is malformed: {what}") }
 }

@@ -1,4 +1,4 @@
-//! What to do about what happened at the source: one pure function.
+//! The reaction to a failure at the source: one pure function.
 //!
 //! The change stream is never opened at "now" to get past something: events would be missing, and nobody would know.
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, Fault, Lost};
 
-/// What the operator wants where the place in the change stream is lost and the outbox is the same.
+/// The operator's choice where the place in the change stream is lost and the outbox is the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnLost {
@@ -17,7 +17,7 @@ pub enum OnLost {
     Rebuild,
 }
 
-/// What happens next.
+/// The next step after a failure of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResumePlan {
     /// The stream is opened again behind what was handed out last, after a wait.
@@ -26,11 +26,11 @@ pub enum ResumePlan {
     Rescue,
     /// The tables are made anew from history.
     Rebuild,
-    /// The projection waits for an operator, who is told what happened and what to choose from.
+    /// The projection waits for an operator; the reason has what happened and what to choose from.
     Pause { reason: String },
 }
 
-/// What a failure of the source leads to.
+/// The next step after a failure of the source.
 pub fn plan(failure: &Failure, wish: OnLost) -> ResumePlan {
     match failure {
         Failure::Oversized { .. } => ResumePlan::Rescue,
@@ -52,7 +52,7 @@ fn lost(failure: &Failure, cause: Lost, wish: OnLost) -> ResumePlan {
     ResumePlan::Pause { reason: format!("{failure}. {}", choices(cause)) }
 }
 
-/// What an operator can choose from, in words.
+/// The choices of an operator, in words.
 fn choices(cause: Lost) -> &'static str {
     match cause {
         Lost::History => {

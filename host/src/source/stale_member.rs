@@ -42,7 +42,7 @@ impl StaleMember {
         if now.seconds <= here.seconds {
             return Ok(());
         }
-        Err(Failure::SourceUnavailable {
+        Err(Failure::SourceUnusable {
             message: format!(
                 "the change stream's server has been at {here} for {} s, and the primary is at {now}",
                 STILL.as_secs()

@@ -19,7 +19,7 @@ use crate::position::{ClusterTime, Position, Token};
 /// How many events the server may put in one reply.
 pub const BATCH_SIZE: u32 = 2000;
 
-/// The driver has no read timeout: a server that says nothing at all for this long is taken for gone.
+/// The driver has no read timeout: a server that sends nothing at all for this long is taken for gone.
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 pub struct Tail {
@@ -55,7 +55,7 @@ impl Tail {
     }
 }
 
-/// What the server runs. It is the same for ever: a token is only good for the pipeline it came from.
+/// The pipeline that the server runs. It never changes: a token is only good for the pipeline it came from.
 pub fn pipeline(from: &Token) -> [Document; 2] {
     [
         doc! { "$changeStream": { "startAfter": token_document(from) } },
@@ -69,7 +69,7 @@ pub async fn next_reply(
     doing: &str,
 ) -> Result<mongodb::raw_batch_cursor::RawBatch, Failure> {
     let silent = |_| Failure::SourceUnavailable {
-        message: format!("{doing}: the server said nothing for {} s", (SILENCE_MAX + AWAIT).as_secs()),
+        message: format!("{doing}: the server sent nothing for {} s", (SILENCE_MAX + AWAIT).as_secs()),
     };
     match tokio::time::timeout(SILENCE_MAX + AWAIT, cursor.next()).await.map_err(silent)? {
         Some(reply) => reply.map_err(|error| classify(doing, &error)),

@@ -16,7 +16,7 @@ use super::expression::Walk;
 use super::name::{self, quote};
 use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
-use super::tables::Tables;
+use super::tables::DeclaredTables;
 use crate::statement::{Table, TableDeclaration, TextOrder};
 use option::Options;
 
@@ -42,7 +42,7 @@ pub(super) fn check(
         reasons.push(Reason::Kind { found, expected: EXPECTED });
         return Err(reasons);
     };
-    let mut walk = Walk::new(&declaration.name, Tables::NONE);
+    let mut walk = Walk::new(&declaration.name, DeclaredTables::NONE);
     walk.reasons = reasons;
     walk.reasons.extend(clauses(&table));
     walk.reasons.extend(own_name(&mut table, &declaration.name).err());

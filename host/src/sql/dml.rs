@@ -16,7 +16,7 @@ use super::expression::{Context, Walk, Want, is_at_most_one};
 use super::name::{declared_table, quote_column};
 use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
-use super::tables::Tables;
+use super::tables::DeclaredTables;
 use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration};
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
@@ -24,7 +24,7 @@ const ONE_TABLE: &str = "a statement writes one table";
 const DELETE_JOINED: &str = "write DELETE a FROM table a JOIN table b ON condition WHERE condition";
 const JOINED: &str = "write UPDATE table a JOIN table b ON condition SET a.column = value WHERE condition";
 
-/// What the check of one statement found out.
+/// The findings about one statement.
 struct Finding {
     table: String,
     parameters: Vec<Parameter>,
@@ -39,7 +39,10 @@ struct Finding {
 type ReadStatement = (String, Vec<String>, Option<MultiRow>);
 
 /// Checks one statement. It sees all that is wrong unless the text can't be read at all.
-pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Result<Statement, Vec<Reason>> {
+pub(super) fn check(
+    declaration: &StatementDeclaration,
+    tables: DeclaredTables,
+) -> Result<Statement, Vec<Reason>> {
     let mut declared = parse::parse(&declaration.sql).map_err(|reason| vec![reason])?;
     let finding = check_tree(&mut declared.statement, tables)?;
     let (sql, proves, multi_row) = write(&mut declared, &finding, tables)?;
@@ -55,7 +58,7 @@ pub(super) fn check(declaration: &StatementDeclaration, tables: Tables) -> Resul
     })
 }
 
-fn check_tree(statement: &mut ast::Statement, tables: Tables) -> Result<Finding, Vec<Reason>> {
+fn check_tree(statement: &mut ast::Statement, tables: DeclaredTables) -> Result<Finding, Vec<Reason>> {
     match statement {
         ast::Statement::Insert(statement) => insert::check(statement, tables),
         ast::Statement::Update(statement) => check_update(statement, tables),
@@ -68,7 +71,11 @@ fn check_tree(statement: &mut ast::Statement, tables: Tables) -> Result<Finding,
 }
 
 /// The text that is sent, what it proves, and its parts where it may be written for several rows.
-fn write(declared: &mut Declared, finding: &Finding, tables: Tables) -> Result<ReadStatement, Vec<Reason>> {
+fn write(
+    declared: &mut Declared,
+    finding: &Finding,
+    tables: DeclaredTables,
+) -> Result<ReadStatement, Vec<Reason>> {
     declared.expect_same(&declared.statement, Extent::All).map_err(|reason| vec![reason])?;
     let table = tables.right.iter().find(|table| table.name == finding.table);
     let proves = settle::settle(&mut declared.statement, table)?;
@@ -86,7 +93,7 @@ fn write(declared: &mut Declared, finding: &Finding, tables: Tables) -> Result<R
     Ok((sql, proves, multi_row))
 }
 
-fn check_update(update: &mut Update, tables: Tables) -> Result<Finding, Vec<Reason>> {
+fn check_update(update: &mut Update, tables: DeclaredTables) -> Result<Finding, Vec<Reason>> {
     let Update {
         update_token: _,
         optimizer_hints,
@@ -136,7 +143,7 @@ fn check_update(update: &mut Update, tables: Tables) -> Result<Finding, Vec<Reas
 fn written_table(
     from: &mut TableWithJoins,
     is_joined: bool,
-    tables: Tables,
+    tables: DeclaredTables,
     reasons: &mut Vec<Reason>,
 ) -> String {
     if !is_joined {
@@ -187,7 +194,7 @@ fn assign_joined(assignments: &mut [Assignment], walk: &mut Walk, owner: &str) {
     }
 }
 
-fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reason>> {
+fn check_delete(delete: &mut Delete, tables: DeclaredTables) -> Result<Finding, Vec<Reason>> {
     let Delete {
         delete_token: _,
         optimizer_hints,
@@ -241,7 +248,7 @@ fn check_delete(delete: &mut Delete, tables: Tables) -> Result<Finding, Vec<Reas
 }
 
 /// The declared table, where nothing but a table's name may stand. Empty when it is refused.
-fn only_table(from: &mut TableWithJoins, tables: Tables, reasons: &mut Vec<Reason>) -> String {
+fn only_table(from: &mut TableWithJoins, tables: DeclaredTables, reasons: &mut Vec<Reason>) -> String {
     let TableWithJoins { relation, joins } = from;
     reasons.extend(refused([(!joins.is_empty(), "a join", ONE_TABLE)]));
     let named = plain_table(relation, ONE_TABLE).and_then(|(name, alias)| {

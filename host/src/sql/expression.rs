@@ -12,7 +12,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Ident, UnaryOperator, Value};
 use super::function;
 use super::name::{foreign_column, quote};
 use super::refusal::{Reason, not_allowed};
-use super::tables::Tables;
+use super::tables::DeclaredTables;
 use crate::statement::{Column, Parameter, Role, Table, Type};
 
 pub(super) use select::is_at_most_one;
@@ -32,7 +32,7 @@ pub(super) enum Context {
     Check,
 }
 
-/// What is asked of an expression by where it stands.
+/// The type that an expression has to have where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Want {
     One(Parameter),
@@ -66,7 +66,7 @@ impl Want {
         }
     }
 
-    /// The same of something that is only a part of the expression, which may be NULL.
+    /// The type of something that is only a part of the expression, which may be NULL.
     fn within(&self) -> Self {
         match self {
             Self::One(parameter) => Self::One(Parameter { required: false, ..parameter.clone() }),
@@ -81,7 +81,7 @@ pub(super) struct NamedTable<'a> {
     /// Its alias, or its own name.
     pub name: String,
     pub table: String,
-    /// What is known of it; none in its own DDL, or where that is wrong.
+    /// The table's columns; none in its own DDL, or where that is wrong.
     pub columns: Option<&'a Table>,
 }
 
@@ -89,9 +89,9 @@ pub(super) struct NamedTable<'a> {
 pub(super) struct Walk<'a> {
     /// The table that is written.
     pub table: &'a str,
-    /// What is known of it; none in its own DDL, or where that is wrong.
+    /// The table's columns; none in its own DDL, or where that is wrong.
     pub columns: Option<&'a Table>,
-    pub tables: Tables<'a>,
+    pub tables: DeclaredTables<'a>,
     /// The tables whose columns may be named, those of the innermost query last.
     pub sources: Vec<NamedTable<'a>>,
     /// The name of the new row in ON DUPLICATE KEY UPDATE.
@@ -111,7 +111,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(table: &'a str, tables: Tables<'a>) -> Self {
+    pub fn new(table: &'a str, tables: DeclaredTables<'a>) -> Self {
         let columns = tables.right.iter().find(|one| one.name == table);
         Self {
             table,
@@ -133,13 +133,13 @@ impl<'a> Walk<'a> {
         self.reasons.push(reason);
     }
 
-    /// What the value of a column of the written table has to be.
+    /// The type that a value of a column of the written table has to have.
     pub fn stored(&self, column: &str) -> Want {
         let known = self.columns.and_then(|table| table.column(column));
         known.map_or(Want::ALONE, |column| Want::stored(self.table, column))
     }
 
-    /// The same of a column that a statement writes.
+    /// The type that a value has to have for a column that a statement writes.
     pub fn written(&mut self, column: &str) -> Want {
         let known = self.columns.and_then(|table| table.column(column));
         if known.is_some_and(|column| column.generated) {

@@ -2,7 +2,7 @@
 //!
 //! Lists only. A function that reads the clock, the session, the server, a file or another table is not here, nor
 //! one whose answer follows the session's time zone or locale, nor one that gives a TIME: MySQL turns a TIME into a
-//! date by adding today's. Some servers lack some of these (MySQL 9.7 has no MD5): preparing the statement tells.
+//! date by adding today's. Some servers lack some of these (MySQL 9.7 has no MD5): preparing the statement finds out.
 
 mod instead;
 mod literal;
@@ -22,9 +22,9 @@ pub(super) enum ArgumentKinds {
     OneColumn,
 }
 
-/// What an argument is, or a result.
+/// The shape of an argument, or of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ArgumentShape {
     Text,
     Bytes,
     Whole,
@@ -36,7 +36,7 @@ pub(super) enum Shape {
     Document,
     /// A value inside a JSON document.
     Member,
-    /// As the other arguments of this shape, and as the result.
+    /// The shape that the other arguments of this kind and the result have.
     Alike,
     /// Whatever it is.
     Any,
@@ -47,19 +47,19 @@ pub(super) enum Shape {
 pub(super) struct Function {
     name: &'static str,
     /// The first arguments.
-    first: &'static [Shape],
+    first: &'static [ArgumentShape],
     /// The further ones, over and over.
-    further: &'static [Shape],
-    pub gives: Shape,
+    further: &'static [ArgumentShape],
+    pub gives: ArgumentShape,
 }
 
-use Shape::{Alike, Any, Bytes, Day, Document, Exact, Member, Moment, Real, Text, Whole};
+use ArgumentShape::{Alike, Any, Bytes, Day, Document, Exact, Member, Moment, Real, Text, Whole};
 
 const fn takes(
     name: &'static str,
-    first: &'static [Shape],
-    further: &'static [Shape],
-    gives: Shape,
+    first: &'static [ArgumentShape],
+    further: &'static [ArgumentShape],
+    gives: ArgumentShape,
 ) -> Function {
     Function { name, first, further, gives }
 }
@@ -207,13 +207,13 @@ const DETERMINISTIC: &[Function] = &[
 ];
 
 impl Function {
-    /// Whether the second argument says how long the result becomes.
+    /// Returns true where the second argument sets how long the result becomes.
     pub fn grows(&self) -> bool {
         is_in(&["LPAD", "REPEAT", "RPAD"], self.name)
     }
 
-    /// What the argument at this place is.
-    pub fn argument(&self, at: usize) -> Shape {
+    /// The shape of the argument at this place.
+    pub fn argument(&self, at: usize) -> ArgumentShape {
         match self.first.get(at) {
             Some(shape) => *shape,
             None => self.further[(at - self.first.len()) % self.further.len()],
@@ -221,8 +221,8 @@ impl Function {
     }
 }
 
-impl Shape {
-    /// The type that says so; none where it depends on others.
+impl ArgumentShape {
+    /// The type of this shape; none where it depends on others.
     pub fn kind(self) -> Option<Type> {
         Some(match self {
             Text => Type::TEXT,
@@ -239,7 +239,7 @@ impl Shape {
     }
 }
 
-/// Whether the name is one of a function over the rows of a SELECT whose answer does not depend on their order.
+/// Returns true for the name of a function over the rows of a SELECT whose answer does not depend on their order.
 pub(super) fn is_aggregate(name: &str) -> bool {
     is_in(&["AVG", "COUNT", "MAX", "MIN", "SUM"], name)
 }
@@ -268,15 +268,15 @@ const CLOCK: &[&str] = &[
 const RANDOM: &[&str] =
     &["RAND", "RANDOM_BYTES", "SYS_GUID", "UUID", "UUID_SHORT", "UUID_V1", "UUID_V4", "UUID_V7"];
 
-/// What MySQL answers about the session without being asked with parentheses.
+/// Names that MySQL answers about the session without parentheses.
 const SESSION: &[&str] = &["CURRENT_ROLE", "CURRENT_USER"];
 
 const UNITS: &[&str] =
     &["MICROSECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"];
 
-/// Whether a function may be called, and how its arguments are read.
+/// Decides whether a function may be called, and how its arguments are read.
 ///
-/// `is_bare`: it is called without arguments, so that it may read the clock.
+/// `is_bare`: it is called without arguments, and may read the clock then.
 pub(super) fn judge(name: &str, is_bare: bool) -> Result<ArgumentKinds, Reason> {
     if is_bare && let Some(reason) = ambient(name) {
         return Err(reason);
@@ -308,7 +308,7 @@ pub(super) fn ambient(name: &str) -> Option<Reason> {
     is_in(SESSION, name).then_some(Reason::Function { name: shown })
 }
 
-/// Whether the word is a unit of time.
+/// Returns true for a unit of time.
 pub(super) fn is_unit(word: &str) -> bool {
     is_in(UNITS, word)
 }

@@ -12,7 +12,7 @@ const HOST_PREFIX: &str = "laterna_";
 const TABLE_BYTES_MAX: usize = 48;
 const STATEMENT_CHARACTERS_MAX: usize = 64;
 
-/// Lower case only: whether MySQL tells `Orders` from `orders` depends on the server's file system.
+/// Lower case only: whether MySQL distinguishes `Orders` from `orders` depends on the server's file system.
 pub(super) fn check_table(name: &str) -> Result<(), Reason> {
     let mut bytes = name.bytes();
     let allowed = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase())

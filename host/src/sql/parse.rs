@@ -79,7 +79,7 @@ pub(super) fn expression(text: &str) -> Result<Expr, Reason> {
     parser.parse_expr().map_err(|error| unparsable(&error))
 }
 
-/// Whether two texts have the same tokens.
+/// Returns true where two texts have the same tokens.
 pub(super) fn equal_texts(left: &str, right: &str) -> bool {
     matches!((token::read(left), token::read(right)), (Ok(left), Ok(right)) if left == right)
 }

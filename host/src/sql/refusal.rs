@@ -25,7 +25,7 @@ pub enum SqlPlace {
     Statement { index: usize, name: String },
 }
 
-/// What is wrong, and the way out.
+/// The reason of a refusal, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     #[error("it declares no table: declare at least one")]

@@ -4,11 +4,11 @@ use crate::statement::Table;
 
 /// The declared tables: their names, and what is known of those that are right.
 #[derive(Clone, Copy)]
-pub(super) struct Tables<'a> {
+pub(super) struct DeclaredTables<'a> {
     pub names: &'a [&'a str],
     pub right: &'a [Table],
 }
 
-impl Tables<'_> {
+impl DeclaredTables<'_> {
     pub const NONE: Self = Self { names: &[], right: &[] };
 }

@@ -42,7 +42,7 @@ fn table(ddl: &str) -> Result<Schema, Vec<super::SqlRefusal>> {
     super::check(&manifest(&[("orders", ORDERS), ("t", ddl)], &[("it", DELETE)]))
 }
 
-/// The outcome is the text that is sent, or for a refusal `no: ` and a part of what it says.
+/// The outcome is the text that is sent, or for a refusal `no: ` and a part of its reason.
 fn check(text: &str, outcome: Result<String, Vec<super::SqlRefusal>>, expect: &str) {
     match (outcome, expect.strip_prefix("no: ")) {
         (Ok(sent), None) => assert_eq!(sent, expect, "for {text}"),

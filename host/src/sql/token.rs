@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Token>, Reason> {
     Ok(tokens)
 }
 
-/// Whether the token that is sent says what the declared one says: quotes may have been put around an identifier.
+/// Returns true where the token that is sent means the declared one: quotes may have been put around an identifier.
 pub(super) fn same(declared: &Token, sent: &Token) -> bool {
     match (declared, sent) {
         (Token::Word(declared), Token::Word(sent)) => {

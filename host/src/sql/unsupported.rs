@@ -13,7 +13,7 @@ enum At {
     Column,
 }
 
-/// What a name that the parser takes for a function is to be written as.
+/// The remedy for a name that the parser takes for a function.
 const QUOTE: &str = "put the name in backticks";
 
 /// Words and signs that follow each other, and what to write instead.

@@ -1,6 +1,6 @@
-//! What a value has to be for its place in a statement: the types of columns, and of the parameters that meet them.
+//! The values that fit a place in a statement: the types of columns, and of the parameters that meet them.
 //!
-//! Words only. How they are found stands in `sql`, how a value is made to fit in `readmodel::mysql::fit`.
+//! Words only. `sql` finds them, and `readmodel::mysql::fit` makes a value fit.
 
 use std::fmt;
 
@@ -90,14 +90,14 @@ impl fmt::Display for Type {
     }
 }
 
-/// What a statement does with a parameter's value.
+/// A statement's use of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// It becomes the column's value: it has to be in the column's range.
     Stored,
     /// It is looked for: where the column could not hold it, nothing is found.
     Equal,
-    /// It is a bound: a moment keeps its fraction, so that `at < ?` tells two events of one second apart.
+    /// It is a bound: a moment keeps its fraction, so that `at < ?` distinguishes two events of one second.
     Bound,
     /// It is an argument of a function or a part of a calculation.
     Argument,

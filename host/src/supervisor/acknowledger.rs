@@ -143,7 +143,7 @@ impl Acknowledger {
                 tracing::warn!(projection, refused, "documents that cannot bear a mark were passed by");
             }
             let told: Vec<u64> = rows.iter().map(|row| row.row).collect();
-            acknowledge::told(session, control, &told, level).await?;
+            acknowledge::record(session, control, &told, level).await?;
             for mark in marks {
                 self.status.acknowledged(mark.status, mark.ids.len() as u64);
             }
@@ -171,7 +171,7 @@ impl Acknowledger {
         ids.retain(|id| !letters.contains(&dead_letter::key_of(id)));
         let deleted = self.servers.outbox.delete(&ids).await?;
         let told: Vec<u64> = rows.iter().map(|row| row.row).collect();
-        acknowledge::told(session, control, &told, self.policy.level()).await?;
+        acknowledge::record(session, control, &told, self.policy.level()).await?;
         self.status.acknowledged("deleted", deleted);
         Ok(())
     }

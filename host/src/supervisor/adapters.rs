@@ -43,9 +43,8 @@ impl Version for Loaded {
             projector: self.component.clone(),
             upcaster: self.upcaster.as_ref().map(|upcaster| upcaster.component.clone()),
         };
-        Worker::start(pair, &self.projection).map_err(|error| Failure::CannotWrite {
-            code: 0,
-            message: format!("starting a projector thread: {error}"),
+        Worker::start(pair, &self.projection).map_err(|error| Failure::HostLimit {
+            what: format!("a projector's thread cannot be started: {error}"),
         })
     }
 }

@@ -3,13 +3,14 @@
 
 use super::generations::completeness;
 use super::generations::context::GenerationContext;
-use super::startup::{history_is_readable, not_from_the_future, same_source};
+use super::startup::{self, history_is_readable, not_from_the_future, same_source};
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::control::deployment::{self, Origin};
 use crate::readmodel::control::generation::{
     self, Generation, GenerationState, HistoryFilter, Purpose, Wanted,
 };
+use crate::readmodel::control::lease::UnderLease;
 use crate::readmodel::control::registration;
 use crate::readmodel::lane::checkpoint;
 use crate::readmodel::mysql::session::Session;
@@ -47,13 +48,13 @@ pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result
         overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
     };
     match generation::open_under_lease(&mut session, control, wanted, *epoch).await? {
-        Ok(generation) => tracing::warn!(
+        UnderLease::Done(generation) => tracing::warn!(
             projection = name,
             generation,
             "{}; as `resume_lost` says, the tables are made anew beside these",
             lost.without_values()
         ),
-        Err(why_not) => tracing::warn!(projection = name, "no rebuild is begun: {why_not}"),
+        UnderLease::Blocked(reason) => tracing::warn!(projection = name, "no rebuild is begun: {reason}"),
     }
     Ok(())
 }
@@ -67,8 +68,7 @@ async fn is_whole(
     let GenerationContext { servers, settings, .. } = context;
     let (control, name) = (&servers.control, settings.name.as_str());
     let found = registration::find(session, control, name).await?;
-    let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
-    let registration = found.ok_or_else(gone)?;
+    let registration = found.ok_or_else(|| startup::not_registered(name))?;
     let identity = same_source(name, &registration, servers.outbox.identify().await?)?;
     let live = registration.live_generation;
     let rows = checkpoint::rows(session, control, name, live).await?;
@@ -81,10 +81,10 @@ async fn is_whole(
 /// Tables are made anew unasked only where the outbox holds all that the live ones were made from.
 pub fn may_begin(projection: &str, lacks: Option<String>) -> Result<(), Failure> {
     let Some(lacks) = lacks else { return Ok(()) };
-    let reason = format!(
-        "{lacks}; `laterna rebuild {projection}` makes other tables beside them, and asks before it uses them"
+    let remedy = format!(
+        "`laterna rebuild {projection}` makes other tables beside them, and asks before it uses them"
     );
-    Err(Failure::Misconfigured { reason })
+    Err(Failure::misconfigured(lacks, remedy))
 }
 
 /// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.
@@ -100,12 +100,10 @@ pub async fn is_possible(
 /// Why the tables stay as they are, beside what was lost.
 fn refused(lost: &Failure, why: Failure) -> Failure {
     match (lost, why) {
-        (Failure::ResumeLost { cause, reason }, Failure::Misconfigured { reason: why }) => {
-            Failure::ResumeLost {
-                cause: *cause,
-                reason: format!("{reason}; a rebuild is not possible: {why}"),
-            }
-        }
+        (Failure::ResumeLost { cause, reason }, why @ Failure::Misconfigured { .. }) => Failure::ResumeLost {
+            cause: *cause,
+            reason: format!("{reason}; a rebuild is not possible: {why}"),
+        },
         (_, why) => why,
     }
 }

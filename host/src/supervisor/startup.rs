@@ -190,15 +190,21 @@ pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(
     history_has_order(&loaded.deployed.manifest)
 }
 
+/// The failure of a projection that was forgotten while it ran.
+pub(super) fn not_registered(projection: &str) -> Failure {
+    Failure::misconfigured(
+        format!("`{projection}` is not registered any more"),
+        "take it out of the configuration if it was forgotten on purpose; otherwise restart the host, and it begins anew",
+    )
+}
+
 /// Whether history has the order that a projector needs: no server has to be asked.
 pub fn history_has_order(manifest: &Manifest) -> Result<(), Failure> {
     if manifest.ordering == Ordering::Stream && !manifest.commutative {
-        return Err(Failure::Misconfigured {
-            reason:
-                "the projector needs commit order over all aggregates, which history does not have; declare \
-                     its operations commutative, or begin with `start = \"now\"`"
-                    .to_owned(),
-        });
+        return Err(Failure::misconfigured(
+            "the projector needs commit order over all aggregates, which history does not have",
+            "declare its operations commutative, or begin with `start = \"now\"`",
+        ));
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ const OPERATIONS: u32 = 50;
 
 /// Tells whoever listens.
 #[derive(Clone)]
-pub struct Feed {
+pub struct EventFeed {
     told: Sender<Told>,
     places: Arc<Semaphore>,
     closed: CancellationToken,
@@ -50,7 +50,7 @@ enum Told {
     Operation(Arc<CommandRecord>),
 }
 
-impl Default for Feed {
+impl Default for EventFeed {
     fn default() -> Self {
         let places = Arc::new(Semaphore::new(LISTENERS_MAX));
         Self { told: broadcast::channel(WAITING_MAX).0, places, closed: CancellationToken::new() }
@@ -65,7 +65,7 @@ struct Known {
     operations: Option<BTreeMap<u64, CommandRecord>>,
 }
 
-impl Feed {
+impl EventFeed {
     /// Looks for changes while somebody listens, until a stop is asked for.
     pub async fn run(&self, shown: &AdminContext, stop: CancellationToken) {
         let mut known = Known::default();

@@ -43,8 +43,7 @@ pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Resul
 }
 
 async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<()> {
-    let command = asked.split_once("create it with: ").map_or(asked, |(_, command)| command);
-    let script: Vec<&str> = command.split(", then ").collect();
+    let script: Vec<&str> = asked.split(", then ").collect();
     let script = format!("use {}\n{}", config.mongodb.database, script.join("\n"));
     if how == HowToFix::Print || script.contains("dropIndex") {
         let why = if how == HowToFix::Print { "" } else { ", since nothing is dropped for you" };

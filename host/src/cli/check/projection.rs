@@ -15,7 +15,7 @@ use crate::supervisor::startup::history_is_readable;
 use crate::supervisor::startup::readiness::{Readiness, Standing};
 
 /// A projection of the configuration.
-pub struct Checked<'a> {
+pub struct CheckedProjection<'a> {
     pub servers: &'a Servers,
     pub settings: &'a Settings,
     pub loaded: &'a Loaded,
@@ -25,7 +25,7 @@ pub struct Checked<'a> {
     pub shared: Vec<&'a str>,
 }
 
-impl Checked<'_> {
+impl CheckedProjection<'_> {
     pub async fn check(
         &self,
         (engine, budget): (&Engine, &Budget),

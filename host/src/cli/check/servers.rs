@@ -50,8 +50,13 @@ pub async fn check(
         let budget = &config.projection[name].budget;
         let own = shared.iter().filter(|(projection, _)| projection == name);
         let shared = own.map(|(_, problem)| problem.as_str()).collect();
-        let one =
-            projection::Checked { servers: &servers, settings: &settings, loaded, outbox_answers, shared };
+        let one = projection::CheckedProjection {
+            servers: &servers,
+            settings: &settings,
+            loaded,
+            outbox_answers,
+            shared,
+        };
         one.check((engine, budget), &mut applier, &mut ddl, report).await;
     }
     Ok(())

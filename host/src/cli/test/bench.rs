@@ -23,7 +23,7 @@ impl<R: World> Twice<R> {
         Self { alone: guest(), used: guest() }
     }
 
-    /// What it makes of an event alone, and whether it keeps state.
+    /// Runs one event alone, and observes its answer and whether the component keeps state.
     fn ask(&mut self, event: &Event) -> anyhow::Result<(crate::projector::Observed<R::Made>, bool)> {
         let observed = self.alone.observe(event)?;
         let again = self.used.project(&[event])?;
@@ -67,7 +67,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// What the upcaster makes of an event, and the projector of that; nothing when the event passes it by.
+    /// Upcasts an event and projects what it becomes; none where the upcaster does not take its type.
     fn upcast(&mut self, event: &Event) -> anyhow::Result<Option<Upcast>> {
         let Some((loaded, twice)) = &mut self.upcaster else { return Ok(None) };
         let manifest = loaded.component.manifest();

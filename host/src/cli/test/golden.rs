@@ -23,7 +23,7 @@ pub fn write(path: &Path, answers: &[String]) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Whether the answers are those that were expected; says where they are not.
+/// Compares the answers with the expected ones, and prints where they differ.
 pub fn compare(path: &Path, expected: &[String], answers: &[String]) -> bool {
     let answers = counting(answers.iter().cloned());
     let Some(difference) = difference(expected, &answers) else { return true };
@@ -38,7 +38,7 @@ fn counting(lines: impl Iterator<Item = String>) -> Vec<String> {
     lines.filter(|line| !line.starts_with(ASIDE.trim_end()) && !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// What stands between the equal beginning and the equal end.
+/// The lines between the equal beginning and the equal end.
 fn difference(expected: &[String], found: &[String]) -> Option<String> {
     if expected == found {
         return None;

@@ -1,7 +1,7 @@
-//! What became of one recorded event, as text that is SQL and comments, or as JSON.
+//! The result of one recorded event, as text that is SQL and comments, or as JSON.
 //!
-//! Everything in the text is the same on every machine and for every build of a component, but for the lines that
-//! begin with [`ASIDE`]: they are for people, and expected answers do without them.
+//! Everything in the text is the same on every machine and for every build of a component, but for the lines that begin
+//! with [`ASIDE`]: they are for people, and expected answers do without them.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub enum EventOutcome {
     Shown,
 }
 
-/// What an upcaster made of an event.
+/// An upcaster's answer to an event, and the projector's answers to what it became.
 pub struct Upcast {
     pub observed: Observed<Event>,
     pub keeps_state: bool,
@@ -103,7 +103,7 @@ impl EventReport {
         lines
     }
 
-    /// What it comes to. Where something beside it fails, none of its statements is sent.
+    /// Writes the event's answer. Where something beside it fails, none of its statements is sent.
     fn answer(&self, lines: &mut Vec<String>, schema: &Schema, is_applied: bool) {
         match &self.outcome {
             EventOutcome::Upcast(upcast) => return self.upcast(upcast, lines, schema),
@@ -182,7 +182,7 @@ impl EventReport {
         shown
     }
 
-    /// An event that another one became, with all that it says.
+    /// An event that another one became, with all its fields.
     fn became_json(&self, schema: &Schema) -> serde_json::Value {
         let mut shown = self.as_json(schema);
         if let Some(event) = &self.event {
@@ -199,35 +199,35 @@ impl EventReport {
 /// A line for an event that another one became, with what it has that its event has not.
 fn becomes(event: &Event, original: Option<&Event>) -> String {
     let Event { id, event_type, version, payload, .. } = event;
-    let mut told = vec![format!("-- becomes {event_type}, version {version}, event {id}: {payload}")];
-    let Some(original) = original else { return told.concat() };
+    let mut parts = vec![format!("-- becomes {event_type}, version {version}, event {id}: {payload}")];
+    let Some(original) = original else { return parts.concat() };
     if event.sequence != original.sequence {
         let none = "none".to_owned();
-        told.push(format!("sequence {}", event.sequence.map_or(none, |sequence| sequence.to_string())));
+        parts.push(format!("sequence {}", event.sequence.map_or(none, |sequence| sequence.to_string())));
     }
     if event.occurred_at != original.occurred_at {
-        told.push(format!("time {}", event.occurred_at.as_deref().unwrap_or("none")));
+        parts.push(format!("time {}", event.occurred_at.as_deref().unwrap_or("none")));
     }
     if event.metadata != original.metadata {
-        told.push(format!("metadata {}", event.metadata));
+        parts.push(format!("metadata {}", event.metadata));
     }
-    told.join(", ")
+    parts.join(", ")
 }
 
-/// What a run took, for machines.
+/// Adds the cost of a run, for machines.
 fn took<M>(shown: &mut serde_json::Value, observed: &Observed<M>, keeps_state: bool) {
     shown["fuel"] = json!(observed.projected.fuel);
     shown["memory_bytes"] = json!(observed.memory_bytes);
     shown["keeps_state"] = json!(keeps_state);
-    let said = observed.said.iter().map(|(level, line)| json!([level.to_string(), line]));
-    shown["said"] = said.collect();
+    let output = observed.output.iter().map(|(level, line)| json!([level.to_string(), line]));
+    shown["said"] = output.collect();
 }
 
-/// What a run said and took, for people.
+/// Adds the output and the cost of a run, for people.
 fn asides<M>(lines: &mut Vec<String>, whose: &str, observed: &Observed<M>, keeps_state: bool, trapped: bool) {
     // The last words of a trap stand in its message already.
-    let said = observed.said.iter().filter(|(level, _)| !trapped || *level > Level::WARN);
-    lines.extend(said.map(|(level, line)| format!("{ASIDE}{whose}{level} {line}")));
+    let output = observed.output.iter().filter(|(level, _)| !trapped || *level > Level::WARN);
+    lines.extend(output.map(|(level, line)| format!("{ASIDE}{whose}{level} {line}")));
     if keeps_state {
         lines.push(format!(
             "{ASIDE}{whose}KEEPS STATE: after other events it answers otherwise than alone; take statics and the order of \

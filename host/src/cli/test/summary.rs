@@ -1,4 +1,4 @@
-//! What all recorded events came to, in one line.
+//! A summary of all recorded events, in one line.
 
 use super::report::{ASIDE, Became, EventOutcome, EventReport, Upcast};
 use crate::cli::table;

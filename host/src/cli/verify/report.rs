@@ -1,4 +1,4 @@
-//! What a rebuild would change, for people. For machines the report is shown as it is.
+//! The changes that a rebuild would make, for people. Machines get the report as it is.
 
 use crate::cli::table;
 use crate::component::registry;
@@ -44,7 +44,7 @@ fn overview(report: &ComparisonReport) -> String {
     overview.trim_fmt()
 }
 
-/// What the reader has to know about both sides to judge the differences.
+/// Notes about both sides that a reader needs to judge the differences.
 fn notes(report: &ComparisonReport) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(lacks) = &report.lacks {
@@ -72,7 +72,7 @@ fn notes(report: &ComparisonReport) -> Vec<String> {
     lines
 }
 
-/// What differs in one table, row by row.
+/// The differences in one table, row by row.
 fn details(found: &TableReport) -> Vec<String> {
     let (name, mut lines) = (&found.table, Vec::new());
     if let Some(reason) = &found.not_compared {
@@ -133,7 +133,7 @@ fn key_text(columns: &[ReportColumn], key: &[Option<String>]) -> String {
     format!("  {}", parts.join(", "))
 }
 
-/// As SQL would have it: a text is in quotes, so that no text looks like a NULL or a number.
+/// A value as SQL writes it: a text is in quotes, so that no text looks like a NULL or a number.
 fn value(kind: ValueKind, value: Option<&String>) -> String {
     match (value, kind) {
         (None, _) => "NULL".to_owned(),

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::examine;
-use super::rows::{PROJECTION, World};
+use super::rows::{PROJECTION, SharedWorld};
 use crate::failure::Failure;
 use crate::operation::queue::CommandDesk;
 use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub struct SimulatedDesk {
-    pub world: World,
+    pub world: SharedWorld,
     pub life: Life,
 }
 
@@ -159,7 +159,7 @@ impl CommandDesk for SimulatedDesk {
     }
 
     async fn waits(&mut self, command: &Command, reason: &str) -> Result<(), Failure> {
-        self.ask("says what one waits for").await?;
+        self.ask("records what one waits for").await?;
         let rows = &mut *self.world.rows();
         let Some(asked) = rows.commands.get_mut(&command.id).filter(|asked| asked.ended.is_none()) else {
             return Ok(());

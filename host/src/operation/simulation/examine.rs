@@ -1,21 +1,22 @@
-//! What a right host would not do, whatever happens when: the checker of each change of the shared rows.
+//! The checker of each change of the shared rows: it refuses what a correct host would never do.
 //!
-//! It knows which events rows were made from, when something was shown and asked for, and nothing of what hosts remember.
+//! It knows which events rows were made from, when something was shown and asked for, and nothing of what hosts
+//! remember.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::rows::{Asked, Rows};
+use super::rows::{AskedCommand, Rows};
 use crate::readmodel::control::command::{Command, CommandOutcome, Request, Step, WAIT_MAX};
 use crate::readmodel::control::generation::Generation;
 
 /// How long what cures may take while hosts run, whatever else waits.
 const CURE_MAX: Duration = Duration::from_mins(3);
 
-/// How long a command may wait before it says why.
+/// The longest wait of a command before its reason is recorded.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
 
-/// Tables never take the live ones' place without an event of theirs, unless an operator knew and said so; nor with a
+/// Tables never take the live ones' place without an event of theirs, unless an operator knew and confirmed it; nor with a
 /// component that something was deployed after.
 pub fn cut_over(rows: &Rows, next: &Generation) -> Result<(), String> {
     let number = next.generation;
@@ -25,7 +26,7 @@ pub fn cut_over(rows: &Rows, next: &Generation) -> Result<(), String> {
     let lacking: Vec<i64> = here.events().difference(&there.events()).copied().collect();
     if !lacking.is_empty() && !rows.words.contains(&number) {
         return Err(format!(
-            "generation {number} is live without the events {lacking:?}, and nobody said so"
+            "generation {number} is live without the events {lacking:?}, and nobody confirmed it"
         ));
     }
     let before = rows.opened.get(&number).copied().unwrap_or_default();
@@ -37,7 +38,7 @@ pub fn cut_over(rows: &Rows, next: &Generation) -> Result<(), String> {
 
 /// Tables are made anew unasked only when the outbox held all that the live ones were made from.
 pub fn begun(rows: &Rows, held: &BTreeSet<i64>) -> Result<(), String> {
-    let made = rows.tables.get(&rows.live).map(super::rows::Tables::events).unwrap_or_default();
+    let made = rows.tables.get(&rows.live).map(super::rows::GenerationTables::events).unwrap_or_default();
     match made.difference(held).next() {
         Some(lacking) => {
             Err(format!("the tables are made anew unasked, and the outbox does not hold event {lacking}"))
@@ -61,7 +62,7 @@ pub fn decided(rows: &mut Rows, command: &Command, steps: &[Step]) -> Result<(),
                 let number = changed.generation;
                 if rows.shown.get(&number).is_none_or(|shown| Some(*shown) >= at) {
                     return Err(format!(
-                        "generation {number} may lack what was not shown to whoever said so"
+                        "generation {number} may lack what was not shown to whoever confirmed it"
                     ));
                 }
                 rows.words.insert(number);
@@ -78,7 +79,7 @@ pub fn decided(rows: &mut Rows, command: &Command, steps: &[Step]) -> Result<(),
     Ok(())
 }
 
-/// Nothing that waits blocks what cures; what waits says why, and not for ever.
+/// Nothing that waits blocks what cures; whatever waits has its reason recorded, and does not wait for ever.
 pub fn waiting(rows: &Rows, up: Duration) -> Result<(), String> {
     for asked in rows.commands.values().filter(|asked| asked.ended.is_none()) {
         let (id, told) = (asked.command.id, asked.command.request.told());
@@ -90,7 +91,7 @@ pub fn waiting(rows: &Rows, up: Duration) -> Result<(), String> {
         }
         let stands = rows.standing.iter().any(|one| one.command == Some(id));
         if age > SILENCE_MAX && asked.waits.is_none() && !stands {
-            return Err(format!("command {id} ({told}) does not say what it waits for"));
+            return Err(format!("command {id} ({told}) has no reason recorded for its wait"));
         }
         if let Some((why, since)) = &asked.waits
             && since.elapsed() > WAIT_MAX + SILENCE_MAX
@@ -102,8 +103,8 @@ pub fn waiting(rows: &Rows, up: Duration) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a command needs nothing but rows.
-fn cures(rows: &Rows, asked: &Asked) -> bool {
+/// Returns true where a command needs nothing but rows.
+fn cures(rows: &Rows, asked: &AskedCommand) -> bool {
     let fits = |digest: &str| digest.starts_with(&rows.in_force().1[..1]);
     match &asked.command.request {
         Request::Deploy { digest, .. } => fits(digest),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::desk::SimulatedDesk;
 use super::examine;
-use super::rows::{PROJECTION, Rows, World, seed, taken};
+use super::rows::{PROJECTION, Rows, SharedWorld, seed, taken};
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::operation::queue::Queue;
@@ -18,7 +18,7 @@ use crate::supervisor::generations::meeting::{self, Next, OutboxAnswer};
 use crate::supervisor::refill::may_begin;
 use crate::supervisor::simulation::steps::Life;
 
-/// As hosts look for work.
+/// Interval in which hosts look for work.
 const INTERVAL: Duration = Duration::from_millis(300);
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -31,13 +31,13 @@ const MEETING_MOVES: usize = 20;
 #[derive(Clone)]
 pub struct Host {
     pub number: u64,
-    pub world: World,
+    pub world: SharedWorld,
     pub life: Life,
 }
 
-/// What a host remembers from run to run.
+/// A host's memory from run to run.
 #[derive(Default)]
-struct Carryover {
+struct HostMemory {
     /// The generation that the live lanes did not come to one position with.
     waited_for: u32,
 }
@@ -53,13 +53,13 @@ impl Host {
     }
 
     async fn supervise(&self) {
-        let mut carryover = Carryover::default();
+        let mut carryover = HostMemory::default();
         loop {
             self.step("asks for the lease").await;
             let epoch = self.world.rows().acquire(self.number);
             let wait = match epoch {
                 None => {
-                    carryover = Carryover::default();
+                    carryover = HostMemory::default();
                     INTERVAL
                 }
                 Some(epoch) => match self.run(epoch, &mut carryover).await {
@@ -75,7 +75,7 @@ impl Host {
     }
 
     /// One run: what is due before lanes begin, then lanes, and what is built beside them.
-    async fn run(&self, epoch: u64, carryover: &mut Carryover) -> Result<(), Failure> {
+    async fn run(&self, epoch: u64, carryover: &mut HostMemory) -> Result<(), Failure> {
         self.step("settles").await;
         let comes =
             |one: &&Generation| !matches!(one.state, GenerationState::Kept | GenerationState::Dropping);
@@ -120,7 +120,7 @@ impl Host {
         self.world.under(epoch, |rows| rows.take(generation, SOME, until))?
     }
 
-    async fn meet(&self, epoch: u64, next: &Generation, carryover: &mut Carryover) -> Result<(), Failure> {
+    async fn meet(&self, epoch: u64, next: &Generation, carryover: &mut HostMemory) -> Result<(), Failure> {
         let mut outbox = OutboxAnswer::default();
         let waited = std::mem::take(&mut carryover.waited_for) == next.generation;
         loop {
@@ -163,7 +163,7 @@ impl Host {
         epoch: u64,
         next: &Generation,
         until: usize,
-        carryover: &mut Carryover,
+        carryover: &mut HostMemory,
     ) -> Result<(), Failure> {
         let live = self.world.rows().live;
         let is_there = |generation| {
@@ -218,7 +218,7 @@ impl Host {
         let lacks = completeness::lacks(here, there, false);
         let is_clean = {
             let rows = self.world.rows();
-            let events = |number: u32| rows.tables.get(&number).map(super::rows::Tables::events);
+            let events = |number: u32| rows.tables.get(&number).map(super::rows::GenerationTables::events);
             events(rows.live) == events(next.generation)
         };
         let comparing = Generation { state: GenerationState::Comparing, ..next.clone() };
@@ -240,7 +240,7 @@ impl Host {
         })
     }
 
-    /// What is to be done beside the live tables.
+    /// Builds beside the live tables what the rows ask for.
     async fn builds(&self, epoch: u64) -> Result<(), Failure> {
         let next = meeting::first(&self.world.rows().standing).cloned();
         let Some(next) = next else { return Ok(()) };
@@ -331,7 +331,7 @@ impl Host {
         Ok(())
     }
 
-    /// What the outbox lacks of the live tables' events; and all that was seen in it meanwhile.
+    /// The live tables' events that the outbox lacks; and all that was seen in it meanwhile.
     async fn outbox_lacks(
         &self,
         live: &[LaneRow],

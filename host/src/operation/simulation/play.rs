@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::host::Host;
-use super::rows::{Asked, World, taken};
+use super::rows::{AskedCommand, SharedWorld, taken};
 use super::{Schedule, examine};
 use crate::readmodel::control::command::{Command, Request};
 use crate::readmodel::control::generation::GenerationState;
@@ -36,7 +36,7 @@ pub fn play(schedule: &Schedule, recorded: bool) -> Played {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O needs nothing").block_on(async {
         let steps = Steps::new(schedule.seed, schedule.crashes.clone(), schedule.failures, recorded);
-        let world = World::new(schedule, steps.clone());
+        let world = SharedWorld::new(schedule, steps.clone());
         let chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
         let mut play = Play { world, chance, hosts: vec![], hosted: 0, up: Instant::now(), events: 0 };
         let wrong = play.run().await.err();
@@ -45,7 +45,7 @@ pub fn play(schedule: &Schedule, recorded: bool) -> Played {
 }
 
 struct Play {
-    world: World,
+    world: SharedWorld,
     chance: StdRng,
     hosts: Vec<(Host, JoinHandle<()>)>,
     hosted: u64,
@@ -114,7 +114,7 @@ impl Play {
                 if self.chance.random_range(0..20) == 0 {
                     let (_, crashed) = self.hosts.remove(index);
                     crashed.abort();
-                    // Whatever it says, it is gone.
+                    // Whatever it answers, it is gone.
                     let _ = crashed.await;
                 }
             }
@@ -122,7 +122,7 @@ impl Play {
         self.start();
     }
 
-    /// What writers and scripts do, and the oplog.
+    /// Plays the writers, the scripts and the oplog.
     fn happens(&mut self) {
         if self.events < self.world.schedule.events && self.one_in(4) {
             self.events += 1;
@@ -186,7 +186,7 @@ impl Play {
         let id = rows.commands.len() as u64 + 1;
         self.world.steps.note(|| format!("operator: command {id}: {}", request.told()));
         let command = Command { id, request, requested_by: "operator".to_owned(), progress: None };
-        rows.commands.insert(id, Asked { command, at: Instant::now(), ended: None, waits: None });
+        rows.commands.insert(id, AskedCommand { command, at: Instant::now(), ended: None, waits: None });
     }
 
     /// Everything is done with: no command waits, nothing is built, and the live tables have come to the end.
@@ -198,7 +198,7 @@ impl Play {
             && row == Some(Some(rows.log.len()))
     }
 
-    /// An operator says the word that something waits for; gives up what the stream went away from; and has tables made anew
+    /// An operator confirms what something waits for; gives up what the stream went away from; and has tables made anew
     /// that cannot go on.
     fn settles(&mut self) {
         if !self.one_in(50) {
@@ -207,7 +207,7 @@ impl Play {
         let request = {
             let rows = self.world.rows();
             let stands = |id: u64| rows.standing.iter().any(|one| one.command == Some(id));
-            let waits = |asked: &Asked| asked.ended.is_none() && !stands(asked.command.id);
+            let waits = |asked: &AskedCommand| asked.ended.is_none() && !stands(asked.command.id);
             if rows.commands.values().any(waits) {
                 None
             } else if let Some(one) = rows

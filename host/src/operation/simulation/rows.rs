@@ -26,7 +26,7 @@ const FIRST: u32 = 1_000;
 pub const PROJECTION: &str = "accounts";
 
 #[derive(Clone)]
-pub struct World {
+pub struct SharedWorld {
     pub schedule: Arc<Schedule>,
     pub steps: Steps,
     pub began: Instant,
@@ -35,7 +35,7 @@ pub struct World {
 
 /// A command, and how it stands.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct AskedCommand {
     pub command: Command,
     pub at: Instant,
     pub ended: Option<CommandOutcome>,
@@ -44,7 +44,7 @@ pub struct Asked {
 
 /// Tables as a generation has them.
 #[derive(Debug, Clone)]
-pub struct Tables {
+pub struct GenerationTables {
     pub row: LaneRow,
     /// The events that rows were made from, in their order.
     pub made: Vec<i64>,
@@ -52,14 +52,14 @@ pub struct Tables {
     scanned: i64,
 }
 
-impl Tables {
+impl GenerationTables {
     pub fn events(&self) -> BTreeSet<i64> {
         self.made.iter().copied().collect()
     }
 }
 
 #[derive(Debug, Clone)]
-pub struct Deployed {
+pub struct DeployedRow {
     pub digest: String,
     pub command: Option<u64>,
     pub at: Instant,
@@ -71,11 +71,11 @@ pub struct Rows {
     until: Option<Instant>,
     pub live: u32,
     pub numbers: u32,
-    pub tables: BTreeMap<u32, Tables>,
+    pub tables: BTreeMap<u32, GenerationTables>,
     pub standing: Vec<Generation>,
-    pub commands: BTreeMap<u64, Asked>,
-    pub deployments: Vec<Deployed>,
-    /// When it was told what a generation lacks, and which may lack it since an operator knew and said so.
+    pub commands: BTreeMap<u64, AskedCommand>,
+    pub deployments: Vec<DeployedRow>,
+    /// When it was shown what a generation lacks, and which may lack it since an operator knew and confirmed it.
     pub shown: BTreeMap<u32, Instant>,
     pub words: BTreeSet<u32>,
     /// How many deployments there were when a generation was begun.
@@ -102,10 +102,10 @@ pub fn taken(position: &Position) -> Option<usize> {
     Some((time.seconds - FIRST) as usize)
 }
 
-impl World {
+impl SharedWorld {
     pub fn new(schedule: &Schedule, steps: Steps) -> Self {
-        let mut live = Tables { row: row(stream(0)), made: vec![], scanned: 0 };
-        // What does not match says that it is not known.
+        let mut live = GenerationTables { row: row(stream(0)), made: vec![], scanned: 0 };
+        // What does not match counts as not known.
         live.row.known_events = u64::from(schedule.is_older);
         let rows = Rows {
             epoch: 0,
@@ -116,7 +116,7 @@ impl World {
             tables: BTreeMap::from([(1, live)]),
             standing: vec![],
             commands: BTreeMap::new(),
-            deployments: vec![Deployed { digest: "a0".to_owned(), command: None, at: Instant::now() }],
+            deployments: vec![DeployedRow { digest: "a0".to_owned(), command: None, at: Instant::now() }],
             shown: BTreeMap::new(),
             words: BTreeSet::new(),
             opened: BTreeMap::new(),
@@ -137,7 +137,7 @@ impl World {
         self.schedule.away.is_some_and(|(from, to)| from <= now && now < to)
     }
 
-    /// What is read and written as one transaction under the lease.
+    /// Reads and writes the rows in one transaction under the lease.
     pub fn under<T>(&self, epoch: u64, write: impl FnOnce(&mut Rows) -> T) -> Result<T, Failure> {
         let mut rows = self.rows();
         if rows.epoch != epoch {
@@ -219,7 +219,7 @@ impl Rows {
     pub fn begin(&mut self, generation: u32) {
         let Position::Stream { token: start } = stream(self.log.len()) else { return };
         let row = row(Position::Scan { start, key: None, beside: 0 });
-        self.tables.insert(generation, Tables { row, made: vec![], scanned: i64::MIN });
+        self.tables.insert(generation, GenerationTables { row, made: vec![], scanned: i64::MIN });
     }
 
     pub fn lanes(&self, generation: u32) -> Vec<LaneRow> {
@@ -238,7 +238,7 @@ impl Rows {
                 other.command.id > command.id && matches!(other.ended, Some(CommandOutcome::Done(_)));
             overtakes(&other.command.request) && (other.ended.is_none() || is_later)
         });
-        let other = |other: &Asked| Other {
+        let other = |other: &AskedCommand| Other {
             id: other.command.id,
             is_pending: other.ended.is_none(),
             is_rollback: other.command.request == Request::Rollback,
@@ -297,7 +297,7 @@ impl Rows {
                 Step::Deploy => {
                     let Act::Deploy(Some(proposal)) = act else { continue };
                     let (digest, command) = (proposal.digest.to_owned(), Some(command.id));
-                    self.deployments.push(Deployed { digest, command, at: Instant::now() });
+                    self.deployments.push(DeployedRow { digest, command, at: Instant::now() });
                 }
             }
         }
@@ -354,7 +354,7 @@ impl Rows {
         self.standing.sort_by_key(|one| one.generation);
         self.live = next.generation;
         if before != next.digest {
-            self.deployments.push(Deployed {
+            self.deployments.push(DeployedRow {
                 digest: next.digest.clone(),
                 command: None,
                 at: Instant::now(),
@@ -363,7 +363,7 @@ impl Rows {
     }
 }
 
-impl Tables {
+impl GenerationTables {
     fn add(&mut self, id: i64) {
         let is_new = !self.made.contains(&id);
         if is_new {

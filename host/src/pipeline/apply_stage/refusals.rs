@@ -1,5 +1,5 @@
-//! What the second stage does with a batch that could not be committed: tried again, halved, or its events at fault
-//! found. What it is to be is decided in `decide`.
+//! The second stage's answer to a batch that could not be committed: it is tried again, halved, or its events at fault
+//! are found. `decide` chooses between them.
 
 use super::ApplyStage;
 use crate::event::Delivery;
@@ -102,8 +102,8 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         }
     }
 
-    /// Whether nobody can say yet who is at fault for refusals that no table knows. Where it is not the events, the lane
-    /// ends.
+    /// Returns true while nobody can know yet who is at fault for refusals with an unknown code. Where it is not the
+    /// events, the lane ends.
     async fn is_too_early_to_blame(
         &mut self,
         batch: &Batch,

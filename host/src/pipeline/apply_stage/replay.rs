@@ -1,4 +1,4 @@
-//! What the second stage does with a dead letter: tries it again, gives it up, erases it, or says what a replay would come to.
+//! The second stage's work on a dead letter: replay, discard, erase, dry run.
 
 use super::ApplyStage;
 use crate::failure::Failure;
@@ -16,11 +16,24 @@ use crate::statement::{Operation, Value};
 /// the component.
 const REHEARSED_MAX: usize = 500;
 
-/// And how many bytes of parameters these may have.
+/// Bytes of parameters of a dry run.
 const REHEARSED_BYTES_MAX: usize = 16 << 20;
 
-/// What a letter's event comes to.
-type LetterAnswer = Result<Vec<Operation>, Failure>;
+/// The deployed component's answer to a letter's event.
+enum LetterAnswer {
+    Operations(Vec<Operation>),
+    /// The event's own failure.
+    Fails(Failure),
+    /// The letter is gone: another request took it.
+    Gone,
+}
+
+/// The end of a letter's replay.
+enum LetterTry {
+    Applied,
+    /// With the event's own failure; the letter stays.
+    Fails(Failure),
+}
 
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Carries a request out. Its own failures go back with the reply; only those that end the lane are returned.
@@ -100,12 +113,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let mut head = Some(letter);
         while let Some(letter) = head {
             if self.stop.is_cancelled() {
-                let message = "the host stops; the command goes on with the next one".to_owned();
-                return Err(Failure::ConnectionLost { message });
+                return Err(Failure::Interrupted { what: "the replay of dead letters".to_owned() });
             }
             match self.try_letter(&letter).await? {
-                Ok(()) => done.applied += 1,
-                Err(failure) => {
+                LetterTry::Applied => done.applied += 1,
+                LetterTry::Fails(failure) => {
                     self.keep(&letter, &failure, command).await?;
                     done.still_parked += 1;
                     break;
@@ -116,37 +128,37 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         Ok(done)
     }
 
-    /// Applies a letter. The inner failure is the event's own; the outer one ends the lane.
-    async fn try_letter(&mut self, letter: &Letter) -> Result<Result<(), Failure>, Failure> {
+    /// Applies a letter. A failure that is not the event's own ends the lane.
+    async fn try_letter(&mut self, letter: &Letter) -> Result<LetterTry, Failure> {
         let operations = match self.answer_in_time(letter).await? {
-            Some(Ok(operations)) => operations,
-            Some(Err(failure)) => return Ok(Err(failure)),
-            None => return Ok(Ok(())),
+            LetterAnswer::Operations(operations) => operations,
+            LetterAnswer::Fails(failure) => return Ok(LetterTry::Fails(failure)),
+            LetterAnswer::Gone => return Ok(LetterTry::Applied),
         };
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
             match self.model.apply_letter(letter, &operations).await {
-                Ok(()) => return Ok(Ok(())),
+                Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
-                    Decision::Isolate => return Ok(Err(failure)),
+                    Decision::Isolate => return Ok(LetterTry::Fails(failure)),
                     _ => self.endure(failure, &mut backoff).await?,
                 },
             }
         }
     }
 
-    /// What a replay of this head would come to, with what it holds back.
+    /// Finds out how far a replay of this head would come, with what it holds back, without applying it.
     async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
         let (mut tried, mut bytes, mut applied, mut failed) = (vec![], 0, 0, None);
         let mut next = Some(head);
         while let Some(letter) = next.take() {
             let operations = match self.answer_in_time(&letter).await? {
-                Some(Ok(operations)) => operations,
-                Some(Err(failure)) => {
+                LetterAnswer::Operations(operations) => operations,
+                LetterAnswer::Fails(failure) => {
                     failed = Some(failure);
                     break;
                 }
-                None => break,
+                LetterAnswer::Gone => break,
             };
             applied += 1;
             bytes += operations.iter().flat_map(|one| &one.parameters).map(Value::bytes).sum::<usize>();
@@ -172,29 +184,28 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         Ok(LetterResult { would_apply, would_fail, ..LetterResult::default() })
     }
 
-    /// What the component says about a letter; one that was too slow for the clock's backstop is tried a few times.
-    /// None when the letter is gone.
-    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
+    /// Asks the component for its answer to a letter, a few times where it was too slow for the clock's backstop.
+    async fn answer_in_time(&mut self, letter: &Letter) -> Result<LetterAnswer, Failure> {
         let mut backoff = Backoff::new();
         loop {
             match self.answer_to(letter).await {
                 Ok(answer) => return Ok(answer),
                 // The letter stays where it is, and the lane goes on.
                 Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    return Ok(Some(Err(failure)));
+                    return Ok(LetterAnswer::Fails(failure));
                 }
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
         }
     }
 
-    /// What the deployed component answers to a letter's event.
-    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
+    /// Asks the deployed component for its answer to a letter's event.
+    async fn answer_to(&mut self, letter: &Letter) -> Result<LetterAnswer, Failure> {
         if letter.erased_at.is_some() {
-            return Ok(Some(Err(Failure::Erased)));
+            return Ok(LetterAnswer::Fails(Failure::Erased));
         }
-        let undecodable = |reason: String| Ok(Some(Err(Failure::Undecodable { reason })));
-        let Some(document) = self.model.document(letter).await? else { return Ok(None) };
+        let undecodable = |reason: String| Ok(LetterAnswer::Fails(Failure::Undecodable { reason }));
+        let Some(document) = self.model.document(letter).await? else { return Ok(LetterAnswer::Gone) };
         let Ok(document) = bson::RawDocument::from_bytes(&document) else {
             return undecodable("it is not valid BSON".to_owned());
         };
@@ -203,18 +214,17 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             Err(wrong) => return undecodable(wrong.reason),
         };
         if !self.hot_swap.deployed().takes(&event.event_type) {
-            return Ok(Some(Ok(Vec::<Operation>::new())));
+            return Ok(LetterAnswer::Operations(vec![]));
         }
         let mut answers = self.hot_swap.project(vec![event]).await?;
-        let missing =
-            || Failure::Misconfigured { reason: "the projector gave no answer to an event".to_owned() };
+        let missing = || Failure::Bug { what: "the projector gave no answer to an event".to_owned() };
         let answer = answers.pop().ok_or_else(missing)?;
-        Ok(Some(answer.and_then(|made| match made {
-            Made::Operations(operations) => {
-                judge(&self.hot_swap.deployed().schema, &operations).map(|()| operations)
-            }
+        let schema = &self.hot_swap.deployed().schema;
+        let judged = answer.and_then(|made| match made {
+            Made::Operations(operations) => judge(schema, &operations).map(|()| operations),
             Made::Unhandled | Made::Ignored => Ok(vec![]),
-        })))
+        });
+        Ok(judged.map_or_else(LetterAnswer::Fails, LetterAnswer::Operations))
     }
 
     async fn keep(

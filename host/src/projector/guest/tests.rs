@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::comparison::same;
 use super::*;
 use crate::projector::test_component::*;
 use crate::projector::{Budget, Engine};
@@ -29,7 +28,7 @@ fn project(guest: &mut Guest, events: &[Event]) -> Vec<Result<Vec<Operation>, Fa
     projected.into_iter().map(|projected| projected.verdict).collect()
 }
 
-/// What a guest that does `bad` gets for one event among healthy ones, which must be the same as alone.
+/// Runs a guest that does `bad` for one event among healthy ones, which must be the same as alone.
 fn check_poison(bad: &str) -> Failure {
     let mut guest = guest(&poisoned_by(bad));
     let events = [event(1), event(2), poison(3), event(4)];
@@ -354,9 +353,9 @@ fn a_deadline_is_the_environments_fault() {
 
 #[test]
 fn not_a_number_is_the_same_as_itself() {
-    let answer = |number: f64| Ok(vec![Operation { statement: 0, parameters: vec![Value::Number(number)] }]);
-    assert!(same(&answer(f64::NAN), &answer(f64::NAN)));
-    assert!(!same(&answer(1.0), &answer(2.0)));
+    let answer = |number: f64| Operation { statement: 0, parameters: vec![Value::Number(number)] };
+    assert_eq!(answer(f64::NAN), answer(f64::NAN));
+    assert_ne!(answer(1.0), answer(2.0));
 }
 
 #[derive(Clone, Default)]
@@ -373,7 +372,7 @@ impl io::Write for Log {
     }
 }
 
-/// What a guest makes the host's log of level INFO say about lists of events, line by line.
+/// Runs lists of events, and returns the lines of level INFO in the host's log.
 fn logged(project_body: &str, lists: &[&[Event]]) -> (Guest, Vec<String>) {
     let log = Log::default();
     let writer = log.clone();

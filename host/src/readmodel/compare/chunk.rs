@@ -34,7 +34,7 @@ pub struct Chunks<'a> {
     slowest: Duration,
 }
 
-/// What one chunk came to.
+/// The result of one chunk.
 #[derive(Default)]
 struct RowChunk {
     live_rows: u64,
@@ -69,7 +69,7 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// Compares the next chunk, and says whether there was one.
+    /// Compares the next chunk, and returns true where there was one.
     pub async fn next(&mut self, report: &mut TableReport) -> Result<bool, Failure> {
         if self.is_done {
             return Ok(false);
@@ -289,13 +289,10 @@ impl<'a> Chunks<'a> {
 
     /// The server's answers do not fit together. Never taken for "no difference".
     fn odd(&self) -> Failure {
-        Failure::Misconfigured {
-            reason: format!(
-                "comparing the table `{}`: the server's answers contradict each other; run CHECK TABLE on both, and \
-                 report this",
-                self.table
-            ),
-        }
+        Failure::misconfigured(
+            format!("comparing the table `{}`: the server's answers contradict each other", self.table),
+            "run CHECK TABLE on both, and report this",
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! What two tables are made of: their columns and primary keys, as the server has them, and what of it can be compared.
+//! The definitions of two tables: their columns and primary keys, as the server has them, and the part that can be
+//! compared.
 //!
 //! Read from the server, not from the declaration: a live table may be older than the component in force, or altered by
 //! hand.
@@ -28,14 +29,14 @@ pub enum ColumnKind {
 pub struct ComparedColumn {
     pub name: String,
     pub kind: ColumnKind,
-    /// As in a declaration, without the display width of integers.
+    /// The type as a declaration writes it, without the display width of integers.
     declared: String,
     pub charset: Option<String>,
     collation: Option<String>,
     is_nullable: bool,
     /// How many bytes a value has, at most.
     pub bytes_max: u64,
-    /// The two sides have other character sets: bytes alone say nothing.
+    /// The two sides have other character sets: bytes alone prove nothing.
     pub recoded: bool,
 }
 
@@ -60,7 +61,7 @@ impl ComparedColumn {
         format!("{}{collation}{null}", self.declared)
     }
 
-    /// Whether values of both types are written in the same way.
+    /// Returns true where values of both types are written in the same way.
     fn is_comparable(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {
             (ColumnKind::Enum(_), ColumnKind::Enum(_)) => true,
@@ -161,7 +162,7 @@ fn kind(data_type: &str, column_type: &str, has_charset: bool) -> ColumnKind {
     }
 }
 
-/// How wide an integer is shown depends on the server's age, and says nothing.
+/// The display width of an integer depends on the server's age, and does not matter.
 fn without_width(kind: &ColumnKind, column_type: String) -> String {
     match (kind, column_type.find('('), column_type.find(')')) {
         (ColumnKind::Whole, Some(open), Some(close)) if open < close => {
@@ -192,7 +193,7 @@ fn members(column_type: &str) -> Vec<String> {
     members
 }
 
-/// What of two tables can be compared, and how they differ themselves.
+/// The comparable columns of two tables, and how the tables themselves differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparedTables {
     pub key: Vec<PrimaryKeyPart>,
@@ -201,7 +202,7 @@ pub struct ComparedTables {
 }
 
 impl ComparedTables {
-    /// Rows can only be matched by a primary key that both sides have; otherwise says why not.
+    /// Rows can only be matched by a primary key that both sides have; otherwise returns why not.
     pub fn new(live: Option<Definition>, rebuilt: Option<Definition>) -> Result<Self, String> {
         let live = live.ok_or("there is no such live table")?;
         let rebuilt = rebuilt.ok_or("there is no such rebuilt table")?;

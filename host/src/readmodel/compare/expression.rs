@@ -85,19 +85,19 @@ impl Encoding {
         format!("CAST(CONV(LEFT(SHA2(CONCAT({row}, ','), 256), 16), 16, 10) AS UNSIGNED)")
     }
 
-    /// Whether a column is the same on both sides.
+    /// The SQL condition that a column is the same on both sides.
     pub fn is_same(&self, columns: &[ComparedColumn], at: usize) -> String {
         format!("{} = {}", self.value("l", columns, at), self.value("r", columns, at))
     }
 
-    /// Whether the whole row is.
+    /// The SQL condition that the whole row is the same on both sides.
     pub fn are_same(&self, columns: &[ComparedColumn]) -> String {
         let columns: Vec<String> = (0..columns.len()).map(|at| self.is_same(columns, at)).collect();
         columns.join(" AND ")
     }
 }
 
-/// A value for people: a long one is cut, and tells its length and hash.
+/// A value for people: a long one is cut, and shows its length and hash.
 pub fn shown(alias: &str, column: &ComparedColumn, characters: usize) -> String {
     let name = named(alias, column);
     let text = match column.kind {
@@ -123,7 +123,7 @@ pub fn shown(alias: &str, column: &ComparedColumn, characters: usize) -> String 
 /// A place in a table: what the parts of a primary key are there, as [`place`] gave them.
 pub type KeyPlace = Vec<String>;
 
-/// The columns that say where a row is.
+/// The columns that locate a row.
 pub fn place(key: &[PrimaryKeyPart]) -> String {
     let token = |part: &PrimaryKeyPart| {
         let exact = exact("t", &part.column);
@@ -145,7 +145,7 @@ pub fn order(alias: &str, key: &[PrimaryKeyPart]) -> String {
     key.iter().map(part).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether the keys of two rows are equal, as the primary key sees it.
+/// The SQL condition that the keys of two rows are equal, as the primary key sees it.
 pub fn is_same_key(key: &[PrimaryKeyPart]) -> String {
     let part = |part: &PrimaryKeyPart| format!("{} = {}", named("l", &part.column), named("r", &part.column));
     key.iter().map(part).collect::<Vec<_>>().join(" AND ")

@@ -1,8 +1,8 @@
-//! What a comparison found: counts that are exact, and a bounded sample of the rows.
+//! The report of a comparison: counts that are exact, and a bounded sample of the rows.
 
 use serde::{Deserialize, Serialize};
 
-/// What verifying a projection found. It is stored as JSON, and read by people and machines.
+/// The findings of verifying a projection. Stored as JSON, and read by people and machines.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonReport {
     pub projection: String,
@@ -16,7 +16,7 @@ pub struct ComparisonReport {
     pub letters: u64,
     /// Those of the one that was made anew.
     pub rebuilt_letters: u64,
-    /// What the outbox does not hold any more of the events that the live rows were made from, in words.
+    /// The events of the live rows that the outbox does not hold any more, in words.
     #[serde(default)]
     pub lacks: Option<String>,
     pub seconds: f64,
@@ -24,13 +24,13 @@ pub struct ComparisonReport {
 }
 
 impl ComparisonReport {
-    /// Whether a rebuild would change nothing.
+    /// Returns true where a rebuild would change nothing.
     pub fn is_clean(&self) -> bool {
         self.tables.iter().all(TableReport::is_clean)
     }
 }
 
-/// What was found in one table.
+/// The findings in one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableReport {
     pub table: String,
@@ -107,15 +107,15 @@ impl<T> Default for FoundRows<T> {
 /// A row that has other values after a rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DifferentRow {
-    /// As it is in the live table.
+    /// The row's key, as it is in the live table.
     pub key: Vec<Option<String>>,
-    /// The columns that differ; some of them, where `columns` says more.
+    /// The columns that differ; some of them, where `columns` counts more.
     pub differences: Vec<Difference>,
     /// How many columns differ.
     pub columns: usize,
 }
 
-/// One value, on either side. A long one is cut, and says so with its length and the beginning of its SHA-256.
+/// One value, on either side. A long one is cut, and shows its length and the beginning of its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     pub column: String,

@@ -41,21 +41,26 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    /// The condition that tells them apart. What a generation stands for waits until that is done with.
+    /// The SQL condition for commands of this kind. A command for which a generation stands waits until that is done with.
     pub(super) fn condition(self) -> String {
-        let any = |names: &[&str]| {
-            let each = names.iter().map(|name| format!(r#"request LIKE '{{"do":"{name}"%'"#));
-            each.collect::<Vec<_>>().join(" OR ")
-        };
         match self {
-            Self::Letters => format!("NOT ({} OR {})", any(SWITCHES), any(DEPLOYMENTS)),
-            Self::Switches => format!("({})", any(SWITCHES)),
+            Self::Letters => format!("NOT {} AND NOT {}", asks_for(SWITCHES), asks_for(DEPLOYMENTS)),
+            Self::Switches => asks_for(SWITCHES),
             Self::Deployments => format!(
-                "({}) AND NOT EXISTS (SELECT 1 FROM laterna.generation g WHERE g.command = command.id)",
-                any(DEPLOYMENTS)
+                "{} AND NOT EXISTS (SELECT 1 FROM laterna.generation g WHERE g.command = command.id)",
+                asks_for(DEPLOYMENTS)
             ),
         }
     }
+}
+
+/// The SQL condition for commands whose request is one of these. A request that is no JSON is none of them.
+pub(super) fn asks_for(requests: &[&str]) -> String {
+    let names: Vec<String> = requests.iter().map(|name| format!("'{name}'")).collect();
+    format!(
+        "(IF(JSON_VALID(request), COALESCE(JSON_UNQUOTE(JSON_EXTRACT(request, '$.do')), ''), '') IN ({}))",
+        names.join(", ")
+    )
 }
 
 const SWITCHES: &[&str] = &["pause", "resume"];
@@ -69,7 +74,7 @@ pub struct Command {
     pub id: u64,
     pub request: Request,
     pub requested_by: String,
-    /// What an interrupted try came to so far.
+    /// The result of an interrupted try so far.
     pub progress: Option<String>,
 }
 
@@ -108,11 +113,10 @@ pub async fn submit(
 fn written(session: &Session, request: &Request) -> Result<String, Failure> {
     let text = serde_json::to_string(request).expect("a request holds only text and numbers");
     if text.len() > REQUEST_BYTES_MAX.min(session.packet_bytes_max / 2) {
-        return Err(Failure::Misconfigured {
-            reason: "these are more letters than one command can name: choose fewer, e.g. by class with --reason, or raise \
-                     MySQL's `max_allowed_packet`"
-                .to_owned(),
-        });
+        return Err(Failure::misconfigured(
+            "these are more letters than one command can name",
+            "choose fewer, e.g. by class with --reason, or raise MySQL's `max_allowed_packet`",
+        ));
     }
     Ok(text)
 }
@@ -204,9 +208,10 @@ pub async fn next(
     Ok(pending(session, control, projection, kind).await?.into_iter().next())
 }
 
-/// Says what a command waits for, and for how many seconds it has waited since somebody first tried it in vain.
+/// Records what a command waits for, and returns for how many seconds it has waited since somebody first tried it in
+/// vain.
 pub async fn waits(session: &mut Session, control: &Control, id: u64, reason: &str) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify("saying what a command waits for", &error);
+    let failed = |error: sqlx::Error| classify("recording what a command waits for", &error);
     let sql = control.sql(
         "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
          WHERE id = ? AND state = 'pending'",
@@ -226,7 +231,7 @@ pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Resul
         "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
     );
     let recorded = sqlx::query(&sql).bind(id).run(&mut session.connection).await;
-    recorded.map_err(|error| classify("saying that a command goes on", &error))?;
+    recorded.map_err(|error| classify("recording that a command goes on", &error))?;
     Ok(())
 }
 
@@ -234,9 +239,9 @@ pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Resul
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaitingCommand {
     pub id: u64,
-    /// What it asks for.
+    /// The request, in words.
     pub request: String,
-    /// What it waits for, where a host has tried it.
+    /// The reason why it waits, where a host has tried it.
     pub reason: Option<String>,
 }
 
@@ -288,7 +293,7 @@ pub async fn finish(
     finish_in(&mut session.connection, control, id, outcome).await
 }
 
-/// The same, in a transaction.
+/// Records how a command ended, in a transaction.
 pub(super) async fn finish_in(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -322,11 +327,12 @@ pub async fn clear_samples(
     projection: &str,
 ) -> Result<(), Failure> {
     let failed = |error: sqlx::Error| classify("clearing the samples of comparisons", &error);
-    // Inside of a value, quotation marks are escaped.
     let sql = control.sql(&format!(
         "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
-         AND request LIKE '{{\"do\":\"verify\"%' AND (INSTR(result, '\"samples\":[[') > 0 OR INSTR(result, '\"samples\":[{{') > 0) \
-         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE ORDER BY id LIMIT {CLEARED_MAX}"
+         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE AND {} \
+         AND IF(JSON_VALID(result), JSON_EXTRACT(result, '$**.samples[0]'), NULL) IS NOT NULL \
+         ORDER BY id LIMIT {CLEARED_MAX}",
+        asks_for(&["verify"])
     ));
     let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
     let clear = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'");
@@ -374,7 +380,7 @@ pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Resul
         "failed" => CommandOutcome::Failed(result),
         _ => {
             let sql = control.sql("SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL");
-            // The hosts may be of a version that does not say it.
+            // The hosts may be of a version that does not record it.
             let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.ok().flatten();
             match found.map(|row| row.try_get(0).map_err(failed)).transpose()? {
                 Some(reason) => CommandOutcome::Waits(reason),

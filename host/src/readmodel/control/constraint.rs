@@ -25,7 +25,7 @@ pub async fn are_free(
     let mut own = ownership::tables(session, control, projection).await?;
     own.extend(schema.table_names());
     match find(session, &schema.tables, &own).await? {
-        Some(reason) => Err(Failure::Misconfigured { reason }),
+        Some(taken) => Err(taken),
         None => Ok(()),
     }
 }
@@ -46,9 +46,9 @@ pub fn shared<'a>(
         let own: Vec<_> = own.collect();
         for (_, table, constraint) in &own {
             let taken = all.iter().find(|(_, _, other)| is_same(constraint, &other.name, other.kind));
-            problems.extend(
-                taken.map(|(_, other, _)| (projection, sentence(constraint, &table.name, &other.name))),
-            );
+            problems.extend(taken.map(|(_, other, _)| {
+                (projection, taken_name(constraint, &table.name, &other.name).to_string())
+            }));
         }
         all.extend(own);
     }
@@ -75,19 +75,19 @@ pub(in crate::readmodel) async fn refused(
     let own = std::slice::from_ref(&table.name);
     let found = find(session, std::slice::from_ref(table), own).await;
     let unnamed = || {
-        format!(
-            "{doing}: a table of this database has a constraint of the same name already, and MySQL has each name once in \
-             a database: give the constraint another name ({error})"
+        Failure::misconfigured(
+            format!(
+                "{doing}: a table of this database has a constraint of the same name already, and MySQL has each name once \
+                 in a database ({error})"
+            ),
+            "give the constraint another name",
         )
     };
-    match found {
-        Ok(reason) => Failure::Misconfigured { reason: reason.unwrap_or_else(unnamed) },
-        Err(failure) => failure,
-    }
+    found.map_or_else(|failure| failure, |taken| taken.unwrap_or_else(unnamed))
 }
 
-/// What is wrong with the first constraint of `tables` whose name a table of the session's database has beside `own`.
-async fn find(session: &mut Session, tables: &[Table], own: &[String]) -> Result<Option<String>, Failure> {
+/// The failure for the first constraint of `tables` whose name a table of the session's database has beside `own`.
+async fn find(session: &mut Session, tables: &[Table], own: &[String]) -> Result<Option<Failure>, Failure> {
     let failed = |error: sqlx::Error| classify("looking for names of constraints", &error);
     let sql = "SELECT CONVERT(table_name USING utf8mb4), CONVERT(constraint_name USING utf8mb4), \
                constraint_type = 'CHECK' FROM information_schema.table_constraints \
@@ -102,7 +102,7 @@ async fn find(session: &mut Session, tables: &[Table], own: &[String]) -> Result
         }
         let mut all = tables.iter().flat_map(|table| table.constraints.iter().map(move |one| (table, one)));
         if let Some((table, constraint)) = all.find(|(_, one)| is_same(one, &name, kind)) {
-            return Ok(Some(sentence(constraint, &table.name, &other)));
+            return Ok(Some(taken_name(constraint, &table.name, &other)));
         }
     }
     Ok(None)
@@ -112,7 +112,7 @@ fn is_same(constraint: &Constraint, name: &str, kind: ConstraintKind) -> bool {
     constraint.kind == kind && constraint.name.to_lowercase() == name.to_lowercase()
 }
 
-/// Whether a database of this server has such a name once; elsewhere each table has names of its own.
+/// Returns true where a database of this server has such a name once; elsewhere each table has names of its own.
 fn is_of_the_database(version: &str, kind: ConstraintKind) -> bool {
     let is_mariadb = version.contains("MariaDB");
     match kind {
@@ -127,15 +127,18 @@ fn release(version: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-fn sentence(constraint: &Constraint, table: &str, other: &str) -> String {
+fn taken_name(constraint: &Constraint, table: &str, other: &str) -> Failure {
     let Constraint { name, kind } = constraint;
     let what = match kind {
         ConstraintKind::Check => "CHECK",
         ConstraintKind::ForeignKey => "FOREIGN KEY",
     };
-    format!(
-        "the {what} `{name}` of the table `{table}` has the name of one of the table `{other}`, and a database has each \
-         name once: give it another name in the projector, e.g. CONSTRAINT `{table}_{name}`"
+    Failure::misconfigured(
+        format!(
+            "the {what} `{name}` of the table `{table}` has the name of one of the table `{other}`, and a database has each \
+             name once"
+        ),
+        format!("give it another name in the projector, e.g. CONSTRAINT `{table}_{name}`"),
     )
 }
 

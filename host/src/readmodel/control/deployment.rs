@@ -65,7 +65,7 @@ pub struct Proposal<'a> {
 pub struct InForce {
     pub id: u64,
     pub digest: String,
-    /// What it took the place of. What was refused or taken back never was in force.
+    /// The digest that was replaced. A refused deployment, or one that was taken back, never was in force.
     pub previous: Option<String>,
     /// While it may be taken back to that: for how long still.
     pub canary: Option<Duration>,
@@ -90,7 +90,7 @@ pub struct Deployment {
     pub reason: Option<String>,
     /// Since when every lane of the live generation works with it.
     pub taken_up_at: Option<String>,
-    /// Until then, what the host that writes says of it.
+    /// Until then, the reason that the host that writes has recorded.
     pub waits: Option<String>,
 }
 
@@ -160,7 +160,7 @@ pub async fn store_pair(
     Ok(())
 }
 
-/// What a deployed digest stands for: a pair, or a projector alone.
+/// Finds the parts of a deployed digest: a chain's two, or the projector alone.
 pub async fn halves(session: &mut Session, control: &Control, digest: &str) -> Result<Halves, Failure> {
     let failed = |error: sqlx::Error| classify("reading the pair", &error);
     let sql = control.sql("SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
@@ -198,7 +198,7 @@ pub async fn bytes(
     Ok(Some(bytes))
 }
 
-/// What a projection works with, or is to.
+/// Reads the deployment that a projection works with, or is to work with.
 pub async fn in_force(
     session: &mut Session,
     control: &Control,
@@ -222,8 +222,8 @@ pub async fn in_force(
     }))
 }
 
-/// Whether a configuration has brought this projector or upcaster before: then it is no news, and what was deployed later
-/// stays.
+/// Returns true where a configuration has brought this projector or upcaster before: then it is no news, and a later
+/// deployment stays.
 pub async fn was_configured(
     session: &mut Session,
     control: &Control,

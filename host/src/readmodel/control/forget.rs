@@ -28,7 +28,7 @@ const AT_LAST: [&str; 3] = ["checkpoint", "pause", "projection"];
 /// The table that keeps its row: epochs only rise, also for a successor of that name.
 const LEASES: &str = "lease";
 
-/// What became of a projection.
+/// The result of forgetting a projection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Forgotten {
     Done {
@@ -64,7 +64,7 @@ pub async fn forget(
         }
     }
     work.remove_rows().await?;
-    // Until then its lanes have rows that tell of it.
+    // Until then its lanes have rows.
     witness::drop(&mut ddl.connect().await?, control, projection, ddl.database()).await?;
     lease::release(session, control, projection, epoch).await?;
     Ok(Forgotten::Done { tables, generations: generations.len() })
@@ -88,7 +88,8 @@ impl Forgetting<'_> {
         transaction.commit().await.map_err(failed)
     }
 
-    /// What may be much goes first, a bounded number of rows at a time; what makes it a projection goes last, at once.
+    /// Removes the projection's rows: large tables first, a bounded number of rows at a time, and the registration
+    /// last, at once.
     async fn remove_rows(&mut self) -> Result<(), Failure> {
         let parts = "letter IN (SELECT id FROM laterna.dead_letter WHERE projection = ?)";
         self.remove("dead_letter_part", parts).await?;

@@ -1,29 +1,30 @@
-//! Generations that stand aside: tables that are being filled beside the live ones, and those that were live before.
+//! Generations beside the live one: tables that are being filled, and those that were live before.
 //!
 //! Each has a schema of its own, its place, with a marker table in it. The live generation has no row here: the registration
 //! names it, and its tables are in the read model's database.
 
 mod changing;
 mod contents;
-mod lacks;
+mod moving;
 
 use serde::Serialize;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Connection, Row};
 
 use super::deployment::Origin;
-use super::lease;
+use super::lease::{self, UnderLease};
 use super::schema::Control;
-use crate::failure::Failure;
+use crate::failure::{Failure, RUN_NEWER};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
+use crate::text::quoted;
 
 pub use changing::{Change, Changed, changing, is_taking_over, opening};
 pub use contents::{first_new_letter, forget, progress};
-pub use lacks::record_lacks;
+pub use moving::{advance, record_lacks};
 
-/// What a generation is for.
+/// The purpose of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
@@ -33,12 +34,12 @@ pub enum Purpose {
     Look,
     /// To be compared with the live one.
     Verify,
-    /// The same, and to take its place where they differ.
+    /// Compare as `verify` does, and take the live one's place where they differ.
     Repair,
 }
 
 impl Purpose {
-    /// Whether both generations have to be at one position, row for row.
+    /// Returns true where both generations have to be at one position, row for row.
     pub fn is_compared(self) -> bool {
         matches!(self, Self::Verify | Self::Repair)
     }
@@ -52,7 +53,7 @@ pub enum GenerationState {
     Building,
     /// It has caught up: both come to one position.
     Meeting,
-    /// Its tables are about to take the live ones' place, or have; its marker tells.
+    /// Its tables are about to take the live ones' place, or have; its marker shows which.
     CuttingOver,
     /// Both are compared as they were at one position.
     Comparing,
@@ -112,17 +113,17 @@ pub struct Wanted<'a> {
     pub part: HistoryFilter,
     /// How many documents the outbox holds.
     pub expected: u64,
-    /// Whether it takes the live one's place though it has dead letters of events that this one took.
+    /// True where it takes the live one's place though it has dead letters of events that the live one applied.
     pub accepted: bool,
     pub origin: Origin,
     /// The command that waits for what comes of it.
     pub command: Option<u64>,
     pub by: &'a str,
-    /// It takes the place of whatever is being built, which is told this; otherwise it does not begin beside that.
+    /// The reason for which whatever is being built is given up; without one, it does not begin beside that.
     pub overtakes: Option<&'a str>,
 }
 
-/// A generation that stands aside.
+/// A generation beside the live one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Generation {
     pub generation: u32,
@@ -135,7 +136,7 @@ pub struct Generation {
     pub part: HistoryFilter,
     /// How many documents the outbox held when it was begun.
     pub expected: u64,
-    /// Whether it takes the live one's place though it has dead letters of events that this one took.
+    /// True where it takes the live one's place though it has dead letters of events that the live one applied.
     pub accepted: bool,
     /// How often it tried to.
     pub attempts: u32,
@@ -148,11 +149,11 @@ pub struct Generation {
     pub since: String,
     /// For how many seconds it has been building.
     pub seconds: u64,
-    /// What it waits for.
+    /// The reason why it waits.
     pub reason: Option<String>,
-    /// What it lacks of the live one, as was found when both met, in words.
+    /// The part of the live one that it lacks, as was found when both were aligned, in words.
     pub lacks: Option<String>,
-    /// Whether it takes the live one's place all the same.
+    /// True where it takes the live one's place all the same.
     pub lacks_accepted: bool,
 }
 
@@ -200,7 +201,7 @@ impl Generation {
     }
 }
 
-/// The generations of a projection that stand aside, oldest first.
+/// The generations of a projection beside the live one, oldest first.
 pub async fn list(
     session: &mut Session,
     control: &Control,
@@ -213,7 +214,7 @@ pub async fn list(
     rows.iter().map(one).collect()
 }
 
-/// The same, locked until the transaction ends.
+/// Reads the generations of a projection, and locks them until the transaction ends.
 pub async fn locked(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -229,8 +230,11 @@ pub async fn locked(
 fn one(row: &MySqlRow) -> Result<Generation, Failure> {
     let failed = |error: sqlx::Error| classify("reading the generations", &error);
     let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
-    let unknown = |what: &str| Failure::Misconfigured {
-        reason: format!("a generation's row says {what:?}, which this version does not know"),
+    let unknown = |what: &str| {
+        Failure::misconfigured(
+            format!("a generation's row has {}, which this version does not know", quoted(what)),
+            RUN_NEWER,
+        )
     };
     let (purpose, state, origin, tables) = (text(2)?, text(3)?, text(11)?, text(5)?);
     Ok(Generation {
@@ -258,7 +262,7 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
     })
 }
 
-/// Gives generations up, and says why.
+/// Gives generations up, and records why.
 pub async fn give_up(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -336,13 +340,13 @@ pub async fn set(
     Ok(())
 }
 
-/// Begins a generation in a transaction of its own, under the lease, or says why not. Numbers are never used again.
+/// Begins a generation in a transaction of its own, under the lease, and gives its number, which is never used again.
 pub async fn open_under_lease(
     session: &mut Session,
     control: &Control,
     wanted: Wanted<'_>,
     epoch: u64,
-) -> Result<Result<u32, String>, Failure> {
+) -> Result<UnderLease<u32>, Failure> {
     let failed = |error: sqlx::Error| classify("beginning a generation", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
     lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
@@ -353,14 +357,14 @@ pub async fn open_under_lease(
         Ok(gives_up) => gives_up,
         Err(obstacle) => {
             transaction.rollback().await.map_err(failed)?;
-            return Ok(Err(obstacle));
+            return Ok(UnderLease::Blocked(obstacle));
         }
     };
     let why = wanted.overtakes.unwrap_or_default();
     give_up(&mut transaction, control, projection, (&gives_up, why)).await?;
     insert(&mut transaction, control, (number, &wanted)).await?;
     transaction.commit().await.map_err(failed)?;
-    Ok(Ok(number))
+    Ok(UnderLease::Done(number))
 }
 
 /// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
@@ -398,42 +402,7 @@ async fn next_number(
     row.try_get(0).map_err(failed)
 }
 
-/// Moves a generation on from the state it was in, under the lease. False when it is in another one by now.
-pub async fn advance(
-    session: &mut Session,
-    control: &Control,
-    (projection, epoch): (&str, u64),
-    generation: &Generation,
-    to: (GenerationState, Purpose),
-    reason: Option<&str>,
-) -> Result<bool, Failure> {
-    let failed = |error: sqlx::Error| classify("recording a generation's state", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql(
-        "UPDATE laterna.generation SET state = ?, purpose = ?, reason = ?, attempts = attempts + ? \
-         WHERE projection = ? AND generation = ? AND state = ?",
-    );
-    let (state, purpose) = to;
-    let is_attempt = generation.state != GenerationState::Building
-        && state == GenerationState::Building
-        && purpose == generation.purpose;
-    let moved = sqlx::query(&sql)
-        .bind(state.name())
-        .bind(purpose.name())
-        .bind(reason)
-        .bind(u32::from(is_attempt))
-        .bind(projection)
-        .bind(generation.generation)
-        .bind(generation.state.name())
-        .run(&mut transaction)
-        .await
-        .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Says what a generation waits for.
+/// Records what a generation waits for.
 pub async fn explain(
     session: &mut Session,
     control: &Control,
@@ -442,10 +411,11 @@ pub async fn explain(
     reason: Option<&str>,
 ) -> Result<(), Failure> {
     let sql = control.sql("UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?");
-    let told = sqlx::query(&sql).bind(reason).bind(projection).bind(generation);
-    told.run(&mut session.connection)
+    let explained = sqlx::query(&sql).bind(reason).bind(projection).bind(generation);
+    explained
+        .run(&mut session.connection)
         .await
-        .map_err(|error| classify("saying what a generation waits for", &error))?;
+        .map_err(|error| classify("recording what a generation waits for", &error))?;
     Ok(())
 }
 

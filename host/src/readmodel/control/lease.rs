@@ -16,7 +16,7 @@ use crate::readmodel::mysql::session::{Connector, Presence, Session};
 /// How long a session that renames tables may take to end.
 const RENAMING_ENDS: Duration = Duration::from_secs(10);
 
-/// What asking for the lease came to.
+/// The result of asking for the lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
     /// This host writes, under this epoch.
@@ -47,7 +47,9 @@ pub async fn acquire(
              VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
         );
         sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
-        let gone = || Failure::TransactionLost { code: 0, message: "the lease's row is gone".to_owned() };
+        let gone = || Failure::LostRace {
+            what: format!("the row of the lease of `{projection}` was deleted while it was asked for"),
+        };
         held(session, control, projection).await?.ok_or_else(gone)?
     };
     let HeldLease { connection, renames, guard, .. } = held;
@@ -161,7 +163,7 @@ pub async fn leader(
     Ok((presence != Presence::Gone).then_some(held.owner))
 }
 
-/// Whether nobody holds the lease, and no session of a lane is there that could still commit.
+/// Returns true where nobody holds the lease, and no session of a lane is there that could still commit.
 pub async fn is_deserted(
     session: &mut Session,
     control: &Control,
@@ -202,10 +204,7 @@ pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &st
     if row.try_get::<i64, _>(0).map_err(failed)? == 1 {
         return Ok(());
     }
-    Err(Failure::CannotWrite {
-        code: 0,
-        message: "another session renames tables of the projection".to_owned(),
-    })
+    Err(Failure::LostRace { what: format!("another session renames tables of `{projection}`") })
 }
 
 /// The name of the lock that is the mark: MySQL takes 64 characters.
@@ -224,10 +223,12 @@ async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: 
             return Ok(());
         }
         if asked.elapsed() > RENAMING_ENDS {
+            let seconds = RENAMING_ENDS.as_secs();
             let message = format!(
-                "the session {id}, which renames tables, does not end; `KILL {id}` by an administrator ends it"
+                "the session {id} of an old host renames tables of `{projection}`, and did not end within {seconds} s of \
+                 being killed; `KILL {id}` by an administrator ends it"
             );
-            return Err(Failure::CannotWrite { code: 0, message });
+            return Err(Failure::TimedOut { message });
         }
         if is_listed {
             session.kill(id).await?;
@@ -345,6 +346,14 @@ pub async fn release(
     Ok(())
 }
 
+/// The end of a change that a host makes under its lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnderLease<T> {
+    Done(T),
+    /// Nothing was changed; with the reason.
+    Blocked(String),
+}
+
 /// Proves, inside a transaction that is not a lane's batch, that this host still writes for the projection.
 pub async fn prove(
     connection: &mut MySqlConnection,
@@ -368,7 +377,7 @@ async fn fenced(
 ) -> Failure {
     match prove(connection, control, projection, epoch).await {
         Ok(()) => {
-            Failure::TransactionLost { code: 0, message: "the lease changed while it was renewed".to_owned() }
+            Failure::LostRace { what: format!("the lease of `{projection}` changed while it was renewed") }
         }
         Err(failure) => failure,
     }

@@ -1,14 +1,14 @@
-//! What a deployment, or a way back, ends so that it waits for nothing: whatever is being built beside the live tables, and
-//! deployments that were asked for before it and are not done. It never ends a generation that is just taking the live one's
-//! place.
+//! Overtaking: a deployment or a rollback waits for nothing, so it ends whatever is being built beside the live tables,
+//! and deployments that were asked for before it and are not done. It never ends a generation that is just taking the
+//! live one's place.
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Row};
 
-use super::command::{Command, CommandOutcome, Request};
+use super::command::{Command, CommandOutcome, Request, asks_for};
 use super::deployment::{self, Proposal};
 use super::generation::{self, Generation, GenerationState, Purpose};
-use super::lease;
+use super::lease::{self, UnderLease};
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::classify;
@@ -17,7 +17,7 @@ use crate::readmodel::mysql::session::Session;
 
 const BETWEEN: &str = "something else was deployed just now";
 
-/// Whether a command can be carried out.
+/// The way of a command: free, blocked or over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     Free,
@@ -25,33 +25,33 @@ pub enum Way {
     Ends(CommandOutcome),
     /// Another host has done it.
     Over,
-    /// What goes on just now cannot be ended; it takes a moment.
+    /// A change that is under way cannot be ended, and takes a moment.
     Waits(String),
 }
 
 /// The rows of a projection that a command is decided on. They are locked: nobody else changes them meanwhile.
 #[derive(Debug, Clone, Default)]
 pub struct LockedRows {
-    /// Whether the command is still to be done.
+    /// True while the command is still to be done.
     pub is_pending: bool,
     /// Of those that deploy, or go back: those that are not done, and those that were asked for after the command and are.
     pub deployments: Vec<Other>,
     /// The deployment that is in force, and its digest.
     pub in_force: Option<(u64, String)>,
     pub standing: Vec<Generation>,
-    /// Whether a generation stands for the command already.
+    /// True where a generation stands for the command already.
     pub stands_for: bool,
 }
 
-/// What a command clears out of its way.
+/// The commands and generations that a command ends to have its way free.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleared {
     pub commands: Vec<u64>,
     pub generations: Vec<u32>,
 }
 
-/// Whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force when it was
-/// decided what is to be done.
+/// Decides whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force
+/// when the command was prepared.
 pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &LockedRows) -> (Way, Cleared) {
     let in_force = rows.in_force.as_ref().map(|(id, _)| *id);
     let nothing = Cleared::default();
@@ -102,7 +102,7 @@ pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &L
     (way, cleared)
 }
 
-/// Whether a command waits for nothing that is being built.
+/// Returns true for a command that waits for nothing that is being built.
 pub fn overtakes(request: &Request) -> bool {
     matches!(request, Request::Deploy { .. } | Request::Rollback)
 }
@@ -129,7 +129,7 @@ pub async fn lock(
     Ok(rows)
 }
 
-/// Locks a command, and says whether it is still to be done.
+/// Locks a command, and returns true while it is still to be done.
 pub(super) async fn is_pending(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -166,11 +166,12 @@ async fn deployments(
     command: u64,
 ) -> Result<Vec<Other>, Failure> {
     let failed = |error: sqlx::Error| classify("reading commands", &error);
-    let sql = control.sql(
-        "SELECT id, CAST(state AS CHAR), CAST(request LIKE '{\"do\":\"rollback\"%' AS SIGNED) FROM laterna.command \
-         WHERE projection = ? AND (state = 'pending' OR (state = 'done' AND id > ?)) \
-         AND (request LIKE '{\"do\":\"rollback\"%' OR request LIKE '{\"do\":\"deploy\"%') ORDER BY id FOR UPDATE",
-    );
+    let sql = control.sql(&format!(
+        "SELECT id, CAST(state AS CHAR), CAST({} AS SIGNED) FROM laterna.command \
+         WHERE projection = ? AND (state = 'pending' OR (state = 'done' AND id > ?)) AND {} ORDER BY id FOR UPDATE",
+        asks_for(&["rollback"]),
+        asks_for(&["rollback", "deploy"])
+    ));
     let rows = sqlx::query(&sql).bind(projection).bind(command).rows(connection).await.map_err(failed)?;
     let one = |row: &sqlx::mysql::MySqlRow| {
         Ok(Other {
@@ -199,21 +200,21 @@ async fn in_force(
     found.map(pair).transpose()
 }
 
-/// Records a deployment under the lease, and gives up what is being built with another component. Why not, when one is just
-/// taking the live one's place. After a failure the session must not be used again.
+/// Records a deployment under the lease, and gives up what is being built with another component. It is blocked while a
+/// generation is taking the live one's place. After a failure the session must not be used again.
 pub async fn deploy_under_lease(
     session: &mut Session,
     control: &Control,
     proposal: Proposal<'_>,
     epoch: u64,
-) -> Result<Result<(), String>, Failure> {
+) -> Result<UnderLease<()>, Failure> {
     let failed = |error: sqlx::Error| classify("recording the deployment", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
     lease::prove(&mut transaction, control, proposal.projection, epoch).await?;
     let standing = generation::locked(&mut transaction, control, proposal.projection).await?;
     if let Some(obstacle) = generation::is_taking_over(&standing) {
         transaction.rollback().await.map_err(failed)?;
-        return Ok(Err(obstacle));
+        return Ok(UnderLease::Blocked(obstacle));
     }
     let why = format!("superseded by a deployment of {}", proposal.by);
     let ends = standing.iter().filter(|one| one.is_built() && one.purpose != Purpose::Look);
@@ -221,11 +222,11 @@ pub async fn deploy_under_lease(
     generation::give_up(&mut transaction, control, proposal.projection, (&ends, &why)).await?;
     deployment::deploy(&mut transaction, control, proposal).await?;
     transaction.commit().await.map_err(failed)?;
-    Ok(Ok(()))
+    Ok(UnderLease::Done(()))
 }
 
 impl Generation {
-    /// Whether it is on its way to something, and can be given up.
+    /// Returns true while it is being built, and can be given up.
     fn is_built(&self) -> bool {
         matches!(
             self.state,

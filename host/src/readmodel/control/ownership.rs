@@ -108,14 +108,17 @@ async fn find_anothers(
         let (table, owner): (String, String) =
             (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
         if schema.tables.iter().any(|declared| declared.name == table) {
-            return Err(Failure::Misconfigured {
-                reason: format!(
+            return Err(Failure::misconfigured(
+                format!(
                     "the table `{table}` belongs to the projection `{owner}` of the same control schema \
-                     (`{}`); a table belongs to one: give the projector of `{projection}` another table name, or, if \
-                     `{owner}` is not wanted any more, run `laterna forget {owner}`",
+                     (`{}`), and a table belongs to one",
                     control.schema()
                 ),
-            });
+                format!(
+                    "give the projector of `{projection}` another table name, or, if `{owner}` is not wanted any more, \
+                     run `laterna forget {owner}`"
+                ),
+            ));
         }
     }
     Ok(())
@@ -130,10 +133,13 @@ pub async fn nothing_is_tied(session: &mut Session, schema: &Schema) -> Result<(
          FROM information_schema.triggers WHERE event_object_schema = DATABASE() ORDER BY trigger_name",
     );
     if let Some([table, trigger, _]) = triggers.await?.into_iter().find(|[table, ..]| is_ours(table)) {
-        return Err(tied(&format!(
-            "the table `{table}` has the trigger `{trigger}`, which would run inside of every batch; drop it \
-             (DROP TRIGGER `{trigger}`), and let what needs the rows read them"
-        )));
+        return Err(Failure::misconfigured(
+            format!("the table `{table}` has the trigger `{trigger}`, which would run inside of every batch"),
+            format!(
+                "drop it (DROP TRIGGER `{trigger}`), and let what needs the rows read them: a read model's tables are its \
+                 projector's alone"
+            ),
+        ));
     }
     let keys = names(
         session,
@@ -145,16 +151,15 @@ pub async fn nothing_is_tied(session: &mut Session, schema: &Schema) -> Result<(
     );
     let from_outside = |[table, from, _]: &[String; 3]| is_ours(table) && !is_ours(from);
     if let Some([table, _, key]) = keys.await?.into_iter().find(from_outside) {
-        return Err(tied(&format!(
-            "a table that is none of the projector's has a foreign key to `{table}` ({key}), so that rows could not be \
-             changed or deleted any more; drop that foreign key"
-        )));
+        return Err(Failure::misconfigured(
+            format!(
+                "a table that is none of the projector's has a foreign key to `{table}` ({key}), so that rows could not be \
+                 changed or deleted any more"
+            ),
+            "drop that foreign key: a read model's tables are its projector's alone",
+        ));
     }
     Ok(())
-}
-
-fn tied(what: &str) -> Failure {
-    Failure::Misconfigured { reason: format!("{what}; a read model's tables are its projector's alone") }
 }
 
 async fn names(session: &mut Session, sql: &str) -> Result<Vec<[String; 3]>, Failure> {

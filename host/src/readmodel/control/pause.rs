@@ -1,4 +1,4 @@
-//! Why a projection takes no events although it could: an operator's word, or its breaker's. Rows, so that restarts and
+//! Pauses: a projection takes no events although it could, by an operator or by its breaker. Rows, so that restarts and
 //! take-overs keep them.
 
 use sqlx::mysql::MySqlRow;
@@ -11,13 +11,14 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
-/// What an operator asked for.
+/// Class of a pause by an operator.
 const BY_OPERATOR: &str = "paused";
 
-/// What the breaker did.
+/// Class of a pause by the breaker.
 const BY_BREAKER: &str = "breaker-open";
 
-/// What keeps a projection from taking events, if anything does. An operator's word comes before the breaker's.
+/// Finds the pause that keeps a projection from taking events, if there is one. An operator's comes before the
+/// breaker's.
 pub async fn find(
     session: &mut Session,
     control: &Control,
@@ -91,14 +92,14 @@ pub(super) async fn resume(
 pub enum Pause {
     /// It is written down. Lanes that ran then may still commit what they have.
     Asked,
-    /// The host that writes has said that no lane takes events.
+    /// The host that writes has recorded that no lane takes events.
     Still,
     /// It was ended.
     Over,
 }
 
-/// Says, of a pause that stands, that no lane takes events. The caller's lanes take none while it stands, and those of all
-/// epochs before cannot commit any more. After a failure the session must not be used again; it may be repeated.
+/// Records of a pause that no lane takes events. The caller's lanes take none while it stands, and those of all epochs
+/// before cannot commit any more. After a failure the session must not be used again; it may be repeated.
 pub async fn record_still(
     session: &mut Session,
     control: &Control,
@@ -117,7 +118,7 @@ pub async fn record_still(
     transaction.commit().await.map_err(failed)
 }
 
-/// How far an operator's pause has come. What was said of an earlier one does not count.
+/// How far an operator's pause has come. The record of an earlier one does not count.
 pub async fn progress(session: &mut Session, control: &Control, projection: &str) -> Result<Pause, Failure> {
     let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
     let sql = control.sql(
@@ -171,7 +172,7 @@ pub async fn close_breaker_of_others(
     Ok(closed)
 }
 
-/// Whether an operator resumed this component after its breaker opened: it does not open again for it.
+/// Returns true where an operator resumed this component after its breaker opened: it does not open again for it.
 pub async fn breaker_is_muted(
     session: &mut Session,
     control: &Control,

@@ -18,7 +18,7 @@ pub struct Registration {
     pub source: String,
 }
 
-/// What is registered under a name.
+/// Finds the registration of a projection.
 pub async fn find(
     session: &mut Session,
     control: &Control,

@@ -4,7 +4,7 @@
 
 use sqlx::Row;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, RESTORE_TOGETHER};
 use crate::fingerprint::Seed;
 use crate::readmodel::mysql::error::{classify, number};
 use crate::readmodel::mysql::grant::{TABLES as FOR_TABLES, grant};
@@ -42,7 +42,7 @@ impl Control {
         self.migrate_to(VERSION, session).await
     }
 
-    /// The same, as a host whose version of the control schema is this one.
+    /// Migrates as a host whose version of the control schema is this one.
     pub async fn migrate_to(&self, version: u32, session: &mut Session) -> Result<(), Failure> {
         let doing = format!("creating the control schema `{}`", self.schema);
         let account = session.account.clone();
@@ -96,12 +96,12 @@ impl Control {
         let row = sqlx::query(&sql).first(&mut session.connection).await.map_err(failed)?;
         let seed: Option<Vec<u8>> = row.map(|row| row.try_get(0)).transpose().map_err(failed)?;
         let seed = seed.and_then(|bytes| bytes.try_into().ok()).map(Seed::new);
-        seed.ok_or_else(|| Failure::Misconfigured {
-            reason: format!(
-                "the row of `{}`.`installation` is gone, which says how events are told apart; restore the control \
-                 schema together with the read model's tables",
-                self.schema
-            ),
+        seed.ok_or_else(|| {
+            let table = format!("`{}`.`installation`", self.schema);
+            Failure::misconfigured(
+                format!("the row of {table} is gone, which has the key of the installation's hashes"),
+                RESTORE_TOGETHER,
+            )
         })
     }
 
@@ -120,12 +120,12 @@ impl Control {
     }
 }
 
-/// Whether a table, column or key is there already: another host was faster, or an earlier try came so far.
+/// Returns true where a table, column or key is there already: another host was faster, or an earlier try came so far.
 fn is_there_already(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1050 | 1060 | 1061))
 }
 
-/// What brings the control schema to each version from the one before. A released step never changes.
+/// Steps from each version of the control schema to the next one. A released step never changes.
 const STEPS: [&[&str]; 9] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
@@ -315,7 +315,7 @@ const LETTERS_AND_ACKNOWLEDGEMENTS: [&str; 14] = [
     // What is to be asked for no more than once, e.g. a replay after a deployment.
     "ALTER TABLE laterna.command ADD COLUMN once VARCHAR(100) CHARACTER SET ascii NULL",
     "ALTER TABLE laterna.command ADD UNIQUE KEY by_once (projection, once)",
-    // Why a projection takes no events: an operator's word (`paused`), or its breaker (`breaker-open`), which stays
+    // Why a projection takes no events: an operator paused it (`paused`), or its breaker (`breaker-open`), which stays
     // here when it was resumed, so that the same component does not trip it again.
     "CREATE TABLE IF NOT EXISTS laterna.pause (
         projection VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,

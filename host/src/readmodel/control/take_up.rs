@@ -1,5 +1,5 @@
-//! Whether every lane works with what is deployed, as the host that writes says: a deployment's row is there before any lane
-//! has gone over.
+//! The record of whether every lane works with what is deployed, by the host that writes: a deployment's row is there
+//! before any lane has changed over.
 
 use sqlx::mysql::MySqlRow;
 use sqlx::{Connection, Row};
@@ -11,7 +11,7 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
-/// From which version of the control schema on hosts say it.
+/// The first version of the control schema whose hosts record it.
 pub const SINCE: u32 = 8;
 
 /// How far a deployment has come.
@@ -21,7 +21,7 @@ pub struct TakeUp {
     pub digest: String,
     /// Every lane of the live generation works with it.
     pub is_whole: bool,
-    /// Until then, what the host that writes says of it.
+    /// Until then, the reason that the host that writes has recorded.
     pub waits: Option<String>,
     /// It was taken back, and why.
     pub taken_back: Option<String>,
@@ -93,7 +93,7 @@ pub async fn record_whole(
     transaction.commit().await.map_err(failed)
 }
 
-/// Says why not every lane works with a deployment.
+/// Records why not every lane works with a deployment.
 pub async fn record_wait(
     session: &mut Session,
     control: &Control,
@@ -102,6 +102,6 @@ pub async fn record_wait(
 ) -> Result<(), Failure> {
     let sql = control.sql("UPDATE laterna.deployment SET waits = ? WHERE id = ? AND taken_up_at IS NULL");
     let recorded = sqlx::query(&sql).bind(reason).bind(id).run(&mut session.connection).await;
-    recorded.map_err(|error| classify("saying what the deployment waits for", &error))?;
+    recorded.map_err(|error| classify("recording what the deployment waits for", &error))?;
     Ok(())
 }

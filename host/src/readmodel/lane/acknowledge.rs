@@ -1,7 +1,7 @@
-//! What the outbox is to hear: the rows of the dedupe window are kept until it was told.
+//! Pending acknowledgements: rows of the dedupe window stay until their outbox documents are marked or deleted.
 //!
-//! A row stands for the events of one batch; a row that counts no events in the window (an echo) says that something
-//! became of events once more: they were sent again, or their letter was tried, applied or discarded.
+//! A row stands for the events of one batch; a row that counts no events in the window (an echo) stands for events of
+//! which something became once more: they were sent again, or their letter was tried, applied or discarded.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use super::dedupe::unpacked;
 use super::{Lane, dead_letter};
 use crate::event::Id;
-use crate::failure::Failure;
+use crate::failure::{Failure, RUN_NEWER};
 use crate::position::Position;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
-/// What becomes of an outbox's documents when they are projected.
+/// Treatment of an outbox's documents when they are projected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Acknowledge {
     #[default]
@@ -32,8 +32,8 @@ pub enum Acknowledge {
 }
 
 impl Acknowledge {
-    /// What a row's column `acknowledged` says when the outbox was told: 1 marked, 2 deleted. Nothing is waited for
-    /// where documents are kept.
+    /// The value of a row's column `acknowledged` once its documents are dealt with: 1 marked, 2 deleted. Nothing is
+    /// waited for where documents are kept.
     pub fn level(self) -> u8 {
         match self {
             Self::Keep => 0,
@@ -49,20 +49,20 @@ pub const PAGE: u32 = 32;
 /// How many keys one query asks for.
 const KEYS_MAX: usize = 1000;
 
-/// A row of which the outbox was not told yet.
+/// A row whose documents are not acknowledged yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingAcknowledgement {
     pub row: u64,
     pub ids: Vec<Id>,
-    /// The events stand at or before this position of the stream. Rows of earlier versions do not say.
+    /// The events stand at or before this position of the stream. Rows of earlier versions have none.
     pub bound: Option<Position>,
     pub committed_ms: i64,
-    /// Whether it was committed long enough ago.
+    /// True where it was committed long enough ago.
     pub is_old: bool,
 }
 
 /// A lane's oldest rows of a level, oldest first. A lane commits one batch after the other, so their order is that of
-/// their ids, and nothing is committed before them later; ids of different lanes say nothing of the kind.
+/// their ids, and nothing is committed before them later; ids of different lanes prove nothing of the kind.
 pub async fn waiting(
     session: &mut Session,
     control: &Control,
@@ -70,7 +70,7 @@ pub async fn waiting(
     level: u8,
     age: Duration,
 ) -> Result<Vec<PendingAcknowledgement>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading what the outbox is to be told", &error);
+    let failed = |error: sqlx::Error| classify("reading what is to be acknowledged", &error);
     let sql = control.sql(
         "SELECT id, event_ids, bound, CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS SIGNED), \
          CAST(committed_at <= CURRENT_TIMESTAMP(6) - INTERVAL ? SECOND AS SIGNED) FROM laterna.dedupe \
@@ -109,8 +109,13 @@ fn in_stream(position: Position) -> Position {
     }
 }
 
-/// Records that the outbox was told.
-pub async fn told(session: &mut Session, control: &Control, rows: &[u64], level: u8) -> Result<(), Failure> {
+/// Records that the documents of rows are acknowledged.
+pub async fn record(
+    session: &mut Session,
+    control: &Control,
+    rows: &[u64],
+    level: u8,
+) -> Result<(), Failure> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -123,11 +128,11 @@ pub async fn told(session: &mut Session, control: &Control, rows: &[u64], level:
         query = query.bind(row);
     }
     let updated = query.persistent(false).run(&mut session.connection).await;
-    updated.map_err(|error| classify("recording what the outbox was told", &error))?;
+    updated.map_err(|error| classify("recording what was acknowledged", &error))?;
     Ok(())
 }
 
-/// About how many events the outbox is not told of yet. Rows beyond a bound are not counted.
+/// About how many events are not acknowledged yet. Rows beyond a bound are not counted.
 pub async fn count_waiting(
     session: &mut Session,
     control: &Control,
@@ -136,7 +141,7 @@ pub async fn count_waiting(
     level: u8,
 ) -> Result<u64, Failure> {
     const ROWS_MAX: u32 = 50_000;
-    let failed = |error: sqlx::Error| classify("counting what the outbox is to be told", &error);
+    let failed = |error: sqlx::Error| classify("counting what is to be acknowledged", &error);
     let sql = control.sql(
         "SELECT CAST(COALESCE(SUM(GREATEST(events, 1)), 0) AS UNSIGNED) FROM (SELECT events FROM laterna.dedupe \
          WHERE projection = ? AND generation = ? AND acknowledged < ? LIMIT ?) waiting",
@@ -150,7 +155,7 @@ pub async fn count_waiting(
     counted.await.map_err(failed)?.try_get(0).map_err(failed)
 }
 
-/// What is known of documents beyond that they were committed: `parked`, `held` or `discarded`, by document key.
+/// Documents that are more than committed: `parked`, `held` or `discarded`, by document key.
 pub async fn exceptions(
     session: &mut Session,
     control: &Control,
@@ -244,7 +249,7 @@ pub async fn reack_letter(
         .bind(letter)
         .run(connection)
         .await
-        .map_err(|error| classify("noting what the outbox is to be told of a letter", &error))?;
+        .map_err(|error| classify("noting that a letter is to be acknowledged", &error))?;
     Ok(())
 }
 
@@ -269,8 +274,11 @@ pub async fn all_lanes(session: &mut Session, control: &Control) -> Result<Vec<L
     let lane = |row: &MySqlRow| {
         let position: Option<String> = row.try_get(2).map_err(failed)?;
         let position = position.map(|text| serde_json::from_str(&text)).transpose();
-        let unknown = |error| Failure::Misconfigured {
-            reason: format!("a checkpoint's position is not one that this version knows: {error}"),
+        let unknown = |error| {
+            Failure::misconfigured(
+                format!("a checkpoint's position is not one that this version knows: {error}"),
+                RUN_NEWER,
+            )
         };
         Ok(LaneAt {
             projection: row.try_get(0).map_err(failed)?,

@@ -41,24 +41,24 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How much parameter data one statement of several rows may carry.
 const STATEMENT_BYTES_MAX: usize = 4 << 20;
 
-/// What a statement's text and framing may take of the server's `max_allowed_packet`.
+/// Bytes of the server's `max_allowed_packet` that are left to a statement's text and framing.
 const PACKET_RESERVE_BYTES: usize = 64 << 10;
 
 /// How many marks are dropped at a time.
 const MARKS_PRUNED: usize = 64;
 
-/// What a lane needs to know before it goes on.
+/// The state of a lane that it needs before it goes on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedLane {
     pub row: LaneRow,
-    /// The key of the marks by which events are told apart.
+    /// The key of the marks of events.
     pub seed: Seed,
     /// The keys of all aggregates with dead letters, of this lane and of others.
     pub blocked: Vec<Vec<u8>>,
     pub discarded: Discarded,
 }
 
-/// Whether the refusal of what stands at a position can be judged already.
+/// Decides whether the refusal of an event at a position can be judged already.
 pub type Final<'a> = &'a (dyn Fn(&Failure, &Position) -> bool + Send + Sync);
 
 /// Writes for one lane.
@@ -73,7 +73,7 @@ pub struct LaneModel {
     acknowledge: Acknowledge,
     /// How much the projection's dead letters may be.
     limits: Limits,
-    /// What it signs the witness with.
+    /// Stamp that it signs the witness with.
     stamp: u64,
     /// How many batches are committed; letters' transactions count, too.
     batch: u64,
@@ -134,14 +134,14 @@ impl LaneModel {
         Self { percent: percent.clamp(1, 100), ..self }
     }
 
-    /// Where the outbox is told what became of its documents, rows stay until it was.
+    /// Keeps rows until their documents are acknowledged, where they are.
     #[must_use]
     pub fn acknowledging(mut self, acknowledge: Acknowledge) -> Self {
         self.acknowledge = acknowledge;
         self
     }
 
-    /// The same with limits for dead letters: without, there are none.
+    /// Returns this lane with limits for dead letters; without, there are none.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
@@ -289,7 +289,7 @@ impl LaneModel {
         BatchToken { lane: &self.lane, epoch: self.epoch, batch: self.batch, stamp: self.stamp }
     }
 
-    /// Whether the row shows the batch that was being committed; a failure when it shows another writer.
+    /// Returns true where the row shows the batch that was being committed, and fails when it shows another writer.
     fn judge(&self, row: &LaneRow) -> Result<bool, Failure> {
         if row.epoch != self.epoch {
             Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
@@ -351,7 +351,7 @@ impl LaneModel {
 
     /// The key of the marks, which the lane reads when it is loaded.
     fn seed(&self) -> Result<&Seed, Failure> {
-        let unloaded = || Failure::TransactionLost { code: 0, message: "the lane was not loaded".to_owned() };
+        let unloaded = || Failure::Bug { what: "a batch for a lane that was not loaded".to_owned() };
         self.seed.as_ref().ok_or_else(unloaded)
     }
 
@@ -371,10 +371,7 @@ impl LaneModel {
     async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
         match closed {
             Closed::Done => {}
-            Closed::NotOpen => {
-                let message = "the server had ended it silently".to_owned();
-                return Err(Failure::TransactionLost { code: 0, message });
-            }
+            Closed::NotOpen => return Err(Failure::TransactionVanished),
             Closed::Unwitnessed => {
                 let undone = send(&mut session.connection, "ROLLBACK").await;
                 undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
@@ -384,7 +381,7 @@ impl LaneModel {
         }
         match send(&mut session.connection, "COMMIT").await {
             Ok(_) => Ok(()),
-            // Whatever a failed COMMIT says, it may have happened: only the checkpoint knows.
+            // Whatever a failed COMMIT reports, it may have happened: only the checkpoint knows.
             Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
         }
     }

@@ -1,6 +1,6 @@
-//! What a lane applies in one transaction.
+//! A batch: the deliveries that a lane applies in one transaction.
 //!
-//! Data only: it is planned in `projection` and written in `apply`.
+//! Data only: `pipeline` plans it, and `apply` writes it.
 
 use crate::event::{Anchor, Delivery, Id};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub struct Entry {
     pub verdict: Verdict,
 }
 
-/// What becomes of one delivery.
+/// The verdict on one delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Apply(Vec<Operation>),

@@ -13,7 +13,7 @@ use super::batch::{Batch, Passed, Verdict};
 use super::volume::Volume;
 use super::witness;
 use crate::event::{Anchor, Id};
-use crate::failure::Failure;
+use crate::failure::{Failure, RESTORE_TOGETHER, RUN_NEWER};
 use crate::fingerprint::Fingerprint;
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::control::schema::Control;
@@ -39,7 +39,7 @@ pub struct LaneRow {
     pub parked: u64,
     /// Which events these are, without those that came again.
     pub fingerprint: Fingerprint,
-    /// Of how many of the deliveries the fingerprint tells.
+    /// Deliveries that the fingerprint covers.
     pub known_events: u64,
     /// The last event that it took from the change stream.
     pub anchor: Option<Anchor>,
@@ -54,22 +54,22 @@ pub struct BatchToken<'a> {
     pub epoch: u64,
     /// How many batches are committed before it.
     pub batch: u64,
-    /// What the writer signs the witness with.
+    /// Stamp that the writer signs the witness with.
     pub stamp: u64,
 }
 
-/// What closing a batch came to.
+/// The result of closing a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// The checkpoint and the witness were advanced.
     Done,
     /// The transaction that opened the batch is gone.
     NotOpen,
-    /// The witness does not say what the checkpoint says; the transaction must not be committed.
+    /// The witness does not agree with the checkpoint; the transaction must not be committed.
     Unwitnessed,
 }
 
-/// What a batch changes in its lane's row.
+/// The changes of a batch in its lane's row.
 #[derive(Debug, Clone, Copy)]
 pub struct Advance<'a> {
     pub position: &'a Position,
@@ -81,12 +81,12 @@ pub struct Advance<'a> {
     pub fingerprint: Fingerprint,
     /// The last event of the change stream in it.
     pub anchor: Option<&'a Anchor>,
-    /// What it adds to the dead letters.
+    /// Dead letters that it adds.
     pub letters: Volume,
 }
 
 impl<'a> Advance<'a> {
-    /// What this batch changes, with the letters it adds and what the lane has taken by then.
+    /// The changes of this batch, with the letters it adds and what the lane has taken by then.
     pub fn of(
         batch: &'a Batch,
         letters: Volume,
@@ -162,8 +162,11 @@ pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) 
         .first(&mut session.connection)
         .await
         .map_err(|error| classify("reading the checkpoint", &error))?;
-    let missing = || Failure::Misconfigured {
-        reason: format!("the checkpoint of lane {} of `{}` is gone", lane.lane, lane.projection),
+    let missing = || {
+        Failure::misconfigured(
+            format!("the checkpoint of lane {} of `{}` is gone", lane.lane, lane.projection),
+            RESTORE_TOGETHER,
+        )
     };
     row(&found.ok_or_else(missing)?)
 }
@@ -182,7 +185,7 @@ pub async fn open(
     Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
 }
 
-/// A lane's row, and that of the witness in the session's database if it says what the lane's row says.
+/// A lane's row, and that of the witness in the session's database if it agrees with the lane's row.
 fn witnessed(control: &Control, projection: &str, set: &str) -> String {
     control.sql(&format!(
         "UPDATE laterna.checkpoint c LEFT JOIN `{}` w \
@@ -202,7 +205,7 @@ fn signed<'q>(
     query.bind(next).bind(next).bind(token.stamp).bind(next).bind(token.stamp)
 }
 
-/// What came of it: the connection counts the rows that were found, in both tables.
+/// The result, from the rows that the connection found in both tables.
 fn closed(rows: u64) -> Closed {
     match rows {
         0 => Closed::NotOpen,
@@ -305,8 +308,9 @@ fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
     let key: Option<Vec<u8>> = row.try_get("anchor").map_err(failed)?;
     let time: Option<u64> = row.try_get("anchor_time").map_err(failed)?;
     let Some((key, time)) = key.zip(time) else { return Ok(None) };
-    let unknown =
-        |error| Failure::Misconfigured { reason: format!("a lane's last event is unreadable: {error}") };
+    let unknown = |error| {
+        Failure::misconfigured(format!("a lane's last event is unreadable: {error}"), RESTORE_TOGETHER)
+    };
     let id = Id::from_key(&key).map_err(unknown)?;
     let half = |bits: u64| u32::try_from(bits).expect("it has 32 bits");
     let time = ClusterTime { seconds: half(time >> 32), increment: half(time & u64::from(u32::MAX)) };
@@ -316,8 +320,9 @@ fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
 fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {
     let failed = |error: sqlx::Error| classify("reading a lane's fingerprint", &error);
     let sum: Vec<u8> = row.try_get("fingerprint").map_err(failed)?;
-    let sum = <[u8; 16]>::try_from(sum).map_err(|sum| Failure::Misconfigured {
-        reason: format!("a lane's fingerprint has {} bytes instead of 16", sum.len()),
+    let sum = <[u8; 16]>::try_from(sum).map_err(|sum| {
+        let reason = format!("a lane's fingerprint has {} bytes instead of 16", sum.len());
+        Failure::misconfigured(reason, RESTORE_TOGETHER)
     })?;
     let events = row.try_get("fingerprint_events").map_err(failed)?;
     Ok(Fingerprint { events, sum: u128::from_be_bytes(sum) })
@@ -326,8 +331,11 @@ fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {
 fn row(row: &MySqlRow) -> Result<LaneRow, Failure> {
     let read = |error: sqlx::Error| classify("reading the checkpoint", &error);
     let position: String = row.try_get("position").map_err(read)?;
-    let position = serde_json::from_str(&position).map_err(|error| Failure::Misconfigured {
-        reason: format!("a checkpoint's position is not one that this version knows: {error}"),
+    let position = serde_json::from_str(&position).map_err(|error| {
+        Failure::misconfigured(
+            format!("a checkpoint's position is not one that this version knows: {error}"),
+            RUN_NEWER,
+        )
     })?;
     Ok(LaneRow {
         lane: row.try_get("lane").map_err(read)?,

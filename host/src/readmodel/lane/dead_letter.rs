@@ -79,7 +79,7 @@ impl Letter {
         aggregate.ok().map(|aggregate| aggregate.spelled())
     }
 
-    /// The same of the event's id. The first version of the control schema kept its text only.
+    /// The event's id as people see it. The first version of the control schema kept its text only.
     pub fn event_spelled(&self) -> Option<String> {
         let id = self.event_key.as_deref().and_then(|key| Id::from_key(key).ok());
         id.map(|id| id.spelled()).or_else(|| self.event_id.as_deref().map(harmless))
@@ -138,11 +138,7 @@ pub async fn write(
             return Ok(added);
         }
     }
-    Err(Failure::Misconfigured {
-        reason:
-            "both keys of a document stand for letters of others, which nobody can bring about: report it"
-                .to_owned(),
-    })
+    Err(Failure::Bug { what: "both keys of a document belong to dead letters of other documents".to_owned() })
 }
 
 /// Writes an entry's letter under a key, unless one has it.
@@ -219,7 +215,7 @@ pub async fn remove(
     Ok(Some(Volume::less(1, letter.document_bytes)))
 }
 
-/// What came of a try.
+/// The result of a try.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
     pub failure: &'a Failure,

@@ -44,8 +44,8 @@ pub async fn mark(
     write(connection, control, lane, (events, ids), bound).await
 }
 
-/// Leaves a row for events that are in the window already: it counts nothing there, and says that the outbox has to be
-/// told of them again.
+/// Leaves a row for events that are in the window already: it counts nothing there, and has their documents
+/// acknowledged again.
 pub async fn reack(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -79,8 +79,8 @@ async fn write(
     Ok(DedupeMark { row: inserted.last_insert_id(), lane: lane.lane, events })
 }
 
-/// Drops a lane's marks up to and including a row, in the batch's transaction. Where the outbox has to be told of them,
-/// those stay of which it was not told as much as `level` says; what it hears later goes with a later batch, some at a
+/// Drops a lane's marks up to and including a row, in the batch's transaction. Where documents are acknowledged,
+/// those stay whose documents are not acknowledged up to `level`; they go with a later batch, some at a
 /// time.
 pub async fn prune(
     connection: &mut MySqlConnection,
@@ -89,13 +89,13 @@ pub async fn prune(
     row: u64,
     level: u8,
 ) -> Result<(), Failure> {
-    let told = match level {
+    let acknowledged = match level {
         0 => "",
         1 => " AND acknowledged IN (1, 2) LIMIT 256",
         _ => " AND acknowledged = 2 LIMIT 256",
     };
     let sql = control.sql(&format!(
-        "DELETE FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id <= ? AND lane = ?{told}"
+        "DELETE FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id <= ? AND lane = ?{acknowledged}"
     ));
     sqlx::query(&sql)
         .bind(&lane.projection)
@@ -155,7 +155,7 @@ fn packed(ids: &[&Id]) -> Vec<u8> {
     bytes
 }
 
-/// What cannot be read is left out: a mark less can only let a duplicate through to the projector.
+/// Unpacks marks, and leaves out what cannot be read: a mark less can only let a duplicate through to the projector.
 pub fn unpacked(mut bytes: &[u8]) -> Vec<Id> {
     let mut ids = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {

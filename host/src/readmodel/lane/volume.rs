@@ -61,7 +61,7 @@ impl Limits {
     }
 }
 
-/// What all lanes together say there is.
+/// Sums up the dead letters of all lanes.
 pub async fn used(
     connection: &mut MySqlConnection,
     control: &Control,

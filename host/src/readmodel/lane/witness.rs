@@ -1,7 +1,7 @@
-//! The witness: a small table beside a generation's tables that says which batch of each lane they are at, so that tables
-//! and a control schema that were restored to different moments are told apart.
+//! The witness: a small table beside a generation's tables with the batch of each lane that they are at, so that tables
+//! and a control schema that were restored to different moments are noticed.
 //!
-//! It is advanced by the statement that closes a batch, and only where it says what the checkpoint says. Where it does not,
+//! It is advanced by the statement that closes a batch, and only where it agrees with the checkpoint. Where it does not,
 //! nothing is written any more.
 
 mod judge;
@@ -20,10 +20,10 @@ use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::{Connector, Session};
 use judge::{Disagreement, Judgement, There, WitnessedLane, judge};
 
-/// What MySQL says of a table that is not there.
+/// Code of MySQL for a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
 
-/// The same of a database.
+/// Code of MySQL for a database that is not there.
 const NO_SUCH_DATABASE: u16 = 1049;
 
 /// The witness's name, the same wherever the generation's tables are: no projector's table can have such a name.
@@ -38,7 +38,7 @@ pub fn table(control: &Control, projection: &str) -> String {
     format!("laterna_witness_{:016x}", xxhash_rust::xxh3::xxh3_64(whose.as_bytes()))
 }
 
-/// A number that no other run has: it tells histories apart in which as many batches were committed.
+/// A number that no other run has: it distinguishes histories in which as many batches were committed.
 pub fn stamp() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
@@ -68,7 +68,7 @@ pub async fn drop(
     Ok(())
 }
 
-/// Lets the witness in the session's database say what the lanes' rows say, in a transaction that has proven the epoch.
+/// Writes the lanes' rows into the witness in the session's database, in a transaction that has proven the epoch.
 pub async fn write(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -98,7 +98,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Demands that the witness says what the lanes' rows say, before the lanes run. Where an older host made the generation,
+/// Demands that the witness agrees with the lanes' rows, before the lanes run. Where an older host made the generation,
 /// went on with it or brought its tables here, the witness is made, or brought up to date. `session` and `ddl` are in the
 /// generation's database.
 pub async fn demand(
@@ -156,15 +156,14 @@ pub async fn blame(
 ) -> Result<Failure, Failure> {
     match judge(generation, &look(session, control, projection, generation, None).await?) {
         Judgement::Wrong(found) => restored(session, control, (projection, generation), &found).await,
-        Judgement::Right | Judgement::Unwritten => Ok(Failure::TransactionLost {
-            code: 0,
-            message: "the witness of the read model's tables changed meanwhile".to_owned(),
+        Judgement::Right | Judgement::Unwritten => Ok(Failure::LostRace {
+            what: "the witness of the read model's tables changed while a batch was closed".to_owned(),
         }),
     }
 }
 
-/// What is in the tables of the session's database that the lanes' rows do not tell of, in words: they are newer, or of
-/// another history. Which events they were made from is not known then.
+/// Describes what the tables of the session's database hold that the lanes' rows do not: they are newer, or of another
+/// history. Which events they were made from is not known then.
 pub async fn untold(
     session: &mut Session,
     control: &Control,

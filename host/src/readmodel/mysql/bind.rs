@@ -45,7 +45,7 @@ impl<'q> Encode<'q, MySql> for Digits<'q> {
     }
 }
 
-/// What is sent for the values of one operation, which is the number `operation` of its event.
+/// The values that are sent for one operation, which is the number `operation` of its event.
 pub fn fitted<'v>(
     operation: usize,
     statement: &Statement,
@@ -200,7 +200,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4000) })]
 
-        /// Whatever a component answers, it fits or is the event's fault, which never says the value. What fits is
+        /// Whatever a component answers, it fits or is the event's fault, whose reason never has the value. What fits is
         /// bound as the type of its parameter, whatever the value was, and is NULL where the value is.
         #[test]
         fn any_operation_fits_or_is_the_events_fault(

@@ -1,14 +1,14 @@
-//! What an error of MySQL or MariaDB means: one table, by code.
+//! The meaning of an error of MySQL or MariaDB: one table, by code.
 //!
-//! The driver's own errors (a broken pipe, a malformed packet, a timeout) always mean that the connection is
-//! lost; it is never used again.
+//! The driver's own errors (a broken pipe, a malformed packet, a timeout) always mean that the connection is lost; it
+//! is never used again.
 
 use std::io::ErrorKind;
 
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, RESTORE_TOGETHER};
 use crate::text::without_quotations;
 
 /// The failure that an error of one of the host's own statements is, with what was being done. It is no event's fault.
@@ -16,11 +16,12 @@ pub fn classify(doing: &str, error: &Error) -> Failure {
     match judge(doing, error) {
         Failure::RefusedValue { code, message } | Failure::KeyConflict { code, message } => {
             let message = if NAMES_ONLY.contains(&code) { message } else { without_quotations(&message) };
-            let reason = format!(
-                "MySQL refuses what the host itself asks of it (error {code}), which is no event's fault: {message}; \
-                 look whether that table was changed, or what a trigger on it does"
-            );
-            Failure::Misconfigured { reason }
+            Failure::misconfigured(
+                format!(
+                    "MySQL refuses what the host itself asks of it (error {code}), which is no event's fault: {message}"
+                ),
+                "look whether that table was changed, or what a trigger on it does",
+            )
         }
         failure => failure,
     }
@@ -32,26 +33,27 @@ fn judge(doing: &str, error: &Error) -> Failure {
             Some(mysql) => by_code(mysql.number(), format!("{doing}: {}", mysql.message())),
             None => lost(doing, error),
         },
-        Error::Configuration(reason) => Failure::Misconfigured { reason: format!("{doing}: {reason}") },
-        Error::Tls(reason) => Failure::Misconfigured {
-            reason: format!(
-                "{doing}: MySQL answers, but no encrypted connection comes about: {reason}; correct `ssl-mode` and \
-                 `ssl-ca` in the URL, or the server's certificate"
-            ),
-        },
-        Error::RowNotFound => Failure::Misconfigured {
-            reason: format!(
-                "{doing}: a row is missing that has to be there, in the control schema or of the server"
-            ),
-        },
+        Error::Configuration(reason) => Failure::misconfigured(
+            format!("{doing}: {reason}"),
+            "correct the URL of MySQL, or the files that it names",
+        ),
+        Error::Tls(reason) => Failure::misconfigured(
+            format!("{doing}: MySQL answers, but no encrypted connection comes about: {reason}"),
+            "correct `ssl-mode` and `ssl-ca` in the URL, or the server's certificate",
+        ),
+        Error::RowNotFound => Failure::misconfigured(
+            format!("{doing}: a row is missing that has to be there, in the control schema or of the server"),
+            RESTORE_TOGETHER,
+        ),
         Error::ColumnDecode { .. }
         | Error::ColumnNotFound(_)
         | Error::ColumnIndexOutOfBounds { .. }
         | Error::TypeNotFound { .. }
         | Error::Encode(_)
-        | Error::Decode(_) => Failure::Misconfigured {
-            reason: format!("{doing}: the control schema is not as expected: {error}"),
-        },
+        | Error::Decode(_) => Failure::misconfigured(
+            format!("{doing}: the control schema is not as expected: {error}"),
+            "undo what was changed in it by hand, or restore it together with the read model's tables",
+        ),
         _ => lost(doing, error),
     }
 }
@@ -115,8 +117,8 @@ const CODES: [(&[u16], ToFailure); 10] = [
         code: code.into(),
         message: format!("{message}{}", way_out(code)),
     }),
-    (MISCONFIGURED, |code, message| Failure::Misconfigured {
-        reason: format!("{message} (error {code}){}", way_out(code)),
+    (MISCONFIGURED, |code, message| {
+        Failure::misconfigured(format!("{message} (error {code})"), remedy(code))
     }),
 ];
 
@@ -130,17 +132,25 @@ fn limit(code: u16) -> &'static str {
     }
 }
 
-/// What helps where the code alone tells.
-fn way_out(code: u16) -> &'static str {
+/// The remedy for a code of [`MISCONFIGURED`].
+fn remedy(code: u16) -> &'static str {
     match code {
         1665 => {
-            ": set `binlog_format = ROW` on the server (MIXED will do); with STATEMENT it takes no row at the isolation that \
+            "set `binlog_format = ROW` on the server (MIXED will do); with STATEMENT it takes no row at the isolation that \
              the host needs"
         }
         1067 => {
-            ": the host's sessions are strict, and take no date without a month and a day (NO_ZERO_DATE): give the column a \
-             valid DEFAULT, or none"
+            "give the column a valid DEFAULT, or none: the host's sessions are strict, and take no date without a month and \
+             a day (NO_ZERO_DATE)"
         }
+        1032 | 1034 | 1194 | 1195 | 1712 => "run CHECK TABLE on the table, then repair or restore it",
+        _ => "use a MySQL or MariaDB of a supported version, without a proxy in between",
+    }
+}
+
+/// The remedy for an account, where the code alone is enough.
+fn way_out(code: u16) -> &'static str {
+    match code {
         1524 => {
             ": the server does not have the plugin that the account logs in by: ALTER USER to one that it has"
         }
@@ -182,7 +192,7 @@ const REFUSED_VALUE: &[u16] = &[
 /// Duplicate key, foreign keys, and a duplicate key that a foreign key leads to.
 const KEY_CONFLICT: &[u16] = &[1062, 1451, 1452, 1216, 1217, 1557, 1761, 1762];
 
-/// What one transaction writes is more than the binary log's cache takes.
+/// A transaction that writes more than the binary log's cache takes.
 const TOO_LARGE: &[u16] = &[1197];
 
 /// SQL that does not fit the tables, tables or columns that are missing.

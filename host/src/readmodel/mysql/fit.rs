@@ -1,7 +1,7 @@
-//! From a parameter's value to what is sent: exactly what the parameter's type says, or a reason why not.
+//! From a parameter's value to what is sent: a value of exactly the parameter's type, or a reason why not.
 //!
 //! What is sent for a parameter that has a type is always of one kind, NULL included: MySQL keeps the kinds of a
-//! prepared statement, and would read a later text as the number that came before. A reason never says the value.
+//! prepared statement, and would read a later text as the number that came before. A reason never has the value.
 
 mod moment;
 mod number;
@@ -41,7 +41,7 @@ impl Sent<'_> {
     }
 }
 
-/// What is sent for a value, or why it does not fit.
+/// Fits a value to its parameter, or finds why it does not fit.
 pub fn fit<'v>(parameter: &Parameter, value: &'v Value) -> Result<Sent<'v>, String> {
     let Some(kind) = &parameter.kind else {
         return alone_as(value).map_err(|why| format!("the {} {why}", value.kind()));

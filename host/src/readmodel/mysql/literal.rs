@@ -1,4 +1,4 @@
-//! What is sent as a literal of MySQL and MariaDB, for people: what it shows is what `bind` sends.
+//! A value as a literal of MySQL and MariaDB, for people: it shows what `bind` sends.
 
 use super::fit::{Sent, day, sql_text};
 

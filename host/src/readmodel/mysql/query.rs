@@ -20,7 +20,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs a prepared query.
 pub trait RunQuery<'q> {
     fn run(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>>;
-    /// The same without a limit of its own: whatever it is part of has one.
+    /// Runs a statement without a limit of its own: whatever it is part of has one.
     fn run_unbounded(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>>;
     fn rows(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<Vec<MySqlRow>>>;
     /// The only row.

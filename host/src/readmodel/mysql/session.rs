@@ -19,10 +19,10 @@ use crate::statement::TextOrder;
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A session that says nothing for so long, while MySQL waits for it, is lost.
+/// Silence of a session after which it is lost, while MySQL waits for it.
 const SILENCE: Duration = Duration::from_secs(4);
 
-/// How long a lane's transaction may take, where the configuration does not say.
+/// The longest transaction of a lane, where the configuration sets no other.
 const TRANSACTION_TIME: Duration = Duration::from_secs(30);
 
 /// How many statements a session keeps prepared.
@@ -49,7 +49,7 @@ pub async fn within<T>(
 #[derive(Debug, Clone)]
 pub struct Connector {
     options: MySqlConnectOptions,
-    /// What names the account in messages: a setting, never a secret.
+    /// The setting that names the account in messages, never a secret.
     setting: &'static str,
     database: String,
     /// How long a lane's transaction may take.
@@ -58,15 +58,23 @@ pub struct Connector {
     needs: u32,
 }
 
+/// The remedy where the URL names a database that is not there.
+pub const CREATE_DATABASE: &str = "create it, or correct the URL";
+
 impl Connector {
     /// `setting` is where the URL came from, e.g. `mysql.url`.
     pub fn new(setting: &'static str, url: &SecretString) -> Result<Self, Failure> {
-        let misconfigured = |reason: &str| Failure::Misconfigured { reason: format!("`{setting}` {reason}") };
-        let options = MySqlConnectOptions::from_str(url.expose_secret())
-            .map_err(|_| misconfigured("is not a URL like mysql://user:password@host:3306/database"))?;
+        let misconfigured =
+            |reason: &str, remedy: &str| Failure::misconfigured(format!("`{setting}` {reason}"), remedy);
+        let options = MySqlConnectOptions::from_str(url.expose_secret()).map_err(|_| {
+            misconfigured("is not a URL like mysql://user:password@host:3306/database", "correct it")
+        })?;
         let database = options.get_database().unwrap_or_default().to_owned();
         if database.is_empty() {
-            return Err(misconfigured("names no database: end it with /DATABASE, where the read models are"));
+            return Err(misconfigured(
+                "names no database",
+                "end it with /DATABASE, where the read models are",
+            ));
         }
         let options = options
             .pipes_as_concat(false)
@@ -83,7 +91,7 @@ impl Connector {
         Self { time, ..self }
     }
 
-    /// Says how many connections the host needs in all, for who is refused one.
+    /// Sets how many connections the host needs in all, for the message when one is refused.
     #[must_use]
     pub fn of_a_host_that_needs(self, needs: u32) -> Self {
         Self { needs, ..self }
@@ -104,14 +112,14 @@ impl Connector {
         &self.database
     }
 
-    /// The same account in another database.
+    /// Returns a connector of this account in another database.
     #[must_use]
     pub fn in_database(&self, database: &str) -> Self {
         let options = self.options.clone().database(database);
         Self { options, database: database.to_owned(), ..self.clone() }
     }
 
-    /// Whether what is said may pass other machines in plain text, and what to do about it.
+    /// Advice where the connection may pass other machines in plain text.
     pub fn exposed(&self) -> Option<String> {
         let host = self.options.get_host();
         let address = host.trim_start_matches('[').trim_end_matches(']').parse();
@@ -156,12 +164,14 @@ impl Connector {
         let read = |error: sqlx::Error| classify(&doing, &error);
         let (mode, zone): (String, String) = (row.try_get(2).map_err(read)?, row.try_get(6).map_err(read)?);
         let autocommit = row.try_get::<i64, _>(5).map_err(read)? == 1;
-        if !mode.contains("STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
-            let reason = format!(
-                "{doing}: the session's settings do not hold: sql_mode {mode:?}, time_zone {zone:?}, autocommit \
-                 {autocommit}; connect to the server itself, without a proxy that changes or shares sessions"
-            );
-            return Err(Failure::Misconfigured { reason });
+        if !mode.split(',').any(|one| one == "STRICT_ALL_TABLES") || zone != "+00:00" || !autocommit {
+            return Err(Failure::misconfigured(
+                format!(
+                    "{doing}: the session's settings do not hold: sql_mode {mode}, time_zone {zone}, autocommit \
+                     {autocommit}"
+                ),
+                "connect to the server itself, without a proxy that changes or shares sessions",
+            ));
         }
         Ok(Session {
             id: row.try_get(0).map_err(read)?,
@@ -183,17 +193,17 @@ impl Connector {
             // The driver adds where it found out.
             let plugin = rest.split(' ').next().unwrap_or_default();
             let account = self.options.get_username();
-            return Failure::Misconfigured {
-                reason: format!(
-                    "{doing}: the account `{account}` logs in by the plugin `{plugin}`, which the host does not have: give the \
-                     account one that it has: ALTER USER ... IDENTIFIED WITH caching_sha2_password BY '...' (MySQL), or ... \
-                     IDENTIFIED VIA mysql_native_password USING PASSWORD('...') (MariaDB)"
+            return Failure::misconfigured(
+                format!(
+                    "{doing}: the account `{account}` logs in by the plugin `{plugin}`, which the host does not have"
                 ),
-            };
+                "give the account one that it has: ALTER USER ... IDENTIFIED WITH caching_sha2_password BY '...' (MySQL), or \
+                 ... IDENTIFIED VIA mysql_native_password USING PASSWORD('...') (MariaDB)",
+            );
         }
         match classify(doing, error) {
             Failure::SchemaMismatch { code: 1049, message } => {
-                Failure::Misconfigured { reason: format!("{message}: create it, or correct the URL") }
+                Failure::misconfigured(message, CREATE_DATABASE)
             }
             Failure::LimitReached { code, message } if self.needs > 0 => {
                 let needs = self.needs;
@@ -208,7 +218,7 @@ impl Connector {
     }
 
     /// Ends when a session that was asked something is found idle or gone: the question or its answer was lost on
-    /// the way, and nobody would ever say so. MySQL at work, however slow, or not to be asked, is waited for.
+    /// the way, and nobody would ever report it. MySQL at work, however slow, or not to be asked, is waited for.
     pub async fn until_lost(&self, id: u64) {
         tokio::time::sleep(SILENCE).await;
         loop {
@@ -221,7 +231,7 @@ impl Connector {
     }
 }
 
-/// MariaDB cuts what a column has no digits for, MySQL rounds it unless it is told not to: a day could become the next.
+/// MariaDB cuts what a column has no digits for, MySQL rounds it unless its `sql_mode` forbids that: a day could become the next.
 fn settings() -> String {
     format!(
         "SET NAMES utf8mb4; \
@@ -246,7 +256,7 @@ pub struct Session {
     pub connection: MySqlConnection,
 }
 
-/// What one session can tell about another.
+/// The state of a session as another one sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// It is listed; or the server cannot list its sessions just now.
@@ -292,7 +302,7 @@ impl Session {
         }
     }
 
-    /// Whether a session is connected, which `account` has made; none where that is not known.
+    /// Finds out whether a session is connected that `account` has made; none where that is not known.
     pub async fn presence(&mut self, id: u64, account: Option<&str>) -> Result<Presence, Failure> {
         // Whoever is not shown to itself is shown nothing at all, e.g. an account that stands in for another.
         let listed = sqlx::query(
@@ -313,7 +323,7 @@ impl Session {
         Ok(if is_own && listed.contains(&self.id) { Presence::Gone } else { Presence::Hidden })
     }
 
-    /// Whether a session of this account waits for its client, and has for some time, or is gone.
+    /// Returns true where a session of this account waits for its client, and has for some time, or is gone.
     async fn is_idle(&mut self, id: u64, time: Duration) -> Result<bool, Failure> {
         let account = self.account.clone();
         match self.presence(id, Some(&account)).await? {

@@ -30,13 +30,15 @@ pub async fn misfit(
     let there = shapes(session, live, tables).await?;
     let differs = |table: &String| {
         let what = difference(there.get(table)?, declared.get(table)?)?;
-        Some(Failure::Misconfigured {
-            reason: format!(
+        Some(Failure::misconfigured(
+            format!(
                 "the table `{table}` is there already, though nothing was ever applied to it, and is not as the projector \
-                 declares it: {what}; drop it (DROP TABLE `{table}`), and the host makes it, or give the projector another \
-                 table name"
+                 declares it: {what}"
             ),
-        })
+            format!(
+                "drop it (DROP TABLE `{table}`), and the host makes it, or give the projector another table name"
+            ),
+        ))
     };
     Ok(tables.iter().find_map(differs))
 }

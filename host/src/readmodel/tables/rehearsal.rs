@@ -41,10 +41,7 @@ pub async fn rehearse(
     let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 20), 0)").bind(&scratch);
     let locked: i64 = asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)?;
     if locked != 1 {
-        return Err(Failure::CannotWrite {
-            code: 0,
-            message: format!("{doing}: another host has been at it for 20 s"),
-        });
+        return Err(Failure::LostRace { what: format!("{doing}: another host has been at it for 20 s") });
     }
     for sql in [
         format!("DROP DATABASE IF EXISTS {scratch}"),

@@ -16,6 +16,12 @@ pub struct HistoryIndex {
     pub fields: Vec<String>,
 }
 
+/// The beginning of the remedy where there is no index for history; the commands of mongosh follow.
+pub const CREATE_INDEX: &str = "create it with: ";
+
+/// The remedy where documents have no sequence.
+pub(super) const ADD_SEQUENCES: &str = "add it to the outbox's documents, or begin with `start = \"now\"`";
+
 impl Outbox {
     pub async fn history_index(&self, fields: &Fields) -> Result<HistoryIndex, Failure> {
         let indexes = self.indexes().await?;
@@ -24,15 +30,15 @@ impl Outbox {
         }
         let newest = self.last(1).await?.pop();
         if newest.is_some_and(|document| matches!(document.get(&fields.sequence), Ok(None))) {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "the newest document of the outbox has no `{}`, so the order of history is unknown; add it to the \
-                     documents, or begin with `start = \"now\"`",
+            return Err(Failure::misconfigured(
+                format!(
+                    "the newest document of the outbox has no `{}`, so the order of history is unknown",
                     fields.sequence
                 ),
-            });
+                ADD_SEQUENCES,
+            ));
         }
-        Err(Failure::Misconfigured { reason: missing(&indexes, fields, self.name()) })
+        Err(missing(&indexes, fields, self.name()))
     }
 }
 
@@ -74,8 +80,8 @@ fn choose(indexes: &[IndexModel], fields: &Fields) -> Option<HistoryIndex> {
 /// The name that an index has whose own name would be taken.
 const NAME: &str = "laterna_history";
 
-/// What to say where no index will do: what the nearest one lacks, and the command that makes one.
-fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> String {
+/// The failure where no index will do: what the nearest one lacks, and the command that makes one.
+fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> Failure {
     let [with_id, order] = orders(fields);
     let nearest = indexes.iter().find(|index| has_keys(index, &with_id) || has_keys(index, &order));
     let usual = with_id.iter().map(|name| format!("{name}_1")).collect::<Vec<_>>().join("_");
@@ -115,9 +121,9 @@ fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> String 
     let options: Vec<String> = options.into_iter().flatten().collect();
     let options = if options.is_empty() { String::new() } else { format!(", {{ {} }}", options.join(", ")) };
     let keys = with_id.iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(", ");
-    format!(
-        "the order of events in history is unknown without an index on it{lacks}; create it with: {drop}\
-         db.getCollection(\"{collection}\").createIndex({{ {keys} }}{options})"
+    Failure::misconfigured(
+        format!("the order of events in history is unknown without an index on it{lacks}"),
+        format!("{CREATE_INDEX}{drop}db.getCollection(\"{collection}\").createIndex({{ {keys} }}{options})"),
     )
 }
 
@@ -133,7 +139,7 @@ fn obstacle(index: &IndexModel) -> Option<&'static str> {
     obstacles.into_iter().find(|(is_so, _)| *is_so).map(|(_, why)| why)
 }
 
-/// Whether the collection was created with a collation, which its indexes have unless they name another one.
+/// Returns true where the collection was created with a collation, which its indexes have unless they name another one.
 fn has_default_collation(indexes: &[IndexModel]) -> bool {
     let of_ids: Document = [("_id".to_owned(), Bson::Int32(1))].into_iter().collect();
     indexes.iter().any(|index| index.keys == of_ids && has_collation(index))
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_printed_command_makes_an_index_that_no_write_can_fail_for() {
-        let says = missing(&[], &Fields::debezium(), "outbox");
+        let says = missing(&[], &Fields::debezium(), "outbox").to_string();
         let command =
             "createIndex({ \"aggregatetype\": 1, \"aggregateid\": 1, \"sequence\": 1, \"_id\": 1 })";
         assert!(says.ends_with(command), "{says}");
@@ -214,11 +220,11 @@ mod tests {
     #[test]
     fn an_index_that_comes_near_is_named_with_what_it_lacks() {
         let fields = Fields::default();
-        let says = missing(&[index(order(), named("mine"))], &fields, "outbox");
+        let says = missing(&[index(order(), named("mine"))], &fields, "outbox").to_string();
         assert!(says.contains("the index \"mine\" cannot serve: it is not unique"), "{says}");
         assert!(!says.contains("dropIndex"), "{says}");
         let partial = with("part", |options| options.partial_filter_expression = Some(doc! { "a": 1 }));
-        let says = missing(&[index(with_id(), partial)], &fields, "outbox");
+        let says = missing(&[index(with_id(), partial)], &fields, "outbox").to_string();
         assert!(says.contains("it is partial") && says.contains("dropIndex(\"part\"), then "), "{says}");
     }
 
@@ -226,17 +232,17 @@ mod tests {
     fn an_index_of_the_name_that_has_other_fields_is_dropped_by_the_command() {
         let fields = Fields::default();
         let usual = "aggregateType_1_aggregateId_1_sequence_1__id_1";
-        let says = missing(&[index(order(), named(usual))], &fields, "outbox");
+        let says = missing(&[index(order(), named(usual))], &fields, "outbox").to_string();
         assert!(says.ends_with("{ name: \"laterna_history\" })") && !says.contains("dropIndex"), "{says}");
         let other = index(doc! { "sequence": 1 }, named("laterna_history"));
-        let says = missing(&[index(order(), named("mine")), other], &fields, "outbox");
+        let says = missing(&[index(order(), named("mine")), other], &fields, "outbox").to_string();
         assert!(
             says.contains("the index \"laterna_history\" cannot serve: its fields are sequence"),
             "{says}"
         );
         assert!(says.contains("dropIndex(\"laterna_history\"), then "), "{says}");
         let same = index(doc! { "sequence": 1 }, named(usual));
-        let says = missing(&[same], &fields, "outbox");
+        let says = missing(&[same], &fields, "outbox").to_string();
         assert!(says.ends_with("{ name: \"laterna_history\" })") && !says.contains("dropIndex"), "{says}");
     }
 
@@ -245,12 +251,12 @@ mod tests {
         let german = || Collation::builder().locale("de".to_owned()).build();
         let ids = index(doc! { "_id": 1 }, with("_id_", |options| options.collation = Some(german())));
         let inherited = index(with_id(), with("mine", |options| options.collation = Some(german())));
-        let says = missing(&[ids, inherited], &Fields::default(), "outbox");
+        let says = missing(&[ids, inherited], &Fields::default(), "outbox").to_string();
         let options = "{ collation: { locale: \"simple\" }, name: \"laterna_history\" })";
         assert!(says.contains("it has a collation") && says.ends_with(options), "{says}");
         let usual = "aggregateType_1_aggregateId_1_sequence_1__id_1";
         let inherited = index(with_id(), with(usual, |options| options.collation = Some(german())));
-        let says = missing(&[inherited], &Fields::default(), "outbox");
+        let says = missing(&[inherited], &Fields::default(), "outbox").to_string();
         assert!(
             says.contains("cannot serve: it has a collation") && says.contains("laterna_history"),
             "{says}"

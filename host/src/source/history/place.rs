@@ -1,6 +1,6 @@
 //! How far a scan has come: places that only go forward, whatever the documents' keys are.
 //!
-//! Pure. The index decides which document comes next; the keys only say where to go on after a stop.
+//! Pure. The index decides which document comes next; the keys only mark where to go on after a stop.
 
 use std::cmp::Ordering;
 

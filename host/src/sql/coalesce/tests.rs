@@ -55,12 +55,12 @@ fn schema() -> Schema {
     sql::check(&manifest).expect("the model's SQL is right")
 }
 
-type Rows = BTreeMap<i64, i64>;
+type KeptRows = BTreeMap<i64, i64>;
 
 /// The tables, in the order of `TABLES`.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Model {
-    tables: [Rows; TABLES.len()],
+    tables: [KeptRows; TABLES.len()],
 }
 
 impl Model {

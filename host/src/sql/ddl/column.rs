@@ -61,7 +61,7 @@ pub(super) fn check(column: &mut ColumnDef, walk: &mut Walk) {
 
 /// Why no generated column is in a primary key.
 pub(super) fn generated_key(name: &str) -> Reason {
-    let remedy = "a row is known by what the event says: take the key from the event";
+    let remedy = "the event has to name the row: take the key from the event";
     not_allowed(format_args!("the generated column `{name}` in the primary key"), remedy)
 }
 
@@ -114,7 +114,7 @@ fn check_attribute(attribute: &mut ColumnOption, walk: &mut Walk) {
     }
 }
 
-/// Whether a default is a date without a month or a day, as `0000-00-00` is.
+/// Returns true for a date without a month or a day, as `0000-00-00` is.
 fn is_no_day(value: &Expr) -> bool {
     let Expr::Value(literal) = value else { return false };
     let (Value::SingleQuotedString(text) | Value::Number(text, false)) = &literal.value else { return false };
@@ -161,7 +161,7 @@ fn check_word(word: &ObjectName, walk: &mut Walk) {
     }
 }
 
-/// What to do instead when a type is not on the list.
+/// The remedy for a type that is not on the list.
 #[expect(clippy::match_same_arms, reason = "one line for each family")]
 fn type_remedy(data_type: &DataType) -> Option<&'static str> {
     use DataType as T;
@@ -199,7 +199,7 @@ fn type_remedy(data_type: &DataType) -> Option<&'static str> {
     })
 }
 
-/// What to write for a type that not every server has, or that no value can be given for.
+/// The remedy for a type that not every server has, or that no value can be given for.
 fn of_a_server(name: &str) -> &'static str {
     match name.to_ascii_uppercase().as_str() {
         "INET4" | "INET6" => "only MariaDB has it: write VARBINARY(16) with INET6_ATON(?), or text",

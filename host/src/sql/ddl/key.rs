@@ -162,7 +162,7 @@ fn check_index_column(column: &mut IndexColumn, walk: &mut Walk) {
     }
 }
 
-/// Whether a key is on an expression.
+/// Returns true where a key is on an expression.
 pub(super) fn has_expression(constraints: &[TableConstraint]) -> bool {
     let is_expression = |column: &IndexColumn| matches!(column.column.expr, Expr::Nested(_));
     constraints.iter().any(|constraint| match constraint {

@@ -1,4 +1,4 @@
-//! What a column takes: from the parsed type to the words of `statement`.
+//! The values that a column takes: from the parsed type to the words of `statement`.
 //!
 //! Only types that passed the check come here; any other is taken for text.
 

@@ -1,8 +1,8 @@
 //! The options of a declared table, and the ones every table gets.
 //!
-//! A table whose author names no collation gets a binary one that does not pad: it tells case, accents and blanks at the
+//! A table whose author names no collation gets a binary one that does not pad: it distinguishes case, accents and blanks at the
 //! end, so that two ids never fall together. MySQL and MariaDB have it under two names. Left to the server, they would
-//! choose differently, and neither would tell `a` from `A`.
+//! choose differently, and neither would distinguish `a` from `A`.
 
 use sqlparser::ast::{
     ColumnDef, ColumnOption, ColumnOptionDef, CreateTableOptions, Expr, Ident, NamedParenthesizedList,
@@ -112,7 +112,7 @@ fn is_in(list: &[&str], word: &str) -> bool {
     list.iter().any(|one| one.eq_ignore_ascii_case(word))
 }
 
-/// What to do with an option that may not be given.
+/// The remedy for an option that may not be given.
 fn remedy(option: &SqlOption) -> &'static str {
     match option {
         SqlOption::KeyValue { key, .. } if key.value == "AUTO_INCREMENT" => {
@@ -130,7 +130,7 @@ fn remedy(option: &SqlOption) -> &'static str {
     }
 }
 
-/// What an allowed option is about.
+/// The subject of an allowed option.
 fn read(option: &SqlOption) -> Option<Meaning<'_>> {
     match option {
         SqlOption::Comment(_) => Some(Meaning::Other),

@@ -8,12 +8,12 @@ use super::{Finding, assign, finish, refused, sum};
 use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
 use crate::sql::refusal::{Reason, not_allowed};
-use crate::sql::tables::Tables;
+use crate::sql::tables::DeclaredTables;
 use crate::statement::MultiRow;
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
 
-pub(super) fn check(insert: &mut Insert, tables: Tables) -> Result<Finding, Vec<Reason>> {
+pub(super) fn check(insert: &mut Insert, tables: DeclaredTables) -> Result<Finding, Vec<Reason>> {
     let mut reasons = clauses(insert);
     let table = match &mut insert.table {
         TableObject::TableName(name) => declared_table(name, tables.names),

@@ -1,4 +1,4 @@
-//! What the host adds to a checked statement, so that both servers do the same with it.
+//! The additions of the host to a checked statement, after which both servers do the same with it.
 //!
 //! It comes after the check and judges nothing but what it cannot write.
 
@@ -9,7 +9,7 @@ use sqlparser::ast::{
     Ident, Insert, ObjectName, OnInsert, Value, VisitMut, VisitorMut,
 };
 
-use crate::sql::function::{self, Shape};
+use crate::sql::function::{self, ArgumentShape};
 use crate::sql::parse;
 use crate::sql::refusal::{Reason, not_allowed};
 use crate::statement::Table;
@@ -156,7 +156,7 @@ fn members_as_json(call: &mut Function) {
     let FunctionArguments::List(list) = &mut call.args else { return };
     for (at, argument) in list.args.iter_mut().enumerate() {
         if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument
-            && function.argument(at) == Shape::Member
+            && function.argument(at) == ArgumentShape::Member
             && is_placeholder(value)
         {
             *value = written("JSON_EXTRACT(?, '$')");

@@ -36,7 +36,7 @@ fn takes_any_number(column: &Column) -> bool {
     !is_unsigned && !column.checked
 }
 
-/// Whether the row that would be inserted has a parameter there.
+/// Returns true where the row that would be inserted has a parameter in this column.
 fn is_given(insert: &Insert, column: &str) -> bool {
     let is_column = |name: &sqlparser::ast::ObjectName| {
         name.0
@@ -53,7 +53,7 @@ fn is_given(insert: &Insert, column: &str) -> bool {
     values.rows.iter().any(|row| row.content.get(at).is_some_and(is_parameter))
 }
 
-/// Whether the value is a sum of which what would be inserted is a part.
+/// Returns true for a sum of which the value that would be inserted is a part.
 fn adds(value: &Expr, column: &str, insert: &Insert) -> bool {
     let alias = insert.insert_alias.as_ref().map(|alias| alias.row_alias.to_string());
     let is_new = |expr: &Expr| match expr {
@@ -80,7 +80,7 @@ fn adds(value: &Expr, column: &str, insert: &Insert) -> bool {
     visit(value, &is_sum)
 }
 
-/// Whether the name, perhaps behind its table and in backticks, is the column's.
+/// Returns true where the name, perhaps behind its table and in backticks, is the column's.
 fn ends_with(name: &str, column: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| last.trim_matches('`').eq_ignore_ascii_case(column))
 }

@@ -8,7 +8,7 @@ use sqlparser::ast::{
 };
 
 use super::{COMPUTE, Context, Walk, Want, kind};
-use crate::sql::function::{self, ArgumentKinds, Shape};
+use crate::sql::function::{self, ArgumentKinds, ArgumentShape};
 use crate::sql::name::plain;
 use crate::sql::refusal::{Reason, excerpt, not_allowed};
 use crate::statement::{Parameter, Type};
@@ -146,23 +146,23 @@ impl Walk<'_> {
         let alike = {
             let one = |(at, argument): (usize, &FunctionArg)| match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
-                    if function.argument(at) == Shape::Alike =>
+                    if function.argument(at) == ArgumentShape::Alike =>
                 {
                     Some(expr.clone())
                 }
                 _ => None,
             };
             let alike: Vec<Expr> = arguments.iter().enumerate().filter_map(one).collect();
-            // What goes in is what comes out only where the function says so.
-            let want = if function.gives == Shape::Alike { want.clone() } else { Want::ALONE };
+            // The argument's type is the result's only where the function's list has it so.
+            let want = if function.gives == ArgumentShape::Alike { want.clone() } else { Want::ALONE };
             self.alike(&alike, &want)
         };
         let makes_bytes = matches!(want.kind(), Some(Type::Bytes { .. }));
         for (at, argument) in arguments.iter_mut().enumerate().skip(first) {
             let want = match function.argument(at) {
-                Shape::Alike => alike.clone(),
+                ArgumentShape::Alike => alike.clone(),
                 // Bytes that are put together for a column of bytes.
-                Shape::Text if function.gives == Shape::Text && makes_bytes => {
+                ArgumentShape::Text if function.gives == ArgumentShape::Text && makes_bytes => {
                     Want::argument(Some(Type::BYTES))
                 }
                 shape => Want::argument(shape.kind()),
@@ -171,7 +171,7 @@ impl Walk<'_> {
                 // Alone, it is written as JSON: see `settle`.
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
                     if is_placeholder(expr)
-                        && function.argument(at) == Shape::Member
+                        && function.argument(at) == ArgumentShape::Member
                         && context != Context::Check =>
                 {
                     self.parameters.push(Parameter { kind: Some(Type::JsonValue), ..Parameter::ALONE });

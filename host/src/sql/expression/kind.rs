@@ -1,4 +1,4 @@
-//! What type an expression has, and what type that gives the parameters beside it.
+//! The type of an expression, and the type that it gives to the parameters beside it.
 //!
 //! It changes nothing and refuses nothing. Where a type is not known, the parameter keeps the kind of its value.
 
@@ -8,11 +8,11 @@ use sqlparser::ast::{
 };
 
 use super::{Walk, Want};
-use crate::sql::function::{self, Shape};
+use crate::sql::function::{self, ArgumentShape};
 use crate::statement::{Parameter, Role, Type};
 
 impl Walk<'_> {
-    /// What the operands of an operator have to be.
+    /// The types that the operands of an operator have to have.
     pub(super) fn operands(&self, left: &Expr, operator: &Op, right: &Expr, want: &Want) -> (Want, Want) {
         match operator {
             Op::Eq | Op::NotEq | Op::Spaceship => {
@@ -35,7 +35,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What the operand of a sign has to be.
+    /// The type that the operand of a sign has to have.
     pub(super) fn operand(operator: UnaryOperator, want: &Want) -> Want {
         match operator {
             UnaryOperator::BitwiseNot => Want::argument(Some(Type::WHOLE)),
@@ -46,7 +46,8 @@ impl Walk<'_> {
         }
     }
 
-    /// What stands in a calculation with another operand: a number as exact as that, and as what the result is for.
+    /// The type of a value in a calculation with another operand: a number as exact as that, and as what the result is
+    /// for.
     fn calculated(&self, operator: &Op, other: &Expr, want: &Want) -> Want {
         if matches!(other, Expr::Interval(_)) {
             return Want::argument(Some(Type::MOMENT));
@@ -66,7 +67,7 @@ impl Walk<'_> {
         Want::argument(Some(kind))
     }
 
-    /// What is compared with this expression.
+    /// The type of a value that is compared with this expression.
     pub(super) fn compared(&self, other: &Expr, role: Role) -> Want {
         match other {
             Expr::Tuple(parts) => Want::Row(parts.iter().map(|part| self.compared(part, role)).collect()),
@@ -79,7 +80,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is compared with one of these expressions.
+    /// The type of a value that is compared with one of these expressions.
     pub(super) fn compared_with<'e>(&self, others: impl IntoIterator<Item = &'e Expr>, role: Role) -> Want {
         let mut wants = others.into_iter().map(|other| self.compared(other, role));
         let is_known = |want: &Want| match want {
@@ -89,7 +90,7 @@ impl Walk<'_> {
         wants.find(is_known).unwrap_or(Want::ALONE)
     }
 
-    /// What is given in the place of one of these, where that is wanted.
+    /// The type of a value that is given in the place of one of these, where that is wanted.
     pub(super) fn alike<'e>(&self, others: impl IntoIterator<Item = &'e Expr>, want: &Want) -> Want {
         if want.kind().is_some() {
             return want.within();
@@ -125,7 +126,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The type of an expression, as far as it says.
+    /// The type of an expression, as far as its text shows it.
     fn kind(&self, expr: &Expr) -> Option<Type> {
         match expr {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.column_of(expr)?.kind,
@@ -162,7 +163,7 @@ impl Walk<'_> {
                 }
                 let function = function::find(&name)?;
                 function.gives.kind().or_else(|| {
-                    let alike = |(at, _): &(usize, &Expr)| function.argument(*at) == Shape::Alike;
+                    let alike = |(at, _): &(usize, &Expr)| function.argument(*at) == ArgumentShape::Alike;
                     arguments(&call.args).enumerate().filter(alike).find_map(|(_, one)| self.kind(one))
                 })
             }
@@ -225,7 +226,8 @@ fn number(kind: &Type) -> Option<Type> {
     }
 }
 
-/// What is cast: a number keeps its digits, which the cast rounds; a moment is cut, which servers do differently.
+/// The type of a value that is cast: a number keeps its digits, which the cast rounds; a moment is cut, which servers
+/// do differently.
 pub(super) fn cast(data_type: &DataType) -> Option<Type> {
     match data_type {
         DataType::Char(_) => Some(Type::TEXT),

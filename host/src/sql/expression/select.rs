@@ -1,4 +1,4 @@
-//! What a statement may read besides the rows it writes: subqueries and SELECTs of declared tables.
+//! The rows that a statement may read besides those it writes: subqueries and SELECTs of declared tables.
 //!
 //! Whatever could answer differently for the same rows is refused: a LIMIT without an order by a key, columns beside a
 //! sum, locking reads, other schemas.
@@ -19,7 +19,7 @@ use crate::sql::refusal::{Reason, not_allowed};
 
 const PLAIN: &str = "write SELECT columns FROM tables WHERE condition";
 
-/// What is known of a query's rows.
+/// The properties of a query's rows.
 pub(in crate::sql) struct SelectedRows {
     /// They come in one order only, or there is one at most.
     pub is_ordered: bool,
@@ -272,7 +272,7 @@ impl Walk<'_> {
         columns
     }
 
-    /// Whether an order tells all rows apart: by the groups, or by the primary key of the only table.
+    /// Returns true where an order distinguishes all rows: by the groups, or by the primary key of the only table.
     fn orders_all(&self, select: &Select, order: &[String], visible: usize) -> bool {
         let is_there = |column: &String| order.contains(column);
         if let GroupByExpr::Expressions(groups, _) = &select.group_by
@@ -333,7 +333,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether conditions name every column of a table's primary key, each with a value of its own.
+/// Returns true where conditions name every column of a table's primary key, each with a value of its own.
 ///
 /// Among others, a column alone could be another table's.
 pub(in crate::sql) fn is_at_most_one(source: &NamedTable<'_>, conditions: &[Expr], is_alone: bool) -> bool {
@@ -346,7 +346,7 @@ pub(in crate::sql) fn is_at_most_one(source: &NamedTable<'_>, conditions: &[Expr
     !table.key().is_empty() && table.key().iter().all(is_found)
 }
 
-/// The columns of a table that a condition says to be equal to something outside of it.
+/// The columns of a table that a condition equates with something outside of it.
 fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: &mut Vec<String>) {
     use sqlparser::ast::BinaryOperator as Op;
     match condition {

@@ -9,7 +9,7 @@ const NUMERIC: &str = "Y y m c d e H k h I l i s S f T r p j u U v V x X w D %";
 /// A format that gives a whole day, and perhaps a time.
 const READABLE: &str = "Y m c d e H k i s S f T %";
 
-/// What is wrong with the literals of a call; `literals` has each argument that is one, as its text.
+/// Finds what is wrong with the literals of a call; `literals` has each argument that is one, as its text.
 pub(in crate::sql) fn demand(name: &str, literals: &[Option<String>], in_table: bool) -> Option<Reason> {
     let second = literals.get(1).and_then(Option::as_deref);
     match name.to_ascii_uppercase().as_str() {
@@ -80,7 +80,7 @@ fn is_whole_day(format: &str) -> bool {
         && (hours == 1 || finer == [0, 0, 0])
 }
 
-/// Whether a path ends with a place in an array, counted from its beginning.
+/// Returns true where a path ends with a place in an array, counted from its beginning.
 fn ends_in_a_cell(path: &str) -> bool {
     let Some((before, place)) = path.strip_suffix(']').and_then(|path| path.rsplit_once('[')) else {
         return false;

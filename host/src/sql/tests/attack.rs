@@ -1,4 +1,4 @@
-//! What somebody would try who wants to run more than was declared: all of it is refused, with a reason.
+//! Attacks by somebody who wants to run more than was declared: all of it is refused, with a reason.
 
 use super::{statement, table};
 use crate::sql::SqlRefusal;

@@ -1,4 +1,4 @@
-//! What tables may be.
+//! Tests of table definitions.
 
 use super::{DELETE, ORDERS, check, manifest, reasons, table};
 use crate::sql::{self, Reason, SqlPlace};
@@ -58,7 +58,7 @@ fn what_mysql_takes_and_the_host_does_not_is_named_with_what_to_write() {
         ("a INT, KEY k (a) INVISIBLE", "no: `INVISIBLE` is valid for MySQL"),
     ]);
     check_bodies(&[("a INT, PRIMARY KEY USING BTREE (a)", "no: InnoDB has no other")]);
-    // What they say to write is taken.
+    // Their advice is taken.
     check_columns(&[
         ("c CHAR(36) CHARACTER SET ascii", "`c` CHAR(36) CHARACTER SET ascii COLLATE ascii_bin"),
         ("v VARCHAR(9) COLLATE utf8mb4_bin", "`v` VARCHAR(9) COLLATE utf8mb4_bin"),

@@ -1,4 +1,4 @@
-//! What statements may say.
+//! Tests of statements.
 
 use super::{check, manifest, statement};
 use crate::sql;
@@ -429,7 +429,7 @@ fn functions_that_are_not_called_say_why_and_what_to_write() {
         ("id = FORMAT(n, 2)", "no: its answer depends on a locale"),
         ("id = UUID_NEW(n)", "no: where it is of a column, write it with functions that are"),
     ]);
-    // What they say to write is taken.
+    // Their advice is taken.
     check_conditions(&[
         (
             "id = TIMESTAMP '1970-01-01 00:00:00' + INTERVAL n SECOND",

@@ -217,8 +217,8 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
-/// What is sent has nothing in it on which MySQL and the parser could disagree, reads again as itself, and its rows
-/// can be repeated.
+/// Checks that nothing is sent on which MySQL and the parser could disagree, that it reads again as itself, and that
+/// its rows can be repeated.
 fn check_is_safe(text: &str) -> Result<(), TestCaseError> {
     if let Some(schema) = accepted(statement(text))? {
         let checked = &schema.statements[0];

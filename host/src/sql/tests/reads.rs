@@ -1,4 +1,4 @@
-//! What statements may read besides the rows they write.
+//! Tests of the rows that statements read besides those they write.
 
 use super::{check, manifest};
 use crate::sql::SqlRefusal;

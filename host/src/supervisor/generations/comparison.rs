@@ -140,7 +140,7 @@ async fn report_progress(
             };
             if !next_step.iter().any(still) {
                 let reason = format!("generation {} was given up", generation.generation);
-                return Err(Failure::Misconfigured { reason });
+                return Err(Failure::misconfigured(reason, "ask again if it is still wanted"));
             }
             let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(command) = generation.command {

@@ -156,12 +156,12 @@ impl ShadowRun {
             letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
         }
         if letters > 0 && holds_stream(settings, &self.loaded) {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "{letters} dead letter(s) of the generation hold back all that comes behind them (`hold = \"stream\"`); \
-                     deploy a component that takes these events, or discard them in the live generation first"
+            return Err(Failure::misconfigured(
+                format!(
+                    "{letters} dead letter(s) of the generation hold back all that comes behind them (`hold = \"stream\"`)"
                 ),
-            });
+                "deploy a component that takes these events, or discard them in the live generation first",
+            ));
         }
         let rows = checkpoint::rows(&mut session, control, &settings.name, number).await?;
         startup::not_from_the_future(&self.servers, &rows).await?;
@@ -192,15 +192,14 @@ impl ShadowRun {
         let GenerationContext { servers, settings, epoch, .. } = &self.context;
         let (control, name) = (&servers.control, settings.name.as_str());
         if !settings.from_history {
-            return Err(Failure::Misconfigured {
-                reason: format!(
-                    "`{name}` began with `start = \"now\"`, so its tables are not made from history"
-                ),
-            });
+            return Err(Failure::misconfigured(
+                format!("`{name}` began with `start = \"now\"`, so its tables are not made from history"),
+                "configure a projection of another name, with other tables, that begins with `start = \"history\"`",
+            ));
         }
         let schema = &self.loaded.deployed.schema;
         let found = registration::find(session, control, name).await?;
-        let gone = || Failure::Misconfigured { reason: format!("`{name}` is not registered any more") };
+        let gone = || startup::not_registered(name);
         let found = found.ok_or_else(gone)?;
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
         refill::is_possible(servers, &self.loaded, &identity).await?;

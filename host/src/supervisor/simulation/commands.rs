@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::host::Host;
 use super::steps::{Life, Steps};
-use super::store::{State, Store, Tables, Wanted, wish};
+use super::store::{State, Store, Tables, WishedTry, wish};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving::{self, Book};
@@ -17,11 +17,11 @@ use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection, ShownLetters};
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// All commands that were ever written.
-pub type Commands = BTreeMap<u64, Asked>;
+pub type CommandRows = BTreeMap<u64, AskedCommand>;
 
 /// A command, and what is known of it.
 #[derive(Clone)]
-pub struct Asked {
+pub struct AskedCommand {
     pub command: Command,
     pub is_pending: bool,
     /// The newest letter when it was written: those behind it are none of its own.
@@ -30,7 +30,7 @@ pub struct Asked {
     generation: u32,
 }
 
-impl Asked {
+impl AskedCommand {
     fn letters(&self) -> &Letters {
         match &self.command.request {
             Request::Discard { letters, .. }
@@ -83,11 +83,11 @@ impl Store {
         let letters =
             if is_shown { Letters::Shown { shown, like } } else { Letters::Fitting { letters: like } };
         let request = request(letters);
-        let wanted: &[Wanted] = match request {
-            Request::Discard { .. } => &[Wanted::Discard, Wanted::Try],
-            Request::Erase { .. } => &[Wanted::Erase],
+        let wanted: &[WishedTry] = match request {
+            Request::Discard { .. } => &[WishedTry::Discard, WishedTry::Try],
+            Request::Erase { .. } => &[WishedTry::Erase],
             Request::Rehearse { .. } => &[],
-            _ => &[Wanted::Try],
+            _ => &[WishedTry::Try],
         };
         // A letter that was held may be the head by the time.
         let all = state.tables.letters.values().map(|(_, letter)| &**letter);
@@ -98,7 +98,7 @@ impl Store {
         let command = Command { id, request, requested_by: name(id), progress: None };
         let (generation, newest) = (state.tables.generation, state.tables.letter);
         state.wishes.extend(wishes);
-        let asked = Asked { command, is_pending: true, newest, generation };
+        let asked = AskedCommand { command, is_pending: true, newest, generation };
         state.commands.insert(id, asked);
     }
 
@@ -135,7 +135,7 @@ impl Store {
     }
 
     /// What a command that is done has left undone.
-    fn left(state: &State, asked: &Asked) -> Option<String> {
+    fn left(state: &State, asked: &AskedCommand) -> Option<String> {
         let Letters::Shown { shown, .. } = asked.letters() else { return None };
         if state.lost_in.is_some() || shown.generation != state.tables.generation {
             return None;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::outbox::{HANDLED, Outbox, Placed, place};
+use super::outbox::{HANDLED, OutboxModel, Placed, place};
 use super::projector::answer;
 use super::read_model::Rules;
 use super::store::{State, Tables, seed};
@@ -15,7 +15,12 @@ use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::Letter;
 
 /// What a batch does to each document, by the index of its place.
-pub fn indices(outbox: &Outbox, tables: &Tables, lane: u32, batch: &Batch) -> Result<Vec<usize>, String> {
+pub fn indices(
+    outbox: &OutboxModel,
+    tables: &Tables,
+    lane: u32,
+    batch: &Batch,
+) -> Result<Vec<usize>, String> {
     let row = &tables.lanes[lane as usize];
     if !batch.position.covers(&row.position) {
         return Err(format!("lane {lane} goes back to {}", place(&batch.position)));
@@ -45,7 +50,7 @@ pub fn indices(outbox: &Outbox, tables: &Tables, lane: u32, batch: &Batch) -> Re
 }
 
 /// Nothing is taken from an older copy of the source, and no place in it is kept: it lacks an event that was taken.
-pub fn put_back(outbox: &Outbox, batch: &Batch) -> Result<(), String> {
+pub fn put_back(outbox: &OutboxModel, batch: &Batch) -> Result<(), String> {
     match outbox.restored.limit() {
         Some(limit) if !limit.covers(&batch.position) => {
             Err(format!("comes to {} of a source that was put back", place(&batch.position)))
@@ -56,7 +61,7 @@ pub fn put_back(outbox: &Outbox, batch: &Batch) -> Result<(), String> {
 
 /// Judges one entry, on the tables as they are when all entries before it are written.
 pub fn entry(
-    outbox: &Outbox,
+    outbox: &OutboxModel,
     state: &State,
     tables: &Tables,
     lane: u32,
@@ -104,7 +109,7 @@ pub fn entry(
 
 /// Whether a failure is one for which an event is rightly parked.
 fn parked(
-    outbox: &Outbox,
+    outbox: &OutboxModel,
     state: &State,
     tables: &Tables,
     lane: u32,
@@ -132,7 +137,7 @@ fn parked(
 
 /// A key conflict is judged when nothing that stands before it can still be written, and on what was so then.
 fn conflict(
-    outbox: &Outbox,
+    outbox: &OutboxModel,
     state: &State,
     tables: &Tables,
     lane: u32,
@@ -221,7 +226,7 @@ pub fn breaker(
 pub fn blamed(
     state: &State,
     tables: &mut Tables,
-    outbox: &Outbox,
+    outbox: &OutboxModel,
     number: usize,
     (entry, failure): (&Entry, &Failure),
 ) -> Result<(), String> {
@@ -249,7 +254,7 @@ pub fn head(tables: &Tables, letter: &Letter) -> Result<(), String> {
 }
 
 /// The rows of an aggregate stand in the order of its events, each once.
-pub fn order(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
+pub fn order(outbox: &OutboxModel, tables: &Tables) -> Result<(), String> {
     for rows in tables.rows.values() {
         let places: Vec<(usize, usize)> =
             rows.iter().map(|(number, at)| (outbox.first[*number], *at)).collect();
@@ -265,7 +270,7 @@ pub fn order(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
 }
 
 /// When everything is through: each event is settled or has a letter, and has its rows or none.
-pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
+pub fn complete(outbox: &OutboxModel, tables: &Tables) -> Result<(), String> {
     order(outbox, tables)?;
     fingerprint(outbox, tables)?;
     let waiting: BTreeSet<usize> = tables.letters.values().map(|(number, _)| *number).collect();
@@ -287,7 +292,7 @@ pub fn complete(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
 }
 
 /// However often lanes were killed, fenced, undone and counted anew: each event with an id is in the sum, once.
-fn fingerprint(outbox: &Outbox, tables: &Tables) -> Result<(), String> {
+fn fingerprint(outbox: &OutboxModel, tables: &Tables) -> Result<(), String> {
     let is_first = |(at, placed): &(usize, &Placed)| outbox.first[placed.number] == *at;
     let documents = outbox.documents.iter().enumerate().filter(is_first);
     let all = Fingerprint::of(&seed(), documents.filter_map(|(_, placed)| placed.delivery.id()));

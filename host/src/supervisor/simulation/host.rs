@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Outbox, decoder};
+use super::outbox::{OutboxModel, decoder};
 use super::projector::{SimulatedVersion, deployed};
 use super::read_model::{Rules, SimulatedReadModel};
 use super::source::{SimulatedSource, Trouble};
@@ -41,7 +41,7 @@ const WINDOW: usize = 100_000;
 pub struct Host {
     pub name: &'static str,
     pub store: Store,
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     pub habits: Habits,
     pub version: u32,
@@ -107,7 +107,7 @@ impl Host {
                 Ok(Ended::Stopped) => break,
                 Err(failure) => {
                     self.steps.note(|| format!("the run of {} ends: {failure}", self.name));
-                    if failure.to_string().contains("ended abnormally") {
+                    if matches!(failure, Failure::Bug { .. }) {
                         self.steps.violated(|| failure.to_string());
                     }
                     if matches!(failure, Failure::ResumeLost { .. }) && self.outbox.restored.is_older() {
@@ -191,7 +191,7 @@ impl Host {
                 self.steps.step(&self.life, 1, || "the lanes are replaced".to_owned()).await;
                 None
             }
-            None => return Err(Failure::Misconfigured { reason: "the checkpoints are gone".to_owned() }),
+            None => return Err(Failure::misconfigured("the checkpoints are gone", "bring them back")),
         };
         let rows = self.store.state().tables.lanes.clone();
         not_beyond(self.outbox.holds().now(), &rows)?;

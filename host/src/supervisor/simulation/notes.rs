@@ -49,12 +49,12 @@ struct Stored {
 }
 
 #[derive(Clone)]
-struct World {
+struct NotesWorld {
     steps: Steps,
     stored: Arc<Mutex<Stored>>,
 }
 
-impl World {
+impl NotesWorld {
     fn stored(&self) -> MutexGuard<'_, Stored> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,7 +77,7 @@ fn taken(position: &Position) -> Option<usize> {
 /// A host that works for a projection.
 #[derive(Clone)]
 struct Host {
-    world: World,
+    world: NotesWorld,
     life: Life,
     installation: u32,
     projection: &'static str,
@@ -104,7 +104,7 @@ impl Host {
                 stored.rounds += 1;
                 (self.number, stored.rounds)
             };
-            let mut round = Round { host: self.clone(), number };
+            let mut round = NotesRound { host: self.clone(), number };
             // What fails is tried again in the next round.
             let _ = deletion::round(&mut round, &identity()).await;
             self.world.stored().deleting.remove(&number);
@@ -129,7 +129,7 @@ impl Host {
             tokio::time::sleep(INTERVAL).await;
             let stands = self.world.stored().lanes.get(&(self.installation, self.projection)).cloned();
             let went = match stands.flatten() {
-                None => beginning::in_order(&mut First { host: self.clone(), start: None }).await,
+                None => beginning::in_order(&mut FirstRun { host: self.clone(), start: None }).await,
                 Some(Position::Scan { start, .. }) => self.scan(&start).await,
                 Some(Position::Stream { .. }) => return,
             };
@@ -177,7 +177,7 @@ impl Host {
     async fn asks_for_the_note(&self) -> Result<(), Failure> {
         self.step("asks for the note").await?;
         if self.world.stored().note {
-            return Err(Failure::Misconfigured { reason: "documents were deleted".to_owned() });
+            return Err(Failure::misconfigured("documents were deleted", "bring them back"));
         }
         Ok(())
     }
@@ -190,12 +190,12 @@ impl Notes for Host {
 }
 
 /// A projection that begins.
-struct First {
+struct FirstRun {
     host: Host,
     start: Option<Token>,
 }
 
-impl Beginning for First {
+impl Beginning for FirstRun {
     async fn is_complete(&mut self) -> Result<(), Failure> {
         self.host.asks_for_the_note().await
     }
@@ -231,12 +231,12 @@ impl Beginning for First {
 }
 
 /// A round of deletions.
-struct Round {
+struct NotesRound {
     host: Host,
     number: (u64, u64),
 }
 
-impl Deletions for Round {
+impl Deletions for NotesRound {
     async fn all_lanes(&mut self) -> Result<Vec<LaneAt>, Failure> {
         self.host.step("looks how far all lanes are").await?;
         let source = serde_json::to_string(&identity()).expect("it is text");
@@ -304,7 +304,7 @@ fn play(seed: u64, recorded: bool) -> (usize, Option<String>, Vec<String>) {
             lanes: [((0, "old"), Some(Position::Stream { token: stream(0) }))].into(),
             ..Stored::default()
         };
-        let world = World { steps: steps.clone(), stored: Arc::new(Mutex::new(stored)) };
+        let world = NotesWorld { steps: steps.clone(), stored: Arc::new(Mutex::new(stored)) };
         if chance.random_range(0..2) == 0 {
             world.stored().lanes.insert((1, "other"), Some(Position::Stream { token: stream(0) }));
         }
@@ -314,7 +314,7 @@ fn play(seed: u64, recorded: bool) -> (usize, Option<String>, Vec<String>) {
     })
 }
 
-impl World {
+impl NotesWorld {
     /// Hosts work and crash, a writer inserts, an operator brings back what was deleted and takes the note away.
     async fn happens(self, mut chance: StdRng) -> Result<(), String> {
         let began = tokio::time::Instant::now();

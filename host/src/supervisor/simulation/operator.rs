@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::commands::hex;
 use super::schedule::{LOOK, Play};
-use super::store::{Wanted, wish};
+use super::store::{WishedTry, wish};
 use crate::failure::Failure;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
 use crate::readmodel::control::command::Request;
@@ -88,17 +88,17 @@ impl Play<'_> {
     }
 
     /// Gives an order to the lane of a letter, where one runs.
-    fn give(&self, letter: Letter, action: LetterAction) -> Option<oneshot::Receiver<Answered>> {
+    fn give(&self, letter: Letter, action: LetterAction) -> Option<oneshot::Receiver<LetterAnswered>> {
         let lanes = self.hosts.iter().map(|(host, _)| host.orders.lanes()).find(|lanes| !lanes.is_empty())?;
         let count = u32::try_from(lanes.len()).expect("a schedule has few lanes");
         let key = letter.aggregate_key.as_ref();
         let lane = key.map_or(0, |key| crate::event::lane_of(key, count)) as usize;
         let (reply, answer) = oneshot::channel();
         self.steps.note(|| format!("operator: {action:?} of letter {}", letter.id));
-        let wishes: &[Wanted] = match action {
-            LetterAction::Replay => &[Wanted::Try],
-            LetterAction::Discard { .. } => &[Wanted::Discard, Wanted::Try],
-            LetterAction::Erase { .. } => &[Wanted::Erase],
+        let wishes: &[WishedTry] = match action {
+            LetterAction::Replay => &[WishedTry::Try],
+            LetterAction::Discard { .. } => &[WishedTry::Discard, WishedTry::Try],
+            LetterAction::Erase { .. } => &[WishedTry::Erase],
             LetterAction::Rehearse => &[],
         };
         self.store.state().wishes.extend(wishes.iter().map(|wanted| wish(&letter, *wanted)));
@@ -179,4 +179,4 @@ fn discard() -> LetterAction {
     LetterAction::Discard { who: "operator".to_owned(), why: "made up".to_owned() }
 }
 
-type Answered = Result<LetterResult, Failure>;
+type LetterAnswered = Result<LetterResult, Failure>;

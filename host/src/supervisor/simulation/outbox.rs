@@ -41,7 +41,7 @@ pub struct Likely {
 
 /// What an outbox is generated from.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct OutboxShape {
     pub events: usize,
     pub aggregates: i64,
     /// How many documents are history, in percent.
@@ -93,7 +93,7 @@ impl Placed {
     }
 }
 
-pub struct Outbox {
+pub struct OutboxModel {
     pub facts: Vec<Fact>,
     pub documents: Vec<Placed>,
     /// The index of each event's first document.
@@ -107,8 +107,8 @@ pub struct Outbox {
     pub restored: Restored,
 }
 
-impl Outbox {
-    pub fn generate(chance: &mut StdRng, shape: &Shape) -> Self {
+impl OutboxModel {
+    pub fn generate(chance: &mut StdRng, shape: &OutboxShape) -> Self {
         let begin = shape.events * shape.history / 100;
         let mut sequences: BTreeMap<i64, i64> = BTreeMap::new();
         let mut raw: Vec<Document> = Vec::new();
@@ -165,7 +165,7 @@ pub fn decoder() -> Decoder {
 /// A document as the writing side made it, perhaps one that is no event.
 fn document(
     chance: &mut StdRng,
-    shape: &Shape,
+    shape: &OutboxShape,
     number: usize,
     sequences: &mut BTreeMap<i64, i64>,
 ) -> Document {
@@ -235,7 +235,7 @@ fn history(chance: &mut StdRng, raw: &[Document], start: &Token, decoder: &Decod
 /// The stream: transactions of some documents, each at one time; some documents are sent again.
 fn stream(
     chance: &mut StdRng,
-    shape: &Shape,
+    shape: &OutboxShape,
     raw: &[Document],
     begin: usize,
     decoder: &Decoder,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::outbox::{Fact, HANDLED, Outbox};
+use super::outbox::{Fact, HANDLED, OutboxModel};
 use super::steps::{Life, Steps};
 use crate::event::{Event, Id};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use crate::pipeline::ports::{Answer, Deployed, Made, Projector, Version};
 use crate::statement::{Manifest, Operation, Ordering, Parameter, Schema, Statement, Value};
 
 pub struct SimulatedProjector {
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     pub life: Life,
     pub version: u32,
@@ -21,7 +21,7 @@ pub struct SimulatedProjector {
 /// A version of the projector, to be given to lanes.
 #[derive(Clone)]
 pub struct SimulatedVersion {
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     pub life: Life,
     pub version: u32,

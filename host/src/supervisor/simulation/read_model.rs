@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::outbox::place;
 use super::steps::{Life, Steps};
-use super::store::{Store, Tables, Wanted, seed, wish};
+use super::store::{Store, Tables, WishedTry, seed, wish};
 use super::{commands, examine};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
@@ -118,7 +118,7 @@ impl SimulatedReadModel {
     fn begin(&mut self, uncertain: &Uncertain) -> Result<bool, Failure> {
         let row = self.store.state().tables.lanes.get(self.lane as usize).map(|row| (row.epoch, row.batch));
         let Some((epoch, batch)) = row else {
-            return self.ended(Failure::Misconfigured { reason: "the checkpoint is gone".to_owned() });
+            return self.ended(Failure::misconfigured("the checkpoint is gone", "bring it back"));
         };
         if epoch != self.epoch {
             return self.ended(Failure::Fenced { mine: self.epoch, found: epoch });
@@ -252,7 +252,7 @@ impl SimulatedReadModel {
     }
 
     /// Takes a letter away, in the transaction that does something about it; nothing when it is gone.
-    fn take_letter(&self, tables: &mut Tables, letter: &Letter, action: Wanted) -> Option<usize> {
+    fn take_letter(&self, tables: &mut Tables, letter: &Letter, action: WishedTry) -> Option<usize> {
         self.examine_wish(letter, action);
         if let Err(wrong) = examine::head(tables, letter) {
             self.steps.violated(|| self.told(&wrong));
@@ -272,7 +272,7 @@ impl SimulatedReadModel {
 
     /// Nothing is done about a letter that no operator ordered. Where the server lost commits, a letter may be back that was
     /// gone when somebody asked for all that fit.
-    fn examine_wish(&self, letter: &Letter, action: Wanted) {
+    fn examine_wish(&self, letter: &Letter, action: WishedTry) {
         let is_wanted = {
             let state = self.store.state();
             state.lost_in.is_some() || state.wishes.contains(&wish(letter, action))
@@ -290,7 +290,7 @@ impl ReadModel for SimulatedReadModel {
         self.fail(Point::Before, &Uncertain::Nothing)?;
         let tables = self.store.state().tables.clone();
         let Some(row) = tables.lanes.get(self.lane as usize).cloned() else {
-            return self.ended(Failure::Misconfigured { reason: "the checkpoint is gone".to_owned() });
+            return self.ended(Failure::misconfigured("the checkpoint is gone", "bring it back"));
         };
         if row.epoch != self.epoch {
             return self.ended(Failure::Fenced { mine: self.epoch, found: row.epoch });
@@ -375,7 +375,7 @@ impl ReadModel for SimulatedReadModel {
             if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {
                 model.steps.violated(|| model.told("applies a letter that is erased"));
             }
-            let Some(number) = model.take_letter(tables, letter, Wanted::Try) else { return Ok(()) };
+            let Some(number) = model.take_letter(tables, letter, WishedTry::Try) else { return Ok(()) };
             let now = model.store.refuses();
             tables.run(&model.store.outbox, now, letter.aggregate_key.as_ref(), operations)?;
             tables.settled[number] = Some("replayed");
@@ -387,7 +387,7 @@ impl ReadModel for SimulatedReadModel {
     async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
         let class = attempt.failure.class();
         self.about(letter, (), |model, tables| {
-            model.examine_wish(letter, Wanted::Try);
+            model.examine_wish(letter, WishedTry::Try);
             if letter.erased_at.is_some() && class != Failure::Erased.class() {
                 model.steps.violated(|| model.told(&format!("says of an erased letter: {class}")));
             }
@@ -414,7 +414,9 @@ impl ReadModel for SimulatedReadModel {
             if letter.is_held() {
                 model.steps.violated(|| model.told("gives up a letter that was never tried"));
             }
-            let Some(number) = model.take_letter(tables, letter, Wanted::Discard) else { return Ok(false) };
+            let Some(number) = model.take_letter(tables, letter, WishedTry::Discard) else {
+                return Ok(false);
+            };
             tables.settled[number] = Some("discarded");
             let key = <[u8; 16]>::try_from(letter.document_key.as_slice()).expect("it is a document's");
             tables.discarded.insert(key, letter.event_id.clone());
@@ -426,7 +428,7 @@ impl ReadModel for SimulatedReadModel {
     async fn erase_letter(&mut self, letter: &Letter, who: &str, _why: &str) -> Result<bool, Failure> {
         self.about(letter, true, |model, tables| {
             model.examine_command(tables, letter, who);
-            model.examine_wish(letter, Wanted::Erase);
+            model.examine_wish(letter, WishedTry::Erase);
             let Some((_, stored)) = tables.letters.get_mut(&letter.id) else { return Ok(false) };
             let is_new = stored.erased_at.is_none();
             Arc::make_mut(stored).erased_at = Some("now".to_owned());

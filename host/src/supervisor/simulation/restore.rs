@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::outbox::{Outbox, Placed, token};
+use super::outbox::{OutboxModel, Placed, token};
 use super::steps::Steps;
 use crate::event::{Anchor, Delivery};
 use crate::position::{ClusterTime, Position};
@@ -13,10 +13,10 @@ const LOST_MAX: u64 = 4;
 
 /// The older copy that stands in an outbox's place, if one does, and how often the source was started anew.
 #[derive(Default)]
-pub struct Restored(Mutex<Standing>);
+pub struct Restored(Mutex<RestoredStanding>);
 
 #[derive(Default, Clone)]
-struct Standing {
+struct RestoredStanding {
     older: Option<Arc<Older>>,
     starts: u64,
     /// Whoever opens the source next finds one that was put back just then: it lacks this event.
@@ -36,13 +36,13 @@ pub struct Older {
 }
 
 impl Restored {
-    fn get(&self) -> Standing {
+    fn get(&self) -> RestoredStanding {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn replace(&self, older: Option<Older>, next: Option<Anchor>) {
         let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *standing = Standing { older: older.map(Arc::new), starts: standing.starts + 1, next };
+        *standing = RestoredStanding { older: older.map(Arc::new), starts: standing.starts + 1, next };
     }
 
     pub fn is_older(&self) -> bool {
@@ -61,7 +61,7 @@ impl Restored {
 
 /// What a source holds.
 pub struct Holds<'a> {
-    outbox: &'a Outbox,
+    outbox: &'a OutboxModel,
     older: Option<Arc<Older>>,
 }
 
@@ -97,7 +97,7 @@ impl Holds<'_> {
     }
 }
 
-impl Outbox {
+impl OutboxModel {
     pub fn holds(&self) -> Holds<'_> {
         Holds { outbox: self, older: self.restored.get().older }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Habits, Host, Running};
-use super::outbox::{Likely, Outbox, Shape};
+use super::outbox::{Likely, OutboxModel, OutboxShape};
 use super::steps::{Life, Steps};
 use super::store::{Store, Trouble};
 use super::{examine, source};
@@ -31,7 +31,7 @@ const NOTICE: Duration = Duration::from_mins(20);
 #[derive(Debug, Clone)]
 pub struct Schedule {
     pub seed: u64,
-    pub shape: Shape,
+    pub shape: OutboxShape,
     pub habits: Habits,
     pub lanes: u32,
     /// Whether a start may have another number of lanes.
@@ -77,7 +77,7 @@ impl Schedule {
         let crashes = if sometimes(chance, 2) { vec![] } else { moments(chance, 6) };
         let schedule = Self {
             seed,
-            shape: Shape {
+            shape: OutboxShape {
                 events: chance.random_range(5..=110),
                 aggregates: [1, 3, 8, 25][chance.random_range(0..4)],
                 history: [0, 0, 40, 100][chance.random_range(0..4)],
@@ -201,7 +201,7 @@ enum PutBack {
 impl<'a> Play<'a> {
     fn new(schedule: &'a Schedule, steps: Steps) -> Self {
         let mut chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
-        let outbox = Arc::new(Outbox::generate(&mut chance, &schedule.shape));
+        let outbox = Arc::new(OutboxModel::generate(&mut chance, &schedule.shape));
         let store = Store::new(outbox, steps.clone(), schedule.lanes, [schedule.broken, schedule.strange]);
         let put_back = if schedule.put_back.is_some() { PutBack::Before } else { PutBack::Over };
         Self { schedule, steps, store, hosts: vec![], chance, put_back }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outbox::{Outbox, Placed, place, token};
+use super::outbox::{OutboxModel, Placed, place, token};
 use super::steps::{Life, Steps};
 use crate::event::Delivery;
 use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position};
-use crate::source::{AWAIT, Feed, Look, Reading, Shown};
+use crate::source::{AWAIT, Feed, Look, Reading, ShownInserts};
 
 /// How many inserts a look shows at a time.
 const SHOWN_MAX: usize = 2;
 
 /// Reads the outbox as the real reader does: open it behind a position, then take feeds.
 pub struct SimulatedSource {
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     pub life: Life,
     pub trouble: Trouble,
@@ -138,7 +138,7 @@ impl Reading for SimulatedSource {
 
 /// The inserts that the source holds since a moment.
 pub struct SimulatedLook {
-    outbox: Arc<Outbox>,
+    outbox: Arc<OutboxModel>,
     steps: Steps,
     life: Life,
     since: ClusterTime,
@@ -146,7 +146,7 @@ pub struct SimulatedLook {
 }
 
 impl Look for SimulatedLook {
-    async fn next(&mut self) -> Result<Shown, Failure> {
+    async fn next(&mut self) -> Result<ShownInserts, Failure> {
         self.steps.step(&self.life, 1, || "source shows more".to_owned()).await;
         let holds = self.outbox.holds();
         let insert = |placed: &Placed| {
@@ -159,7 +159,7 @@ impl Look for SimulatedLook {
             tokio::time::sleep(AWAIT).await;
         }
         let end = inserts.is_empty().then(|| holds.now());
-        Ok(Shown { reached: inserts.last().map(|(_, time)| *time).max(end), inserts })
+        Ok(ShownInserts { reached: inserts.last().map(|(_, time)| *time).max(end), inserts })
     }
 }
 

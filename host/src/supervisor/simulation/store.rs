@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::commands::Commands;
-use super::outbox::{Fact, Outbox, place};
+use super::commands::CommandRows;
+use super::outbox::{Fact, OutboxModel, place};
 use super::steps::Steps;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seed};
@@ -33,7 +33,7 @@ pub fn seed() -> Seed {
 
 #[derive(Clone)]
 pub struct Store {
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     state: Arc<Mutex<State>>,
 }
@@ -55,14 +55,14 @@ pub struct State {
     /// How often a run ended because the source is an older copy.
     pub notices: u64,
     /// What operators ordered, of which aggregate or document.
-    pub wishes: BTreeSet<(Wanted, Vec<u8>)>,
+    pub wishes: BTreeSet<(WishedTry, Vec<u8>)>,
     /// Commands about letters.
-    pub commands: Commands,
+    pub commands: CommandRows,
 }
 
 /// What an operator wants of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wanted {
+pub enum WishedTry {
     /// Of its whole aggregate: what is held follows.
     Try,
     Discard,
@@ -70,8 +70,8 @@ pub enum Wanted {
 }
 
 /// What an order about a letter is known by.
-pub fn wish(letter: &Letter, wanted: Wanted) -> (Wanted, Vec<u8>) {
-    let aggregate = letter.aggregate_key.clone().filter(|_| wanted == Wanted::Try);
+pub fn wish(letter: &Letter, wanted: WishedTry) -> (WishedTry, Vec<u8>) {
+    let aggregate = letter.aggregate_key.clone().filter(|_| wanted == WishedTry::Try);
     (wanted, aggregate.unwrap_or_else(|| letter.document_key.clone()))
 }
 
@@ -127,7 +127,7 @@ pub struct Refuses {
 }
 
 impl Store {
-    pub fn new(outbox: Arc<Outbox>, steps: Steps, lanes: u32, [broken, strange]: [Trouble; 2]) -> Self {
+    pub fn new(outbox: Arc<OutboxModel>, steps: Steps, lanes: u32, [broken, strange]: [Trouble; 2]) -> Self {
         let events = outbox.facts.len();
         let (written, marked, settled) = (vec![false; events], vec![false; events], vec![None; events]);
         let mut tables = Tables { written, marked, settled, ..Tables::default() };
@@ -147,7 +147,7 @@ impl Store {
             starts: 0,
             notices: 0,
             wishes: BTreeSet::new(),
-            commands: Commands::new(),
+            commands: CommandRows::new(),
         };
         Self { outbox, steps, state: Arc::new(Mutex::new(state)) }
     }
@@ -346,7 +346,7 @@ impl Tables {
     /// Runs operations, each of which appends a row to its event's aggregate.
     pub fn run(
         &mut self,
-        outbox: &Outbox,
+        outbox: &OutboxModel,
         refuses: Refuses,
         aggregate: Option<&Vec<u8>>,
         operations: &[Operation],

@@ -3,7 +3,7 @@
 
 use super::{history_is_readable, not_from_the_future, same_source};
 use crate::component::version::Loaded;
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, Fault, RESTORE_TOGETHER};
 use crate::position::Position;
 use crate::readmodel::control::registration::Registration;
 use crate::readmodel::control::{constraint, ownership};
@@ -44,21 +44,20 @@ impl Standing {
 
 /// An older version emptied tables before it filled them again.
 fn half_emptied(projection: &str) -> Failure {
-    Failure::Misconfigured {
-        reason: format!(
+    Failure::misconfigured(
+        format!(
             "an older version of the host has begun to empty the tables of `{projection}`, to fill them again, and has not \
-             come to the end: run that version until it has; or `laterna forget {projection}`, drop its tables, and start"
+             come to the end"
         ),
-    }
+        format!(
+            "run that version until it has; or `laterna forget {projection}`, drop its tables, and start"
+        ),
+    )
 }
 
 /// A projection that has begun has a checkpoint for each lane.
 pub fn checkpoints_gone(projection: &str) -> Failure {
-    Failure::Misconfigured {
-        reason: format!(
-            "the checkpoints of `{projection}` are gone; restore the control schema together with the read model's tables"
-        ),
-    }
+    Failure::misconfigured(format!("the checkpoints of `{projection}` are gone"), RESTORE_TOGETHER)
 }
 
 /// What stands in the way, in the order in which a run meets it, and what else should be known.

@@ -1,5 +1,5 @@
-//! What commands change in the control schema, each in one transaction with the record that it is done: several hosts may
-//! try it at once.
+//! The changes that commands make in the control schema, each in one transaction with the record that it is done:
+//! several hosts may try it at once.
 
 use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
@@ -46,7 +46,7 @@ pub async fn carry_out(
     projection: &str,
     (command, seen): (&Command, Option<u64>),
     act: Act<'_>,
-    told: impl Fn(u32) -> String,
+    result: impl Fn(u32) -> String,
 ) -> Result<Tried, Failure> {
     let failed = |error: sqlx::Error| classify("carrying a command out", &error);
     let mut transaction = session.connection.begin().await.map_err(failed)?;
@@ -57,7 +57,7 @@ pub async fn carry_out(
         Act::Deploy(_) => 0,
     };
     let rows = overtake::lock(&mut transaction, control, projection, command).await?;
-    let decided = decide((command, seen), &act, &told(number), &rows);
+    let decided = decide((command, seen), &act, &result(number), &rows);
     if decided.steps.is_empty() {
         transaction.rollback().await.map_err(failed)?;
         return Ok(decided.tried);

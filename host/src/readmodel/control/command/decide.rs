@@ -1,11 +1,11 @@
-//! What carrying out a command about components and generations comes to, from the rows that it is decided on: pure.
+//! The decision about a command on components and generations, from the rows that it depends on: pure.
 
 use super::{Command, CommandOutcome};
 use crate::readmodel::control::deployment::Proposal;
 use crate::readmodel::control::generation::{self, Change, Generation, GenerationState, Wanted};
 use crate::readmodel::control::overtake::{self, LockedRows, Way};
 
-/// What came of a try to carry a command out.
+/// The end of a try to carry a command out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tried {
     /// It is done with, by this host or by another one, or goes on by itself.
@@ -14,7 +14,7 @@ pub enum Tried {
     Waits(String),
 }
 
-/// What a command is to do.
+/// The change that a command asks for.
 #[derive(Debug, Clone)]
 pub enum Act<'a> {
     /// Put a component in force. Without one there is none to go back to; but what is not in force yet may be taken back.
@@ -39,19 +39,19 @@ pub enum Step {
     Set(Box<Generation>),
 }
 
-/// What a command comes to: changes that are made in one transaction, or none.
+/// The decision about a command: changes that are made in one transaction, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     pub steps: Vec<Step>,
     pub tried: Tried,
 }
 
-/// Decides what a command comes to; `told` is what it is done with. A command that waits for what its generation comes to
+/// Decides what a command comes to; `result` is its text when it is done. A command that waits for what its generation comes to
 /// stays as it is.
 pub fn decide(
     (command, seen): (&Command, Option<u64>),
     act: &Act<'_>,
-    told: &str,
+    result: &str,
     rows: &LockedRows,
 ) -> Decided {
     let over = |steps| Decided { steps, tried: Tried::Over };
@@ -78,7 +78,7 @@ pub fn decide(
     }
     let refused = |why: String| over(vec![ends(CommandOutcome::Failed(why))]);
     match act {
-        Act::Deploy(None) => return refused(told.to_owned()),
+        Act::Deploy(None) => return refused(result.to_owned()),
         Act::Deploy(Some(_)) => steps.push(Step::Deploy),
         // Another host was faster.
         Act::Open(wanted) if wanted.command.is_some() && rows.stands_for => return over(vec![]),
@@ -103,7 +103,7 @@ pub fn decide(
             }
         }
     }
-    steps.push(ends(CommandOutcome::Done(told.to_owned())));
+    steps.push(ends(CommandOutcome::Done(result.to_owned())));
     over(steps)
 }
 

@@ -1,11 +1,11 @@
-//! What operators ask for, as it is stored: older and newer hosts read it, too.
+//! The requests of operators, as they are stored: older and newer hosts read them, too.
 
 use serde::{Deserialize, Serialize};
 
 use crate::readmodel::lane::dead_letter::{Selection, ShownLetters};
 use crate::text::harmless;
 
-/// What an operator wants of a projection.
+/// An operator's request about a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Request {
@@ -20,7 +20,7 @@ pub enum Request {
         letters: Letters,
         why: String,
     },
-    /// Tell what a replay would come to, and change nothing.
+    /// Report what a replay would come to, and change nothing.
     Rehearse {
         #[serde(flatten)]
         letters: Letters,
@@ -44,7 +44,7 @@ pub enum Request {
     /// Make the tables anew and compare; where they differ, let them take the live ones' place.
     Verify { repair: bool },
     /// Let a generation take the live one's place whatever dead letters it has, and without the events that it was `shown` to
-    /// lack: empty where it was shown to lack none. Older command lines do not say what was shown.
+    /// lack: empty where it was shown to lack none. Older command lines do not send what was shown.
     AcceptGeneration {
         generation: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub enum Letters {
 }
 
 impl Request {
-    /// What is asked for, for the log: no more than the words that the host has for it.
+    /// The request in the host's own words, for the log: nothing that an operator wrote.
     pub fn told(&self) -> String {
         let letters = |what: &str, letters: &Letters| match letters {
             Letters::Shown { shown, .. } => format!("{what} {} letter(s)", shown.letters.count()),

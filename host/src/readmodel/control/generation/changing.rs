@@ -1,9 +1,9 @@
-//! What may be done to generations that stand aside, as they stand: pure.
+//! The changes that operators may make to generations beside the live one: pure.
 
 use super::{Generation, GenerationState, Purpose};
 use crate::readmodel::control::deployment::Origin;
 
-/// What an operator may do to a generation that stands aside.
+/// A change of a generation beside the live one, as an operator asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It takes the live one's place whatever dead letters it has, and whatever it was shown to lack, where that is known.
@@ -15,7 +15,7 @@ pub enum Change {
     Drop,
 }
 
-/// What a change comes to: the generation as it is then, and those that are given up for it.
+/// The result of a change: the generation as it is then, and those that are given up for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     pub generation: Generation,
@@ -54,7 +54,7 @@ fn built(standing: &[Generation]) -> Vec<u32> {
     standing.iter().filter(is_built).map(|one| one.generation).collect()
 }
 
-/// What a change makes of a generation, or why it is not made.
+/// Applies a change to a generation, or returns why it is not made.
 pub fn changing(
     standing: &[Generation],
     (projection, generation): (&str, u32),

@@ -1,4 +1,5 @@
-//! What the control schema holds of a generation: how far its lanes are, which letters are new, and all of it forgotten.
+//! The rows of a generation in the control schema: how far its lanes are, which letters are new, and how all of it is
+//! forgotten.
 
 use sqlx::{Connection, Row};
 

@@ -76,7 +76,7 @@ impl LaneModel {
         }
     }
 
-    /// Ends the transaction that took too long on the server, and says what that it did means. Only where MySQL did
+    /// Ends the transaction that took too long on the server, and returns the failure that it is. Only where MySQL did
     /// end it, and wrote something else meanwhile, it was the projector's statements that took so long.
     async fn timed_out(&mut self) -> Failure {
         let seconds = self.connector.time().as_secs();
@@ -93,7 +93,7 @@ impl LaneModel {
         }
     }
 
-    /// Whether a new session could end the old one and write, and nothing of the transaction is there.
+    /// Returns true where a new session could end the old one and write, and nothing of the transaction is there.
     async fn is_undone(&mut self) -> bool {
         loop {
             let mut session = match self.session().await {
@@ -108,7 +108,7 @@ impl LaneModel {
                     self.session = Some(session);
                     true
                 }
-                // It had happened: whoever gives the batch again is told so.
+                // It had happened: whoever gives the batch again learns that.
                 Ok(Some(_)) => {
                     self.uncertain = uncertain;
                     false

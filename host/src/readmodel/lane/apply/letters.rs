@@ -1,5 +1,5 @@
-//! What a lane does with dead letters: each in a transaction that opens and closes the lane's checkpoint row, and
-//! leaves it where it is.
+//! A lane's work on dead letters: each in a transaction that opens and closes the lane's checkpoint row, and leaves it
+//! where it is.
 
 use super::LaneModel;
 use crate::failure::{Failure, Fault};
@@ -137,7 +137,7 @@ impl LaneModel {
         Ok(answer)
     }
 
-    /// Where the outbox is told what became of its documents, it is told of this one again.
+    /// Has the letter's document acknowledged once more, where documents are acknowledged.
     async fn reack_letter(&self, session: &mut Session, letter: &Letter) -> Result<(), Failure> {
         if self.acknowledge == Acknowledge::Keep {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Savepoints of a lane's transaction: one that is gone says that its transaction is.
+//! Savepoints of a lane's transaction: one that is gone proves that its transaction is.
 
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::classify;

@@ -80,12 +80,12 @@ pub async fn replace(
     Ok(())
 }
 
-/// What lanes have together.
+/// Sums over the lanes.
 struct Totals {
     /// Their next batch: the number goes on, so that a lane notices when the server loses the transaction.
     batch: u64,
     digest: String,
-    /// Events, letters' events, those an upcaster made nothing of, those that the fingerprint tells of.
+    /// Events, letters' events, those an upcaster made nothing of, those that the fingerprint covers.
     counts: [u64; 4],
     letters: Volume,
     fingerprint: Fingerprint,

@@ -13,7 +13,8 @@ use crate::readmodel::mysql::session::Session;
 /// The largest part.
 const PART_BYTES_MAX: usize = 8 << 20;
 
-/// What stands in the letter itself, and the parts beside it. Half of a packet is left to everything else.
+/// Divides a document into the part in the letter's own row and the parts beside it. Half of a packet is left to
+/// everything else.
 pub fn divide(document: &[u8], packet: usize) -> (&[u8], Vec<&[u8]>) {
     let room = (packet / 2).max(1);
     if document.len() <= room {

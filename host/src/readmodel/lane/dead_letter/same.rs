@@ -1,4 +1,5 @@
-//! Whether the row under a document's key is that document's: of two that have one key, none passes for the other.
+//! The proof that the row under a document's key is that document's: of two that have one key, none passes for the
+//! other.
 
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
@@ -12,7 +13,7 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
-/// Whether the letter under a key is this document's.
+/// Returns true where the letter under a key is this document's.
 pub(super) async fn has_letter(
     session: &mut Session,
     control: &Control,
@@ -49,7 +50,7 @@ pub(super) async fn has_letter(
     })
 }
 
-/// Whether the discard under a key is that of this letter's event.
+/// Returns true where the discard under a key is that of this letter's event.
 pub(super) async fn is_discarded(
     connection: &mut MySqlConnection,
     control: &Control,

@@ -7,7 +7,7 @@ use sqlx::{MySql, QueryBuilder, Row};
 
 use super::{Letter, document_key, second_key};
 use crate::event::{Aggregate, Delivery};
-use crate::failure::Failure;
+use crate::failure::{Failure, RESTORE_TOGETHER};
 use crate::fingerprint::Seed;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::Lane;
@@ -20,9 +20,9 @@ use crate::readmodel::mysql::session::Session;
 #[serde(default)]
 pub struct Selection {
     pub id: Option<u64>,
-    /// What the event's id reads.
+    /// The text of the event's id.
     pub event: Option<String>,
-    /// What the aggregate reads: there may be several that read the same.
+    /// The text of the aggregate; several may have the same text.
     pub aggregate: Option<String>,
     /// The aggregate's key, in hexadecimal digits.
     pub aggregate_key: Option<String>,
@@ -37,7 +37,7 @@ pub struct Selection {
     /// These letters only.
     #[serde(skip)]
     pub among: Option<Vec<u64>>,
-    /// Those that were there before this command was written, as far as their times tell.
+    /// Those that were there before this command was written, as far as their times show.
     #[serde(skip)]
     pub before_command: Option<u64>,
     /// Those that another component failed.
@@ -116,8 +116,11 @@ pub async fn reading(
     let keys = rows.map_err(failed)?;
     let keys = keys.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
     let aggregate = |key: Vec<u8>| {
-        Aggregate::from_key(&key).map_err(|error| Failure::Misconfigured {
-            reason: format!("a dead letter's aggregate cannot be read: {error}"),
+        Aggregate::from_key(&key).map_err(|error| {
+            Failure::misconfigured(
+                format!("a dead letter's aggregate cannot be read: {error}"),
+                RESTORE_TOGETHER,
+            )
         })
     };
     let mut all = keys.map(|key| aggregate(key?)).collect::<Result<Vec<_>, _>>()?;
@@ -268,7 +271,7 @@ pub async fn blocked(
     rows.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
 }
 
-/// What operators discarded: document keys, each with the text of the event's id where that can be read.
+/// The discards of operators: document keys, each with the text of the event's id where that can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discarded(HashSet<([u8; 16], Option<String>)>);
 
@@ -277,7 +280,7 @@ impl Discarded {
         self.0.insert((document_key, event_id));
     }
 
-    /// Whether this very document was discarded, and not only one with its key.
+    /// Returns true where this very document was discarded, and not only one with its key.
     pub fn contains(&self, delivery: &Delivery, seed: &Seed) -> bool {
         if self.0.is_empty() {
             return false;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What was shown: the live generation, and which of its letters.
+/// The letters that were shown, and the generation that was live then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownLetters {
     pub generation: u32,

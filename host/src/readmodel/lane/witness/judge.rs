@@ -1,4 +1,4 @@
-//! Whether the witness and the lanes' rows are of one moment: a pure function, and what is wrong in words.
+//! The judgement whether the witness and the lanes' rows are of one moment, and what is wrong in words: pure.
 
 /// A lane's row, beside the witness's row of the lane.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +32,13 @@ pub enum Judgement {
 pub struct Disagreement {
     lane: u32,
     committed: u64,
-    /// What the witness says; none where it is gone.
+    /// The witness's row; none where it is gone.
     there: Option<There>,
-    /// Whether the witness is of the generation that the row is of.
+    /// True where the witness is of the generation that the row is of.
     is_of_generation: bool,
 }
 
-/// What the lanes' rows of a generation and their witness come to.
+/// Judges the lanes' rows of a generation beside their witness.
 pub fn judge(generation: u32, lanes: &[WitnessedLane]) -> Judgement {
     let mut is_written = true;
     for seen in lanes {
@@ -62,19 +62,18 @@ pub fn judge(generation: u32, lanes: &[WitnessedLane]) -> Judgement {
 }
 
 impl Disagreement {
-    /// Whether the tables may hold what the control schema does not tell of.
+    /// Returns true where the tables may hold more than the control schema knows of.
     pub fn is_untold(&self) -> bool {
         self.there.is_some_and(|there| !self.is_of_generation || there.batch >= self.committed)
     }
 
-    /// What was found, in words.
+    /// The disagreement in words.
     pub fn told(&self, generation: u32) -> String {
         let Self { lane, committed, there, is_of_generation } = self;
-        let row = format!(
-            "the control schema says that lane {lane} of generation {generation} is at batch {committed}"
-        );
+        let row =
+            format!("in the control schema, lane {lane} of generation {generation} is at batch {committed}");
         let Some(There { generation: found, batch, .. }) = there else {
-            return format!("{row}, but what says so beside the read model's tables, their witness, is gone");
+            return format!("{row}, but the witness of that beside the read model's tables is gone");
         };
         if !is_of_generation {
             return format!("{row}, but the read model's tables are those of generation {found}");

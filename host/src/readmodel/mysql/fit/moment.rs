@@ -8,7 +8,7 @@ use crate::statement::Value;
 
 const YEARS: &str = "is outside of the years 0 to 9999";
 
-/// The moment that a value says.
+/// The moment of a value.
 pub(super) fn of(value: &Value) -> Fitted<PrimitiveDateTime> {
     match value {
         Value::Timestamp(text) => rfc3339(text),
@@ -65,7 +65,7 @@ pub(super) fn cut(moment: PrimitiveDateTime, digits: u32) -> PrimitiveDateTime {
     moment.replace_nanosecond(nanoseconds).expect("a smaller fraction is one, too")
 }
 
-/// As events have it: with milliseconds, or microseconds where there are some.
+/// A moment as events write it: with milliseconds, or microseconds where there are some.
 pub(super) fn event_text(moment: PrimitiveDateTime) -> String {
     let (date, time) = day_and_time(moment);
     let micro = moment.microsecond();
@@ -76,7 +76,7 @@ pub(super) fn event_text(moment: PrimitiveDateTime) -> String {
     }
 }
 
-/// As SQL has it, without zeros at its end.
+/// A moment as SQL writes it, without zeros at its end.
 pub fn sql_text(moment: PrimitiveDateTime) -> String {
     let (date, time) = day_and_time(moment);
     let micro = moment.microsecond();

@@ -94,7 +94,7 @@ pub(super) fn whole(value: &Value) -> Fitted<i128> {
     }
 }
 
-/// Whether so many bits hold the number.
+/// Checks that so many bits hold the number.
 pub(super) fn within(whole: i128, bits: u32, unsigned: bool) -> Fitted<()> {
     let range = if unsigned { 0..1 << bits.min(64) } else { -(1 << (bits - 1))..1 << (bits - 1) };
     if range.contains(&whole) { Ok(()) } else { Err(RANGE) }
@@ -146,7 +146,7 @@ pub(super) fn in_json(number: &BigDecimal) -> Fitted<String> {
     if is_kept { Ok(text) } else { Err("has more digits than a number in JSON keeps: give it as text") }
 }
 
-/// What 32 bits keep of it.
+/// The part of a number that 32 bits keep.
 #[expect(clippy::cast_possible_truncation, reason = "that is what a FLOAT does")]
 pub(super) fn single(double: f64) -> f64 {
     f64::from(double as f32)

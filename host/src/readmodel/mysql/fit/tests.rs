@@ -1,4 +1,4 @@
-//! What each kind of value becomes in each type, in tables.
+//! Tables of what each kind of value becomes in each type.
 
 use super::{Sent, fit};
 use crate::statement::{Parameter, Role, Type, Value};

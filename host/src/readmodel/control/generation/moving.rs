@@ -1,0 +1,81 @@
+//! Moves of a generation from the state it was in to another one, under the lease.
+
+use sqlx::Connection;
+
+use super::{Generation, GenerationState, Purpose};
+use crate::failure::Failure;
+use crate::readmodel::control::lease;
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// The row of a generation after a move.
+struct Moved<'a> {
+    state: GenerationState,
+    purpose: Purpose,
+    reason: Option<&'a str>,
+    /// Stays as it is where there is none.
+    lacks: Option<&'a str>,
+    is_attempt: bool,
+}
+
+/// Moves a generation on, and returns false when it is in another state by now.
+pub async fn advance(
+    session: &mut Session,
+    control: &Control,
+    lease: (&str, u64),
+    generation: &Generation,
+    (state, purpose): (GenerationState, Purpose),
+    reason: Option<&str>,
+) -> Result<bool, Failure> {
+    let is_attempt = generation.state != GenerationState::Building
+        && state == GenerationState::Building
+        && purpose == generation.purpose;
+    let to = Moved { state, purpose, reason, lacks: None, is_attempt };
+    move_to(session, control, lease, generation, to).await
+}
+
+/// Moves a generation back to being built, where it waits for an operator's confirmation: it lacks events of the live one.
+/// Returns false when it is in another state by now.
+pub async fn record_lacks(
+    session: &mut Session,
+    control: &Control,
+    lease: (&str, u64),
+    generation: &Generation,
+    (purpose, lacks): (Purpose, &str),
+) -> Result<bool, Failure> {
+    let (reason, lacks) = (Some(lacks), Some(lacks));
+    let to = Moved { state: GenerationState::Building, purpose, reason, lacks, is_attempt: false };
+    move_to(session, control, lease, generation, to).await
+}
+
+async fn move_to(
+    session: &mut Session,
+    control: &Control,
+    (projection, epoch): (&str, u64),
+    generation: &Generation,
+    to: Moved<'_>,
+) -> Result<bool, Failure> {
+    let failed = |error: sqlx::Error| classify("recording a generation's state", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.sql(
+        "UPDATE laterna.generation SET state = ?, purpose = ?, reason = ?, lacks = COALESCE(?, lacks), \
+         attempts = attempts + ? WHERE projection = ? AND generation = ? AND state = ?",
+    );
+    let moved = sqlx::query(&sql)
+        .bind(to.state.name())
+        .bind(to.purpose.name())
+        .bind(to.reason)
+        .bind(to.lacks)
+        .bind(u32::from(to.is_attempt))
+        .bind(projection)
+        .bind(generation.generation)
+        .bind(generation.state.name())
+        .run(&mut transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(moved.rows_affected() == 1)
+}
