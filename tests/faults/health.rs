@@ -151,7 +151,7 @@ async fn retries_are_bounded() {
     world.assert_recorded(2, 1).await;
 }
 
-/// How soon health shows a fault: two seconds, and what asking takes on a busy machine.
+/// How soon health shows a fault: three seconds, and what asking takes on a busy machine.
 const TRUTH: Duration = Duration::from_millis(2500);
 
 /// Waits until `/readyz` and `/status` both show a failure of a class, with the next step.

@@ -21,7 +21,7 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(300);
 const RECENT: Duration = Duration::from_secs(3);
 
 /// A server that takes longer to answer is shown as trouble.
-const SILENCE: Duration = Duration::from_millis(500);
+const SILENCE: Duration = Duration::from_millis(800);
 
 /// How long a server may take to answer before it is asked anew.
 const PATIENCE: Duration = Duration::from_secs(15);
