@@ -28,7 +28,7 @@ const QUEUE_CHUNKS_MAX: usize = 10_000;
 pub const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The same while no lane has any: so that its checkpoint does not age.
-pub const REST_INTERVAL: Duration = Duration::from_mins(1);
+pub const REST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Deliveries for one lane, and the position behind them.
 #[derive(Debug)]
