@@ -66,14 +66,20 @@ fn text(text: &str) -> String {
 
 /// One of each variant, with values as they occur.
 fn samples() -> Vec<Failure> {
-    let lost = Failure::ConnectionLost { message: text("renewing the lease took too long") };
-    let slow = || Failure::TooSlow {
-        message: text("running `add_total`: the transaction took longer than 30 s and was ended"),
-    };
-    let strange = || Failure::UnknownRefusal {
-        code: 4242,
-        message: text("running `add_total`: strange value 'a@b.c'"),
-    };
+    [of_events(), of_the_setup(), of_the_environment()].concat()
+}
+
+fn too_slow() -> Failure {
+    let message = text("running `add_total`: the transaction took longer than 30 s and was ended");
+    Failure::TooSlow { message }
+}
+
+fn unknown_refusal() -> Failure {
+    let message = text("running `add_total`: strange value 'a@b.c'");
+    Failure::UnknownRefusal { code: 4242, message }
+}
+
+fn of_events() -> Vec<Failure> {
     vec![
         Failure::Undecodable { reason: text("the field `aggregateId` is missing") },
         Failure::Rejected { kind: "invalid", reason: text("the amount 12,50 is no number") },
@@ -104,9 +110,14 @@ fn samples() -> Vec<Failure> {
                 "running `add_total`: Multi-statement transaction required more than 'max_binlog_cache_size' bytes",
             ),
         },
-        slow(),
-        strange(),
+        too_slow(),
+        unknown_refusal(),
         Failure::Erased,
+    ]
+}
+
+fn of_the_setup() -> Vec<Failure> {
+    vec![
         Failure::SchemaMismatch {
             code: 1146,
             message: text("preparing statement 0 `add_total`: Table 'shop.totals' doesn't exist"),
@@ -132,7 +143,7 @@ fn samples() -> Vec<Failure> {
             "MongoDB is not a replica set, and only replica sets have change streams",
             "start mongod with --replSet and run rs.initiate() once",
         ),
-        slow().of_all_events(8),
+        too_slow().of_all_events(8),
         Failure::LettersFull { letters: 10_000, bytes: 1 << 30, letters_max: 10_000, bytes_max: 1 << 30 },
         Failure::BreakerOpen {
             reason: text(
@@ -148,8 +159,14 @@ fn samples() -> Vec<Failure> {
             why: text("an index is added"),
         },
         Failure::Unknown { code: 4242, message: text("recording the checkpoint: strange value 'a@b.c'") },
-        strange().of_all_events(8),
+        unknown_refusal().of_all_events(8),
         Failure::Bug { what: text("a task of the projection ended abnormally: task 7 panicked") },
+    ]
+}
+
+fn of_the_environment() -> Vec<Failure> {
+    let lost = Failure::ConnectionLost { message: text("renewing the lease took too long") };
+    vec![
         Failure::Deadline { limit_ms: 10_000 },
         Failure::HostLimit {
             what: text(
