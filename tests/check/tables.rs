@@ -135,13 +135,9 @@ fn gone(server: Server) -> Vec<Row> {
         )
         .begun()
         .sql("DELETE FROM CTL.checkpoint"),
-        Row::new(
-            "a witness that is gone",
-            server,
-            Stops("their witness, is gone", "laterna rebuild recorder"),
-        )
-        .begun()
-        .sql("DROP TABLE DB.`laterna_witness_CTL-recorder`"),
+        Row::new("a witness that is gone", server, Stops("is gone (`", "laterna rebuild recorder"))
+            .begun()
+            .sql("DROP TABLE DB.`laterna_witness_CTL-recorder`"),
         Row::new("a table that is gone before anything was applied", server, Runs)
             .without_events()
             .begun()

@@ -92,9 +92,10 @@ pub async fn text_order_of(
     if names.is_empty() {
         return Ok(session.text_order());
     }
+    // MariaDB's JSON is a LONGTEXT that pads, in any table.
     let sql = format!(
         "SELECT CAST(table_name AS CHAR) FROM information_schema.columns WHERE table_schema = {} AND table_name IN ({}) \
-         AND collation_name = {} LIMIT 1",
+         AND collation_name = {} AND data_type <> 'longtext' LIMIT 1",
         quoted(database),
         names.join(", "),
         quoted(&padded)
