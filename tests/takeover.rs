@@ -177,7 +177,10 @@ async fn a_session_that_an_account_does_not_see_is_not_taken_for_gone() {
         );
         bench.world.run(&expire).await;
         let waited = acquire(&mut session, &ours, "one").await.expect_err("it could still rename");
-        assert!(waited.to_string().contains("which renames tables, does not end"), "{waited}");
+        assert!(
+            waited.to_string().contains("of an old host renames tables of `p`, and has not ended"),
+            "{waited}"
+        );
         drop(renaming);
         let mut session = connect(&ours).await;
         assert_eq!(acquire(&mut session, &ours, "one").await, Ok(Acquired::Mine { epoch: 4 }));

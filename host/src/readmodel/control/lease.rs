@@ -225,8 +225,8 @@ async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: 
         if asked.elapsed() > RENAMING_ENDS {
             let seconds = RENAMING_ENDS.as_secs();
             let message = format!(
-                "the session {id} of an old host renames tables of `{projection}`, and did not end within {seconds} s of \
-                 being killed; `KILL {id}` by an administrator ends it"
+                "the session {id} of an old host renames tables of `{projection}`, and has not ended within {seconds} s; \
+                 `KILL {id}` by an administrator ends it"
             );
             return Err(Failure::TimedOut { message });
         }
