@@ -1,8 +1,31 @@
-//! How long to wait before something is tried again.
+//! How long to wait before something is tried again, and for an answer.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::failure::Failure;
+
+/// A server that takes longer to answer is shown as trouble.
+const SILENCE: Duration = Duration::from_millis(800);
+
+/// How long a server may take to answer before it is asked anew.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits for a server's answer. After [`SILENCE`], `silent` is called with the failure that `failure` makes of a sentence.
+pub async fn answer<T>(
+    asking: impl Future<Output = Result<T, Failure>>,
+    failure: impl Fn(String) -> Failure,
+    silent: impl FnOnce(Failure),
+) -> Result<T, Failure> {
+    let none_for = |limit: Duration| failure(format!("no answer for {} ms", limit.as_millis()));
+    tokio::pin!(asking);
+    if let Ok(answer) = tokio::time::timeout(SILENCE, &mut asking).await {
+        return answer;
+    }
+    silent(none_for(SILENCE));
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(none_for(SILENCE + PATIENCE)))
+}
 
 /// The longest short wait.
 const SHORT_MAX: Duration = Duration::from_millis(500);

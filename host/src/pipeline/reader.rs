@@ -27,7 +27,7 @@ const QUEUE_CHUNKS_MAX: usize = 10_000;
 /// How often a lane without events hears where the stream stands, while others have some: so that a restart reads little again.
 pub const ADVANCE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The same while no lane has any: so that its checkpoint does not age.
+/// Interval in which all lanes hear where the stream stands while none has events: so that no checkpoint ages.
 pub const REST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Deliveries for one lane, and the position behind them.

@@ -12,7 +12,7 @@ use crate::position::ClusterTime;
 use crate::readmodel::control::lease;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::mysql::session::Session;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, answer};
 use crate::servers::Servers;
 use crate::status::{Server, Status};
 
@@ -21,9 +21,6 @@ const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often it is asked how far the oplog reaches back.
 const OPLOG_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A server that takes longer to say how it stands is shown as trouble.
-const SILENCE: Duration = Duration::from_millis(800);
 
 /// How long a server may take to say how it stands, before it is asked anew.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -156,19 +153,9 @@ async fn observe_oplog(servers: &Servers, projection: &str, status: &Status) {
 
 /// The time and the number of documents at the source. While no answer comes, that is shown.
 async fn source_answer(servers: &Servers, status: &Status) -> Option<(ClusterTime, u64)> {
-    let silent = |limit: Duration| Failure::SourceUnavailable {
-        message: format!("no answer for {} ms", limit.as_millis()),
-    };
     let asking = async { Ok((servers.outbox.now().await?, servers.outbox.estimate().await?)) };
-    tokio::pin!(asking);
-    let soon = tokio::time::timeout(SILENCE, &mut asking).await;
-    let answer = if let Ok(answer) = soon {
-        answer
-    } else {
-        status.observes(Server::Source, Some(silent(SILENCE)));
-        let late = tokio::time::timeout(PATIENCE, asking).await;
-        late.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
-    };
+    let silence = |message| Failure::SourceUnavailable { message };
+    let answer = answer(asking, silence, |failure| status.observes(Server::Source, Some(failure))).await;
     status.observes(Server::Source, answer.as_ref().err().cloned());
     answer.ok()
 }

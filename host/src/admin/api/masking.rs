@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::admin::callers::Caller;
-use crate::readmodel::control::command::CommandRecord;
+use crate::readmodel::control::command::{CommandRecord, remove_samples};
 use crate::readmodel::lane::dead_letter::{Letter, MASKED};
 
 /// Masks letters for who may not see what they hold.
@@ -27,25 +27,12 @@ pub fn command(caller: &Caller, record: &mut CommandRecord) {
         }
     }
     if let Some(result) = &mut record.result {
-        samples(result);
+        remove_samples(result);
     }
 }
 
 fn mask(value: Option<&mut Value>) {
     if let Some(value) = value.filter(|value| !value.is_null()) {
         *value = MASKED.into();
-    }
-}
-
-/// Takes the sampled rows out of a report, wherever they stand.
-fn samples(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                if name == "samples" { *value = Value::Array(vec![]) } else { samples(value) }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(samples),
-        _ => {}
     }
 }

@@ -345,22 +345,28 @@ pub async fn clear_samples(
     Ok(())
 }
 
-/// A report without its sampled rows, whichever host wrote it.
-fn without_samples(report: &str) -> String {
-    fn clear(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                for (name, value) in fields {
-                    if name == "samples" { *value = serde_json::Value::Array(vec![]) } else { clear(value) }
+/// Takes the sampled rows out of a report, wherever they stand in it.
+pub fn remove_samples(report: &mut serde_json::Value) {
+    match report {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                if name == "samples" {
+                    *value = serde_json::Value::Array(vec![]);
+                } else {
+                    remove_samples(value);
                 }
             }
-            serde_json::Value::Array(values) => values.iter_mut().for_each(clear),
-            _ => {}
         }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(remove_samples),
+        _ => {}
     }
+}
+
+/// A stored report without its sampled rows, whichever host wrote it.
+fn without_samples(report: &str) -> String {
     match serde_json::from_str(report) {
         Ok(mut report) => {
-            clear(&mut report);
+            remove_samples(&mut report);
             report.to_string()
         }
         Err(_) => "what it found is not kept any longer".to_owned(),

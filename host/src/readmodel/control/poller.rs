@@ -10,6 +10,7 @@ use super::schema::Control;
 use super::snapshot::ControlSnapshot;
 use crate::failure::Failure;
 use crate::readmodel::mysql::session::{Connector, Session};
+use crate::retry::answer;
 
 /// The interval at rest. With the renewals of the lease, a projection asks MySQL less than once a second.
 const INTERVAL: Duration = Duration::from_millis(1500);
@@ -19,12 +20,6 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How long a change counts as recent.
 const RECENT: Duration = Duration::from_secs(3);
-
-/// A server that takes longer to answer is shown as trouble.
-const SILENCE: Duration = Duration::from_millis(800);
-
-/// How long a server may take to answer before it is asked anew.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the last polls came to.
 #[derive(Debug, Clone, Default)]
@@ -87,16 +82,8 @@ impl Poller {
 
     /// Asks once. While no answer comes, that is published.
     async fn ask(&self, kept: &mut Option<Session>) -> Result<ControlSnapshot, Failure> {
-        let silent = |limit: Duration| Failure::ConnectionLost {
-            message: format!("no answer for {} ms", limit.as_millis()),
-        };
-        let asking = self.ask_in(kept);
-        tokio::pin!(asking);
-        if let Ok(answer) = tokio::time::timeout(SILENCE, &mut asking).await {
-            return answer;
-        }
-        self.has_trouble(silent(SILENCE));
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(silent(SILENCE + PATIENCE)))
+        let silence = |message| Failure::ConnectionLost { message };
+        answer(self.ask_in(kept), silence, |failure| self.has_trouble(failure)).await
     }
 
     /// A session in which something failed, or was given up, is not kept.

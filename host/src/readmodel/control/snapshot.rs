@@ -80,7 +80,7 @@ impl ControlSnapshot {
 }
 
 impl ControlSnapshot {
-    /// Whether anything but the counts of events and letters differs.
+    /// Returns true where more differs than the counts of events and letters.
     pub fn differs(&self, before: &Self) -> bool {
         let Self { letters, volume, ignored, .. } = *before;
         *before != Self { letters, volume, ignored, ..self.clone() }
