@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod document;
 mod events;
+mod masked;
 mod mischief;
 mod reads;
 

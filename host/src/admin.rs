@@ -13,6 +13,7 @@ mod health;
 mod letters;
 mod names;
 mod problem;
+mod reasons;
 pub mod tokens;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::component::registry::Versions;
 use crate::status::Status;
 use crate::status::snapshot::Snapshot;
+use callers::Caller;
 use problem::Problem;
 use tokens::Tokens;
 
@@ -58,6 +60,10 @@ pub struct AdminContext {
 impl AdminContext {
     fn snapshots(&self) -> Vec<Snapshot> {
         self.projections.iter().map(|status| status.snapshot()).collect()
+    }
+
+    fn snapshots_for(&self, caller: &Caller) -> Vec<Snapshot> {
+        self.snapshots().into_iter().map(|snapshot| reasons::seen_by(caller, snapshot)).collect()
     }
 
     fn versions_of(&self, projection: &str) -> Result<Arc<Versions>, Problem> {
@@ -141,6 +147,9 @@ fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
         .with_state(shown)
 }
 
-async fn status(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
-    Json(shown.snapshots())
+async fn status(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Vec<Snapshot>> {
+    Json(shown.snapshots_for(&caller))
 }

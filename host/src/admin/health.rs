@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::{AdminContext, fuel};
+use super::{AdminContext, fuel, reasons};
 use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
@@ -28,10 +28,10 @@ pub async fn ready(State(shown): State<AdminContext>) -> (StatusCode, String) {
     }
 }
 
-/// What keeps a projection from making progress.
+/// What keeps a projection from making progress. Everybody may read it, so that it has no reason that a person gave.
 fn obstacle(snapshot: &Snapshot) -> Option<String> {
     let name = &snapshot.projection;
-    let told = match (&snapshot.phase, &snapshot.trouble) {
+    let mut told = match (&snapshot.phase, &snapshot.trouble) {
         (Phase::Paused { reason }, _) => format!("paused: {reason}"),
         (Phase::Starting, Some(trouble)) => format!("starting: {trouble}"),
         (phase @ (Phase::Starting | Phase::Stopping | Phase::Stopped), _) => phase.name().to_owned(),
@@ -40,6 +40,7 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
         }
         (Phase::Standby { .. } | Phase::History | Phase::Streaming, None) => return None,
     };
+    reasons::mask(&mut told);
     let todo = match (&snapshot.class, &snapshot.remedy) {
         (Some(class), Some(remedy)) => format!(" [{class}]; what to do: {remedy}"),
         _ => String::new(),

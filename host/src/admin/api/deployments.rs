@@ -2,13 +2,15 @@
 
 pub mod shadow;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::masking;
 use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::registry::HowItFits;
@@ -47,6 +49,7 @@ pub struct Deployments {
     responses((status = 200, body = Deployments)))]
 pub async fn list(
     State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
     Query(DeploymentQuery { limit }): Query<DeploymentQuery>,
 ) -> Result<Json<Deployments>, Problem> {
@@ -56,7 +59,9 @@ pub async fn list(
     }
     let mut seat = shown.desk.sit().await?;
     let found = found(&mut seat, &projection, limit).await;
-    seat.rise(found).map(Json)
+    let mut found = seat.rise(found)?;
+    masking::deployments(&caller, &mut found.deployments);
+    Ok(Json(found))
 }
 
 async fn found(

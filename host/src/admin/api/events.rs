@@ -17,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::masking;
-use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
+use crate::admin::{AdminContext, reasons};
 use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
 use crate::status::snapshot::Snapshot;
 
@@ -118,7 +118,11 @@ struct Listener {
 impl Listener {
     /// How everything stands now.
     fn all(&self) -> Vec<Event> {
-        self.shown.snapshots().iter().filter_map(|snapshot| event("projection", snapshot)).collect()
+        self.shown
+            .snapshots_for(&self.caller)
+            .iter()
+            .filter_map(|snapshot| event("projection", snapshot))
+            .collect()
     }
 
     /// What is told next; nothing at a stop.
@@ -126,7 +130,10 @@ impl Listener {
         let closed = self.shown.feed.closed.clone();
         let told = closed.run_until_cancelled(self.receiver.recv()).await?;
         Some(match told {
-            Ok(Told::Projection(snapshot)) => event("projection", &*snapshot).into_iter().collect(),
+            Ok(Told::Projection(snapshot)) => {
+                let snapshot = reasons::seen_by(&self.caller, Snapshot::clone(&snapshot));
+                event("projection", &snapshot).into_iter().collect()
+            }
             Ok(Told::Operation(record)) => {
                 let mut record = CommandRecord::clone(&record);
                 masking::command(&self.caller, &mut record);

@@ -1,12 +1,14 @@
 //! Generations of tables: listed, rebuilt, accepted, brought back, given up.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::masking;
 use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::ask;
@@ -20,11 +22,14 @@ use crate::readmodel::control::command::CommandRecord;
     responses((status = 200, body = Generations)))]
 pub async fn list(
     State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
 ) -> Result<Json<Generations>, Problem> {
     let mut seat = shown.desk.sit().await?;
     let found = found(&mut seat, &projection).await;
-    seat.rise(found).map(Json)
+    let mut found = seat.rise(found)?;
+    masking::generations(&caller, &mut found);
+    Ok(Json(found))
 }
 
 async fn found(Seat { session, servers, .. }: &mut Seat, projection: &str) -> Result<Generations, Problem> {

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use crate::admin::callers::Caller;
+use crate::admin::reasons;
+use crate::operation::standing::Generations;
 use crate::readmodel::control::command::{CommandRecord, remove_samples};
+use crate::readmodel::control::deployment::Deployment;
 use crate::readmodel::lane::dead_letter::{Letter, MASKED};
 
 /// Masks letters for who may not see what they hold.
@@ -13,7 +16,27 @@ pub fn letters(caller: &Caller, letters: &mut [Letter]) {
     }
 }
 
-/// Masks a command: why it was asked for, by which aggregate or event letters were chosen, and the rows of a comparison.
+/// Masks what deployments wait for, where that is a pause.
+pub fn deployments(caller: &Caller, deployments: &mut [Deployment]) {
+    if !caller.sees_values() {
+        let texts = deployments.iter_mut().flat_map(|one| [&mut one.reason, &mut one.waits]);
+        texts.flatten().for_each(reasons::mask);
+    }
+}
+
+/// Masks what generations wait for, where that is a pause, and of which aggregate one is.
+pub fn generations(caller: &Caller, generations: &mut Generations) {
+    if caller.sees_values() {
+        return;
+    }
+    for generation in generations.aside.iter_mut().map(|one| &mut one.generation) {
+        generation.reason.iter_mut().for_each(reasons::mask);
+        generation.part.aggregate.iter_mut().for_each(|aggregate| MASKED.clone_into(aggregate));
+    }
+}
+
+/// Masks a command: why it was asked for, by which aggregate or event letters were chosen, and the rows of a comparison;
+/// and why the projection was paused that it waits for.
 pub fn command(caller: &Caller, record: &mut CommandRecord) {
     if caller.sees_values() {
         return;
@@ -28,6 +51,18 @@ pub fn command(caller: &Caller, record: &mut CommandRecord) {
     }
     if let Some(result) = &mut record.result {
         remove_samples(result);
+        mask_reasons(result);
+    }
+    record.waits.iter_mut().chain(&mut record.progress).for_each(reasons::mask);
+}
+
+/// Masks the reasons of pauses in all texts of a result.
+fn mask_reasons(value: &mut Value) {
+    match value {
+        Value::String(text) => reasons::mask(text),
+        Value::Array(all) => all.iter_mut().for_each(mask_reasons),
+        Value::Object(all) => all.values_mut().for_each(mask_reasons),
+        _ => {}
     }
 }
 

@@ -1,21 +1,25 @@
 //! Projections: how each stands on this host; paused, resumed, compared.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
-use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
+use crate::admin::{AdminContext, reasons};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;
 use crate::status::snapshot::Snapshot;
 
 /// All projections of this host, as it sees them.
 #[utoipa::path(get, path = "/projections", tag = "projections", responses((status = 200, body = Vec<Snapshot>)))]
-pub async fn list(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
-    Json(shown.snapshots())
+pub async fn list(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Vec<Snapshot>> {
+    Json(shown.snapshots_for(&caller))
 }
 
 /// One projection of this host.
@@ -24,9 +28,10 @@ pub async fn list(State(shown): State<AdminContext>) -> Json<Vec<Snapshot>> {
     responses((status = 200, body = Snapshot)))]
 pub async fn show(
     State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
 ) -> Result<Json<Snapshot>, Problem> {
-    shown.snapshot(&projection).map(Json)
+    Ok(Json(reasons::seen_by(&caller, shown.snapshot(&projection)?)))
 }
 
 /// Why a projection is paused.
