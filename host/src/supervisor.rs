@@ -4,8 +4,12 @@
 pub mod settings;
 pub mod startup;
 pub mod refill;
+pub mod ports;
+pub mod on_servers;
 mod leader;
+mod live_lanes;
 mod adapters;
+mod control_adapters;
 mod hold;
 mod monitor;
 pub mod acknowledger;
@@ -20,21 +24,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::component::registry::Versions;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::requests::LetterQueues;
 use crate::pipeline::run::{Ended, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
-use crate::readmodel::control::lease::{self, Acquired};
-use crate::readmodel::control::pause;
-use crate::readmodel::control::poller::ControlFeed;
-use crate::readmodel::mysql::session::{Session, within};
+use crate::readmodel::control::lease::Acquired;
+use crate::readmodel::mysql::session::within;
 use crate::retry::Backoff;
-use crate::servers::Servers;
 use crate::source::{OnLost, ResumePlan, resume};
-use crate::status::Status;
 use crate::status::snapshot::Phase;
-use generations::context::GenerationContext;
+use ports::{BesideStep, ControlPorts, Lease, Term};
 use settings::Settings;
 
 /// How often a standby asks for the lease.
@@ -47,21 +46,14 @@ const LEASE_PATIENCE: Duration = Duration::from_secs(15);
 /// How long making everything ready may take.
 const START_PATIENCE: Duration = Duration::from_secs(75);
 
-/// How long looking after other generations may take before lanes begin: where these cannot, the ids of the whole outbox are
-/// read, some 100,000 a second.
-const ASIDE_PATIENCE: Duration = Duration::from_mins(15);
-
-/// How long reading, compiling and checking what is deployed may take.
-const SETTLE_PATIENCE: Duration = Duration::from_mins(5);
-
 /// How long a host that could not renew its lease leaves it to one that can.
 const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often a paused projection looks whether its set-up was mended.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The same while something is built beside its tables: with each try, reading history is opened anew.
-const ASIDE_INTERVAL: Duration = Duration::from_mins(5);
+/// Retry interval while a generation is built: each retry reopens the scan of history.
+const BESIDE_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How long a host that reaches no primary leaves the lease to one that does.
 const NO_PRIMARY_INTERVAL: Duration = Duration::from_secs(10);
@@ -72,13 +64,9 @@ const GOOD_RUN: Duration = Duration::from_mins(1);
 /// How long a stop waits for the lease to be given back.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub struct Supervisor {
-    pub servers: Servers,
-    pub settings: Settings,
-    pub versions: Arc<Versions>,
-    pub status: Arc<Status>,
-    /// How the control schema says that the projection stands.
-    pub feed: ControlFeed,
+/// Keeps one projection running, on the servers or, in the simulation, on made-up ones.
+pub struct Supervisor<P> {
+    pub ports: P,
     pub orders: LetterQueues,
     pub stop: CancellationToken,
 }
@@ -104,7 +92,16 @@ struct Carryover {
     waited_for: Arc<AtomicU32>,
 }
 
-impl Supervisor {
+impl Carryover {
+    /// Forgets what was about the lanes of this host, because another one runs them. What was learnt about events stays: a host
+    /// that forgot whom MySQL refuses would park another event after each take-over.
+    fn give_up_place(&mut self) {
+        self.full = None;
+        self.waited_for = Arc::default();
+    }
+}
+
+impl<P: ControlPorts> Supervisor<P> {
     /// Runs until a stop is asked for.
     pub async fn run(self) {
         let mut backoff = Backoff::new();
@@ -119,30 +116,33 @@ impl Supervisor {
                 Ok(Ended::Arrived) => Duration::ZERO,
                 Ok(Ended::Stopped) => break,
                 Err(failure) if self.stop.is_cancelled() => {
-                    tracing::warn!(projection = self.settings.name, "{}", failure.without_values());
+                    tracing::warn!(projection = self.ports.settings().name, "{}", failure.without_values());
                     break;
                 }
-                Err(failure) => self.after(self.explained(failure).await, &mut backoff, &mut carryover),
+                Err(failure) => {
+                    let failure = self.ports.explain(failure).await;
+                    self.after(failure, &mut backoff, &mut carryover)
+                }
             };
             self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
-        self.status.enter(Phase::Stopped);
+        self.ports.status().enter(Phase::Stopped);
     }
 
     /// What a failure means for the projection: how long to wait before the next run.
     fn after(&self, failure: Failure, backoff: &mut Backoff, carryover: &mut Carryover) -> Duration {
-        let projection = &self.settings.name;
+        let projection = &self.ports.settings().name;
         let failure = failure.of_the_host();
         carryover.full =
             Some(failure.clone()).filter(|failure| matches!(failure, Failure::LettersFull { .. }));
         match failure.fault() {
             // The next run takes no events, but letters can be dealt with.
             _ if failure.holds_events_only() => {
-                self.status.pauses(&failure, failure.to_string());
+                self.ports.status().pauses(&failure, failure.to_string());
                 Duration::ZERO
             }
             Fault::Setup | Fault::Event => {
-                self.status.pauses(&failure, reason(&failure, self.settings.resume_lost));
+                self.ports.status().pauses(&failure, reason(&failure, self.ports.settings().resume_lost));
                 PAUSE_INTERVAL
             }
             Fault::Environment if matches!(failure, Failure::NoPrimary { .. }) => {
@@ -153,21 +153,21 @@ impl Supervisor {
                         "{failure}; {remedy}; the lease is left to a host that reaches it, and until then this is tried again"
                     );
                 }
-                self.status.run_fails(&failure);
+                self.ports.status().run_fails(&failure);
                 NO_PRIMARY_INTERVAL
             }
             Fault::Environment => {
                 let wait = backoff.next_wait();
                 let told = failure.without_values();
                 tracing::warn!(projection, "{told}; starting again from the checkpoint in {wait:?}");
-                self.status.run_fails(&failure);
+                self.ports.status().run_fails(&failure);
                 wait
             }
             Fault::Fenced => {
                 let told = failure.without_values();
                 tracing::warn!(projection, "{told}; nothing more is written under the old epoch");
-                self.status.run_fails(&failure);
-                *carryover = Carryover::default();
+                self.ports.status().run_fails(&failure);
+                carryover.give_up_place();
                 *backoff = Backoff::new();
                 let expired = matches!(failure, Failure::LeaseExpired { .. });
                 if expired { EXPIRED_INTERVAL } else { STANDBY_INTERVAL }
@@ -176,15 +176,17 @@ impl Supervisor {
     }
 
     async fn run_once(&self, carryover: &mut Carryover) -> Result<Ended, Failure> {
-        self.status.beat();
+        self.ports.status().beat();
         let Some(taken) = self.stop.run_until_cancelled(self.take_lease(carryover)).await else {
             return Ok(Ended::Stopped);
         };
-        let (epoch, session, good_until) = taken?;
-        let ended = self.run_under(epoch, session, good_until, carryover).await;
+        let lease = taken?;
+        let epoch = lease.epoch;
+        let ended = self.run_under(lease, carryover).await;
         self.orders.replace(vec![]);
         if let Err(Failure::BreakerOpen { reason }) = &ended {
-            self.record_open_breaker(epoch, reason).await?;
+            // Nothing of what opened it is committed: where this fails, the next run opens it again.
+            self.ports.open_breaker(epoch, reason).await?;
         }
         if self.stop.is_cancelled() || matches!(ended, Err(Failure::NoPrimary { .. })) {
             self.release_lease(epoch).await;
@@ -192,40 +194,35 @@ impl Supervisor {
         ended
     }
 
-    /// One run, under a lease that is good until then, by this host's clock, unless it is renewed.
-    async fn run_under(
-        &self,
-        epoch: u64,
-        session: Session,
-        good_until: Instant,
-        carryover: &mut Carryover,
-    ) -> Result<Ended, Failure> {
-        let mut tasks = Tasks::default();
-        let (servers, settings) = (self.servers.clone(), self.settings.clone());
-        tasks.lease.spawn(monitor::keep_lease(servers, settings, epoch, session, good_until));
-        tasks.lease.spawn(monitor::beat(self.status.clone()));
-        let (run, context) = (CancellationToken::new(), self.context(epoch, carryover));
+    /// One run under a lease, which is renewed meanwhile.
+    async fn run_under(&self, lease: Lease<P::Session>, carryover: &mut Carryover) -> Result<Ended, Failure> {
+        let (ports, epoch, mut tasks) = (&self.ports, lease.epoch, Tasks::default());
+        tasks.lease.spawn(monitor::keep_lease(ports.clone(), lease));
+        tasks.lease.spawn(monitor::beat(ports.status().clone()));
+        let run = CancellationToken::new();
+        let term = Term { epoch, alone: CancellationToken::new(), waited_for: carryover.waited_for.clone() };
         // It is large, and handed on through a few functions.
-        let starting = Box::pin(self.start(&context, (&mut tasks.work, &mut tasks.beside), &run, carryover));
+        let starting = Box::pin(self.start(&term, (&mut tasks.work, &mut tasks.beside), &run, carryover));
         let started = tokio::select! {
+            biased;
             started = starting => started,
             Some(joined) = tasks.lease.join_next() => finished(joined),
             () = self.stop.cancelled() => Ok(()),
         };
-        let timeout = self.settings.stop_timeout;
+        let timeout = ports.settings().stop_timeout;
         let mut ended = match started {
-            Ok(()) => tasks.watch(&self.stop, &run, &self.status, timeout).await,
+            Ok(()) => tasks.watch(&self.stop, &run, ports.status(), timeout).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &ended {
-            let waiting = self.waits_for_another_generation(&context, failure);
+            let waiting = self.waits_for_another_generation(&term, failure);
             let waits = self.stop.run_until_cancelled(waiting).await.unwrap_or(Ok(false));
             if let Err(refused) = waits {
                 ended = Err(refused);
             } else if waits == Ok(true) {
-                tasks.go_on_beside(&run, ASIDE_INTERVAL).await;
-                context.alone.cancel();
-                ended = tasks.watch(&self.stop, &run, &self.status, timeout).await;
+                tasks.go_on_beside(&run, BESIDE_INTERVAL).await;
+                term.alone.cancel();
+                ended = tasks.watch(&self.stop, &run, ports.status(), timeout).await;
             }
         }
         run.cancel();
@@ -233,129 +230,69 @@ impl Supervisor {
         ended
     }
 
-    /// A failure of privileges with all that the accounts lack, and not only what was met first.
-    async fn explained(&self, failure: Failure) -> Failure {
-        let loaded = self.versions.desired.get().current;
-        let explaining =
-            startup::readiness::explained(&self.servers, &self.settings.name, &loaded, failure.clone());
-        tokio::time::timeout(LEASE_PATIENCE, explaining).await.unwrap_or(failure)
-    }
-
-    fn context(&self, epoch: u64, carryover: &Carryover) -> GenerationContext {
-        GenerationContext {
-            servers: self.servers.clone(),
-            settings: self.settings.clone(),
-            versions: self.versions.clone(),
-            epoch,
-            live: self.status.clone(),
-            feed: self.feed.clone(),
-            alone: CancellationToken::new(),
-            waited_for: carryover.waited_for.clone(),
-        }
-    }
-
     /// Starts the lanes, and what goes on beside them, which also goes on where the lanes cannot.
     async fn start(
         &self,
-        context: &GenerationContext,
+        term: &Term,
         (work, beside): (&mut TaskSet, &mut TaskSet),
         run: &CancellationToken,
         carryover: &mut Carryover,
     ) -> Result<(), Failure> {
-        let settling = generations::next_step(context);
-        let next_step = within(ASIDE_PATIENCE, "looking for other generations", settling).await?;
-        let started = leader::start(
-            self,
-            context.epoch,
-            (work, beside),
-            run,
-            carryover,
-            (next_step.until(), &context.alone),
-        )
-        .await;
-        next_step.start(context.clone(), work, beside, run);
+        let step = self.ports.settle_generations(term).await?;
+        let started =
+            leader::start(self, term, (&mut *work, &mut *beside), run, carryover, step.until()).await;
+        step.start(work, beside, run);
         started
     }
 
-    /// Whether the live lanes cannot go on, and what is built beside their tables may be the cure. Where `resume_lost` says so,
-    /// it is begun.
-    async fn waits_for_another_generation(
-        &self,
-        context: &GenerationContext,
-        failure: &Failure,
-    ) -> Result<bool, Failure> {
+    /// Returns true where the live lanes cannot go on, and a generation that is built beside them may be the cure. Where
+    /// `resume_lost` says so, one is begun.
+    async fn waits_for_another_generation(&self, term: &Term, failure: &Failure) -> Result<bool, Failure> {
         if failure.fault() != Fault::Setup || failure.holds_events_only() {
             return Ok(false);
         }
-        let rebuilds = resume::plan(failure, self.settings.resume_lost) == ResumePlan::Rebuild;
+        let rebuilds = resume::plan(failure, self.ports.settings().resume_lost) == ResumePlan::Rebuild;
         if rebuilds {
-            let beginning = Box::pin(refill::begin(context, failure));
-            within(ASIDE_PATIENCE, "beginning a rebuild", beginning).await?;
+            Box::pin(self.ports.begin_rebuild(term, failure)).await?;
         }
-        let needed = generations::is_needed(context).await.unwrap_or(false);
+        let needed = self.ports.builds_beside(term).await.unwrap_or(false);
         if needed {
             let how = "; the tables are made anew beside these, and take their place: `laterna generations list` tells how far";
             let how = if rebuilds { how } else { "" };
-            self.status.pauses(failure, format!("{failure}{how}"));
+            self.ports.status().pauses(failure, format!("{failure}{how}"));
         }
         Ok(needed)
     }
 
-    /// Nothing of what opened it is committed: where this fails, the next run opens it again.
-    async fn record_open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
-        let mut session = self.servers.applier.connect().await?;
-        let (control, name) = (&self.servers.control, &self.settings.name);
-        let current = self.versions.desired.get().current;
-        pause::open_breaker(&mut session, control, name, epoch, current.digest(), reason).await
-    }
-
-    /// Waits as a standby until the lease is this host's, and says until when it is good by this host's clock.
-    async fn take_lease(&self, carryover: &mut Carryover) -> Result<(u64, Session, Instant), Failure> {
-        let Settings { name, owner, lease_ttl, .. } = &self.settings;
-        let mut ddl = self.servers.ddl.connect().await?;
-        within(START_PATIENCE, "creating the control schema", self.servers.control.migrate(&mut ddl)).await?;
-        drop(ddl);
-        let mut session = self.servers.applier.connect().await?;
+    /// Waits as a standby until the lease is this host's.
+    async fn take_lease(&self, carryover: &mut Carryover) -> Result<Lease<P::Session>, Failure> {
+        let Settings { name, owner, lease_ttl, .. } = self.ports.settings();
+        self.ports.make_ready().await?;
+        let mut session = None;
         loop {
             let asked = Instant::now();
-            let asking = lease::acquire(
-                &mut session,
-                &self.servers.ddl,
-                &self.servers.control,
-                name,
-                owner,
-                *lease_ttl,
-            );
-            match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
+            match within(LEASE_PATIENCE, "asking for the lease", self.ports.acquire(&mut session)).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
-                    // Earlier epochs commit nothing any more, and no lane of this one begins while a pause stands.
-                    let recording = pause::record_still(&mut session, &self.servers.control, name, epoch);
-                    within(LEASE_PATIENCE, "recording that the lanes stand still", recording).await?;
-                    return Ok((epoch, session, asked + *lease_ttl));
+                    return Ok(Lease { epoch, session, good_until: asked + *lease_ttl });
                 }
                 Acquired::Taken { owner: other } => {
                     // What was lost is the other host's business now.
                     if other != *owner {
-                        let told_of_no_primary = carryover.told_of_no_primary;
-                        *carryover = Carryover { told_of_no_primary, ..Carryover::default() };
+                        carryover.give_up_place();
                     }
-                    self.status.enter(Phase::Standby { owner: other });
+                    self.ports.status().enter(Phase::Standby { owner: other });
                 }
             }
-            self.status.beat();
+            self.ports.status().beat();
             tokio::time::sleep(STANDBY_INTERVAL).await;
         }
     }
 
     /// Best effort: a lease that is not given back runs out.
     async fn release_lease(&self, epoch: u64) {
-        let releasing = async {
-            let mut session = self.servers.applier.connect().await?;
-            lease::release(&mut session, &self.servers.control, &self.settings.name, epoch).await
-        };
         let silence = |_| Err(Failure::ConnectionLost { message: "MySQL does not answer".to_owned() });
-        let projection = &self.settings.name;
+        let (projection, releasing) = (&self.ports.settings().name, self.ports.release(epoch));
         match tokio::time::timeout(RELEASE_TIMEOUT, releasing).await.unwrap_or_else(silence) {
             Ok(()) => tracing::info!(projection, "gave the lease back"),
             Err(failure) => {

@@ -21,6 +21,7 @@ use crate::readmodel::control::poller::Poller;
 use crate::servers::Servers;
 use crate::status::Status;
 use crate::supervisor::Supervisor;
+use crate::supervisor::on_servers::OnServers;
 use crate::{shutdown, telemetry};
 
 pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
@@ -116,15 +117,8 @@ impl StartedProjection {
             feed: feed.clone(),
             stop: stop.clone(),
         };
-        let supervisor = Supervisor {
-            servers: servers.clone(),
-            settings,
-            versions,
-            status,
-            feed,
-            orders,
-            stop: stop.clone(),
-        };
+        let ports = OnServers { servers: servers.clone(), settings, versions, status, feed };
+        let supervisor = Supervisor { ports, orders, stop: stop.clone() };
         tasks.spawn(async move {
             // A command that is not done by then stays a row, and is done later.
             tokio::select! {

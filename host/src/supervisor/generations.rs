@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::Building;
 
+use super::ports::BesideStep;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::run::TaskSet;
 use crate::position::Position;
@@ -47,27 +48,27 @@ pub enum NextStep {
     Comparing(Box<Comparison>),
 }
 
-impl NextStep {
-    /// Where the live lanes are to end.
-    pub fn until(&self) -> Option<Position> {
-        match self {
-            Self::Meeting(_, until) => Some(until.clone()),
+/// What is to be done for other generations beside the live lanes of one run.
+pub struct BesideLanes {
+    pub context: GenerationContext,
+    pub step: NextStep,
+}
+
+impl BesideStep for BesideLanes {
+    fn until(&self) -> Option<Position> {
+        match &self.step {
+            NextStep::Meeting(_, until) => Some(until.clone()),
             _ => None,
         }
     }
 
     /// Starts what is to be done beside the live lanes. A run in which both meet ends when both are there, or when it takes
     /// too long: what is to take the live one's place need not wait for lanes that do not move.
-    pub fn start(
-        self,
-        context: GenerationContext,
-        work: &mut TaskSet,
-        beside: &mut TaskSet,
-        run: &CancellationToken,
-    ) {
+    fn start(self, work: &mut TaskSet, beside: &mut TaskSet, run: &CancellationToken) {
+        let Self { context, step } = self;
         let run = run.clone();
-        match self {
-            Self::Meeting(generation, until) => {
+        match step {
+            NextStep::Meeting(generation, until) => {
                 let met = CancellationToken::new();
                 let (arrived, over) = (met.clone(), run.clone());
                 work.spawn(async move {
@@ -98,10 +99,10 @@ impl NextStep {
                 });
                 return;
             }
-            Self::Comparing(comparison) => {
+            NextStep::Comparing(comparison) => {
                 beside.spawn(comparison.run(context.clone()));
             }
-            Self::Nothing | Self::Work => {}
+            NextStep::Nothing | NextStep::Work => {}
         }
         beside.spawn(async move {
             Box::pin(Building::new(context).run()).await?;

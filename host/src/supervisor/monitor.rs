@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::hold::HoldCheck;
+use super::ports::{ControlPorts, Lease};
 use super::settings::Settings;
 use crate::failure::{Failure, Fault};
 use crate::position::ClusterTime;
-use crate::readmodel::control::lease;
 use crate::readmodel::control::poller::ControlFeed;
-use crate::readmodel::mysql::session::Session;
 use crate::retry::{Backoff, answer};
 use crate::servers::Servers;
 use crate::status::{Server, Status};
@@ -27,15 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Renews the lease until it is lost: because another host has it, or because it ran out by this host's own
 /// monotonic clock. That counts from before the request, so it runs out here first, and MySQL's time plays no part.
-pub async fn keep_lease(
-    servers: Servers,
-    settings: Settings,
-    epoch: u64,
-    session: Session,
-    mut good_until: Instant,
-) -> Result<(), Failure> {
-    let ttl = settings.lease_ttl;
-    let mut kept = Some(session);
+pub async fn keep_lease<P: ControlPorts>(ports: P, lease: Lease<P::Session>) -> Result<(), Failure> {
+    let Lease { epoch, mut session, mut good_until } = lease;
+    let Settings { name, lease_ttl: ttl, .. } = ports.settings().clone();
     loop {
         tokio::time::sleep_until(good_until - ttl + ttl / 3).await;
         let mut backoff = Backoff::new();
@@ -43,9 +36,9 @@ pub async fn keep_lease(
             let asked = Instant::now();
             // So that one connection that says nothing leaves time for another.
             let limit = good_until.min(asked + ttl / 3);
-            let renewing = renew(&servers, &settings, epoch, &mut kept);
             let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
-            let failure = match tokio::time::timeout_at(limit, renewing).await.unwrap_or(Err(silence)) {
+            let renewing = tokio::time::timeout_at(limit, ports.renew(&mut session, epoch));
+            let failure = match renewing.await.unwrap_or(Err(silence)) {
                 Ok(()) => {
                     good_until = asked + ttl;
                     break;
@@ -53,29 +46,13 @@ pub async fn keep_lease(
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
                 Err(failure) => failure,
             };
-            tracing::warn!(projection = settings.name, "lease: {}; trying again", failure.without_values());
+            tracing::warn!(projection = name, "lease: {}; trying again", failure.without_values());
             tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
             if Instant::now() >= good_until {
                 return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
             }
         }
     }
-}
-
-/// Renews the lease once. A session in which that failed, or was given up, is not kept.
-async fn renew(
-    servers: &Servers,
-    settings: &Settings,
-    epoch: u64,
-    kept: &mut Option<Session>,
-) -> Result<(), Failure> {
-    let mut session = match kept.take() {
-        Some(session) => session,
-        None => servers.applier.connect().await?,
-    };
-    lease::renew(&mut session, &servers.control, &settings.name, epoch, settings.lease_ttl).await?;
-    *kept = Some(session);
-    Ok(())
 }
 
 /// Shows that the projection's loop turns, while it gets ready too, which may take long.

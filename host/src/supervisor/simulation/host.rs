@@ -1,4 +1,4 @@
-//! A simulated host: what the supervisor does around a run, with the real run inside.
+//! A simulated host: the real supervisor and the real run, on a made-up MySQL and MongoDB.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,24 +12,25 @@ use super::read_model::{Rules, SimulatedReadModel};
 use super::source::{SimulatedSource, Trouble};
 use super::steps::{Life, Steps};
 use super::store::{LEASE, Store};
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::pipeline::breaker::{Breaker, BreakerSettings};
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
-use crate::pipeline::reader::REST_INTERVAL;
+use crate::pipeline::ports::Task;
 use crate::pipeline::requests::LetterQueues;
-use crate::pipeline::run::{Ended, Ports, Run, RunPlan, TaskSet, Tasks, finished};
-use crate::pipeline::suspects::Suspects;
+use crate::pipeline::run::{Ports, RunPlan, TaskSet};
+use crate::position::Position;
+use crate::readmodel::control::lease::Acquired;
+use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::retry::Backoff;
-use crate::source::Anchored;
+use crate::readmodel::lane::volume::Limits;
+use crate::source::{Anchored, Decoder, OnLost};
 use crate::status::Status;
+use crate::supervisor::Supervisor;
+use crate::supervisor::ports::{BesideStep, ControlPorts, LanePorts, Term};
+use crate::supervisor::settings::{LetterSettings, Settings};
 use crate::supervisor::startup::{ResizeStep, not_beyond, resize_step};
 
-/// As the supervisor waits.
-const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
-const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-const GOOD_RUN: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether what holds the events is over.
 const HELD_INTERVAL: Duration = Duration::from_millis(500);
@@ -45,13 +46,39 @@ pub struct Host {
     pub steps: Steps,
     pub habits: Habits,
     pub version: u32,
-    pub lanes: u32,
+    pub settings: Settings,
+    pub status: Arc<Status>,
     pub life: Life,
     pub orders: LetterQueues,
     /// What the lanes of the run that goes on work with.
     pub desired: Running,
-    pub suspects: Arc<Suspects>,
+    /// Until when MySQL does not hear that the lease is renewed.
+    pub unheard: Arc<Mutex<Option<Instant>>>,
     pub stop: CancellationToken,
+}
+
+/// How a simulated host is to run.
+pub fn settings(name: &str, lanes: u32, habits: &Habits) -> Settings {
+    Settings {
+        name: "simulated".to_owned(),
+        owner: name.to_owned(),
+        lanes,
+        batch_max: habits.batch_max,
+        window: WINDOW,
+        acknowledge: Acknowledge::Keep,
+        from_history: true,
+        resume_lost: OnLost::Pause,
+        lease_ttl: LEASE,
+        stop_timeout: STOP_TIMEOUT,
+        letters: LetterSettings {
+            limits: Limits { letters_max: habits.letters_max, bytes_max: u64::MAX },
+            breaker: BreakerSettings { aggregates: 0, seconds: 0, percent: 0 },
+            hold: None,
+            retention_days: 0,
+            replay_after_deployment: false,
+        },
+        rebuild_percent: 100,
+    }
 }
 
 /// Where the targets of a run are, while there is one.
@@ -92,86 +119,14 @@ pub struct Habits {
 }
 
 impl Host {
-    /// As `Supervisor::run`.
+    /// Runs until it is stopped.
     pub async fn run(self) {
-        let mut backoff = Backoff::new();
-        let mut full = None;
-        while !self.stop.is_cancelled() {
-            let began = Instant::now();
-            let ended = self.run_once(full.take()).await;
-            if began.elapsed() > GOOD_RUN {
-                backoff = Backoff::new();
-            }
-            let wait = match ended {
-                Ok(Ended::Arrived) => Duration::ZERO,
-                Ok(Ended::Stopped) => break,
-                Err(failure) => {
-                    self.steps.note(|| format!("the run of {} ends: {failure}", self.name));
-                    if matches!(failure, Failure::Bug { .. }) {
-                        self.steps.violated(|| failure.to_string());
-                    }
-                    if matches!(failure, Failure::ResumeLost { .. }) && self.outbox.restored.is_older() {
-                        self.store.state().notices += 1;
-                    }
-                    full = Some(failure.clone()).filter(|one| matches!(one, Failure::LettersFull { .. }));
-                    match failure.fault() {
-                        _ if failure.holds_events_only() => Duration::ZERO,
-                        Fault::Setup | Fault::Event => PAUSE_INTERVAL,
-                        Fault::Environment => backoff.next_wait(),
-                        Fault::Fenced => STANDBY_INTERVAL,
-                    }
-                }
-            };
-            self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-        }
-    }
-
-    async fn run_once(&self, full: Option<Failure>) -> Result<Ended, Failure> {
-        let Some(epoch) = self.stop.run_until_cancelled(self.take_lease()).await else {
-            return Ok(Ended::Stopped);
-        };
-        let ended = self.run_under(epoch, full).await;
-        self.orders.replace(vec![]);
-        if let Err(Failure::BreakerOpen { .. }) = &ended {
-            self.steps.step(&self.life, 1, || format!("{} records the open breaker", self.name)).await;
-            self.store.open_breaker(epoch, &self.version.to_string())?;
-        }
-        ended
-    }
-
-    async fn take_lease(&self) -> u64 {
-        loop {
-            self.steps.step(&self.life, 1, || format!("{} asks for the lease", self.name)).await;
-            if let Some(epoch) = self.store.acquire(self.name) {
-                return epoch;
-            }
-            tokio::time::sleep(STANDBY_INTERVAL).await;
-        }
-    }
-
-    async fn run_under(&self, epoch: u64, full: Option<Failure>) -> Result<Ended, Failure> {
-        let mut tasks = Tasks::default();
-        tasks.lease.spawn(self.clone().keep_lease(epoch));
-        let run = CancellationToken::new();
-        let status = Arc::new(Status::new("simulated"));
-        let starting = self.start(epoch, &mut tasks.work, &status, &run, full);
-        let started = tokio::select! {
-            biased;
-            started = starting => started,
-            Some(joined) = tasks.lease.join_next() => finished(joined),
-            () = self.stop.cancelled() => Ok(()),
-        };
-        let ended = match started {
-            Ok(()) => tasks.watch(&self.stop, &run, &status, STOP_TIMEOUT).await,
-            Err(failure) => Err(failure),
-        };
-        run.cancel();
-        tasks.end().await;
-        ended
+        let (orders, stop) = (self.orders.clone(), self.stop.clone());
+        Supervisor { ports: self, orders, stop }.run().await;
     }
 
     /// As `startup::prepare`, for what it decides about lanes.
-    async fn prepare(&self, epoch: u64) -> Result<RunPlan, Failure> {
+    async fn plan(&self, epoch: u64) -> Result<RunPlan, Failure> {
         self.steps.step(&self.life, 1, || format!("{} prepares", self.name)).await;
         if self.store.is_broken() {
             return Err(Failure::SchemaMismatch { code: 1146, message: "no such table".to_owned() });
@@ -179,15 +134,12 @@ impl Host {
         if self.steps.fails(self.habits.trouble) {
             return Err(Failure::ConnectionLost { message: "made up".to_owned() });
         }
-        if self.habits.take_overs > 0 && self.steps.pick(1..=self.habits.take_overs.into()) == 1 {
-            self.store.take_over(epoch)?;
-        }
         let rows = self.store.state().tables.lanes.clone();
-        let until = match resize_step(&rows, self.lanes) {
+        let until = match resize_step(&rows, self.settings.lanes) {
             Some(ResizeStep::Run) => None,
             Some(ResizeStep::Meet(furthest)) => Some(furthest),
             Some(ResizeStep::Replace(furthest)) => {
-                self.store.replace_lanes(epoch, self.lanes, &furthest)?;
+                self.store.replace_lanes(epoch, self.settings.lanes, &furthest)?;
                 self.steps.step(&self.life, 1, || "the lanes are replaced".to_owned()).await;
                 None
             }
@@ -211,52 +163,6 @@ impl Host {
         self.steps.note(|| format!("{} goes over to version {}", self.name, current.version));
         let canary = canary.then(|| Canary { previous, until: Instant::now() + Duration::from_secs(5) });
         desired.set(Desired { current, canary });
-    }
-
-    /// As the supervisor's writer starts a run: one that takes events, or one that is held.
-    async fn start(
-        &self,
-        epoch: u64,
-        work: &mut TaskSet,
-        status: &Arc<Status>,
-        stop: &CancellationToken,
-        full: Option<Failure>,
-    ) -> Result<(), Failure> {
-        let run_plan = self.prepare(epoch).await?;
-        let (desired, deployed) =
-            (Arc::new(DesiredVersion::new(self.version(self.version))), deployed(self.version));
-        self.desired.replace(Some(desired.clone()));
-        status.starts("simulated", &deployed.digest, epoch, &run_plan.rows);
-        self.steps.note(|| format!("{} runs {:?}: {}", self.name, run_plan.until, self.store.told()));
-        let is_muted = self.store.settle_breaker(epoch, &deployed.digest)?;
-        let breaker = self.habits.breaker.filter(|_| !is_muted);
-        let run = Run {
-            parts: &Simulated { host: self, epoch, breaker, desired },
-            decoder: &decoder(),
-            batch_max: self.habits.batch_max,
-            window: WINDOW,
-            rest: REST_INTERVAL,
-            breaker: Arc::new(if is_muted {
-                Breaker::muted()
-            } else {
-                breaker.map_or_else(Breaker::off, Breaker::new)
-            }),
-            suspects: self.suspects.clone(),
-            holds_stream: self.habits.holds_stream,
-            status,
-            stop,
-        };
-        self.steps.step(&self.life, 1, || format!("{} asks what holds the events", self.name)).await;
-        let orders = match self.holds(full.as_ref()) {
-            Some(why) => {
-                self.steps.note(|| format!("{} is held: {why}", self.name));
-                let host = self.clone();
-                run.start_held(work, run_plan, async move { host.until_released(&why, full).await }).await?
-            }
-            None => run.start(work, run_plan).await?,
-        };
-        self.orders.replace(orders);
-        Ok(())
     }
 
     /// What keeps the events back, as `pause::Question` asks.
@@ -284,31 +190,166 @@ impl Host {
         std::future::pending::<()>().await;
     }
 
-    /// Renews the lease, unless the host is absent for so long that another one takes it.
-    async fn keep_lease(self, epoch: u64) -> Result<(), Failure> {
-        loop {
-            let absent = self.steps.fails(self.habits.absent);
-            if absent {
-                self.steps.note(|| format!("{} forgets to renew the lease", self.name));
+    /// Now and then MySQL hears nothing of the host for a while; for MySQL's clock, the lease may run out meanwhile.
+    async fn may_go_unheard(&self) {
+        let now = Instant::now();
+        let until = *self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = match until.filter(|until| *until > now) {
+            Some(until) => until,
+            None if self.steps.fails(self.habits.absent) => {
+                let until = now + Duration::from_millis(self.steps.pick(500..=30_000));
+                *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                let runs_out = self.steps.pick(0..=1) == 0;
+                self.steps
+                    .note(|| format!("MySQL does not hear {}; its lease runs out: {runs_out}", self.name));
+                if runs_out {
+                    self.store.expire(self.name);
+                }
+                until
             }
-            tokio::time::sleep(if absent { LEASE * 3 } else { LEASE / 3 }).await;
-            if self.life.is_over() {
-                std::future::pending::<()>().await;
-            }
-            self.store.renew(epoch)?;
-        }
+            None => return,
+        };
+        tokio::time::sleep_until(until).await;
     }
 }
 
-/// A host that holds the lease.
-struct Simulated<'a> {
-    host: &'a Host,
-    epoch: u64,
-    breaker: Option<BreakerSettings>,
-    desired: Arc<DesiredVersion<SimulatedVersion>>,
+impl ControlPorts for Host {
+    type Session = ();
+    type Lanes = Simulated;
+    type Beside = NothingBeside;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    async fn make_ready(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn acquire(&self, _: &mut Option<()>) -> Result<Acquired, Failure> {
+        self.steps.step(&self.life, 1, || format!("{} asks for the lease", self.name)).await;
+        Ok(self.store.acquire(self.name))
+    }
+
+    async fn renew(&self, _: &mut Option<()>, epoch: u64) -> Result<(), Failure> {
+        self.may_go_unheard().await;
+        self.steps.step(&self.life, 1, || format!("{} renews the lease", self.name)).await;
+        self.store.renew(epoch)
+    }
+
+    async fn release(&self, epoch: u64) -> Result<(), Failure> {
+        self.steps.step(&self.life, 1, || format!("{} gives the lease back", self.name)).await;
+        self.store.release(epoch)
+    }
+
+    async fn open_breaker(&self, epoch: u64, _reason: &str) -> Result<(), Failure> {
+        self.steps.step(&self.life, 1, || format!("{} records the open breaker", self.name)).await;
+        self.store.open_breaker(epoch, &self.version.to_string())
+    }
+
+    async fn explain(&self, failure: Failure) -> Failure {
+        self.steps.note(|| format!("the run of {} ends: {failure}", self.name));
+        if matches!(failure, Failure::Bug { .. }) {
+            self.steps.violated(|| failure.to_string());
+        }
+        if matches!(failure, Failure::ResumeLost { .. }) && self.outbox.restored.is_older() {
+            self.store.state().notices += 1;
+        }
+        failure
+    }
+
+    async fn settle_generations(&self, term: &Term) -> Result<NothingBeside, Failure> {
+        self.steps.step(&self.life, 1, || format!("{} looks for other generations", self.name)).await;
+        if self.habits.take_overs > 0 && self.steps.pick(1..=self.habits.take_overs.into()) == 1 {
+            self.store.take_over(term.epoch)?;
+        }
+        Ok(NothingBeside)
+    }
+
+    async fn prepare(&self, term: &Term, full: Option<Failure>) -> Result<(Simulated, RunPlan), Failure> {
+        let epoch = term.epoch;
+        let run_plan = self.plan(epoch).await?;
+        let desired = Arc::new(DesiredVersion::new(self.version(self.version)));
+        self.desired.replace(Some(desired.clone()));
+        self.steps.note(|| format!("{} runs {:?}: {}", self.name, run_plan.until, self.store.told()));
+        let is_muted = self.store.settle_breaker(epoch, &deployed(self.version).digest)?;
+        let breaker = self.habits.breaker.filter(|_| !is_muted);
+        let host = self.clone();
+        Ok((Simulated { host, epoch, is_muted, breaker, desired, full, decoder: decoder() }, run_plan))
+    }
+
+    async fn begin_rebuild(&self, _: &Term, _: &Failure) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn builds_beside(&self, _: &Term) -> Result<bool, Failure> {
+        Ok(false)
+    }
 }
 
-impl Ports for Simulated<'_> {
+/// Other generations have a simulation of their own.
+pub struct NothingBeside;
+
+impl BesideStep for NothingBeside {
+    fn until(&self) -> Option<Position> {
+        None
+    }
+
+    fn start(self, _: &mut TaskSet, _: &mut TaskSet, _: &CancellationToken) {}
+}
+
+/// The lanes of a host that holds the lease.
+pub struct Simulated {
+    host: Host,
+    epoch: u64,
+    is_muted: bool,
+    breaker: Option<BreakerSettings>,
+    desired: Arc<DesiredVersion<SimulatedVersion>>,
+    full: Option<Failure>,
+    decoder: Decoder,
+}
+
+impl LanePorts for Simulated {
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        status.starts("simulated", &deployed(self.host.version).digest, self.epoch, &run_plan.rows);
+    }
+
+    fn holds_stream(&self) -> bool {
+        self.host.habits.holds_stream
+    }
+
+    async fn opening(&self) -> Result<(Breaker, Option<Failure>), Failure> {
+        let host = &self.host;
+        host.steps.step(&host.life, 1, || format!("{} asks what holds the events", host.name)).await;
+        let breaker = match self.breaker {
+            _ if self.is_muted => Breaker::muted(),
+            Some(settings) => Breaker::new(settings),
+            None => Breaker::off(),
+        };
+        let held = host.holds(self.full.as_ref());
+        if let Some(why) = &held {
+            host.steps.note(|| format!("{} is held: {why}", host.name));
+        }
+        Ok((breaker, held))
+    }
+
+    fn released(&self, held: Failure) -> impl Task<()> + 'static {
+        let (host, full) = (self.host.clone(), self.full.clone());
+        async move { host.until_released(&held, full).await }
+    }
+
+    fn start_beside(&self, _: &mut TaskSet, _: &CancellationToken, _: bool) {}
+}
+
+impl Ports for Simulated {
     type Source = Anchored<SimulatedSource>;
     type Version = SimulatedVersion;
     type ReadModel = SimulatedReadModel;

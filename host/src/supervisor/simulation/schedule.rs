@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::host::{Habits, Host, Running};
+use super::host::{Habits, Host, Running, settings};
 use super::outbox::{Likely, OutboxModel, OutboxShape};
 use super::steps::{Life, Steps};
 use super::store::{Store, Trouble};
@@ -18,6 +18,7 @@ use super::{examine, source};
 use crate::pipeline::breaker::BreakerSettings;
 use crate::pipeline::requests::LetterQueues;
 use crate::readmodel::lane::checkpoint;
+use crate::status::Status;
 
 /// How long a schedule may take until everything is through, in its own time.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -231,11 +232,12 @@ impl<'a> Play<'a> {
             steps: self.steps.clone(),
             habits: self.schedule.habits.clone(),
             version,
-            lanes,
+            settings: settings(name, lanes, &self.schedule.habits),
+            status: Arc::new(Status::new("simulated")),
             life: Life::default(),
             orders: LetterQueues::default(),
             desired: Running::default(),
-            suspects: Arc::default(),
+            unheard: Arc::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -344,7 +346,7 @@ impl<'a> Play<'a> {
             let most = if self.schedule.resizes { 5 } else { 0 };
             let lanes = match self.chance.random_range(0..=most) {
                 lanes @ 1.. => lanes,
-                0 => crashed.lanes,
+                0 => crashed.settings.lanes,
             };
             let version = crashed.version.max(self.chance.random_range(1..=2));
             let host = self.host(crashed.name, version, lanes);

@@ -15,6 +15,7 @@ use super::steps::Steps;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
+use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::batch::Entry;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::readmodel::lane::dead_letter::{Discarded, Letter, document_key};
@@ -190,11 +191,11 @@ impl Store {
         self.steps.note(|| format!("commits are lost: {}", self.told()));
     }
 
-    /// The epoch under which this owner writes from now on; nothing while another one does.
-    pub fn acquire(&self, owner: &str) -> Option<u64> {
+    /// Gives this owner the lease, under a new epoch, unless another one holds it.
+    pub fn acquire(&self, owner: &str) -> Acquired {
         let mut tables = self.state().tables.clone();
         if tables.owner != owner && tables.until.is_some_and(|until| until > Instant::now()) {
-            return None;
+            return Acquired::Taken { owner: tables.owner };
         }
         tables.epoch += 1;
         owner.clone_into(&mut tables.owner);
@@ -205,7 +206,22 @@ impl Store {
         let epoch = tables.epoch;
         self.steps.note(|| format!("{owner} writes under epoch {epoch}"));
         self.commit(tables);
-        Some(epoch)
+        Acquired::Mine { epoch }
+    }
+
+    /// The lease of this owner runs out, if it holds one.
+    pub fn expire(&self, owner: &str) {
+        let mut state = self.state();
+        if state.tables.owner == owner {
+            state.tables.until = None;
+        }
+    }
+
+    /// As `lease::release` does.
+    pub fn release(&self, epoch: u64) -> Result<(), Failure> {
+        self.proven(epoch)?;
+        self.state().tables.until = None;
+        Ok(())
     }
 
     pub fn renew(&self, epoch: u64) -> Result<(), Failure> {

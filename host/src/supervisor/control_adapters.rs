@@ -1,0 +1,122 @@
+//! The real lease, generations and lanes behind the control plane's traits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::generations::{self, BesideLanes};
+use super::hold::{HoldCheck, holds_stream};
+use super::live_lanes::LiveLanes;
+use super::on_servers::OnServers;
+use super::ports::{ControlPorts, Term};
+use super::settings::Settings;
+use super::{LEASE_PATIENCE, START_PATIENCE, refill, startup};
+use crate::failure::Failure;
+use crate::pipeline::run::RunPlan;
+use crate::readmodel::control::lease::{self, Acquired};
+use crate::readmodel::control::pause;
+use crate::readmodel::mysql::session::{Session, within};
+use crate::status::Status;
+
+/// How long reading, compiling and checking what is deployed may take.
+const SETTLE_PATIENCE: Duration = Duration::from_mins(5);
+
+/// How long looking after other generations may take before lanes begin: where these cannot, the ids of the whole outbox are
+/// read, some 100,000 a second.
+const BESIDE_PATIENCE: Duration = Duration::from_mins(15);
+
+impl ControlPorts for OnServers {
+    type Session = Session;
+    type Lanes = LiveLanes;
+    type Beside = BesideLanes;
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    async fn make_ready(&self) -> Result<(), Failure> {
+        let migrating = async {
+            let mut ddl = self.servers.ddl.connect().await?;
+            self.servers.control.migrate(&mut ddl).await
+        };
+        within(START_PATIENCE, "creating the control schema", migrating).await
+    }
+
+    async fn acquire(&self, kept: &mut Option<Session>) -> Result<Acquired, Failure> {
+        let Settings { name, owner, lease_ttl, .. } = &self.settings;
+        let (mut session, control) = (self.session(kept).await?, &self.servers.control);
+        let acquired =
+            lease::acquire(&mut session, &self.servers.ddl, control, name, owner, *lease_ttl).await?;
+        if let Acquired::Mine { epoch } = acquired {
+            // Earlier epochs commit nothing any more, and no lane of this one begins while a pause stands.
+            pause::record_still(&mut session, control, name, epoch).await?;
+        }
+        *kept = Some(session);
+        Ok(acquired)
+    }
+
+    async fn renew(&self, kept: &mut Option<Session>, epoch: u64) -> Result<(), Failure> {
+        let mut session = self.session(kept).await?;
+        let Settings { name, lease_ttl, .. } = &self.settings;
+        lease::renew(&mut session, &self.servers.control, name, epoch, *lease_ttl).await?;
+        *kept = Some(session);
+        Ok(())
+    }
+
+    async fn release(&self, epoch: u64) -> Result<(), Failure> {
+        let mut session = self.servers.applier.connect().await?;
+        lease::release(&mut session, &self.servers.control, &self.settings.name, epoch).await
+    }
+
+    async fn open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
+        let mut session = self.servers.applier.connect().await?;
+        let current = self.versions.desired.get().current;
+        let (control, name) = (&self.servers.control, &self.settings.name);
+        pause::open_breaker(&mut session, control, name, epoch, current.digest(), reason).await
+    }
+
+    /// A failure of privileges with all that the accounts lack, and not only what was met first.
+    async fn explain(&self, failure: Failure) -> Failure {
+        let loaded = self.versions.desired.get().current;
+        let explaining =
+            startup::readiness::explained(&self.servers, &self.settings.name, &loaded, failure.clone());
+        tokio::time::timeout(LEASE_PATIENCE, explaining).await.unwrap_or(failure)
+    }
+
+    async fn settle_generations(&self, term: &Term) -> Result<Self::Beside, Failure> {
+        let context = self.context(term);
+        let settling = generations::next_step(&context);
+        let step = within(BESIDE_PATIENCE, "looking for other generations", settling).await?;
+        Ok(BesideLanes { context, step })
+    }
+
+    async fn prepare(&self, term: &Term, full: Option<Failure>) -> Result<(LiveLanes, RunPlan), Failure> {
+        let Self { servers, settings, versions, .. } = self;
+        let settling = versions.settle(servers, &settings.owner, term.epoch);
+        let loaded = within(SETTLE_PATIENCE, "loading what is deployed", settling).await?;
+        let preparing = startup::prepare(servers, settings, &loaded, term.epoch);
+        let (generation, run_plan) = within(START_PATIENCE, "making everything ready", preparing).await?;
+        let hold_check = HoldCheck {
+            servers: servers.clone(),
+            projection: settings.name.clone(),
+            generation,
+            holds_stream: holds_stream(settings, &loaded),
+            full,
+        };
+        let host = self.clone();
+        let numbers = run_plan.rows.iter().map(|row| row.lane).collect();
+        Ok((LiveLanes { host, epoch: term.epoch, generation, numbers, loaded, hold_check }, run_plan))
+    }
+
+    async fn begin_rebuild(&self, term: &Term, lost: &Failure) -> Result<(), Failure> {
+        let context = self.context(term);
+        within(BESIDE_PATIENCE, "beginning a rebuild", refill::begin(&context, lost)).await
+    }
+
+    async fn builds_beside(&self, term: &Term) -> Result<bool, Failure> {
+        generations::is_needed(&self.context(term)).await
+    }
+}
