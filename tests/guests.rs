@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-/// Where a component is: the projectors of `plugins/`, or the guests of `tests/guests`.
+/// Where a component is: the projectors of `plugins/`, the guests of `tests/guests`, or the file that is named in full.
 pub fn path(name: &str) -> PathBuf {
+    if name.starts_with('/') {
+        return PathBuf::from(name);
+    }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let places =
         [root.join(format!("target/guests/{name}.wasm")), root.join(format!("plugins/dist/{name}.wasm"))];

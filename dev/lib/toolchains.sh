@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What makes components of JavaScript and Python: componentize-qjs from npm and componentize-py from PyPI, in the
+# What makes components of JavaScript, TypeScript and Python: packages of npm and componentize-py from PyPI, in the
 # versions that a project's lock file names, unpacked below the services' folder.
 # It must not install anything on the system. Node.js and Python themselves are only fetched where they are missing.
 
@@ -40,7 +40,7 @@ install_componentize_qjs() {
     rm -rf "$2.new"
     mkdir -p "$2.new"
     cp "$1/package.json" "$1/package-lock.json" "$2.new"
-    say "Downloading componentize-qjs from npm: 13 MB ..."
+    say "Downloading componentize-qjs, esbuild and TypeScript from npm: 30 MB ..."
     (cd "$2.new" && "${npm[@]}" install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
     mv "$2.new" "$2"
 }

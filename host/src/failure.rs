@@ -82,7 +82,10 @@ pub enum Failure {
     #[error("the projector's answer is too large: {what}")]
     OutputTooLarge { what: String },
     /// An operation names a statement that the manifest does not have.
-    #[error("operation {operation} uses statement {index}, but the manifest declares {declared}")]
+    #[error(
+        "operation {operation} uses statement {index}{}, but the manifest declares {declared}",
+        not_found(*index)
+    )]
     UnknownStatement { operation: usize, index: u32, declared: usize },
     /// An operation has more or fewer parameters than its statement.
     #[error(
@@ -241,6 +244,11 @@ pub enum Failure {
     /// The lease ran out before it could be renewed: another host may write, whether or not this one can see it.
     #[error("the lease could not be renewed for {seconds} s, so another host may have it: {message}")]
     LeaseExpired { seconds: u64, message: String },
+}
+
+/// What an index says that came from a search for a name that is not in the list.
+fn not_found(index: u32) -> &'static str {
+    if index == u32::MAX { " (which is -1: its name was not found)" } else { "" }
 }
 
 fn fenced(mine: u64, found: u64) -> String {

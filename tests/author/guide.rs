@@ -16,7 +16,7 @@ use crate::support::world::{free_port, said};
 use crate::support::{Host, Options, World};
 
 /// The guide's code blocks of one heading: what they are, and their text.
-fn blocks(heading: &str) -> Vec<(String, String)> {
+pub fn blocks(heading: &str) -> Vec<(String, String)> {
     let guide =
         fs::read_to_string(repository().join("docs/writing-a-projector.md")).expect("the guide is there");
     let section = guide.split("\n## ").find(|section| section.lines().next() == Some(heading));
@@ -167,14 +167,39 @@ fn the_guide_leads_from_nothing_to_an_upcaster() {
     super::succeeds(&rustfmt.output().expect("rustfmt runs"));
 }
 
+/// Commands, with the packages that are here instead of those that `npm install` brings.
+fn with_packages(script: &str) -> String {
+    if installs() {
+        return script.to_owned();
+    }
+    let modules = repository().join("target/toolchains/node_modules");
+    script.replace("npm install\n", &format!("ln -s {} node_modules\n", modules.display()))
+}
+
 #[test]
 fn the_guide_in_javascript_leads_from_nothing_to_answers() {
-    let modules = repository().join("target/toolchains/node_modules");
-    let mut script = commands("JavaScript");
-    if !installs() {
-        script = script.replace("npm install\n", &format!("ln -s {} node_modules\n", modules.display()));
-    }
+    let script = with_packages(&commands("JavaScript"));
     gave_the_expected_answers(&follow(&folder("javascript"), &script, &[]));
+}
+
+#[test]
+fn the_guide_in_typescript_leads_from_nothing_to_answers() {
+    let script = with_packages(&commands("TypeScript"));
+    gave_the_expected_answers(&follow(&folder("typescript"), &script, &[]));
+}
+
+#[test]
+fn the_upcaster_is_the_same_in_every_other_language() {
+    for language in ["javascript", "typescript", "python"] {
+        let packages = if language == "python" { "" } else { "npm install\n" };
+        let steps = "laterna build\n\
+                     laterna test dist/shop-upcasts.wasm --events events.jsonl --expect expected.txt\n";
+        let script = format!(
+            "laterna new shop-upcasts --lang {language} --upcaster\ncd shop-upcasts\n{packages}{steps}"
+        );
+        let text = follow(&folder(&format!("upcaster-{language}")), &with_packages(&script), &[]);
+        assert!(text.contains("6 upcast to 5, 1 ignored"), "{text}");
+    }
 }
 
 #[test]

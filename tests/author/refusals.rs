@@ -29,7 +29,7 @@ fn new_refuses_languages_names_and_folders_that_it_cannot_take() {
     let folder = folder(&[("taken", "a file"), ("there/a", "a folder")]);
     let check =
         |name: &str, lang: &str, expect: &str| refused(folder.path(), &["new", name, "--lang", lang], expect);
-    check("a", "cobol", "[possible values: rust, javascript, python]");
+    check("a", "cobol", "[possible values: rust, javascript, typescript, python]");
     check("taken", "rust", "`taken` is there already");
     check("there", "rust", "`there` is there already");
     check("../up", "rust", "is no name for a projector");

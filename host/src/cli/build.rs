@@ -37,10 +37,13 @@ pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
     } else if has("package.json") {
         build_javascript(&folder)?;
     } else if has("src/app.py") {
-        build_python(&folder, &built)?;
+        build_python(&folder, &built, "projection", "app")?;
+    } else if has("src/upcaster.py") {
+        build_python(&folder, &built, "upcaster", "upcaster")?;
     } else {
         bail!(
-            "{} is no projector's project: there is no Cargo.toml, package.json or src/app.py; `laterna new` makes one",
+            "{} is no projector's project: there is no Cargo.toml, package.json, src/app.py or src/upcaster.py; `laterna \
+             new` makes one",
             folder.display()
         );
     }
@@ -140,18 +143,18 @@ fn build_javascript(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// componentize-py of the project's own environment, or the one on the path.
-fn build_python(folder: &Path, built: &Path) -> anyhow::Result<()> {
+fn build_python(folder: &Path, built: &Path, world: &str, module: &str) -> anyhow::Result<()> {
     let own = folder.join(".venv/bin/componentize-py");
     let draft = built.with_extension("draft");
     let tool = if own.is_file() { own.as_os_str() } else { OsStr::new("componentize-py") };
-    let arguments = ["--quiet", "--wit-path", "wit", "--world", "projection", "componentize"];
+    let arguments = ["--quiet", "--wit-path", "wit", "--world", world, "componentize"];
     run(
         Command::new(tool)
             .current_dir(folder)
             .args(arguments)
             .args(["--python-path", "src", "--output"])
             .arg(&draft)
-            .arg("app"),
+            .arg(module),
         "componentize-py",
         "python3 -m venv .venv && .venv/bin/pip install --requirement requirements.txt",
     )?;

@@ -1,4 +1,4 @@
-//! `laterna new`: a projector's project to begin with, complete in itself: the contract, the SDK where there is one,
+//! `laterna new`: a projector's or upcaster's project to begin with, complete in itself: the contract, the SDK where there is one,
 //! events to try it on and the answers they should get.
 //!
 //! What it writes are the files of `plugins/templates`, with another name. It must not need this repository, a network
@@ -39,7 +39,7 @@ pub struct NewArguments {
     /// Language of the project.
     #[arg(long, short)]
     lang: Language,
-    /// Create an upcaster, which brings old versions of events into the form of today; in Rust.
+    /// Create an upcaster, which brings old versions of events into the form of today.
     #[arg(long)]
     upcaster: bool,
 }
@@ -49,6 +49,8 @@ pub enum Language {
     Rust,
     #[value(alias = "js")]
     Javascript,
+    #[value(alias = "ts")]
+    Typescript,
     #[value(alias = "py")]
     Python,
 }
@@ -74,9 +76,12 @@ const RUST: [Template; 2] = [
     template!("src/lib.rs", "plugins/templates/rust/src/lib.rs"),
 ];
 
-const UPCASTER: [Template; 4] = [
+const RUST_UPCASTER: [Template; 2] = [
     template!("README.md", "plugins/templates/upcaster/README.md"),
     template!("src/lib.rs", "plugins/templates/upcaster/src/lib.rs"),
+];
+
+const UPCASTER_EVENTS: [Template; 2] = [
     template!("events.jsonl", "plugins/templates/upcaster/events.jsonl"),
     template!("expected.txt", "plugins/templates/upcaster/expected.txt"),
 ];
@@ -100,25 +105,75 @@ const CRATE: [Template; 15] = [
     template!("laterna/sdk/src/value.rs", "plugins/sdk/src/value.rs"),
 ];
 
-const JAVASCRIPT: [Template; 5] = [
-    template!("package.json", "plugins/templates/javascript/package.json"),
+/// The SDK of JavaScript and TypeScript.
+const SCRIPT_SDK: [Template; 6] = [
+    template!("laterna/sdk.js", "plugins/sdk-js/sdk.js"),
+    template!("laterna/sdk.d.ts", "plugins/sdk-js/sdk.d.ts"),
+    template!("laterna/errors.js", "plugins/sdk-js/errors.js"),
+    template!("laterna/sandbox.js", "plugins/sdk-js/sandbox.js"),
+    template!("laterna/statements.js", "plugins/sdk-js/statements.js"),
+    template!("laterna/values.js", "plugins/sdk-js/values.js"),
+];
+
+/// The files of every project in JavaScript.
+const NODE: [Template; 2] = [
     template!("package-lock.json", "plugins/templates/javascript/package-lock.json"),
-    template!("README.md", "plugins/templates/javascript/README.md"),
     template!(".gitignore", "plugins/templates/javascript/gitignore"),
+];
+
+const JAVASCRIPT: [Template; 3] = [
+    template!("package.json", "plugins/templates/javascript/package.json"),
+    template!("README.md", "plugins/templates/javascript/README.md"),
     template!("projector.js", "plugins/templates/javascript/projector.js"),
 ];
 
-const PYTHON: [Template; 4] = [
+const JAVASCRIPT_UPCASTER: [Template; 3] = [
+    template!("package.json", "plugins/templates/upcaster/javascript/package.json"),
+    template!("README.md", "plugins/templates/upcaster/javascript/README.md"),
+    template!("upcaster.js", "plugins/templates/upcaster/javascript/upcaster.js"),
+];
+
+/// The files of every project in TypeScript.
+const COMPILED: [Template; 4] = [
+    template!("package-lock.json", "plugins/templates/typescript/package-lock.json"),
+    template!(".gitignore", "plugins/templates/typescript/gitignore"),
+    template!("tsconfig.json", "plugins/templates/typescript/tsconfig.json"),
+    template!("laterna/bundle.mjs", "plugins/sdk-js/bundle.mjs"),
+];
+
+const TYPESCRIPT: [Template; 3] = [
+    template!("package.json", "plugins/templates/typescript/package.json"),
+    template!("README.md", "plugins/templates/typescript/README.md"),
+    template!("src/projector.ts", "plugins/templates/typescript/src/projector.ts"),
+];
+
+const TYPESCRIPT_UPCASTER: [Template; 3] = [
+    template!("package.json", "plugins/templates/upcaster/typescript/package.json"),
+    template!("README.md", "plugins/templates/upcaster/typescript/README.md"),
+    template!("src/upcaster.ts", "plugins/templates/upcaster/typescript/src/upcaster.ts"),
+];
+
+/// The files of every project in Python.
+const VENV: [Template; 3] = [
     template!("requirements.txt", "plugins/templates/python/requirements.txt"),
-    template!("README.md", "plugins/templates/python/README.md"),
     template!(".gitignore", "plugins/templates/python/gitignore"),
+    template!("src/laterna.py", "plugins/sdk-py/laterna.py"),
+];
+
+const PYTHON: [Template; 2] = [
+    template!("README.md", "plugins/templates/python/README.md"),
     template!("src/app.py", "plugins/templates/python/src/app.py"),
+];
+
+const PYTHON_UPCASTER: [Template; 2] = [
+    template!("README.md", "plugins/templates/upcaster/python/README.md"),
+    template!("src/upcaster.py", "plugins/templates/upcaster/python/src/upcaster.py"),
 ];
 
 pub fn new(arguments: &NewArguments) -> anyhow::Result<ExitCode> {
     let name = arguments.name.as_str();
     check_name(name)?;
-    let Project { files, kind, steps, expected } = project(arguments)?;
+    let Project { files, kind, steps, expected } = project(arguments);
     let folder = Path::new(name);
     // `create_dir` refuses what is there already, whatever it is.
     if let Err(error) = fs::create_dir(folder) {
@@ -154,26 +209,29 @@ struct Project {
     expected: &'static str,
 }
 
-fn project(arguments: &NewArguments) -> anyhow::Result<Project> {
-    let projector = |files, steps| Project { files, kind: "a projector", steps, expected: "expected.sql" };
-    Ok(match (arguments.lang, arguments.upcaster) {
-        (Language::Rust, false) => projector(vec![&CRATE, &RUST, &EVENTS], &[]),
-        (Language::Javascript, false) => projector(vec![&JAVASCRIPT, &EVENTS], &["npm install"]),
-        (Language::Python, false) => projector(
-            vec![&PYTHON, &EVENTS],
-            &["python3 -m venv .venv", ".venv/bin/pip install --requirement requirements.txt"],
-        ),
-        (Language::Rust, true) => Project {
-            files: vec![&CRATE, &UPCASTER],
-            kind: "an upcaster",
-            steps: &[],
-            expected: "expected.txt",
-        },
-        (_, true) => bail!(
-            "the template for upcasters is in Rust only: --lang rust; whatever makes components can build one for the \
-             world `upcaster` of `wit`"
-        ),
-    })
+fn project(arguments: &NewArguments) -> Project {
+    let (steps, every, projector, upcaster): (&[_], Vec<&[Template]>, &[Template], &[Template]) =
+        match arguments.lang {
+            Language::Rust => (&[], vec![&CRATE], &RUST, &RUST_UPCASTER),
+            Language::Javascript => {
+                (&["npm install"], vec![&NODE, &SCRIPT_SDK], &JAVASCRIPT, &JAVASCRIPT_UPCASTER)
+            }
+            Language::Typescript => {
+                (&["npm install"], vec![&COMPILED, &SCRIPT_SDK], &TYPESCRIPT, &TYPESCRIPT_UPCASTER)
+            }
+            Language::Python => (
+                &["python3 -m venv .venv", ".venv/bin/pip install --requirement requirements.txt"],
+                vec![&VENV],
+                &PYTHON,
+                &PYTHON_UPCASTER,
+            ),
+        };
+    let (kind, own, events, expected): (_, _, &[Template], _) = if arguments.upcaster {
+        ("an upcaster", upcaster, &UPCASTER_EVENTS, "expected.txt")
+    } else {
+        ("a projector", projector, &EVENTS, "expected.sql")
+    };
+    Project { files: every.into_iter().chain([own, events]).collect(), kind, steps, expected }
 }
 
 /// The template's text in this project.
@@ -220,12 +278,16 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_sdk_goes_along() {
-        let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/sdk/src"));
-        for source in sources.expect("the SDK is there") {
-            let name = source.expect("it can be listed").file_name();
-            let place = format!("laterna/sdk/src/{}", name.to_string_lossy());
-            assert!(CRATE.iter().any(|(path, _)| *path == place), "{place} is missing");
-        }
+    fn every_file_of_the_sdks_goes_along() {
+        let check = |folder: &str, to: &str, files: &[Template]| {
+            let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(folder));
+            for source in sources.expect("the SDK is there") {
+                let name = source.expect("it can be listed").file_name();
+                let place = format!("{to}/{}", name.to_string_lossy());
+                assert!(files.iter().any(|(path, _)| *path == place), "{place} is missing");
+            }
+        };
+        check("sdk/src", "laterna/sdk/src", &CRATE);
+        check("sdk-js", "laterna", &[&SCRIPT_SDK[..], &COMPILED].concat());
     }
 }

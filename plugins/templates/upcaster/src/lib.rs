@@ -21,7 +21,7 @@ struct SignedUp {
 /// `OrderPlaced` until version 2 has `totalCents`.
 #[derive(Deserialize)]
 struct OrderPlaced {
-    total: i64,
+    total: Option<i64>,
 }
 
 impl Upcaster for Upcasts {
@@ -49,6 +49,7 @@ impl Upcaster for Upcasts {
             ("CustomerSeen", _) => Ok(vec![]),
             ("OrderPlaced", 1) => {
                 let OrderPlaced { total } = event.payload()?;
+                let total = total.ok_or_else(|| Rejection::invalid("the payload has no total"))?;
                 Ok(vec![order_placed(&event, total)])
             }
             _ => Ok(vec![event]),
