@@ -31,6 +31,7 @@ mod languages;
 mod lanes;
 mod letters;
 mod mysql_errors;
+mod outbox;
 mod overtake;
 mod parameters;
 mod projector;

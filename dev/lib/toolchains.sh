@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# What makes components of JavaScript, TypeScript and Python: packages of npm and componentize-py from PyPI, in the
-# versions that a project's lock file names, unpacked below the services' folder.
+# What makes components of JavaScript, TypeScript and Python, packages of npm and componentize-py from PyPI, and the drivers
+# of the outboxes in these languages, in the versions that a project's lock file names, unpacked below the services' folder.
 # It must not install anything on the system. Node.js and Python themselves are only fetched where they are missing.
 
-node_least=18
+# What the drivers need.
+node_least=20
+python_least='3, 11'
 node_version=24.19.0
 node_wheel=https://files.pythonhosted.org/packages
 case $(uname -m) in
@@ -27,20 +29,25 @@ pip_sha256=f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13
 
 # need_componentize_qjs PROJECT sets the array `componentize_qjs`, and `componentize_qjs_bin`, the folder of commands.
 need_componentize_qjs() {
-    local home
-    home=$software_dir/componentize-qjs-$(digest_of "$1/package-lock.json")
-    choose_node
-    [[ -d $home ]] || with_lock software install_componentize_qjs "$1" "$home"
-    componentize_qjs_bin=$home/node_modules/.bin
-    componentize_qjs=("${node[0]}" "$home/node_modules/componentize-qjs/cli.mjs")
+    local node_packages
+    need_node_packages componentize-qjs "$1" "componentize-qjs, esbuild and TypeScript from npm: 30 MB"
+    componentize_qjs_bin=$node_packages/node_modules/.bin
+    componentize_qjs=("${node[0]}" "$node_packages/node_modules/componentize-qjs/cli.mjs")
 }
 
-install_componentize_qjs() {
+# need_node_packages NAME PROJECT WHAT sets `node_packages`, the folder with what the project's lock file names.
+need_node_packages() {
+    node_packages=$software_dir/$1-$(digest_of "$2/package-lock.json")
+    choose_node
+    [[ -d $node_packages ]] || with_lock software install_node_packages "$2" "$node_packages" "$3"
+}
+
+install_node_packages() {
     [[ ! -d $2 ]] || return 0
     rm -rf "$2.new"
     mkdir -p "$2.new"
     cp "$1/package.json" "$1/package-lock.json" "$2.new"
-    say "Downloading componentize-qjs, esbuild and TypeScript from npm: 30 MB ..."
+    say "Downloading $3 ..."
     (cd "$2.new" && "${npm[@]}" install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
     mv "$2.new" "$2"
 }
@@ -73,20 +80,26 @@ unpack_node() {
 
 # need_componentize_py PROJECT sets the array `componentize_py`.
 need_componentize_py() {
-    local home
-    home=$software_dir/componentize-py-$(digest_of "$1/requirements.txt")
-    choose_python
-    [[ -d $home ]] || with_lock software install_componentize_py "$1" "$home"
-    componentize_py=(env "PYTHONPATH=$home" "${python[@]}" -c 'import componentize_py; componentize_py.script()')
+    local python_packages
+    need_python_packages componentize-py "$1" "componentize-py from PyPI: 17 MB"
+    componentize_py=(env "PYTHONPATH=$python_packages" "${python[@]}" -c
+        'import componentize_py; componentize_py.script()')
 }
 
-install_componentize_py() {
+# need_python_packages NAME PROJECT WHAT sets `python_packages`, the folder with what the project's lock file names.
+need_python_packages() {
+    python_packages=$software_dir/$1-$(digest_of "$2/requirements.txt")
+    choose_python
+    [[ -d $python_packages ]] || with_lock software install_python_packages "$2" "$python_packages" "$3"
+}
+
+install_python_packages() {
     local pip=$software_dir/pip-$pip_version-py3-none-any.whl
     [[ ! -d $2 ]] || return 0
     rm -rf "$2.new"
     mkdir -p "$software_dir"
     [[ -f $pip ]] || fetch_pinned "$pip_wheel" "$pip" "$pip_sha256"
-    say "Downloading componentize-py from PyPI: 17 MB ..."
+    say "Downloading $3 ..."
     "${python[@]}" "$pip/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
         --root-user-action ignore --require-hashes --requirement "$1/requirements.txt" --target "$2.new" >&2
     mv "$2.new" "$2"
@@ -94,11 +107,11 @@ install_componentize_py() {
 
 # Sets the array `python`.
 choose_python() {
-    if command -v python3 >/dev/null && python3 -c 'import sys, zipfile; sys.exit(sys.version_info < (3, 9))'; then
+    if command -v python3 >/dev/null && python3 -c "import sys, zipfile; sys.exit(sys.version_info < ($python_least))"; then
         python=(python3)
         return
     fi
-    install_world python bookworm python3 || fail "install Python 3.9 or newer; it cannot be had from Debian's packages"
+    install_world python bookworm python3 || fail "install Python 3.11 or newer; it cannot be had from Debian's packages"
     in_world python usr/bin/python3
     python=(env "PYTHONHOME=$software_dir/python/usr" "${in_world[@]}")
 }
