@@ -301,12 +301,12 @@ async fn a_limit_of_connections_is_named_with_what_the_host_needs() {
         }
         world.insert([event("e1", "a", 1, doc! {})]).await;
         world.options.host_mysql = Some(server.options().mysql.replacen("root", "few", 1));
-        // 4 lanes, 8 others, one for moments and one for letters.
-        let needs = "this host's projections need 14 connections";
+        // 4 lanes, 8 others, one for moments and two for the API.
+        let needs = "this host's projections need 15 connections";
         world.run("ALTER USER few WITH MAX_USER_CONNECTIONS 5").await;
         let check = laterna(&world.config(1), &["check"]);
         let says =
-            "`max_user_connections` is 5 for this account, and this host's projections need 14 connections";
+            "`max_user_connections` is 5 for this account, and this host's projections need 15 connections";
         assert!(!check.status.success() && said(&check).contains(says), "{}", said(&check));
         let host = world.start();
         let tells = async |says: &str| {

@@ -12,9 +12,11 @@ mod fuel;
 mod health;
 mod letters;
 mod names;
+mod process;
 mod problem;
 mod reasons;
 pub mod tokens;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,6 +41,7 @@ use tokens::Tokens;
 pub use api::document as openapi;
 pub use api::events::EventFeed;
 pub use desk::Desk;
+pub use watch::TakenWatch;
 
 /// How many connections each listener has at most. A process may often have no more than 1,024 open files.
 const HEALTH_CONNECTIONS_MAX: usize = 128;
@@ -54,6 +57,7 @@ pub struct AdminContext {
     pub versions: Arc<BTreeMap<String, Arc<Versions>>>,
     pub desk: Desk,
     pub feed: EventFeed,
+    pub watch: TakenWatch,
     pub metrics: PrometheusHandle,
 }
 
@@ -119,7 +123,8 @@ pub async fn serve(
     tokio::join!(
         connections::serve(health, checked, HEALTH_CONNECTIONS_MAX, stop.clone()),
         connections::serve(api, asked, API_CONNECTIONS_MAX, stop.clone()),
-        feeding.feed.run(&feeding, stop),
+        feeding.feed.run(&feeding, stop.clone()),
+        feeding.watch.run(stop),
     );
     Ok(())
 }

@@ -179,6 +179,8 @@ pub struct Delivery {
     pub position: Position,
     /// When it was committed; unknown for history.
     pub time: Option<ClusterTime>,
+    /// When the primary wrote it, by its clock, in milliseconds since 1970; unknown for history.
+    pub wall_ms: Option<u64>,
     /// The document's raw BSON.
     pub document: Arc<[u8]>,
     pub event: Result<Arc<Event>, Undecodable>,

@@ -10,6 +10,7 @@ mod component_stats;
 mod observed;
 mod acknowledgement;
 mod commands;
+pub mod measures;
 mod take_up;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -68,6 +69,8 @@ struct StatusState {
     epoch: u64,
     lanes: Vec<LaneStatus>,
     read_up_to: Option<Position>,
+    /// When the primary wrote the last event that was read, by its clock.
+    read_wall_ms: Option<u64>,
     source_time: Option<ClusterTime>,
     oplog_begin: Option<ClusterTime>,
     oplog_alarm: Alarm,
@@ -86,6 +89,8 @@ struct StatusState {
 
 struct LaneStatus {
     position: Position,
+    /// When the primary wrote its last event, by its clock.
+    wall_ms: Option<u64>,
     events: u64,
     waiting: u64,
     trouble: Option<Failure>,
@@ -114,6 +119,7 @@ impl Status {
             epoch: 0,
             lanes: vec![],
             read_up_to: None,
+            read_wall_ms: None,
             source_time: None,
             oplog_begin: None,
             oplog_alarm: Alarm::None,
@@ -190,10 +196,12 @@ impl Status {
         self.change(|state| {
             state.epoch = epoch;
             state.read_up_to = None;
+            state.read_wall_ms = None;
             state.cannot_follow = None;
             state.silence = [None, None];
             let lane = |row: &LaneRow| LaneStatus {
                 position: row.position.clone(),
+                wall_ms: None,
                 events: row.events,
                 waiting: 0,
                 trouble: None,
@@ -232,6 +240,8 @@ impl Status {
         let stalled = self.change(|state| {
             let moved = state.read_up_to.as_ref() != Some(&feed.position);
             state.read_up_to = Some(feed.position.clone());
+            let newest = feed.deliveries.iter().rev().find_map(|delivery| delivery.wall_ms);
+            state.read_wall_ms = newest.or(state.read_wall_ms);
             state.stillness.answered(moved, Instant::now())
         });
         if stalled {
@@ -256,7 +266,10 @@ impl Status {
     }
 
     pub fn ends(&self, lane: usize, work: Activity) {
-        self.change(|state| state.lanes[lane].work[work.slot()] = None);
+        let since = self.change(|state| state.lanes[lane].work[work.slot()].take());
+        if let Some((_, since)) = since {
+            measures::worked(&self.projection, work, since.elapsed());
+        }
     }
 
     /// The lanes that are still busy, and what with.
@@ -280,6 +293,8 @@ impl Status {
         self.change(|state| {
             let lane = &mut state.lanes[lane];
             lane.position.clone_from(&batch.position);
+            lane.wall_ms =
+                batch.entries.iter().rev().find_map(|entry| entry.delivery.wall_ms).or(lane.wall_ms);
             lane.events += events;
             lane.waiting = lane.waiting.saturating_sub(events);
             lane.trouble = None;
@@ -287,6 +302,7 @@ impl Status {
             state.batches += 1;
         });
         self.count(batch);
+        measures::committed(&self.projection, batch);
         let projection = &self.projection;
         for entry in &batch.entries {
             if let Verdict::Park { failure, .. } = &entry.verdict {

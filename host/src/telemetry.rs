@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Context;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
 use tracing::field::Field;
@@ -60,8 +60,15 @@ where
     tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false).json()
 }
 
-pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new().install_recorder().context("cannot set up the metrics")
+/// Records metrics from now on; of histograms, these are the upper ends of their buckets.
+pub fn start_metrics(buckets: &[(&str, &[f64])]) -> anyhow::Result<PrometheusHandle> {
+    let mut builder = PrometheusBuilder::new();
+    for (name, buckets) in buckets {
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)
+            .context("cannot set up the buckets of metrics")?;
+    }
+    builder.install_recorder().context("cannot set up the metrics")
 }
 
 /// Keeps the samples of histograms bounded when nobody asks for the metrics.

@@ -170,8 +170,13 @@ fn entry(number: usize, operation: Operation) -> Entry {
         payload: "{}".into(),
         metadata: "{}".into(),
     };
-    let delivery =
-        Delivery { position, time: None, document: Arc::from(&b""[..]), event: Ok(Arc::new(event)) };
+    let delivery = Delivery {
+        position,
+        time: None,
+        wall_ms: None,
+        document: Arc::from(&b""[..]),
+        event: Ok(Arc::new(event)),
+    };
     Entry { delivery, verdict: Verdict::Apply(vec![operation]) }
 }
 

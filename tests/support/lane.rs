@@ -168,6 +168,7 @@ pub fn entry(number: i64, aggregate: i64, operations: Vec<Operation>) -> Entry {
     let delivery = Delivery {
         position: place(number),
         time: None,
+        wall_ms: None,
         document: document.into(),
         event: Ok(Arc::new(event)),
     };

@@ -260,7 +260,8 @@ fn the_example_has_every_setting_and_nobody_names_one_that_there_is_not() {
 
 /// The metrics that the table of the guide for operators has.
 fn documented_metrics(text: &str) -> BTreeSet<String> {
-    let rows = text.lines().filter(|line| line.starts_with("| `laterna_"));
+    let is_row = |line: &&str| ["| `laterna_", "| `process_"].iter().any(|start| line.starts_with(start));
+    let rows = text.lines().filter(is_row);
     let first = rows.filter_map(|row| row.split('|').nth(1));
     first.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(ToOwned::to_owned).collect()
 }
@@ -269,7 +270,8 @@ fn documented_metrics(text: &str) -> BTreeSet<String> {
 fn recorded_metrics<'a>(files: impl Iterator<Item = (&'a String, &'a String)>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (_, text) in files.filter(|(_, text)| text.contains("metrics::") || text.contains("# TYPE ")) {
-        for (at, _) in text.match_indices("\"laterna_") {
+        let names = text.match_indices("\"laterna_").chain(text.match_indices("\"process_"));
+        for (at, _) in names {
             let name = text[at + 1..].split('"').next().unwrap_or_default();
             if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
                 all.insert(name.to_owned());

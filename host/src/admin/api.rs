@@ -11,6 +11,7 @@ mod letters;
 mod masking;
 mod operations;
 mod projections;
+mod taken;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Json, Router};
@@ -100,6 +101,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(components::show))
         .routes(routes!(components::download))
         .routes(routes!(events::follow));
+    let waiting = OpenApiRouter::new().routes(routes!(taken::event));
     // What compiles a component takes its time.
     let large = OpenApiRouter::new()
         .routes(routes!(components::upload))
@@ -109,9 +111,12 @@ fn described() -> (Router<AdminContext>, OpenApi) {
     let (few, mut document) =
         OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();
     let (large, uploads) = OpenApiRouter::new().nest(BASE, large).split_for_parts();
+    let (waiting, waits) = OpenApiRouter::new().nest(BASE, waiting).split_for_parts();
     document.merge(uploads);
+    document.merge(waits);
     EachOperation.modify(&mut document);
-    (bounds::bound(few, bounds::REQUEST).merge(bounds::bound(large, bounds::UPLOAD)), document)
+    let few = bounds::bound(few, bounds::REQUEST).merge(bounds::bound(waiting, bounds::WAIT));
+    (few.merge(bounds::bound(large, bounds::UPLOAD)), document)
 }
 
 /// All routes below `/api/v1`.

@@ -32,6 +32,10 @@ pub struct RequestBounds {
 pub const REQUEST: RequestBounds =
     RequestBounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
 
+/// Of what waits for an event, and costs next to nothing meanwhile: fewer than there may be connections.
+pub const WAIT: RequestBounds =
+    RequestBounds { requests_max: 400, bytes_max: 1 << 10, timeout: Duration::from_secs(20) };
+
 /// Of what compiles components, or runs them.
 pub const UPLOAD: RequestBounds =
     RequestBounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };

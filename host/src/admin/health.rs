@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::{AdminContext, fuel, reasons};
+use super::{AdminContext, fuel, process, reasons};
 use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
@@ -52,6 +52,11 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
 pub async fn metrics(State(shown): State<AdminContext>) -> String {
     let snapshots = shown.snapshots();
     snapshots.iter().for_each(measure);
+    for status in &shown.projections {
+        metrics::gauge!("laterna_lag_seconds", "projection" => status.projection().to_owned())
+            .set(status.lag());
+    }
+    process::measure();
     shown.metrics.render() + &fuel::metrics(&snapshots)
 }
 
@@ -61,10 +66,11 @@ fn measure(snapshot: &Snapshot) {
     let gauge = |name: &'static str, value: f64| {
         metrics::gauge!(name, "projection" => projection.clone()).set(value);
     };
-    gauge("laterna_lag_seconds", snapshot.lag_seconds.into());
     #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
     for (name, value) in [
         ("laterna_lag_events", snapshot.lag_events),
+        ("laterna_epoch", snapshot.epoch),
+        ("laterna_operations_waiting", snapshot.commands.len() as u64),
         ("laterna_queued_bytes", snapshot.queued_bytes),
         ("laterna_dead_letters_parked", snapshot.parked),
         ("laterna_dead_letters_held", snapshot.held),
@@ -81,6 +87,8 @@ fn measure(snapshot: &Snapshot) {
     }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);
+    let writes = matches!(snapshot.phase, Phase::History | Phase::Streaming | Phase::Paused { .. });
+    gauge("laterna_leader", f64::from(u8::from(writes)));
     for phase in Phase::NAMES {
         let here = f64::from(u8::from(snapshot.phase.name() == phase));
         metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => phase).set(here);

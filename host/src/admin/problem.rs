@@ -99,6 +99,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
     }
 
+    /// An event that whoever asks waits for in vain.
+    pub fn dead_letter(state: &str, letter: u64) -> Self {
+        let detail = format!("the event is {state}: it is the dead letter {letter}");
+        let remedy =
+            "replay or discard it when what it was parked for is mended; its class says what that is";
+        Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
+    }
+
     pub fn key_is_taken(operation: u64) -> Self {
         let detail = format!(
             "the operation {operation} was asked for with this `Idempotency-Key`, and it is another one"

@@ -47,11 +47,11 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
     })
 }
 
-/// How many connections a host needs that runs this configuration, with one for moments and one for the API.
+/// How many connections a host needs that runs this configuration, with one for moments and two for the API.
 fn connections(config: &Config) -> u32 {
     let acknowledging = u32::from(!matches!(config.mongodb.acknowledging(), Ok(Acknowledge::Keep)));
     let of_projection = |projection: &Projection| projection.lanes + KEEPERS + acknowledging;
-    config.projection.values().map(of_projection).sum::<u32>() + 2
+    config.projection.values().map(of_projection).sum::<u32>() + 3
 }
 
 /// Advice about the configuration and the servers that is no obstacle.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose;
 use crate::admin::tokens::Tokens;
-use crate::admin::{self, Access, AdminContext, Desk, EventFeed};
+use crate::admin::{self, Access, AdminContext, Desk, EventFeed, TakenWatch};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
@@ -19,7 +19,7 @@ use crate::pipeline::requests::LetterQueues;
 use crate::projector::Engine;
 use crate::readmodel::control::poller::Poller;
 use crate::servers::Servers;
-use crate::status::Status;
+use crate::status::{Status, measures};
 use crate::supervisor::Supervisor;
 use crate::supervisor::on_servers::OnServers;
 use crate::{shutdown, telemetry};
@@ -37,7 +37,7 @@ async fn serve(
     engine: Engine,
     components: BTreeMap<String, crate::component::version::Loaded>,
 ) -> anyhow::Result<ExitCode> {
-    let metrics = telemetry::start_metrics()?;
+    let metrics = telemetry::start_metrics(&measures::BUCKETS)?;
     let stop = shutdown::on_signal()?;
     let tokens = Tokens::read(config.host.tokens.as_deref())?;
     let listeners = admin::listen(config.host.health, config.host.admin).await?;
@@ -49,6 +49,7 @@ async fn serve(
     let (mut projections, mut by_name) = (Vec::new(), BTreeMap::new());
     for (name, loaded) in components {
         let status = Arc::new(Status::new(&name));
+        status.shows_counters();
         projections.push(status.clone());
         let budget = config.projection[&name].budget.clone();
         let versions = Arc::new(Versions::new(engine.clone(), budget, loaded));
@@ -62,12 +63,14 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
+    let windows = config.projection.iter().map(|(name, one)| (name.clone(), one.dedupe_window)).collect();
     let shown = AdminContext {
         host: config.host.id.as_str().into(),
         projections,
         versions: Arc::new(by_name),
-        desk: Desk::new(servers),
+        desk: Desk::new(servers.clone()),
         feed: EventFeed::default(),
+        watch: TakenWatch::new(servers, windows),
         metrics: metrics.clone(),
     };
     let access = Access { names: config.host.admin_names(), tokens };

@@ -15,6 +15,15 @@ impl Id {
         if is_plain(&plain) && Self::read(&plain) == *self { plain } else { self.exact() }
     }
 
+    /// The id that [`Id::spelled`] writes so.
+    pub fn from_spelled(text: &str) -> Result<Self, String> {
+        if !text.starts_with('"') {
+            return Ok(Self::read(text));
+        }
+        let whole = serde_json::from_str(text).map(Self::Text);
+        whole.map_err(|wrong| format!("{text} is no text in quotation marks: {wrong}"))
+    }
+
     /// Text in quotation marks, everything else bare.
     fn exact(&self) -> String {
         match self {
@@ -191,6 +200,7 @@ mod tests {
         fn two_that_differ_are_written_differently(first in aggregates(), second in aggregates()) {
             prop_assert_eq!(first == second, first.spelled() == second.spelled());
             prop_assert_eq!(first.id == second.id, first.id.spelled() == second.id.spelled());
+            prop_assert_eq!(Id::from_spelled(&first.id.spelled()), Ok(first.id.clone()));
         }
 
         #[test]

@@ -237,6 +237,7 @@ mod tests {
         Delivery {
             position: position(),
             time: None,
+            wall_ms: None,
             document: Arc::from(&b"x"[..]),
             event: Ok(Arc::new(event)),
         }

@@ -210,7 +210,13 @@ mod tests {
                 metadata: "{}".into(),
             };
             let document = Arc::from(&[0; 137][..]);
-            Delivery { position: position.clone(), time: None, document, event: Ok(Arc::new(event)) }
+            Delivery {
+                position: position.clone(),
+                time: None,
+                wall_ms: None,
+                document,
+                event: Ok(Arc::new(event)),
+            }
         };
         let deliveries = (number * 2000..(number + 1) * 2000).map(delivery).collect();
         Feed { deliveries, position: position.clone() }

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod dedupe;
+pub mod taken;
 pub mod volume;
 pub mod dead_letter;
 pub mod witness;

@@ -126,7 +126,7 @@ impl History {
             ));
         }
         let document = Arc::from(document.as_bytes());
-        Ok(Delivery { position, time: None, document, event })
+        Ok(Delivery { position, time: None, wall_ms: None, document, event })
     }
 }
 

@@ -9,7 +9,7 @@ use bson::{Document, RawDocument, doc};
 
 use super::error::classify;
 use super::reply::{documents, malformed, post_batch_token};
-use super::tail::{header, next_reply, pipeline};
+use super::tail::{header, next_reply, pipeline, wall_time};
 use super::{AWAIT, Decoder, Feed, Outbox};
 use crate::event::{Delivery, Undecodable};
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
     let doing = "reading the change stream without its documents";
     let [stream, only] = pipeline(from);
     // Behind the constant part: the tokens are the same.
-    let without = doc! { "$project": { "operationType": 1, "clusterTime": 1, "documentKey": 1, "to": 1 } };
+    let without = doc! { "$project": { "operationType": 1, "clusterTime": 1, "wallTime": 1, "documentKey": 1, "to": 1 } };
     let collection = outbox.collection().await?;
     let cursor = collection.aggregate([stream, only, without]);
     let cursor = cursor.batch_size(1).max_await_time(AWAIT).batch().await;
@@ -43,7 +43,9 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
             (Arc::from(key.as_bytes()), Err(Undecodable { reason, id: None, aggregate: None }))
         }
     };
-    Ok(Feed { deliveries: vec![Delivery { position: position.clone(), time, document, event }], position })
+    let wall_ms = wall_time(change, time);
+    let delivery = Delivery { position: position.clone(), time, wall_ms, document, event };
+    Ok(Feed { deliveries: vec![delivery], position })
 }
 
 /// The document of an event that the change stream cannot show.

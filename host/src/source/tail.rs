@@ -94,9 +94,17 @@ fn delivery(change: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure
     Ok(Delivery {
         position: Position::Stream { token },
         time,
+        wall_ms: wall_time(change, time),
         document: Arc::from(document.as_bytes()),
         event: decoder.decode(document),
     })
+}
+
+/// When the primary wrote a change, by its clock. Servers before 6.0 tell the second only.
+pub fn wall_time(change: &RawDocument, time: Option<ClusterTime>) -> Option<u64> {
+    let wall = change.get_datetime("wallTime").ok().map(|wall| wall.timestamp_millis());
+    let second = time.map(|time| i64::from(time.seconds) * 1000);
+    u64::try_from(wall.or(second)?).ok()
 }
 
 /// The token and the time of an insert. Whatever else the pipeline lets pass is the end of the stream.

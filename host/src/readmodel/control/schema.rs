@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 9] = [
+const STEPS: [&[&str]; 10] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -136,10 +136,26 @@ const STEPS: [&[&str]; 9] = [
     &FINGERPRINTS,
     &TAKEN_UP,
     &WITNESSES,
+    &OUTCOMES,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
+
+/// Version 10.
+const OUTCOMES: [&str; 5] = [
+    // What became of a row's events, by where their ids stand: first those that were applied or became letters; from
+    // `ignored_from` bytes on those that came to nothing; from `discarded_from` on those that were given up. NULL: not said.
+    "ALTER TABLE laterna.dedupe ADD COLUMN ignored_from INT UNSIGNED NULL",
+    "ALTER TABLE laterna.dedupe ADD COLUMN discarded_from INT UNSIGNED NULL",
+    // 1 where whatever reads in the row like an id behind its length is one of its ids, so that LOCATE finds no other.
+    "ALTER TABLE laterna.dedupe ADD COLUMN plain TINYINT NULL",
+    // A letter by its event.
+    "ALTER TABLE laterna.dead_letter ADD KEY by_event (projection, generation, event_key)",
+    // From which cluster time on the lane has taken events from the change stream, where all are seen; what is older came
+    // from history, where documents may have been missing. NULL: not known.
+    "ALTER TABLE laterna.checkpoint ADD COLUMN streams_since BIGINT UNSIGNED NULL",
+];
 
 /// Version 9.
 const WITNESSES: [&str; 2] = [

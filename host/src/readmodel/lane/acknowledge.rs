@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::mysql::MySqlRow;
 
 use super::dedupe::unpacked;
 use super::{Lane, dead_letter};
@@ -230,27 +230,6 @@ async fn states(
 
 fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
-}
-
-/// Leaves a row about a letter's event, in the transaction that changes or removes the letter and before it does.
-pub async fn reack_letter(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    lane: &Lane,
-    letter: u64,
-) -> Result<(), Failure> {
-    let sql = control.sql(
-        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound) \
-         SELECT projection, generation, ?, 0, CONCAT(UNHEX(LPAD(HEX(LENGTH(event_key)), 4, '0')), event_key), position \
-         FROM laterna.dead_letter WHERE id = ? AND event_key IS NOT NULL",
-    );
-    sqlx::query(&sql)
-        .bind(lane.lane)
-        .bind(letter)
-        .run(connection)
-        .await
-        .map_err(|error| classify("noting that a letter is to be acknowledged", &error))?;
-    Ok(())
 }
 
 /// How far one lane of a registered projection is.

@@ -313,7 +313,7 @@ impl LaneModel {
         let mark = if fresh.is_empty() {
             None
         } else {
-            Some(dedupe::mark(connection, control, &self.lane, &fresh, bound).await?)
+            Some(dedupe::mark(connection, control, &self.lane, &batch.outcomes(), bound).await?)
         };
         if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
             dedupe::reack(connection, control, &self.lane, &repeated, bound).await?;

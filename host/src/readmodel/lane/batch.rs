@@ -50,6 +50,17 @@ pub enum Passed {
     Discarded,
 }
 
+/// The ids of a batch's events by what became of them, without those that came again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct IdsByOutcome<'a> {
+    /// Their operations were run, or they became letters.
+    pub done: Vec<&'a Id>,
+    /// They came to nothing: to no operation.
+    pub ignored: Vec<&'a Id>,
+    /// They were given up before.
+    pub discarded: Vec<&'a Id>,
+}
+
 impl Batch {
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.entries.iter().flat_map(Entry::operations)
@@ -58,6 +69,22 @@ impl Batch {
     /// The last event of the change stream in it.
     pub fn anchor(&self) -> Option<Anchor> {
         self.entries.iter().rev().find_map(|entry| entry.delivery.anchor())
+    }
+
+    /// The ids that enter the dedupe window, by what became of their events.
+    pub fn outcomes(&self) -> IdsByOutcome<'_> {
+        let mut all = IdsByOutcome::default();
+        for entry in &self.entries {
+            let ids = match &entry.verdict {
+                Verdict::Pass(Passed::Duplicate) => continue,
+                Verdict::Pass(Passed::Discarded) => &mut all.discarded,
+                Verdict::Pass(Passed::Unhandled | Passed::Ignored) => &mut all.ignored,
+                Verdict::Apply(operations) if operations.is_empty() => &mut all.ignored,
+                Verdict::Apply(_) | Verdict::Park { .. } | Verdict::Hold => &mut all.done,
+            };
+            ids.extend(entry.delivery.id());
+        }
+        all
     }
 
     /// The ids that enter the dedupe window, and those of duplicates, which are in it.
@@ -72,6 +99,10 @@ impl Batch {
 }
 
 impl Verdict {
+    /// The words for all verdicts.
+    pub const NAMES: [&'static str; 7] =
+        ["applied", "unhandled", "ignored", "duplicate", "discarded", "parked", "held"];
+
     /// The word for it, in metrics.
     pub fn name(&self) -> &'static str {
         match self {

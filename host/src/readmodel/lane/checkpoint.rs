@@ -242,7 +242,7 @@ pub async fn close(
         .bind(advance.fingerprint.events)
         .bind(advance.events)
         .bind(advance.anchor.map(|anchor| anchor.id.key()))
-        .bind(advance.anchor.map(anchor_time));
+        .bind(advance.anchor.map(|anchor| packed_time(anchor.time)));
     let changed = with_token(query, token).bind(token.batch + 1).run(connection).await;
     let changed = changed.map_err(|error| classify("advancing the checkpoint", &error))?;
     Ok(closed(changed.rows_affected()))
@@ -299,8 +299,15 @@ pub async fn record_session(
     Ok(())
 }
 
-fn anchor_time(anchor: &Anchor) -> u64 {
-    u64::from(anchor.time.seconds) << 32 | u64::from(anchor.time.increment)
+/// A cluster time as it is stored.
+fn packed_time(time: ClusterTime) -> u64 {
+    u64::from(time.seconds) << 32 | u64::from(time.increment)
+}
+
+/// The cluster time that was stored so.
+pub fn unpacked_time(stored: u64) -> ClusterTime {
+    let half = |bits: u64| u32::try_from(bits).expect("it has 32 bits");
+    ClusterTime { seconds: half(stored >> 32), increment: half(stored & u64::from(u32::MAX)) }
 }
 
 fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
@@ -312,9 +319,7 @@ fn stored_anchor(row: &MySqlRow) -> Result<Option<Anchor>, Failure> {
         Failure::misconfigured(format!("a lane's last event is unreadable: {error}"), RESTORE_TOGETHER)
     };
     let id = Id::from_key(&key).map_err(unknown)?;
-    let half = |bits: u64| u32::try_from(bits).expect("it has 32 bits");
-    let time = ClusterTime { seconds: half(time >> 32), increment: half(time & u64::from(u32::MAX)) };
-    Ok(Some(Anchor { id, time }))
+    Ok(Some(Anchor { id, time: unpacked_time(time) }))
 }
 
 fn stored_fingerprint(row: &MySqlRow) -> Result<Fingerprint, Failure> {

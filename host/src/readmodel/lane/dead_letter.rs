@@ -27,8 +27,8 @@ use crate::text::harmless;
 
 pub use document::{Content, contents, document, shown_document};
 pub use selection::{
-    Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest, reading,
-    select,
+    Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest,
+    of_events, reading, select,
 };
 pub use shown::{Ids, ShownLetters};
 

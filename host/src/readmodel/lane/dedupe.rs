@@ -6,7 +6,9 @@ use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::Lane;
+use super::batch::IdsByOutcome;
 use super::checkpoint::stored;
+use super::dead_letter::Letter;
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;
@@ -37,11 +39,79 @@ pub async fn mark(
     connection: &mut MySqlConnection,
     control: &Control,
     lane: &Lane,
-    ids: &[&Id],
+    ids: &IdsByOutcome<'_>,
     bound: &Position,
 ) -> Result<DedupeMark, Failure> {
-    let events = u32::try_from(ids.len()).expect("a batch is bounded");
-    write(connection, control, lane, (events, ids), bound).await
+    let row = OutcomeRow::of(ids);
+    let events = u32::try_from(ids.done.len() + ids.ignored.len() + ids.discarded.len());
+    let events = events.expect("a batch is bounded");
+    let sql = control.sql(
+        "INSERT INTO laterna.dedupe \
+         (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    );
+    let inserted = sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(events)
+        .bind(row.event_ids)
+        .bind(stored(bound))
+        .bind(row.ignored_from)
+        .bind(row.discarded_from)
+        .bind(row.is_plain)
+        .run(connection)
+        .await
+        .map_err(|error| classify("marking the batch's events", &error))?;
+    Ok(DedupeMark { row: inserted.last_insert_id(), lane: lane.lane, events })
+}
+
+/// What a letter's event came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterOutcome {
+    /// It failed again.
+    Tried,
+    Applied,
+    /// It came to no operation.
+    Ignored,
+    Discarded,
+}
+
+/// Leaves a row about a letter's event, in the transaction that changes or removes the letter and before it does: what it
+/// came to stands there, and its document is acknowledged once more.
+pub async fn note_letter(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    letter: &Letter,
+    outcome: LetterOutcome,
+) -> Result<(), Failure> {
+    // Behind the end of every row.
+    const NONE: u32 = u32::MAX;
+    let Some(key) = &letter.event_key else { return Ok(()) };
+    let event_ids = with_length(key);
+    let (ignored_from, discarded_from) = match outcome {
+        LetterOutcome::Tried => (None, None),
+        LetterOutcome::Applied => (Some(NONE), Some(NONE)),
+        LetterOutcome::Ignored => (Some(0), Some(NONE)),
+        LetterOutcome::Discarded => (Some(0), Some(0)),
+    };
+    let sql = control.sql(
+        "INSERT INTO laterna.dedupe \
+         (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) \
+         SELECT projection, generation, ?, 0, ?, position, ?, ?, ? FROM laterna.dead_letter WHERE id = ?",
+    );
+    sqlx::query(&sql)
+        .bind(lane.lane)
+        .bind(&event_ids)
+        .bind(ignored_from)
+        .bind(discarded_from)
+        .bind(is_plain(&event_ids))
+        .bind(letter.id)
+        .run(connection)
+        .await
+        .map_err(|error| classify("noting what a letter's event came to", &error))?;
+    Ok(())
 }
 
 /// Leaves a row for events that are in the window already: it counts nothing there, and has their documents
@@ -53,30 +123,19 @@ pub async fn reack(
     ids: &[&Id],
     bound: &Position,
 ) -> Result<(), Failure> {
-    write(connection, control, lane, (0, ids), bound).await.map(|_| ())
-}
-
-async fn write(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    lane: &Lane,
-    (events, ids): (u32, &[&Id]),
-    bound: &Position,
-) -> Result<DedupeMark, Failure> {
     let sql = control.sql(
-        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound) VALUES (?, ?, ?, 0, ?, ?)",
     );
-    let inserted = sqlx::query(&sql)
+    sqlx::query(&sql)
         .bind(&lane.projection)
         .bind(lane.generation)
         .bind(lane.lane)
-        .bind(events)
         .bind(packed(ids))
         .bind(stored(bound))
         .run(connection)
         .await
-        .map_err(|error| classify("marking the batch's events", &error))?;
-    Ok(DedupeMark { row: inserted.last_insert_id(), lane: lane.lane, events })
+        .map_err(|error| classify("marking events that came again", &error))?;
+    Ok(())
 }
 
 /// Drops a lane's marks up to and including a row, in the batch's transaction. Where documents are acknowledged,
@@ -144,15 +203,67 @@ fn mark_of(row: &MySqlRow) -> Result<DedupeMark, sqlx::Error> {
     Ok(DedupeMark { row: row.try_get(0)?, lane: row.try_get(1)?, events: row.try_get(2)? })
 }
 
+/// What a row says of its events.
+struct OutcomeRow {
+    event_ids: Vec<u8>,
+    ignored_from: u32,
+    discarded_from: u32,
+    is_plain: bool,
+}
+
+impl OutcomeRow {
+    fn of(ids: &IdsByOutcome<'_>) -> Self {
+        let offset = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a batch is bounded");
+        let mut event_ids = packed(&ids.done);
+        let ignored_from = offset(&event_ids);
+        event_ids.extend(packed(&ids.ignored));
+        let discarded_from = offset(&event_ids);
+        event_ids.extend(packed(&ids.discarded));
+        let is_plain = is_plain(&event_ids);
+        Self { event_ids, ignored_from, discarded_from, is_plain }
+    }
+}
+
 fn packed(ids: &[&Id]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ids.len() * 28);
     for id in ids {
-        let key = id.key();
-        let length = u16::try_from(key.len()).expect("an id's length was checked when it was decoded");
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&key);
+        bytes.extend(with_length(&id.key()));
     }
     bytes
+}
+
+/// An id's key as a row has it.
+fn with_length(key: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(key.len()).expect("an id's length was checked when it was decoded");
+    [&length.to_be_bytes()[..], key].concat()
+}
+
+/// Whether whatever reads like an id behind its length is one of the row's ids. Writers choose ids, so that one may hold what
+/// reads like another one. Empty texts and those with control characters are not looked for.
+fn is_plain(bytes: &[u8]) -> bool {
+    let mut next = 0;
+    for at in 0..bytes.len() {
+        let found = first_key(&bytes[at..]);
+        if at == next {
+            next += 2 + found.map_or(0, <[u8]>::len);
+        } else if found.is_some_and(is_looked_for) {
+            return false;
+        }
+    }
+    true
+}
+
+fn is_looked_for(key: &[u8]) -> bool {
+    match Id::from_key(key) {
+        Ok(Id::Text(text)) => !text.is_empty() && !text.contains(char::is_control),
+        read => read.is_ok(),
+    }
+}
+
+/// The key that stands first, behind its length.
+fn first_key(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
 /// Unpacks marks, and leaves out what cannot be read: a mark less can only let a duplicate through to the projector.
@@ -179,5 +290,23 @@ mod tests {
         assert_eq!(unpacked(&bytes), ids);
         assert_eq!(unpacked(&bytes[..bytes.len() - 1]), ids[..3]);
         assert!(unpacked(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_row_says_where_it_can_be_searched_for_an_id() {
+        let (one, two) = (Id::Integer(5), Id::Text("a\u{0}b".into()));
+        let row =
+            OutcomeRow::of(&IdsByOutcome { done: vec![&one], ignored: vec![&two], discarded: vec![&one] });
+        assert_eq!((row.ignored_from, row.discarded_from, row.event_ids.len()), (11, 17, 28));
+        assert!(row.is_plain);
+        let hidden = |id: Id| !is_plain(&packed(&[&Id::ObjectId([7; 12]), &id, &Id::Integer(1)]));
+        let needle = String::from_utf8(with_length(b"sabc")).expect("text");
+        assert!(hidden(Id::Text(format!("x{needle}y"))), "a text that holds another one");
+        let mut uuid = [0xff; 16];
+        uuid[3..14].copy_from_slice(&with_length(&Id::Integer(7).key()));
+        assert!(hidden(Id::Uuid(uuid)), "a UUID that holds an integer");
+        // The integer's last bytes and the length of what follows it.
+        assert!(hidden(Id::Integer(0x0969)) && !hidden(Id::Integer(2410)));
+        assert!(is_plain(&packed(&(0..500).map(Id::Integer).collect::<Vec<_>>().iter().collect::<Vec<_>>())));
     }
 }

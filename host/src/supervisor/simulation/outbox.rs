@@ -273,7 +273,7 @@ fn delivery(document: &Document, position: Position, decoder: &Decoder) -> Deliv
     let raw = bson::serialize_to_raw_document_buf(document).expect("it is a document");
     let event = decoder.decode(&raw);
     let time = position.time().filter(|_| matches!(position, Position::Stream { .. }));
-    Delivery { position, time, document: Arc::from(raw.as_bytes()), event }
+    Delivery { position, time, wall_ms: None, document: Arc::from(raw.as_bytes()), event }
 }
 
 /// A token of an event, or the high-water mark before the events of its time.

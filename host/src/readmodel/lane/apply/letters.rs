@@ -3,9 +3,10 @@
 
 use super::LaneModel;
 use crate::failure::{Failure, Fault};
-use crate::readmodel::lane::acknowledge::{self, Acknowledge};
+use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::checkpoint;
 use crate::readmodel::lane::dead_letter::{self, Attempt, Letter};
+use crate::readmodel::lane::dedupe::{self, LetterOutcome};
 use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
@@ -39,7 +40,8 @@ impl LaneModel {
     pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
-            model.reack_letter(session, letter).await?;
+            let outcome = if operations.is_empty() { LetterOutcome::Ignored } else { LetterOutcome::Applied };
+            model.note_letter(session, letter, outcome).await?;
             let removed = dead_letter::remove(&mut session.connection, &model.control, letter).await?;
             if removed.is_some() {
                 model.run(session, operations.iter()).await?;
@@ -53,7 +55,7 @@ impl LaneModel {
     pub async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
-            model.reack_letter(session, letter).await?;
+            model.note_letter(session, letter, LetterOutcome::Tried).await?;
             let connection = &mut session.connection;
             dead_letter::record_attempt(connection, &model.control, letter.id, attempt).await?;
             model.finish_unmoved(session, Volume::default()).await
@@ -65,7 +67,7 @@ impl LaneModel {
     pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
         self.unmoved(true, async |model: &Self, session: &mut Session| {
             model.begin(session).await?;
-            model.reack_letter(session, letter).await?;
+            model.note_letter(session, letter, LetterOutcome::Discarded).await?;
             let connection = &mut session.connection;
             let removed = dead_letter::remove(connection, &model.control, letter).await?;
             if removed.is_some() {
@@ -137,12 +139,17 @@ impl LaneModel {
         Ok(answer)
     }
 
-    /// Has the letter's document acknowledged once more, where documents are acknowledged.
-    async fn reack_letter(&self, session: &mut Session, letter: &Letter) -> Result<(), Failure> {
-        if self.acknowledge == Acknowledge::Keep {
+    /// Leaves word of what a letter's event came to. That it failed again is for documents that are acknowledged only.
+    async fn note_letter(
+        &self,
+        session: &mut Session,
+        letter: &Letter,
+        outcome: LetterOutcome,
+    ) -> Result<(), Failure> {
+        if outcome == LetterOutcome::Tried && self.acknowledge == Acknowledge::Keep {
             return Ok(());
         }
-        acknowledge::reack_letter(&mut session.connection, &self.control, &self.lane, letter.id).await
+        dedupe::note_letter(&mut session.connection, &self.control, &self.lane, letter, outcome).await
     }
 
     async fn finish_unmoved(&self, session: &mut Session, letters: Volume) -> Result<(), Failure> {

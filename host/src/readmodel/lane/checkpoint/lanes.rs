@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
-use super::{anchor_time, stored, stored_anchor, stored_fingerprint};
+use super::{packed_time, stored, stored_anchor, stored_fingerprint};
 use crate::event::Anchor;
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
@@ -39,9 +39,10 @@ pub async fn replace(
     let insert = control.sql(
         "INSERT INTO laterna.checkpoint \
          (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
-          letter_bytes, fingerprint, fingerprint_events, anchor, anchor_time) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          letter_bytes, fingerprint, fingerprint_events, anchor, anchor_time, streams_since) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
+    let streams_since = totals.streams_since(position);
     for lane in 0..lanes {
         // The totals of the lanes before are kept with the first one.
         let ([events, parked, ignored, known], letters, fingerprint) =
@@ -63,7 +64,8 @@ pub async fn replace(
             .bind(fingerprint.sum.to_be_bytes().to_vec())
             .bind(fingerprint.events)
             .bind(totals.anchor.as_ref().map(|anchor| anchor.id.key()))
-            .bind(totals.anchor.as_ref().map(anchor_time))
+            .bind(totals.anchor.as_ref().map(|anchor| packed_time(anchor.time)))
+            .bind(streams_since)
             .run(connection)
             .await
             .map_err(failed)?;
@@ -91,6 +93,19 @@ struct Totals {
     fingerprint: Fingerprint,
     /// The last event of any.
     anchor: Option<Anchor>,
+    /// How many lanes there are, and from when on all of them have taken everything from the stream, where that is known.
+    lanes: u64,
+    streams_since: Option<u64>,
+}
+
+impl Totals {
+    /// From when on lanes at this position take everything from the stream.
+    fn streams_since(&self, position: &Position) -> Option<u64> {
+        match position {
+            Position::Stream { .. } if self.lanes > 0 => self.streams_since,
+            begin => begin.time().map(packed_time),
+        }
+    }
 }
 
 async fn totals(
@@ -104,7 +119,9 @@ async fn totals(
         "SELECT CAST(COALESCE(MAX(batch) + 1, 0) AS UNSIGNED), CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(parked), 0) AS UNSIGNED), CAST(COALESCE(SUM(ignored), 0) AS UNSIGNED), \
          CAST(COALESCE(SUM(known_events), 0) AS UNSIGNED), COALESCE(MAX(digest), ''), \
-         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED) \
+         CAST(COALESCE(SUM(letters), 0) AS SIGNED), CAST(COALESCE(SUM(letter_bytes), 0) AS SIGNED), \
+         CAST(COUNT(*) AS UNSIGNED), \
+         CAST(IF(COUNT(*) = COUNT(streams_since), MAX(streams_since), NULL) AS UNSIGNED) \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
     let row = sqlx::query(&sql).bind(projection).bind(generation).row(connection).await.map_err(failed)?;
@@ -116,6 +133,8 @@ async fn totals(
         letters: Volume { letters: row.try_get(6).map_err(failed)?, bytes: row.try_get(7).map_err(failed)? },
         fingerprint: Fingerprint::default(),
         anchor: None,
+        lanes: number(8)?,
+        streams_since: row.try_get(9).map_err(failed)?,
     };
     // Sums of this kind are beyond SQL.
     let sql = control.sql(

@@ -66,6 +66,27 @@ pub async fn select(
     rows.iter().map(|row| letter(row).map_err(failed)).collect()
 }
 
+/// The letters of these events, by their ids' keys, in one generation.
+pub async fn of_events(
+    session: &mut Session,
+    control: &Control,
+    (projection, generation): (&str, u32),
+    keys: &[&[u8]],
+) -> Result<Vec<Letter>, Failure> {
+    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+    let start = format!("SELECT {COLUMNS} FROM laterna.dead_letter d WHERE d.projection = ");
+    let mut sql = QueryBuilder::<MySql>::new(control.sql(&start));
+    sql.push_bind(projection).push(" AND d.generation = ").push_bind(generation);
+    sql.push(" AND d.event_key IN (");
+    let mut list = sql.separated(", ");
+    for key in keys {
+        list.push_bind(*key);
+    }
+    sql.push(")");
+    let rows = sql.build().persistent(false).rows(&mut session.connection).await.map_err(failed)?;
+    rows.iter().map(|row| letter(row).map_err(failed)).collect()
+}
+
 /// The ids of the letters that a selection fits, in order, at most `limit`.
 pub async fn ids(
     session: &mut Session,

@@ -1,0 +1,166 @@
+//! Whoever waits until an event is taken: one looks for all of them, in a session of its own, and only while somebody waits.
+//! No lane is asked, and none waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::problem::Problem;
+use crate::failure::Failure;
+use crate::readmodel::lane::taken::{AskedEvent, RecentlyTaken, TakenAs};
+use crate::readmodel::mysql::session::{Session, within};
+use crate::servers::Servers;
+
+/// How often it is looked while somebody waits.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often MySQL is tried while it does not answer.
+const TRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long one look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the session and what was read are kept while nobody waits.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// How many may wait; those who come later are told to come back.
+const WAITING_MAX: usize = 512;
+
+/// Where events are asked for.
+#[derive(Clone)]
+pub struct TakenWatch {
+    windows: Arc<BTreeMap<String, usize>>,
+    servers: Servers,
+    questions: mpsc::Sender<Question>,
+    asked: Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>,
+}
+
+/// One who waits.
+struct Question {
+    projection: String,
+    event: AskedEvent,
+    /// Until then an event that was not taken is waited for.
+    until: Instant,
+    answer: oneshot::Sender<Result<TakenAs, Failure>>,
+}
+
+/// What the one who looks has at hand.
+struct Watcher {
+    servers: Servers,
+    windows: Arc<BTreeMap<String, usize>>,
+    session: Option<Session>,
+    recent: BTreeMap<String, RecentlyTaken>,
+    waiting: Vec<Question>,
+}
+
+impl TakenWatch {
+    /// `windows`: how many events of each projection are remembered.
+    pub fn new(servers: Servers, windows: BTreeMap<String, usize>) -> Self {
+        let (questions, asked) = mpsc::channel(WAITING_MAX);
+        let asked = Arc::new(tokio::sync::Mutex::new(asked));
+        Self { windows: Arc::new(windows), servers, questions, asked }
+    }
+
+    /// What has become of an event, as it stands after it was asked: at once, or while it was not taken within a time.
+    pub async fn ask(&self, projection: &str, event: AskedEvent, wait: Duration) -> Result<TakenAs, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let until = Instant::now() + wait;
+        let question = Question { projection: projection.to_owned(), event, until, answer };
+        self.questions.try_send(question).map_err(|_| Problem::busy())?;
+        let taken = answered.await.map_err(|_| Problem::busy())?;
+        taken.map_err(Problem::outside)
+    }
+
+    /// Looks while somebody waits, until a stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut asked = self.asked.lock().await;
+        let (session, recent) = (None, BTreeMap::new());
+        let (servers, windows) = (self.servers.clone(), self.windows.clone());
+        let mut watcher = Watcher { servers, windows, session, recent, waiting: vec![] };
+        stop.run_until_cancelled(watcher.run(&mut asked)).await;
+    }
+}
+
+impl Watcher {
+    async fn run(&mut self, asked: &mut mpsc::Receiver<Question>) {
+        loop {
+            if self.waiting.is_empty() {
+                let Ok(question) = tokio::time::timeout(KEPT, asked.recv()).await else {
+                    self.forget();
+                    continue;
+                };
+                let Some(question) = question else { return };
+                self.waiting.push(question);
+            }
+            while self.waiting.len() < WAITING_MAX
+                && let Ok(question) = asked.try_recv()
+            {
+                self.waiting.push(question);
+            }
+            let interval = if self.look().await { INTERVAL } else { TRY_INTERVAL };
+            if !self.waiting.is_empty() {
+                tokio::time::sleep(interval).await;
+            }
+        }
+    }
+
+    /// Gives up what nobody needs just now.
+    fn forget(&mut self) {
+        self.session = None;
+        self.recent.clear();
+    }
+
+    /// Looks once for all who wait, and answers those who need not wait any longer. False where MySQL did not answer.
+    async fn look(&mut self) -> bool {
+        self.waiting.retain(|question| !question.answer.is_closed());
+        let mut asked: BTreeMap<String, Vec<Question>> = BTreeMap::new();
+        for question in std::mem::take(&mut self.waiting) {
+            asked.entry(question.projection.clone()).or_default().push(question);
+        }
+        let mut answers = true;
+        for (projection, questions) in asked {
+            let events: Vec<AskedEvent> = questions.iter().map(|one| one.event.clone()).collect();
+            let looking = within(LOOK_TIMEOUT, "looking for events", self.look_for(&projection, &events));
+            let found = looking.await;
+            answers &= found.is_ok();
+            self.tell(questions, found);
+        }
+        answers
+    }
+
+    fn tell(&mut self, questions: Vec<Question>, found: Result<Vec<TakenAs>, Failure>) {
+        let now = Instant::now();
+        let taken = match found {
+            Ok(taken) => taken.into_iter().map(Ok).collect(),
+            Err(failure) => {
+                self.forget();
+                vec![Err(failure); questions.len()]
+            }
+        };
+        for (question, taken) in questions.into_iter().zip(taken) {
+            if matches!(taken, Ok(TakenAs::Pending) | Err(_)) && now < question.until {
+                self.waiting.push(question);
+            } else {
+                // Whoever asked may have gone.
+                let _ = question.answer.send(taken);
+            }
+        }
+    }
+
+    async fn look_for(&mut self, projection: &str, events: &[AskedEvent]) -> Result<Vec<TakenAs>, Failure> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.servers.applier.connect().await?,
+        };
+        let window = self.windows.get(projection).copied().unwrap_or_default();
+        let mut recent = self.recent.remove(projection).unwrap_or_else(|| RecentlyTaken::new(window));
+        let taken = recent.look(&mut session, &self.servers.control, projection, events).await?;
+        self.session = Some(session);
+        self.recent.insert(projection.to_owned(), recent);
+        Ok(taken)
+    }
+}

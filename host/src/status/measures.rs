@@ -1,0 +1,85 @@
+//! What is measured of a projection while it works, for Prometheus: how long events and batches take.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::{counter, histogram};
+
+use super::activity::Activity;
+use super::{LaneStatus, Status, StatusState};
+use crate::position::Position;
+use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+
+const LATENCY: &str = "laterna_commit_latency_seconds";
+const PROJECTING: &str = "laterna_projecting_seconds";
+const COMMITTING: &str = "laterna_committing_seconds";
+const BATCH: &str = "laterna_batch_events";
+
+/// The upper ends of the buckets of times, in seconds: from a millisecond to an hour.
+const SECONDS: [f64; 21] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0,
+    600.0, 1200.0, 1800.0, 3600.0,
+];
+
+/// The upper ends of the buckets of batches, in events.
+const EVENTS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];
+
+/// The histograms, and the upper ends of their buckets.
+pub const BUCKETS: [(&str, &[f64]); 4] =
+    [(LATENCY, &SECONDS), (PROJECTING, &SECONDS), (COMMITTING, &SECONDS), (BATCH, &EVENTS)];
+
+/// A lane was at work for so long.
+pub(super) fn worked(projection: &str, work: Activity, time: Duration) {
+    let name = match work {
+        Activity::Projecting(_) => PROJECTING,
+        Activity::Committing(_) => COMMITTING,
+        Activity::Letter => return,
+    };
+    histogram!(name, "projection" => projection.to_owned()).record(time.as_secs_f64());
+}
+
+/// A batch was committed just now.
+pub(super) fn committed(projection: &str, batch: &Batch) {
+    let named = |name: &'static str| histogram!(name, "projection" => projection.to_owned());
+    #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+    named(BATCH).record(batch.entries.len() as f64);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let latency = named(LATENCY);
+    for entry in batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate)) {
+        // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
+        let written = entry.delivery.wall_ms.map(Duration::from_millis);
+        written.into_iter().for_each(|written| latency.record(now.saturating_sub(written).as_secs_f64()));
+    }
+}
+
+impl Status {
+    /// Shows the counters before there is anything to count, so that the first of each is seen to come.
+    pub fn shows_counters(&self) {
+        let projection = || self.projection.clone();
+        for name in ["laterna_batches_total", "laterna_events_read_total", "laterna_letters_erased_total"] {
+            counter!(name, "projection" => projection()).increment(0);
+        }
+        for verdict in Verdict::NAMES {
+            counter!("laterna_events_total", "projection" => projection(), "verdict" => verdict).increment(0);
+        }
+    }
+
+    /// How far the read model is behind the outbox, in seconds with their fractions as far as those are known.
+    pub fn lag(&self) -> f64 {
+        self.change(|state| state.lag())
+    }
+}
+
+impl StatusState {
+    /// In whole seconds, as cluster times are; in milliseconds while events wait that are read, by the primary's clock.
+    fn lag(&self) -> f64 {
+        let seconds = f64::from(self.lag_seconds());
+        let read = self.read_up_to.as_ref().filter(|position| matches!(position, Position::Stream { .. }));
+        let waiting = self.lanes.iter().filter(|lane| lane.waiting > 0);
+        let behind = |lane: &LaneStatus| Some(self.read_wall_ms?.saturating_sub(lane.wall_ms?));
+        match waiting.filter_map(behind).max() {
+            Some(millis) if read.is_some() && seconds <= 1.0 => Duration::from_millis(millis).as_secs_f64(),
+            Some(millis) if read.is_some() => seconds.max(Duration::from_millis(millis).as_secs_f64()),
+            _ => seconds,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The metrics of a running host against the guide's table: names, kinds and labels; and what a latency is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bson::doc;
+use serde_json::json;
+
+use crate::guests;
+use crate::support::http::Client;
+use crate::support::world::event;
+use crate::support::{Options, World, until};
+
+/// A metric's kind and labels.
+type Kind = (String, BTreeSet<String>);
+
+/// The words in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(ToOwned::to_owned)
+}
+
+/// What the guide says of each metric. Those of an upcaster are as those of the projector.
+fn documented() -> BTreeMap<String, Kind> {
+    let guide = include_str!("../docs/operating.md");
+    let (mut all, mut alike) = (BTreeMap::new(), vec![]);
+    for row in guide.lines().filter(|row| row.starts_with("| `laterna_") || row.starts_with("| `process_")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        for name in quoted(cells[1]) {
+            if name.starts_with("laterna_upcaster_") {
+                alike.push(name);
+            } else {
+                all.insert(name, (cells[2].trim().to_owned(), quoted(cells[3]).collect()));
+            }
+        }
+    }
+    for name in alike {
+        let like: Kind = all[&name.replace("upcaster", "projector")].clone();
+        all.insert(name, like);
+    }
+    all
+}
+
+/// What a host exports.
+fn exported(text: &str) -> BTreeMap<String, Kind> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut all: BTreeMap<String, Kind> =
+        types.map(|(name, kind)| (name.to_owned(), (kind.to_owned(), BTreeSet::new()))).collect();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (name, labels) = line.split_once(['{', ' ']).expect("a sample");
+        let name = ["", "_bucket", "_sum", "_count"].into_iter().find_map(|end| {
+            let name = name.strip_suffix(end)?;
+            all.contains_key(name).then(|| name.to_owned())
+        });
+        let name = name.unwrap_or_else(|| panic!("no type is said of {line}"));
+        let labels = labels.split("=\"").map(|part| part.rsplit([',', '"']).next().unwrap_or_default());
+        let is_own = |label: &&str| !["le", "quantile"].contains(label) && !label.contains([' ', '}']);
+        let count = line.matches("=\"").count();
+        let labels = labels.take(count).filter(is_own).map(ToOwned::to_owned);
+        all.get_mut(&name).expect("it is there").1.extend(labels);
+    }
+    all
+}
+
+/// The value of a sample.
+fn sample(text: &str, name: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
+    let options = Options { outbox: "acknowledge = \"mark\"", ..Options::mysql() };
+    let world = World::new("picky", options).await;
+    world.insert([event("history", "h", 1, doc! { "do": "ok" })]).await;
+    let host = world.start_with(&[("UPCASTER__COMPONENT", &guests::path("upcaster").display().to_string())]);
+    let client = Client::new(host.port);
+    host.until_phase("picky", "streaming").await;
+    let before = client.get("/metrics").await.text;
+    let verdict = |verdict| format!("laterna_events_total{{projection=\"picky\",verdict=\"{verdict}\"}}");
+    assert_eq!(sample(&before, &verdict("parked")), Some(0.0), "it is there before there is one:\n{before}");
+    world.insert((0..20).map(|n| event(&format!("e{n}"), "a", n, doc! { "do": "ok" }))).await;
+    world.insert([event("bad", "b", 1, doc! { "do": "reject" })]).await;
+    world.until_committed("picky", 22).await;
+    let paused = client.post("/api/v1/projections/picky/pause", &json!({ "why": "a test" })).await;
+    assert_eq!(paused.code, 202, "{paused:?}");
+    host.until_phase("picky", "paused").await;
+    let (documented, mut text) = (documented(), String::new());
+    until("everything that the guide lists is exported", async || {
+        text = client.get("/metrics").await.text;
+        let exported = exported(&text);
+        let missing: Vec<&String> = documented.keys().filter(|name| !exported.contains_key(*name)).collect();
+        if !missing.is_empty() {
+            println!("missing: {missing:?}");
+        }
+        missing.is_empty()
+    })
+    .await;
+    assert_eq!(exported(&text), documented, "the guide's table, and what is exported");
+    assert_eq!(sample(&text, &verdict("parked")), Some(1.0), "{text}");
+
+    // Those of the stream were measured, and history was not.
+    let latency = "laterna_commit_latency_seconds";
+    assert_eq!(sample(&text, &format!("{latency}_count")), Some(21.0), "{text}");
+    let sum = sample(&text, &format!("{latency}_sum")).expect("a sum");
+    assert!(sum > 0.0 && sum < 21.0 * 60.0, "{sum} s for 21 events");
+    for bucket in ["0.001", "0.5", "60", "3600", "+Inf"] {
+        let named = format!("{latency}_bucket{{projection=\"picky\",le=\"{bucket}\"}}");
+        assert!(sample(&text, &named).is_some(), "{named} is not in\n{text}");
+    }
+    let batches = sample(&text, "laterna_batch_events_sum{projection=\"picky\"}");
+    assert_eq!(batches, Some(22.0), "{text}");
+    assert_eq!(sample(&text, "laterna_leader{projection=\"picky\"}"), Some(1.0));
+    assert!(sample(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
+}

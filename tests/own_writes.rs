@@ -1,0 +1,328 @@
+//! Reading one's own writes: what the host and the documented SELECT say of an event, and whether the rows bear it out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bson::{Bson, Document, doc, oid::ObjectId};
+use serde_json::{Value, json};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{ConnectOptions, Executor, Row};
+use tokio::task::JoinSet;
+
+use crate::support::http::{Answer, Client};
+use crate::support::world::event;
+use crate::support::{Options, World, some_time, until, until_then};
+
+/// The SELECT of the guide, for a projection of a world.
+fn documented(world: &World, projection: &str) -> String {
+    let guide = include_str!("../docs/reading-your-writes.md");
+    let (_, rest) = guide.split_once("```sql\n").expect("the guide has it");
+    let (sql, _) = rest.split_once("```").expect("it ends");
+    let control = world.control();
+    let sql =
+        sql.replace("laterna_witness_laterna-accounts", &format!("laterna_witness_{control}-{projection}"));
+    let sql = sql.replace("laterna.", &format!("{control}.")).replace("bank.", &format!("{}.", world.name));
+    sql.replace("'accounts'", &format!("'{projection}'"))
+}
+
+/// What MySQL says of an event, by its id as a text.
+async fn selected(connection: &mut MySqlConnection, sql: &str, id: &str) -> String {
+    let row = sqlx::query(sql).bind(id).bind(id).fetch_one(connection).await;
+    row.unwrap_or_else(|error| panic!("{error}:\n{sql}")).get(0)
+}
+
+/// What the host says of an event.
+async fn asked(client: &Client, projection: &str, id: &str, query: &str) -> Answer {
+    client.get(&format!("/api/v1/projections/{projection}/events/{id}{query}")).await
+}
+
+fn state(answer: &Answer) -> (u16, String) {
+    (answer.code, answer.json()["state"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Writes a document, and gives the cluster time of the write.
+async fn write(world: &World, document: Document) -> String {
+    let insert = doc! { "insert": "outbox", "documents": [document] };
+    let done = world.client.database(&world.name).run_command(insert).await.expect("it is written");
+    let time = done.get_timestamp("operationTime").expect("a replica set says when");
+    format!("{},{}", time.time, time.increment)
+}
+
+/// Waits until a command is over.
+async fn done(client: &Client, projection: &str, path: &str, body: Value) -> Value {
+    let accepted = client.post(&format!("/api/v1/projections/{projection}/{path}"), &body).await;
+    assert_eq!(accepted.code, 202, "{path}: {accepted:?}");
+    let mut operation = Value::Null;
+    until(&format!("{path} is over"), async || {
+        operation = client.get(accepted.header("location")).await.json();
+        operation["state"] == "done" || operation["state"] == "failed"
+    })
+    .await;
+    assert_eq!(operation["state"], "done", "{operation}");
+    operation
+}
+
+async fn every_outcome_is_told(options: Options) {
+    let world = World::with(&[("picky", "picky-happened")], Options { lanes: 2, ..options }).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    host.until_phase("picky", "streaming").await;
+    let other = |id: &str, what: Document| {
+        let mut document = event(id, id, 1, what);
+        document.insert("type", "Other");
+        document
+    };
+    world
+        .insert([
+            event("fine", "a", 1, doc! { "do": "ok" }),
+            event("empty", "b", 1, doc! { "do": "nothing" }),
+            other("unhandled", doc! { "do": "ok" }),
+            event("bad", "c", 1, doc! { "do": "reject" }),
+            event("behind", "c", 2, doc! { "do": "ok" }),
+            event("worse", "d", 1, doc! { "do": "reject" }),
+        ])
+        .await;
+    let fine = asked(&client, "picky", "fine", "?wait=15s").await;
+    assert_eq!(state(&fine), (200, "applied".into()));
+    world.until_committed("picky", 6).await;
+    let sql = documented(&world, "picky");
+    let mut connection = world.mysql().await;
+    let mut both = async |id: &str, code: u16, expected: &str| {
+        let told = asked(&client, "picky", id, "").await;
+        assert_eq!(state(&told), (code, expected.to_owned()), "{id}: {told:?}");
+        assert_eq!(selected(&mut connection, &sql, id).await, expected, "{id}, by the SELECT");
+        told
+    };
+    both("fine", 200, "applied").await;
+    both("empty", 200, "ignored").await;
+    both("unhandled", 200, "ignored").await;
+    let letter = both("bad", 409, "parked").await.json()["letter"].clone();
+    assert_eq!((&letter["event_id"], &letter["class"]), (&"bad".into(), &"rejected".into()), "{letter}");
+    both("behind", 409, "held").await;
+    let pending = both("never", 202, "pending").await;
+    assert_eq!(pending.header("retry-after"), "1");
+    // A letter that is given up, and what it held back.
+    let ids = |letter: &Value| json!({ "ids": [letter["id"]], "why": "a test" });
+    done(&client, "picky", "letters/discard", ids(&letter)).await;
+    both("bad", 200, "discarded").await;
+    both("behind", 200, "applied").await;
+    let wrong = asked(&client, "picky", "fine", "?wait=16s").await;
+    assert_eq!((wrong.code, &wrong.json()["class"]), (400, &"wrong-request".into()));
+    assert_eq!(asked(&client, "picky", "fine", "?cluster_time=5").await.code, 400);
+    assert_eq!(asked(&client, "nobody", "fine", "").await.code, 404);
+    // Ids of every kind, and those that read alike.
+    let object = ObjectId::new();
+    let uuid = bson::Uuid::new();
+    let kinds: [(Bson, &str, String); 4] = [
+        (5.into(), "5", "5".to_owned()),
+        ("7".into(), "%227%22", "7".to_owned()),
+        (object.into(), "", object.to_hex()),
+        (uuid.into(), "", uuid.to_string()),
+    ];
+    for (id, path, text) in kinds {
+        let path = if path.is_empty() { text.clone() } else { path.to_owned() };
+        let mut document = event("", &text, 1, doc! { "do": "ok" });
+        document.insert("_id", id);
+        world.insert([document]).await;
+        assert_eq!(
+            state(&asked(&client, "picky", &path, "?wait=15s").await),
+            (200, "applied".into()),
+            "{path}"
+        );
+    }
+    assert_eq!(state(&asked(&client, "picky", "7", "").await).0, 202, "the integer 7 is another id");
+    // A text that holds what reads like another id is no proof of that one.
+    world.insert([event("x\u{0}\u{5}sfoul", "e", 1, doc! { "do": "ok" })]).await;
+    world.until_committed("picky", 11).await;
+    assert_eq!(state(&asked(&client, "picky", "foul", "").await), (202, "pending".into()));
+    let foul = selected(&mut world.mysql().await, &sql, "foul").await;
+    assert!(foul != "applied", "{foul}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_an_event_is_told_on_mysql() {
+    every_outcome_is_told(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_outcome_of_an_event_is_told_on_mariadb() {
+    every_outcome_is_told(Options::mariadb()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_what_is_remembered_a_position_proves_that_an_event_was_passed_and_no_more() {
+    let options = Options { lanes: 1, batch_max: 50, extra: "dedupe_window = 1000", ..Options::mysql() };
+    let world = World::new("recorder", options).await;
+    let old = write(&world, event("from-history", "h", 1, doc! {})).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    host.until_phase("recorder", "streaming").await;
+    let time = write(&world, event("first", "a", 1, doc! {})).await;
+    let applied = asked(&client, "recorder", "first", "?wait=15s").await;
+    assert_eq!(state(&applied), (200, "applied".into()));
+    world.insert((0..8000).map(|n| event(&format!("e{n}"), "b", n, doc! {}))).await;
+    world.until_committed("recorder", 8002).await;
+    let forgotten = asked(&client, "recorder", "first", "").await;
+    assert_eq!(state(&forgotten), (202, "pending".into()), "nobody says when it was written");
+    until("the lane is past it", async || {
+        let passed = asked(&client, "recorder", "first", &format!("?cluster_time={time}")).await;
+        state(&passed) == (200, "passed".into())
+    })
+    .await;
+    let later = asked(&client, "recorder", "first", "?cluster_time=4000000000,1").await;
+    assert_eq!(state(&later), (202, "pending".into()), "no lane is there yet");
+    let history = asked(&client, "recorder", "from-history", &format!("?cluster_time={old}")).await;
+    assert!(history.code == 404 && history.text.contains("made from history"), "{history:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_tables_that_were_made_anew_lack_is_not_applied_any_more() {
+    let world = World::new("recorder", Options { lanes: 2, ..Options::mysql() }).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    host.until_phase("recorder", "streaming").await;
+    let time = write(&world, event("purged", "a", 1, doc! {})).await;
+    world.insert([event("kept", "b", 1, doc! {})]).await;
+    for id in ["purged", "kept"] {
+        assert_eq!(state(&asked(&client, "recorder", id, "?wait=15s").await), (200, "applied".into()));
+    }
+    world.outbox.delete_one(doc! { "_id": "purged" }).await.expect("it is deleted");
+    let rebuild = client.post("/api/v1/projections/recorder/generations", &json!({})).await;
+    assert_eq!(rebuild.code, 202, "{rebuild:?}");
+    let mut next = Value::Null;
+    until("the generation waits for a word", async || {
+        next = client.get("/api/v1/projections/recorder/generations").await.json()["aside"][0].clone();
+        next["lacks"].is_string()
+    })
+    .await;
+    assert_eq!(
+        state(&asked(&client, "recorder", "purged", "").await),
+        (200, "applied".into()),
+        "as it stands"
+    );
+    let accept = format!("generations/{}/accept", next["generation"]);
+    done(&client, "recorder", &accept, json!({ "shown": next["lacks"] })).await;
+    until("it is live", async || {
+        let all = client.get("/api/v1/projections/recorder/generations").await.json();
+        all["live"]["generation"] == next["generation"]
+    })
+    .await;
+    assert_eq!(world.number("SELECT COUNT(*) FROM recorded WHERE event_id = 'purged'").await, 0);
+    assert_eq!(state(&asked(&client, "recorder", "kept", "").await), (200, "applied".into()));
+    assert_eq!(state(&asked(&client, "recorder", "purged", "").await), (202, "pending".into()));
+    let known = asked(&client, "recorder", "purged", &format!("?cluster_time={time}")).await;
+    assert!(known.code == 404, "the live tables were made from history without it: {known:?}");
+    let sql = documented(&world, "recorder");
+    assert_eq!(selected(&mut world.mysql().await, &sql, "purged").await, "pending");
+}
+
+/// How many commands a second.
+const COMMANDS: u64 = 300;
+
+/// Events that were written lately, for whoever looks at them.
+type Written = Arc<Mutex<VecDeque<String>>>;
+
+/// Reads events that were written lately, each in one snapshot with what is said of it, until it is told to end.
+async fn look_in_snapshots(world: &World, sql: String, written: Written, is_over: Arc<Mutex<bool>>) -> u64 {
+    let options: MySqlConnectOptions = world.url().parse().expect("a URL");
+    let mut connection = options.connect().await.expect("MySQL answers");
+    let mut applied = 0;
+    while !*is_over.lock().expect("nobody panicked") {
+        let id = written.lock().expect("nobody panicked").pop_front();
+        let Some(id) = id else {
+            some_time(5).await;
+            continue;
+        };
+        connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT").await.expect("it begins");
+        let said = selected(&mut connection, &sql, &id).await;
+        let rows = sqlx::query("SELECT COUNT(*) FROM recorded WHERE event_id = ?").bind(&id);
+        let rows: i64 = rows.fetch_one(&mut connection).await.expect("it answers").get(0);
+        connection.execute("COMMIT").await.expect("it ends");
+        assert_eq!(said == "applied", rows == 1, "{id} is said to be {said}, and has {rows} rows");
+        applied += u64::from(rows == 1);
+    }
+    applied
+}
+
+/// One who writes at a rate and asks for each event, and what it was told: how often, by state.
+async fn command(
+    world: &World,
+    client: &Client,
+    seconds: u64,
+    from: u64,
+    written: &Written,
+) -> HashMap<String, u64> {
+    let mut asking = JoinSet::new();
+    let began = Instant::now();
+    for n in from..from + seconds * COMMANDS {
+        until_then(began + Duration::from_micros(1_000_000 / COMMANDS * (n - from))).await;
+        let id = format!("e{n}");
+        let document = event(&id, &format!("a{n}"), 1, doc! {});
+        let (outbox, client, url, written) =
+            (world.outbox.clone(), client.clone(), world.url(), written.clone());
+        asking.spawn(async move {
+            outbox.insert_one(document).await.expect("it is written");
+            written.lock().expect("nobody panicked").push_back(id.clone());
+            let answer = asked(&client, "recorder", &id, "?wait=10s").await;
+            let told = state(&answer);
+            assert!(!matches!(told.0, 404 | 409), "{id}: {answer:?}");
+            if told.1 == "applied" && n % 4 == 0 {
+                let options: MySqlConnectOptions = url.parse().expect("a URL");
+                let mut connection = options.connect().await.expect("MySQL answers");
+                let row = sqlx::query("SELECT COUNT(*) FROM recorded WHERE event_id = ?").bind(&id);
+                let rows: i64 = row.fetch_one(&mut connection).await.expect("it answers").get(0);
+                assert_eq!(rows, 1, "{id} was said to be applied");
+            }
+            told.1
+        });
+    }
+    let mut told = HashMap::new();
+    for state in asking.join_all().await {
+        *told.entry(state).or_default() += 1;
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_takes_its_place() {
+    let world = Arc::new(World::new("recorder", Options { lanes: 4, ..Options::mysql() }).await);
+    let first = world.start();
+    first.until_phase("recorder", "streaming").await;
+    let second = world.start();
+    second.until_phase("recorder", "standby").await;
+    // The one that stands by answers, too, and lives on.
+    let client = Client::new(second.port);
+    let (written, is_over) = (Written::default(), Arc::new(Mutex::new(false)));
+    let sql = documented(&world, "recorder");
+    let mut looking = JoinSet::new();
+    for _ in 0..2 {
+        let (world, sql, written, is_over) = (world.clone(), sql.clone(), written.clone(), is_over.clone());
+        looking.spawn(async move { look_in_snapshots(&world, sql, written, is_over).await });
+    }
+    let quiet = command(&world, &client, 4, 0, &written).await;
+    let (all, applied) = (quiet.values().sum::<u64>(), quiet["applied"]);
+    assert!(applied * 1000 >= all * 999, "{quiet:?}");
+    let sessions =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%dedupe FORCE INDEX%'";
+    assert!(world.number(sessions).await <= 2, "one session asks for all of them");
+    let rest = {
+        let (world, client, written) = (world.clone(), client.clone(), written.clone());
+        tokio::spawn(async move { command(&world, &client, 8, 4 * COMMANDS, &written).await })
+    };
+    until("some are written", async || world.number("SELECT COUNT(*) FROM recorded").await > 1500).await;
+    first.kill();
+    second.until_phase("recorder", "streaming").await;
+    done(&client, "recorder", "generations", json!({})).await;
+    let rest = rest.await.expect("everybody was told the truth");
+    assert!(rest.values().sum::<u64>() == 8 * COMMANDS && rest["applied"] > 0, "{rest:?}");
+    let live = client.get("/api/v1/projections/recorder/generations").await.json();
+    assert_eq!(live["live"]["generation"], 2, "{live}");
+    let events = i64::try_from(12 * COMMANDS).expect("few");
+    until("all are there", async || world.number("SELECT COUNT(*) FROM recorded").await == events).await;
+    // Whatever they have not looked at yet, they see now.
+    until("all were looked at", async || written.lock().expect("nobody panicked").is_empty()).await;
+    *is_over.lock().expect("nobody panicked") = true;
+    let seen: u64 = looking.join_all().await.iter().sum();
+    assert!(seen > 100, "{seen} were seen as applied");
+}
