@@ -17,21 +17,21 @@ use crate::support::world::free_port;
 use crate::support::{Host, World};
 
 /// The tokens of these tests.
-const VIEWER: &str = "viewer-0123456789abcdef0123456789abcdef";
-const OPERATOR: &str = "operator-0123456789abcdef0123456789abcdef";
+pub const VIEWER: &str = "viewer-0123456789abcdef0123456789abcdef";
+pub const OPERATOR: &str = "operator-0123456789abcdef0123456789abcdef";
 
 /// A host that takes tokens.
-struct Guarded {
-    host: Host,
-    health: Client,
+pub struct Guarded {
+    pub host: Host,
+    pub health: Client,
     /// Without a token.
-    stranger: Client,
-    viewer: Client,
-    operator: Client,
+    pub stranger: Client,
+    pub viewer: Client,
+    pub operator: Client,
 }
 
 impl Guarded {
-    fn start(world: &World) -> Self {
+    pub fn start(world: &World) -> Self {
         Self::start_at(world, "127.0.0.1")
     }
 

@@ -15,7 +15,7 @@ use crate::support::world::{event, free_port};
 use crate::support::{Host, Options, World, until};
 
 /// Everything that can be asked for.
-const PATHS: [&str; 5] = ["/status", "/dlq/recorder", "/livez", "/readyz", "/metrics"];
+const PATHS: [&str; 6] = ["/", "/status", "/dlq/recorder", "/livez", "/readyz", "/metrics"];
 
 /// Those of them that health checks ask for.
 const HEALTH: [&str; 3] = ["/livez", "/readyz", "/metrics"];

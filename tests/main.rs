@@ -35,6 +35,7 @@ mod mysql_errors;
 mod outbox;
 mod overtake;
 mod own_writes;
+mod page;
 mod parameters;
 mod projector;
 mod rest;

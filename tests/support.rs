@@ -1,5 +1,6 @@
 //! What tests stand on: servers, a world of databases of their own, the host as a process, and waiting.
 
+pub mod browser;
 pub mod clock;
 pub mod cluster;
 pub mod host;

@@ -1,5 +1,5 @@
-//! Two listeners over HTTP: one for health and metrics, where nothing is secret, and one for the API. The only user of
-//! `axum` and `hyper`.
+//! Two listeners over HTTP: one for health and metrics, where nothing is secret, and one for the API and its page. The only
+//! user of `axum` and `hyper`.
 //!
 //! It reads; what it is asked to change it writes down as commands.
 
@@ -12,9 +12,11 @@ mod fuel;
 mod health;
 mod letters;
 mod names;
+mod page;
 mod process;
 mod problem;
 mod reasons;
+mod recent;
 pub mod tokens;
 mod watch;
 
@@ -41,6 +43,7 @@ use tokens::Tokens;
 pub use api::document as openapi;
 pub use api::events::EventFeed;
 pub use desk::Desk;
+pub use recent::RecentPast;
 pub use watch::TakenWatch;
 
 /// How many connections each listener has at most. A process may often have no more than 1,024 open files.
@@ -58,6 +61,7 @@ pub struct AdminContext {
     pub desk: Desk,
     pub feed: EventFeed,
     pub watch: TakenWatch,
+    pub recent: RecentPast,
     pub metrics: PrometheusHandle,
 }
 
@@ -113,7 +117,7 @@ pub async fn serve(
     let Listeners { health, api } = listeners;
     let (at, mut names) = (api.local_addr()?, access.names);
     tracing::info!("health and metrics on http://{}", health.local_addr()?);
-    tracing::info!(tokens = access.tokens.count(), "the API on http://{at}");
+    tracing::info!(tokens = access.tokens.count(), "the page and the API on http://{at}");
     if !at.ip().is_unspecified() {
         names.push(at.ip().to_string());
     }
@@ -124,7 +128,8 @@ pub async fn serve(
         connections::serve(health, checked, HEALTH_CONNECTIONS_MAX, stop.clone()),
         connections::serve(api, asked, API_CONNECTIONS_MAX, stop.clone()),
         feeding.feed.run(&feeding, stop.clone()),
-        feeding.watch.run(stop),
+        feeding.watch.run(stop.clone()),
+        feeding.recent.run(&feeding, stop),
     );
     Ok(())
 }
@@ -138,7 +143,7 @@ fn health_routes() -> Router<AdminContext> {
 }
 
 /// What `host.admin` answers. Who asks under a foreign name, or from a foreign page, gets no further; nor does who has no
-/// token where one is needed.
+/// token where one is needed; the page needs none, since it holds nothing of its own.
 fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
     let (names, tokens): (Arc<[String]>, _) = (names.into(), Arc::new(tokens));
     let api = Router::new().route("/status", get(status)).route("/dlq/{projection}", get(letters::letters));
@@ -146,6 +151,7 @@ fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
         .merge(api::routes())
         .layer(middleware::from_fn_with_state(tokens, callers::identify))
         .merge(health_routes())
+        .merge(page::routes())
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .layer(CsrfLayer::new().with_rejection_response(problem::foreign_page))
         .layer(middleware::from_fn_with_state(names, names::guard))

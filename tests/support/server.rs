@@ -155,7 +155,7 @@ pub fn exec_in(environment: &[(String, String)], log: &Path, arguments: &[&str])
     command.spawn().expect("the server starts")
 }
 
-fn services() -> Command {
+pub fn services() -> Command {
     Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services"))
 }
 

@@ -9,6 +9,7 @@ mod generations;
 mod hosts;
 mod letters;
 mod masking;
+mod me;
 mod operations;
 mod projections;
 mod taken;
@@ -79,6 +80,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
     let few = OpenApiRouter::new()
         .routes(routes!(projections::list))
         .routes(routes!(projections::show))
+        .routes(routes!(projections::recent))
         .routes(routes!(projections::pause))
         .routes(routes!(projections::resume))
         .routes(routes!(projections::verify))
@@ -95,6 +97,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(generations::bring_back))
         .routes(routes!(generations::give_up))
         .routes(routes!(hosts::list))
+        .routes(routes!(me::show))
         .routes(routes!(operations::list))
         .routes(routes!(operations::show))
         .routes(routes!(components::list))

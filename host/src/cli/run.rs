@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compose;
 use crate::admin::tokens::Tokens;
-use crate::admin::{self, Access, AdminContext, Desk, EventFeed, TakenWatch};
+use crate::admin::{self, Access, AdminContext, Desk, EventFeed, RecentPast, TakenWatch};
 use crate::component::registry::Versions;
 use crate::config::Config;
 use crate::operation::commands::Commands;
@@ -71,6 +71,7 @@ async fn serve(
         desk: Desk::new(servers.clone()),
         feed: EventFeed::default(),
         watch: TakenWatch::new(servers, windows),
+        recent: RecentPast::default(),
         metrics: metrics.clone(),
     };
     let access = Access { names: config.host.admin_names(), tokens };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::asked::{Asked, ChangeQuery, DryRun};
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
+use crate::admin::recent::RecentFigures;
 use crate::admin::{AdminContext, reasons};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;
@@ -32,6 +33,18 @@ pub async fn show(
     Path(projection): Path<String>,
 ) -> Result<Json<Snapshot>, Problem> {
     Ok(Json(reasons::seen_by(&caller, shown.snapshot(&projection)?)))
+}
+
+/// How one projection stood during the last hour, as far as this host has run.
+#[utoipa::path(get, path = "/projections/{projection}/recent", tag = "projections",
+    params(("projection" = String, Path, description = "The projection's name")),
+    responses((status = 200, body = RecentFigures)))]
+pub async fn recent(
+    State(shown): State<AdminContext>,
+    Path(projection): Path<String>,
+) -> Result<Json<RecentFigures>, Problem> {
+    shown.snapshot(&projection)?;
+    Ok(Json(shown.recent.of(&projection)))
 }
 
 /// Why a projection is paused.

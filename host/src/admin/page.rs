@@ -1,0 +1,102 @@
+//! The page at `/`: its files, as they stand in the folder beside this one. They hold no secret, so everybody who reaches the
+//! listener gets them; what the page shows it asks the API for, as any other client does.
+
+use std::sync::Arc;
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use sha2::{Digest, Sha256};
+use tower_http::compression::CompressionLayer;
+
+use super::AdminContext;
+
+/// What a browser lets the page do: run and show the files below, and ask this host. A text that would be a script never is one.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// What is said of each file.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    // A browser may keep a file, and asks each time whether it is still the same.
+    (CACHE_CONTROL, "no-cache"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// A file of the page.
+struct PageFile {
+    path: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! file {
+    ($path:expr, $media_type:expr, $file:literal) => {
+        PageFile { path: $path, media_type: $media_type, bytes: include_bytes!(concat!("page/", $file)) }
+    };
+    ($file:literal, $media_type:expr) => {
+        file!(concat!("/page/", $file), $media_type, $file)
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+static FILES: [PageFile; 21] = [
+    file!("/", HTML, "index.html"),
+    file!("lantern.svg", SVG),
+    file!("style.css", CSS),
+    file!("vendor/uPlot.min.css", CSS),
+    file!("vendor/uPlot.iife.min.js", SCRIPT),
+    file!("vendor/preact-htm.js", SCRIPT),
+    file!("api.js", SCRIPT),
+    file!("chart.js", SCRIPT),
+    file!("deployments.js", SCRIPT),
+    file!("dialog.js", SCRIPT),
+    file!("hosts.js", SCRIPT),
+    file!("lantern.js", SCRIPT),
+    file!("letter.js", SCRIPT),
+    file!("letters.js", SCRIPT),
+    file!("main.js", SCRIPT),
+    file!("operations.js", SCRIPT),
+    file!("overview.js", SCRIPT),
+    file!("projection.js", SCRIPT),
+    file!("state.js", SCRIPT),
+    file!("tables.js", SCRIPT),
+    file!("words.js", SCRIPT),
+];
+
+/// The routes of all files.
+pub fn routes() -> Router<AdminContext> {
+    let routes = FILES.iter().fold(Router::new(), |routes, file| {
+        let tag: Arc<str> = format!("W/\"{}\"", hex::encode(&Sha256::digest(file.bytes)[..16])).into();
+        routes.route(file.path, get(async move |asked: HeaderMap| file.answer(&asked, &tag)))
+    });
+    routes.layer(CompressionLayer::new()).layer(middleware::map_response(described))
+}
+
+impl PageFile {
+    /// The file, or that it is still the one that whoever asks has.
+    fn answer(&self, asked: &HeaderMap, tag: &str) -> Response {
+        let known = asked.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        let told = [(CONTENT_TYPE, self.media_type), (ETAG, tag)];
+        if known {
+            return (StatusCode::NOT_MODIFIED, told).into_response();
+        }
+        (told, self.bytes).into_response()
+    }
+}
+
+async fn described(response: Response) -> Response {
+    (HEADERS, response).into_response()
+}

@@ -1,0 +1,66 @@
+// Figures over time: a small line, and a chart of uPlot's.
+
+import { html, useEffect, useRef } from "./vendor/preact-htm.js";
+
+/** Points of a small line. */
+const POINTS = 60;
+
+/** A line without axes: the newest value stands beside it. What it shows is told in words, too. */
+export function Sparkline({ values, label }) {
+    const every = Math.max(1, Math.ceil(values.length / POINTS));
+    const points = [];
+    for (let from = values.length % every; from < values.length; from += every) {
+        points.push(Math.max(...values.slice(Math.max(0, from), from + every)));
+    }
+    if (points.length < 2) return html`<svg class="spark" viewBox="0 0 100 24" aria-hidden="true"></svg>`;
+    const most = Math.max(1, ...points);
+    const line = points.map((value, index) => `${((index * 100) / (points.length - 1)).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`);
+    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label=${label}><polyline points=${line.join(" ")} /></svg>`;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function options(width, { unit, tone }) {
+    const soft = colour("--ink-soft");
+    const axis = { stroke: soft, font: "12px " + colour("--sans"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false } };
+    const clock = (_, moments) => moments.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" }));
+    return {
+        width,
+        height: 150,
+        legend: { show: false },
+        cursor: { y: false, points: { size: 7 } },
+        scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.15)] } },
+        axes: [{ ...axis, values: clock, space: 90, grid: { show: false } }, { ...axis, size: 54, space: 36 }],
+        series: [{}, { label: unit, stroke: colour(tone), width: 1.75, fill: colour(`${tone}-faint`), points: { show: false } }],
+    };
+}
+
+/** A chart of one figure, as wide as there is room, drawn anew when the colours change. */
+export function Chart({ title, at, values, unit, tone }) {
+    const place = useRef(null);
+    const plot = useRef(null);
+    useEffect(() => {
+        const dark = matchMedia("(prefers-color-scheme: dark)");
+        const draw = () => {
+            plot.current?.destroy();
+            plot.current = new globalThis.uPlot(options(place.current.clientWidth, { unit, tone }), [[], []], place.current);
+        };
+        const fit = new ResizeObserver(() => plot.current?.setSize({ width: place.current.clientWidth, height: 150 }));
+        draw();
+        fit.observe(place.current);
+        dark.addEventListener("change", draw);
+        return () => {
+            fit.disconnect();
+            dark.removeEventListener("change", draw);
+            plot.current.destroy();
+        };
+    }, []);
+    useEffect(() => plot.current?.setData([at, values]));
+    const now = values.at(-1) ?? 0;
+    const most = values.reduce((one, other) => Math.max(one, other), 0);
+    const figures = (value) => (Number.isInteger(value) ? value : value.toFixed(1));
+    return html`<figure class="chart">
+        <figcaption>${title} <b>${figures(now)} ${unit}</b> <span class="soft">at most ${figures(most)} in the last hour</span></figcaption>
+        <div ref=${place} aria-hidden="true"></div>
+    </figure>`;
+}

@@ -1,0 +1,205 @@
+// Letters, drawn as sequences: the head of an aggregate, which failed, and what waits behind it. What is replayed or given up is
+// what was shown: up to the boundary of the list, and as many as were confirmed.
+
+import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { at, get, post, query } from "./api.js";
+import { Act, Trouble, ask } from "./dialog.js";
+import { Letter, Reason } from "./letter.js";
+import { link } from "./overview.js";
+import { lately } from "./projection.js";
+import { known } from "./state.js";
+import { cli, count, plural } from "./words.js";
+
+/** How many heads a page has, and how many of what waits behind each are drawn. */
+const HEADS = 20;
+const BEHIND = 12;
+
+const NO_FILTER = { class: "", aggregate: "", event: "" };
+
+/** Reads a page of heads, then what waits behind each, one after the other. */
+function useLetters(name, filter, after, turn) {
+    const [told, tell] = useState({ page: null, behind: new Map(), problem: null });
+    useEffect(() => {
+        let isWanted = true;
+        const set = (change) => isWanted && tell(change);
+        const read = async () => {
+            const page = await get(`${at(name)}/letters${query({ ...filter, after: after || "", heads_only: true, limit: HEADS })}`);
+            set((before) => ({ ...before, page, problem: null }));
+            const behind = new Map();
+            for (const head of page.letters) {
+                if (!isWanted || known.projections.get(name)?.held === 0 || !head.aggregate_exact) continue;
+                const sequence = await get(`${at(name)}/letters${query({ aggregate: head.aggregate_exact, after: head.id, limit: BEHIND + 1 })}`);
+                behind.set(head.id, sequence.letters);
+                set((before) => ({ ...before, behind: new Map(behind) }));
+            }
+        };
+        read().catch((problem) => set((before) => ({ ...before, problem })));
+        return () => {
+            isWanted = false;
+        };
+    }, [name, filter, after, turn]);
+    return told;
+}
+
+export function Letters({ name }) {
+    const [filter, setFilter] = useState(NO_FILTER);
+    const [pages, setPages] = useState([0]);
+    const [chosen, choose] = useState(new Set());
+    const [open, setOpen] = useState(null);
+    const [turn, setTurn] = useState(0);
+    const again = () => setTurn((one) => one + 1);
+    const projection = known.projections.get(name);
+    const after = pages.at(-1);
+    const { page, behind, problem } = useLetters(name, filter, after, `${turn} ${lately(name)}`);
+    const heads = page?.letters ?? [];
+    const filtered = (next) => {
+        setFilter(next);
+        setPages([0]);
+        choose(new Set());
+    };
+    const isNew = projection && page && projection.parked + projection.held > 0 && heads.length === 0 && !Object.values(filter).some(Boolean);
+    return html`
+        <p class="back"><a href=${link(name)}>${name}</a></p>
+        <h1 tabindex="-1">Letters</h1>
+        <p class="lead">${projection ? lead(projection) : "…"}</p>
+        <${Filter} filter=${filter} set=${filtered} />
+        <${Trouble} problem=${problem} />
+        ${heads.length > 0 && html`<${Bulk} name=${name} filter=${filter} page=${page} chosen=${chosen} heads=${heads} choose=${choose} again=${again} />`}
+        <ol class="sequences" aria-label="Letters, one line an aggregate, the oldest first">
+            ${heads.map((head) => html`<${Sequence} key=${head.id} name=${name} head=${head} behind=${behind.get(head.id) ?? []} isChosen=${chosen.has(head.id)}
+                toggle=${() => choose(toggled(chosen, head.id))} open=${open} setOpen=${setOpen} boundary=${page.boundary} again=${again} />`)}
+        </ol>
+        ${page && !heads.length && html`<p class="empty">${after ? "No more letters." : "No letters: every event was applied."}</p>`}
+        <div class="buttons pages">
+            ${pages.length > 1 && html`<button type="button" onClick=${() => setPages(pages.slice(0, -1))}>Back</button>`}
+            ${page?.next && html`<button type="button" onClick=${() => setPages([...pages, page.next])}>More</button>`}
+            <button type="button" class="quiet" onClick=${again}>${isNew ? "There are letters now: show them" : "Look again"}</button>
+        </div>`;
+}
+
+function lead({ parked, held }) {
+    if (!parked) return "Every event was applied.";
+    return `${plural(parked, "event")} could not be applied${held ? `, and ${plural(held, "later one waits", "later ones wait")} behind ${parked === 1 ? "it" : "them"}` : ""}. All others go on.`;
+}
+
+const toggled = (set, id) => {
+    const next = new Set(set);
+    if (!next.delete(id)) next.add(id);
+    return next;
+};
+
+const CLASSES = [
+    "undecodable", "rejected", "trapped", "out-of-fuel", "out-of-memory", "output-too-large", "unknown-statement", "parameter-count",
+    "bad-value", "upcaster", "refused-value", "key-conflict", "too-large", "too-slow", "unknown", "erased",
+];
+
+function Filter({ filter, set }) {
+    const text = (name, label) => html`<label>${label}<input name=${name} value=${filter[name]} onChange=${(event) => set({ ...filter, [name]: event.target.value.trim() })} /></label>`;
+    return html`<form class="filter" onSubmit=${(event) => event.preventDefault()}>
+        <label>Class<select name="class" value=${filter.class} onChange=${(event) => set({ ...filter, class: event.target.value })}>
+            <option value="">all</option>${CLASSES.map((one) => html`<option value=${one}>${one}</option>`)}
+        </select></label>
+        ${text("aggregate", "Aggregate")}${text("event", "Event")}
+        ${Object.values(filter).some(Boolean) && html`<button type="button" class="quiet" onClick=${() => set(NO_FILTER)}>Show all</button>`}
+    </form>`;
+}
+
+/** Which heads a change is about, as the API takes it, and as the command line says it. */
+function meant(filter, boundary, chosen) {
+    if (chosen.size) {
+        const ids = [...chosen];
+        return { body: { ids }, words: ids.length === 1 ? ["--id", ids[0]] : null, says: "those that you have chosen" };
+    }
+    if (filter.event) return { body: { event: filter.event, boundary }, words: null, says: `that of the event ${filter.event}` };
+    if (filter.aggregate) return { body: { aggregate: filter.aggregate, boundary }, words: ["--aggregate", filter.aggregate], says: `that of ${filter.aggregate}` };
+    if (filter.class) return { body: { class: filter.class, boundary }, words: ["--reason", filter.class], says: `those of the class ${filter.class}` };
+    return { body: { all: true, boundary }, words: ["--all"], says: "all" };
+}
+
+/** How they are called in a sentence. */
+const those = (number, says) => `These are ${says === "all" ? "all that were listed" : says}: the ${number === 1 ? "head of one aggregate" : `heads of ${count(number)} aggregates`}.`;
+
+const UNTIL = "Letters that came later are left as they are.";
+
+function Bulk({ name, filter, page, chosen, heads, choose, again }) {
+    const [problem, setProblem] = useState(null);
+    const path = `${at(name)}/letters`;
+    // Two filters at once cannot be named in one change: then they are named one by one.
+    const isMixed = Object.values(filter).filter(Boolean).length > 1;
+    const named = isMixed && !chosen.size ? new Set(heads.map((head) => head.id)) : chosen;
+    const { body, words, says } = meant(filter, page.boundary, named);
+    const counted = (then) => async () => {
+        setProblem(null);
+        try {
+            // A dry run counts them, up to the same boundary.
+            const dry = await post(`${path}/discard?dry_run=true`, { ...body, why: "counted" });
+            then(dry.letters);
+        } catch (told) {
+            setProblem(told);
+        }
+    };
+    const line = (what, ...more) => (words ? cli("dlq", what, name, ...words, ...more) : [...(body.ids ?? [])].map((id) => cli("dlq", what, name, "--id", id, ...more)).join("\n"));
+    const done = () => {
+        choose(new Set());
+        again();
+    };
+    const replay = counted((number) =>
+        ask({
+            title: `Replay ${plural(number, "letter")}?`,
+            says: `${those(number, says)} What waits behind each follows in order. ${UNTIL}`,
+            button: `Replay ${count(number)}`,
+            cli: line("replay"),
+            act: (_, key) => post(`${path}/replay`, { ...body, count: number }, key),
+            then: done,
+        }),
+    );
+    const rehearse = async () => {
+        setProblem(null);
+        ask({
+            title: "Try a replay?",
+            says: "Each is applied in a transaction that is rolled back: it tells how many would be applied now, and nothing stays.",
+            button: "Try it",
+            cli: line("replay", "--dry-run"),
+            act: (_, key) => post(`${path}/replay?dry_run=true`, body, key),
+        });
+    };
+    const discard = counted((number) =>
+        ask({
+            title: `Discard ${plural(number, "letter")}?`,
+            says: `${those(number, says)} Their events are given up for good; what waits behind each is replayed. ${UNTIL}`,
+            fields: [{ name: "why", label: "Why: it is recorded" }],
+            typed: String(number),
+            button: `Discard ${count(number)}`,
+            cli: ({ why }) => line("discard", "--why", why || "…"),
+            act: ({ why }, key) => post(`${path}/discard`, { ...body, count: number, why }, key),
+            then: done,
+        }),
+    );
+    const isAll = chosen.size === heads.length;
+    return html`<div class="bulk">
+        <label class="check"><input type="checkbox" checked=${isAll} onChange=${() => choose(isAll ? new Set() : new Set(heads.map((head) => head.id)))} />${chosen.size ? `${count(chosen.size)} chosen` : "Choose these"}</label>
+        <div class="buttons"><${Act} onClick=${rehearse}>Try a replay …<//><${Act} onClick=${replay}>Replay ${chosen.size ? count(chosen.size) : says === "all" ? "all" : "these"} …<//><${Act} danger=${true} onClick=${discard}>Discard ${chosen.size ? count(chosen.size) : says === "all" ? "all" : "these"} …<//></div>
+        <${Trouble} problem=${problem} />
+    </div>`;
+}
+
+function Sequence({ name, head, behind, isChosen, toggle, open, setOpen, boundary, again }) {
+    const all = [head, ...behind.slice(0, BEHIND)];
+    const isOpen = all.some((letter) => letter.id === open);
+    const called = head.aggregate ?? "no aggregate";
+    const more = behind.length > BEHIND;
+    return html`<li class=${`sequence${isOpen ? " open" : ""}`}>
+        <div class="line">
+            <label class="check"><input type="checkbox" checked=${isChosen} onChange=${toggle} aria-label=${`Choose the letter ${head.id} of ${called}`} /></label>
+            <p class="aggregate"><b>${called}</b></p>
+            <ol class="chain">
+                ${all.map((letter) => html`<li key=${letter.id}><button type="button" class=${`letter ${letter.state}`} aria-expanded=${open === letter.id}
+                    title=${`Letter ${letter.id}, ${letter.state === "held" ? "waits" : "was not applied"}`} onClick=${() => setOpen(open === letter.id ? null : letter.id)}>${letter === head ? html`<b>${letter.class ?? "waits"}</b> ${letter.event_type ?? ""}` : letter.event_type ?? letter.id}</button></li>`)}
+                ${more && html`<li class="soft">and more</li>`}
+            </ol>
+            <${Reason} letter=${head} />
+        </div>
+        ${isOpen && html`<${Letter} key=${open} name=${name} id=${open} isHead=${open === head.id} boundary=${boundary} again=${again} />`}
+    </li>`;
+}
+

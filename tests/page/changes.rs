@@ -1,0 +1,148 @@
+//! Changes on the page: pausing, deploying, rolling back, verifying, rebuilding; and that it shows what happens while one looks.
+
+use super::{address, counted, event, is_clean, look};
+use crate::guests;
+use crate::support::{Options, World, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_is_paused_with_a_reason_and_resumed() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    host.until_phase("picky", "streaming").await;
+    let browser = look(&host, "").await;
+    browser.until_seen("Both sides are in step.").await;
+    browser.press("picky").await;
+    browser.press("Pause").await;
+    browser.until_seen("laterna pause picky --why").await;
+    browser.type_into("dialog input[name=why]", "the tables are moved").await;
+    browser.until_seen("laterna pause picky --why 'the tables are moved'").await;
+    browser.click("dialog button[type=submit]").await;
+    browser.until_seen("Paused: ").await;
+    browser.until_seen("the tables are moved").await;
+    host.until_phase("picky", "paused").await;
+    browser.open(&address(&host, ""));
+    browser.until_seen("picky is paused.").await;
+    browser.press("picky").await;
+    browser.press("Resume").await;
+    browser.click("dialog button[type=submit]").await;
+    browser.until_seen("In step.").await;
+    host.until_phase("picky", "streaming").await;
+    browser.open(&address(&host, "operations"));
+    browser.until_seen("api@127.0.0.1").await;
+    browser.until_seen("the tables are moved").await;
+    browser.press("pause").await;
+    browser.until_seen("\"why\": \"the tables are moved\"").await;
+    browser.open(&address(&host, "hosts"));
+    browser.until_seen(&format!("host-{} answers", host.port)).await;
+    is_clean(&browser, &host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_while_one_looks_is_told_with_what_to_do_and_so_is_a_host_that_is_gone() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    host.until_phase("picky", "streaming").await;
+    let browser = look(&host, "").await;
+    browser.until_seen("Both sides are in step.").await;
+    assert_eq!(browser.run("return document.querySelectorAll('.crack').length"), 0);
+    world.run(&format!("DROP TABLE {}.picked", world.name)).await;
+    world.insert([event("e", "a", 1, "ok")]).await;
+    browser.until_seen("picky stands still.").await;
+    browser.until_seen("What to do:").await;
+    assert!(browser.text().contains("picked"), "{}", browser.text());
+    let drawn = "return [document.querySelectorAll('.crack').length, document.querySelector('.lantern').getAttribute('aria-label')].join()";
+    let drawn = browser.run(drawn);
+    assert!(
+        drawn.as_str().is_some_and(
+            |drawn| drawn.starts_with("1,picky: ") && drawn.contains("The light ends at the tables")
+        ),
+        "{drawn}"
+    );
+    host.kill();
+    browser.until_seen("the host does not answer").await;
+    browser.until_seen("as it was heard last").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    world.insert((1..=3).map(|n| event(&format!("e{n}"), "a", n, "ok"))).await;
+    world.until_committed("picky", 3).await;
+    host.until_phase("picky", "streaming").await;
+    let browser = look(&host, "projections/picky").await;
+    browser.until_seen("Another slide").await;
+    let none = world.folder.path().join("none.wasm");
+    std::fs::write(&none, b"no component").expect("it can be written");
+    browser.choose("input[name=component]", &none).await;
+    browser.until_seen("correct the request").await;
+    // That it was refused, the browser notes as well.
+    browser.noted("browser");
+    browser.choose("input[name=component]", &guests::path("picky-worse")).await;
+    browser.until_seen("the same for all of the last 3 events").await;
+    browser.until_seen("are the live ones").await;
+    browser.until_seen("laterna deploy picky-worse.wasm --projection picky --shadow 1000").await;
+    assert_eq!(counted(&world, "command", "TRUE").await, 0, "nothing was asked for");
+    browser.press("Deploy …").await;
+    browser.until_seen("laterna deploy picky-worse.wasm --projection picky --canary 60").await;
+    browser.press("Deploy").await;
+    let deployed = async |count: i64| {
+        until("it is deployed and taken up", async || {
+            counted(&world, "deployment", "TRUE").await == count
+                && host.status("picky").await.is_some_and(|status| status["deployment"]["taken_up"] == true)
+        })
+        .await;
+    };
+    deployed(2).await;
+    until("the list shows both", async || {
+        browser.run("return document.querySelectorAll('.timeline li').length") == 2
+    })
+    .await;
+    browser.press("Roll back").await;
+    browser.until_seen("laterna rollback picky").await;
+    browser.click("dialog button[type=submit]").await;
+    deployed(3).await;
+    until("the list shows all", async || {
+        browser.run("return document.querySelectorAll('.timeline li').length") == 3
+    })
+    .await;
+    is_clean(&browser, &host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_compared_repaired_and_made_anew_from_the_page() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    world.insert((1..=5).map(|n| event(&format!("e{n}"), "a", n, "ok"))).await;
+    world.until_committed("picky", 5).await;
+    host.until_phase("picky", "streaming").await;
+    world.run(&format!("UPDATE {}.picked SET note = 'by hand' WHERE event_id = 'e2'", world.name)).await;
+    let browser = look(&host, "projections/picky").await;
+    browser.press("Verify").await;
+    browser.until_seen("laterna verify picky").await;
+    browser.press("Compare").await;
+    browser.until_seen("1 row differs from what history makes of the tables").await;
+    browser.until_seen("by hand").await;
+    browser.press("Verify and repair").await;
+    browser.until_seen("laterna verify picky --repair").await;
+    browser.type_into("dialog input[name=typed]", "picky").await;
+    browser.press("Compare and repair").await;
+    until("it is repaired", async || {
+        world.number("SELECT COUNT(*) FROM picked WHERE note = 'by hand'").await == 0
+    })
+    .await;
+    browser.until_seen("kept").await;
+    browser.press("Drop").await;
+    let kept = "return document.querySelector('dialog label b').innerText";
+    browser.until_seen("Its tables go for good").await;
+    let number = browser.run(kept);
+    browser.type_into("dialog input[name=typed]", number.as_str().expect("a number")).await;
+    browser.press("Drop it").await;
+    browser.until_gone("kept").await;
+    browser.press("Rebuild").await;
+    browser.until_seen("laterna rebuild picky").await;
+    browser.click("dialog button[type=submit]").await;
+    browser.until_seen("Generation 3 live").await;
+    assert_eq!(world.number("SELECT COUNT(*) FROM picked").await, 5);
+    is_clean(&browser, &host);
+}

@@ -1,0 +1,125 @@
+//! The pictures of the page in the documents: taken from a real host, new with each run. `LATERNA_WRITE_PICTURES=1` puts them
+//! into `docs/images`.
+
+use std::path::{Path, PathBuf};
+
+use bank::Generator;
+use bson::Document;
+
+use super::{address, look};
+use crate::guests;
+use crate::support::browser::Browser;
+use crate::support::{Options, World, until};
+
+/// How many bytes all pictures together may be.
+const BYTES_MAX: u64 = 1_000_000;
+
+/// Where they are left.
+fn place() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pictures");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+/// Takes a view light and dark.
+fn take(browser: &Browser, name: &str) {
+    for scheme in ["light", "dark"] {
+        browser.scheme(scheme);
+        // Two frames later the colours have changed.
+        browser.run_to_the_end("requestAnimationFrame(() => requestAnimationFrame(() => done()))");
+        let file = place().join(format!("{name}-{scheme}.png"));
+        let bytes = browser.picture();
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{name}");
+        std::fs::write(&file, bytes).expect("it can be written");
+        if std::env::var_os("LATERNA_WRITE_PICTURES").is_some() {
+            let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
+            std::fs::copy(&file, images.join(file.file_name().expect("a name"))).expect("it can be copied");
+        }
+    }
+    browser.scheme("light");
+}
+
+/// Deposits that no bank makes: `accounts` does not take them.
+fn spoilt(mut document: Document) -> Option<Document> {
+    document.get_str("type").ok().filter(|kind| *kind == "MoneyDeposited")?;
+    document.get_document_mut("payload").ok()?.insert("amountCents", -250);
+    Some(document)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pictures_of_the_documents_are_taken() {
+    let names = [("accounts", "accounts"), ("activity", "recorder"), ("balances", "balances")];
+    let world = World::with(&names, Options::mysql()).await;
+    let events: Vec<_> = Generator::new(7, 400).take(12_000).collect();
+    let (early, late) = events.split_at(4_000);
+    let mut spoils = 0;
+    let early = early.iter().map(|event| {
+        let document = event.document();
+        let is_wanted = event.sequence > 2 && spoils < 6;
+        let spoilt = is_wanted.then(|| spoilt(document.clone())).flatten();
+        spoils += usize::from(spoilt.is_some());
+        spoilt.unwrap_or(document)
+    });
+    world.insert(early.collect::<Vec<_>>()).await;
+    let host = world.start();
+    for name in ["accounts", "activity", "balances"] {
+        world.until_committed(name, 4_000).await;
+        host.until_phase(name, "streaming").await;
+    }
+    // They go on while the pictures are taken.
+    let writing = tokio::spawn({
+        let (outbox, late) =
+            (world.outbox.clone(), late.iter().map(bank::Event::document).collect::<Vec<_>>());
+        async move {
+            for some in late.chunks(40) {
+                outbox.insert_many(some).await.expect("the outbox takes documents");
+                crate::support::some_time(100).await;
+            }
+        }
+    });
+    let browser = look(&host, "").await;
+    browser.resize(1280, 860);
+    browser.until_seen("accounts has letters").await;
+    until("events go through, and the page shows it", async || {
+        let rates = "return [...document.querySelectorAll('.row .figures div:first-child dd')].every(one => Number(one.innerText) > 50) \
+            && document.querySelector('.spark polyline') !== null";
+        browser.run(rates) == true
+    })
+    .await;
+    take(&browser, "overview");
+    browser.open(&address(&host, "projections/accounts/letters"));
+    browser.until_seen("should be more than 0").await;
+    until("what is held is drawn", async || {
+        browser.run("return document.querySelectorAll('.letter.held').length > 5") == true
+    })
+    .await;
+    browser.click(".letter.parked").await;
+    browser.until_seen("\"amountCents\"").await;
+    take(&browser, "letters");
+    browser.open(&address(&host, "projections/activity"));
+    browser.resize(1280, 1240);
+    browser.choose("input[name=component]", &guests::path("recorder-wider")).await;
+    browser.until_seen("shadow run").await;
+    browser.run("document.querySelector('#deployments').scrollIntoView()");
+    browser.run("scrollTo(0, 0)");
+    take(&browser, "deployment");
+    writing.abort();
+    let _ = writing.await;
+}
+
+#[test]
+fn the_documents_show_each_picture_and_all_are_small() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let read = |file: &str| std::fs::read_to_string(docs.join(file)).expect("it can be read");
+    let shown = read("operating.md") + &read("../README.md");
+    let (mut bytes, mut pictures) = (0, 0);
+    for entry in std::fs::read_dir(docs.join("images")).expect("it can be read") {
+        let entry = entry.expect("it can be read");
+        let name = entry.file_name().into_string().expect("text");
+        let (light, dark) = (name.replace("-dark", "-light"), name.replace("-light", "-dark"));
+        assert!(shown.contains(&light) || shown.contains(&dark), "no document shows {name}");
+        bytes += entry.metadata().expect("it is there").len();
+        pictures += 1;
+    }
+    assert!(pictures >= 6 && bytes < BYTES_MAX, "{pictures} pictures, {bytes} bytes");
+}
