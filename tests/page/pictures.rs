@@ -7,6 +7,7 @@ use bank::Generator;
 use bson::Document;
 
 use super::{address, look};
+use crate::api::{Guarded, OPERATOR};
 use crate::guests;
 use crate::support::browser::Browser;
 use crate::support::{Options, World, until};
@@ -50,7 +51,7 @@ fn spoilt(mut document: Document) -> Option<Document> {
 async fn the_pictures_of_the_documents_are_taken() {
     let names = [("accounts", "accounts"), ("activity", "recorder"), ("balances", "balances")];
     let world = World::with(&names, Options::mysql()).await;
-    let events: Vec<_> = Generator::new(7, 400).take(12_000).collect();
+    let events: Vec<_> = Generator::new(7, 400).take(16_000).collect();
     let (early, late) = events.split_at(4_000);
     let mut spoils = 0;
     let early = early.iter().map(|event| {
@@ -61,10 +62,9 @@ async fn the_pictures_of_the_documents_are_taken() {
         spoilt.unwrap_or(document)
     });
     world.insert(early.collect::<Vec<_>>()).await;
-    let host = world.start();
+    let Guarded { host, .. } = Guarded::start(&world);
     for name in ["accounts", "activity", "balances"] {
         world.until_committed(name, 4_000).await;
-        host.until_phase(name, "streaming").await;
     }
     // They go on while the pictures are taken.
     let writing = tokio::spawn({
@@ -79,10 +79,13 @@ async fn the_pictures_of_the_documents_are_taken() {
     });
     let browser = look(&host, "").await;
     browser.resize(1280, 860);
+    browser.run(&format!("sessionStorage.setItem('laterna-token', {OPERATOR:?}); location.reload()"));
     browser.until_seen("accounts has letters").await;
+    world.run(&format!("DROP TABLE {}.balances", world.name)).await;
+    browser.until_seen("balances stands still.").await;
     until("events go through, and the page shows it", async || {
-        let rates = "return [...document.querySelectorAll('.row .figures div:first-child dd')].every(one => Number(one.innerText) > 50) \
-            && document.querySelector('.spark polyline') !== null";
+        let rates = "return [...document.querySelectorAll('.row:not(.still) .figures div:first-child dd')] \
+            .every(one => Number(one.innerText) > 50) && document.querySelector('.spark polyline') !== null";
         browser.run(rates) == true
     })
     .await;
@@ -97,11 +100,9 @@ async fn the_pictures_of_the_documents_are_taken() {
     browser.until_seen("\"amountCents\"").await;
     take(&browser, "letters");
     browser.open(&address(&host, "projections/activity"));
-    browser.resize(1280, 1240);
+    browser.resize(1280, 1480);
     browser.choose("input[name=component]", &guests::path("recorder-wider")).await;
     browser.until_seen("shadow run").await;
-    browser.run("document.querySelector('#deployments').scrollIntoView()");
-    browser.run("scrollTo(0, 0)");
     take(&browser, "deployment");
     writing.abort();
     let _ = writing.await;

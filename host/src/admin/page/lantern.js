@@ -42,7 +42,7 @@ export function Lantern({ projection, past, isLarge = false }) {
     const last = 6 + 44 * open;
     return html`<svg class=${`lantern ${stands.kind}`} viewBox="0 0 600 120" role="img" aria-label=${described(projection, stands)}>
         ${!isDark && html`<circle class="glow" cx=${LAMP - 22} cy=${MIDDLE} r=${24 + 14 * open} opacity=${light} />`}
-        <path class="thread" d=${`M${LAMP} ${MIDDLE}H${PICTURE}`} />
+        ${(isDark || stopped) && html`<path class="thread" d=${`M${isDark ? LAMP : reach} ${MIDDLE}H${PICTURE}`} />`}
         <g opacity=${light}>
             <path class="beam" d=${cone(LAMP, 3, first, at(first, LAMP, SLIDE, 3, wide))} />
             ${reach > SLIDE && html`<path class="beam far" d=${cone(SLIDE + 8, wide, reach, at(reach, SLIDE, PICTURE, wide, last))} />`}

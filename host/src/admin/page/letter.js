@@ -4,7 +4,7 @@ import { html, useState } from "./vendor/preact-htm.js";
 import { at, follow, post } from "./api.js";
 import { Act, CommandLine, Trouble, ask } from "./dialog.js";
 import { useReading } from "./projection.js";
-import { bytes, cli, moment, short } from "./words.js";
+import { bytes, cli, moment, plural, short } from "./words.js";
 
 const MASKED = "(masked)";
 
@@ -19,7 +19,7 @@ export function Letter({ name, id, isHead, boundary, again }) {
             <div><dt>letter</dt><dd>${letter.id}, ${letter.state}</dd></div>
             <div><dt>event</dt><dd><code>${letter.event_id ?? "none that can be read"}</code></dd></div>
             <div><dt>class</dt><dd>${letter.class ?? "not tried yet"}</dd></div>
-            <div><dt>tried</dt><dd>${letter.attempts} times, last <time datetime=${letter.updated_at}>${moment(letter.updated_at)}</time>, with <code>${short(letter.digest)}</code></dd></div>
+            <div><dt>tried</dt><dd>${plural(letter.attempts, "time")}, last <time datetime=${letter.updated_at}>${moment(letter.updated_at)}</time>, with <code>${short(letter.digest)}</code></dd></div>
             <div><dt>document</dt><dd>${bytes(letter.document_bytes)}</dd></div>
         </dl>
         <${Reason} letter=${letter} />

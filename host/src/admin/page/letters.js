@@ -27,7 +27,7 @@ function useLetters(name, filter, after, turn) {
             set((before) => ({ ...before, page, problem: null }));
             const behind = new Map();
             for (const head of page.letters) {
-                if (!isWanted || known.projections.get(name)?.held === 0 || !head.aggregate_exact) continue;
+                if (!isWanted || !head.aggregate_exact) continue;
                 const sequence = await get(`${at(name)}/letters${query({ aggregate: head.aggregate_exact, after: head.id, limit: BEHIND + 1 })}`);
                 behind.set(head.id, sequence.letters);
                 set((before) => ({ ...before, behind: new Map(behind) }));
