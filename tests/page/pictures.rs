@@ -81,7 +81,7 @@ async fn the_pictures_of_the_documents_are_taken() {
     browser.resize(1280, 860);
     browser.run(&format!("sessionStorage.setItem('laterna-token', {OPERATOR:?}); location.reload()"));
     browser.until_seen("accounts has letters").await;
-    world.run(&format!("DROP TABLE {}.balances", world.name)).await;
+    world.run(&format!("ALTER TABLE {}.balances DROP COLUMN updated_at", world.name)).await;
     browser.until_seen("balances stands still.").await;
     until("events go through, and the page shows it", async || {
         let rates = "return [...document.querySelectorAll('.row:not(.still) .figures div:first-child dd')] \

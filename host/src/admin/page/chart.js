@@ -39,11 +39,13 @@ function options(width, { unit, tone }) {
 export function Chart({ title, at, values, unit, tone }) {
     const place = useRef(null);
     const plot = useRef(null);
+    const data = useRef([[], []]);
+    data.current = [at, values];
     useEffect(() => {
         const dark = matchMedia("(prefers-color-scheme: dark)");
         const draw = () => {
             plot.current?.destroy();
-            plot.current = new globalThis.uPlot(options(place.current.clientWidth, { unit, tone }), [[], []], place.current);
+            plot.current = new globalThis.uPlot(options(place.current.clientWidth, { unit, tone }), data.current, place.current);
         };
         const fit = new ResizeObserver(() => plot.current?.setSize({ width: place.current.clientWidth, height: 150 }));
         draw();

@@ -85,7 +85,7 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
             ${stored && html`<div><dt>digest</dt><dd><code>${short(stored.digest)}</code></dd></div>
             <div><dt>tables</dt><dd>${stored.tables.join(", ")}</dd></div>
             <div><dt>statements</dt><dd>${count(stored.statements)}, each of them checked</dd></div>`}
-            ${outline && html`<div><dt>imports</dt><dd>${outline.imports.length ? outline.imports.join(", ") : "nothing"}</dd></div>`}
+            ${outline && html`<div><dt>imports</dt><dd><${Imports} all=${outline.imports} /></dd></div>`}
             ${fits && html`<div><dt>its tables</dt><dd>${fits.on_live_tables ? "are the live ones: the lanes take it up in a moment" : "are others: they are built beside the live ones, which stay until these take their place"}</dd></div>`}
             ${shadow && html`<div><dt>shadow run</dt><dd>${differences(shadow)}</dd></div>`}
         </dl>
@@ -98,6 +98,13 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
         </div>
         ${stored && html`<${CommandLine}>${cli("deploy", file.name, "--projection", name, "--shadow", DOCUMENTS)}<//>`}
     </div>`;
+}
+
+/** What it asks of its host: which packages, and which of their interfaces for who looks closer. */
+function Imports({ all }) {
+    if (!all.length) return "nothing";
+    const packages = [...new Set(all.map((one) => one.split("/")[0]))];
+    return html`<details><summary>${packages.join(", ")}</summary>${all.join(", ")}</details>`;
 }
 
 function differences({ events, differences: found }) {
