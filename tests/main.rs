@@ -27,6 +27,7 @@ mod generations;
 mod handover;
 mod history_order;
 mod key_conflicts;
+mod kubernetes;
 mod languages;
 mod lanes;
 mod letters;

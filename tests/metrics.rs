@@ -1,13 +1,15 @@
 //! The metrics of a running host against the guide's table: names, kinds and labels; and what a latency is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use bson::doc;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::guests;
 use crate::support::http::Client;
-use crate::support::world::event;
+use crate::support::world::{event, said};
 use crate::support::{Options, World, until};
 
 /// A metric's kind and labels.
@@ -58,6 +60,106 @@ fn exported(text: &str) -> BTreeMap<String, Kind> {
         all.get_mut(&name).expect("it is there").1.extend(labels);
     }
     all
+}
+
+/// The metrics that a text names, with the labels that it asks for behind each.
+fn named(text: &str) -> BTreeSet<(String, BTreeSet<String>)> {
+    let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let mut all = BTreeSet::new();
+    for start in ["laterna_", "process_"] {
+        for (at, _) in text.match_indices(start) {
+            if text[..at].ends_with(is_word) {
+                continue;
+            }
+            let end = text[at..].find(|character| !is_word(character)).map_or(text.len(), |end| at + end);
+            let selector =
+                text[end..].strip_prefix('{').and_then(|rest| rest.split('}').next()).unwrap_or_default();
+            let labels = selector.split(',').filter_map(|one| one.split(['=', '!']).next()).map(str::trim);
+            let labels = labels.filter(|label| !label.is_empty()).map(ToOwned::to_owned).collect();
+            all.insert((text[at..end].to_owned(), labels));
+        }
+    }
+    all
+}
+
+/// What a text names and no host exports.
+fn unknown(documented: &BTreeMap<String, Kind>, text: &str) -> Vec<String> {
+    let is_known = |(name, labels): &(String, BTreeSet<String>)| {
+        let (series, own) = match documented.get(name) {
+            Some((_, own)) => (true, own.clone()),
+            None => {
+                let of = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+                let found = of.and_then(|of| documented.get(of));
+                let is_series = found.is_some_and(|(kind, _)| kind == "histogram" || kind == "summary");
+                (is_series, found.map(|(_, own)| own.clone()).unwrap_or_default())
+            }
+        };
+        series && labels.iter().all(|label| own.contains(label) || label == "le" || label == "quantile")
+    };
+    let unknown = named(text).into_iter().filter(|one| !is_known(one));
+    unknown.map(|(name, labels)| format!("{name}{labels:?}")).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_a_host_exports() {
+    let documented = documented();
+    for bad in
+        ["laterna_lag_second > 1", "laterna_ready{class=\"a\"}", "laterna_lag_seconds_bucket", "process_cpu"]
+    {
+        assert_eq!(unknown(&documented, bad).len(), 1, "{bad}");
+    }
+    let alerts = include_str!("../examples/deploy/prometheus/alerts.yaml");
+    assert_eq!(unknown(&documented, alerts), Vec::<String>::new());
+    let dashboard: Value =
+        serde_json::from_str(include_str!("../examples/deploy/grafana/laterna.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let asked: Vec<&str> = targets.map(|target| target["expr"].as_str().expect("an expression")).collect();
+    assert!(asked.len() > 15 && asked.iter().all(|asked| !named(asked).is_empty()), "{asked:?}");
+    for asked in asked {
+        assert_eq!(unknown(&documented, asked), Vec::<String>::new(), "{asked}");
+    }
+}
+
+/// Runs promtool in the folder of the alerts.
+fn promtool(arguments: &[&str]) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy/prometheus");
+    let ran = Command::new("promtool").args(arguments).current_dir(folder).output();
+    let ran = ran.expect("promtool is there: dev/prerequisites says how to get it");
+    let said = said(&ran);
+    assert!(ran.status.success(), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn every_alert_fires_in_its_test_is_silent_where_all_is_well_and_says_what_to_do() {
+    let alerts = include_str!("../examples/deploy/prometheus/alerts.yaml");
+    let tests = include_str!("../examples/deploy/prometheus/alerts.test.yaml");
+    let rules: Vec<&str> = alerts.split("- alert: ").skip(1).collect();
+    assert!(rules.len() > 10);
+    for rule in rules {
+        let name = rule.lines().next().expect("a name");
+        assert!(rule.contains("runbook: "), "{name} does not say what to do");
+        assert!(tests.contains(&format!("- alertname: {name}\n")), "no test lets {name} fire");
+        assert!(tests.contains(&format!("alertname: {name}, eval_time: 30m, exp_alerts: []")), "{name}");
+    }
+    assert!(promtool(&["check", "rules", "alerts.yaml"]).contains("rules found"));
+    assert!(promtool(&["test", "rules", "alerts.test.yaml"]).contains("SUCCESS"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_exports_is_well_formed() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    world.insert([event("a", "a", 1, doc! { "do": "ok" })]).await;
+    world.until_committed("picky", 1).await;
+    let text = Client::new(host.port).get("/metrics").await.text;
+    let mut checking = Command::new("promtool");
+    checking.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut checking = checking.spawn().expect("promtool is there: dev/prerequisites says how to get it");
+    checking.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let told = said(&checking.wait_with_output().expect("it ends"));
+    assert!(!told.contains("error"), "{told}");
 }
 
 /// The value of a sample.

@@ -25,19 +25,16 @@ impl Host {
 
     /// The same by a command that ends in the binary, or that has an environment of its own.
     pub fn start_as(mut command: Command, config: &Path, port: u16) -> Self {
-        let log = config.with_extension("log");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
-        let child = command
-            .arg("--config")
-            .arg(config)
-            .arg("run")
-            .env_remove("LATERNA_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .expect("the binary runs");
-        Self { child, port, log, stopped: false }
+        command.arg("--config").arg(config).arg("run").env_remove("LATERNA_LOG");
+        Self::start_exactly(command, &config.with_extension("log"), port)
+    }
+
+    /// The same by a command that is complete, with its log there.
+    pub fn start_exactly(mut command: Command, log: &Path, port: u16) -> Self {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let child = command.spawn().expect("the binary runs");
+        Self { child, port, log: log.to_owned(), stopped: false }
     }
 
     /// `kill -9`: nothing is flushed, nothing is said.

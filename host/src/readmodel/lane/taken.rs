@@ -77,7 +77,7 @@ pub struct RecentlyTaken {
 }
 
 /// How the lanes of the live generation stand.
-struct LiveLanes {
+struct LanesStanding {
     generation: u32,
     /// The lanes' numbers.
     lanes: Vec<u32>,
@@ -216,7 +216,7 @@ fn answer(
     letter: Option<&Letter>,
     known: Option<Outcome>,
     time: Option<ClusterTime>,
-    live: &LiveLanes,
+    live: &LanesStanding,
 ) -> TakenAs {
     if let Some(letter) = letter {
         return TakenAs::Letter(Box::new(letter.clone()));
@@ -243,7 +243,7 @@ async fn live_lanes(
     session: &mut Session,
     control: &Control,
     projection: &str,
-) -> Result<Option<LiveLanes>, Failure> {
+) -> Result<Option<LanesStanding>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the live lanes", &error);
     let sql = control.sql(&format!(
         "SELECT c.lane, c.generation, c.position, c.streams_since, \
@@ -257,7 +257,7 @@ async fn live_lanes(
         rows => rows.map_err(failed)?,
     };
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut live = LiveLanes {
+    let mut live = LanesStanding {
         generation: first.try_get(1).map_err(failed)?,
         lanes: vec![],
         agree: true,
@@ -362,16 +362,16 @@ async fn newer(
 mod tests {
     use super::*;
 
-    fn live(passed: Option<u32>, since: Option<u32>) -> LiveLanes {
+    fn live(passed: Option<u32>, since: Option<u32>) -> LanesStanding {
         let at = |seconds| ClusterTime { seconds, increment: 1 };
         let (passed, streams_since) = (passed.map(at), since.map(at));
-        LiveLanes { generation: 1, lanes: vec![0], agree: true, passed, streams_since }
+        LanesStanding { generation: 1, lanes: vec![0], agree: true, passed, streams_since }
     }
 
     #[test]
     fn a_position_proves_no_more_than_that_an_event_of_the_stream_was_passed() {
         let at = |seconds| Some(ClusterTime { seconds, increment: 1 });
-        let of = |time, live: LiveLanes| answer(None, None, time, &live);
+        let of = |time, live: LanesStanding| answer(None, None, time, &live);
         assert_eq!(of(None, live(Some(9), Some(1))), TakenAs::Pending, "nobody knows when it was written");
         assert_eq!(of(at(5), live(Some(9), Some(1))), TakenAs::Passed);
         for passed in [Some(5), Some(4), None] {
