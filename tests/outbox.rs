@@ -6,6 +6,7 @@ mod faults;
 mod read;
 mod rust;
 mod subject;
+mod waits;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

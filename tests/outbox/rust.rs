@@ -1,10 +1,11 @@
 //! The outbox in Rust, as the compliance suite asks it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bson::{Document, doc};
 use mongodb::options::ClientOptions;
-use outbox::{BoxFuture, Cause, Error, Event, Outbox, Result, Store, Transaction};
+use outbox::{BoxFuture, Cause, Error, Event, Outbox, Projections, Result, Store, Transaction};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,6 +47,7 @@ impl Rust {
                 return json!({ "error": "Inexpressible", "says": "" });
             }
             Some("ensure") => self.outbox().ensure().await.map(|()| Value::Null),
+            Some("wait") => wait(&request).await,
             Some("append" | "load" | "snapshot") => self.store(&request).await,
             _ => self.transaction(&request, &attempts).await,
         };
@@ -59,8 +61,12 @@ impl Rust {
             }
             Err(error) => {
                 let name = format!("{error:?}");
-                let name = name.split('(').next().expect("a name");
-                json!({ "error": name, "says": error.to_string(), "attempts": attempts })
+                let name = name.split(['(', ' ']).next().expect("a name");
+                let mut told = json!({ "error": name, "says": error.to_string(), "attempts": attempts });
+                if let Error::DeadLetter { state, letter, .. } = error {
+                    (told["state"], told["letter"]) = (state.into(), letter);
+                }
+                told
             }
         }
     }
@@ -121,6 +127,13 @@ impl Rust {
             .await?;
         Ok(said(&written))
     }
+}
+
+async fn wait(request: &Value) -> Result<Value> {
+    let projections = Projections::new(&text(request, "url"), request["token"].as_str());
+    let patience = Duration::from_millis(request["patience"].as_u64().expect("a time"));
+    let (projection, id) = (text(request, "projection"), text(request, "id"));
+    projections.wait(&projection, &id, patience).await.map(Value::from)
 }
 
 /// With the ids as text.

@@ -2,7 +2,7 @@
 
 import { createInterface } from 'node:readline';
 import { MongoClient } from 'mongodb';
-import { event, Outbox, Store } from './index.js';
+import { event, Outbox, Projections, Store } from './index.js';
 
 class Refused extends Error {
   name = 'Refused';
@@ -60,6 +60,7 @@ const answer = {
   },
   unwatched: ({ uri, database }) => new Outbox(new MongoClient(uri), database),
   ensure: () => outbox.ensure(),
+  wait: ({ url, token, projection, id, patience }) => new Projections(url, token).wait(projection, id, patience),
   append: ({ id, sequence, events, command }) =>
     new Store(outbox).append('transfer', id, sequence, events, { command }),
   load: ({ id }) => new Store(outbox).load('transfer', id, 0, (sum, one) => sum + (one.payload.amount ?? 0)),
@@ -76,7 +77,7 @@ async function ask({ do: what, command, traceparent, ...request }) {
 for await (const line of createInterface({ input: process.stdin })) {
   const answered = await ask(JSON.parse(line)).then(
     (ok) => ({ ok: ok ?? null }),
-    (error) => ({ error: error.name, says: error.message, attempts }),
+    ({ name, message, state, letter }) => ({ error: name, says: message, attempts, state, letter }),
   );
   process.stdout.write(`${JSON.stringify(answered)}\n`);
 }

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from outbox import Event, Outbox, Store, Watch
+from outbox import Event, Outbox, Projections, Store, Watch
 from pymongo import MongoClient
 
 
@@ -93,6 +93,7 @@ answer = {
     "connect": connect,
     "unwatched": lambda uri, database: Outbox(MongoClient(uri), database) and None,
     "ensure": lambda: outbox.ensure(),
+    "wait": lambda url, token, projection, id, patience: Projections(url, token).wait(projection, id, patience / 1000),
     "append": append,
     "load": load,
     "snapshot": lambda id, sequence, state: Store(outbox).snapshot("transfer", id, sequence, state),
@@ -119,5 +120,5 @@ for line in sys.stdin:
     try:
         answered = {"ok": ask(json.loads(line))}
     except Exception as error:
-        answered = {"error": type(error).__name__, "says": str(error), "attempts": attempts}
+        answered = {"error": type(error).__name__, "says": str(error), "attempts": attempts} | vars(error)
     print(json.dumps(answered, default=str), flush=True)

@@ -14,3 +14,18 @@ export class InvalidEvent extends Error {
 export class SessionLeftOut extends Error {
   name = 'SessionLeftOut';
 }
+
+/** An event that is a dead letter, or waits behind one: nobody needs to wait for it. `state` is `parked` or `held`. */
+export class DeadLetter extends Error {
+  name = 'DeadLetter';
+}
+
+/** An event that was not there when the patience ended: read what there is, and say so. */
+export class StillPending extends Error {
+  name = 'StillPending';
+}
+
+/** A host that cannot be asked, or says something else. */
+export class NoAnswer extends Error {
+  name = 'NoAnswer';
+}

@@ -9,6 +9,7 @@ import { inTransaction, watch } from './watch.js';
 export * from './errors.js';
 export { event } from './event.js';
 export { Store } from './store.js';
+export { Projections } from './wait.js';
 
 // Its numbers as whole ones of BSON, as other languages write them.
 const validator = BSON.EJSON.parse(readFileSync(new URL('./schema.json', import.meta.url), 'utf8'), { relaxed: false });
@@ -52,7 +53,7 @@ export class Outbox {
     const attempt = async (session) => {
       const known = command !== undefined && (await commands.findOne({ _id: command }, { session }));
       if (known) return { result: known.result, events: known.events, repeated: true };
-      const [result, happened] = await inTransaction(() => work(new Transaction(this.database, session)));
+      const [result, happened] = await work(new Transaction(this.database, session));
       while (ids.length < happened.length) ids.push(new UUID());
       const events = ids.slice(0, happened.length);
       const documents = happened.map((one, n) => document(one, events[n], at, traceparent, this.payloadBytesMax));
@@ -60,7 +61,8 @@ export class Outbox {
       if (command !== undefined) await commands.insertOne({ _id: command, at, result, events }, { session });
       return { result, events, repeated: false };
     };
-    return this.client.withSession((session) => session.withTransaction(attempt));
+    return this.client.withSession((session) =>
+      session.withTransaction(() => inTransaction(() => attempt(session))));
   }
 }
 

@@ -26,7 +26,7 @@ export function watch(client) {
   });
 }
 
-/** Runs the function of a transaction; rejects when it wrote outside of it, even if it hides that. */
+/** Runs what a transaction consists of; rejects when that wrote outside of it, even if it hides it. */
 export function inTransaction(work) {
   const context = {};
   return running.run(context, async () => {

@@ -11,3 +11,19 @@ class InvalidEvent(Exception):
 
 class SessionLeftOut(Exception):
     """A write in the function of a transaction that is not in the transaction."""
+
+
+class DeadLetter(Exception):
+    """An event that is a dead letter, or waits behind one: nobody needs to wait for it. `state` is `parked` or `held`."""
+
+    def __init__(self, detail, state, letter):
+        super().__init__(detail)
+        self.state, self.letter = state, letter
+
+
+class StillPending(Exception):
+    """An event that was not there when the patience ended: read what there is, and say so."""
+
+
+class NoAnswer(Exception):
+    """A host that cannot be asked, or says something else."""

@@ -67,8 +67,7 @@ class Outbox:
             known = command is not None and self.commands.find_one({"_id": command}, session=session)
             if known:
                 return Written(known["result"], known["events"], True)
-            with in_transaction():
-                result, happened = work(Transaction(self.database, session))
+            result, happened = work(Transaction(self.database, session))
             while len(ids) < len(happened):
                 ids.append(uuid.uuid4())
             events = ids[: len(happened)]
@@ -83,7 +82,7 @@ class Outbox:
             return Written(result, events, False)
 
         with self.client.start_session() as session:
-            return session.with_transaction(attempt)
+            return session.with_transaction(in_transaction(attempt))
 
 
 class Transaction:

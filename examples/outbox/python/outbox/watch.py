@@ -1,7 +1,6 @@
 """The classic mistake, a write inside of a transaction's function that is not in the transaction, is noticed: the
 driver tells of each command before it is sent, and the commands of one function are known by its context."""
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 from pymongo.monitoring import CommandListener
@@ -28,17 +27,20 @@ class Watch(CommandListener):
         pass
 
 
-@contextmanager
-def in_transaction():
-    """Fails when what is done within it wrote outside of the transaction, even if that was hidden."""
-    mistakes = []
-    token = running.set(mistakes)
-    try:
-        yield
-    finally:
-        running.reset(token)
-        if mistakes:
-            raise SessionLeftOut(mistakes[0])
+def in_transaction(attempt):
+    """What a transaction consists of, which fails when it wrote outside of it, even if it hides that."""
+
+    def watched(session):
+        mistakes = []
+        token = running.set(mistakes)
+        try:
+            return attempt(session)
+        finally:
+            running.reset(token)
+            if mistakes:
+                raise SessionLeftOut(mistakes[0])
+
+    return watched
 
 
 def is_watched(client):

@@ -20,6 +20,15 @@ pub enum Error {
     /// A write in the function of a transaction that is not in the transaction.
     #[error("{0}")]
     SessionLeftOut(String),
+    /// An event that is a dead letter (`parked`), or waits behind one (`held`): nobody needs to wait for it.
+    #[error("{detail}")]
+    DeadLetter { detail: String, state: String, letter: serde_json::Value },
+    /// An event that was not there when the patience ended: read what there is, and say so.
+    #[error("{0}")]
+    StillPending(String),
+    /// A host that cannot be asked, or says something else.
+    #[error("{0}")]
+    NoAnswer(String),
     /// What the application itself refuses.
     #[error(transparent)]
     Refused(Arc<dyn std::error::Error + Send + Sync>),

@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod store;
 mod transaction;
+mod wait;
 mod watch;
 
 pub use bound::Bound;
@@ -13,3 +14,4 @@ pub use event::Event;
 pub use futures_util::future::BoxFuture;
 pub use store::Store;
 pub use transaction::{Cause, Outbox, Transaction, Written};
+pub use wait::Projections;

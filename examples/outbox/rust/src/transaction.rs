@@ -105,7 +105,7 @@ impl Outbox {
         // Time and ids are made before, so that whatever is repeated writes the same.
         let attempt = Attempt { outbox: self, cause, context, work, at: DateTime::now(), ids: vec![] };
         let written = session.start_transaction().and_run(attempt, |session, attempt| {
-            Box::pin(async move { attempt.run(session).await.map_err(Error::for_driver) })
+            Box::pin(async move { in_transaction(attempt.run(session)).await.map_err(Error::for_driver) })
         });
         Ok(written.await?)
     }
@@ -135,7 +135,7 @@ impl<C, F> Attempt<'_, C, F> {
             }
         }
         let transaction = Transaction { database: &outbox.database, session: &mut *session };
-        let (result, happened) = in_transaction((self.work)(transaction, &mut self.context)).await?;
+        let (result, happened) = (self.work)(transaction, &mut self.context).await?;
         self.ids.resize_with(self.ids.len().max(happened.len()), Uuid::new);
         let events = self.ids[..happened.len()].to_vec();
         let documents = self.documents(happened)?;

@@ -35,7 +35,7 @@ pub fn watch() -> EventHandler<CommandEvent> {
     })
 }
 
-/// Runs the function of a transaction; fails when it wrote outside of it, even if it hides that.
+/// Runs what a transaction consists of; fails when that wrote outside of it, even if it hides it.
 pub async fn in_transaction<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mistake = Mistake::default();
     let done = RUNNING.scope(mistake.clone(), work).await;
