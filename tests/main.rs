@@ -11,6 +11,7 @@ mod acknowledge;
 mod api;
 mod author;
 mod bad_input;
+mod bank;
 mod canaries;
 mod check;
 mod coalesce;

@@ -65,7 +65,7 @@ impl Change {
         }
     }
 
-    fn payload(&self) -> Document {
+    pub fn payload(&self) -> Document {
         match self {
             Self::Opened { owner, balance_cents } => doc! { "owner": owner, "balanceCents": *balance_cents },
             Self::Deposited { amount_cents, balance_cents }

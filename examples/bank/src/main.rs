@@ -1,6 +1,8 @@
-//! Lets the bank live: opens accounts, moves money, closes accounts, each in one transaction with its event.
+//! Lets the bank live: opens accounts, moves money, closes accounts, each in one transaction with its event. Or serves
+//! its commands over HTTP.
 //!
 //!     bank [EVENTS] [PER_SECOND]
+//!     bank serve [ADDRESS]
 //!
 //! `MONGODB_URI` and `MONGODB_DATABASE` say where; without EVENTS it goes on until it is stopped.
 
@@ -8,26 +10,46 @@ use std::env;
 use std::time::Duration;
 
 use anyhow::Context;
+use bank::application::Bank;
+use bank::infrastructure::http;
 use bank::{Generator, Writer};
 use bson::DateTime;
 use mongodb::Client;
+use mongodb::options::ClientOptions;
+use outbox::Outbox;
+use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
 const URI: &str = "mongodb://127.0.0.1:27017/?replicaSet=rs0";
+const ADDRESS: &str = "127.0.0.1:8080";
 const ACCOUNTS: usize = 100;
 const PER_SECOND: u32 = 20;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut arguments = env::args().skip(1);
+    let uri = env::var("MONGODB_URI").unwrap_or_else(|_| URI.to_owned());
+    let database = env::var("MONGODB_DATABASE").unwrap_or_else(|_| "bank".to_owned());
+    let mut arguments = env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == "serve").is_some() {
+        return serve(&uri, &database, arguments.next().as_deref().unwrap_or(ADDRESS)).await;
+    }
     let events: usize = arguments.next().map_or(Ok(usize::MAX), |text| text.parse()).context("EVENTS")?;
     let per_second: u32 =
         arguments.next().map_or(Ok(PER_SECOND), |text| text.parse()).context("PER_SECOND")?;
-    let uri = env::var("MONGODB_URI").unwrap_or_else(|_| URI.to_owned());
-    let database = env::var("MONGODB_DATABASE").unwrap_or_else(|_| "bank".to_owned());
+    live(&uri, &database, events, per_second).await
+}
 
-    let client = Client::with_uri_str(&uri).await.with_context(|| format!("MongoDB at {uri}"))?;
-    let writer = Writer::new(&client, &database);
+async fn serve(uri: &str, database: &str, address: &str) -> anyhow::Result<()> {
+    let bank = Bank::new(Outbox::new(ClientOptions::parse(uri).await?, database)?);
+    bank.prepare().await.context("preparing the collections needs a MongoDB replica set")?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    println!("http://{}", listener.local_addr()?);
+    http::serve(listener, bank).await.context("serving")
+}
+
+async fn live(uri: &str, database: &str, events: usize, per_second: u32) -> anyhow::Result<()> {
+    let client = Client::with_uri_str(uri).await.with_context(|| format!("MongoDB at {uri}"))?;
+    let writer = Writer::new(&client, database);
     writer.prepare().await.context("preparing the collections needs a MongoDB replica set")?;
 
     // Another seed in each run, so that the accounts are new.

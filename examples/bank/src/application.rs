@@ -1,0 +1,78 @@
+//! The bank's commands. Each decides by the domain's rules within one transaction, acts once, and says by which events
+//! it can be waited for.
+
+mod transfers;
+
+use bson::{Document, doc};
+use mongodb::IndexModel;
+use outbox::{Cause, Error, Event, Outbox, Result, Transaction, Written};
+
+use crate::Change;
+use crate::domain::{Account, Currency, Money, Refusal};
+use crate::infrastructure::documents::{ON_THEIR_WAY, add, is_in_transit, load, save};
+
+#[derive(Debug, Clone)]
+pub struct Bank {
+    outbox: Outbox,
+}
+
+/// What is done with one account.
+#[derive(Debug, Clone)]
+pub enum Order {
+    Open { owner: String, currency: Currency, overdraft_cents: i64 },
+    Deposit(Money),
+    Withdraw(Money),
+    Close,
+}
+
+impl Bank {
+    pub fn new(outbox: Outbox) -> Self {
+        Self { outbox }
+    }
+
+    /// Creates what the bank stands on, and ends the transfers that a crash left on their way.
+    pub async fn prepare(&self) -> Result<()> {
+        self.outbox.ensure().await?;
+        let database = self.outbox.database();
+        for end in ["from", "to"] {
+            let index = IndexModel::builder().keys(doc! { end: 1 }).build();
+            database.collection::<Document>(ON_THEIR_WAY).create_index(index).await?;
+        }
+        self.resume().await
+    }
+
+    /// Carries out an order for an account, and gives the account as it is then.
+    pub async fn order(&self, cause: &Cause, id: &str, order: Order) -> Result<Written<Account>> {
+        self.outbox
+            .with_outbox(cause, (id, order), |mut transaction, (id, order)| {
+                Box::pin(async move {
+                    let (account, event) = decide(&mut transaction, id, order).await?;
+                    Ok((account, vec![event]))
+                })
+            })
+            .await
+    }
+
+    /// An account as the command side has it.
+    pub async fn account(&self, id: &str) -> Result<Account> {
+        let found = self.outbox.database().collection("accounts").find_one(doc! { "_id": id }).await?;
+        found.ok_or_else(|| Error::refused(Refusal::Unknown(id.to_owned())))
+    }
+}
+
+async fn decide(transaction: &mut Transaction<'_>, id: &str, order: &Order) -> Result<(Account, Event)> {
+    if let Order::Open { owner, currency, overdraft_cents } = order {
+        let (account, change) = Account::open(owner, *currency, *overdraft_cents).map_err(Error::refused)?;
+        let event = add(transaction, id, &account, &change).await?;
+        return Ok((account, event));
+    }
+    let mut loaded = load(transaction, id).await?;
+    let account = &mut loaded.account;
+    let change: std::result::Result<Change, Refusal> = match order {
+        Order::Deposit(money) => account.deposit(*money),
+        Order::Withdraw(money) => account.withdraw(*money),
+        _ => account.close(is_in_transit(transaction, id).await?),
+    };
+    let event = save(transaction, &loaded, &change.map_err(Error::refused)?).await?;
+    Ok((loaded.account, event))
+}

@@ -1,0 +1,4 @@
+//! Where the bank meets the world: documents of MongoDB, and HTTP.
+
+pub mod documents;
+pub mod http;
