@@ -9,6 +9,8 @@ mod guide;
 mod mistakes;
 mod refusals;
 mod totals;
+mod trying;
+mod tutorial;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ fn commands(heading: &str) -> String {
 }
 
 /// An empty folder that keeps its name from run to run, so that compilers know again what is in it.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).expect("the last run's folder goes");
@@ -51,7 +51,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 /// Runs commands as a reader would, who stops at the first that fails.
-fn follow(folder: &Path, script: &str, settings: &[(&str, String)]) -> String {
+pub fn follow(folder: &Path, script: &str, settings: &[(&str, String)]) -> String {
     let repository = repository();
     let home =
         std::env::var("CARGO_HOME").unwrap_or_else(|_| std::env::var("HOME").expect("a home") + "/.cargo");
@@ -138,6 +138,7 @@ async fn deploy(project: &Path) {
     let text = |column: &str| format!("{column} COLLATE utf8mb4_general_ci");
     let (id, name) = (text("customer_id"), text("name"));
     let query = format!("SELECT {id}, {name}, orders, total_cents FROM customers ORDER BY customer_id");
+    shows_rows(project, &world);
     let rows = world.rows(&query).await;
     let rows: Vec<(String, String, i32, i64)> =
         rows.iter().map(|row| sqlx::FromRow::from_row(row).expect("a row")).collect();
@@ -146,6 +147,24 @@ async fn deploy(project: &Path) {
     let expect = expect.map(|(id, name, orders, cents)| (id.to_owned(), name.to_owned(), orders, cents));
     assert_eq!(rows, expect);
     assert!(host.stop().await.success());
+}
+
+/// The command that shows rows, and what the guide says that it shows.
+fn shows_rows(project: &Path, world: &World) {
+    let blocks = blocks("Trying it on events");
+    let (_, command) = blocks.iter().find(|(kind, _)| kind == "sh on-a-server").expect("there is one");
+    let (command, url) = command.rsplit_once(' ').expect("it ends with the server");
+    assert!(url.starts_with("mysql://"), "{url}");
+    let mut shell = Command::new("bash");
+    let tried = shell.args(["-c", &format!("{command} '{}'", world.url())]).current_dir(project);
+    let path = std::env::var("PATH").expect("there is a PATH");
+    let place = project.parent().expect("it is in a folder").join("bin");
+    let output = tried.env("PATH", format!("{}:{path}", place.display())).output().expect("bash runs");
+    let text = said(&output);
+    let (_, shown) = blocks.iter().find(|(_, text)| text.contains("-- table ")).expect("rows are shown");
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        assert!(text.lines().any(|other| other == line), "{line} is missing in\n{text}");
+    }
 }
 
 #[test]

@@ -326,6 +326,8 @@ async fn count(
 
 fn cells(letter: &Letter) -> [String; 8] {
     let text = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), harmless);
+    // The lines behind it are a stack, which `show` has.
+    let first_line = letter.reason.as_ref().and_then(|reason| reason.lines().next()).map(str::to_owned);
     [
         letter.id.to_string(),
         letter.state.clone(),
@@ -334,7 +336,7 @@ fn cells(letter: &Letter) -> [String; 8] {
         text(&letter.class),
         letter.attempts.to_string(),
         letter.created_at.chars().take(19).collect(),
-        beginning(&text(&letter.reason)),
+        beginning(&text(&first_line)),
     ]
 }
 

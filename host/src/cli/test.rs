@@ -1,22 +1,23 @@
 //! `laterna test`: a component, behind an upcaster or not, against recorded events, in the sandbox, with the budget and behind the checks that
-//! `run` has. No server is asked: what it prints is the SQL that would be sent.
+//! `run` has. It prints the SQL that would be sent; with `--mysql`, a server is asked, and the rows are shown.
 //!
 //! The verdict about each event is that of a run of this event alone. Beside it a used instance answers, too, because
 //! a projector that answers otherwise there keeps state.
 
 mod bench;
+mod fuzz;
 mod golden;
 mod record;
 mod report;
+mod rows;
 mod summary;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use bson::RawDocument;
 use clap::Args;
 
 use super::{component, output};
@@ -26,6 +27,8 @@ use crate::projector::Budget;
 use crate::source::{Decoder, Fields};
 use crate::statement::Schema;
 use bench::Bench;
+use fuzz::Fuzz;
+use rows::ScratchServer;
 use summary::Summary;
 
 /// The payload limit of a projection whose configuration names none.
@@ -50,6 +53,12 @@ pub struct TestArguments {
     /// Use the budget and the field names of this projection of the configuration, not the defaults.
     #[arg(long, value_name = "NAME")]
     projection: Option<String>,
+    /// TestRun the SQL in a scratch schema of this server, and show the rows; without a URL, the configuration's server.
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
+    mysql: Option<String>,
+    /// Try variations of the events (fields that are missing, null, of another type, huge) and show what fails.
+    #[arg(long, conflicts_with_all = ["expect", "json"])]
+    fuzz: bool,
     /// Print JSON, one object an event.
     #[arg(long)]
     json: bool,
@@ -67,35 +76,26 @@ pub fn test(config: &Path, arguments: &TestArguments) -> anyhow::Result<ExitCode
         Some(path) if !arguments.update => Some(golden::read(path)?),
         _ => None,
     };
-    let mut bench = Bench::new(&tested, decoder);
-    let mut answers = Vec::new();
-    let mut summary = Summary::default();
-    let (path, file) = (&arguments.events, File::open(&arguments.events));
-    let file = file.with_context(|| format!("the events {} cannot be read", path.display()))?;
-    for (line, number) in BufReader::new(file).lines().zip(1..) {
-        let place = format!("{}, line {number}", path.display());
-        let line = line.with_context(|| place.clone())?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let document = record::document(&line).with_context(|| place)?;
-        let report = bench.run(&document)?;
-        summary.add(&report);
-        let text = report.text(summary.events, &schema);
-        if arguments.json {
-            output::line(report.json(number, &schema));
-        } else {
-            text.iter().for_each(output::line);
-        }
-        if arguments.expect.is_some() {
-            answers.extend(text);
-        }
+    let bench = Bench::new(&tested, decoder);
+    let server =
+        arguments.mysql.as_ref().map(|url| ScratchServer::begin(url, config, &schema)).transpose()?;
+    if arguments.fuzz {
+        return fuzz(bench, server, arguments, &schema);
     }
-    if summary.events == 0 {
-        bail!("{} has no events", path.display());
+    let mut run =
+        TestRun { arguments, schema: &schema, bench, server, answers: vec![], summary: Summary::default() };
+    for document in record::documents(&arguments.events)? {
+        let (number, document) = document?;
+        run.event(number, &document)?;
     }
+    if run.summary.events == 0 {
+        bail!("{} has no events", arguments.events.display());
+    }
+    run.rows()?;
+    let TestRun { answers, summary, .. } = run;
     if !arguments.json {
         schema.notes().iter().for_each(|note| output::line(format_args!("-- | note: {note}")));
+        summary.types(&tested).iter().for_each(output::line);
         output::line(summary.text(&tested));
     }
     let as_expected = match (&arguments.expect, expected) {
@@ -104,6 +104,66 @@ pub fn test(config: &Path, arguments: &TestArguments) -> anyhow::Result<ExitCode
         (None, _) => summary.failed == 0,
     };
     Ok(if as_expected && summary.keeps_state == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The run over all events.
+struct TestRun<'a> {
+    arguments: &'a TestArguments,
+    schema: &'a Schema,
+    bench: Bench<'a>,
+    server: Option<ScratchServer>,
+    answers: Vec<String>,
+    summary: Summary,
+}
+
+impl TestRun<'_> {
+    /// Tries one event, and prints its answer.
+    fn event(&mut self, number: usize, document: &RawDocument) -> anyhow::Result<()> {
+        let report = self.bench.run(document)?;
+        self.summary.add(&report);
+        let mut text = report.text(self.summary.events, self.schema);
+        if let Some(server) = &mut self.server {
+            let refused = server.refused;
+            text.extend(server.apply(&report, self.schema)?);
+            self.summary.failed += server.refused - refused;
+        }
+        if self.arguments.json {
+            output::line(report.json(number, self.schema));
+        } else {
+            text.iter().for_each(output::line);
+        }
+        if self.arguments.expect.is_some() {
+            self.answers.extend(text);
+        }
+        Ok(())
+    }
+
+    /// Prints the rows that there are now.
+    fn rows(&mut self) -> anyhow::Result<()> {
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        let rows = server.rows(self.schema)?;
+        if !self.arguments.json {
+            rows.iter().for_each(output::line);
+        }
+        self.answers.extend(rows);
+        Ok(())
+    }
+}
+
+/// Tries variations of the events. Exit code 1 when one shows a fault.
+fn fuzz(
+    mut bench: Bench<'_>,
+    server: Option<ScratchServer>,
+    arguments: &TestArguments,
+    schema: &Schema,
+) -> anyhow::Result<ExitCode> {
+    let mut fuzz = Fuzz::new(schema, server);
+    for document in record::documents(&arguments.events)? {
+        fuzz.event(&mut bench, &document?.1)?;
+    }
+    let (lines, is_faulty) = fuzz.report();
+    lines.iter().for_each(output::line);
+    Ok(if is_faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Loads the component under test: a projector, behind its upcaster if one is given, or an upcaster.

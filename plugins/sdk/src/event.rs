@@ -60,6 +60,12 @@ mod tests {
     }
 
     #[test]
+    fn a_double_keeps_every_bit() {
+        let number: f64 = event("Measured", &json!(1.180_591_620_717_411_3e21)).payload().expect("it is a double");
+        assert_eq!(number.to_bits(), 1.180_591_620_717_411_3e21_f64.to_bits());
+    }
+
+    #[test]
     fn a_payload_that_does_not_fit_says_where_and_why() {
         let rejection = event("Renamed", &json!({ "name": 7 })).payload::<Renamed>().unwrap_err();
         let expect = "payload of Renamed: invalid type: integer `7`, expected a string at line 1 column 9";

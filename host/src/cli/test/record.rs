@@ -1,7 +1,27 @@
 //! A recorded event: one line of JSON as the outbox document it stands for.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use bson::{Document, RawDocumentBuf};
+
+/// The documents of a file, each with its line.
+pub fn documents(
+    path: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, RawDocumentBuf)>>> {
+    let file = File::open(path).with_context(|| format!("the events {} cannot be read", path.display()))?;
+    let lines = BufReader::new(file).lines().zip(1..);
+    Ok(lines.filter_map(move |(line, number)| {
+        let place = format!("{}, line {number}", path.display());
+        match line.with_context(|| place.clone()) {
+            Ok(line) if line.trim().is_empty() => None,
+            Ok(line) => Some(document(&line).with_context(|| place).map(|document| (number, document))),
+            Err(error) => Some(Err(error)),
+        }
+    }))
+}
 
 /// The document of a line in Extended JSON, relaxed or canonical.
 pub fn document(line: &str) -> anyhow::Result<RawDocumentBuf> {
@@ -47,6 +67,23 @@ mod tests {
             event.payload,
             r#"{"big":{"$numberLong":"9007199254740993"},"price":{"$numberDecimal":"12.30"},"at":{"$date":"1970-01-01T00:00:00Z"},"n":3,"b":{"$binary":{"base64":"AQI=","subType":"00"}}}"#
         );
+    }
+
+    #[test]
+    fn a_double_keeps_every_bit() {
+        for number in [
+            "1.1805916207174113e21",
+            "0.1",
+            "5e-324",
+            "1.7976931348623157e308",
+            "-0.0",
+            "2.2250738585072014e-308",
+        ] {
+            let line = format!(
+                r#"{{"_id":"e1","type":"T","aggregateType":"a","aggregateId":"1","payload":{{"plain":{number},"typed":{{"$numberDouble":"{number}"}}}}}}"#
+            );
+            assert_eq!(event(&line).payload, format!(r#"{{"plain":{number},"typed":{number}}}"#));
+        }
     }
 
     #[test]

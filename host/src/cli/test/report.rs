@@ -74,6 +74,19 @@ impl EventReport {
         }
     }
 
+    /// Returns true where the event, or one that it became, was answered otherwise after other events than alone.
+    pub fn keeps_state(&self) -> bool {
+        match &self.outcome {
+            EventOutcome::Projected { keeps_state, .. } => *keeps_state,
+            EventOutcome::Upcast(Upcast { keeps_state, became, .. }) => {
+                let later =
+                    matches!(became, Became::Events(reports) if reports.iter().any(Self::keeps_state));
+                *keeps_state || later
+            }
+            EventOutcome::PassedBy | EventOutcome::Failed(_) | EventOutcome::Shown => false,
+        }
+    }
+
     /// The operations that are applied.
     pub fn operations(&self) -> Vec<&Operation> {
         match &self.outcome {
@@ -87,7 +100,7 @@ impl EventReport {
         }
     }
 
-    fn statements(&self, schema: &Schema) -> Vec<String> {
+    pub fn statements(&self, schema: &Schema) -> Vec<String> {
         self.operations().into_iter().map(|operation| statement(schema, operation)).collect()
     }
 
@@ -252,7 +265,7 @@ fn statement(schema: &Schema, operation: &Operation) -> String {
 }
 
 /// The class and the message. Where a guest trapped, its message has places in its source, which change with it.
-fn failed(failure: &Failure) -> Vec<String> {
+pub fn failed(failure: &Failure) -> Vec<String> {
     let message = failure.to_string();
     let mut lines = message.lines();
     let mut shown = match failure {

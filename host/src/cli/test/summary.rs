@@ -1,8 +1,13 @@
 //! A summary of all recorded events, in one line.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::report::{ASIDE, Became, EventOutcome, EventReport, Upcast};
 use crate::cli::table;
 use crate::component::version::{LoadedComponent, LoadedUpcaster};
+
+/// So many letters may differ in a name that was meant.
+const TYPO: usize = 2;
 
 #[derive(Default)]
 pub struct Summary {
@@ -10,6 +15,9 @@ pub struct Summary {
     pub failed: usize,
     pub keeps_state: usize,
     passed_by: usize,
+    /// The types that passed by, and how many of each; the types that came.
+    passed: BTreeMap<String, usize>,
+    came: BTreeSet<String>,
     operations: usize,
     fuel_max: u64,
     /// Events that went through the upcaster, what they became, and those of which it made nothing.
@@ -27,8 +35,13 @@ impl Summary {
     }
 
     fn count(&mut self, report: &EventReport) {
+        let event_type = report.event.as_ref().map(|event| event.event_type.clone());
+        self.came.extend(event_type.clone());
         match &report.outcome {
-            EventOutcome::PassedBy => self.passed_by += 1,
+            EventOutcome::PassedBy => {
+                self.passed_by += 1;
+                *self.passed.entry(event_type.unwrap_or_default()).or_default() += 1;
+            }
             EventOutcome::Failed(_) | EventOutcome::Shown => {}
             EventOutcome::Projected { observed, keeps_state, .. } => {
                 self.fuel_max = self.fuel_max.max(observed.projected.fuel);
@@ -46,6 +59,27 @@ impl Summary {
                 }
             }
         }
+    }
+
+    /// Lines about types that the manifest does not name, and about those that it names and that never came: a typo in a
+    /// type's name shows in both.
+    pub fn types(&self, tested: &LoadedComponent) -> Vec<String> {
+        let named = match tested {
+            LoadedComponent::Projector(loaded) => &loaded.component.manifest().event_types,
+            LoadedComponent::Upcaster(upcaster) => &upcaster.component.manifest().event_types,
+        };
+        let passed = self.passed.iter().map(|(event_type, count)| {
+            let meant = named.iter().find(|name| strsim::damerau_levenshtein(name, event_type) <= TYPO);
+            let meant = meant.map_or_else(String::new, |name| format!("; is `{name}` meant?"));
+            format!(
+                "{ASIDE}passed by: {count} of the type {event_type}, which the manifest does not name{meant}"
+            )
+        });
+        let absent: Vec<&str> =
+            named.iter().map(String::as_str).filter(|name| !self.came.contains(*name)).collect();
+        let absent = (!absent.is_empty())
+            .then(|| format!("{ASIDE}never came, although the manifest names it: {}", absent.join(", ")));
+        passed.chain(absent).collect()
     }
 
     pub fn text(&self, tested: &LoadedComponent) -> String {

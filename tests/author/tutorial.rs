@@ -1,0 +1,237 @@
+//! The tutorial, docs/tutorial.md: its files, commands, queries and outputs, in its order, on real servers.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use bson::Document;
+
+use super::guide::{folder, follow};
+use super::repository;
+use crate::support::host::BINARY;
+use crate::support::world::free_port;
+use crate::support::{Host, Options, World, until};
+
+struct Block {
+    kind: String,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
+    let page = fs::read_to_string(repository().join("docs/tutorial.md")).expect("the tutorial is there");
+    let fenced = page.split("\n```").skip(1).step_by(2);
+    let block = |text: &str| {
+        let (kind, text) = text.split_once('\n').unwrap_or((text, ""));
+        Block { kind: kind.to_owned(), text: text.to_owned() }
+    };
+    fenced.map(block).collect()
+}
+
+/// The language that a reader follows the page in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    JavaScript,
+    TypeScript,
+    Python,
+}
+
+impl Language {
+    fn name(self) -> &'static str {
+        match self {
+            Self::JavaScript => "javascript",
+            Self::TypeScript => "typescript",
+            Self::Python => "python",
+        }
+    }
+
+    /// The file of the project that a block of the page is about; none where it is another language's.
+    fn file(self, file: &str) -> Option<&str> {
+        match (self, file) {
+            (Self::TypeScript, "projector.js") => Some("src/projector.ts"),
+            (Self::Python, "projector.js") | (Self::JavaScript | Self::TypeScript, "src/app.py") => None,
+            _ => Some(file),
+        }
+    }
+
+    /// Lines that stand on the page for JavaScript alone.
+    fn is_other(self, line: &str) -> bool {
+        self != Self::JavaScript && line.contains("projector.js")
+            || self == Self::Python && line.contains("npm")
+    }
+}
+
+/// Each line that is shown comes, in this order. `…` stands for anything.
+fn shows(expected: &str, output: &str, language: Language) {
+    let mut lines = output.lines();
+    let counts = |line: &&str| !line.is_empty() && *line != "…" && !language.is_other(line);
+    for line in expected.lines().filter(counts) {
+        let found = lines.any(|other| is_like(line, other.trim_end()));
+        assert!(found, "the page shows `{line}`, which is not there, or not in this order:\n{output}");
+    }
+}
+
+fn is_like(shown: &str, line: &str) -> bool {
+    let mut parts = shown.split('…');
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty() || shown.ends_with('…')
+}
+
+#[test]
+fn what_the_page_leaves_open_is_anything_and_nothing_else() {
+    for (shown, line, like) in [
+        ("a", "a", true),
+        ("a", "ab", false),
+        ("a…", "ab", true),
+        ("…b…c", "abxc", true),
+        ("…b…c", "abxcd", false),
+        ("a…c", "b-c", false),
+    ] {
+        assert_eq!(is_like(shown, line), like, "{shown} {line}");
+    }
+}
+
+/// A file with the lines of `-` replaced by those of `+`.
+fn edit(file: &Path, diff: &str) {
+    let of = |sign: char| {
+        let lines: Vec<&str> = diff.lines().filter_map(|line| line.strip_prefix(sign)).collect();
+        lines.join("\n")
+    };
+    let text = fs::read_to_string(file).expect("the file is there");
+    let edited = text.replacen(&of('-'), &of('+'), 1);
+    assert_ne!(edited, text, "{} has not what the page changes:\n{diff}", file.display());
+    fs::write(file, edited).expect("it is written");
+}
+
+/// What a query gives, in columns as the page shows it.
+async fn queried(world: &World, sql: &str) -> String {
+    let columns = "SELECT CAST(GROUP_CONCAT(CONCAT('CAST(', column_name, ' AS CHAR)') ORDER BY ordinal_position \
+                   SEPARATOR ',') AS CHAR) FROM information_schema.columns WHERE table_schema = DATABASE() AND \
+                   table_name = 'sales'";
+    let columns: String = sqlx::Row::get(&world.rows(columns).await[0], 0);
+    let rows = world.rows(&sql.replace('*', &format!("CONCAT_WS('|', {columns})"))).await;
+    let rows = rows.iter().map(|row| String::from_utf8(sqlx::Row::get(row, 0)).expect("text"));
+    let rows: Vec<Vec<String>> = rows.map(|row| row.split('|').map(str::to_owned).collect()).collect();
+    let width = rows.iter().map(|row| row[0].len()).max().unwrap_or(0);
+    let line = |row: &Vec<String>| format!("{:<width$}  {}\n", row[0], row[1..].join("  "));
+    rows.iter().map(line).collect()
+}
+
+/// The reader: where they are, and what they have.
+struct Reader {
+    world: World,
+    folder: std::path::PathBuf,
+    settings: Vec<(&'static str, String)>,
+    port: u16,
+    host: Option<Host>,
+    output: String,
+    /// What the page has shown is compared with it.
+    inside: bool,
+    language: Language,
+}
+
+impl Reader {
+    fn project(&self) -> std::path::PathBuf {
+        self.folder.join("sales")
+    }
+
+    async fn run(&mut self, commands: &str) {
+        let modules = repository().join("target/toolchains/node_modules");
+        let packages = match self.language {
+            // The compiler is on the path.
+            Language::Python => "true".to_owned(),
+            _ => format!("ln -s {} node_modules", modules.display()),
+        };
+        let commands = commands.replace("npm install", &packages);
+        let commands = commands.replace("--lang javascript", &format!("--lang {}", self.language.name()));
+        let commands = if self.inside { format!("cd sales\n{commands}") } else { commands };
+        self.inside = true;
+        self.output = follow(&self.folder, &commands, &self.settings);
+        let busy = format!("SELECT COUNT(*) FROM {}.generation WHERE state <> 'kept'", self.world.control());
+        if self.host.is_some() {
+            let world = &self.world;
+            until("nothing is built any more", async || world.number_if_any(&busy).await == Some(0)).await;
+        }
+    }
+
+    async fn start(&mut self) {
+        let mut command = Command::new(BINARY);
+        command.current_dir(self.project()).envs(self.settings.iter().map(|(name, value)| (*name, value)));
+        let host = Host::start_as(command, &self.project().join("laterna.toml"), self.port);
+        self.world.until_committed("sales", 6).await;
+        host.until_phase("sales", "streaming").await;
+        self.host = Some(host);
+    }
+
+    async fn follow(&mut self, Block { kind, text }: &Block) {
+        match kind.split_once(' ').unwrap_or((kind, "")) {
+            ("sh", "") => self.run(text).await,
+            ("sh", "in-a-terminal-of-its-own") => self.start().await,
+            // The page's tool is not here: the same documents are written by the driver.
+            ("sh", "with-other-tools") => {
+                let events = fs::read_to_string(self.project().join("events.jsonl")).expect("they are there");
+                let document = |line| serde_json::from_str::<Document>(line).expect("it is Extended JSON");
+                self.world.insert(events.lines().map(document)).await;
+            }
+            ("diff", file) => {
+                if let Some(file) = self.language.file(file) {
+                    edit(&self.project().join(file), text);
+                }
+            }
+            ("sql", "") => self.output = queried(&self.world, text).await,
+            ("", "") => shows(text, &self.output, self.language),
+            (_, file) if !file.is_empty() => {
+                let Some(file) = self.language.file(file) else { return };
+                let text = match self.language {
+                    Language::TypeScript => text.replace("./laterna/sdk.js", "../laterna/sdk.js"),
+                    _ => text.clone(),
+                };
+                fs::write(self.project().join(file), format!("{text}\n")).expect("it is written");
+            }
+            _ => panic!("the page has a block of the kind `{kind}`, which no test follows"),
+        }
+    }
+}
+
+async fn the_page_is_followed(language: Language) {
+    let world = World::with(&[("sales", "accounts")], Options::mysql()).await;
+    let port = free_port();
+    let folder = folder(&format!("tutorial-{}", language.name()));
+    let settings = vec![
+        ("LATERNA_MONGODB__URI", world.options.mongodb.clone()),
+        ("LATERNA_MONGODB__DATABASE", world.name.clone()),
+        ("LATERNA_MYSQL__URL", world.url()),
+        ("LATERNA_MYSQL__CONTROL_SCHEMA", world.control()),
+        ("LATERNA_HOST__ADMIN", format!("127.0.0.1:{port}")),
+        ("LATERNA_HOST__HEALTH", "127.0.0.1:0".to_owned()),
+    ];
+    let output = String::new();
+    let mut reader = Reader { world, folder, settings, port, host: None, output, inside: false, language };
+    let blocks = blocks();
+    assert!(blocks.len() > 25, "{}", blocks.len());
+    for block in &blocks {
+        reader.follow(block).await;
+    }
+    let host = reader.host.take().expect("the page has started it");
+    assert!(host.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_does_what_it_says() {
+    the_page_is_followed(Language::JavaScript).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_does_the_same_in_typescript() {
+    the_page_is_followed(Language::TypeScript).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_does_the_same_in_python() {
+    the_page_is_followed(Language::Python).await;
+}
