@@ -5,6 +5,7 @@ mod changes;
 mod files;
 mod keyboard;
 mod letters;
+mod load;
 mod pictures;
 mod views;
 

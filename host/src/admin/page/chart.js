@@ -23,7 +23,11 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function options(width, { unit, tone }) {
     const soft = colour("--ink-soft");
     const axis = { stroke: soft, font: "12px " + colour("--sans"), grid: { stroke: colour("--rule"), width: 1 }, ticks: { show: false } };
-    const clock = (_, moments) => moments.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" }));
+    const clock = (_, moments) => {
+        // Minutes do not tell moments apart that are seconds apart.
+        const second = moments[1] - moments[0] < 60 ? "2-digit" : undefined;
+        return moments.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second }));
+    };
     return {
         width,
         height: 150,
