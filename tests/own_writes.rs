@@ -11,8 +11,8 @@ use sqlx::{ConnectOptions, Executor, Row};
 use tokio::task::JoinSet;
 
 use crate::support::http::{Answer, Client};
-use crate::support::world::event;
-use crate::support::{Options, World, some_time, until, until_then};
+use crate::support::world::{event, laterna, said};
+use crate::support::{Mysqld, Options, World, some_time, until, until_then};
 
 /// The SELECT of the guide, for a projection of a world.
 fn documented(world: &World, projection: &str) -> String {
@@ -215,6 +215,86 @@ async fn what_the_tables_that_were_made_anew_lack_is_not_applied_any_more() {
     assert!(known.code == 404, "the live tables were made from history without it: {known:?}");
     let sql = documented(&world, "recorder");
     assert_eq!(selected(&mut world.mysql().await, &sql, "purged").await, "pending");
+}
+
+/// The statements of a file of the examples, with the names of a world in the place of the file's.
+fn statements(world: &World, file: &str) -> Vec<String> {
+    let control = world.control();
+    let text =
+        file.replace("`laterna`", &format!("`{control}`")).replace("`laterna\\_", &format!("`{control}\\_"));
+    let text = text.replace("`bank`", &format!("`{}`", world.name));
+    let lines = text.lines().filter(|line| !line.starts_with("--") && !line.is_empty());
+    lines.map(|line| line.trim_end_matches(';').to_owned()).collect()
+}
+
+async fn least_privilege(server: Mysqld) {
+    let options = server.options();
+    let account =
+        |name: &str, password: &str| options.mysql.replacen("root", &format!("{name}:{password}"), 1);
+    let (app, ddl) = (account("laterna_app", "change-this-1"), account("laterna_ddl", "change-this-2"));
+    let mut world = World::new("picky", Options { lanes: 1, ..options.clone() }).await;
+    for sql in statements(&world, include_str!("../examples/deploy/mysql/accounts.sql")) {
+        world.run(&sql).await;
+    }
+    (world.options.host_mysql, world.options.ddl_mysql) = (Some(app), Some(ddl));
+    let host = world.start();
+    world
+        .insert([
+            event("fine", "a", 1, doc! { "do": "ok" }),
+            event("bad", "b", 1, doc! { "do": "reject", "secret": "canary" }),
+        ])
+        .await;
+    world.until_committed("picky", 2).await;
+    host.until_phase("picky", "streaming").await;
+    for sql in statements(&world, include_str!("../examples/deploy/mysql/reader.sql")) {
+        world.run(&sql).await;
+    }
+    let url = account("bank_reader", "change-this-3").replacen("/mysql", &format!("/{}", world.name), 1);
+    let options: MySqlConnectOptions = url.parse().expect("a URL");
+    let mut reader = options.connect().await.expect("it connects");
+    let sql = documented(&world, "picky");
+    assert_eq!(selected(&mut reader, &sql, "fine").await, "applied");
+    assert_eq!(selected(&mut reader, &sql, "bad").await, "parked");
+    assert_eq!(selected(&mut reader, &sql, "never").await, "pending");
+    let control = world.control();
+    for refused in [
+        format!("SELECT document FROM {control}.dead_letter"),
+        format!("SELECT seed FROM {control}.installation"),
+        format!("SELECT request FROM {control}.command"),
+        format!("DELETE FROM {control}.dedupe"),
+        "DELETE FROM picked".to_owned(),
+    ] {
+        let error = reader.execute(refused.as_str()).await.expect_err(&refused);
+        assert!(error.to_string().contains("denied"), "{refused}: {error}");
+    }
+    assert!(host.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_accounts_of_the_examples_are_enough_and_the_readers_sees_no_document_on_mysql() {
+    least_privilege(Mysqld::mysql().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_accounts_of_the_examples_are_enough_and_the_readers_sees_no_document_on_mariadb() {
+    least_privilege(Mysqld::mariadb().await).await;
+}
+
+#[test]
+fn the_file_of_accounts_is_what_the_command_prints() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("laterna.toml");
+    let url = |name: &str, password: &str| format!("mysql://{name}:{password}@localhost/bank");
+    let text = format!(
+        "[mongodb]\nuri = \"mongodb://localhost/\"\ndatabase = \"bank\"\n[mysql]\nurl = {:?}\nddl_url = {:?}\n\
+         [projection.accounts]\ncomponent = \"accounts.wasm\"\n",
+        url("laterna_app", "change-this-1"),
+        url("laterna_ddl", "change-this-2"),
+    );
+    std::fs::write(&config, text).expect("it is written");
+    let printed = laterna(&config, &["grants"]);
+    let file = include_str!("../examples/deploy/mysql/accounts.sql");
+    assert_eq!(String::from_utf8_lossy(&printed.stdout).trim_end(), file.trim_end(), "{}", said(&printed));
 }
 
 /// How many commands a second.

@@ -59,12 +59,16 @@ async fn no_path_tells_a_viewer_what_people_said() {
         one["deployment"]["waits"].as_str().is_some_and(|waits| waits.contains(SAID))
     })
     .await;
+    // A comparison waits for the end of the pause, too.
+    assert_eq!(operator.post(&at("verifications"), &json!({})).await.code, 202);
     // What a command and a generation wait for is written by hosts in the same words.
     for table in ["command SET waits", "generation SET reason"] {
         let waits = format!("it waits: paused by on-call since 2026-11-27T00:31:02Z: {SAID}");
         let ended = "`laterna resume picky` ends the pause";
         world.run(&format!("UPDATE {}.{table} = '{waits}; {ended}'", world.control())).await;
     }
+    let waiting = async || operator.get("/api/v1/operations?over=false").await.text.contains(SAID);
+    until("a command waits for the end of the pause", waiting).await;
     let mut told = 0;
     for path in looks(operation, &digest) {
         let (whole, seen) = (operator.get(&path).await, viewer.get(&path).await);
