@@ -25,7 +25,7 @@ pub struct Browser {
     driver: Child,
     agent: ureq::Agent,
     session: String,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 /// The programs of Chromium and chromedriver, and the script of axe-core.
@@ -56,10 +56,9 @@ impl Browser {
             .build()
             .into();
         let profile = tempfile::tempdir().expect("a folder");
-        let mut browser =
-            Self { driver, agent, session: format!("http://127.0.0.1:{port}"), _profile: profile };
+        let mut browser = Self { driver, agent, session: format!("http://127.0.0.1:{port}"), profile };
         until("chromedriver answers", async || browser.send("GET", "/status", &Value::Null).is_ok()).await;
-        let profile = format!("--user-data-dir={}", browser._profile.path().display());
+        let profile = format!("--user-data-dir={}", browser.profile.path().display());
         let arguments = [
             "--headless",
             "--no-sandbox",
