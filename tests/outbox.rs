@@ -115,7 +115,7 @@ fn id(event: &Document) -> String {
 }
 
 fn number(document: &Document, name: &str) -> i64 {
-    document.get(name).map(whole).unwrap_or_else(|| panic!("{document} has no {name}"))
+    document.get(name).map_or_else(|| panic!("{document} has no {name}"), whole)
 }
 
 /// Each language writes numbers of another width.
