@@ -35,6 +35,10 @@ Operation = wit.Operation
 Value = wit.Value
 VALUES = tuple(getattr(wit, name) for name in dir(wit) if name.startswith("Value_"))
 CUT = "text with half of a character (a surrogate), which no column can hold"
+# Compiled while the component is built, not at each start.
+WHOLE = re.compile(r"[+-]?\d+")
+EXACT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 
 
 class Rejected(Exception):
@@ -72,8 +76,7 @@ def places(stack: Iterable[Tuple[FrameType, int]]) -> Iterator[str]:
 
 
 def shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:80] + "…"
+    return (text := repr(value))[:80] + ("…" if len(text) > 80 else "")
 
 
 def typed(make: Callable[[Any], Value]) -> Callable[[Any], Any]:
@@ -136,7 +139,7 @@ def integer(value: Any) -> Value:
         digits = str(int(value))
     elif isinstance(value, int) and not isinstance(value, bool):
         digits = str(value)
-    if not isinstance(digits, str) or not re.fullmatch(r"[+-]?\d+", digits):
+    if not isinstance(digits, str) or not WHOLE.fullmatch(digits):
         raise refuse("integer", value, "a whole number")
     number = int(digits)
     return wit.Value_Integer(number) if -(2**63) <= number < 2**63 else wit.Value_Decimal(digits)
@@ -154,7 +157,7 @@ def decimal(value: Any) -> Value:
     digits = value if isinstance(value, str) else extended(value, "$numberDecimal") or digits_of(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         digits = str(value)
-    if not isinstance(digits, str) or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", digits):
+    if not isinstance(digits, str) or not EXACT.fullmatch(digits):
         raise refuse("decimal", value, 'an exact number such as Decimal("12.30")')
     return wit.Value_Decimal(digits)
 
@@ -185,7 +188,7 @@ def timestamp(value: Any) -> Value:
         if moment.tzinfo is None:
             raise Mistake("invalid", f"timestamp() got {moment}, which has no time zone: give it tzinfo=timezone.utc")
         moment = moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat() + "Z"
-    if not isinstance(moment, str) or not re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", moment):
+    if not isinstance(moment, str) or not MOMENT.match(moment):
         raise refuse("timestamp", value, 'RFC 3339 text such as "2026-01-31T12:00:00Z", or a date')
     return wit.Value_Timestamp(moment)
 
@@ -207,8 +210,7 @@ def bytes_(value: Any) -> Value:
     """Bytes, or binary of the payload."""
     if isinstance(value, (bytes, bytearray)):
         return wit.Value_Bytes(bytes(value))
-    binary = extended(value, "$binary")
-    return wit.Value_Bytes(decoded(extended(binary, "base64"), value))
+    return wit.Value_Bytes(decoded(extended(extended(value, "$binary"), "base64"), value))
 
 
 def decoded(base64_text: Any, value: Any) -> bytes:
@@ -348,8 +350,7 @@ class Event:
         )
 
 
-Handler = Callable[[Event], Any]
-Handlers = Union[Dict[str, Handler], Handler]
+Handlers = Union[Dict[str, Callable[[Event], Any]], Callable[[Event], Any]]
 
 
 def define_projector(
@@ -491,9 +492,8 @@ def refuse_random_numbers() -> None:
 def guard(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     def guarded(*arguments: Any) -> Any:
         if in_project:
-            remedy = "derive ids from the event's id, or take random.Random(event.id)"
             said = "the module `random` gives other numbers each time, and the same event must always give the same"
-            raise Mistake("failed", f"{said}: {remedy}")
+            raise Mistake("failed", f"{said}: derive ids from the event's id, or take random.Random(event.id)")
         return original(*arguments)
 
     guarded.is_laternas = True
