@@ -5,6 +5,7 @@ pub mod settings;
 pub mod startup;
 pub mod refill;
 pub mod ports;
+pub mod term;
 pub mod on_servers;
 mod leader;
 mod live_lanes;
@@ -33,8 +34,14 @@ use crate::readmodel::mysql::session::within;
 use crate::retry::Backoff;
 use crate::source::{OnLost, ResumePlan, resume};
 use crate::status::snapshot::Phase;
-use ports::{BesideStep, ControlPorts, Lease, Term};
+use generations::BesideLanes;
+use ports::{ControlPorts, Lease};
 use settings::Settings;
+use term::Term;
+
+/// How long looking after other generations may take before lanes begin: where these cannot, the ids of the whole outbox are
+/// read, some 100,000 a second.
+const GENERATIONS_PATIENCE: Duration = Duration::from_mins(15);
 
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
@@ -238,7 +245,10 @@ impl<P: ControlPorts> Supervisor<P> {
         run: &CancellationToken,
         carryover: &mut Carryover,
     ) -> Result<(), Failure> {
-        let step = self.ports.settle_generations(term).await?;
+        let mut ports = self.ports.generations(term);
+        let looking = generations::next_step(&mut ports);
+        let step = within(GENERATIONS_PATIENCE, "looking for other generations", looking).await?;
+        let step = BesideLanes { ports, step };
         let started =
             leader::start(self, term, (&mut *work, &mut *beside), run, carryover, step.until()).await;
         step.start(work, beside, run);
@@ -253,9 +263,10 @@ impl<P: ControlPorts> Supervisor<P> {
         }
         let rebuilds = resume::plan(failure, self.ports.settings().resume_lost) == ResumePlan::Rebuild;
         if rebuilds {
-            Box::pin(self.ports.begin_rebuild(term, failure)).await?;
+            let beginning = Box::pin(self.ports.begin_rebuild(term, failure));
+            within(GENERATIONS_PATIENCE, "beginning a rebuild", beginning).await?;
         }
-        let needed = self.ports.builds_beside(term).await.unwrap_or(false);
+        let needed = generations::is_needed(&mut self.ports.generations(term)).await.unwrap_or(false);
         if needed {
             let how = "; the tables are made anew beside these, and take their place: `laterna generations list` tells how far";
             let how = if rebuilds { how } else { "" };

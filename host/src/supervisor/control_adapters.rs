@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::generations::{self, BesideLanes};
+use super::generations::context::GenerationContext;
 use super::hold::{HoldCheck, holds_stream};
 use super::live_lanes::LiveLanes;
 use super::on_servers::OnServers;
-use super::ports::{ControlPorts, Term};
+use super::ports::ControlPorts;
 use super::settings::Settings;
+use super::term::Term;
 use super::{LEASE_PATIENCE, START_PATIENCE, refill, startup};
 use crate::failure::Failure;
 use crate::pipeline::run::RunPlan;
@@ -20,14 +21,10 @@ use crate::status::Status;
 /// How long reading, compiling and checking what is deployed may take.
 const SETTLE_PATIENCE: Duration = Duration::from_mins(5);
 
-/// How long looking after other generations may take before lanes begin: where these cannot, the ids of the whole outbox are
-/// read, some 100,000 a second.
-const BESIDE_PATIENCE: Duration = Duration::from_mins(15);
-
 impl ControlPorts for OnServers {
     type Session = Session;
     type Lanes = LiveLanes;
-    type Beside = BesideLanes;
+    type Generations = GenerationContext;
 
     fn settings(&self) -> &Settings {
         &self.settings
@@ -86,11 +83,8 @@ impl ControlPorts for OnServers {
         tokio::time::timeout(LEASE_PATIENCE, explaining).await.unwrap_or(failure)
     }
 
-    async fn settle_generations(&self, term: &Term) -> Result<Self::Beside, Failure> {
-        let context = self.context(term);
-        let settling = generations::next_step(&context);
-        let step = within(BESIDE_PATIENCE, "looking for other generations", settling).await?;
-        Ok(BesideLanes { context, step })
+    fn generations(&self, term: &Term) -> GenerationContext {
+        GenerationContext::new(self.clone(), term.clone())
     }
 
     async fn prepare(&self, term: &Term, full: Option<Failure>) -> Result<(LiveLanes, RunPlan), Failure> {
@@ -112,11 +106,6 @@ impl ControlPorts for OnServers {
     }
 
     async fn begin_rebuild(&self, term: &Term, lost: &Failure) -> Result<(), Failure> {
-        let context = self.context(term);
-        within(BESIDE_PATIENCE, "beginning a rebuild", refill::begin(&context, lost)).await
-    }
-
-    async fn builds_beside(&self, term: &Term) -> Result<bool, Failure> {
-        generations::is_needed(&self.context(term)).await
+        refill::begin(self, term.epoch, lost).await
     }
 }

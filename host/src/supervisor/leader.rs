@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ports::{ControlPorts, LanePorts, Term};
+use super::ports::{ControlPorts, LanePorts};
+use super::term::Term;
 use super::{Carryover, Supervisor};
 use crate::failure::Failure;
 use crate::pipeline::reader::REST_INTERVAL;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::generations::context::GenerationContext;
-use super::ports::Term;
 use super::settings::Settings;
 use crate::component::registry::Versions;
 use crate::failure::Failure;
@@ -28,19 +26,6 @@ impl OnServers {
         match kept.take() {
             Some(session) => Ok(session),
             None => self.servers.applier.connect().await,
-        }
-    }
-
-    pub fn context(&self, term: &Term) -> GenerationContext {
-        GenerationContext {
-            servers: self.servers.clone(),
-            settings: self.settings.clone(),
-            versions: self.versions.clone(),
-            epoch: term.epoch,
-            live: self.status.clone(),
-            feed: self.feed.clone(),
-            alone: term.alone.clone(),
-            waited_for: term.waited_for.clone(),
         }
     }
 }

@@ -2,30 +2,20 @@
 //! ones.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::generations::ports::GenerationPorts;
 use super::settings::Settings;
+use super::term::Term;
 use crate::failure::Failure;
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::ports::Task;
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
-use crate::position::Position;
 use crate::readmodel::control::lease::Acquired;
 use crate::source::Decoder;
 use crate::status::Status;
-
-/// The time during which a host holds the lease under one epoch: one run.
-#[derive(Clone)]
-pub struct Term {
-    pub epoch: u64,
-    /// Cancelled when the live lanes cannot run, and nobody has to wait for them.
-    pub alone: CancellationToken,
-    /// The generation for which the live lanes had their time to come to one position with it, in the run before.
-    pub waited_for: Arc<AtomicU32>,
-}
 
 /// A lease that this host holds.
 pub struct Lease<S> {
@@ -40,7 +30,7 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
     /// A session in which the lease is asked for, and then renewed. Another host may take the lease when it is gone.
     type Session: Send + 'static;
     type Lanes: LanePorts;
-    type Beside: BesideStep;
+    type Generations: GenerationPorts;
 
     fn settings(&self) -> &Settings;
     fn status(&self) -> &Arc<Status>;
@@ -59,8 +49,8 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
     /// A failure that ended a run, with all that can be said about its cause.
     fn explain(&self, failure: Failure) -> impl Task<Failure>;
 
-    /// Does what is due of other generations before lanes begin, and says what is to be done beside the lanes.
-    fn settle_generations(&self, term: &Term) -> impl Task<Result<Self::Beside, Failure>>;
+    /// The projection's generations under an epoch.
+    fn generations(&self, term: &Term) -> Self::Generations;
     /// Loads what is deployed, and makes everything ready for the lanes. `full` is the failure of the run before, where it
     /// had no room for a dead letter.
     fn prepare(
@@ -70,8 +60,6 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
     ) -> impl Task<Result<(Self::Lanes, RunPlan), Failure>>;
     /// Begins a generation that replaces the live one, which cannot go on for what it lost.
     fn begin_rebuild(&self, term: &Term, lost: &Failure) -> impl Task<Result<(), Failure>>;
-    /// Returns true where a generation is built, compared or dropped beside the live one.
-    fn builds_beside(&self, term: &Term) -> impl Task<Result<bool, Failure>>;
 }
 
 /// The live lanes of one run, ready to start.
@@ -87,12 +75,4 @@ pub trait LanePorts: Ports + Send + Sync {
     fn released(&self, held: Failure) -> impl Task<()> + 'static;
     /// Starts what goes on beside the lanes until `run` ends.
     fn start_beside(&self, beside: &mut TaskSet, run: &CancellationToken, takes_events: bool);
-}
-
-/// What is to be done for other generations while the live lanes run.
-pub trait BesideStep: Send {
-    /// The position at which the live lanes end, where both generations come to one.
-    fn until(&self) -> Option<Position>;
-    /// Starts it. What ends the run cancels `run`.
-    fn start(self, work: &mut TaskSet, beside: &mut TaskSet, run: &CancellationToken);
 }

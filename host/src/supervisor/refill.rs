@@ -2,7 +2,7 @@
 //! still and stays as it is until the other one takes its place.
 
 use super::generations::completeness;
-use super::generations::context::GenerationContext;
+use super::on_servers::OnServers;
 use super::startup::{self, history_is_readable, not_from_the_future, same_source};
 use crate::component::version::Loaded;
 use crate::failure::Failure;
@@ -19,8 +19,8 @@ use crate::source::SourceIdentity;
 
 /// Begins a generation that is to take the place of the live one, for what that one lost, unless there is one. Refuses
 /// where rows would be missing. The live lanes may not run.
-pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result<(), Failure> {
-    let GenerationContext { servers, settings, versions, epoch, .. } = context;
+pub(super) async fn begin(host: &OnServers, epoch: u64, lost: &Failure) -> Result<(), Failure> {
+    let OnServers { servers, settings, versions, .. } = host;
     let (control, name) = (&servers.control, settings.name.as_str());
     let mut session = servers.applier.connect().await?;
     let replaces = |one: &Generation| {
@@ -33,7 +33,7 @@ pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result
     let in_force = deployment::in_force(&mut session, control, name).await?;
     let Some(in_force) = in_force else { return Err(lost.clone()) };
     let loaded = versions.get(&mut session, servers, &in_force.digest).await?;
-    is_whole(context, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
+    is_whole(host, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
     let wanted = Wanted {
         projection: name,
         purpose: Purpose::Replace,
@@ -47,7 +47,7 @@ pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result
         by: &settings.owner,
         overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
     };
-    match generation::open_under_lease(&mut session, control, wanted, *epoch).await? {
+    match generation::open_under_lease(&mut session, control, wanted, epoch).await? {
         UnderLease::Done(generation) => tracing::warn!(
             projection = name,
             generation,
@@ -60,12 +60,8 @@ pub(super) async fn begin(context: &GenerationContext, lost: &Failure) -> Result
 }
 
 /// Whether the outbox gives all that the live tables were made from.
-async fn is_whole(
-    context: &GenerationContext,
-    session: &mut Session,
-    loaded: &Loaded,
-) -> Result<(), Failure> {
-    let GenerationContext { servers, settings, .. } = context;
+async fn is_whole(host: &OnServers, session: &mut Session, loaded: &Loaded) -> Result<(), Failure> {
+    let OnServers { servers, settings, .. } = host;
     let (control, name) = (&servers.control, settings.name.as_str());
     let found = registration::find(session, control, name).await?;
     let registration = found.ok_or_else(|| startup::not_registered(name))?;

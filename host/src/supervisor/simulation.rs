@@ -3,6 +3,7 @@
 
 mod commands;
 mod examine;
+mod generations;
 mod host;
 mod notes;
 mod operator;

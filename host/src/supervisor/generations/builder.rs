@@ -1,21 +1,20 @@
 //! Builds generations beside the live one, one at a time, and drops those that nobody wants any more.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::context::GenerationContext;
+use tokio::time::Instant;
+
+use super::ports::{GenerationPorts, ShadowPorts};
 use super::shadow_run::ShadowRun;
 use super::{PATIENCE, meeting};
 use crate::failure::{Failure, Fault, Lost};
 use crate::position::Position;
-use crate::readmodel::control::command::{self, CommandOutcome};
-use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
-use crate::readmodel::control::registration;
-use crate::readmodel::cut_over;
-use crate::readmodel::lane::checkpoint;
-use crate::readmodel::mysql::session::{Session, within};
+use crate::readmodel::control::command;
+use crate::readmodel::control::generation::{Generation, GenerationState, Purpose};
+use crate::readmodel::mysql::session::within;
 use crate::retry::Backoff;
 use crate::status::snapshot::Beside;
-use crate::supervisor::startup::readiness::nothing_was_applied;
+use crate::supervisor::startup::readiness::{FIRST_GENERATION, nothing_was_applied};
 
 /// How often it is looked for work, and whether what is being built has caught up.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -26,9 +25,8 @@ const SETUP_INTERVAL: Duration = Duration::from_secs(15);
 /// How far behind the source a generation may be that meets the live one, in seconds.
 const BEHIND_MAX: u32 = 5;
 
-pub struct Building {
-    context: GenerationContext,
-    session: Option<Session>,
+pub struct Building<P> {
+    ports: P,
     backoff: Backoff,
     /// The failure that was told last.
     said: Option<String>,
@@ -42,25 +40,26 @@ enum End {
     Over,
 }
 
-impl Building {
-    pub fn new(context: GenerationContext) -> Self {
-        Self { context, session: None, backoff: Backoff::new(), said: None }
+impl<P: GenerationPorts> Building<P> {
+    pub fn new(ports: P) -> Self {
+        Self { ports, backoff: Backoff::new(), said: None }
     }
 
-    /// Works until a generation is to meet the live one.
+    /// Works until a generation is to meet the live one, or, where the live lanes cannot run, until there is none to wait for.
     pub async fn run(mut self) -> Result<(), Failure> {
         loop {
             match Box::pin(self.step()).await {
                 Ok(Some(End::Meets)) => return Ok(()),
                 Ok(Some(End::Over)) => (self.backoff, self.said) = (Backoff::new(), None),
+                // The live lanes wait for nothing any more, so they are tried again.
+                Ok(None) if self.ports.term().alone.is_cancelled() => return Ok(()),
                 Ok(None) => {
                     tokio::time::sleep(INTERVAL).await;
-                    self.context.feed.until(|snapshot| snapshot.generations > 0).await;
+                    self.ports.until_wanted().await;
                 }
                 Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
                 Err(failure) => {
-                    self.session = None;
-                    let projection = &self.context.settings.name;
+                    let projection = &self.ports.settings().name;
                     let said = failure.without_values();
                     // An outage is one, however often it is met.
                     if self.said.as_ref() != Some(&said) {
@@ -76,55 +75,33 @@ impl Building {
         }
     }
 
-    async fn session(&mut self) -> Result<Session, Failure> {
-        match self.session.take() {
-            Some(session) => Ok(session),
-            None => self.context.servers.applier.connect().await,
-        }
-    }
-
     /// The first thing that is to be done. Nothing, when there is none.
     async fn step(&mut self) -> Result<Option<End>, Failure> {
-        let mut session = self.session().await?;
-        let (control, name) = (self.context.servers.control.clone(), self.context.settings.name.clone());
-        let listing = generation::list(&mut session, &control, &name);
-        let next_step = within(PATIENCE, "reading the generations", listing).await?;
-        self.session = Some(session);
-        let Some(next) = meeting::first(&next_step).cloned() else {
-            self.context.live.builds(None);
+        let Some(next) = meeting::first(&self.ports.list().await?).cloned() else {
+            self.ports.status().builds(None);
             return Ok(None);
         };
         match next.state {
-            GenerationState::Dropping => self.drop(&next).await.map(|()| Some(End::Over)),
+            GenerationState::Dropping => {
+                self.ports.drop_tables(&next).await?;
+                let (projection, generation) = (&self.ports.settings().name, next.generation);
+                tracing::info!(projection, generation, "dropped");
+                Ok(Some(End::Over))
+            }
             GenerationState::Building => Box::pin(self.build(next)).await.map(Some),
             _ => Ok(None),
         }
     }
 
-    async fn drop(&mut self, gone: &Generation) -> Result<(), Failure> {
-        let GenerationContext { servers, settings, epoch, .. } = &self.context;
-        let (control, name) = (servers.control.clone(), settings.name.clone());
-        let (epoch, mut ddl) = (*epoch, servers.ddl.connect().await?);
-        within(PATIENCE, "dropping a generation", cut_over::drop_place(&mut ddl, &gone.place)).await?;
-        let mut session = self.session().await?;
-        if let Some(command) = gone.command {
-            let given_up =
-                CommandOutcome::Failed(gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned()));
-            command::finish(&mut session, &control, command, &given_up).await?;
-        }
-        generation::forget(&mut session, &control, (&name, epoch), gone.generation).await?;
-        tracing::info!(projection = name, generation = gone.generation, "dropped");
-        self.session = Some(session);
-        Ok(())
-    }
-
     /// Builds a generation until it has caught up, or is not wanted any more.
     async fn build(&mut self, next: Generation) -> Result<End, Failure> {
-        let ended = match ShadowRun::open(&self.context, next.clone()).await {
-            Ok(side) => {
+        let ended = match self.ports.open(&next).await {
+            Ok(lanes) => {
+                let shadow = ShadowRun::new(lanes, self.ports.settings());
                 tokio::select! {
-                    ended = side.run(None) => ended.map(|()| End::Over),
-                    ended = self.watch(&side) => ended,
+                    biased;
+                    ended = shadow.run(None) => ended.map(|()| End::Over),
+                    ended = Self::watch(self.ports.clone(), &shadow) => ended,
                 }
             }
             Err(failure) => Err(failure),
@@ -138,8 +115,7 @@ impl Building {
     }
 
     async fn wait_for_an_operator(&mut self, next: &Generation, failure: &Failure) -> Result<End, Failure> {
-        let (control, name) = (self.context.servers.control.clone(), self.context.settings.name.clone());
-        let number = next.generation;
+        let (name, number) = (self.ports.settings().name.clone(), next.generation);
         let short = matches!(failure, Failure::ResumeLost { cause: Lost::History, .. });
         let short = if short {
             " (reading history takes longer than the oplog reaches back: storage.oplogMinRetentionHours)"
@@ -152,142 +128,96 @@ impl Building {
             failure.remedy()
         );
         tracing::error!(projection = name, generation = number, "not built: {reason}");
-        let mut session = self.session().await?;
         // What is compared only has nobody who would wait for it.
-        let purpose = next.purpose;
-        if matches!(purpose, Purpose::Verify | Purpose::Repair) {
-            let to = (GenerationState::Dropping, purpose);
-            let lease = (name.as_str(), self.context.epoch);
-            generation::advance(&mut session, &control, lease, next, to, Some(&reason)).await?;
-            self.session = Some(session);
+        if next.purpose.is_compared() {
+            let to = (GenerationState::Dropping, next.purpose);
+            self.ports.advance(next, to, Some(&reason)).await?;
             return Ok(End::Over);
         }
-        generation::explain(&mut session, &control, &name, next.generation, Some(&reason)).await?;
+        self.ports.explain(number, Some(&reason)).await?;
         let since = Instant::now();
         while since.elapsed() < SETUP_INTERVAL {
-            let listing = generation::list(&mut session, &control, &name);
-            let next_step = within(PATIENCE, "reading the generations", listing).await?;
-            let still =
-                next_step.iter().any(|one| one.generation == next.generation && one.state == next.state);
-            if !still {
+            let is_still = |one: &Generation| one.generation == number && one.state == next.state;
+            if !self.ports.list().await?.iter().any(is_still) {
                 break;
             }
             tokio::time::sleep(INTERVAL).await;
         }
-        self.session = Some(session);
         Ok(End::Over)
     }
 
     /// Looks after lanes that run: whether they have caught up, and whether they are still wanted.
-    async fn watch(&self, side: &ShadowRun) -> Result<End, Failure> {
-        let since = Instant::now();
-        let mut session = self.context.servers.applier.connect().await?;
-        let mut told = side.generation.reason.clone();
+    async fn watch(ports: P, shadow: &ShadowRun<P::Shadow>) -> Result<End, Failure> {
+        let told = shadow.lanes.generation().reason.clone();
+        let mut watch = Watch { ports, shadow, since: Instant::now(), told };
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let looking = self.look(&mut session, side, since, &mut told);
-            if let Some(end) = within(PATIENCE, "looking after a generation", looking).await? {
+            if let Some(end) = within(PATIENCE, "looking after a generation", watch.look()).await? {
                 return Ok(end);
             }
         }
     }
 
-    async fn look(
-        &self,
-        session: &mut Session,
-        side: &ShadowRun,
-        since: Instant,
-        told: &mut Option<String>,
-    ) -> Result<Option<End>, Failure> {
-        let number = side.generation.generation;
-        let (control, name) = (&self.context.servers.control, self.context.settings.name.as_str());
-        let next_step = generation::list(session, control, name).await?;
+    /// Says what keeps the generation that is being built from coming on, where a server does.
+    async fn is_kept_by(&mut self, failure: &Failure) -> Result<(), Failure> {
+        let is_built = |one: &Generation| one.state == GenerationState::Building;
+        let Some(now) = self.ports.list().await?.into_iter().find(is_built) else { return Ok(()) };
+        let reason = failure.without_values();
+        self.ports.explain(now.generation, Some(&reason)).await?;
+        report_progress(&mut self.ports, &Generation { reason: Some(reason), ..now }).await
+    }
+}
+
+/// Looks after a generation while its lanes run.
+struct Watch<'a, P: GenerationPorts> {
+    ports: P,
+    shadow: &'a ShadowRun<P::Shadow>,
+    since: Instant,
+    /// What it waits for, as was told last.
+    told: Option<String>,
+}
+
+impl<P: GenerationPorts> Watch<'_, P> {
+    async fn look(&mut self) -> Result<Option<End>, Failure> {
+        let number = self.shadow.lanes.generation().generation;
+        let found = self.ports.list().await?;
         // Another one goes first; this one is built on behind it.
-        if meeting::first(&next_step).is_some_and(|first| first.state == GenerationState::Dropping) {
+        if meeting::first(&found).is_some_and(|first| first.state == GenerationState::Dropping) {
             return Ok(Some(End::Over));
         }
-        let found = next_step.into_iter().find(|one| one.generation == number);
+        let found = found.into_iter().find(|one| one.generation == number);
         let Some(now) = found.filter(|one| one.state == GenerationState::Building) else {
             return Ok(Some(End::Over));
         };
-        self.report_progress(session, &now).await?;
-        let why_not = if self.has_caught_up(session, number).await? {
-            if Box::pin(side.give_up(session)).await? {
+        report_progress(&mut self.ports, &now).await?;
+        let why_not = if self.has_caught_up(number).await? {
+            if Box::pin(self.shadow.give_up()).await? {
                 return Ok(None);
             }
-            self.why_not_yet(session, &now, since).await?
-        } else if now.attempts == 0 && told.take().is_some() {
+            self.why_not_yet(&now).await?
+        } else if now.attempts == 0 && self.told.take().is_some() {
             // What kept it before is over.
-            return generation::explain(session, control, name, number, None).await.map(|()| None);
+            return self.ports.explain(number, None).await.map(|()| None);
         } else {
             return Ok(None);
         };
         if let Some(why) = why_not {
-            if told.as_ref() != Some(&why) {
-                tracing::warn!(projection = name, generation = number, "it waits: {why}");
-                generation::explain(session, control, name, number, Some(&why)).await?;
-                *told = Some(why);
+            if self.told.as_ref() != Some(&why) {
+                let (projection, generation) = (&self.ports.settings().name, number);
+                tracing::warn!(projection, generation, "it waits: {why}");
+                self.ports.explain(number, Some(&why)).await?;
+                self.told = Some(why);
             }
             return Ok(None);
         }
-        let to = if now.purpose == Purpose::Look { GenerationState::Kept } else { GenerationState::Meeting };
-        let (lease, to) = ((name, self.context.epoch), (to, now.purpose));
-        let moved = generation::advance(session, control, lease, &now, to, None).await?;
-        Ok(Some(if moved && now.purpose != Purpose::Look { End::Meets } else { End::Over }))
+        let is_looked_at = now.purpose == Purpose::Look;
+        let to = if is_looked_at { GenerationState::Kept } else { GenerationState::Meeting };
+        let moved = self.ports.advance(&now, (to, now.purpose), None).await?;
+        Ok(Some(if moved && !is_looked_at { End::Meets } else { End::Over }))
     }
 
-    /// Tells whoever looks how far it is.
-    async fn report_progress(&self, session: &mut Session, now: &Generation) -> Result<(), Failure> {
-        let (control, name) = (&self.context.servers.control, self.context.settings.name.as_str());
-        let (events, _) = generation::progress(session, control, name, now.generation).await?;
-        self.context.live.builds(Some(Beside {
-            generation: now.generation,
-            purpose: now.purpose.name().to_owned(),
-            events,
-            expected: now.expected,
-            waits: now.reason.clone(),
-        }));
-        let Some(command) = now.command else { return Ok(()) };
-        let Some(reason) = &now.reason else {
-            let progress = format!("generation {}: {events} of {} events", now.generation, now.expected);
-            command::goes_on(session, control, command).await?;
-            return command::record_progress(session, control, command, &progress).await;
-        };
-        self.waits(session, now, (command, reason)).await
-    }
-
-    /// Says what a command waits for whose generation does not come on. After an hour it is given up.
-    async fn waits(
-        &self,
-        session: &mut Session,
-        now: &Generation,
-        (command, reason): (u64, &str),
-    ) -> Result<(), Failure> {
-        let (control, name) = (&self.context.servers.control, self.context.settings.name.as_str());
-        let told = format!("generation {} waits: {reason}", now.generation);
-        let waited = Duration::from_secs(command::waits(session, control, command, &told).await?);
-        let Some(why) = command::bound(waited, &told) else { return Ok(()) };
-        let (lease, to) = ((name, self.context.epoch), (GenerationState::Dropping, now.purpose));
-        generation::advance(session, control, lease, now, to, Some(&why)).await.map(|_| ())
-    }
-
-    /// Says what keeps the generation that is being built from coming on, where a server does.
-    async fn is_kept_by(&self, failure: &Failure) -> Result<(), Failure> {
-        let (control, name) = (&self.context.servers.control, self.context.settings.name.as_str());
-        let mut session = self.context.servers.applier.connect().await?;
-        let next_step = generation::list(&mut session, control, name).await?;
-        let Some(now) = next_step.into_iter().find(|one| one.state == GenerationState::Building) else {
-            return Ok(());
-        };
-        let reason = failure.without_values();
-        generation::explain(&mut session, control, name, now.generation, Some(&reason)).await?;
-        self.report_progress(&mut session, &Generation { reason: Some(reason), ..now }).await
-    }
-
-    async fn has_caught_up(&self, session: &mut Session, number: u32) -> Result<bool, Failure> {
-        let GenerationContext { servers, settings, .. } = &self.context;
-        let rows = checkpoint::rows(session, &servers.control, &settings.name, number).await?;
-        let now = servers.outbox.now().await?;
+    async fn has_caught_up(&mut self, number: u32) -> Result<bool, Failure> {
+        let (rows, now) = (self.ports.rows(number).await?, self.ports.source_now().await?);
         let close = |position: &Position| {
             let time = position.time().filter(|_| matches!(position, Position::Stream { .. }));
             time.is_some_and(|time| now.seconds.saturating_sub(time.seconds) <= BEHIND_MAX)
@@ -296,46 +226,58 @@ impl Building {
     }
 
     /// Why a generation that has caught up does not meet the live one yet.
-    async fn why_not_yet(
-        &self,
-        session: &mut Session,
-        next: &Generation,
-        since: Instant,
-    ) -> Result<Option<String>, Failure> {
-        let GenerationContext { servers, settings, live, .. } = &self.context;
-        let (control, name) = (&servers.control, settings.name.as_str());
-        if let Some(word) = meeting::awaits_word(name, next) {
+    async fn why_not_yet(&mut self, next: &Generation) -> Result<Option<String>, Failure> {
+        let name = self.ports.settings().name.clone();
+        if let Some(word) = meeting::awaits_word(&name, next) {
             return Ok(Some(word));
         }
         if next.attempts > 0 {
             // Each try stops the live lanes for a moment.
             let wait = SETUP_INTERVAL * 2_u32.pow(next.attempts.min(6) - 1);
-            if since.elapsed() < wait {
+            if self.since.elapsed() < wait {
                 return Ok(Some(next.reason.clone().unwrap_or_default()));
             }
         }
-        if matches!(next.purpose, Purpose::Verify | Purpose::Repair) {
-            return Ok((!live.is_streaming())
+        if next.purpose.is_compared() {
+            return Ok((!self.ports.status().is_streaming())
                 .then(|| format!("`{name}` is not streaming: both are compared when it is")));
         }
-        let found = registration::find(session, control, name).await?;
-        let live = found.map_or(1, |found| found.live_generation);
         if next.purpose != Purpose::Replace || next.accepted {
             return Ok(None);
         }
-        let generations = (next.generation, live);
-        let taken = checkpoint::rows(session, control, name, live).await?;
-        if nothing_was_applied(&taken) {
+        let live = self.ports.live().await?.unwrap_or(FIRST_GENERATION);
+        if nothing_was_applied(&self.ports.rows(live).await?) {
             return Ok(None);
         }
-        let Some(first) = generation::first_new_letter(session, control, name, generations).await? else {
-            return Ok(None);
-        };
-        let (_, letters) = generation::progress(session, control, name, next.generation).await?;
+        let first = self.ports.first_new_letter(next.generation, live).await?;
+        let Some(first) = first else { return Ok(None) };
+        let (_, letters) = self.ports.progress(next.generation).await?;
         Ok(Some(format!(
             "it is ready, but of its {letters} dead letters some are of events that the live one took (the first: {first}); \
              `laterna generations accept {name} {0}` takes it as it is, `laterna generations drop {name} {0}` gives it up",
             next.generation
         )))
     }
+}
+
+/// Tells whoever looks how far a generation is.
+async fn report_progress<P: GenerationPorts>(ports: &mut P, now: &Generation) -> Result<(), Failure> {
+    let (events, _) = ports.progress(now.generation).await?;
+    ports.status().builds(Some(Beside {
+        generation: now.generation,
+        purpose: now.purpose.name().to_owned(),
+        events,
+        expected: now.expected,
+        waits: now.reason.clone(),
+    }));
+    let Some(command) = now.command else { return Ok(()) };
+    let Some(reason) = &now.reason else {
+        let progress = format!("generation {}: {events} of {} events", now.generation, now.expected);
+        return ports.report_progress(command, &progress).await;
+    };
+    // What a command waits for whose generation does not come on is given up after an hour.
+    let told = format!("generation {} waits: {reason}", now.generation);
+    let waited = Duration::from_secs(ports.waits(command, &told).await?);
+    let Some(why) = command::bound(waited, &told) else { return Ok(()) };
+    ports.advance(now, (GenerationState::Dropping, now.purpose), Some(&why)).await.map(|_| ())
 }

@@ -1,29 +1,251 @@
-//! What everything about generations works with.
+//! The ports of generations on real servers.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::component::registry::Versions;
-use crate::readmodel::control::poller::ControlFeed;
-use crate::servers::Servers;
+use super::PATIENCE;
+use super::completeness;
+use super::picture::Picture;
+use super::ports::GenerationPorts;
+use super::shadow_lanes::ShadowLanes;
+use crate::failure::Failure;
+use crate::position::ClusterTime;
+use crate::readmodel::compare::ComparisonReport;
+use crate::readmodel::control::command::{self, CommandOutcome};
+use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
+use crate::readmodel::control::{deployment, ownership, registration};
+use crate::readmodel::cut_over::{self, CutOver, CutOverOutcome};
+use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::readmodel::lane::{checkpoint, witness};
+use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
+use crate::supervisor::on_servers::OnServers;
 use crate::supervisor::settings::Settings;
+use crate::supervisor::term::Term;
 
-/// What every part of this works with.
-#[derive(Clone)]
+/// How long reading and compiling a generation's component may take.
+const LOAD_PATIENCE: Duration = Duration::from_mins(5);
+
 pub struct GenerationContext {
-    pub servers: Servers,
-    pub settings: Settings,
-    pub versions: Arc<Versions>,
-    pub epoch: u64,
-    /// That of the live lanes.
-    pub live: Arc<Status>,
-    /// How the control schema says that the projection stands.
-    pub feed: ControlFeed,
-    /// Cancelled when the live lanes cannot run, and nobody has to be waited for.
-    pub alone: CancellationToken,
-    /// The generation for which the live lanes had their time to come to one position with it, in the run before.
-    pub waited_for: Arc<AtomicU32>,
+    pub host: OnServers,
+    pub term: Term,
+    /// A session in which nothing failed.
+    session: Option<Session>,
+}
+
+impl Clone for GenerationContext {
+    fn clone(&self) -> Self {
+        Self::new(self.host.clone(), self.term.clone())
+    }
+}
+
+impl GenerationContext {
+    pub fn new(host: OnServers, term: Term) -> Self {
+        Self { host, term, session: None }
+    }
+
+    async fn session(&mut self) -> Result<Session, Failure> {
+        self.host.session(&mut self.session).await
+    }
+
+    fn keep(&mut self, session: Session) {
+        self.session = Some(session);
+    }
+}
+
+/// Asks the control schema in the kept session, which is kept on if it answers.
+macro_rules! ask {
+    ($context:ident, $doing:literal, |$session:ident, $control:ident, $name:ident| $asking:expr) => {{
+        let mut kept = $context.session().await?;
+        let answer = {
+            let $session = &mut kept;
+            let ($control, $name) = (&$context.host.servers.control, $context.host.settings.name.as_str());
+            within(PATIENCE, $doing, $asking).await?
+        };
+        $context.keep(kept);
+        Ok(answer)
+    }};
+}
+
+impl GenerationPorts for GenerationContext {
+    type Shadow = ShadowLanes;
+    type Picture = Picture;
+
+    fn term(&self) -> &Term {
+        &self.term
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.host.settings
+    }
+
+    fn status(&self) -> &Arc<Status> {
+        &self.host.status
+    }
+
+    async fn live(&mut self) -> Result<Option<u32>, Failure> {
+        let found: Result<_, Failure> = ask!(self, "reading the registration", |session, control, name| {
+            registration::find(session, control, name)
+        });
+        Ok(found?.filter(|found| found.lanes > 0).map(|found| found.live_generation))
+    }
+
+    async fn list(&mut self) -> Result<Vec<Generation>, Failure> {
+        ask!(self, "reading the generations", |session, control, name| {
+            generation::list(session, control, name)
+        })
+    }
+
+    async fn rows(&mut self, generation: u32) -> Result<Vec<LaneRow>, Failure> {
+        ask!(self, "reading checkpoints", |session, control, name| {
+            checkpoint::rows(session, control, name, generation)
+        })
+    }
+
+    async fn progress(&mut self, generation: u32) -> Result<(u64, u64), Failure> {
+        ask!(self, "reading how far a generation is", |session, control, name| {
+            generation::progress(session, control, name, generation)
+        })
+    }
+
+    async fn first_new_letter(&mut self, generation: u32, live: u32) -> Result<Option<String>, Failure> {
+        ask!(self, "looking for new dead letters", |session, control, name| {
+            generation::first_new_letter(session, control, name, (generation, live))
+        })
+    }
+
+    async fn untold(&mut self, live: u32) -> Result<Option<String>, Failure> {
+        ask!(self, "reading the witness", |session, control, name| {
+            witness::untold(session, control, name, live)
+        })
+    }
+
+    async fn outbox_lacks(&mut self, live: u32, rows: &[LaneRow]) -> Result<Option<String>, Failure> {
+        let mut session = self.session().await?;
+        let (servers, name) = (&self.host.servers, self.host.settings.name.as_str());
+        let lacks = completeness::outbox_lacks(servers, &mut session, (name, live), rows).await?;
+        self.keep(session);
+        Ok(lacks)
+    }
+
+    async fn source_now(&mut self) -> Result<ClusterTime, Failure> {
+        self.host.servers.outbox.now().await
+    }
+
+    async fn until_wanted(&mut self) {
+        self.host.feed.until(|snapshot| snapshot.generations > 0).await;
+    }
+
+    async fn advance(
+        &mut self,
+        generation: &Generation,
+        to: (GenerationState, Purpose),
+        reason: Option<&str>,
+    ) -> Result<bool, Failure> {
+        let epoch = self.term.epoch;
+        ask!(self, "recording a generation's state", |session, control, name| {
+            generation::advance(session, control, (name, epoch), generation, to, reason)
+        })
+    }
+
+    async fn record_lacks(
+        &mut self,
+        generation: &Generation,
+        purpose: Purpose,
+        lacks: &str,
+    ) -> Result<bool, Failure> {
+        let epoch = self.term.epoch;
+        ask!(self, "recording what a generation lacks", |session, control, name| {
+            generation::record_lacks(session, control, (name, epoch), generation, (purpose, lacks))
+        })
+    }
+
+    async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
+        ask!(self, "recording what a generation waits for", |session, control, name| {
+            generation::explain(session, control, name, generation, reason)
+        })
+    }
+
+    async fn cut_over(&mut self, live: u32, next: &Generation) -> Result<CutOverOutcome, Failure> {
+        let mut session = self.session().await?;
+        let OnServers { servers, settings, .. } = &self.host;
+        let (control, projection) = (&servers.control, settings.name.as_str());
+        let live_tables = ownership::tables(&mut session, control, projection).await?;
+        let in_force = deployment::in_force(&mut session, control, projection).await?;
+        let live_digest = in_force.map_or_else(|| next.digest.clone(), |in_force| in_force.digest);
+        let change = CutOver {
+            applier: &servers.applier,
+            ddl: &servers.ddl,
+            control,
+            projection,
+            epoch: self.term.epoch,
+            live,
+            live_tables: &live_tables,
+            live_digest: &live_digest,
+            next,
+        };
+        let outcome = within(PATIENCE, "cutting over", change.run()).await?;
+        self.keep(session);
+        Ok(outcome)
+    }
+
+    async fn drop_tables(&mut self, gone: &Generation) -> Result<(), Failure> {
+        let mut ddl = self.host.servers.ddl.connect().await?;
+        within(PATIENCE, "dropping a generation", cut_over::drop_place(&mut ddl, &gone.place)).await?;
+        let mut session = self.session().await?;
+        let (control, lease) =
+            (&self.host.servers.control, (self.host.settings.name.as_str(), self.term.epoch));
+        if let Some(command) = gone.command {
+            let why = gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned());
+            command::finish(&mut session, control, command, &CommandOutcome::Failed(why)).await?;
+        }
+        generation::forget(&mut session, control, lease, gone.generation).await?;
+        self.keep(session);
+        Ok(())
+    }
+
+    async fn finish(&mut self, command: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
+        ask!(self, "ending a command", |session, control, _name| {
+            command::finish(session, control, command, outcome)
+        })
+    }
+
+    async fn report_progress(&mut self, command: u64, progress: &str) -> Result<(), Failure> {
+        ask!(self, "recording how far a command is", |session, control, _name| async {
+            command::goes_on(session, control, command).await?;
+            command::record_progress(session, control, command, progress).await
+        })
+    }
+
+    async fn waits(&mut self, command: u64, reason: &str) -> Result<u64, Failure> {
+        ask!(self, "recording what a command waits for", |session, control, _name| {
+            command::waits(session, control, command, reason)
+        })
+    }
+
+    async fn open(&mut self, generation: &Generation) -> Result<ShadowLanes, Failure> {
+        let mut session = self.session().await?;
+        let OnServers { servers, versions, .. } = &self.host;
+        let getting = versions.get(&mut session, servers, &generation.digest);
+        let loaded = within(LOAD_PATIENCE, "loading the generation's component", getting).await?;
+        self.keep(session);
+        Ok(ShadowLanes::new(self.host.clone(), self.term.clone(), generation.clone(), loaded))
+    }
+
+    async fn take_picture(
+        &mut self,
+        live: u32,
+        generation: &Generation,
+        rows: (&[LaneRow], &[LaneRow]),
+    ) -> Result<Picture, Failure> {
+        Picture::take(&self.host, live, generation, rows).await
+    }
+
+    async fn compare(
+        &mut self,
+        picture: Picture,
+        generation: &Generation,
+    ) -> Result<ComparisonReport, Failure> {
+        picture.compare(&self.host, generation).await
+    }
 }

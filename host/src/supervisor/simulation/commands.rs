@@ -89,14 +89,18 @@ impl Store {
             Request::Rehearse { .. } => &[],
             _ => &[WishedTry::Try],
         };
-        // A letter that was held may be the head by the time.
-        let all = state.tables.letters.values().map(|(_, letter)| &**letter);
-        let meant: Vec<&Letter> = if is_shown { found.iter().collect() } else { all.collect() };
+        // A letter that was held may be the head by the time, and other tables may be live.
+        let of_all = || {
+            let tables = state.beside.tables.values().chain([&state.tables]);
+            tables.flat_map(|tables| tables.letters.values()).map(|(_, letter)| (**letter).clone()).collect()
+        };
+        let meant: Vec<Letter> = if is_shown { found.clone() } else { of_all() };
         let wishes: Vec<_> =
             meant.iter().flat_map(|letter| wanted.iter().map(|wanted| wish(letter, *wanted))).collect();
         self.steps.note(|| format!("operator: command {id}: {} ({} fit)", request.told(), found.len()));
         let command = Command { id, request, requested_by: name(id), progress: None };
-        let (generation, newest) = (state.tables.generation, state.tables.letter);
+        let (generation, newest) =
+            (state.tables.generation, state.tables.letter.load(std::sync::atomic::Ordering::Relaxed));
         state.wishes.extend(wishes);
         let asked = AskedCommand { command, is_pending: true, newest, generation };
         state.commands.insert(id, asked);

@@ -242,6 +242,15 @@ pub fn blamed(
     Ok(())
 }
 
+/// Tables never take the live ones' place without an event of theirs.
+pub fn cut_over(live: &Tables, next: &Tables) -> Result<(), String> {
+    let lacks = live.marked.iter().zip(&next.marked).position(|(live, next)| *live && !next);
+    match lacks {
+        Some(number) => Err(format!("it would be live without event {number}")),
+        None => Ok(()),
+    }
+}
+
 /// A letter is applied or given up only as the head of its aggregate.
 pub fn head(tables: &Tables, letter: &Letter) -> Result<(), String> {
     let head = letter.aggregate_key.as_ref().and_then(|key| tables.head(key));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::generations::SimulatedGenerations;
 use super::outbox::{OutboxModel, decoder};
 use super::projector::{SimulatedVersion, deployed};
 use super::read_model::{Rules, SimulatedReadModel};
@@ -18,7 +19,6 @@ use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::pipeline::ports::Task;
 use crate::pipeline::requests::LetterQueues;
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
-use crate::position::Position;
 use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
@@ -26,9 +26,10 @@ use crate::readmodel::lane::volume::Limits;
 use crate::source::{Anchored, Decoder, OnLost};
 use crate::status::Status;
 use crate::supervisor::Supervisor;
-use crate::supervisor::ports::{BesideStep, ControlPorts, LanePorts, Term};
+use crate::supervisor::ports::{ControlPorts, LanePorts};
 use crate::supervisor::settings::{LetterSettings, Settings};
 use crate::supervisor::startup::{ResizeStep, not_beyond, resize_step};
+use crate::supervisor::term::Term;
 
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -125,32 +126,39 @@ impl Host {
         Supervisor { ports: self, orders, stop }.run().await;
     }
 
-    /// As `startup::prepare`, for what it decides about lanes.
-    async fn plan(&self, epoch: u64) -> Result<RunPlan, Failure> {
-        self.steps.step(&self.life, 1, || format!("{} prepares", self.name)).await;
-        if self.store.is_broken() {
-            return Err(Failure::SchemaMismatch { code: 1146, message: "no such table".to_owned() });
-        }
+    /// MySQL is asked for something.
+    pub async fn ask(&self, what: &str) -> Result<(), Failure> {
+        self.steps.step(&self.life, 1, || format!("{} {what}", self.name)).await;
         if self.steps.fails(self.habits.trouble) {
             return Err(Failure::ConnectionLost { message: "made up".to_owned() });
         }
-        let rows = self.store.state().tables.lanes.clone();
+        Ok(())
+    }
+
+    /// As `startup::prepare`, for what it decides about the lanes of a generation.
+    pub async fn plan(&self, epoch: u64, generation: u32) -> Result<RunPlan, Failure> {
+        self.ask(&format!("plans the lanes of generation {generation}")).await?;
+        if self.store.is_broken() {
+            return Err(Failure::SchemaMismatch { code: 1146, message: "no such table".to_owned() });
+        }
+        let lanes = || self.store.tables(generation).map(|tables| tables.lanes).unwrap_or_default();
+        let rows = lanes();
         let until = match resize_step(&rows, self.settings.lanes) {
             Some(ResizeStep::Run) => None,
             Some(ResizeStep::Meet(furthest)) => Some(furthest),
             Some(ResizeStep::Replace(furthest)) => {
-                self.store.replace_lanes(epoch, self.settings.lanes, &furthest)?;
+                self.store.replace_lanes(epoch, generation, self.settings.lanes, &furthest)?;
                 self.steps.step(&self.life, 1, || "the lanes are replaced".to_owned()).await;
                 None
             }
             None => return Err(Failure::misconfigured("the checkpoints are gone", "bring them back")),
         };
-        let rows = self.store.state().tables.lanes.clone();
+        let rows = lanes();
         not_beyond(self.outbox.holds().now(), &rows)?;
         Ok(RunPlan { rows, until })
     }
 
-    fn version(&self, version: u32) -> SimulatedVersion {
+    pub fn version_of(&self, version: u32) -> SimulatedVersion {
         let Self { outbox, steps, life, habits, .. } = self.clone();
         SimulatedVersion { outbox, steps, life, version, slow: habits.slow, deployed: deployed(version) }
     }
@@ -159,7 +167,7 @@ impl Host {
     pub fn swap(&self, canary: bool) {
         let Some(desired) = self.desired.get() else { return };
         let previous = desired.get().current;
-        let current = self.version(3 - previous.version);
+        let current = self.version_of(3 - previous.version);
         self.steps.note(|| format!("{} goes over to version {}", self.name, current.version));
         let canary = canary.then(|| Canary { previous, until: Instant::now() + Duration::from_secs(5) });
         desired.set(Desired { current, canary });
@@ -216,7 +224,7 @@ impl Host {
 impl ControlPorts for Host {
     type Session = ();
     type Lanes = Simulated;
-    type Beside = NothingBeside;
+    type Generations = SimulatedGenerations;
 
     fn settings(&self) -> &Settings {
         &self.settings
@@ -262,50 +270,39 @@ impl ControlPorts for Host {
         failure
     }
 
-    async fn settle_generations(&self, term: &Term) -> Result<NothingBeside, Failure> {
-        self.steps.step(&self.life, 1, || format!("{} looks for other generations", self.name)).await;
-        if self.habits.take_overs > 0 && self.steps.pick(1..=self.habits.take_overs.into()) == 1 {
-            self.store.take_over(term.epoch)?;
-        }
-        Ok(NothingBeside)
+    fn generations(&self, term: &Term) -> SimulatedGenerations {
+        SimulatedGenerations { host: self.clone(), term: term.clone() }
     }
 
     async fn prepare(&self, term: &Term, full: Option<Failure>) -> Result<(Simulated, RunPlan), Failure> {
         let epoch = term.epoch;
-        let run_plan = self.plan(epoch).await?;
-        let desired = Arc::new(DesiredVersion::new(self.version(self.version)));
+        if self.habits.take_overs > 0 && self.steps.pick(1..=self.habits.take_overs.into()) == 1 {
+            self.store.take_over(epoch)?;
+        }
+        let generation = self.store.state().tables.generation;
+        let run_plan = self.plan(epoch, generation).await?;
+        let desired = Arc::new(DesiredVersion::new(self.version_of(self.version)));
         self.desired.replace(Some(desired.clone()));
         self.steps.note(|| format!("{} runs {:?}: {}", self.name, run_plan.until, self.store.told()));
         let is_muted = self.store.settle_breaker(epoch, &deployed(self.version).digest)?;
         let breaker = self.habits.breaker.filter(|_| !is_muted);
         let host = self.clone();
-        Ok((Simulated { host, epoch, is_muted, breaker, desired, full, decoder: decoder() }, run_plan))
+        Ok((
+            Simulated { host, epoch, generation, is_muted, breaker, desired, full, decoder: decoder() },
+            run_plan,
+        ))
     }
 
     async fn begin_rebuild(&self, _: &Term, _: &Failure) -> Result<(), Failure> {
         Ok(())
     }
-
-    async fn builds_beside(&self, _: &Term) -> Result<bool, Failure> {
-        Ok(false)
-    }
-}
-
-/// Other generations have a simulation of their own.
-pub struct NothingBeside;
-
-impl BesideStep for NothingBeside {
-    fn until(&self) -> Option<Position> {
-        None
-    }
-
-    fn start(self, _: &mut TaskSet, _: &mut TaskSet, _: &CancellationToken) {}
 }
 
 /// The lanes of a host that holds the lease.
 pub struct Simulated {
     host: Host,
     epoch: u64,
+    generation: u32,
     is_muted: bool,
     breaker: Option<BreakerSettings>,
     desired: Arc<DesiredVersion<SimulatedVersion>>,
@@ -355,11 +352,7 @@ impl Ports for Simulated {
     type ReadModel = SimulatedReadModel;
 
     fn source(&self, rows: &[LaneRow]) -> Anchored<SimulatedSource> {
-        let Host { outbox, steps, life, habits, .. } = self.host.clone();
-        let Habits { source, feed_max, .. } = habits;
-        let source =
-            SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None, openings: 0 };
-        Anchored::new(source, checkpoint::anchor(rows))
+        self.host.source(rows)
     }
 
     fn desired(&self) -> Arc<DesiredVersion<SimulatedVersion>> {
@@ -367,21 +360,44 @@ impl Ports for Simulated {
     }
 
     fn read_model(&self, lane: u32) -> SimulatedReadModel {
-        let Host { store, steps, life, habits, .. } = self.host.clone();
+        self.host.read_model(lane, self.generation, self.epoch, self.breaker)
+    }
+}
+
+impl Host {
+    /// A source for lanes that have come so far.
+    pub fn source(&self, rows: &[LaneRow]) -> Anchored<SimulatedSource> {
+        let Host { outbox, steps, life, habits, .. } = self.clone();
+        let Habits { source, feed_max, .. } = habits;
+        let source =
+            SimulatedSource { outbox, steps, life, trouble: source, feed_max, place: None, openings: 0 };
+        Anchored::new(source, checkpoint::anchor(rows))
+    }
+
+    /// The read model of a lane.
+    pub fn read_model(
+        &self,
+        lane: u32,
+        generation: u32,
+        epoch: u64,
+        breaker: Option<BreakerSettings>,
+    ) -> SimulatedReadModel {
+        let Host { store, steps, life, habits, .. } = self.clone();
         let slowness = if steps.pick(0..=2) == 0 { habits.slowness } else { 1 };
         SimulatedReadModel {
             store,
             steps,
             life,
             lane,
-            epoch: self.epoch,
+            generation,
+            epoch,
             trouble: habits.trouble,
             slowness,
             rules: Rules {
                 holds_stream: habits.holds_stream,
                 letters_max: habits.letters_max,
                 operations_max: habits.operations_max,
-                breaker: self.breaker,
+                breaker,
             },
             batch: 0,
             uncertain: None,

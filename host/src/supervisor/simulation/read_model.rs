@@ -27,6 +27,7 @@ pub struct SimulatedReadModel {
     pub steps: Steps,
     pub life: Life,
     pub lane: u32,
+    pub generation: u32,
     pub epoch: u64,
     /// One transaction in so many fails.
     pub trouble: u32,
@@ -68,7 +69,10 @@ enum Point {
 
 impl SimulatedReadModel {
     fn told(&self, what: &str) -> String {
-        format!("lane {} (epoch {}, batch {}) {what}", self.lane, self.epoch, self.batch)
+        format!(
+            "lane {} of {} (epoch {}, batch {}) {what}",
+            self.lane, self.generation, self.epoch, self.batch
+        )
     }
 
     async fn step(&self, what: impl FnOnce() -> String) {
@@ -101,6 +105,17 @@ impl SimulatedReadModel {
         Err(failure)
     }
 
+    /// The tables that the lane writes, which may be gone.
+    fn tables(&self) -> Result<Tables, Failure> {
+        let gone = || Failure::misconfigured("the checkpoint is gone", "bring it back");
+        self.store.tables(self.generation).ok_or_else(gone)
+    }
+
+    /// Returns true where others than the live tables are written.
+    fn is_beside(&self) -> bool {
+        self.store.state().tables.generation != self.generation
+    }
+
     /// A failure after which this lane must not come again.
     fn ended<T>(&mut self, failure: Failure) -> Result<T, Failure> {
         self.steps.note(|| self.told(&failure.to_string()));
@@ -116,7 +131,9 @@ impl SimulatedReadModel {
 
     /// Opens a transaction. After an uncertain one it is settled first: false when it did happen.
     fn begin(&mut self, uncertain: &Uncertain) -> Result<bool, Failure> {
-        let row = self.store.state().tables.lanes.get(self.lane as usize).map(|row| (row.epoch, row.batch));
+        let tables = self.store.tables(self.generation);
+        let row = tables.as_ref().and_then(|tables| tables.lanes.get(self.lane as usize));
+        let row = row.map(|row| (row.epoch, row.batch));
         let Some((epoch, batch)) = row else {
             return self.ended(Failure::misconfigured("the checkpoint is gone", "bring it back"));
         };
@@ -158,7 +175,7 @@ impl SimulatedReadModel {
         self.fail(Point::Within, &Uncertain::Nothing)?;
         // Nobody else writes what a lane reads, but for other rows and a take-over.
         self.begin(&Uncertain::Nothing)?;
-        let mut tables = self.store.state().tables.clone();
+        let mut tables = self.tables()?;
         let answer = work(self, &mut tables).inspect_err(|failure| {
             self.steps.note(|| self.told(&failure.to_string()));
         })?;
@@ -168,7 +185,7 @@ impl SimulatedReadModel {
             self.steps.violated(|| self.told(&wrong));
         }
         tables.lanes[self.lane as usize].batch += 1;
-        self.store.commit(tables);
+        self.store.commit_to(tables);
         self.step(|| "committed".to_owned()).await;
         self.fail(Point::Behind, &uncertain)?;
         self.batch += 1;
@@ -190,7 +207,7 @@ impl SimulatedReadModel {
         self.comes_again();
         self.step(|| what.to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
-        Ok(self.store.state().tables.clone())
+        self.tables()
     }
 
     /// Writes a batch, entry by entry, each of which is examined.
@@ -229,7 +246,10 @@ impl SimulatedReadModel {
                 Verdict::Pass(Passed::Duplicate | Passed::Ignored) => {}
                 Verdict::Park { failure, .. } => {
                     tables.write_letter(number, entry, true, &batch.digest);
-                    if let Err(wrong) = examine::blamed(&state, tables, outbox, number, (entry, failure)) {
+                    // Those of other generations are judged when they are to be live.
+                    if state.tables.generation == self.generation
+                        && let Err(wrong) = examine::blamed(&state, tables, outbox, number, (entry, failure))
+                    {
                         steps.violated(|| self.told(&wrong));
                     }
                     if let Err(wrong) = examine::breaker(tables, &self.rules, entry, failure, self.epoch) {
@@ -262,7 +282,7 @@ impl SimulatedReadModel {
 
     /// A command is about what was shown, whenever it is carried out.
     fn examine_command(&self, tables: &Tables, letter: &Letter, who: &str) {
-        if !tables.letters.contains_key(&letter.id) {
+        if !tables.letters.contains_key(&letter.id) || self.is_beside() {
             return;
         }
         if let Err(wrong) = commands::is_meant(&self.store.state(), tables, letter, who) {
@@ -288,7 +308,7 @@ impl ReadModel for SimulatedReadModel {
     async fn load(&mut self) -> Result<LoadedLane, Failure> {
         self.step(|| "loads".to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
-        let tables = self.store.state().tables.clone();
+        let tables = self.tables()?;
         let Some(row) = tables.lanes.get(self.lane as usize).cloned() else {
             return self.ended(Failure::misconfigured("the checkpoint is gone", "bring it back"));
         };
@@ -303,7 +323,7 @@ impl ReadModel for SimulatedReadModel {
     async fn remembered(&mut self) -> Result<Remembered, Failure> {
         self.step(|| "loads the window".to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
-        let (tables, outbox) = (self.store.state().tables.clone(), &self.store.outbox);
+        let (tables, outbox) = (self.tables()?, &self.store.outbox);
         let marked = (0..tables.marked.len()).filter(|number| tables.marked[*number]);
         let documents = marked.map(|number| &outbox.documents[outbox.first[number]]);
         let marks = documents.filter_map(|placed| placed.delivery.id()).map(|id| seed().mark(id)).collect();
@@ -326,7 +346,7 @@ impl ReadModel for SimulatedReadModel {
         self.step(|| "probes".to_owned()).await;
         self.fail(Point::Before, &Uncertain::Nothing)?;
         self.begin(&Uncertain::Nothing)?;
-        let mut tables = self.store.state().tables.clone();
+        let mut tables = self.tables()?;
         let now = self.store.refuses();
         let (mut refused, mut blocked) = (vec![], std::collections::BTreeSet::new());
         for (index, entry) in batch.entries.iter().enumerate() {

@@ -51,6 +51,8 @@ pub struct Schedule {
     pub put_back: Trouble,
     /// One in so many looks, another version is deployed; never, if it is nothing.
     pub swaps: u32,
+    /// One in so many looks, an operator asks for another generation, or changes one; never, if it is nothing.
+    pub generations: u32,
 }
 
 impl Schedule {
@@ -124,8 +126,9 @@ impl Schedule {
             }),
             swaps: [0, 0, 4, 20][chance.random_range(0..4)],
             put_back: sometimes(chance, 6).then(|| while_(chance)),
+            generations: [0, 0, 0, 25, 60][chance.random_range(0..5)],
         };
-        schedule.where_a_loss_shows()
+        schedule.where_a_loss_shows().where_generations_are_real()
     }
 
     /// A source that is put back is noticed where events are taken and commits are kept.
@@ -135,6 +138,18 @@ impl Schedule {
             self.habits.source.lost = None;
             (self.habits.holds_stream, self.habits.letters_max, self.habits.breaker) =
                 (false, u64::MAX, None);
+        }
+        self
+    }
+}
+
+impl Schedule {
+    /// Where there are generations, no other tables take the live ones' place in other ways, and no commits are lost.
+    fn where_generations_are_real(mut self) -> Self {
+        if self.generations > 0 {
+            self.habits.take_overs = 0;
+            self.losses.clear();
+            self.put_back = None;
         }
         self
     }
@@ -217,6 +232,7 @@ impl<'a> Play<'a> {
         self.check()?;
         self.mend().await?;
         self.until_through(true).await?;
+        self.until_settled().await?;
         self.until_commanded().await?;
         self.replay_all().await?;
         self.check()?;
@@ -283,6 +299,10 @@ impl<'a> Play<'a> {
                 let canary = self.chance.random_range(0..2) == 0;
                 self.hosts.iter().for_each(|(host, _)| host.swap(canary));
                 self.store.state().starts += u32::try_from(self.hosts.len()).expect("there are few");
+            }
+            let generations = if calm { 0 } else { self.schedule.generations };
+            if generations > 0 && self.chance.random_ratio(1, generations) {
+                self.change_generations();
             }
             if self.chance.random_ratio(1, 20) && self.store.resume() {
                 self.steps.note(|| "operator: resume".to_owned());

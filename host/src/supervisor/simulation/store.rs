@@ -4,12 +4,14 @@
 //! whether a right projection would have written it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::commands::CommandRows;
+use super::generations::BesideTables;
 use super::outbox::{Fact, OutboxModel, place};
 use super::steps::Steps;
 use crate::failure::Failure;
@@ -41,6 +43,7 @@ pub struct Store {
 
 pub struct State {
     pub tables: Tables,
+    pub beside: BesideTables,
     /// Older states of this epoch.
     kept: Vec<Tables>,
     /// The epoch in which commits were last lost: its lanes may not know it yet.
@@ -73,7 +76,9 @@ pub enum WishedTry {
 /// What an order about a letter is known by.
 pub fn wish(letter: &Letter, wanted: WishedTry) -> (WishedTry, Vec<u8>) {
     let aggregate = letter.aggregate_key.clone().filter(|_| wanted == WishedTry::Try);
-    (wanted, aggregate.unwrap_or_else(|| letter.document_key.clone()))
+    // Another generation may have met the same event in another document.
+    let event = letter.event_id.as_ref().map(|id| id.clone().into_bytes());
+    (wanted, aggregate.or(event).unwrap_or_else(|| letter.document_key.clone()))
 }
 
 /// Everything that is stored.
@@ -88,8 +93,8 @@ pub struct Tables {
     /// The events that have rows.
     pub written: Vec<bool>,
     pub letters: BTreeMap<u64, (usize, Arc<Letter>)>,
-    /// The number of the newest one.
-    pub letter: u64,
+    /// The number of the newest one, of all generations.
+    pub letter: Arc<AtomicU64>,
     /// The number under which each was written first, and the command under which it failed last.
     pub born: BTreeMap<u64, u64>,
     pub tried: BTreeMap<u64, u64>,
@@ -131,7 +136,7 @@ impl Store {
     pub fn new(outbox: Arc<OutboxModel>, steps: Steps, lanes: u32, [broken, strange]: [Trouble; 2]) -> Self {
         let events = outbox.facts.len();
         let (written, marked, settled) = (vec![false; events], vec![false; events], vec![None; events]);
-        let mut tables = Tables { written, marked, settled, ..Tables::default() };
+        let mut tables = Tables { written, marked, settled, generation: 1, ..Tables::default() };
         tables.place_lanes(lanes, &outbox.beginning());
         let discarded = outbox.documents.iter().filter(|placed| outbox.facts[placed.number].discarded);
         for placed in discarded {
@@ -140,6 +145,7 @@ impl Store {
         }
         let state = State {
             tables,
+            beside: BesideTables::default(),
             kept: vec![],
             lost_in: None,
             mended: false,
@@ -173,6 +179,12 @@ impl Store {
         }
     }
 
+    /// Other tables are the live ones; what was kept of those before does not fit any more.
+    pub fn replace_live(&self, tables: Tables) {
+        let mut state = self.state();
+        (state.tables, state.kept) = (tables, vec![]);
+    }
+
     /// A fail-over to a server that had not got the last commits.
     pub fn lose_commits(&self) {
         let back = self.steps.pick(1..=KEPT_MAX as u64);
@@ -184,7 +196,6 @@ impl Store {
         let mut tables = state.kept.swap_remove(at);
         state.kept.clear();
         (tables.owner, tables.until) = (state.tables.owner.clone(), state.tables.until);
-        tables.letter = state.tables.letter;
         state.lost_in = Some(tables.epoch);
         state.tables = tables;
         drop(state);
@@ -204,6 +215,9 @@ impl Store {
             row.epoch = tables.epoch;
         }
         let epoch = tables.epoch;
+        for beside in self.state().beside.tables.values_mut() {
+            beside.lanes.iter_mut().for_each(|row| row.epoch = epoch);
+        }
         self.steps.note(|| format!("{owner} writes under epoch {epoch}"));
         self.commit(tables);
         Acquired::Mine { epoch }
@@ -233,14 +247,21 @@ impl Store {
         Ok(())
     }
 
-    pub fn replace_lanes(&self, epoch: u64, lanes: u32, position: &Position) -> Result<(), Failure> {
-        let mut tables = self.proven(epoch)?;
+    pub fn replace_lanes(
+        &self,
+        epoch: u64,
+        generation: u32,
+        lanes: u32,
+        position: &Position,
+    ) -> Result<(), Failure> {
+        self.proven(epoch)?;
+        let Some(mut tables) = self.tables(generation) else { return Ok(()) };
         if tables.lanes.iter().any(|row| row.position != *position) {
             self.steps.violated(|| "lanes are replaced that do not stand at one position".to_owned());
         }
         tables.place_lanes(lanes, position);
-        self.steps.note(|| format!("{lanes} lanes from {}", place(position)));
-        self.commit(tables);
+        self.steps.note(|| format!("{lanes} lanes of {generation} from {}", place(position)));
+        self.commit_to(tables);
         Ok(())
     }
 
@@ -282,7 +303,8 @@ impl Store {
         true
     }
 
-    fn proven(&self, epoch: u64) -> Result<Tables, Failure> {
+    /// The live tables, where nobody else has taken the lease.
+    pub fn proven(&self, epoch: u64) -> Result<Tables, Failure> {
         let tables = self.state().tables.clone();
         if tables.epoch != epoch {
             return Err(Failure::Fenced { mine: epoch, found: tables.epoch });
@@ -411,9 +433,8 @@ impl Tables {
         if self.letters.values().any(|(_, letter)| letter.document_key == document) {
             return;
         }
-        self.letter += 1;
         let letter = Letter {
-            id: self.letter,
+            id: self.next_letter(),
             state: if parked { "parked" } else { "held" }.to_owned(),
             aggregate: None,
             aggregate_exact: None,
@@ -436,16 +457,42 @@ impl Tables {
         self.letters.insert(letter.id, (number, Arc::new(letter)));
     }
 
+    fn next_letter(&self) -> u64 {
+        self.letter.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The tables of another generation, before anything is in them.
+    pub fn made_anew(&self, generation: u32, lanes: u32, beginning: &Position) -> Self {
+        let events = self.written.len();
+        let mut tables = Self {
+            epoch: self.epoch,
+            generation,
+            letter: self.letter.clone(),
+            discarded: self.discarded.clone(),
+            written: vec![false; events],
+            marked: vec![false; events],
+            settled: vec![None; events],
+            ..Self::default()
+        };
+        tables.place_lanes(lanes, beginning);
+        tables
+    }
+
+    /// The tables become the live ones in the place of others.
+    pub fn take_lease_of(&mut self, live: &Self) {
+        (self.epoch, self.owner, self.until) = (live.epoch, live.owner.clone(), live.until);
+        self.breaker.clone_from(&live.breaker);
+    }
+
     /// Another generation, which has the same rows and letters of its own.
     fn take_over(&mut self) {
         self.generation += 1;
         self.tried.clear();
         for (number, letter) in std::mem::take(&mut self.letters).into_values() {
-            self.letter += 1;
+            let id = self.next_letter();
             let born = self.born.remove(&letter.id).unwrap_or(letter.id);
-            self.born.insert(self.letter, born);
-            self.letters
-                .insert(self.letter, (number, Arc::new(Letter { id: self.letter, ..(*letter).clone() })));
+            self.born.insert(id, born);
+            self.letters.insert(id, (number, Arc::new(Letter { id, ..(*letter).clone() })));
         }
     }
 

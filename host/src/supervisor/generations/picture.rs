@@ -1,0 +1,108 @@
+//! The picture of two generations at one position, and their comparison on real servers.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::completeness;
+use crate::component::version::Loaded;
+use crate::failure::Failure;
+use crate::readmodel::compare::{Bounds, ComparisonReport, ReadView, Sides, compare};
+use crate::readmodel::control::command;
+use crate::readmodel::control::deployment;
+use crate::readmodel::control::generation::{self, Generation, GenerationState};
+use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::readmodel::lane::dead_letter;
+use crate::supervisor::on_servers::OnServers;
+
+/// How often it is told how far it is.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+pub struct Picture {
+    view: ReadView,
+    loaded: Loaded,
+    /// What is known before a row is read.
+    report: ComparisonReport,
+}
+
+impl Picture {
+    /// Takes it. No lane of the projection may run.
+    pub async fn take(
+        host: &OnServers,
+        live: u32,
+        generation: &Generation,
+        (here, there): (&[LaneRow], &[LaneRow]),
+    ) -> Result<Self, Failure> {
+        let OnServers { servers, settings, versions, .. } = host;
+        let (control, name) = (&servers.control, settings.name.as_str());
+        let mut session = servers.applier.connect().await?;
+        let loaded = versions.get(&mut session, servers, &generation.digest).await?;
+        let changes = deployment::lane_changes(&mut session, control, name, live).await?;
+        let digests: BTreeSet<String> = changes.into_iter().map(|change| change.digest).collect();
+        let discarded = dead_letter::discarded(&mut session, control, name).await?.len();
+        let (_, letters) = generation::progress(&mut session, control, name, live).await?;
+        let (_, rebuilt_letters) =
+            generation::progress(&mut session, control, name, generation.generation).await?;
+        let report = ComparisonReport {
+            projection: name.to_owned(),
+            position: here.first().map(|row| row.position.to_string()).unwrap_or_default(),
+            digests: digests.into_iter().collect(),
+            discarded: u64::try_from(discarded).unwrap_or(u64::MAX),
+            letters,
+            rebuilt_letters,
+            lacks: completeness::lacks(here, there, false),
+            ..ComparisonReport::default()
+        };
+        Ok(Self { view: ReadView::take(session).await?, loaded, report })
+    }
+
+    /// Compares both, row for row, until somebody gives the generation up.
+    pub async fn compare(
+        mut self,
+        host: &OnServers,
+        generation: &Generation,
+    ) -> Result<ComparisonReport, Failure> {
+        let began = Instant::now();
+        let progress = Mutex::new(String::new());
+        let sides = Sides { live: host.servers.applier.database(), rebuilt: &generation.place };
+        let comparing =
+            compare(&mut self.view, sides, &self.loaded.deployed.schema, Bounds::default(), |now| {
+                let told =
+                    format!("comparing `{}`: {} of about {} rows", now.table, now.rows, now.rows_about);
+                *progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
+            });
+        let telling = report_progress(host, generation, &progress);
+        let found = tokio::select! {
+            found = comparing => found?,
+            failure = telling => return Err(failure),
+        };
+        Ok(ComparisonReport { tables: found.tables, seconds: began.elapsed().as_secs_f64(), ..self.report })
+    }
+}
+
+/// Tells whoever waits how far the comparison is, until nobody wants it any more.
+async fn report_progress(host: &OnServers, generation: &Generation, progress: &Mutex<String>) -> Failure {
+    let (control, name) = (&host.servers.control, host.settings.name.as_str());
+    let telling = async {
+        let mut session = host.servers.applier.connect().await?;
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let next_step = generation::list(&mut session, control, name).await?;
+            let still = |one: &Generation| {
+                (one.generation, one.state) == (generation.generation, GenerationState::Comparing)
+            };
+            if !next_step.iter().any(still) {
+                let reason = format!("generation {} was given up", generation.generation);
+                return Err(Failure::misconfigured(reason, "ask again if it is still wanted"));
+            }
+            let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(command) = generation.command {
+                command::record_progress(&mut session, control, command, &told).await?;
+            }
+        }
+    };
+    match telling.await {
+        Ok(never) => never,
+        Err(failure) => failure,
+    }
+}

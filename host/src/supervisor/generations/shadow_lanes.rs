@@ -1,0 +1,191 @@
+//! The lanes of a generation beside the live one on real servers: its schema, its tables and its component.
+
+use std::sync::Arc;
+
+use super::filtered_source::FilteredSource;
+use super::ports::ShadowPorts;
+use crate::component::version::Loaded;
+use crate::failure::Failure;
+use crate::pipeline::hot_swap::DesiredVersion;
+use crate::pipeline::run::{Ports, RunPlan};
+use crate::position::Position;
+use crate::readmodel::control::generation::Generation;
+use crate::readmodel::control::{constraint, ownership, registration};
+use crate::readmodel::lane::apply::LaneModel;
+use crate::readmodel::lane::checkpoint::{self, LaneRow};
+use crate::readmodel::lane::dead_letter::{self, GivenUp};
+use crate::readmodel::lane::{Lane, volume, witness};
+use crate::readmodel::mysql::session::Session;
+use crate::readmodel::{cut_over, tables};
+use crate::servers::Servers;
+use crate::source::{Anchored, Decoder, OutboxReader};
+use crate::status::Status;
+use crate::supervisor::hold::holds_stream;
+use crate::supervisor::on_servers::OnServers;
+use crate::supervisor::term::Term;
+use crate::supervisor::{refill, startup};
+
+/// How many letters are given up at a time.
+const GIVEN_UP_PAGE: u32 = 100;
+
+pub struct ShadowLanes {
+    host: OnServers,
+    term: Term,
+    /// The same servers; the accounts work in the generation's place.
+    servers: Servers,
+    generation: Generation,
+    loaded: Loaded,
+    desired: Arc<DesiredVersion<Loaded>>,
+}
+
+impl ShadowLanes {
+    pub fn new(host: OnServers, term: Term, generation: Generation, loaded: Loaded) -> Self {
+        let mut servers = host.servers.clone();
+        servers.applier = servers.applier.in_database(&generation.place);
+        servers.ddl = servers.ddl.in_database(&generation.place);
+        let desired = Arc::new(DesiredVersion::new(loaded.clone()));
+        Self { host, term, servers, generation, loaded, desired }
+    }
+
+    /// Gives letters up as a shadow run does, where no lane can run as long as they are there.
+    async fn give_up_alone(&self, session: &mut Session) -> Result<(), Failure> {
+        let (control, name) = (&self.servers.control, self.host.settings.name.as_str());
+        let number = self.generation.generation;
+        loop {
+            let found = dead_letter::given_up(session, control, name, number, GIVEN_UP_PAGE).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            let mut lane = self.read_model(0);
+            lane.load().await?;
+            for GivenUp { letter, who, why } in &found {
+                lane.discard_letter(letter, who, why).await?;
+            }
+        }
+    }
+
+    /// The tables, empty, and the lanes at the beginning of history.
+    async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
+        let OnServers { servers, settings, .. } = &self.host;
+        let (control, name) = (&servers.control, settings.name.as_str());
+        if !settings.from_history {
+            return Err(Failure::misconfigured(
+                format!("`{name}` began with `start = \"now\"`, so its tables are not made from history"),
+                "configure a projection of another name, with other tables, that begins with `start = \"history\"`",
+            ));
+        }
+        let schema = &self.loaded.deployed.schema;
+        let found = registration::find(session, control, name).await?;
+        let gone = || startup::not_registered(name);
+        let found = found.ok_or_else(gone)?;
+        let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
+        refill::is_possible(servers, &self.loaded, &identity).await?;
+        ownership::not_anothers(session, control, name, schema).await?;
+        constraint::are_free(session, control, name, schema).await?;
+        let mut ddl = servers.ddl.connect().await?;
+        // What is compared with the live tables, row for row, compares texts as they do.
+        let order = if self.generation.purpose.is_compared() {
+            tables::text_order_of(&mut ddl, servers.applier.database(), schema).await?
+        } else {
+            ddl.text_order()
+        };
+        cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
+        cut_over::mark_place(&mut ddl, &self.generation.place).await?;
+        let mut ddl = self.servers.ddl.connect().await?;
+        tables::create_missing(&mut ddl, control, name, schema, order).await?;
+        let start = servers.outbox.current_token().await?;
+        let position = Position::Scan { start, key: None, beside: 0 };
+        let (number, lanes) = (self.generation.generation, startup::lanes(settings, &self.loaded));
+        let mut there = self.servers.applier.connect().await?;
+        checkpoint::replace(&mut there, control, name, number, self.term.epoch, lanes, &position).await
+    }
+}
+
+impl ShadowPorts for ShadowLanes {
+    fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.servers.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        holds_stream(&self.host.settings, &self.loaded)
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        let manifest = &self.loaded.deployed.manifest;
+        let component = format!("{} {}", manifest.name, manifest.version);
+        status.starts(&component, self.loaded.digest(), self.term.epoch, &run_plan.rows);
+    }
+
+    async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
+        let (control, settings, epoch) = (&self.servers.control, &self.host.settings, self.term.epoch);
+        let number = self.generation.generation;
+        let mut session = self.host.servers.applier.connect().await?;
+        if checkpoint::rows(&mut session, control, &settings.name, number).await?.is_empty() {
+            self.begin(&mut session).await?;
+        }
+        let mut session = self.servers.applier.connect().await?;
+        let (ddl, lease) = (&self.servers.ddl, (settings.name.as_str(), epoch));
+        witness::demand(&mut session, ddl, control, lease, number).await?;
+        let schema = &self.loaded.deployed.schema;
+        tables::prepare(&mut session, schema).await?;
+        volume::recount(&mut session, control, &settings.name, number, epoch).await?;
+        let mut letters =
+            volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        if letters > 0 && holds_stream(settings, &self.loaded) {
+            self.give_up_alone(&mut session).await?;
+            letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        }
+        if letters > 0 && holds_stream(settings, &self.loaded) {
+            return Err(Failure::misconfigured(
+                format!(
+                    "{letters} dead letter(s) of the generation hold back all that comes behind them (`hold = \"stream\"`)"
+                ),
+                "deploy a component that takes these events, or discard them in the live generation first",
+            ));
+        }
+        let rows = checkpoint::rows(&mut session, control, &settings.name, number).await?;
+        startup::not_from_the_future(&self.servers, &rows).await?;
+        let parts = (&self.servers, settings, &self.loaded);
+        let run_plan = startup::run_plan(parts, epoch, number, rows, &mut session).await?;
+        Ok(RunPlan { until: run_plan.until.or(until), ..run_plan })
+    }
+
+    async fn given_up(&self) -> Result<Vec<GivenUp>, Failure> {
+        let mut session = self.host.servers.applier.connect().await?;
+        let (control, name) = (&self.servers.control, self.host.settings.name.as_str());
+        let number = self.generation.generation;
+        dead_letter::given_up(&mut session, control, name, number, GIVEN_UP_PAGE).await
+    }
+}
+
+impl Ports for ShadowLanes {
+    type Source = FilteredSource<Anchored<OutboxReader>>;
+    type Version = Loaded;
+    type ReadModel = LaneModel;
+
+    fn source(&self, rows: &[LaneRow]) -> FilteredSource<Anchored<OutboxReader>> {
+        let Servers { outbox, decoder, .. } = &self.servers;
+        let reader = OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows));
+        FilteredSource::new(reader, self.generation.part.clone())
+    }
+
+    fn desired(&self) -> Arc<DesiredVersion<Loaded>> {
+        self.desired.clone()
+    }
+
+    fn read_model(&self, lane: u32) -> LaneModel {
+        let settings = &self.host.settings;
+        let Servers { applier, control, .. } = self.servers.clone();
+        let lane = Lane { projection: settings.name.clone(), generation: self.generation.generation, lane };
+        let schema = self.loaded.deployed.schema.clone();
+        LaneModel::new(applier, control, lane, self.term.epoch, schema, settings.window)
+            .with_limits(settings.letters.limits)
+            // Nobody is told of what it applied before it is live; until then its marks stay.
+            .acknowledging(settings.acknowledge)
+            .with_share(settings.rebuild_percent)
+    }
+}
