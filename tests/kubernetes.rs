@@ -290,7 +290,7 @@ async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update()
         })
     };
     // The one that leads is killed, and the other one leads within the lease.
-    let leading = if pods[0].leads().await { 0 } else { 1 };
+    let leading = usize::from(!pods[0].leads().await);
     until("it leads", async || pods[leading].leads().await).await;
     pods.remove(leading).host.kill();
     let within = Duration::from_secs(u64::try_from(lease).expect("seconds"));

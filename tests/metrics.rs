@@ -85,16 +85,11 @@ fn named(text: &str) -> BTreeSet<(String, BTreeSet<String>)> {
 /// What a text names and no host exports.
 fn unknown(documented: &BTreeMap<String, Kind>, text: &str) -> Vec<String> {
     let is_known = |(name, labels): &(String, BTreeSet<String>)| {
-        let (series, own) = match documented.get(name) {
-            Some((_, own)) => (true, own.clone()),
-            None => {
-                let of = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-                let found = of.and_then(|of| documented.get(of));
-                let is_series = found.is_some_and(|(kind, _)| kind == "histogram" || kind == "summary");
-                (is_series, found.map(|(_, own)| own.clone()).unwrap_or_default())
-            }
-        };
-        series && labels.iter().all(|label| own.contains(label) || label == "le" || label == "quantile")
+        let of = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let many =
+            of.and_then(|of| documented.get(of)).filter(|(kind, _)| kind == "histogram" || kind == "summary");
+        let Some((_, own)) = documented.get(name).or(many) else { return false };
+        labels.iter().all(|label| own.contains(label) || label == "le" || label == "quantile")
     };
     let unknown = named(text).into_iter().filter(|one| !is_known(one));
     unknown.map(|(name, labels)| format!("{name}{labels:?}")).collect()

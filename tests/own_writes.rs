@@ -347,7 +347,7 @@ async fn command(
             let answer = asked(&client, "recorder", &id, "?wait=10s").await;
             let told = state(&answer);
             assert!(!matches!(told.0, 404 | 409), "{id}: {answer:?}");
-            if told.1 == "applied" && n % 4 == 0 {
+            if told.1 == "applied" && n.is_multiple_of(4) {
                 let options: MySqlConnectOptions = url.parse().expect("a URL");
                 let mut connection = options.connect().await.expect("MySQL answers");
                 let row = sqlx::query("SELECT COUNT(*) FROM recorded WHERE event_id = ?").bind(&id);

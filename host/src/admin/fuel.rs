@@ -48,7 +48,8 @@ fn all(snapshots: &[Snapshot]) -> Vec<(LabelSet, &TypeCost)> {
                 let labels: Vec<Label> =
                     labels.into_iter().map(|(name, value)| Label::new(name, value)).collect();
                 let key = Key::from_parts(NAME, labels);
-                all.push((LabelSet::from_key_and_global(&key, &Default::default()), cost));
+                let none_for_all = std::iter::empty::<(String, String)>().collect();
+                all.push((LabelSet::from_key_and_global(&key, &none_for_all), cost));
             }
         }
     }
