@@ -60,9 +60,9 @@ async fn a_change_and_its_event_are_written_together_or_not_at_all() {
         let events = scene.events(account).await;
         let told = [ids(&opened), ids(&deposited), ids(&withdrawn)].concat();
         assert_eq!(events.iter().map(id).collect::<Vec<_>>(), told, "{account}");
-        let traces: Vec<_> =
+        let metadata: Vec<_> =
             events.iter().map(|event| event.get_document("metadata").expect("metadata")).collect();
-        assert_eq!(traces, [&doc! {}, &doc! { "traceparent": TRACE }, &doc! {}], "{account}");
+        assert_eq!(metadata, [&doc! {}, &doc! { "traceparent": TRACE }, &doc! {}], "{account}");
         let age = bson::DateTime::now().timestamp_millis()
             - events[0].get_datetime("occurredAt").expect("a date").timestamp_millis();
         assert!((0..60_000).contains(&age), "{account}: {age}");

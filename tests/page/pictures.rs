@@ -53,12 +53,12 @@ async fn the_pictures_of_the_documents_are_taken() {
     let world = World::with(&names, Options::mysql()).await;
     let events: Vec<_> = Generator::new(7, 400).take(16_000).collect();
     let (early, late) = events.split_at(4_000);
-    let mut spoils = 0;
+    let mut count = 0;
     let early = early.iter().map(|event| {
         let document = event.document();
-        let is_wanted = event.sequence > 2 && spoils < 6;
+        let is_wanted = event.sequence > 2 && count < 6;
         let spoilt = is_wanted.then(|| spoilt(document.clone())).flatten();
-        spoils += usize::from(spoilt.is_some());
+        count += usize::from(spoilt.is_some());
         spoilt.unwrap_or(document)
     });
     world.insert(early.collect::<Vec<_>>()).await;

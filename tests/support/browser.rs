@@ -1,4 +1,4 @@
-//! A browser: headless Chromium behind chromedriver, spoken to in WebDriver's own words. Keys and clicks are those of a person:
+//! A browser: headless Chromium behind chromedriver, spoken to in `WebDriver`'s own words. Keys and clicks are those of a person:
 //! what a page cannot tell from one.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::until;
 use super::world::free_port;
 
-/// The name under which WebDriver hands out elements.
+/// The name under which `WebDriver` hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys that are no characters.
@@ -84,7 +84,7 @@ impl Browser {
         browser
     }
 
-    /// What WebDriver answers, or why it does not do what it is told.
+    /// What `WebDriver` answers, or why it does not do what it is told.
     fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let url = format!("{}{path}", self.session);
         let answer = tokio::task::block_in_place(|| match method {
@@ -121,7 +121,7 @@ impl Browser {
         self.ask("POST", "/execute/async", &json!({ "script": script, "args": [] }))
     }
 
-    /// A command of the DevTools.
+    /// A command of the `DevTools` protocol.
     #[track_caller]
     pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.ask("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))

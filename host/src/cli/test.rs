@@ -53,7 +53,7 @@ pub struct TestArguments {
     /// Use the budget and the field names of this projection of the configuration, not the defaults.
     #[arg(long, value_name = "NAME")]
     projection: Option<String>,
-    /// TestRun the SQL in a scratch schema of this server, and show the rows; without a URL, the configuration's server.
+    /// Run the SQL in a scratch schema of this server, and show the rows; without a URL, the configuration's server.
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
     mysql: Option<String>,
     /// Try variations of the events (fields that are missing, null, of another type, huge) and show what fails.

@@ -102,7 +102,7 @@ fn delivery(change: &RawDocument, decoder: &Decoder) -> Result<Delivery, Failure
 
 /// When the primary wrote a change, by its clock. Servers before 6.0 tell the second only.
 pub fn wall_time(change: &RawDocument, time: Option<ClusterTime>) -> Option<u64> {
-    let wall = change.get_datetime("wallTime").ok().map(|wall| wall.timestamp_millis());
+    let wall = change.get_datetime("wallTime").ok().map(bson::DateTime::timestamp_millis);
     let second = time.map(|time| i64::from(time.seconds) * 1000);
     u64::try_from(wall.or(second)?).ok()
 }

@@ -46,8 +46,9 @@ pub(super) fn committed(projection: &str, batch: &Batch) {
     let latency = named(LATENCY);
     for entry in batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate)) {
         // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
-        let written = entry.delivery.wall_ms.map(Duration::from_millis);
-        written.into_iter().for_each(|written| latency.record(now.saturating_sub(written).as_secs_f64()));
+        if let Some(written) = entry.delivery.wall_ms.map(Duration::from_millis) {
+            latency.record(now.saturating_sub(written).as_secs_f64());
+        }
     }
 }
 

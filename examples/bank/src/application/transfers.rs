@@ -100,7 +100,7 @@ impl Bank {
                     }
                     let mut events = vec![of_transfer(id, *sequence + 1, &happened)?];
                     events.extend(moved.map(|mut event| {
-                        event.metadata.insert(TRANSFER, &*id);
+                        event.metadata.insert(TRANSFER, *id);
                         event
                     }));
                     Ok(((), events))

@@ -112,7 +112,7 @@ mod tests {
         let requested = transfer().request().expect("it is one");
         let (debited, why) = (TransferEvent::TransferDebited {}, "the account is closed".to_owned());
         assert_eq!(after(&[]).next(), None);
-        assert_eq!(after(&[requested.clone()]).next(), Some(Step::Debit(transfer())));
+        assert_eq!(after(std::slice::from_ref(&requested)).next(), Some(Step::Debit(transfer())));
         assert_eq!(after(&[requested.clone(), debited.clone()]).next(), Some(Step::Credit(transfer())));
         let ends = [
             (vec![debited.clone(), TransferEvent::TransferCompleted {}], Process::Completed),

@@ -21,7 +21,7 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
 const TAKEN: &str = "these events are written already, or their sequence is taken";
 
-const COMMANDS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const COMMANDS_KEPT: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, Clone)]
 pub struct Outbox {

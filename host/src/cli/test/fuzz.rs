@@ -128,8 +128,8 @@ fn verdict(report: &EventReport, refused: Option<&Failure>) -> FuzzVerdict {
         return FuzzVerdict::Fault("it keeps state: it answers otherwise after other events than alone");
     }
     match (report.failure(), refused) {
-        (None, None) => FuzzVerdict::Fine,
-        (
+        (None, None)
+        | (
             Some(Failure::Rejected { kind: "invalid" | "unsupported", .. } | Failure::Undecodable { .. }),
             _,
         ) => FuzzVerdict::Fine,
@@ -184,7 +184,7 @@ fn variations(document: &Document) -> Vec<(String, Document)> {
 fn paths(document: &Document, before: &[String], depth: usize) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for (name, value) in document {
-        let path = [before, &[name.clone()]].concat();
+        let path = [before, std::slice::from_ref(name)].concat();
         if let (Bson::Document(inner), true) = (value, depth > 1) {
             all.extend(paths(inner, &path, depth - 1));
         }

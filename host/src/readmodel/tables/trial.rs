@@ -38,7 +38,7 @@ impl Trial {
         let mut session = connector.connect().await?;
         let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 20), 0)").bind(TRIAL_SCHEMA);
         let locked = asked.row(&mut session.connection).await.and_then(|row| row.try_get::<i64, _>(0));
-        if locked.map_err(failed)? != 1 {
+        if locked.map_err(|error| failed(&error))? != 1 {
             return Err(Failure::LostRace {
                 what: format!(
                     "another test has been in `{TRIAL_SCHEMA}` for 20 s: try again when it is done"
@@ -100,7 +100,7 @@ impl Trial {
             let key = self.columns(&table.name, "AND column_key = 'PRI'").await?;
             let quoted: Vec<String> = key.iter().map(|column| format!("`{column}`")).collect();
             let sql = format!("SELECT * FROM `{}` ORDER BY {}", table.name, quoted.join(", "));
-            let rows = text_rows(&mut self.session.connection, &sql).await.map_err(failed)?;
+            let rows = text_rows(&mut self.session.connection, &sql).await.map_err(|error| failed(&error))?;
             all.push(TableRows { table: table.name.clone(), columns, rows });
         }
         Ok(all)
@@ -111,7 +111,7 @@ impl Trial {
             "SELECT CONVERT(column_name USING utf8mb4) FROM information_schema.columns WHERE table_schema = DATABASE() \
              AND table_name = '{table}' {which} ORDER BY ordinal_position"
         );
-        let rows = text_rows(&mut self.session.connection, &sql).await.map_err(failed)?;
+        let rows = text_rows(&mut self.session.connection, &sql).await.map_err(|error| failed(&error))?;
         Ok(rows.into_iter().flatten().flatten().collect())
     }
 
@@ -120,7 +120,7 @@ impl Trial {
         let sql = format!(
             "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema = '{TRIAL_SCHEMA}'"
         );
-        let tables = text_rows(&mut self.session.connection, &sql).await.map_err(failed)?;
+        let tables = text_rows(&mut self.session.connection, &sql).await.map_err(|error| failed(&error))?;
         let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
         if self.database == TRIAL_SCHEMA || !tables.is_empty() && !tables.iter().any(|table| table == MARK) {
             return Err(Failure::misconfigured(
@@ -134,11 +134,11 @@ impl Trial {
     }
 
     async fn send(&mut self, sql: &str) -> Result<(), Failure> {
-        send(&mut self.session.connection, sql).await.map_err(failed)?;
+        send(&mut self.session.connection, sql).await.map_err(|error| failed(&error))?;
         Ok(())
     }
 }
 
-fn failed(error: sqlx::Error) -> Failure {
-    classify(&format!("trying the tables in `{TRIAL_SCHEMA}`"), &error)
+fn failed(error: &sqlx::Error) -> Failure {
+    classify(&format!("trying the tables in `{TRIAL_SCHEMA}`"), error)
 }
