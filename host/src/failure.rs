@@ -1,4 +1,4 @@
-//! Everything that can go wrong with an event or a batch, as one closed list.
+//! Everything that can go wrong with an event or a batch, as one closed list, each with the sentence that people read.
 //!
 //! A failure names who is at fault, and so who has to act. What the lane does about it is decided in
 //! `pipeline::decide`; which server code is which failure is decided next to the driver that reports it.

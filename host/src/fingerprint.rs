@@ -1,4 +1,5 @@
-//! The words for which events: a keyed hash of an event's id, and the order-free sum of such hashes.
+//! Hashes of event ids: the keyed hash of one id, which the dedupe window compares, and the order-free sum of such hashes, which
+//! compares sets of events.
 //!
 //! No I/O and no driver types. Where sums are kept belongs to `readmodel`.
 

@@ -3,8 +3,8 @@
 //! Read downwards, this page is the way of an event: a document of the outbox becomes an [`event`] at a
 //! [`position`]; the [`source`] reads it, first from history, then from the change stream; a [`projector`], a
 //! sandboxed component, answers with operations on [`statement`]s that were checked by [`sql`] before it was
-//! deployed; the [`readmodel`] commits them with the checkpoint in one MySQL transaction. A [`projection`] is one
-//! reader and several lanes that do this; [`operation`]s are what people do to it, through [`admin`] and [`cli`].
+//! deployed; the [`readmodel`] commits them with the checkpoint in one MySQL transaction. A projection is one
+//! reader and several lanes that do this (the [`pipeline`]), kept going by a [`supervisor`]; [`operation`]s are what people do to it, through [`admin`] and [`cli`].
 //!
 //! Imports only point upwards in this list, and the stages never import each other; a test holds that.
 

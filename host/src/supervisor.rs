@@ -1,9 +1,9 @@
-//! Runs one projection: takes the lease, makes everything ready, runs reader and lanes, and starts them again from
-//! the checkpoint when one of them ends.
+//! Runs one projection: takes the lease, makes everything ready, runs reader and lanes, and starts them again from the checkpoint
+//! when one of them ends. How long a standby, a pause or an outage waits is a constant here.
 
 pub mod settings;
 pub mod startup;
-pub mod refill;
+pub mod rebuild_after_loss;
 pub mod ports;
 pub mod term;
 pub mod on_servers;

@@ -1,4 +1,4 @@
-//! Logs to standard error, as text or JSON, and metrics for Prometheus. Set up once, by the composition root.
+//! Sets up the log on standard error, as text or JSON, and the recorder of metrics. It defines no metric.
 
 use std::fmt::Debug;
 use std::io::IsTerminal;

@@ -1,5 +1,5 @@
-//! Who asks the API: by a token where there are any, else whoever reaches the loopback. It does not look at paths: what
-//! is no mere look needs the role `operator`.
+//! Identifies the caller of the API, by a token where there are any, and enforces the roles: every method but GET, HEAD and OPTIONS needs
+//! the role `operator`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! `laterna deploy`, `laterna rollback` and `laterna deployments`: a projection's component, changed while it runs.
+//! `laterna deploy` (with its canary window), `laterna rollback` and `laterna deployments`: a projection's component, changed
+//! while it runs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::config::Config;
 use crate::operation::{ask, load, shadow};
 use crate::projector::Engine;
-use crate::readmodel::control::command::Request;
+use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, Request};
 use crate::readmodel::control::{deployment, registration};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -39,7 +40,7 @@ pub struct DeployArguments {
     anyway: bool,
     /// Canary window: if the new component fails an event that the previous one accepts, roll back, and park nothing; 0: no
     /// window.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = CANARY_SECONDS_DEFAULT)]
     canary: u32,
     #[command(flatten)]
     patience: Patience,

@@ -1,5 +1,5 @@
-//! The components of one projection on this host: the one its configuration names, and those that the control schema
-//! has as deployed. Which one is in force is a row; here it is loaded, checked, and given to the lanes.
+//! Loads and checks the components of one projection, those of its configuration and those that were deployed, and gives the lanes the
+//! one that a row says is in force.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -11,7 +11,7 @@ use crate::servers::Servers;
 /// How many letters are read at a time, to tell them apart.
 const PAGE: u32 = 200;
 
-/// The same, where only their ids are read.
+/// Page size where only the ids of letters are read.
 const IDS_PAGE: u32 = 10_000;
 
 /// How letters are chosen: those that fit everything that is given.

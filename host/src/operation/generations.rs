@@ -8,7 +8,7 @@ use crate::readmodel::control::deployment::{self, Origin};
 use crate::readmodel::control::generation::{self, Change, GenerationState, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::control::{overtake, registration};
 use crate::readmodel::mysql::session::{Session, within};
-use crate::supervisor::refill;
+use crate::supervisor::rebuild_after_loss;
 
 /// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
 pub(super) async fn carry_out(
@@ -86,7 +86,8 @@ pub(super) async fn open(
     let found = registration::find(session, &servers.control, projection).await?;
     found.ok_or_else(|| not_begun(projection))?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
-    within(PATIENCE, "asking for history", refill::is_possible(servers, &loaded, &identity)).await?;
+    within(PATIENCE, "asking for history", rebuild_after_loss::is_possible(servers, &loaded, &identity))
+        .await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
     let deploys = matches!(asked.request, Request::Deploy { .. } | Request::Rollback);
     let why = overtake::superseded(asked);

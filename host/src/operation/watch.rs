@@ -8,15 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::registry::{Versions, short};
 use crate::failure::Failure;
-use crate::readmodel::control::command::{self, Request};
+use crate::readmodel::control::command::{self, CANARY_SECONDS_DEFAULT, Request};
 use crate::readmodel::control::deployment;
 use crate::servers::Servers;
 
-/// How often a file is looked at. Twice the same, and nobody is writing it any more.
+/// Interval in which a file is checked. It is complete when two checks find the same size and time.
 const INTERVAL: Duration = Duration::from_millis(700);
-
-/// For how long a component that came this way may be taken back, in seconds.
-const CANARY_SECONDS: u32 = 60;
 
 /// The file of one projection's component, or of its upcaster.
 pub struct FileWatch {
@@ -83,7 +80,7 @@ impl FileWatch {
             return Ok(());
         }
         next.store(&mut session, control).await?;
-        let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: CANARY_SECONDS };
+        let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: CANARY_SECONDS_DEFAULT };
         command::submit(&mut session, control, projection, &request, "the watched file").await?;
         tracing::info!(projection, "{file} has changed: {} is to be deployed", short(digest));
         Ok(())

@@ -1,5 +1,5 @@
-//! What an operator wishes of a projection, and whether that can be asked for as things stand: the command that it becomes,
-//! or why it becomes none. Nothing is written here.
+//! Checks an operator's request against how the projection stands, and makes a command of it, or says why it cannot. Nothing is written
+//! here.
 
 use super::ask::{self, Refusal};
 use super::choice::{LetterChoice, choose};

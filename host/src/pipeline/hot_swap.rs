@@ -1,5 +1,5 @@
-//! The component that a stage of a lane works with. It follows the projection's target between two batches, so that a
-//! lane is never stopped for it; and for a while after a change, the component before is there to be asked.
+//! The component that a stage of a lane works with. A stage takes up another one between two batches, so that no lane stops for
+//! it. During the canary window after a change the previous component is kept, so that the change can be taken back.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The plan of a batch: each delivery is applied, passed by, parked, or held behind a dead letter.
+//! The plan of a batch: each delivery is applied, passed by (an event that was applied before is a duplicate), parked, or held
+//! behind a dead letter.
 //!
 //! Pure. It knows which aggregates are blocked and which events were applied lately; it learns from committed batches
 //! only.

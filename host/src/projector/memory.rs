@@ -1,4 +1,4 @@
-//! How much memory an instance may take, and whether it wanted more.
+//! Enforces the memory limit of an instance (`budget.memory_bytes`), and remembers that it was refused more.
 //!
 //! WebAssembly's `memory.grow` only answers -1, and what a guest makes of that is its own affair: the refusal is
 //! remembered here, so that the verdict can name it.

@@ -1,4 +1,4 @@
-//! Two generations of a projection's tables, compared row by row in one consistent snapshot.
+//! Compares all rows of two generations' tables, for `laterna verify`, in one consistent snapshot.
 //!
 //! Both are cut into the same chunks by primary key. The server counts and hashes the rows of a chunk on either side,
 //! and only where that differs are rows looked at, by the server again: what comes here are counts, keys to go on from,

@@ -1,4 +1,5 @@
-//! The reaction to a failure at the source: one pure function.
+//! Decides what follows a failure of the source, also when the oplog no longer reaches back: open it anew, rebuild, or pause. One pure
+//! function.
 //!
 //! The change stream is never opened at "now" to get past something: events would be missing, and nobody would know.
 

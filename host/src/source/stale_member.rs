@@ -1,5 +1,5 @@
-//! A stream that stands still while the replica set goes on: its server was cut off from the others and has another
-//! primary's writes not at all. It answers without an error, and would for ever.
+//! Notices a change stream on a member that was cut off from its replica set: it answers without an error, and never shows the new
+//! primary's writes.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! From the operations of a batch to few statements: rows of one statement are sent together.
+//! Joins INSERT and REPLACE operations of a batch into statements of many rows. `sql::dml` says which statements may be joined; an
+//! UPDATE or DELETE is sent alone.
 //!
 //! Pure, and it decides nothing about errors: a batch that fails is redone by its caller, in smaller pieces.
 //!

@@ -1,4 +1,4 @@
-//! What is measured of a projection while it works, for Prometheus: how long events and batches take.
+//! Histograms of a projection's events and batches. Its counters are in `status`, its gauges in `admin::health`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

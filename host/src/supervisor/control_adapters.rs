@@ -10,7 +10,7 @@ use super::on_servers::OnServers;
 use super::ports::ControlPorts;
 use super::settings::Settings;
 use super::term::Term;
-use super::{LEASE_PATIENCE, START_PATIENCE, refill, startup};
+use super::{LEASE_PATIENCE, START_PATIENCE, rebuild_after_loss, startup};
 use crate::failure::Failure;
 use crate::pipeline::run::RunPlan;
 use crate::readmodel::control::lease::{self, Acquired};
@@ -106,6 +106,6 @@ impl ControlPorts for OnServers {
     }
 
     async fn begin_rebuild(&self, term: &Term, lost: &Failure) -> Result<(), Failure> {
-        refill::begin(self, term.epoch, lost).await
+        rebuild_after_loss::begin(self, term.epoch, lost).await
     }
 }

@@ -1,7 +1,7 @@
-//! Runs that take no events: the lanes stand ready for operators' orders about dead letters, and nothing else moves.
+//! Finds out what holds the events of a projection back: a row of a pause, dead letters in the stream's order, or no room for
+//! another letter. The lanes stand ready for requests about letters meanwhile.
 //!
-//! What holds the events is a row (an operator's word, an open breaker), the letters that are there, or the room that is
-//! not. It is looked at again and again, and ends by itself.
+//! It is looked at again with each snapshot of the control schema, and ends by itself.
 
 use super::settings::{Hold, Settings};
 use crate::component::version::Loaded;
@@ -69,15 +69,15 @@ impl HoldCheck {
         loop {
             // An outage is the lanes' business.
             let Some(snapshot) = feed.next().await.snapshot else { continue };
-            if !same(self.judge(&snapshot).as_ref(), standing) {
+            if !is_same_reason(self.judge(&snapshot).as_ref(), standing) {
                 return;
             }
         }
     }
 }
 
-/// The same reason; how many letters there are may differ.
-fn same(found: Option<&Failure>, standing: Option<&Failure>) -> bool {
+/// Returns true where both failures have one reason; how many letters there are may differ.
+fn is_same_reason(found: Option<&Failure>, standing: Option<&Failure>) -> bool {
     match (found, standing) {
         (Some(Failure::StreamHeld { .. }), Some(Failure::StreamHeld { .. })) => true,
         _ => found == standing,

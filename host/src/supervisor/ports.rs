@@ -1,5 +1,5 @@
-//! The traits between the control plane and what it acts on. [`super::on_servers`] has the real ones, the simulation made-up
-//! ones.
+//! The traits between the control plane and what it acts on. `control_adapters` and `live_lanes` have the real ones, the simulation
+//! made-up ones.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
     /// Asks for the lease once, in this session or, where there is none, a new one. One in which that fails, or is given up,
     /// is not kept.
     fn acquire(&self, session: &mut Option<Self::Session>) -> impl Task<Result<Acquired, Failure>>;
-    /// Renews the lease once; of the session as above.
+    /// Renews the lease once. The session is kept only where that succeeds.
     fn renew(&self, session: &mut Option<Self::Session>, epoch: u64) -> impl Task<Result<(), Failure>>;
     /// Gives the lease back.
     fn release(&self, epoch: u64) -> impl Task<Result<(), Failure>>;

@@ -247,7 +247,7 @@ pub async fn not_from_the_future(servers: &Servers, rows: &[LaneRow]) -> Result<
     not_beyond(servers.outbox.now().await?, rows)
 }
 
-/// The same, of the source's newest write.
+/// Refuses a checkpoint that is later than the source's newest write.
 pub fn not_beyond(now: ClusterTime, rows: &[LaneRow]) -> Result<(), Failure> {
     let newest = rows.iter().filter_map(|row| row.position.time()).max();
     match newest {

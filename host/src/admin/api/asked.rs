@@ -1,5 +1,4 @@
-//! A change that is asked for: by whom, whether it is only to be told, and under which key. It becomes a command row, which
-//! is told with its place, or a problem.
+//! Makes a stored command of a request for a change (its caller, its dry run, its `Idempotency-Key`), or a problem.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;

@@ -16,15 +16,12 @@ use crate::admin::problem::Problem;
 use crate::component::registry::HowItFits;
 use crate::operation::ask;
 use crate::operation::wish::Wish;
-use crate::readmodel::control::command::CommandRecord;
+use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, CommandRecord};
 use crate::readmodel::control::deployment::{self, Deployment, LaneChange};
 
 /// How many deployments one answer holds.
 const DEPLOYMENTS_MAX: u32 = 200;
 const DEPLOYMENTS: u32 = 20;
-
-/// For how long what was deployed may be taken back unless that is said, in seconds.
-const CANARY_SECONDS: u32 = 60;
 
 /// How many are listed.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -88,7 +85,7 @@ pub struct DeployBody {
 }
 
 fn canary_seconds() -> u32 {
-    CANARY_SECONDS
+    CANARY_SECONDS_DEFAULT
 }
 
 /// A deployment that would be.

@@ -15,7 +15,7 @@ use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::source::{BY_ID, STORED};
 use crate::supervisor::generations::completeness::{self, Inventory, Taken};
 use crate::supervisor::generations::meeting::{self, Next, OutboxAnswer};
-use crate::supervisor::refill::may_begin;
+use crate::supervisor::rebuild_after_loss::may_begin;
 use crate::supervisor::simulation::steps::Life;
 
 /// Interval in which hosts look for work.

@@ -1,5 +1,5 @@
-//! Who writes for a projection. Time is MySQL's clock; safety does not rest on time but on the epoch, which
-//! every commit proves.
+//! The row of the lease: which host writes for a projection, and under which epoch. Time is MySQL's clock; safety rests on the epoch,
+//! which every commit proves.
 
 use std::time::{Duration, Instant};
 

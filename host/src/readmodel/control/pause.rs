@@ -1,5 +1,5 @@
-//! Pauses: a projection takes no events although it could, by an operator or by its breaker. Rows, so that restarts and
-//! take-overs keep them.
+//! The rows of pauses that an operator or the breaker ordered: restarts and take-overs keep them. Every other reason to pause is a
+//! `failure`, which `supervisor::hold` checks.
 
 use sqlx::mysql::MySqlRow;
 use sqlx::{Connection, Row};

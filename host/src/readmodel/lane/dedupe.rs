@@ -1,4 +1,5 @@
-//! The rows of the dedupe window: which events were applied lately, one row per batch.
+//! The rows of the dedupe window: the ids of events that were applied lately, one row per batch. `pipeline::plan` compares ids
+//! with them.
 //!
 //! Ids are stored as they are: the outbox is acknowledged from these rows ([`super::acknowledge`]).
 
@@ -238,8 +239,8 @@ fn with_length(key: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], key].concat()
 }
 
-/// Whether whatever reads like an id behind its length is one of the row's ids. Writers choose ids, so that one may hold what
-/// reads like another one. Empty texts and those with control characters are not looked for.
+/// Returns false where a search for bytes in the row could find an id that the row does not hold: writers choose ids, and one may
+/// contain what reads like another. Empty texts and those with control characters are not searched for.
 fn is_plain(bytes: &[u8]) -> bool {
     let mut next = 0;
     for at in 0..bytes.len() {

@@ -1,4 +1,5 @@
-//! Builds generations beside the live one, one at a time, and drops those that nobody wants any more.
+//! Builds generations beside the live one, one at a time, and drops those that nobody wants any more. One that is ready, but has new
+//! dead letters, waits here for `laterna generations accept`.
 
 use std::time::Duration;
 

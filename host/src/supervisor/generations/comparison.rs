@@ -1,4 +1,5 @@
-//! Compares the live generation with one that was made anew, and says what becomes of that one.
+//! Runs the comparison of `laterna verify`, records its report, and lets the tables that were made anew go, or, for `--repair`,
+//! take the live ones' place.
 
 use super::PATIENCE;
 use super::meeting;

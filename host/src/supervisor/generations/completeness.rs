@@ -18,8 +18,8 @@ use crate::source::{BY_ID, Census, Outbox, STORED};
 /// How many of the newest events of a generation are looked for by their ids.
 const NEWEST_MAX: usize = 1_000_000;
 
-/// What a generation lacks of the live one, in words, where both stand at one position. What the other one took until then,
-/// the live one took, too, unless it was live before and `returns`.
+/// What a generation lacks of the live one, in words, where both stand at one position. `returns` is true for one that was live
+/// before: it may have taken events that the live one did not.
 pub fn lacks(live: &[LaneRow], other: &[LaneRow], returns: bool) -> Option<String> {
     let deliveries = |rows: &[LaneRow]| rows.iter().map(|row| row.events).sum::<u64>();
     match (checkpoint::fingerprint(live), checkpoint::fingerprint(other)) {
@@ -92,7 +92,7 @@ pub async fn lacks_now<I: Inventory>(
     )))
 }
 
-/// The same, of a generation as the control schema has it.
+/// What the outbox lacks now of the events that a stored generation took, in words.
 pub async fn outbox_lacks(
     servers: &Servers,
     session: &mut Session,

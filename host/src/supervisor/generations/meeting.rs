@@ -1,4 +1,5 @@
-//! What comes next of a generation that meets the live one, from the rows of both: pure.
+//! Decides what comes next of a generation that stands where the live one does: cut-over, comparison, a wait for an operator, or more
+//! building. Pure.
 
 use super::completeness;
 use crate::position::Position;
@@ -67,8 +68,8 @@ pub fn next(
     }
 }
 
-/// What is to be done first of generations that stand aside, if anything is: what goes does so before anything is built, since
-/// a command may wait for its end, and what is built may wait for a word.
+/// The generation to work on next: one that is being dropped comes before one that is being built, since a command may wait for
+/// its end, and what is built may wait for an operator.
 pub fn first(next_step: &[Generation]) -> Option<&Generation> {
     let goes = next_step.iter().find(|one| one.state == GenerationState::Dropping);
     goes.or_else(|| next_step.iter().find(|one| one.state != GenerationState::Kept))

@@ -15,7 +15,7 @@ use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter;
 use crate::supervisor::on_servers::OnServers;
 
-/// How often it is told how far it is.
+/// Interval in which the progress of a comparison is reported.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 pub struct Picture {

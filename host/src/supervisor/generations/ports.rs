@@ -1,4 +1,4 @@
-//! The traits between the rules for generations and what they act on. [`super::context`] has the real ones, the simulation
+//! The traits between the rules for generations and what they act on. `context` and `shadow_lanes` have the real ones, the simulation
 //! made-up ones.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::supervisor::term::Term;
 /// The rows and tables of a projection's generations, under one epoch. A clone has connections of its own.
 pub trait GenerationPorts: Clone + Send + 'static {
     type Shadow: ShadowPorts;
-    /// What is compared, as it was at one position.
+    /// The snapshot of both generations that a comparison reads.
     type Picture: Send + 'static;
 
     fn term(&self) -> &Term;

@@ -23,7 +23,7 @@ use crate::status::Status;
 use crate::supervisor::hold::holds_stream;
 use crate::supervisor::on_servers::OnServers;
 use crate::supervisor::term::Term;
-use crate::supervisor::{refill, startup};
+use crate::supervisor::{rebuild_after_loss, startup};
 
 /// How many letters are given up at a time.
 const GIVEN_UP_PAGE: u32 = 100;
@@ -79,7 +79,7 @@ impl ShadowLanes {
         let gone = || startup::not_registered(name);
         let found = found.ok_or_else(gone)?;
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
-        refill::is_possible(servers, &self.loaded, &identity).await?;
+        rebuild_after_loss::is_possible(servers, &self.loaded, &identity).await?;
         ownership::not_anothers(session, control, name, schema).await?;
         constraint::are_free(session, control, name, schema).await?;
         let mut ddl = servers.ddl.connect().await?;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::readmodel::lane::dead_letter::{Selection, ShownLetters};
 use crate::text::harmless;
 
+/// The canary window of a deployment, in seconds, unless another one is given.
+pub const CANARY_SECONDS_DEFAULT: u32 = 60;
+
 /// An operator's request about a projection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
