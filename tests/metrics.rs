@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use bson::doc;
 use serde_json::{Value, json};
 
 use crate::guests;
 use crate::support::http::Client;
+use crate::support::server::services;
 use crate::support::world::{event, said};
 use crate::support::{Options, World, until};
 
@@ -119,8 +120,7 @@ fn alerts_and_dashboard_ask_for_what_a_host_exports() {
 /// Runs promtool in the folder of the alerts.
 fn promtool(arguments: &[&str]) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy/prometheus");
-    let ran = Command::new("promtool").args(arguments).current_dir(folder).output();
-    let ran = ran.expect("promtool is there: dev/prerequisites says how to get it");
+    let ran = services().arg("promtool").args(arguments).current_dir(folder).output().expect("it runs");
     let said = said(&ran);
     assert!(ran.status.success(), "{arguments:?}: {said}");
     said
@@ -149,9 +149,13 @@ async fn what_a_host_exports_is_well_formed() {
     world.insert([event("a", "a", 1, doc! { "do": "ok" })]).await;
     world.until_committed("picky", 1).await;
     let text = Client::new(host.port).get("/metrics").await.text;
-    let mut checking = Command::new("promtool");
-    checking.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut checking = checking.spawn().expect("promtool is there: dev/prerequisites says how to get it");
+    let mut checking = services();
+    checking
+        .args(["promtool", "check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut checking = checking.spawn().expect("it runs");
     checking.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
     let told = said(&checking.wait_with_output().expect("it ends"));
     assert!(!told.contains("error"), "{told}");

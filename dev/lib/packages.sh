@@ -147,3 +147,10 @@ print_faketime() {
         printf '%s\n' "$file"
     done
 }
+
+# exec_promtool ARGUMENT...: the tool of Prometheus that checks and tries alerts, in the folder where it was called.
+exec_promtool() {
+    install_world prometheus bookworm prometheus || fail "promtool cannot be had from Debian's packages"
+    in_world prometheus usr/bin/promtool
+    exec "${in_world[@]}" "$@"
+}

@@ -93,7 +93,7 @@ enum Operator {
 /// The commands of people who write projectors. None of them needs a server.
 #[derive(Debug, Subcommand)]
 enum Author {
-    /// Create a projector project in Rust, JavaScript or Python.
+    /// Create a projector project in Rust, JavaScript, TypeScript or Python.
     New(new::NewArguments),
     /// Build a projector project into its folder `dist`.
     Build(build::BuildArguments),

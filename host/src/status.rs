@@ -407,11 +407,23 @@ impl StatusState {
                 lane.handed_on.clear();
             }
         }
+        if matches!(phase, Phase::Standby { .. }) {
+            self.forget_what_the_leader_knows();
+        }
         self.phase = phase;
         self.paused_by = None;
         self.run_trouble = None;
         self.source_trouble = None;
         changed
+    }
+
+    /// Forgets what only the host knows that writes: kept, it would be shown, and alarm, for as long as this one stands by.
+    fn forget_what_the_leader_knows(&mut self) {
+        self.lanes.clear();
+        (self.read_up_to, self.read_wall_ms, self.source_time, self.oplog_begin) = (None, None, None, None);
+        (self.documents, self.letters, self.ignored) = (0, (0, 0), 0);
+        (self.acknowledgement, self.beside) = (None, None);
+        self.commands.clear();
     }
 
     /// What is being waited out.
@@ -489,13 +501,13 @@ mod tests {
     use super::*;
     use crate::position::Token;
 
-    fn at(seconds: u32) -> Position {
+    pub(super) fn at(seconds: u32) -> Position {
         Position::Stream {
             token: Token { data: format!("82{seconds:08x}000000012B0229296E04"), type_bits: None },
         }
     }
 
-    fn row(lane: u32, seconds: u32) -> LaneRow {
+    pub(super) fn row(lane: u32, seconds: u32) -> LaneRow {
         LaneRow {
             lane,
             epoch: 1,

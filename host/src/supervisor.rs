@@ -175,6 +175,7 @@ impl<P: ControlPorts> Supervisor<P> {
                 tracing::warn!(projection, "{told}; nothing more is written under the old epoch");
                 self.ports.status().run_fails(&failure);
                 carryover.give_up_place();
+                carryover.told_of_no_primary = false;
                 *backoff = Backoff::new();
                 let expired = matches!(failure, Failure::LeaseExpired { .. });
                 if expired { EXPIRED_INTERVAL } else { STANDBY_INTERVAL }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use bson::Document;
 
@@ -11,6 +12,9 @@ use super::repository;
 use crate::support::host::BINARY;
 use crate::support::world::free_port;
 use crate::support::{Host, Options, World, until};
+
+/// How long what a host shows may take to be so.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Block {
     kind: String,
@@ -60,14 +64,11 @@ impl Language {
     }
 }
 
-/// Each line that is shown comes, in this order. `…` stands for anything.
-fn shows(expected: &str, output: &str, language: Language) {
+/// The first line that is shown and does not come, in this order. `…` stands for anything.
+fn missing<'a>(expected: &'a str, output: &str, language: Language) -> Option<&'a str> {
     let mut lines = output.lines();
     let counts = |line: &&str| !line.is_empty() && *line != "…" && !language.is_other(line);
-    for line in expected.lines().filter(counts) {
-        let found = lines.any(|other| is_like(line, other.trim_end()));
-        assert!(found, "the page shows `{line}`, which is not there, or not in this order:\n{output}");
-    }
+    expected.lines().filter(counts).find(|line| !lines.any(|other| is_like(line, other.trim_end())))
 }
 
 fn is_like(shown: &str, line: &str) -> bool {
@@ -130,6 +131,8 @@ struct Reader {
     port: u16,
     host: Option<Host>,
     output: String,
+    /// The commands that gave it.
+    commands: String,
     /// What the page has shown is compared with it.
     inside: bool,
     language: Language,
@@ -152,10 +155,22 @@ impl Reader {
         let commands = if self.inside { format!("cd sales\n{commands}") } else { commands };
         self.inside = true;
         self.output = follow(&self.folder, &commands, &self.settings);
+        self.commands = commands;
         let busy = format!("SELECT COUNT(*) FROM {}.generation WHERE state <> 'kept'", self.world.control());
         if self.host.is_some() {
             let world = &self.world;
             until("nothing is built any more", async || world.number_if_any(&busy).await == Some(0)).await;
+        }
+    }
+
+    /// What the page shows is what came. How a projection stands is seen a moment later, so whoever looks may look again.
+    fn shows(&mut self, text: &str) {
+        let began = Instant::now();
+        while let Some(line) = missing(text, &self.output, self.language) {
+            let output = &self.output;
+            let may_come = self.commands.contains("laterna status") && began.elapsed() < PATIENCE;
+            assert!(may_come, "the page shows `{line}`, which is not there, or not in this order:\n{output}");
+            self.output = follow(&self.folder, &self.commands, &self.settings);
         }
     }
 
@@ -184,7 +199,7 @@ impl Reader {
                 }
             }
             ("sql", "") => self.output = queried(&self.world, text).await,
-            ("", "") => shows(text, &self.output, self.language),
+            ("", "") => self.shows(text),
             (_, file) if !file.is_empty() => {
                 let Some(file) = self.language.file(file) else { return };
                 let text = match self.language {
@@ -211,7 +226,9 @@ async fn the_page_is_followed(language: Language) {
         ("LATERNA_HOST__HEALTH", "127.0.0.1:0".to_owned()),
     ];
     let output = String::new();
-    let mut reader = Reader { world, folder, settings, port, host: None, output, inside: false, language };
+    let commands = String::new();
+    let mut reader =
+        Reader { world, folder, settings, port, host: None, output, commands, inside: false, language };
     let blocks = blocks();
     assert!(blocks.len() > 25, "{}", blocks.len());
     for block in &blocks {

@@ -25,6 +25,17 @@ pub enum Order {
     Close,
 }
 
+impl Order {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "open",
+            Self::Deposit(_) => "deposit",
+            Self::Withdraw(_) => "withdraw",
+            Self::Close => "close",
+        }
+    }
+}
+
 impl Bank {
     pub fn new(outbox: Outbox) -> Self {
         Self { outbox }

@@ -84,6 +84,10 @@ fn measure(snapshot: &Snapshot) {
     if let Some(oplog) = snapshot.oplog {
         gauge("laterna_oplog_used_ratio", f64::from(oplog.used_percent) / 100.0);
         gauge("laterna_oplog_left_seconds", oplog.left_seconds.into());
+    } else if matches!(snapshot.phase, Phase::Standby { .. }) {
+        // A gauge keeps what it was set to, and a standby does not know.
+        gauge("laterna_oplog_used_ratio", f64::NAN);
+        gauge("laterna_oplog_left_seconds", f64::NAN);
     }
     let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
     gauge("laterna_ready", ready);

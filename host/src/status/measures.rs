@@ -31,14 +31,17 @@ pub const BUCKETS: [(&str, &[f64]); 4] =
 pub(super) fn worked(projection: &str, work: Activity, time: Duration) {
     let name = match work {
         Activity::Projecting(_) => PROJECTING,
-        Activity::Committing(_) => COMMITTING,
-        Activity::Letter => return,
+        Activity::Committing(1..) => COMMITTING,
+        Activity::Committing(0) | Activity::Letter => return,
     };
     histogram!(name, "projection" => projection.to_owned()).record(time.as_secs_f64());
 }
 
-/// A batch was committed just now.
+/// A batch was committed just now. One without events, which only writes a position, is not counted.
 pub(super) fn committed(projection: &str, batch: &Batch) {
+    if batch.entries.is_empty() {
+        return;
+    }
     let named = |name: &'static str| histogram!(name, "projection" => projection.to_owned());
     #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
     named(BATCH).record(batch.entries.len() as f64);
@@ -71,16 +74,62 @@ impl Status {
 }
 
 impl StatusState {
-    /// In whole seconds, as cluster times are; in milliseconds while events wait that are read, by the primary's clock.
+    /// In whole seconds, as cluster times are; while events wait that are read, within that second by the primary's clock. A lane
+    /// that was idle has its last event's time, which is long ago, so the whole seconds bound it.
     fn lag(&self) -> f64 {
         let seconds = f64::from(self.lag_seconds());
         let read = self.read_up_to.as_ref().filter(|position| matches!(position, Position::Stream { .. }));
         let waiting = self.lanes.iter().filter(|lane| lane.waiting > 0);
         let behind = |lane: &LaneStatus| Some(self.read_wall_ms?.saturating_sub(lane.wall_ms?));
         match waiting.filter_map(behind).max() {
-            Some(millis) if read.is_some() && seconds <= 1.0 => Duration::from_millis(millis).as_secs_f64(),
-            Some(millis) if read.is_some() => seconds.max(Duration::from_millis(millis).as_secs_f64()),
+            Some(millis) if read.is_some() => {
+                let exact = Duration::from_millis(millis).as_secs_f64();
+                exact.clamp((seconds - 1.0).max(0.0), seconds + 1.0)
+            }
             _ => seconds,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, row};
+    use crate::position::ClusterTime;
+    use crate::status::Status;
+    use crate::status::snapshot::Phase;
+
+    /// A projection that has read up to a second, and has one lane.
+    fn reading(lane_at: u32, read_up_to: u32, now: u32) -> Status {
+        let status = Status::new("accounts");
+        status.starts("accounts 1", "", 1, &[row(0, lane_at)]);
+        status.observed_source(ClusterTime { seconds: now, increment: 1 }, 10);
+        status.change(|state| state.read_up_to = Some(at(read_up_to)));
+        status
+    }
+
+    #[test]
+    fn the_first_event_after_an_hour_is_no_hour_behind() {
+        let status = reading(4_600, 4_600, 4_600);
+        status.change(|state| {
+            (state.read_wall_ms, state.lanes[0].wall_ms) = (Some(4_600_300), Some(1_000_000));
+            state.lanes[0].waiting = 1;
+        });
+        assert!(status.lag() <= 1.0, "{}", status.lag());
+        status.change(|state| state.lanes[0].wall_ms = Some(4_600_050));
+        assert!((status.lag() - 0.25).abs() < 1e-9, "{}", status.lag());
+    }
+
+    #[test]
+    fn a_standby_shows_nothing_of_the_time_when_it_wrote() {
+        let status = reading(1_000, 1_000, 1_300);
+        status.observed_letters((3, 4), Some(5));
+        status.observed_oplog(Some(ClusterTime { seconds: 900, increment: 1 }));
+        let before = status.snapshot();
+        assert_eq!((before.lag_seconds, before.parked), (300, 3));
+        assert!(status.lag() > 0.0 && before.lag_events > 0 && before.oplog.is_some());
+        status.enter(Phase::Standby { owner: "another".into() });
+        let after = status.snapshot();
+        assert_eq!((after.lag_seconds, after.lag_events, after.parked, after.held), (0, 0, 0, 0));
+        assert!(status.lag() == 0.0 && after.oplog.is_none() && after.lanes.is_empty());
     }
 }

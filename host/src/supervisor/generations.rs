@@ -169,12 +169,11 @@ async fn meeting_step<P: GenerationPorts>(
             }
             meeting::Next::CutOver => cut_over(ports, live, &next).await,
             meeting::Next::Compare => {
-                let to = GenerationState::Comparing;
-                if !ports.advance(&next, (to, next.purpose), None).await? {
-                    return Ok(NextStep::Work);
-                }
                 let picture = ports.take_picture(live, &next, (&here, &there)).await?;
-                Ok(NextStep::Comparing(Box::new(Generation { state: to, ..next }), picture))
+                let to = GenerationState::Comparing;
+                let moved = ports.advance(&next, (to, next.purpose), None).await?;
+                let comparing = Box::new(Generation { state: to, ..next });
+                Ok(if moved { NextStep::Comparing(comparing, picture) } else { NextStep::Work })
             }
         };
     }

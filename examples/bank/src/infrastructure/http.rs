@@ -86,7 +86,10 @@ async fn close(State(bank): State<Bank>, Path(id): Path<String>, headers: Header
 }
 
 async fn order(bank: &Bank, headers: &HeaderMap, id: &str, order: Order) -> Answer<Done> {
-    let Written { result, events, repeated } = bank.order(&cause(headers), id, order).await?;
+    let mut cause = cause(headers)?;
+    // Callers choose keys, so that one key may come with orders of different kinds and for different accounts.
+    cause.command = cause.command.map(|key| format!("account/{id}/{}/{key}", order.kind()));
+    let Written { result, events, repeated } = bank.order(&cause, id, order).await?;
     let events = events.iter().map(ToString::to_string).collect();
     Ok(Json(Done { account: result, events, repeated }))
 }
@@ -101,12 +104,17 @@ async fn transfer(
     headers: HeaderMap,
     Json(transfer): Json<Transfer>,
 ) -> Answer<Process> {
-    Ok(Json(bank.transfer(&cause(&headers), &id, transfer).await?))
+    Ok(Json(bank.transfer(&cause(&headers)?, &id, transfer).await?))
 }
 
-fn cause(headers: &HeaderMap) -> Cause {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    Cause { command: text("idempotency-key"), traceparent: text("traceparent") }
+/// The command's id and the trace of a request. A key that cannot be read is refused: the command would not act once.
+fn cause(headers: &HeaderMap) -> std::result::Result<Cause, Refused> {
+    let text = |name: &str| {
+        let unreadable = |_| Error::InvalidEvent(format!("the header `{name}` is not printable ASCII"));
+        let value = headers.get(name).map(|value| value.to_str().map(ToOwned::to_owned));
+        value.transpose().map_err(unreadable)
+    };
+    Ok(Cause { command: text("idempotency-key")?, traceparent: text("traceparent")? })
 }
 
 impl From<Error> for Refused {

@@ -39,6 +39,8 @@ enum End {
     Meets,
     /// The generation is not to be built any more.
     Over,
+    /// It is compared, or cut over, which others do.
+    Elsewhere,
 }
 
 impl<P: GenerationPorts> Building<P> {
@@ -54,7 +56,7 @@ impl<P: GenerationPorts> Building<P> {
                 Ok(Some(End::Over)) => (self.backoff, self.said) = (Backoff::new(), None),
                 // The live lanes wait for nothing any more, so they are tried again.
                 Ok(None) if self.ports.term().alone.is_cancelled() => return Ok(()),
-                Ok(None) => {
+                Ok(None | Some(End::Elsewhere)) => {
                     tokio::time::sleep(INTERVAL).await;
                     self.ports.until_wanted().await;
                 }
@@ -90,7 +92,7 @@ impl<P: GenerationPorts> Building<P> {
                 Ok(Some(End::Over))
             }
             GenerationState::Building => Box::pin(self.build(next)).await.map(Some),
-            _ => Ok(None),
+            _ => Ok(Some(End::Elsewhere)),
         }
     }
 
@@ -192,7 +194,9 @@ impl<P: GenerationPorts> Watch<'_, P> {
         };
         report_progress(&mut self.ports, &now).await?;
         let why_not = if self.has_caught_up(number).await? {
-            if Box::pin(self.shadow.give_up()).await? {
+            let given_up = self.ports.given_up(number).await?;
+            if !given_up.is_empty() {
+                Box::pin(self.shadow.give_up(&given_up)).await?;
                 return Ok(None);
             }
             self.why_not_yet(&now).await?

@@ -7,7 +7,7 @@ use super::PATIENCE;
 use super::completeness;
 use super::picture::Picture;
 use super::ports::GenerationPorts;
-use super::shadow_lanes::ShadowLanes;
+use super::shadow_lanes::{GIVEN_UP_PAGE, ShadowLanes};
 use crate::failure::Failure;
 use crate::position::ClusterTime;
 use crate::readmodel::compare::ComparisonReport;
@@ -16,6 +16,7 @@ use crate::readmodel::control::generation::{self, Generation, GenerationState, P
 use crate::readmodel::control::{deployment, ownership, registration};
 use crate::readmodel::cut_over::{self, CutOver, CutOverOutcome};
 use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::readmodel::lane::dead_letter::{self, GivenUp};
 use crate::readmodel::lane::{checkpoint, witness};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
@@ -111,6 +112,12 @@ impl GenerationPorts for GenerationContext {
     async fn first_new_letter(&mut self, generation: u32, live: u32) -> Result<Option<String>, Failure> {
         ask!(self, "looking for new dead letters", |session, control, name| {
             generation::first_new_letter(session, control, name, (generation, live))
+        })
+    }
+
+    async fn given_up(&mut self, generation: u32) -> Result<Vec<GivenUp>, Failure> {
+        ask!(self, "looking for letters that were given up", |session, control, name| {
+            dead_letter::given_up(session, control, name, generation, GIVEN_UP_PAGE)
         })
     }
 

@@ -38,6 +38,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
     fn progress(&mut self, generation: u32) -> impl Task<Result<(u64, u64), Failure>>;
     /// A dead letter of a generation whose event the live one applied, in words.
     fn first_new_letter(&mut self, generation: u32, live: u32) -> impl Task<Result<Option<String>, Failure>>;
+    /// Letters of a generation whose events were given up in the live one meanwhile.
+    fn given_up(&mut self, generation: u32) -> impl Task<Result<Vec<GivenUp>, Failure>>;
     /// Why it is not known what the live tables were made from, where it is not.
     fn untold(&mut self, live: u32) -> impl Task<Result<Option<String>, Failure>>;
     /// What the outbox lacks of the events that the live tables were made from, if it lacks any.
@@ -101,6 +103,4 @@ pub trait ShadowPorts: Ports + Send + Sync + 'static {
     fn report(&self, status: &Status, run_plan: &RunPlan);
     /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand, and where they end.
     fn prepare(&self, until: Option<Position>) -> impl Task<Result<RunPlan, Failure>>;
-    /// Letters whose events were given up in the live generation meanwhile.
-    fn given_up(&self) -> impl Task<Result<Vec<GivenUp>, Failure>>;
 }

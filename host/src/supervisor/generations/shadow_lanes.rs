@@ -26,7 +26,7 @@ use crate::supervisor::term::Term;
 use crate::supervisor::{rebuild_after_loss, startup};
 
 /// How many letters are given up at a time.
-const GIVEN_UP_PAGE: u32 = 100;
+pub const GIVEN_UP_PAGE: u32 = 100;
 
 pub struct ShadowLanes {
     host: OnServers,
@@ -152,13 +152,6 @@ impl ShadowPorts for ShadowLanes {
         let parts = (&self.servers, settings, &self.loaded);
         let run_plan = startup::run_plan(parts, epoch, number, rows, &mut session).await?;
         Ok(RunPlan { until: run_plan.until.or(until), ..run_plan })
-    }
-
-    async fn given_up(&self) -> Result<Vec<GivenUp>, Failure> {
-        let mut session = self.host.servers.applier.connect().await?;
-        let (control, name) = (&self.servers.control, self.host.settings.name.as_str());
-        let number = self.generation.generation;
-        dead_letter::given_up(&mut session, control, name, number, GIVEN_UP_PAGE).await
     }
 }
 

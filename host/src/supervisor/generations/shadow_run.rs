@@ -77,15 +77,14 @@ impl<S: ShadowPorts> ShadowRun<S> {
     }
 
     /// Gives letters up whose events were given up in the live generation meanwhile, and lets follow what they held back.
-    /// Whether there was any.
-    pub async fn give_up(&self) -> Result<bool, Failure> {
-        let (found, lanes) = (self.lanes.given_up().await?, self.requests.lanes());
+    pub async fn give_up(&self, given_up: &[GivenUp]) -> Result<(), Failure> {
+        let lanes = self.requests.lanes();
         // Until the lanes run, there is nobody to give the orders to.
-        for GivenUp { letter, who, why } in found.iter().filter(|_| !lanes.is_empty()) {
+        for GivenUp { letter, who, why } in given_up.iter().filter(|_| !lanes.is_empty()) {
             let action = LetterAction::Discard { who: who.clone(), why: why.clone() };
             requests::give(&lanes, letter.clone(), action, None).await?;
         }
-        Ok(!found.is_empty())
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::readmodel::control::deployment::Origin;
 use crate::readmodel::control::generation::{Generation, GenerationState, Purpose};
 use crate::readmodel::cut_over::CutOverOutcome;
 use crate::readmodel::lane::checkpoint::LaneRow;
-use crate::readmodel::lane::dead_letter::GivenUp;
+use crate::readmodel::lane::dead_letter::{GivenUp, Letter};
 use crate::source::{Anchored, Decoder};
 use crate::status::Status;
 use crate::supervisor::generations::ports::{GenerationPorts, ShadowPorts};
@@ -195,6 +195,22 @@ impl GenerationPorts for SimulatedGenerations {
         let is_new = |number: &usize| matches!(live.settled[*number], Some("applied" | "replayed"));
         let mut numbers = next.letters.values().map(|(number, _)| *number);
         Ok(numbers.find(is_new).map(|number| format!("event {number}")))
+    }
+
+    async fn given_up(&mut self, generation: u32) -> Result<Vec<GivenUp>, Failure> {
+        self.ask("what was given up").await?;
+        let Some(tables) = self.host.store.tables(generation) else { return Ok(vec![]) };
+        let state = self.host.store.state();
+        let is_given_up = |(number, letter): &&(usize, Arc<Letter>)| {
+            let head = letter.aggregate_key.as_ref().and_then(|key| tables.head(key));
+            state.tables.settled[*number] == Some("discarded") && head.is_none_or(|head| head.id == letter.id)
+        };
+        let given_up = tables.letters.values().filter(is_given_up).map(|(_, letter)| GivenUp {
+            letter: (**letter).clone(),
+            who: "an operator".to_owned(),
+            why: "made up".to_owned(),
+        });
+        Ok(given_up.collect())
     }
 
     async fn untold(&mut self, _live: u32) -> Result<Option<String>, Failure> {
@@ -376,23 +392,6 @@ impl ShadowPorts for SimulatedShadow {
         }
         let run_plan = self.host.plan(self.epoch, number).await?;
         Ok(RunPlan { until: run_plan.until.or(until), ..run_plan })
-    }
-
-    async fn given_up(&self) -> Result<Vec<GivenUp>, Failure> {
-        self.host.ask("asks what was given up").await?;
-        let Some(tables) = self.host.store.tables(self.generation.generation) else { return Ok(vec![]) };
-        let state = self.host.store.state();
-        let is_given_up = |(number, letter): &&(usize, Arc<_>)| {
-            let letter: &Arc<crate::readmodel::lane::dead_letter::Letter> = letter;
-            let head = letter.aggregate_key.as_ref().and_then(|key| tables.head(key));
-            state.tables.settled[*number] == Some("discarded") && head.is_none_or(|head| head.id == letter.id)
-        };
-        let given_up = tables.letters.values().filter(is_given_up).map(|(_, letter)| GivenUp {
-            letter: (**letter).clone(),
-            who: "an operator".to_owned(),
-            why: "made up".to_owned(),
-        });
-        Ok(given_up.collect())
     }
 }
 
