@@ -107,6 +107,12 @@ async fn every_outcome_is_told(options: Options) {
     done(&client, "picky", "letters/discard", ids(&letter)).await;
     both("bad", 200, "discarded").await;
     both("behind", 200, "applied").await;
+    // A letter that a host takes away which leaves no note of it.
+    both("worse", 409, "parked").await;
+    world.run(&format!("DELETE FROM {}.dead_letter WHERE event_id = 'worse'", world.control())).await;
+    let told = asked(&client, "picky", "worse", "").await;
+    assert_eq!(state(&told), (200, "passed".into()), "{told:?}");
+    assert_eq!(selected(&mut world.mysql().await, &sql, "worse").await, "unknown");
     let wrong = asked(&client, "picky", "fine", "?wait=16s").await;
     assert_eq!((wrong.code, &wrong.json()["class"]), (400, &"wrong-request".into()));
     assert_eq!(asked(&client, "picky", "fine", "?cluster_time=5").await.code, 400);
@@ -215,6 +221,56 @@ async fn what_the_tables_that_were_made_anew_lack_is_not_applied_any_more() {
     assert!(known.code == 404, "the live tables were made from history without it: {known:?}");
     let sql = documented(&world, "recorder");
     assert_eq!(selected(&mut world.mysql().await, &sql, "purged").await, "pending");
+}
+
+async fn a_restored_backup_is_believed(options: Options) {
+    let world = World::new("recorder", Options { lanes: 2, ..options }).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    host.until_phase("recorder", "streaming").await;
+    let sql = documented(&world, "recorder");
+    let pause = async || {
+        done(&client, "recorder", "pause", json!({ "why": "a test" })).await;
+        host.until_phase("recorder", "paused").await;
+    };
+    let (name, control) = (&world.name, world.control());
+    let witness = format!("laterna_witness_{control}-recorder");
+    let tables = [(name, "recorded"), (name, &witness), (&control, "checkpoint"), (&control, "dedupe")];
+    world.insert([event("kept", "a", 1, doc! {})]).await;
+    assert_eq!(state(&asked(&client, "recorder", "kept", "?wait=15s").await), (200, "applied".into()));
+    pause().await;
+    for (database, table) in tables {
+        world
+            .run(&format!("CREATE TABLE {control}.`of_{table}` AS SELECT * FROM {database}.`{table}`"))
+            .await;
+    }
+    done(&client, "recorder", "resume", json!({})).await;
+    host.until_phase("recorder", "streaming").await;
+    world.insert([event("lost", "a", 2, doc! {})]).await;
+    assert_eq!(state(&asked(&client, "recorder", "lost", "?wait=15s").await), (200, "applied".into()));
+    pause().await;
+    for (database, table) in tables {
+        world.run(&format!("DELETE FROM {database}.`{table}`")).await;
+        world.run(&format!("INSERT INTO {database}.`{table}` SELECT * FROM {control}.`of_{table}`")).await;
+    }
+    assert_eq!(world.number("SELECT COUNT(*) FROM recorded WHERE event_id = 'lost'").await, 0);
+    assert_eq!(state(&asked(&client, "recorder", "lost", "").await), (202, "pending".into()));
+    assert_eq!(selected(&mut world.mysql().await, &sql, "lost").await, "pending");
+    assert_eq!(state(&asked(&client, "recorder", "kept", "").await), (200, "applied".into()));
+    // That a table of the control schema is gone says nothing of events.
+    world.run(&format!("RENAME TABLE {control}.checkpoint TO {control}.away")).await;
+    let failed = asked(&client, "recorder", "lost", "").await;
+    assert!(failed.code >= 500, "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_is_believed_and_not_what_was_there_before_on_mysql() {
+    a_restored_backup_is_believed(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_is_believed_and_not_what_was_there_before_on_mariadb() {
+    a_restored_backup_is_believed(Options::mariadb()).await;
 }
 
 /// The statements of a file of the examples, with the names of a world in the place of the file's.

@@ -24,7 +24,7 @@ const TRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the session and what was read are kept while nobody waits.
+/// How long the session is kept while nobody waits.
 const KEPT: Duration = Duration::from_secs(10);
 
 /// How many may wait; those who come later are told to come back.
@@ -90,7 +90,7 @@ impl Watcher {
         loop {
             if self.waiting.is_empty() {
                 let Ok(question) = tokio::time::timeout(KEPT, asked.recv()).await else {
-                    self.forget();
+                    self.session = None;
                     continue;
                 };
                 let Some(question) = question else { return };
@@ -106,12 +106,6 @@ impl Watcher {
                 tokio::time::sleep(interval).await;
             }
         }
-    }
-
-    /// Gives up what nobody needs just now.
-    fn forget(&mut self) {
-        self.session = None;
-        self.recent.clear();
     }
 
     /// Looks once for all who wait, and answers those who need not wait any longer. False where MySQL did not answer.
@@ -136,10 +130,7 @@ impl Watcher {
         let now = Instant::now();
         let taken = match found {
             Ok(taken) => taken.into_iter().map(Ok).collect(),
-            Err(failure) => {
-                self.forget();
-                vec![Err(failure); questions.len()]
-            }
+            Err(failure) => vec![Err(failure); questions.len()],
         };
         for (question, taken) in questions.into_iter().zip(taken) {
             if matches!(taken, Ok(TakenAs::Pending) | Err(_)) && now < question.until {
@@ -151,16 +142,16 @@ impl Watcher {
         }
     }
 
+    /// Looks for events of one projection. A failure or a time limit costs the session, and nothing that was read.
     async fn look_for(&mut self, projection: &str, events: &[AskedEvent]) -> Result<Vec<TakenAs>, Failure> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => self.servers.applier.connect().await?,
         };
         let window = self.windows.get(projection).copied().unwrap_or_default();
-        let mut recent = self.recent.remove(projection).unwrap_or_else(|| RecentlyTaken::new(window));
+        let recent = self.recent.entry(projection.to_owned()).or_insert_with(|| RecentlyTaken::new(window));
         let taken = recent.look(&mut session, &self.servers.control, projection, events).await?;
         self.session = Some(session);
-        self.recent.insert(projection.to_owned(), recent);
         Ok(taken)
     }
 }

@@ -55,6 +55,8 @@ pub enum Passed {
 pub struct IdsByOutcome<'a> {
     /// Their operations were run, or they became letters.
     pub done: Vec<&'a Id>,
+    /// Those of `done` that became letters.
+    pub letters: Vec<&'a Id>,
     /// They came to nothing: to no operation.
     pub ignored: Vec<&'a Id>,
     /// They were given up before.
@@ -75,6 +77,9 @@ impl Batch {
     pub fn outcomes(&self) -> IdsByOutcome<'_> {
         let mut all = IdsByOutcome::default();
         for entry in &self.entries {
+            if matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold) {
+                all.letters.extend(entry.delivery.id());
+            }
             let ids = match &entry.verdict {
                 Verdict::Pass(Passed::Duplicate) => continue,
                 Verdict::Pass(Passed::Discarded) => &mut all.discarded,

@@ -64,7 +64,35 @@ pub async fn mark(
         .run(connection)
         .await
         .map_err(|error| classify("marking the batch's events", &error))?;
+    if !ids.letters.is_empty() {
+        leave_open(connection, control, lane, &ids.letters, bound).await?;
+    }
     Ok(DedupeMark { row: inserted.last_insert_id(), lane: lane.lane, events })
+}
+
+/// Leaves a row that says of letters' events that nothing is said yet, behind the one that counts them: where a host that leaves
+/// no note takes a letter away, or the note is gone, its event is not taken for applied.
+async fn leave_open(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    lane: &Lane,
+    letters: &[&Id],
+    bound: &Position,
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "INSERT INTO laterna.dedupe (projection, generation, lane, events, event_ids, bound, ignored_from, plain) \
+         VALUES (?, ?, ?, 0, ?, ?, 0, 0)",
+    );
+    sqlx::query(&sql)
+        .bind(&lane.projection)
+        .bind(lane.generation)
+        .bind(lane.lane)
+        .bind(packed(letters))
+        .bind(stored(bound))
+        .run(connection)
+        .await
+        .map_err(|error| classify("marking the events that became letters", &error))?;
+    Ok(())
 }
 
 /// What a letter's event came to.
@@ -296,8 +324,12 @@ mod tests {
     #[test]
     fn a_row_says_where_it_can_be_searched_for_an_id() {
         let (one, two) = (Id::Integer(5), Id::Text("a\u{0}b".into()));
-        let row =
-            OutcomeRow::of(&IdsByOutcome { done: vec![&one], ignored: vec![&two], discarded: vec![&one] });
+        let row = OutcomeRow::of(&IdsByOutcome {
+            done: vec![&one],
+            letters: vec![],
+            ignored: vec![&two],
+            discarded: vec![&one],
+        });
         assert_eq!((row.ignored_from, row.discarded_from, row.event_ids.len()), (11, 17, 28));
         assert!(row.is_plain);
         let hidden = |id: Id| !is_plain(&packed(&[&Id::ObjectId([7; 12]), &id, &Id::Integer(1)]));

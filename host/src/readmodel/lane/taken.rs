@@ -22,7 +22,7 @@ use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::Session;
 
 /// How many rows of the dedupe window are read at a time.
-const PAGE: u32 = 200;
+const PAGE: usize = 4000;
 
 /// Code of MySQL for a table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
@@ -36,7 +36,7 @@ pub enum TakenAs {
     Discarded,
     /// It is a dead letter.
     Letter(Box<Letter>),
-    /// It was taken, and an older version of the host has not said what came of it.
+    /// It was taken, and what came of it is not said: by an older version of the host, or of a letter that is gone.
     Unsaid,
     /// Every lane has passed it long ago, and no letter is left of it.
     Passed,
@@ -67,20 +67,28 @@ enum Outcome {
 pub struct RecentlyTaken {
     /// How many are remembered.
     size: usize,
-    /// Of which generation they are; none before the first look.
-    generation: Option<u32>,
+    /// Of what they are; none before the first look.
+    of: Option<(u32, BTreeMap<u32, LaneCommits>)>,
     seed: Option<Seed>,
     /// The last row of each lane that was read: a lane commits one batch after the other.
     last: BTreeMap<u32, u64>,
+    /// Which older rows are to be read still, all before this one; none when enough were.
+    unread: Option<u64>,
     known: HashMap<u128, (u64, Outcome)>,
     order: VecDeque<(u128, u64)>,
+}
+
+/// What the live tables have of a lane: how many batches, and which run of it committed the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LaneCommits {
+    batch: u64,
+    stamp: u64,
 }
 
 /// How the lanes of the live generation stand.
 struct LanesStanding {
     generation: u32,
-    /// The lanes' numbers.
-    lanes: Vec<u32>,
+    lanes: BTreeMap<u32, LaneCommits>,
     /// The witness and the checkpoints are of one moment.
     agree: bool,
     /// Everything before was committed by every lane; none while history is read.
@@ -93,11 +101,11 @@ impl RecentlyTaken {
     /// Remembers so many events.
     pub fn new(size: usize) -> Self {
         let (last, known, order) = (BTreeMap::new(), HashMap::new(), VecDeque::new());
-        Self { size, generation: None, seed: None, last, known, order }
+        Self { size, of: None, seed: None, last, unread: None, known, order }
     }
 
     /// What became of these events, in their order. `session` is in the database of the live tables; after a failure it must
-    /// not be used again, and nor must this.
+    /// not be used again. What was read before a failure, or before this was given up, is not read again.
     pub async fn look(
         &mut self,
         session: &mut Session,
@@ -106,45 +114,59 @@ impl RecentlyTaken {
         asked: &[AskedEvent],
     ) -> Result<Vec<TakenAs>, Failure> {
         let failed = |error: sqlx::Error| classify("looking for events", &error);
-        for begin in [
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-        ] {
-            send(&mut session.connection, begin).await.map_err(failed)?;
+        loop {
+            for begin in [
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+                "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+            ] {
+                send(&mut session.connection, begin).await.map_err(failed)?;
+            }
+            let taken = self.look_now(session, control, projection, asked).await?;
+            send(&mut session.connection, "COMMIT").await.map_err(failed)?;
+            if let Some(taken) = taken {
+                return Ok(taken);
+            }
         }
-        let taken = self.look_now(session, control, projection, asked).await?;
-        send(&mut session.connection, "COMMIT").await.map_err(failed)?;
-        Ok(taken)
     }
 
+    /// What became of these events; none where more rows are to be read first, in another transaction: one that lasts would hold
+    /// up whoever renames the tables.
     async fn look_now(
         &mut self,
         session: &mut Session,
         control: &Control,
         projection: &str,
         asked: &[AskedEvent],
-    ) -> Result<Vec<TakenAs>, Failure> {
+    ) -> Result<Option<Vec<TakenAs>>, Failure> {
         let Some(live) = live_lanes(session, control, projection).await? else {
-            return Ok(vec![TakenAs::Pending; asked.len()]);
+            self.forget();
+            return Ok(Some(vec![TakenAs::Pending; asked.len()]));
         };
         if !live.agree {
+            self.forget();
             let why = "the tables and the control schema were restored to different moments";
-            return Ok(vec![TakenAs::Unknown(why); asked.len()]);
+            return Ok(Some(vec![TakenAs::Unknown(why); asked.len()]));
         }
         let at = (projection, live.generation);
         let seed = match self.seed {
             Some(seed) => seed,
             None => *self.seed.insert(control.seed(session).await?),
         };
-        if self.generation == Some(live.generation) {
-            let rows = newer(session, control, at, &live.lanes, &self.last).await?;
-            self.learn(seed, &rows)?;
-        } else {
-            *self = Self { seed: self.seed, ..Self::new(self.size) };
+        if !self.goes_on_in(&live) {
+            self.forget();
             self.last = last_rows(session, control, at).await?;
-            let rows = newest(session, control, at, self.size).await?;
-            self.learn(seed, &rows)?;
-            self.generation = Some(live.generation);
+            self.unread = Some(u64::MAX);
+        }
+        self.of = Some((live.generation, live.lanes.clone()));
+        if let Some(before) = self.unread {
+            let rows = older(session, control, at, before).await?;
+            self.unread = self.learn_older(seed, &rows)?;
+            return Ok(None);
+        }
+        let rows = newer(session, control, at, live.lanes.keys(), &self.last).await?;
+        self.learn(seed, &rows)?;
+        if rows.len() >= PAGE {
+            return Ok(None);
         }
         let keys: Vec<Vec<u8>> = asked.iter().map(|one| one.id.key()).collect();
         let wanted: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
@@ -157,30 +179,56 @@ impl RecentlyTaken {
             let known = self.known.get(&seed.mark(&one.id)).map(|(_, outcome)| *outcome);
             answer(letters.get(&Some(key)), known, one.time, &live)
         };
-        Ok(asked.iter().zip(keys).map(answer).collect())
+        Ok(Some(asked.iter().zip(keys).map(answer).collect()))
+    }
+
+    /// Forgets what was read.
+    fn forget(&mut self) {
+        *self = Self { seed: self.seed, ..Self::new(self.size) };
+    }
+
+    /// Returns true where the live tables are those of which this was read, and have gone on since. A restored backup has fewer batches,
+    /// or those of other runs.
+    fn goes_on_in(&self, live: &LanesStanding) -> bool {
+        let Some((generation, lanes)) = &self.of else { return false };
+        let went_on = |(before, now): (&LaneCommits, &LaneCommits)| {
+            before.stamp == now.stamp && before.batch <= now.batch
+        };
+        *generation == live.generation
+            && lanes.keys().eq(live.lanes.keys())
+            && lanes.values().zip(live.lanes.values()).all(went_on)
     }
 
     /// Learns from rows, the oldest first.
     fn learn(&mut self, seed: Seed, rows: &[MySqlRow]) -> Result<(), Failure> {
-        let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
         for row in rows {
-            let (id, lane): (u64, u32) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            let bytes: &[u8] = row.try_get(2).map_err(failed)?;
-            let from: (Option<u32>, Option<u32>) =
-                (row.try_get(3).map_err(failed)?, row.try_get(4).map_err(failed)?);
-            let last = self.last.entry(lane).or_default();
-            *last = id.max(*last);
-            for (key, outcome) in outcomes(bytes, from) {
-                self.remember(seed.mark(&key), id, outcome);
+            let row = WindowRow::of(row)?;
+            let last = self.last.entry(row.lane).or_default();
+            *last = row.id.max(*last);
+            for (key, outcome) in row.outcomes {
+                self.remember(seed.mark(&key), row.id, outcome);
             }
         }
         Ok(())
     }
 
+    /// Learns from rows that are older than what is known, the newest first. Before which row there is more to read.
+    fn learn_older(&mut self, seed: Seed, rows: &[MySqlRow]) -> Result<Option<u64>, Failure> {
+        let mut before = None;
+        for row in rows {
+            let row = WindowRow::of(row)?;
+            before = Some(row.id);
+            for (key, outcome) in row.outcomes.into_iter().rev() {
+                self.remember_older(seed.mark(&key), row.id, outcome);
+            }
+        }
+        Ok(before.filter(|_| rows.len() >= PAGE && self.order.len() < self.size))
+    }
+
     /// What a later row says counts.
     fn remember(&mut self, mark: u128, row: u64, outcome: Outcome) {
         let before = self.known.get(&mark).map(|(row, _)| *row);
-        if before.is_some_and(|before| before > row) {
+        if before.is_some_and(|before| before >= row) {
             return;
         }
         self.known.insert(mark, (row, outcome));
@@ -191,6 +239,31 @@ impl RecentlyTaken {
                 self.known.remove(&oldest);
             }
         }
+    }
+
+    /// What is known already is of a later row.
+    fn remember_older(&mut self, mark: u128, row: u64, outcome: Outcome) {
+        if self.order.len() < self.size && !self.known.contains_key(&mark) {
+            self.known.insert(mark, (row, outcome));
+            self.order.push_front((mark, row));
+        }
+    }
+}
+
+/// A row of the dedupe window.
+struct WindowRow {
+    id: u64,
+    lane: u32,
+    outcomes: Vec<(Id, Outcome)>,
+}
+
+impl WindowRow {
+    fn of(row: &MySqlRow) -> Result<Self, Failure> {
+        let read = || {
+            let from = (row.try_get(3)?, row.try_get(4)?);
+            Ok(Self { id: row.try_get(0)?, lane: row.try_get(1)?, outcomes: outcomes(row.try_get(2)?, from) })
+        };
+        read().map_err(|error: sqlx::Error| classify("reading the dedupe window", &error))
     }
 }
 
@@ -246,20 +319,23 @@ async fn live_lanes(
 ) -> Result<Option<LanesStanding>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the live lanes", &error);
     let sql = control.sql(&format!(
-        "SELECT c.lane, c.generation, c.position, c.streams_since, \
+        "SELECT c.lane, c.generation, c.position, c.streams_since, w.batch, w.stamp, \
          CAST(COALESCE(w.batch = c.witness_batch AND w.stamp = c.witness_stamp, 0) AS SIGNED) \
          FROM `{}` w JOIN laterna.checkpoint c ON c.generation = w.generation AND c.lane = w.lane \
          WHERE c.projection = ? ORDER BY c.lane",
         witness::table(control, projection)
     ));
     let rows = match sqlx::query(&sql).bind(projection).rows(&mut session.connection).await {
-        Err(error) if number(&error) == Some(NO_SUCH_TABLE) => return Ok(None),
+        Err(error) if number(&error) == Some(NO_SUCH_TABLE) => {
+            let there = witness::is_there(session, control, projection).await?;
+            return if there { Err(failed(error)) } else { Ok(None) };
+        }
         rows => rows.map_err(failed)?,
     };
     let Some(first) = rows.first() else { return Ok(None) };
     let mut live = LanesStanding {
         generation: first.try_get(1).map_err(failed)?,
-        lanes: vec![],
+        lanes: BTreeMap::new(),
         agree: true,
         passed: Some(ClusterTime { seconds: u32::MAX, increment: u32::MAX }),
         streams_since: Some(ClusterTime::default()),
@@ -267,8 +343,10 @@ async fn live_lanes(
     for row in &rows {
         let position: String = row.try_get(2).map_err(failed)?;
         let since: Option<u64> = row.try_get(3).map_err(failed)?;
-        live.lanes.push(row.try_get(0).map_err(failed)?);
-        live.agree &= row.try_get::<i64, _>(4).map_err(failed)? == 1;
+        let commits =
+            LaneCommits { batch: row.try_get(4).map_err(failed)?, stamp: row.try_get(5).map_err(failed)? };
+        live.lanes.insert(row.try_get(0).map_err(failed)?, commits);
+        live.agree &= row.try_get::<i64, _>(6).map_err(failed)? == 1;
         live.passed = live.passed.zip(passed(&position)?).map(|(one, other)| one.min(other));
         live.streams_since =
             live.streams_since.zip(since.map(unpacked_time)).map(|(one, other)| one.max(other));
@@ -309,45 +387,34 @@ async fn last_rows(
     rows.iter().map(one).collect()
 }
 
-/// The newest rows with at least so many events, where there are so many, the oldest first.
-async fn newest(
+/// Rows before one, the newest first.
+async fn older(
     session: &mut Session,
     control: &Control,
     (projection, generation): (&str, u32),
-    events: usize,
+    before: u64,
 ) -> Result<Vec<MySqlRow>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
     let sql = control.sql(&format!(
-        "SELECT {COLUMNS}, events FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id < ? AND {SAYS} \
+        "SELECT {COLUMNS} FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id < ? AND {SAYS} \
          ORDER BY id DESC LIMIT {PAGE}"
     ));
-    let (mut all, mut before, mut found) = (Vec::new(), u64::MAX, 0);
-    while found < events {
-        let page = sqlx::query(&sql).bind(projection).bind(generation).bind(before);
-        let page = page.rows(&mut session.connection).await.map_err(failed)?;
-        let Some(last) = page.last() else { break };
-        before = last.try_get(0).map_err(failed)?;
-        for row in &page {
-            found += row.try_get::<u32, _>(5).map_err(failed)? as usize;
-        }
-        all.extend(page);
-    }
-    all.reverse();
-    Ok(all)
+    let page = sqlx::query(&sql).bind(projection).bind(generation).bind(before);
+    let page = page.rows(&mut session.connection).await;
+    page.map_err(|error| classify("reading the dedupe window", &error))
 }
 
-/// The rows that the lanes have committed since, the oldest first.
+/// Rows that the lanes have committed since, the oldest first: of each lane the next ones.
 async fn newer(
     session: &mut Session,
     control: &Control,
     (projection, generation): (&str, u32),
-    lanes: &[u32],
+    lanes: impl ExactSizeIterator<Item = &u32>,
     last: &BTreeMap<u32, u64>,
 ) -> Result<Vec<MySqlRow>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
     let one = format!(
         "(SELECT {COLUMNS} FROM laterna.dedupe FORCE INDEX (by_acknowledgement) WHERE projection = ? AND generation = ? \
-         AND acknowledged IN (0, 1, 2) AND lane = ? AND id > ? AND {SAYS})"
+         AND acknowledged IN (0, 1, 2) AND lane = ? AND id > ? AND {SAYS} ORDER BY id LIMIT {PAGE})"
     );
     let sql = control.sql(&(vec![one; lanes.len()].join(" UNION ALL ") + " ORDER BY id"));
     let mut query = sqlx::query(&sql);
@@ -365,7 +432,7 @@ mod tests {
     fn live(passed: Option<u32>, since: Option<u32>) -> LanesStanding {
         let at = |seconds| ClusterTime { seconds, increment: 1 };
         let (passed, streams_since) = (passed.map(at), since.map(at));
-        LanesStanding { generation: 1, lanes: vec![0], agree: true, passed, streams_since }
+        LanesStanding { generation: 1, lanes: BTreeMap::new(), agree: true, passed, streams_since }
     }
 
     #[test]
@@ -396,6 +463,42 @@ mod tests {
         assert_eq!(said((Some(u32::MAX), Some(u32::MAX))), [Outcome::Done; 3]);
         assert_eq!(said((Some(0), Some(0))), [Outcome::Discarded; 3]);
         assert_eq!(said((None, None)), [Outcome::Unsaid; 3]);
+        assert_eq!(said((Some(0), None)), [Outcome::Unsaid; 3], "letters");
+    }
+
+    #[test]
+    fn what_was_read_counts_while_the_tables_go_on_and_not_once_they_were_restored() {
+        let mut recent = RecentlyTaken::new(2);
+        let with = |generation, lanes: &[(u32, u64, u64)]| {
+            let lanes = lanes.iter().map(|&(lane, batch, stamp)| (lane, LaneCommits { batch, stamp }));
+            LanesStanding { generation, lanes: lanes.collect(), ..live(None, None) }
+        };
+        assert!(!recent.goes_on_in(&with(1, &[(0, 5, 7)])), "nothing was read");
+        recent.of = Some((1, with(1, &[(0, 5, 7), (1, 9, 8)]).lanes));
+        for (goes_on, generation, lanes) in [
+            (true, 1, &[(0, 5, 7), (1, 9, 8)][..]),
+            (true, 1, &[(0, 6, 7), (1, 9, 8)]),
+            (false, 2, &[(0, 6, 7), (1, 9, 8)]),
+            (false, 1, &[(0, 6, 7), (1, 8, 8)]),
+            (false, 1, &[(0, 6, 7), (1, 10, 9)]),
+            (false, 1, &[(0, 6, 7)]),
+            (false, 1, &[(0, 6, 7), (1, 9, 8), (2, 1, 1)]),
+        ] {
+            assert_eq!(recent.goes_on_in(&with(generation, lanes)), goes_on, "{generation} {lanes:?}");
+        }
+    }
+
+    #[test]
+    fn older_rows_are_read_until_enough_is_known_and_change_nothing_that_is() {
+        let mut recent = RecentlyTaken::new(2);
+        recent.remember(1, 9, Outcome::Discarded);
+        recent.remember_older(1, 5, Outcome::Done);
+        recent.remember_older(2, 5, Outcome::Done);
+        recent.remember_older(3, 4, Outcome::Done);
+        assert_eq!(recent.known[&1], (9, Outcome::Discarded));
+        assert_eq!(recent.order, [(2, 5), (1, 9)], "the oldest first");
+        recent.remember(4, 10, Outcome::Ignored);
+        assert!(!recent.known.contains_key(&2) && recent.known.contains_key(&1));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::readmodel::control::generation::place;
 use crate::readmodel::control::lease;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::error::{classify, number};
 use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::{Connector, Session};
 use judge::{Disagreement, Judgement, There, WitnessedLane, judge};
@@ -53,6 +53,16 @@ pub async fn create(ddl: &mut Session, control: &Control, projection: &str) -> R
     let created = send(&mut ddl.connection, &create).await;
     created.map_err(|error| classify("creating the witness of the read model's tables", &error))?;
     Ok(())
+}
+
+/// Returns true where a witness is in the session's database.
+pub async fn is_there(session: &mut Session, control: &Control, projection: &str) -> Result<bool, Failure> {
+    let sql = format!("SELECT lane FROM `{}` LIMIT 1", table(control, projection));
+    match sqlx::query(&sql).rows(&mut session.connection).await {
+        Ok(_) => Ok(true),
+        Err(error) if number(&error) == Some(NO_SUCH_TABLE) => Ok(false),
+        Err(error) => Err(classify("looking for the witness of the read model's tables", &error)),
+    }
 }
 
 /// Takes away whatever witness of the projection is in a database.
