@@ -378,13 +378,18 @@ async fn last_rows(
 ) -> Result<BTreeMap<u32, u64>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
     let sql = control.sql(
-        "SELECT lane, CAST(MAX(id) AS UNSIGNED) FROM laterna.dedupe WHERE projection = ? AND generation = ? \
-         GROUP BY lane",
+        "SELECT lane, CAST(MAX(id) AS UNSIGNED) FROM laterna.dedupe FORCE INDEX (by_acknowledgement) \
+         WHERE projection = ? AND generation = ? GROUP BY acknowledged, lane",
     );
     let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
     let rows = rows.map_err(failed)?;
-    let one = |row: &MySqlRow| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?));
-    rows.iter().map(one).collect()
+    let mut last = BTreeMap::new();
+    for row in &rows {
+        let (lane, id): (u32, u64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let known = last.entry(lane).or_insert(id);
+        *known = id.max(*known);
+    }
+    Ok(last)
 }
 
 /// Rows before one, the newest first.
