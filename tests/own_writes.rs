@@ -223,6 +223,44 @@ async fn what_the_tables_that_were_made_anew_lack_is_not_applied_any_more() {
     assert_eq!(selected(&mut world.mysql().await, &sql, "purged").await, "pending");
 }
 
+async fn a_window_of_many_small_batches_is_read(options: Options) {
+    let world = World::new("recorder", Options { lanes: 1, ..options }).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    host.until_phase("recorder", "streaming").await;
+    // As lanes leave them that commit one event at a time.
+    let commit = async |from: u32| {
+        let sql = format!(
+            "INSERT INTO {}.dedupe (projection, generation, lane, events, event_ids, ignored_from, discarded_from, plain) \
+             WITH RECURSIVE n AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM n WHERE n < 99) \
+             SELECT 'recorder', 1, 0, 1, UNHEX(CONCAT('000969', LPAD(HEX({from} + a.n * 100 + b.n), 16, '0'))), 11, 11, 1 \
+             FROM n a CROSS JOIN n b ORDER BY a.n, b.n",
+            world.control()
+        );
+        world.run(&sql).await;
+    };
+    let told = async |id: u32| state(&asked(&client, "recorder", &id.to_string(), "?wait=1ms").await);
+    commit(0).await;
+    for id in [0, 3999, 4000, 9999] {
+        assert_eq!(told(id).await, (200, "applied".into()), "{id}");
+    }
+    assert_eq!(told(10_000).await, (202, "pending".into()));
+    commit(10_000).await;
+    for id in [0, 10_000, 15_000, 19_999] {
+        assert_eq!(told(id).await, (200, "applied".into()), "{id}, with what came since");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_of_many_small_batches_is_read_whole_on_mysql() {
+    a_window_of_many_small_batches_is_read(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_of_many_small_batches_is_read_whole_on_mariadb() {
+    a_window_of_many_small_batches_is_read(Options::mariadb()).await;
+}
+
 async fn a_restored_backup_is_believed(options: Options) {
     let world = World::new("recorder", Options { lanes: 2, ..options }).await;
     let host = world.start();
