@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_double_keeps_every_bit() {
-        let number: f64 = event("Measured", &json!(1.180_591_620_717_411_3e21)).payload().expect("it is a double");
+        let number: f64 =
+            event("Measured", &json!(1.180_591_620_717_411_3e21)).payload().expect("it is a double");
         assert_eq!(number.to_bits(), 1.180_591_620_717_411_3e21_f64.to_bits());
     }
 
