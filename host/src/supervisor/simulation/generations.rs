@@ -104,7 +104,7 @@ impl Store {
 
     /// The tables change places.
     fn swap(&self, epoch: u64, next: &Generation) -> Result<(), Failure> {
-        let live = self.proven(epoch)?;
+        let mut live = self.proven(epoch)?;
         let number = next.generation;
         let mut state = self.state();
         let Some(mut tables) = state.beside.tables.remove(&number) else { return Ok(()) };
@@ -114,6 +114,8 @@ impl Store {
             return Ok(());
         }
         tables.take_lease_of(&live);
+        // The breaker is the projection's.
+        live.breaker = None;
         let kept = live.generation;
         state.beside.rows.retain(|row| row.generation != number);
         let digest = next.digest.clone();
