@@ -136,14 +136,9 @@ pub struct SimulatedGenerations {
 }
 
 impl SimulatedGenerations {
-    /// MySQL is asked for something.
+    /// MySQL is asked for something about generations.
     async fn ask(&self, what: &str) -> Result<(), Failure> {
-        let Host { steps, life, habits, name, .. } = &self.host;
-        steps.step(life, 1, || format!("{name}, generations: {what}")).await;
-        if steps.fails(habits.trouble) {
-            return Err(Failure::ConnectionLost { message: "made up".to_owned() });
-        }
-        Ok(())
+        self.host.ask(&format!("generations: {what}")).await
     }
 
     fn epoch(&self) -> u64 {

@@ -82,7 +82,7 @@ pub fn settings(name: &str, lanes: u32, habits: &Habits) -> Settings {
     }
 }
 
-/// Where the targets of a run are, while there is one.
+/// The component version that the lanes of a run are to work with, while there is a run.
 #[derive(Clone, Default)]
 pub struct Running(Arc<Mutex<Option<Arc<DesiredVersion<SimulatedVersion>>>>>);
 
@@ -173,7 +173,7 @@ impl Host {
         desired.set(Desired { current, canary });
     }
 
-    /// What keeps the events back, as `pause::Question` asks.
+    /// What holds the events back, as `HoldCheck` judges.
     fn holds(&self, full: Option<&Failure>) -> Option<Failure> {
         let state = self.store.state();
         if state.tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
