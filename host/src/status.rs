@@ -170,6 +170,10 @@ impl Status {
         }
     }
 
+    pub fn is_paused(&self) -> bool {
+        self.change(|state| matches!(state.phase, Phase::Paused { .. }))
+    }
+
     /// A run ended, and another one begins after a while.
     pub fn run_fails(&self, failure: &Failure) {
         self.count_failure(failure);

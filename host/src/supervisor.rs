@@ -290,10 +290,14 @@ impl<P: ControlPorts> Supervisor<P> {
                 }
                 Acquired::Taken { owner: other } => {
                     // What was lost is the other host's business now.
-                    if other != *owner {
+                    let is_another = other != *owner;
+                    if is_another {
                         carryover.give_up_place();
                     }
-                    self.ports.status().enter(Phase::Standby { owner: other });
+                    // A host that paused may find its own session of a moment ago, which is no reason to look well.
+                    if is_another || !self.ports.status().is_paused() {
+                        self.ports.status().enter(Phase::Standby { owner: other });
+                    }
                 }
             }
             self.ports.status().beat();

@@ -64,7 +64,6 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         };
         let refused = match self.refused(&batch, &failure, &is_final).await {
             Ok(refused) => refused,
-            Err(failure) if failure.is_suspect() && batch.entries.len() == 1 => vec![(0, failure)],
             Err(failure) => {
                 let decision = decide(&failure, attempts, batch.entries.len());
                 return self.follow(decision, batch, failure, backoff).await;
@@ -74,9 +73,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             let decision = decide_fruitless(attempts, batch.entries.len());
             return self.follow(decision, batch, failure, backoff).await;
         }
-        if self.is_too_early_to_blame(&batch, &refused, &is_final, attempts).await? {
+        let Some(refused) = self.at_fault(&batch, &failure, refused, &is_final, attempts).await? else {
             return self.follow(Decision::Retry, batch, failure, backoff).await;
-        }
+        };
         self.compare_with_before(&batch, &refused, &is_final).await?;
         let isolated = isolate(batch, refused, &is_final);
         self.stand_by(&isolated, &others, failure, backoff).await?;
@@ -98,23 +97,58 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 Ok(vec![(0, failure.clone())])
             }
             (Failure::TooLarge { .. }, _) => Err(failure.clone().of_the_host()),
-            _ => self.model.probe(batch, is_final).await,
+            _ => match self.model.probe(batch, is_final).await {
+                Err(failure) if failure.is_suspect() && batch.entries.len() == 1 => Ok(vec![(0, failure)]),
+                probed => probed,
+            },
         }
     }
 
-    /// Returns true while nobody can know yet who is at fault for refusals with an unknown code. Where it is not the
-    /// events, the lane ends.
-    async fn is_too_early_to_blame(
+    /// Those of the refused entries that are at fault; none while nobody can know that yet. Where it is not the events, the
+    /// lane ends.
+    async fn at_fault(
         &mut self,
         batch: &Batch,
-        refused: &[(usize, Failure)],
+        failure: &Failure,
+        mut refused: Vec<(usize, Failure)>,
         is_final: Final<'_>,
         attempts: u32,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Option<Vec<(usize, Failure)>>, Failure> {
         let Some((_, suspect)) = refused.iter().find(|(_, failure)| failure.is_suspect()) else {
-            return Ok(false);
+            return Ok(Some(refused));
         };
-        let mut found = ProbeFindings::by(batch, refused, is_final);
+        let found = ProbeFindings::by(batch, &refused, is_final);
+        let passes = found.passes();
+        match self.who_is_to_blame(batch, suspect, found, attempts).await? {
+            Blame::NotYet => return Ok(None),
+            Blame::Setup | Blame::Unclear => return Ok(Some(refused)),
+            Blame::Events => {}
+        }
+        // What passed did so beside a refusal or after it: MySQL may have refused everything in between. Whoever is refused
+        // before and after that is at fault.
+        let again = match self.refused(batch, failure, is_final).await {
+            Ok(again) => again,
+            Err(failure) => return too_early(failure, attempts).map(|()| None),
+        };
+        if passes && !ProbeFindings::by(batch, &again, is_final).passes() {
+            return Ok(None);
+        }
+        refused.retain(|(index, failure)| {
+            !failure.is_suspect()
+                || again.iter().any(|(other, failure)| other == index && failure.is_suspect())
+        });
+        Ok(Some(refused).filter(|refused| !refused.is_empty()))
+    }
+
+    /// Who is at fault for refusals with an unknown code. Where an operator let them be parked, also those of all events are
+    /// the events'.
+    async fn who_is_to_blame(
+        &mut self,
+        batch: &Batch,
+        suspect: &Failure,
+        mut found: ProbeFindings,
+        attempts: u32,
+    ) -> Result<Blame, Failure> {
         let control = if found.passes() { None } else { self.suspects.control(&batch.digest) };
         if let Some(control) = control {
             match self.model.probe(&control, &|_, _| true).await {
@@ -123,15 +157,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     found = found.with_control(&control, is_refused);
                 }
                 Err(failure) if failure.is_suspect() => found = found.with_control(&control, true),
-                Err(failure) => match decide(&failure, attempts, 1) {
-                    Decision::Retry | Decision::Split(_) | Decision::Isolate => return Ok(true),
-                    Decision::Restart | Decision::Pause | Decision::Stop => return Err(failure),
-                },
+                Err(failure) => return too_early(failure, attempts).map(|()| Blame::NotYet),
             }
         }
         let evidence = self.suspects.learn(&batch.digest, &found, is_tried_enough(suspect, attempts));
         match blame(evidence) {
-            Blame::NotYet => Ok(true),
             Blame::Setup if !self.breaker.is_muted() => {
                 self.suspects.pauses();
                 Err(suspect.of_all_events(evidence.failing))
@@ -144,7 +174,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 );
                 Err(Failure::BreakerOpen { reason })
             }
-            Blame::Events | Blame::Setup | Blame::Unclear => Ok(false),
+            blame => Ok(blame),
         }
     }
 
@@ -214,5 +244,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             }
             () = tokio::time::sleep(backoff.next_wait()) => Ok(()),
         }
+    }
+}
+
+/// A probe that failed by itself says nothing about the events, unless the lane has to end.
+fn too_early(failure: Failure, attempts: u32) -> Result<(), Failure> {
+    match decide(&failure, attempts, 1) {
+        Decision::Retry | Decision::Split(_) | Decision::Isolate => Ok(()),
+        Decision::Restart | Decision::Pause | Decision::Stop => Err(failure),
     }
 }
