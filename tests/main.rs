@@ -48,5 +48,6 @@ mod stop;
 mod take_up;
 mod takeover;
 mod tidy;
+mod traces;
 mod upcasters;
 mod verify;

@@ -8,6 +8,7 @@ pub mod http;
 pub mod lane;
 pub mod mysqld;
 pub mod proxy;
+pub mod receiver;
 pub mod server;
 pub mod world;
 

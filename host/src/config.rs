@@ -58,6 +58,8 @@ pub struct HostSettings {
     /// How long a stop may take, in seconds.
     pub stop_seconds: u32,
     pub log: LogFormat,
+    /// Where traces are exported to, by OTLP over HTTP, without the path `/v1/traces`.
+    pub otlp: Option<String>,
     /// Deploys a component's file when it changes: for development.
     pub watch: bool,
 }
@@ -89,6 +91,7 @@ impl Default for HostSettings {
             lease_seconds: 10,
             stop_seconds: 20,
             log: LogFormat::Text,
+            otlp: None,
             watch: false,
         }
     }

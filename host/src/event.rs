@@ -3,6 +3,7 @@
 //! No I/O and no driver types. Decoding documents into events belongs to `source`.
 
 mod spelling;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::position::{ClusterTime, Position};
 
 pub use spelling::Named;
+pub use trace::TraceParent;
 
 /// The largest id, in bytes of its text, that is accepted for an event or an aggregate.
 pub const ID_BYTES_MAX: usize = 512;

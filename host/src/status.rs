@@ -6,24 +6,24 @@ pub mod snapshot;
 pub mod activity;
 pub mod throughput;
 pub mod oplog;
+mod committed;
 mod component_stats;
 mod observed;
 mod acknowledgement;
 mod commands;
 pub mod measures;
 mod take_up;
+mod traces;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::event::{Aggregate, Id};
 use crate::failure::{Failure, Fault};
 use crate::position::{ClusterTime, Position};
 use crate::projector::Component;
 use crate::readmodel::control::command::WaitingCommand;
-use crate::readmodel::lane::batch::{Batch, Verdict};
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::source::Feed;
 use activity::Activity;
@@ -31,8 +31,10 @@ use component_stats::ComponentStats;
 use oplog::{Alarm, OplogWindow};
 use snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use throughput::{Rate, Stillness, stalled_source};
+use traces::Timed;
 
 pub use take_up::TakeUpProgress;
+pub use traces::{Operation, Traces};
 
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,7 @@ pub struct Status {
     projection: String,
     /// How many bytes the queues hold.
     pub queued_bytes: Arc<AtomicU64>,
+    traces: Traces,
     state: Mutex<StatusState>,
 }
 
@@ -96,10 +99,20 @@ struct LaneStatus {
     trouble: Option<Failure>,
     /// The digest of what its first stage works with; none while it does not run.
     digest: Option<String>,
-    /// The digests of what the batches were made with that its second stage is not through with, oldest first.
-    handed_on: VecDeque<String>,
+    /// The batches that its second stage is not through with, oldest first.
+    handed_on: VecDeque<HandedOn>,
+    /// When its first stage last had something projected, and its second stage something committed.
+    projected: Option<Timed>,
+    committed: Option<Timed>,
     /// What its two stages and its operator are busy with, by [`Activity::slot`].
     work: [Option<(Activity, Instant)>; 3],
+}
+
+/// A batch between a lane's stages.
+struct HandedOn {
+    /// Of what it was made with.
+    digest: String,
+    projected: Option<Timed>,
 }
 
 impl Status {
@@ -134,7 +147,12 @@ impl Status {
             batches: 0,
             heartbeat: Instant::now(),
         };
-        Self { projection: projection.to_owned(), queued_bytes: Arc::default(), state: Mutex::new(state) }
+        Self {
+            projection: projection.to_owned(),
+            queued_bytes: Arc::default(),
+            traces: Traces::default(),
+            state: Mutex::new(state),
+        }
     }
 
     pub fn digest(&self) -> String {
@@ -211,6 +229,8 @@ impl Status {
                 trouble: None,
                 digest: None,
                 handed_on: VecDeque::new(),
+                projected: None,
+                committed: None,
                 work: [None; 3],
             };
             state.lanes = rows.iter().map(lane).collect();
@@ -272,7 +292,9 @@ impl Status {
     pub fn ends(&self, lane: usize, work: Activity) {
         let since = self.change(|state| state.lanes[lane].work[work.slot()].take());
         if let Some((_, since)) = since {
-            measures::worked(&self.projection, work, since.elapsed());
+            let took = since.elapsed();
+            measures::worked(&self.projection, work, took);
+            self.timed(lane, work, took);
         }
     }
 
@@ -292,48 +314,9 @@ impl Status {
         self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
     }
 
-    pub fn committed(&self, lane: usize, batch: &Batch) {
-        let events = batch.entries.len() as u64;
-        self.change(|state| {
-            let lane = &mut state.lanes[lane];
-            lane.position.clone_from(&batch.position);
-            lane.wall_ms =
-                batch.entries.iter().rev().find_map(|entry| entry.delivery.wall_ms).or(lane.wall_ms);
-            lane.events += events;
-            lane.waiting = lane.waiting.saturating_sub(events);
-            lane.trouble = None;
-            state.rate.add(events);
-            state.batches += 1;
-        });
-        self.count(batch);
-        measures::committed(&self.projection, batch);
-        let projection = &self.projection;
-        for entry in &batch.entries {
-            if let Verdict::Park { failure, .. } = &entry.verdict {
-                let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
-                let (event, aggregate) = (event.map(Id::spelled), aggregate.map(Aggregate::spelled));
-                let (class, reason) = (failure.class(), failure.without_values());
-                tracing::warn!(projection, class, event, aggregate, "parked: {reason}");
-            }
-        }
-    }
-
     /// The number of batches that the lanes have committed here.
     pub fn batches(&self) -> u64 {
         self.change(|state| state.batches)
-    }
-
-    fn count(&self, batch: &Batch) {
-        let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for entry in &batch.entries {
-            *verdicts.entry(entry.verdict.name()).or_default() += 1;
-        }
-        let projection = self.projection.clone();
-        for (verdict, events) in verdicts {
-            metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
-                .increment(events);
-        }
-        metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
     }
 
     /// Whether the stream is what is being read.

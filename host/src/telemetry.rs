@@ -1,5 +1,7 @@
 //! Sets up the log on standard error, as text or JSON, and the recorder of metrics. It defines no metric.
 
+mod traces;
+
 use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 use crate::text::harmless;
+
+pub use traces::TraceExport;
 
 /// The lines that are logged unless `LATERNA_LOG` is set, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
 const DEFAULT_FILTER: &str = "info";

@@ -15,7 +15,7 @@ const STAGES: [&str; 3] = ["source", "projector", "readmodel"];
 const RUNNING: [&str; 7] = ["status", "servers", "pipeline", "component", "supervisor", "operation", "admin"];
 
 /// Crates that have one home in the host.
-const HOMES: [(&str, &str); 9] = [
+const HOMES: [(&str, &str); 12] = [
     ("mongodb", "source"),
     ("wasmtime", "projector"),
     ("wasmtime_wasi", "projector"),
@@ -25,6 +25,9 @@ const HOMES: [(&str, &str); 9] = [
     ("hyper", "admin"),
     ("hyper_util", "admin"),
     ("sqlparser", "sql"),
+    ("opentelemetry_sdk", "telemetry"),
+    ("opentelemetry_otlp", "telemetry"),
+    ("opentelemetry_http", "telemetry"),
 ];
 
 #[test]

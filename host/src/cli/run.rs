@@ -19,9 +19,10 @@ use crate::pipeline::requests::LetterQueues;
 use crate::projector::Engine;
 use crate::readmodel::control::poller::Poller;
 use crate::servers::Servers;
-use crate::status::{Status, measures};
+use crate::status::{Status, Traces, measures};
 use crate::supervisor::Supervisor;
 use crate::supervisor::on_servers::OnServers;
+use crate::telemetry::TraceExport;
 use crate::{shutdown, telemetry};
 
 pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
@@ -38,6 +39,9 @@ async fn serve(
     components: BTreeMap<String, crate::component::version::Loaded>,
 ) -> anyhow::Result<ExitCode> {
     let metrics = telemetry::start_metrics(&measures::BUCKETS)?;
+    let exported = TraceExport::start(config.host.otlp.as_deref(), &config.host.id)?;
+    let traces = exported.as_ref().map(|to| Traces::to(to.tracer(), &config.mongodb.outbox));
+    let traces = traces.unwrap_or_default();
     let stop = shutdown::on_signal()?;
     let tokens = Tokens::read(config.host.tokens.as_deref())?;
     let listeners = admin::listen(config.host.health, config.host.admin).await?;
@@ -48,7 +52,7 @@ async fn serve(
     let mut tasks = JoinSet::new();
     let (mut projections, mut by_name) = (Vec::new(), BTreeMap::new());
     for (name, loaded) in components {
-        let status = Arc::new(Status::new(&name));
+        let status = Arc::new(Status::new(&name).traced(traces.clone()));
         status.shows_counters();
         projections.push(status.clone());
         let budget = config.projection[&name].budget.clone();
@@ -81,6 +85,9 @@ async fn serve(
         telemetry::tidy_metrics(metrics, drained.clone())
     );
     served?;
+    if let Some(exported) = exported {
+        exported.finish().await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -23,6 +23,7 @@ pub fn problems(config: &Config) -> Vec<String> {
         problems.push("`host.id` must have 1 to 200 bytes".to_owned());
     }
     check_listeners(&mut problems, &config.host);
+    check_otlp(&mut problems, config.host.otlp.as_deref());
     let is_host =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     for name in config.host.admin_names().into_iter().filter(|name| !is_host(name)) {
@@ -76,6 +77,24 @@ fn check_listeners(problems: &mut Vec<String>, host: &HostSettings) {
     if admin == health && admin.port() != 0 {
         problems
             .push(format!("`host.admin` and `host.health` are both {admin}; each needs a port of its own"));
+    }
+}
+
+/// Credentials belong into a header, which no log repeats.
+fn check_otlp(problems: &mut Vec<String>, otlp: Option<&str>) {
+    let Some(given) = otlp else { return };
+    let is_plain = |url: &url::Url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+    };
+    if !url::Url::parse(given).is_ok_and(|url| is_plain(&url)) {
+        problems.push(
+            "`host.otlp` must be like \"http://collector:4318\"; credentials go into OTEL_EXPORTER_OTLP_HEADERS"
+                .to_owned(),
+        );
     }
 }
 

@@ -68,8 +68,10 @@ impl Commands {
                 request = command.request.told(),
                 "carrying out a command"
             );
+            let since = Instant::now();
             let switching = command::carry_out_switch(&mut session, control, projection, &command);
             within(PATIENCE, "carrying a command out", switching).await?;
+            self.traces(&command, since, None);
         }
         *kept = Some(session);
         Ok(())
@@ -164,6 +166,7 @@ impl Commands {
             request = command.request.told(),
             "carrying out a command"
         );
+        let since = Instant::now();
         let mut stored = letters::StoredLetters { commands: self, session };
         let outcome = match giving::carry_out(&mut stored, lanes, command).await {
             Ok(text) => CommandOutcome::Done(text),
@@ -177,6 +180,7 @@ impl Commands {
         let counting = dead_letter::count(session, control, projection);
         self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
         tracing::info!(projection, command = command.id, ?outcome, "the command is done");
+        self.traces(command, since, outcome.error());
         self.status.command_goes_on(command.id);
         let finishing = command::finish(session, control, command.id, &outcome);
         within(PATIENCE, "recording a command's result", finishing).await

@@ -1,19 +1,20 @@
 //! The commands of one projection on this host: what carrying them out works with.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::component::registry::Versions;
 use crate::failure::Failure;
 use crate::pipeline::requests::LetterQueues;
+use crate::readmodel::control::command::Command;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::mysql::session::Session;
 use crate::retry::Backoff;
 use crate::servers::Servers;
-use crate::status::Status;
+use crate::status::{Operation, Status};
 use crate::supervisor::settings::LetterSettings;
 
 /// How long to wait between two turns that carry commands out.
@@ -43,6 +44,12 @@ impl Commands {
     /// The component that the lanes work with now.
     pub(super) fn digest(&self) -> String {
         self.versions.desired.get().current.digest().to_owned()
+    }
+
+    /// Has a span made of what was carried out just now.
+    pub(super) fn traces(&self, command: &Command, since: Instant, error: Option<&str>) {
+        let operation = Operation { id: command.id, took: since.elapsed(), error };
+        self.status.traces().operation(&self.projection, command.request.word(), operation);
     }
 
     /// A session that answered before, or a new one.

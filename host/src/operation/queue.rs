@@ -92,8 +92,14 @@ impl CommandDesk for StoredCommands {
     fn attempt(&self, command: Command) -> BoxFuture<'static, Result<Tried, Failure>> {
         let own = self.commands.clone();
         let attempt = async move {
+            let since = std::time::Instant::now();
             let mut session = own.servers.applier.connect().await?;
-            deploy::carry_out(&own, &mut session, &command).await
+            let tried = deploy::carry_out(&own, &mut session, &command).await?;
+            if tried == Tried::Over {
+                let outcome = command::outcome(&mut session, &own.servers.control, command.id).await?;
+                own.traces(&command, since, outcome.error());
+            }
+            Ok(tried)
         };
         attempt.boxed()
     }

@@ -1,7 +1,7 @@
 //! Which component each lane works with, as the lanes say it, and why it is not the deployed one.
 
 use super::snapshot::DeploymentSnapshot;
-use super::{LaneStatus, Phase, Status, StatusState};
+use super::{HandedOn, LaneStatus, Phase, Status, StatusState};
 use crate::failure::Failure;
 
 /// How far this host's lanes are with a deployment.
@@ -28,7 +28,11 @@ impl Status {
 
     /// A lane's first stage hands a batch on that this component made.
     pub fn hands_on(&self, lane: usize, digest: &str) {
-        self.change(|state| state.lanes[lane].handed_on.push_back(digest.to_owned()));
+        self.change(|state| {
+            let lane = &mut state.lanes[lane];
+            let projected = lane.projected.take();
+            lane.handed_on.push_back(HandedOn { digest: digest.to_owned(), projected });
+        });
     }
 
     /// A lane's second stage is through with a batch.
@@ -92,8 +96,8 @@ impl StatusState {
 impl LaneStatus {
     /// The digest of what made the oldest batch that it has, or else of what it would work with next.
     pub(super) fn works_with(&self) -> Option<&str> {
-        let oldest = self.handed_on.front().or(self.digest.as_ref())?;
-        Some(oldest)
+        let oldest = self.handed_on.front().map(|handed| handed.digest.as_str());
+        oldest.or(self.digest.as_deref())
     }
 
     fn is_late(&self, number: usize) -> String {

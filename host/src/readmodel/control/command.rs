@@ -89,6 +89,13 @@ pub enum CommandOutcome {
     Failed(String),
 }
 
+impl CommandOutcome {
+    /// Why it failed.
+    pub fn error(&self) -> Option<&str> {
+        if let Self::Failed(why) = self { Some(why) } else { None }
+    }
+}
+
 /// Writes a command down; it is carried out by whichever host writes for the projection.
 pub async fn submit(
     session: &mut Session,

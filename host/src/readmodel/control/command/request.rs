@@ -73,6 +73,25 @@ pub enum Letters {
 }
 
 impl Request {
+    /// The one word for it, as it is stored.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Replay { .. } => "replay",
+            Self::Discard { .. } => "discard",
+            Self::Rehearse { .. } => "rehearse",
+            Self::Erase { .. } => "erase",
+            Self::Pause { .. } => "pause",
+            Self::Resume => "resume",
+            Self::Deploy { .. } => "deploy",
+            Self::Rollback => "rollback",
+            Self::Rebuild { .. } => "rebuild",
+            Self::Verify { .. } => "verify",
+            Self::AcceptGeneration { .. } => "accept-generation",
+            Self::ReturnGeneration { .. } => "return-generation",
+            Self::DropGeneration { .. } => "drop-generation",
+        }
+    }
+
     /// The request in the host's own words, for the log: nothing that an operator wrote.
     pub fn told(&self) -> String {
         let letters = |what: &str, letters: &Letters| match letters {

@@ -1,0 +1,51 @@
+//! What a committed batch changes in what is told: counters, histograms, spans, and a line of the log for each parked event.
+
+use std::collections::BTreeMap;
+
+use super::{Status, measures};
+use crate::event::{Aggregate, Id};
+use crate::readmodel::lane::batch::{Batch, Verdict};
+
+impl Status {
+    pub fn committed(&self, lane: usize, batch: &Batch) {
+        let events = batch.entries.len() as u64;
+        self.change(|state| {
+            let lane = &mut state.lanes[lane];
+            lane.position.clone_from(&batch.position);
+            lane.wall_ms =
+                batch.entries.iter().rev().find_map(|entry| entry.delivery.wall_ms).or(lane.wall_ms);
+            lane.events += events;
+            lane.waiting = lane.waiting.saturating_sub(events);
+            lane.trouble = None;
+            state.rate.add(events);
+            state.batches += 1;
+        });
+        self.count(batch);
+        measures::committed(&self.projection, batch);
+        self.traces_batch(lane, batch);
+        let projection = &self.projection;
+        for entry in &batch.entries {
+            if let Verdict::Park { failure, .. } = &entry.verdict {
+                let (event, aggregate) = (entry.delivery.id(), entry.delivery.aggregate());
+                let (event, aggregate) = (event.map(Id::spelled), aggregate.map(Aggregate::spelled));
+                let (class, reason) = (failure.class(), failure.without_values());
+                let parent = entry.delivery.event.as_ref().ok().and_then(|event| event.trace_parent());
+                let trace_id = parent.map(|parent| hex::encode(parent.trace_id));
+                tracing::warn!(projection, class, event, aggregate, trace_id, "parked: {reason}");
+            }
+        }
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for entry in &batch.entries {
+            *verdicts.entry(entry.verdict.name()).or_default() += 1;
+        }
+        let projection = self.projection.clone();
+        for (verdict, events) in verdicts {
+            metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
+                .increment(events);
+        }
+        metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
+    }
+}

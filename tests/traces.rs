@@ -1,0 +1,170 @@
+//! Traces: one leads from whoever wrote an event to its row; and a receiver that is away, slow or silent costs nothing but
+//! spans.
+
+use std::collections::BTreeSet;
+
+use bson::{Document, doc};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::json;
+
+use crate::support::http::Client;
+use crate::support::receiver::{Manner, Receiver, attribute};
+use crate::support::world::event;
+use crate::support::{Host, Options, World, until};
+
+const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const FAILING: &str = "00-11111111111111111111111111111111-2222222222222222-01";
+const UNSAMPLED: &str = "00-33333333333333333333333333333333-4444444444444444-00";
+
+/// What no span may hold.
+const CANARY: &str = "canary-of-a-payload";
+
+fn traced(mut event: Document, parent: &str) -> Document {
+    event.insert("metadata", doc! { "traceparent": parent });
+    event
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The ids of the trace and of the span of whoever wrote an event.
+fn ids(parent: &str) -> (&str, &str) {
+    let mut parts = parent.split('-').skip(1);
+    (parts.next().expect("a trace"), parts.next().expect("a span"))
+}
+
+fn of_trace<'a>(spans: &'a [Span], parent: &str) -> Vec<&'a Span> {
+    spans.iter().filter(|span| hex_of(&span.trace_id) == ids(parent).0).collect()
+}
+
+/// Starts a host that exports there soon after each span.
+fn start(world: &World, receiver: &Receiver, settings: &[(&str, &str)]) -> Host {
+    let port = crate::support::world::free_port();
+    let mut command = std::process::Command::new(crate::support::host::BINARY);
+    command.envs(settings.iter().copied()).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
+    Host::start_as(command, &world.config(port), port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
+    let receiver = Receiver::start(Manner::Takes).await;
+    let world = World::new("picky", Options::mysql()).await;
+    let host = start(&world, &receiver, &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc")]);
+    host.until_phase("picky", "streaming").await;
+    let payload = |what: &str| doc! { "do": what, "text": CANARY };
+    world
+        .insert([
+            traced(event("good", "a", 1, payload("ok")), SAMPLED),
+            traced(event("bad", "b", 1, payload("reject")), FAILING),
+            traced(event("unsampled", "c", 1, payload("ok")), UNSAMPLED),
+            event("untraced", "d", 1, payload("ok")),
+        ])
+        .await;
+    world.until_committed("picky", 4).await;
+    let client = Client::new(host.port);
+    client.post("/api/v1/projections/picky/pause", &json!({ "why": "a test" })).await;
+    until("the traces arrive", async || {
+        let spans = receiver.taken().spans;
+        let all = [SAMPLED, FAILING].iter().all(|parent| !of_trace(&spans, parent).is_empty());
+        all && spans.iter().any(|span| span.name == "pause")
+    })
+    .await;
+    let taken = receiver.taken();
+    assert!(taken.headers.contains("authorization: bearer abc"), "{}", taken.headers);
+    assert_eq!(attribute(&taken.resource, "service.name"), "laterna");
+    assert_eq!(attribute(&taken.resource, "service.instance.id"), format!("host-{}", host.port));
+
+    for (parent, id, verdict) in [(SAMPLED, "good", "applied"), (FAILING, "bad", "parked")] {
+        let spans = of_trace(&taken.spans, parent);
+        let [span] = spans[..] else { panic!("{spans:?}") };
+        assert_eq!(
+            (span.name.as_str(), hex_of(&span.parent_span_id).as_str()),
+            ("process outbox", ids(parent).1)
+        );
+        assert_eq!(span.kind, 5, "it is a consumer's");
+        assert!(attribute(&span.attributes, "messaging.message.id").contains(id), "{span:?}");
+        assert_eq!(attribute(&span.attributes, "laterna.verdict"), verdict);
+        assert_eq!(attribute(&span.attributes, "messaging.consumer.group.name"), "picky");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later");
+        assert!(span.start_time_unix_nano < span.end_time_unix_nano, "{span:?}");
+        assert!(u128::from(span.end_time_unix_nano) < now.as_nanos(), "{span:?}");
+
+        // The batch's span leads to the event's, and the event's to the batch's.
+        let batch = taken.spans.iter().find(|span| {
+            hex_of(&span.span_id) == hex_of(&of_trace(&taken.spans, parent)[0].links[0].span_id)
+        });
+        let batch = batch.expect("the batch has a span");
+        let linked: BTreeSet<String> = batch.links.iter().map(|link| hex_of(&link.span_id)).collect();
+        assert!(linked.contains(ids(parent).1), "{batch:?}");
+        assert!(!linked.contains(ids(UNSAMPLED).1), "{batch:?}");
+        let children = taken.spans.iter().filter(|span| span.parent_span_id == batch.span_id);
+        let names: BTreeSet<&str> = children.map(|span| span.name.as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["apply", "project"]));
+    }
+    let failed = of_trace(&taken.spans, FAILING)[0];
+    assert_eq!(attribute(&failed.attributes, "error.type"), "rejected");
+    assert_eq!(failed.status.as_ref().map(|status| status.code), Some(2));
+    assert!(of_trace(&taken.spans, UNSAMPLED).is_empty(), "who began that trace does not keep it");
+    let bodies = String::from_utf8_lossy(&taken.bodies);
+    assert!(!bodies.contains(CANARY), "a span holds what an event holds");
+    let log = host.log();
+    assert!(log.lines().any(|line| line.contains("parked:") && line.contains(ids(FAILING).0)), "{log}");
+
+    // What is asked for last goes out with the stop.
+    client.post("/api/v1/projections/picky/resume", &json!(null)).await;
+    host.until_phase("picky", "streaming").await;
+    let stopped = host.stop().await;
+    assert!(stopped.success());
+    assert!(receiver.taken().spans.iter().any(|span| span.name == "resume"));
+}
+
+/// The sum of a counter's samples.
+async fn counted(client: &Client, name: &str) -> f64 {
+    let text = client.get("/metrics").await.text;
+    let samples = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_traces_that_hangs_or_fails_costs_no_event_and_no_memory() {
+    const EVENTS: i64 = 4_000;
+    let receiver = Receiver::start(Manner::Hangs).await;
+    let world = World::new("recorder", Options { batch_max: 50, ..Options::mysql() }).await;
+    let settings = [("OTEL_BSP_MAX_QUEUE_SIZE", "64"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")];
+    let host = start(&world, &receiver, &settings);
+    host.until_phase("recorder", "streaming").await;
+    let one = |n: i64| traced(event(&format!("e{n}"), &format!("a{}", n % 7), 1 + n / 7, doc! {}), SAMPLED);
+    world.insert([one(0)]).await;
+    until("the first spans wait for their receiver", async || receiver.taken().open == 1).await;
+    world.insert((1..EVENTS).map(one)).await;
+    world.until_committed("recorder", EVENTS).await;
+    world.assert_recorded(EVENTS, 7).await;
+    // All of it was committed while one request was open, and no other was begun.
+    let taken = receiver.taken();
+    assert_eq!((taken.requests, taken.open), (1, 1));
+    let client = Client::new(host.port);
+    assert!(counted(&client, "laterna_trace_spans_total").await > 4_000.0);
+    assert!(counted(&client, "laterna_trace_spans_sent_total").await < 1.0);
+
+    receiver.turns(Manner::Fails);
+    until("it is told that they are lost", async || host.log().contains("traces cannot be exported")).await;
+    receiver.turns(Manner::Takes);
+    world.insert((EVENTS..EVENTS + 7).map(one)).await;
+    until("it is told that they are exported", async || host.log().contains("exported again")).await;
+    // What waited was bounded by the queue, and the rest was dropped.
+    let (sent, made) = (receiver.taken().spans.len(), counted(&client, "laterna_trace_spans_total").await);
+    assert!((1..1_000).contains(&sent) && made > 4_000.0, "{sent} of {made}");
+    assert_eq!(host.log().matches("traces cannot be exported").count(), 1, "it is told once");
+
+    // Nor does a stop wait for one that hangs.
+    receiver.turns(Manner::Hangs);
+    world.insert((EVENTS + 7..EVENTS + 14).map(one)).await;
+    until("another request hangs", async || receiver.taken().open == 1).await;
+    let (log, status) = {
+        host.signal("TERM");
+        host.ended_with_log().await
+    };
+    assert!(status.success() && log.contains("the last traces were not exported"), "{log}");
+}
