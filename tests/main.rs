@@ -12,6 +12,7 @@ mod api;
 mod author;
 mod bad_input;
 mod bank;
+mod cancel;
 mod canaries;
 mod check;
 mod coalesce;

@@ -113,6 +113,7 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
     assert!(log.lines().any(|line| line.contains("parked:") && line.contains(ids(FAILING).0)), "{log}");
 
     // What is asked for last goes out with the stop.
+    host.until_phase("picky", "paused").await;
     client.post("/api/v1/projections/picky/resume", &json!(null)).await;
     host.until_phase("picky", "streaming").await;
     let stopped = host.stop().await;
@@ -145,8 +146,8 @@ async fn a_receiver_of_traces_that_hangs_or_fails_costs_no_event_and_no_memory()
     let taken = receiver.taken();
     assert_eq!((taken.requests, taken.open), (1, 1));
     let client = Client::new(host.port);
-    assert!(counted(&client, "laterna_trace_spans_total").await > 4_000.0);
-    assert!(counted(&client, "laterna_trace_spans_sent_total").await < 1.0);
+    assert!(counted(&client, "laterna_spans_total").await > 4_000.0);
+    assert!(counted(&client, "laterna_spans_sent_total").await < 1.0);
 
     receiver.turns(Manner::Fails);
     until("it is told that they are lost", async || host.log().contains("traces cannot be exported")).await;
@@ -154,7 +155,7 @@ async fn a_receiver_of_traces_that_hangs_or_fails_costs_no_event_and_no_memory()
     world.insert((EVENTS..EVENTS + 7).map(one)).await;
     until("it is told that they are exported", async || host.log().contains("exported again")).await;
     // What waited was bounded by the queue, and the rest was dropped.
-    let (sent, made) = (receiver.taken().spans.len(), counted(&client, "laterna_trace_spans_total").await);
+    let (sent, made) = (receiver.taken().spans.len(), counted(&client, "laterna_spans_total").await);
     assert!((1..1_000).contains(&sent) && made > 4_000.0, "{sent} of {made}");
     assert_eq!(host.log().matches("traces cannot be exported").count(), 1, "it is told once");
 

@@ -13,6 +13,7 @@ mod health;
 mod init;
 mod inspect;
 mod new;
+mod operations;
 mod output;
 mod compose;
 mod pause;
@@ -86,6 +87,8 @@ enum Operator {
     Deployments(deploy::ListArguments),
     /// List what was asked for, by whom, when, and what came of it.
     Audit(audit::AuditArguments),
+    /// List and cancel what was asked for.
+    Operations(operations::OperationsArguments),
     /// Forget a projection that is no longer wanted (its tables stay).
     Forget(forget::ForgetArguments),
 }
@@ -150,6 +153,7 @@ impl Operator {
             Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
             Self::Audit(arguments) => audit::audit(&config, arguments, &runtime),
+            Self::Operations(arguments) => operations::operations(&config, arguments, &runtime),
             Self::Forget(arguments) => forget::forget(&config, &arguments, &runtime),
         }
     }

@@ -34,7 +34,7 @@ use throughput::{Rate, Stillness, stalled_source};
 use traces::Timed;
 
 pub use take_up::TakeUpProgress;
-pub use traces::{Operation, Traces};
+pub use traces::{OperationSpan, Traces};
 
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -99,7 +99,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(hosts::list))
         .routes(routes!(me::show))
         .routes(routes!(operations::list))
-        .routes(routes!(operations::show))
+        .routes(routes!(operations::show, operations::cancel))
         .routes(routes!(components::list))
         .routes(routes!(components::show))
         .routes(routes!(components::download))

@@ -25,6 +25,9 @@ pub struct AuditArguments {
     /// Only commands of this kind, e.g. discard.
     #[arg(long)]
     kind: Option<String>,
+    /// Only those in this state.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CommandState::NAMES))]
+    state: Option<String>,
     /// Only those before this id: the next page.
     #[arg(long, value_name = "ID")]
     before: Option<u64>,
@@ -37,14 +40,15 @@ pub struct AuditArguments {
 }
 
 pub fn audit(config: &Config, arguments: AuditArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let AuditArguments { projection, by, kind, before, limit, json } = arguments;
+    let AuditArguments { projection, by, kind, state, before, limit, json } = arguments;
     runtime.block_on(async {
         let servers = compose::servers(config)?;
         let mut session = servers.applier.connect().await?;
         if let Some(name) = &projection {
             ask::registered(&mut session, &servers, name).await?;
         }
-        let mut filter = RecordFilter { projection, by, kind, before, ..RecordFilter::default() };
+        let state = state.as_deref().and_then(CommandState::from_name);
+        let mut filter = RecordFilter { projection, by, kind, state, before, ..RecordFilter::default() };
         let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
         let mut left = limit;
         while left > 0 {
@@ -69,12 +73,6 @@ pub fn audit(config: &Config, arguments: AuditArguments, runtime: &Runtime) -> a
 
 fn cells(record: &CommandRecord) -> [String; 7] {
     const CHARACTERS: usize = 80;
-    let state = match record.state {
-        CommandState::Pending => "pending",
-        CommandState::Waits => "waits",
-        CommandState::Done => "done",
-        CommandState::Failed => "failed",
-    };
     let why = record.parameters.get("why").and_then(Value::as_str);
     let what = why.map_or_else(|| record.request.clone(), |why| format!("{}: {why}", record.request));
     let came = match &record.result {
@@ -89,7 +87,7 @@ fn cells(record: &CommandRecord) -> [String; 7] {
         short(&record.requested_by),
         record.projection.clone(),
         short(&what),
-        state.to_owned(),
+        record.state.name().to_owned(),
         short(&came),
     ]
 }

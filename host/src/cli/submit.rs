@@ -39,6 +39,12 @@ impl Patience {
 /// Interval in which the result is looked for.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 
+/// Who asks, for the record.
+pub fn who(config: &Config) -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", config.host.id)
+}
+
 /// An empty reason is none.
 pub fn reason(why: &str) -> anyhow::Result<String> {
     match why.trim() {
@@ -137,8 +143,7 @@ pub async fn answer(
     (projection, request): (&str, &Request),
     patience: Patience,
 ) -> anyhow::Result<CommandAnswer> {
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    let by = format!("{user}@{}", config.host.id);
+    let by = who(config);
     let id = command::submit(session, &servers.control, projection, request, &by).await?;
     let (waited, shown) = (patience.time(), ProgressBar::new_spinner());
     let outcome = settled(session, servers, id, (waited, &shown)).await;

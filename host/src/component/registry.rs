@@ -269,6 +269,7 @@ impl Versions {
             accepted: false,
             origin: Origin::Configuration,
             command: None,
+            opened_by: None,
             by: proposal.by,
             overtakes: Some("superseded by the component that the configuration names"),
         };

@@ -169,7 +169,7 @@ impl Commands {
         let since = Instant::now();
         let mut stored = letters::StoredLetters { commands: self, session };
         let outcome = match giving::carry_out(&mut stored, lanes, command).await {
-            Ok(text) => CommandOutcome::Done(text),
+            Ok(outcome) => outcome,
             // The row stays as it is, for the next try or for the next host.
             Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
                 return Err(failure);

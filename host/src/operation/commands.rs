@@ -14,7 +14,7 @@ use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::mysql::session::Session;
 use crate::retry::Backoff;
 use crate::servers::Servers;
-use crate::status::{Operation, Status};
+use crate::status::{OperationSpan, Status};
 use crate::supervisor::settings::LetterSettings;
 
 /// How long to wait between two turns that carry commands out.
@@ -48,7 +48,7 @@ impl Commands {
 
     /// Has a span made of what was carried out just now.
     pub(super) fn traces(&self, command: &Command, since: Instant, error: Option<&str>) {
-        let operation = Operation { id: command.id, took: since.elapsed(), error };
+        let operation = OperationSpan { id: command.id, took: since.elapsed(), error };
         self.status.traces().operation(&self.projection, command.request.word(), operation);
     }
 

@@ -101,6 +101,7 @@ pub(super) async fn open(
         accepted: plan.accept,
         origin: plan.origin,
         command: waits,
+        opened_by: Some(asked.id),
         by: &asked.requested_by,
         overtakes: deploys.then_some(&*why),
     };

@@ -71,6 +71,11 @@ impl Book for StoredLetters<'_> {
         self.commands.note(self.session, command, &reason).await.map(|_| ())
     }
 
+    async fn ended_by(&mut self, command: u64) -> Result<Option<String>, Failure> {
+        let asked = command::ended_by(self.session, &self.commands.servers.control, command);
+        within(PATIENCE, "looking whether a command was cancelled", asked).await
+    }
+
     async fn goes_on(&mut self, command: u64) -> Result<(), Failure> {
         self.commands.goes_on(self.session, command).await
     }

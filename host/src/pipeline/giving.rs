@@ -12,7 +12,7 @@ use super::ports::Task;
 use super::requests::{LetterAction, LetterRequest, LetterResult, give, lane};
 use crate::event::Aggregate;
 use crate::failure::Failure;
-use crate::readmodel::control::command::{Command, Letters, Request};
+use crate::readmodel::control::command::{Command, CommandOutcome, Letters, Request, cancelled_by};
 use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection};
 
 /// How many letters are read at a time.
@@ -42,6 +42,8 @@ pub trait Book: Send {
     fn record(&mut self, command: u64, sum: &str) -> impl Task<Result<(), Failure>>;
     /// A lane takes long to answer to a command.
     fn is_late(&mut self, command: &Command, lane: usize) -> impl Task<Result<(), Failure>>;
+    /// Who wants a command to end, or has ended it; none while it is to go on.
+    fn ended_by(&mut self, command: u64) -> impl Task<Result<Option<String>, Failure>>;
     /// It answered.
     fn goes_on(&mut self, command: u64) -> impl Task<Result<(), Failure>>;
 }
@@ -117,12 +119,12 @@ impl Sum {
     }
 }
 
-/// Carries out a command about letters, and returns its result in words.
+/// Carries out a command about letters, and returns how it ended. One that is cancelled meanwhile ends before the next letter.
 pub async fn carry_out<B: Book>(
     book: &mut B,
     lanes: &[mpsc::Sender<LetterRequest>],
     command: &Command,
-) -> Result<String, Failure> {
+) -> Result<CommandOutcome, Failure> {
     let who = command.requested_by.clone();
     let (letters, action) = match &command.request {
         Request::Replay { letters } => (letters, LetterAction::Replay),
@@ -130,7 +132,7 @@ pub async fn carry_out<B: Book>(
         Request::Discard { letters, why } => (letters, LetterAction::Discard { who, why: why.clone() }),
         Request::Erase { letters, why } => (letters, LetterAction::Erase { who, why: why.clone() }),
         // The others are carried out elsewhere.
-        _ => return Ok(String::new()),
+        _ => return Ok(CommandOutcome::Done(String::new())),
     };
     let erases = matches!(action, LetterAction::Erase { .. });
     let narrowed = |selection: &Selection| Selection {
@@ -154,12 +156,14 @@ pub async fn carry_out<B: Book>(
         ));
     }
     let sum = Sum { generation: live, ..sum };
-    let mut giving = Giving { book, lanes, action: &action, command: Some(command), sum };
+    let mut giving = Giving { book, lanes, action: &action, command: Some(command), sum, ended_by: None };
     giving.record().await?;
     match letters {
         Letters::Shown { shown, like } => {
             giving.these(&shown.letters, narrowed(like)).await?;
-            giving.sum.left = giving.others(&shown.letters, narrowed(like)).await?;
+            if giving.ended_by.is_none() {
+                giving.sum.left = giving.others(&shown.letters, narrowed(like)).await?;
+            }
         }
         Letters::Fitting { letters } => {
             giving.is_one_aggregate(letters).await?;
@@ -167,7 +171,12 @@ pub async fn carry_out<B: Book>(
             giving.all(selection).await?;
         }
     }
-    Ok(giving.sum.text(&command.request))
+    let text = giving.sum.text(&command.request);
+    Ok(match giving.ended_by {
+        Some(by) if giving.sum.is_nothing() => CommandOutcome::Failed(cancelled_by(&by)),
+        Some(by) => CommandOutcome::Failed(format!("{}; until then: {text}", cancelled_by(&by))),
+        None => CommandOutcome::Done(text),
+    })
 }
 
 /// Gives all that a selection fits to the lanes, without a command that asked for it.
@@ -177,7 +186,7 @@ pub async fn all<B: Book>(
     selection: Selection,
     action: &LetterAction,
 ) -> Result<Sum, Failure> {
-    let mut giving = Giving { book, lanes, action, command: None, sum: Sum::default() };
+    let mut giving = Giving { book, lanes, action, command: None, sum: Sum::default(), ended_by: None };
     giving.all(selection).await?;
     Ok(giving.sum)
 }
@@ -190,6 +199,8 @@ struct Giving<'a, B> {
     /// The command behind it, where there is one.
     command: Option<&'a Command>,
     sum: Sum,
+    /// Who ended it meanwhile.
+    ended_by: Option<String>,
 }
 
 impl<B: Book> Giving<'_, B> {
@@ -203,6 +214,9 @@ impl<B: Book> Giving<'_, B> {
             let selection = Selection { among: Some(page), ..selection.clone() };
             let found = self.book.select(&selection, PAGE).await?;
             self.give_each(found).await?;
+            if self.ended_by.is_some() {
+                return Ok(());
+            }
         }
     }
 
@@ -215,6 +229,9 @@ impl<B: Book> Giving<'_, B> {
             let Some(last) = page.last() else { return Ok(()) };
             selection.after = last.id;
             self.give_each(page).await?;
+            if self.ended_by.is_some() {
+                return Ok(());
+            }
         }
     }
 
@@ -250,6 +267,12 @@ impl<B: Book> Giving<'_, B> {
 
     async fn give_page(&mut self, page: Vec<Letter>) -> Result<(), Failure> {
         for letter in page {
+            if let Some(command) = self.command {
+                self.ended_by = self.book.ended_by(command.id).await?;
+            }
+            if self.ended_by.is_some() {
+                break;
+            }
             if *self.action == LetterAction::Rehearse {
                 self.sum.letters += self.book.length(&letter).await?;
             }

@@ -78,9 +78,9 @@ impl Traces {
     }
 
     /// Tells of something that an operator asked for and that is over now.
-    pub fn operation(&self, projection: &str, name: &'static str, operation: Operation<'_>) {
+    pub fn operation(&self, projection: &str, name: &'static str, operation: OperationSpan<'_>) {
         let Some(exported) = &self.0 else { return };
-        let Operation { id, took, error } = operation;
+        let OperationSpan { id, took, error } = operation;
         let time = Timed::just_now(took);
         let attributes = vec![
             KeyValue::new("laterna.projection", projection.to_owned()),
@@ -97,7 +97,7 @@ impl Traces {
 
 /// How an operation came out.
 #[derive(Debug, Clone, Copy)]
-pub struct Operation<'a> {
+pub struct OperationSpan<'a> {
     pub id: u64,
     pub took: Duration,
     /// Why it failed, without values of events.
@@ -168,7 +168,7 @@ impl Exported {
         let builder = builder.with_attributes(attributes).with_links(links);
         let span = self.tracer.build_with_context(builder, parent);
         if span.span_context().is_sampled() {
-            counter!("laterna_trace_spans_total").increment(1);
+            counter!("laterna_spans_total").increment(1);
         }
         span
     }

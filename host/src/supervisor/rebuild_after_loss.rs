@@ -44,6 +44,7 @@ pub(super) async fn begin(host: &OnServers, epoch: u64, lost: &Failure) -> Resul
         accepted: false,
         origin: Origin::Command,
         command: None,
+        opened_by: None,
         by: &settings.owner,
         overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
     };

@@ -35,9 +35,9 @@ impl TraceExport {
     /// Starts it where the setting or the environment names a receiver.
     pub fn start(setting: Option<&str>, host: &str) -> anyhow::Result<Option<Self>> {
         for name in ["exported", "failed"] {
-            counter!("laterna_trace_spans_sent_total", "outcome" => name).increment(0);
+            counter!("laterna_spans_sent_total", "outcome" => name).increment(0);
         }
-        counter!("laterna_trace_spans_total").increment(0);
+        counter!("laterna_spans_total").increment(0);
         let endpoint = setting.map(|setting| format!("{}/v1/traces", setting.trim_end_matches('/')));
         let by_environment = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         let is_named = endpoint.is_some() || by_environment.iter().any(|name| variable(name).is_some());
@@ -122,7 +122,7 @@ impl SpanExporter for WatchedExporter {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
         let outcome = if result.is_ok() { "exported" } else { "failed" };
-        counter!("laterna_trace_spans_sent_total", "outcome" => outcome).increment(spans);
+        counter!("laterna_spans_sent_total", "outcome" => outcome).increment(spans);
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !was_failing => tracing::warn!(

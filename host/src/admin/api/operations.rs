@@ -1,14 +1,16 @@
 //! Operations: every command that was asked for, by whom, how far it is, and what came of it.
 
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
+use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
-use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
+use crate::readmodel::control::command::{self, Cancellation, CommandRecord, CommandState, RecordFilter};
 
 /// How many operations one answer holds.
 const OPERATIONS_MAX: u32 = 200;
@@ -27,6 +29,8 @@ pub struct OperationQuery {
     kind: Option<String>,
     /// Those that are over, or those that are not.
     over: Option<bool>,
+    /// Those in this state.
+    state: Option<CommandState>,
     /// Those before this id: the `next` of the page before.
     before: Option<u64>,
     /// How many, 1 to 200; 50 unless given.
@@ -50,12 +54,12 @@ pub async fn list(
     Extension(caller): Extension<Caller>,
     Query(query): Query<OperationQuery>,
 ) -> Result<Json<OperationPage>, Problem> {
-    let OperationQuery { projection, by, kind, over: is_over, before, limit } = query;
+    let OperationQuery { projection, by, kind, over: is_over, state, before, limit } = query;
     let limit = limit.unwrap_or(OPERATIONS);
     if !(1..=OPERATIONS_MAX).contains(&limit) {
         return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {OPERATIONS_MAX}")));
     }
-    let filter = RecordFilter { projection, by, kind, is_over, before };
+    let filter = RecordFilter { projection, by, kind, is_over, state, before };
     let mut seat = shown.desk.sit().await?;
     let found = command::records(&mut seat.session, &seat.servers.control, &filter, limit).await;
     let mut operations = seat.rise(found.map_err(Problem::from))?;
@@ -82,4 +86,52 @@ pub async fn show(
     let mut record = found.ok_or_else(|| Problem::not_found(format!("there is no operation {id}")))?;
     masking::command(&caller, &mut record);
     Ok(Json(record))
+}
+
+/// How an operation is cancelled.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CancelQuery {
+    /// Only tells what would come of it.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
+}
+
+/// Ends an operation that is not done yet: one that waits, a rebuild or a verification that is being built, a replay before its
+/// next letter. 200: it is over; 202: the host that carries it out ends it.
+#[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
+    params(("id" = u64, Path, description = "Its number"), CancelQuery),
+    responses((status = 200, body = CommandRecord), (status = 202, body = CommandRecord)))]
+pub async fn cancel(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<u64>,
+    Query(CancelQuery { dry_run }): Query<CancelQuery>,
+) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let cancelled = cancelled(&mut seat, &caller, (id, dry_run)).await;
+    seat.rise(cancelled)
+}
+
+async fn cancelled(
+    Seat { session, servers, .. }: &mut Seat,
+    caller: &Caller,
+    (id, is_dry): (u64, bool),
+) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+    let none = || Problem::not_found(format!("there is no operation {id}"));
+    let code = match command::cancel(session, &servers.control, id, (&caller.name, is_dry)).await? {
+        Cancellation::Over => StatusCode::OK,
+        Cancellation::Asked => StatusCode::ACCEPTED,
+        Cancellation::TooLate(why) => {
+            return Err(Problem::conflict(format!("operation {id} is not cancelled: {why}")));
+        }
+        Cancellation::NotThere => return Err(none()),
+    };
+    if !is_dry {
+        tracing::info!(command = id, by = caller.name, "cancelled over the API");
+    }
+    let record = command::record(session, &servers.control, id).await?.ok_or_else(none)?;
+    Ok((code, Json(record)))
 }

@@ -74,7 +74,7 @@ export async function follow(id, tell) {
         });
         if (operation) {
             tell(operation);
-            if (operation.state === "done" || operation.state === "failed") return operation;
+            if (["done", "failed", "cancelled"].includes(operation.state)) return operation;
         }
         await pause(700);
     }

@@ -112,7 +112,7 @@ export const Answers = () => html`<div class="answers" role="status" aria-live="
     ${answered.map(
         (one) => html`<p key=${one.id} class=${`answer ${one.state}`}>
             <b>${one.kind}</b> ${one.projection} <span class="soft">operation ${one.id}</span>
-            <span>${{ pending: "goes on", waits: "waits", done: "done", failed: "failed" }[one.state]}${outcome(one)}</span>
+            <span>${{ pending: "goes on", waits: "waits", done: "done", failed: "failed", cancelled: "cancelled" }[one.state]}${outcome(one)}</span>
             <button type="button" class="quiet" aria-label=${`Put operation ${one.id} away`} onClick=${() => putAway(one)}>×</button>
         </p>`,
     )}

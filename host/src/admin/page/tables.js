@@ -91,7 +91,7 @@ function Aside({ name, one, again }) {
 /** What a comparison found. A result that is no report is its reason. */
 export function Report({ operation }) {
     const report = operation.result;
-    if (!report || typeof report === "string") return html`<p class=${operation.state === "failed" ? "trouble" : ""}>${report}</p>`;
+    if (!report || typeof report === "string") return html`<p class=${["failed", "cancelled"].includes(operation.state) ? "trouble" : ""}>${report}</p>`;
     const { tables } = report;
     const found = tables.reduce((sum, table) => sum + table.missing.rows + table.extra.rows + table.different.rows, 0);
     const isClean = tables.every((table) => !table.not_compared && !table.definition.length) && !found;

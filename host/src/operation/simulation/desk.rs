@@ -113,6 +113,7 @@ impl SimulatedDesk {
             accepted: false,
             origin,
             command: purpose.is_compared().then_some(command.id),
+            opened_by: None,
             by: &command.requested_by,
             overtakes: overtake::overtakes(&command.request).then_some(&*why),
         };

@@ -1,5 +1,6 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
+mod cancel;
 mod carry_out;
 mod decide;
 mod once;
@@ -19,6 +20,7 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
+pub use cancel::{Cancellation, cancel, cancelled_by, ended_by};
 pub use carry_out::{carry_out, carry_out_switch};
 pub use decide::{Act, Step, Tried, decide};
 pub use once::{OnceKey, find_once, submit_as};

@@ -118,6 +118,8 @@ pub struct Wanted<'a> {
     pub origin: Origin,
     /// The command that waits for what comes of it.
     pub command: Option<u64>,
+    /// The command that asked for it.
+    pub opened_by: Option<u64>,
     pub by: &'a str,
     /// The reason for which whatever is being built is given up; without one, it does not begin beside that.
     pub overtakes: Option<&'a str>,
@@ -144,6 +146,8 @@ pub struct Generation {
     pub origin: Origin,
     #[serde(skip)]
     pub command: Option<u64>,
+    #[serde(skip)]
+    pub opened_by: Option<u64>,
     pub by: String,
     /// When it was begun, or became what it is.
     pub since: String,
@@ -172,7 +176,7 @@ const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS C
     only_aggregate, expected, CAST(accepted AS SIGNED), attempts, CAST(origin AS CHAR), command, requested_by, \
     DATE_FORMAT(since, '%Y-%m-%dT%H:%i:%sZ'), \
     CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason, lacks, \
-    CAST(lacks_accepted AS SIGNED)";
+    CAST(lacks_accepted AS SIGNED), opened_by";
 
 #[cfg(test)]
 impl Generation {
@@ -191,6 +195,7 @@ impl Generation {
             attempts: 0,
             origin: Origin::Command,
             command: None,
+            opened_by: None,
             by: String::new(),
             since: String::new(),
             seconds: 0,
@@ -259,6 +264,7 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
         reason: row.try_get(16).map_err(failed)?,
         lacks: row.try_get(17).map_err(failed)?,
         lacks_accepted: row.try_get::<i64, _>(18).map_err(failed)? != 0,
+        opened_by: row.try_get(19).map_err(failed)?,
     })
 }
 
@@ -289,8 +295,8 @@ pub async fn insert(
     let projection = wanted.projection;
     let insert = control.sql(
         "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
-         only_aggregate, expected, accepted, origin, command, requested_by) \
-         VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         only_aggregate, expected, accepted, origin, command, requested_by, opened_by) \
+         VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     let inserted = sqlx::query(&insert)
         .bind(projection)
@@ -306,6 +312,7 @@ pub async fn insert(
         .bind(wanted.origin.name())
         .bind(wanted.command)
         .bind(wanted.by)
+        .bind(wanted.opened_by)
         .run(connection)
         .await;
     inserted.map_err(|error| classify("beginning a generation", &error))?;

@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 10] = [
+const STEPS: [&[&str]; 11] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -137,10 +137,20 @@ const STEPS: [&[&str]; 10] = [
     &TAKEN_UP,
     &WITNESSES,
     &OUTCOMES,
+    &CANCELS,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
+
+/// Version 11.
+const CANCELS: [&str; 3] = [
+    // Who cancelled a command, and when: it is over (`failed`), or the host that carries it out ends it before the next letter.
+    "ALTER TABLE laterna.command ADD COLUMN cancelled_by VARCHAR(255) NULL",
+    "ALTER TABLE laterna.command ADD COLUMN cancelled_at TIMESTAMP(6) NULL",
+    // The command that began a generation. NULL: an older host began it, or no command did.
+    "ALTER TABLE laterna.generation ADD COLUMN opened_by BIGINT UNSIGNED NULL",
+];
 
 /// Version 10.
 const OUTCOMES: [&str; 5] = [

@@ -10,7 +10,7 @@ use super::store::{State, Store, Tables, WishedTry, wish};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving::{self, Book};
-use crate::readmodel::control::command::{Command, Letters, Request};
+use crate::readmodel::control::command::{Command, CommandOutcome, Letters, Request};
 use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection, ShownLetters};
 
 /// How often a host looks for commands.
@@ -24,6 +24,7 @@ pub type CommandRows = BTreeMap<u64, AskedCommand>;
 pub struct AskedCommand {
     pub command: Command,
     pub is_pending: bool,
+    is_cancelled: bool,
     /// The newest letter when it was written: those behind it are none of its own.
     newest: u64,
     /// The generation that was live then.
@@ -102,8 +103,17 @@ impl Store {
         let (generation, newest) =
             (state.tables.generation, state.tables.letter.load(std::sync::atomic::Ordering::Relaxed));
         state.wishes.extend(wishes);
-        let asked = AskedCommand { command, is_pending: true, newest, generation };
+        let asked = AskedCommand { command, is_pending: true, is_cancelled: false, newest, generation };
         state.commands.insert(id, asked);
+    }
+
+    /// The newest command that is not done is cancelled.
+    pub fn cancel(&self) {
+        let mut state = self.state();
+        if let Some((id, asked)) = state.commands.iter_mut().rev().find(|(_, asked)| asked.is_pending) {
+            self.steps.note(|| format!("operator: command {id} is cancelled"));
+            asked.is_cancelled = true;
+        }
     }
 
     /// How many commands are not done.
@@ -130,6 +140,9 @@ impl Store {
                 if let Some(wrong) = left {
                     self.steps.violated(|| format!("command {command} is done, and {wrong}"));
                 }
+            }
+            Err(why) if why.contains("cancelled") && !asked.is_cancelled => {
+                self.steps.violated(|| format!("command {command} ends, and nobody cancelled it: {why}"));
             }
             Err(why) if is_same && why.contains("another generation") => {
                 self.steps.violated(|| format!("command {command} fails: {why}"));
@@ -257,6 +270,13 @@ impl Book for Stored {
         self.look("a lane takes long").await
     }
 
+    async fn ended_by(&mut self, command: u64) -> Result<Option<String>, Failure> {
+        self.look("whether it was cancelled").await?;
+        let state = self.store.state();
+        let asked = state.commands.get(&command);
+        Ok(asked.filter(|asked| asked.is_cancelled || !asked.is_pending).map(|_| "operator".to_owned()))
+    }
+
     async fn goes_on(&mut self, _command: u64) -> Result<(), Failure> {
         self.look("a lane answered").await
     }
@@ -284,7 +304,8 @@ impl Host {
                 .step(&self.life, 1, || format!("{} carries out command {}", self.name, command.id))
                 .await;
             let ended = match giving::carry_out(&mut book, &lanes, &command).await {
-                Ok(told) => Ok(told),
+                Ok(CommandOutcome::Done(told)) => Ok(told),
+                Ok(ended) => Err(ended.error().unwrap_or_default().to_owned()),
                 Err(failure) if matches!(failure.fault(), Fault::Environment | Fault::Fenced) => continue,
                 Err(failure) => Err(failure.to_string()),
             };

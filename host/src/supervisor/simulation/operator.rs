@@ -106,7 +106,10 @@ impl Play<'_> {
     /// none of its business.
     pub fn command(&mut self) {
         let heads = self.store.heads();
-        if heads.is_empty() || self.store.pending() >= PENDING_MAX {
+        if self.store.pending() >= PENDING_MAX {
+            return self.store.cancel();
+        }
+        if heads.is_empty() {
             return;
         }
         let head = &heads[self.chance.random_range(0..heads.len())];

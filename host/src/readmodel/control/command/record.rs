@@ -1,6 +1,6 @@
 //! Commands as they are looked at: who asked for what, when, and what came of it. Nothing here changes one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
@@ -16,7 +16,7 @@ use crate::readmodel::mysql::session::Session;
 const LISTED_BYTES_MAX: u32 = 16 << 10;
 
 /// How a command stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandState {
     /// It is written down, or being carried out.
@@ -25,6 +25,40 @@ pub enum CommandState {
     Waits,
     Done,
     Failed,
+    /// It was ended before it was done.
+    Cancelled,
+}
+
+impl CommandState {
+    /// The words for all states.
+    pub const NAMES: [&'static str; 5] = ["pending", "waits", "done", "failed", "cancelled"];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waits => "waits",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Pending, Self::Waits, Self::Done, Self::Failed, Self::Cancelled];
+        all.into_iter().find(|state| state.name() == name)
+    }
+
+    /// The SQL condition for commands in it.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Pending => " AND state = 'pending' AND waits IS NULL",
+            Self::Waits => " AND state = 'pending' AND waits IS NOT NULL",
+            Self::Done => " AND state = 'done'",
+            Self::Failed => " AND state = 'failed' AND cancelled_by IS NULL",
+            Self::Cancelled => " AND state = 'failed' AND cancelled_by IS NOT NULL",
+        }
+    }
 }
 
 /// A command as people see it.
@@ -48,6 +82,8 @@ pub struct CommandRecord {
     pub requested_by: String,
     pub requested_at: String,
     pub finished_at: Option<String>,
+    /// Who cancelled it. While it is not over, the host that carries it out ends it before the next letter.
+    pub cancelled_by: Option<String>,
 }
 
 /// Which commands are looked at: those that fit everything that is given.
@@ -57,6 +93,7 @@ pub struct RecordFilter {
     pub by: Option<String>,
     pub kind: Option<String>,
     pub is_over: Option<bool>,
+    pub state: Option<CommandState>,
     /// Those before this id.
     pub before: Option<u64>,
 }
@@ -72,7 +109,8 @@ pub async fn record(
     id: u64,
 ) -> Result<Option<CommandRecord>, Failure> {
     let failed = |error: sqlx::Error| classify("reading a command", &error);
-    let sql = control.sql(&format!("SELECT {COLUMNS}, request, result FROM laterna.command WHERE id = ?"));
+    let sql = control
+        .sql(&format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"));
     let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
     found.map(|row| read(&row).map_err(failed)).transpose()
 }
@@ -87,7 +125,7 @@ pub async fn records(
     let failed = |error: sqlx::Error| classify("reading commands", &error);
     let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
     let start = format!(
-        "SELECT {COLUMNS}, {}, {} FROM laterna.command WHERE id < ",
+        "SELECT {COLUMNS}, {}, {}, cancelled_by FROM laterna.command WHERE id < ",
         short("request"),
         short("result")
     );
@@ -106,6 +144,9 @@ pub async fn records(
     if let Some(is_over) = filter.is_over {
         sql.push(if is_over { " AND state <> 'pending'" } else { " AND state = 'pending'" });
     }
+    if let Some(state) = filter.state {
+        sql.push(state.condition());
+    }
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
     let rows = sql.build().rows(&mut session.connection).await.map_err(failed)?;
     rows.iter().map(|row| read(row).map_err(failed)).collect()
@@ -115,13 +156,15 @@ fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
     let (state, waits): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
     let (beginning, request, result): (String, Option<String>, Option<String>) =
         (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
+    let cancelled_by: Option<String> = row.try_get(10)?;
     let state = match (state.as_str(), &waits) {
         ("done", _) => CommandState::Done,
+        ("failed", _) if cancelled_by.is_some() => CommandState::Cancelled,
         ("failed", _) => CommandState::Failed,
         (_, Some(_)) => CommandState::Waits,
         (_, None) => CommandState::Pending,
     };
-    let is_over = matches!(state, CommandState::Done | CommandState::Failed);
+    let is_over = matches!(state, CommandState::Done | CommandState::Failed | CommandState::Cancelled);
     let kind = beginning.split('"').nth(3).unwrap_or_default().to_owned();
     let parsed = request.as_deref().and_then(|text| serde_json::from_str::<Request>(text).ok());
     let progress = result.as_ref().filter(|_| !is_over).and_then(|text| first_line(text));
@@ -138,6 +181,7 @@ fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
         requested_by: row.try_get(4)?,
         requested_at: row.try_get(5)?,
         finished_at: row.try_get(6)?,
+        cancelled_by,
     })
 }
 

@@ -92,6 +92,12 @@ impl Request {
         }
     }
 
+    /// Returns true for what lanes do, one letter after the other.
+    pub fn is_about_letters(&self) -> bool {
+        let is_it = matches!(self, Self::Replay { .. } | Self::Discard { .. } | Self::Rehearse { .. });
+        is_it || matches!(self, Self::Erase { .. })
+    }
+
     /// The request in the host's own words, for the log: nothing that an operator wrote.
     pub fn told(&self) -> String {
         let letters = |what: &str, letters: &Letters| match letters {

@@ -1,0 +1,269 @@
+//! Cancels a command: in one transaction where nothing of it was begun, or where what it began can be given up; by a word to the
+//! host that carries it out where that goes letter by letter.
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection, Row};
+
+use super::Request;
+use crate::failure::Failure;
+use crate::readmodel::control::generation::{self, Generation, GenerationState};
+use crate::readmodel::control::schema::Control;
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::mysql::session::Session;
+
+/// How a cancellation comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancellation {
+    /// The command is over, and nothing more comes of it.
+    Over,
+    /// The host that carries it out ends it before the next letter.
+    Asked,
+    /// Nothing changes: why, and what can be done instead.
+    TooLate(String),
+    /// There is no command of this number.
+    NotThere,
+}
+
+/// What a cancellation changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum CancelStep {
+    End,
+    /// Gives the generation up that stands for it.
+    GiveUp(u32),
+    /// Leaves a word for the host that carries it out.
+    Ask,
+    /// Was cancelled before.
+    Nothing(Cancellation),
+}
+
+/// A command, as far as its cancellation depends on it.
+struct CancelledRow {
+    projection: String,
+    /// None where another version wrote it.
+    request: Option<Request>,
+    state: String,
+    is_begun: bool,
+    is_cancelled: bool,
+}
+
+/// Cancels a command. With `is_dry`, nothing changes.
+pub async fn cancel(
+    session: &mut Session,
+    control: &Control,
+    id: u64,
+    (by, is_dry): (&str, bool),
+) -> Result<Cancellation, Failure> {
+    let failed = |error: sqlx::Error| classify("cancelling a command", &error);
+    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let Some(row) = locked(&mut transaction, control, id).await? else {
+        transaction.rollback().await.map_err(failed)?;
+        return Ok(Cancellation::NotThere);
+    };
+    let standing = generation::locked(&mut transaction, control, &row.projection).await?;
+    let of_it = |one: &&Generation| one.command == Some(id) || one.opened_by == Some(id);
+    let step = decide(&row, standing.iter().find(of_it));
+    let cancelled = match &step {
+        _ if is_dry => told(step),
+        CancelStep::End => {
+            end(&mut transaction, control, id, (by, &cancelled_by(by))).await?;
+            Cancellation::Over
+        }
+        CancelStep::GiveUp(number) => {
+            let why = cancelled_by(by);
+            generation::give_up(&mut transaction, control, &row.projection, (&[*number], &why)).await?;
+            let result = format!("{why}; generation {number}, which it began, is given up");
+            end(&mut transaction, control, id, (by, &result)).await?;
+            Cancellation::Over
+        }
+        CancelStep::Ask => {
+            let sql = control.sql(
+                "UPDATE laterna.command SET cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+            );
+            sqlx::query(&sql).bind(by).bind(id).run(&mut *transaction).await.map_err(failed)?;
+            Cancellation::Asked
+        }
+        CancelStep::Nothing(cancelled) => cancelled.clone(),
+    };
+    transaction.commit().await.map_err(failed)?;
+    Ok(cancelled)
+}
+
+/// The words for the end of a command that was cancelled.
+pub fn cancelled_by(by: &str) -> String {
+    format!("cancelled by {by}")
+}
+
+/// Who wants a command to end, or has ended it; none while it is to go on.
+pub async fn ended_by(session: &mut Session, control: &Control, id: u64) -> Result<Option<String>, Failure> {
+    let failed = |error: sqlx::Error| classify("looking whether a command was cancelled", &error);
+    let sql = control.sql(
+        "SELECT IF(state = 'pending', cancelled_by, COALESCE(cancelled_by, 'another host')) FROM laterna.command \
+         WHERE id = ?",
+    );
+    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
+    found.map_or(Ok(Some("whoever removed it".to_owned())), |row| row.try_get(0).map_err(failed))
+}
+
+fn told(step: CancelStep) -> Cancellation {
+    match step {
+        CancelStep::End | CancelStep::GiveUp(_) => Cancellation::Over,
+        CancelStep::Ask => Cancellation::Asked,
+        CancelStep::Nothing(cancelled) => cancelled,
+    }
+}
+
+/// Decides what a cancellation changes; `of_it` is the generation that the command began.
+fn decide(row: &CancelledRow, of_it: Option<&Generation>) -> CancelStep {
+    let too_late = |why: String| CancelStep::Nothing(Cancellation::TooLate(why));
+    let is_pending = row.state == "pending";
+    if row.is_cancelled {
+        let is_over = if is_pending { Cancellation::Asked } else { Cancellation::Over };
+        return CancelStep::Nothing(is_over);
+    }
+    if row.state == "failed" {
+        return too_late("it has failed, and nothing of it goes on".to_owned());
+    }
+    let list = format!("`laterna generations list {}` shows it", row.projection);
+    match of_it.map(|one| (one.generation, one.state)) {
+        Some((number, GenerationState::Building | GenerationState::Meeting | GenerationState::Comparing)) => {
+            return CancelStep::GiveUp(number);
+        }
+        Some((number, GenerationState::CuttingOver)) => {
+            return too_late(format!("generation {number} is just taking the live one's place; {list}"));
+        }
+        Some((number, GenerationState::Kept)) => {
+            return too_late(format!("generation {number} is built; {list}, and `drop` gives it up"));
+        }
+        Some((_, GenerationState::Dropping)) | None => {}
+    }
+    match &row.request {
+        _ if !is_pending => too_late(format!("it is done; {}", instead(row))),
+        Some(request) if row.is_begun && request.is_about_letters() => CancelStep::Ask,
+        _ => CancelStep::End,
+    }
+}
+
+/// What can be done where a command is done.
+fn instead(row: &CancelledRow) -> String {
+    let name = &row.projection;
+    match &row.request {
+        Some(Request::Deploy { .. } | Request::Rollback) => {
+            format!("`laterna rollback {name}` goes back to the component before")
+        }
+        Some(Request::Pause { .. }) => format!("`laterna resume {name}` ends the pause"),
+        Some(Request::Resume) => format!("`laterna pause {name}` pauses it again"),
+        Some(request) if request.is_about_letters() => {
+            format!("`laterna dlq list {name}` shows the letters that are left")
+        }
+        _ => format!("`laterna generations list {name}` shows what stands beside the live tables"),
+    }
+}
+
+async fn locked(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+) -> Result<Option<CancelledRow>, Failure> {
+    let failed = |error: sqlx::Error| classify("cancelling a command", &error);
+    let sql = control.sql(
+        "SELECT projection, request, CAST(state AS CHAR), CAST(result IS NOT NULL AS SIGNED), \
+         CAST(cancelled_by IS NOT NULL AS SIGNED) FROM laterna.command WHERE id = ? FOR UPDATE",
+    );
+    let Some(row) = sqlx::query(&sql).bind(id).first(connection).await.map_err(failed)? else {
+        return Ok(None);
+    };
+    let request: String = row.try_get(1).map_err(failed)?;
+    Ok(Some(CancelledRow {
+        projection: row.try_get(0).map_err(failed)?,
+        request: serde_json::from_str(&request).ok(),
+        state: row.try_get(2).map_err(failed)?,
+        is_begun: row.try_get::<i64, _>(3).map_err(failed)? != 0,
+        is_cancelled: row.try_get::<i64, _>(4).map_err(failed)? != 0,
+    }))
+}
+
+/// Records that a command is cancelled, also one that has begun a generation and is done with that.
+async fn end(
+    connection: &mut MySqlConnection,
+    control: &Control,
+    id: u64,
+    (by, result): (&str, &str),
+) -> Result<(), Failure> {
+    let sql = control.sql(
+        "UPDATE laterna.command SET state = 'failed', result = ?, cancelled_by = ?, \
+         cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+    );
+    let ended = sqlx::query(&sql).bind(result).bind(by).bind(id).run(connection).await;
+    ended.map_err(|error| classify("cancelling a command", &error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::readmodel::control::command::Letters;
+    use crate::readmodel::lane::dead_letter::Selection;
+
+    fn row(request: Request, state: &str) -> CancelledRow {
+        CancelledRow {
+            projection: "accounts".into(),
+            request: Some(request),
+            state: state.into(),
+            is_begun: false,
+            is_cancelled: false,
+        }
+    }
+
+    fn replay() -> Request {
+        Request::Replay { letters: Letters::Fitting { letters: Selection::default() } }
+    }
+
+    fn rebuild() -> Request {
+        Request::Rebuild { accept: false, until: None, aggregate: None }
+    }
+
+    fn is_late(step: &CancelStep, why: &str) -> bool {
+        matches!(step, CancelStep::Nothing(Cancellation::TooLate(told)) if told.contains(why))
+    }
+
+    #[test]
+    fn what_waits_ends_at_once_and_what_deals_with_letters_between_two_of_them() {
+        assert_eq!(decide(&row(replay(), "pending"), None), CancelStep::End);
+        let begun = CancelledRow { is_begun: true, ..row(replay(), "pending") };
+        assert_eq!(decide(&begun, None), CancelStep::Ask);
+        let again = CancelledRow { is_cancelled: true, ..begun };
+        assert_eq!(decide(&again, None), CancelStep::Nothing(Cancellation::Asked));
+        assert_eq!(decide(&row(Request::Rollback, "pending"), None), CancelStep::End);
+        let unknown = CancelledRow { request: None, ..row(replay(), "pending") };
+        assert_eq!(decide(&unknown, None), CancelStep::End, "also where another version wrote it");
+    }
+
+    #[test]
+    fn what_is_being_built_is_given_up_until_it_takes_the_live_ones_place() {
+        let at = |state| {
+            let of_it = Generation { opened_by: Some(5), ..Generation::plain(2, state) };
+            decide(&row(rebuild(), "done"), Some(&of_it))
+        };
+        for state in [GenerationState::Building, GenerationState::Meeting, GenerationState::Comparing] {
+            assert_eq!(at(state), CancelStep::GiveUp(2));
+        }
+        assert!(is_late(&at(GenerationState::CuttingOver), "just taking the live one's place"));
+        assert!(is_late(&at(GenerationState::Kept), "`drop` gives it up"));
+        assert!(is_late(&at(GenerationState::Dropping), "it is done"));
+    }
+
+    #[test]
+    fn what_is_done_says_what_can_be_done_instead() {
+        let deploy = Request::Deploy { digest: "d".into(), canary_seconds: 0 };
+        for (request, way) in [
+            (deploy, "laterna rollback accounts"),
+            (Request::Pause { why: "x".into() }, "laterna resume accounts"),
+            (replay(), "laterna dlq list accounts"),
+            (rebuild(), "laterna generations list accounts"),
+        ] {
+            assert!(is_late(&decide(&row(request, "done"), None), way), "{way}");
+        }
+        assert!(is_late(&decide(&row(replay(), "failed"), None), "it has failed"));
+    }
+}
