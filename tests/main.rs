@@ -52,3 +52,4 @@ mod tidy;
 mod traces;
 mod upcasters;
 mod verify;
+mod why;

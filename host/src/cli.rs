@@ -25,6 +25,7 @@ mod table;
 mod take_up;
 mod test;
 mod verify;
+mod why;
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,8 @@ enum Operator {
     Health(health::HealthArguments),
     /// Show where each projection stands.
     Status(status::StatusArguments),
+    /// Show why an aggregate's rows are as they are: its events, what became of each, and the SQL that each becomes.
+    Why(why::WhyArguments),
     /// List, show, export, replay, discard and erase dead letters.
     Dlq(dlq::DlqArguments),
     /// Pause a projection (dead letters can still be replayed).
@@ -143,6 +146,7 @@ impl Operator {
             Self::Health(arguments) => Ok(health::health(&config, arguments)),
             Self::Check(arguments) => check::check(&config, &arguments, &runtime),
             Self::Status(arguments) => status::status(&config, &arguments, &runtime),
+            Self::Why(arguments) => why::why(&config, arguments, &runtime),
             Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
             Self::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
             Self::Resume(arguments) => pause::resume(&config, &arguments, &runtime),

@@ -8,6 +8,8 @@ mod deploy;
 pub mod export;
 mod generations;
 pub mod shadow;
+pub mod shown_sql;
+pub mod why;
 pub mod watch;
 mod letters;
 pub mod load;

@@ -46,7 +46,7 @@ pub use guest::{Guest, Observed, Projected};
 pub use inspection::Outline;
 pub use kind::ComponentKind;
 pub use refusal::ComponentRefusal;
-pub use stats::{Stats, TypeCost};
+pub use stats::{Buckets, Stats, TypeCost};
 pub use upcast::{UPCAST_BYTES_MAX, UPCAST_EVENTS_MAX};
 pub use worker::Worker;
 pub use world::{Projecting, Upcasting, World, within_budget};

@@ -10,3 +10,4 @@ pub mod tables;
 pub mod privileges;
 pub mod cut_over;
 pub mod compare;
+pub mod rows;

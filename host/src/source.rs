@@ -7,6 +7,7 @@ pub mod acknowledge;
 pub mod connection;
 mod refusal;
 mod history;
+mod aggregate;
 mod census;
 mod anchor;
 mod tail;
@@ -30,6 +31,7 @@ use stale_member::StaleMember;
 use tail::Tail;
 
 pub use acknowledge::MARK_FIELD;
+pub use aggregate::{AggregatePage, BadMark, PageFrom, PageMark};
 pub use anchor::{Anchored, Look, Reading, ShownInserts};
 pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};

@@ -10,6 +10,7 @@ mod expression;
 mod fill;
 mod function;
 mod name;
+mod named_rows;
 mod parse;
 mod refusal;
 mod tables;
@@ -24,6 +25,7 @@ use crate::statement::{Manifest, Schema, Statement, Table};
 use tables::DeclaredTables;
 
 pub use fill::fill;
+pub use named_rows::{NamedRows, named_rows};
 pub use refusal::{Reason, SqlPlace, SqlRefusal};
 
 /// Tables one projector may declare.

@@ -12,6 +12,7 @@ mod observed;
 mod acknowledgement;
 mod commands;
 pub mod measures;
+pub mod recently;
 mod take_up;
 mod traces;
 
@@ -29,7 +30,9 @@ use crate::source::Feed;
 use activity::Activity;
 use component_stats::ComponentStats;
 use oplog::{Alarm, OplogWindow};
+use recently::Measurements;
 use snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
+use take_up::CanaryWindow;
 use throughput::{Rate, Stillness, stalled_source};
 use traces::Timed;
 
@@ -48,6 +51,7 @@ pub struct Status {
     /// How many bytes the queues hold.
     pub queued_bytes: Arc<AtomicU64>,
     traces: Traces,
+    measurements: Measurements,
     state: Mutex<StatusState>,
 }
 
@@ -68,6 +72,7 @@ struct StatusState {
     deployment: Option<DeploymentSnapshot>,
     /// What keeps this host from having what is deployed.
     cannot_follow: Option<Failure>,
+    canary: Option<CanaryWindow>,
     at_work: ComponentStats,
     epoch: u64,
     lanes: Vec<LaneStatus>,
@@ -128,6 +133,7 @@ impl Status {
             digest: String::new(),
             deployment: None,
             cannot_follow: None,
+            canary: None,
             at_work: ComponentStats::default(),
             epoch: 0,
             lanes: vec![],
@@ -151,6 +157,7 @@ impl Status {
             projection: projection.to_owned(),
             queued_bytes: Arc::default(),
             traces: Traces::default(),
+            measurements: Measurements::default(),
             state: Mutex::new(state),
         }
     }
@@ -285,19 +292,6 @@ impl Status {
         self.change(|state| state.source_trouble = Some(failure.clone()));
     }
 
-    pub fn begins(&self, lane: usize, work: Activity) {
-        self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
-    }
-
-    pub fn ends(&self, lane: usize, work: Activity) {
-        let since = self.change(|state| state.lanes[lane].work[work.slot()].take());
-        if let Some((_, since)) = since {
-            let took = since.elapsed();
-            measures::worked(&self.projection, work, took);
-            self.timed(lane, work, took);
-        }
-    }
-
     /// The lanes that are still busy, and what with.
     pub fn stragglers(&self) -> Vec<(usize, String)> {
         let busy = |(lane, state): (usize, &LaneStatus)| state.doing().map(|doing| (lane, doing));
@@ -349,12 +343,13 @@ impl Status {
             oplog: state.window(),
             component: state.component.clone(),
             digest: state.digest.clone(),
-            deployment: state.deployment.clone(),
+            deployment: state.shown_deployment(),
             epoch: state.epoch,
             lag_seconds: state.lag_seconds(),
             lag_events: state.lag_events(),
             queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
             events_per_second: state.rate.per_second(),
+            last_minute: self.measurements.last_minute(),
             events: state.lanes.iter().map(|lane| lane.events).sum(),
             ignored: state.ignored,
             parked: state.letters.0,

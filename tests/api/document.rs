@@ -48,7 +48,7 @@ async fn every_path_of_the_document_is_there_and_asks_for_a_token_and_a_viewer_c
     for (path, item) in served.json()["paths"].as_object().expect("paths") {
         let asked =
             path.replace("{projection}", "recorder").replace("{id}", "1").replace("{generation}", "1");
-        let asked = asked.replace("{digest}", "none");
+        let asked = asked.replace("{digest}", "none").replace("{type}", "thing");
         for method in item.as_object().expect("methods").keys().map(|method| method.to_uppercase()) {
             let refused = stranger.ask(&method, &asked, b"").await.expect("an answer");
             assert_eq!(refused.code, 401, "{method} {asked}: {refused:?}");

@@ -18,7 +18,7 @@ fn looks(operation: u64, digest: &str) -> Vec<String> {
     let looks = paths.iter().filter(|(path, item)| item["get"].is_object() && !path.ends_with("/v1/events"));
     let filled = looks.map(|(path, _)| {
         let path = path.replace("{projection}", "picky").replace("{id}", &operation.to_string());
-        path.replace("{digest}", digest)
+        path.replace("{digest}", digest).replace("{type}", "thing")
     });
     filled.chain(["/status".to_owned()]).collect()
 }

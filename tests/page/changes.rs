@@ -68,7 +68,8 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     let world = World::new("picky", Options::mysql()).await;
     let host = world.start();
     world.insert((1..=3).map(|n| event(&format!("e{n}"), "a", n, "ok"))).await;
-    world.until_committed("picky", 3).await;
+    world.insert([event("e4", "b", 1, "fine well")]).await;
+    world.until_committed("picky", 4).await;
     host.until_phase("picky", "streaming").await;
     let browser = look(&host, "projections/picky").await;
     browser.until_seen("Another slide").await;
@@ -79,7 +80,16 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     // That it was refused, the browser notes as well.
     browser.noted("browser");
     browser.choose("input[name=component]", &guests::path("picky-worse")).await;
-    browser.until_seen("the same for all of the last 3 events").await;
+    browser.until_seen("1 of the last 4 events would be projected otherwise").await;
+    // The SQL of the one beside what the other comes to.
+    let both = "return [...document.querySelectorAll('.both pre')].map(one => one.innerText).join('|')";
+    let both = browser.run(both);
+    let both = both.as_str().expect("text");
+    assert!(
+        both.contains("in force\nINSERT INTO `picked`") && both.contains("'e4', 'b', 1, 'fine'"),
+        "{both}"
+    );
+    assert!(both.contains("|this one\ntrapped: "), "{both}");
     browser.until_seen("are the live ones").await;
     browser.until_seen("laterna deploy picky-worse.wasm --projection picky --shadow 1000").await;
     assert_eq!(counted(&world, "command", "TRUE").await, 0, "nothing was asked for");
@@ -94,6 +104,9 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
         .await;
     };
     deployed(2).await;
+    world.insert((1..=3).map(|n| event(&format!("f{n}"), "c", n, "ok"))).await;
+    browser.until_seen("3 events were taken with it").await;
+    browser.until_seen("Its canary window lasts").await;
     until("the list shows both", async || {
         browser.run("return document.querySelectorAll('.timeline li').length") == 2
     })

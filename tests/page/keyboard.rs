@@ -21,6 +21,7 @@ async fn everything_is_reached_and_done_with_keys_alone() {
         ("", "See its letters"),
         ("projections/picky", "Another slide"),
         ("projections/picky/letters", "told to reject"),
+        ("projections/picky/why/thing/w", "waits behind a dead letter"),
         ("operations", "Nothing was asked for"),
         ("hosts", "answers"),
     ] {

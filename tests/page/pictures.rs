@@ -99,6 +99,10 @@ async fn the_pictures_of_the_documents_are_taken() {
     browser.click(".letter.parked").await;
     browser.until_seen("\"amountCents\"").await;
     take(&browser, "letters");
+    browser.press("why").await;
+    browser.until_seen("was not applied: a dead letter").await;
+    browser.resize(1280, 1100);
+    take(&browser, "aggregate");
     browser.open(&address(&host, "projections/activity"));
     browser.resize(1280, 1480);
     browser.choose("input[name=component]", &guests::path("recorder-wider")).await;
@@ -122,5 +126,5 @@ fn the_documents_show_each_picture_and_all_are_small() {
         bytes += entry.metadata().expect("it is there").len();
         pictures += 1;
     }
-    assert!(pictures >= 6 && bytes < BYTES_MAX, "{pictures} pictures, {bytes} bytes");
+    assert!(pictures >= 8 && bytes < BYTES_MAX, "{pictures} pictures, {bytes} bytes");
 }

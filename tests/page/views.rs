@@ -4,10 +4,11 @@ use super::{address, event, is_clean, look};
 use crate::support::{Options, World};
 
 /// Each view, with a text that is seen when it is there.
-const VIEWS: [(&str, &str); 5] = [
+const VIEWS: [(&str, &str); 6] = [
     ("", "picky has letters"),
     ("projections/picky", "Another slide"),
     ("projections/picky/letters", "told to reject"),
+    ("projections/picky/why/thing/w", "waits behind a dead letter"),
     ("operations", "Nothing was asked for"),
     ("hosts", "answers"),
 ];

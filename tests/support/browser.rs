@@ -108,6 +108,13 @@ impl Browser {
         self.ask("POST", "/url", &json!({ "url": url }));
     }
 
+    /// Opens another window, which is the one that is spoken to from then on.
+    pub fn open_window(&self, url: &str) {
+        let window = self.ask("POST", "/window/new", &json!({ "type": "window" }));
+        self.ask("POST", "/window", &json!({ "handle": window["handle"] }));
+        self.open(url);
+    }
+
     /// What a script in the page gives.
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {

@@ -1,6 +1,7 @@
 //! `/api/v1`: what there is of each projection, and what can be asked for. One file a resource; the `OpenAPI` document comes
 //! from their handlers and types.
 
+mod aggregates;
 mod asked;
 mod components;
 mod deployments;
@@ -110,6 +111,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(components::upload))
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(deployments::deploy))
+        .routes(routes!(aggregates::why))
         .routes(routes!(deployments::shadow::compare));
     let (few, mut document) =
         OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();

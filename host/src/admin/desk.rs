@@ -40,6 +40,11 @@ impl Desk {
         Self { servers, places: Arc::new(Semaphore::new(REQUESTS_MAX)), session: Arc::default() }
     }
 
+    /// The servers, for what needs no session.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
     /// Waits for the session. One that was kept may have ended meanwhile, and be it for its silence.
     pub async fn sit(&self) -> Result<Seat, Problem> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Problem::busy())?;

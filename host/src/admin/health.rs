@@ -104,6 +104,7 @@ mod tests {
     use super::*;
     use crate::failure::Failure;
     use crate::status::Status;
+    use crate::status::recently::LastMinute;
 
     fn snapshot(phase: Phase, trouble: Option<&str>) -> Snapshot {
         Snapshot {
@@ -122,6 +123,7 @@ mod tests {
             lag_events: 0,
             queued_bytes: 0,
             events_per_second: 0.0,
+            last_minute: LastMinute::default(),
             events: 0,
             ignored: 0,
             parked: 0,

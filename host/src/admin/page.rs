@@ -52,13 +52,14 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static FILES: [PageFile; 21] = [
+static FILES: [PageFile; 22] = [
     file!("/", HTML, "index.html"),
     file!("lantern.svg", SVG),
     file!("style.css", CSS),
     file!("vendor/uPlot.min.css", CSS),
     file!("vendor/uPlot.iife.min.js", SCRIPT),
     file!("vendor/preact-htm.js", SCRIPT),
+    file!("aggregate.js", SCRIPT),
     file!("api.js", SCRIPT),
     file!("chart.js", SCRIPT),
     file!("deployments.js", SCRIPT),

@@ -140,6 +140,13 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// A refusal where no session of the API has a part in it.
+    pub fn refused_outside(refusal: Refusal) -> Self {
+        Self { spoils_session: false, ..refusal.into() }
+    }
+}
+
 /// Changes are not taken from other sites' pages.
 pub fn foreign_page(_: ProtectionError) -> Response {
     let detail = "the request comes from a page of another origin";

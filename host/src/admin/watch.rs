@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
 use crate::failure::Failure;
-use crate::readmodel::lane::taken::{AskedEvent, RecentlyTaken, TakenAs};
+use crate::readmodel::lane::taken::{AskedEvent, RecentlyTaken, TakenAs, TakenFound};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::servers::Servers;
 
@@ -42,10 +42,10 @@ pub struct TakenWatch {
 /// One who waits.
 struct Question {
     projection: String,
-    event: AskedEvent,
+    events: Vec<AskedEvent>,
     /// Until then an event that was not taken is waited for.
     until: Instant,
-    answer: oneshot::Sender<Result<TakenAs, Failure>>,
+    answer: oneshot::Sender<Result<Vec<TakenFound>, Failure>>,
 }
 
 /// What the one who looks has at hand.
@@ -67,9 +67,27 @@ impl TakenWatch {
 
     /// What has become of an event, as it stands after it was asked: at once, or while it was not taken within a time.
     pub async fn ask(&self, projection: &str, event: AskedEvent, wait: Duration) -> Result<TakenAs, Problem> {
+        let taken = self.ask_about(projection, vec![event], Instant::now() + wait).await?.pop();
+        taken.map(|taken| taken.what).ok_or_else(Problem::busy)
+    }
+
+    /// What has become of several events, as it stands now.
+    pub async fn ask_all(
+        &self,
+        projection: &str,
+        events: Vec<AskedEvent>,
+    ) -> Result<Vec<TakenFound>, Problem> {
+        self.ask_about(projection, events, Instant::now()).await
+    }
+
+    async fn ask_about(
+        &self,
+        projection: &str,
+        events: Vec<AskedEvent>,
+        until: Instant,
+    ) -> Result<Vec<TakenFound>, Problem> {
         let (answer, answered) = oneshot::channel();
-        let until = Instant::now() + wait;
-        let question = Question { projection: projection.to_owned(), event, until, answer };
+        let question = Question { projection: projection.to_owned(), events, until, answer };
         self.questions.try_send(question).map_err(|_| Problem::busy())?;
         let taken = answered.await.map_err(|_| Problem::busy())?;
         taken.map_err(Problem::outside)
@@ -117,7 +135,7 @@ impl Watcher {
         }
         let mut answers = true;
         for (projection, questions) in asked {
-            let events: Vec<AskedEvent> = questions.iter().map(|one| one.event.clone()).collect();
+            let events: Vec<AskedEvent> = questions.iter().flat_map(|one| one.events.clone()).collect();
             let looking = within(LOOK_TIMEOUT, "looking for events", self.look_for(&projection, &events));
             let found = looking.await;
             answers &= found.is_ok();
@@ -126,14 +144,18 @@ impl Watcher {
         answers
     }
 
-    fn tell(&mut self, questions: Vec<Question>, found: Result<Vec<TakenAs>, Failure>) {
+    fn tell(&mut self, questions: Vec<Question>, found: Result<Vec<TakenFound>, Failure>) {
         let now = Instant::now();
-        let taken = match found {
-            Ok(taken) => taken.into_iter().map(Ok).collect(),
-            Err(failure) => vec![Err(failure); questions.len()],
-        };
-        for (question, taken) in questions.into_iter().zip(taken) {
-            if matches!(taken, Ok(TakenAs::Pending) | Err(_)) && now < question.until {
+        let mut found = found.map(Vec::into_iter);
+        for question in questions {
+            let taken = match &mut found {
+                Ok(taken) => Ok(taken.by_ref().take(question.events.len()).collect::<Vec<_>>()),
+                Err(failure) => Err(failure.clone()),
+            };
+            let is_open = taken
+                .as_ref()
+                .map_or(true, |taken| taken.iter().any(|one| matches!(one.what, TakenAs::Pending)));
+            if is_open && now < question.until {
                 self.waiting.push(question);
             } else {
                 // Whoever asked may have gone.
@@ -143,7 +165,11 @@ impl Watcher {
     }
 
     /// Looks for events of one projection. A failure or a time limit costs the session, and nothing that was read.
-    async fn look_for(&mut self, projection: &str, events: &[AskedEvent]) -> Result<Vec<TakenAs>, Failure> {
+    async fn look_for(
+        &mut self,
+        projection: &str,
+        events: &[AskedEvent],
+    ) -> Result<Vec<TakenFound>, Failure> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => self.servers.applier.connect().await?,

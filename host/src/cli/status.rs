@@ -16,6 +16,7 @@ use crate::projector::TypeCost;
 use crate::readmodel::control::command::{self, WaitingCommand};
 use crate::readmodel::control::{pause, registration, take_up};
 use crate::readmodel::lane::{checkpoint, dead_letter};
+use crate::status::recently::{LastMinute, Quantiles};
 use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 
 #[derive(Debug, Args)]
@@ -88,6 +89,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             digest: found.digest,
             taken_up: found.is_whole,
             waits: found.waits,
+            canary: None,
         });
         snapshots.push(Snapshot {
             projection: name,
@@ -105,6 +107,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             lag_events: 0,
             queued_bytes: 0,
             events_per_second: 0.0,
+            last_minute: LastMinute::default(),
             events: rows.iter().map(|row| row.events).sum(),
             ignored,
             parked,
@@ -167,6 +170,9 @@ fn print(snapshots: &[Snapshot], arguments: &StatusArguments) {
         not_taken_up(snapshot);
         notes(snapshot);
     }
+    if let ([snapshot], Some(_)) = (snapshots, &arguments.projection) {
+        last_minute(snapshot);
+    }
     if arguments.lanes {
         output::line("");
         print_lanes(snapshots);
@@ -175,6 +181,33 @@ fn print(snapshots: &[Snapshot], arguments: &StatusArguments) {
         output::line("");
         print_fuel(snapshots);
     }
+}
+
+/// Prints how long things took in the last minute, where anything was done.
+fn last_minute(snapshot: &Snapshot) {
+    let LastMinute { latency_ms, projecting_ms, committing_ms, batch_events, .. } = &snapshot.last_minute;
+    let measured = [
+        ("latency", latency_ms, " ms"),
+        ("projecting a batch", projecting_ms, " ms"),
+        ("committing it", committing_ms, " ms"),
+        ("events in a batch", batch_events, ""),
+    ];
+    if measured.iter().all(|(_, quantiles, _)| quantiles.is_none()) {
+        return;
+    }
+    let mut shown = table::table(&["in the last minute", "half", "99 of 100", "measured"]);
+    for (name, quantiles, unit) in measured {
+        let Some(Quantiles { p50, p99, count }) = quantiles else { continue };
+        let figure = |value: f64| {
+            if value < 10.0 && !unit.is_empty() {
+                format!("{value:.1}{unit}")
+            } else {
+                format!("{value:.0}{unit}")
+            }
+        };
+        shown.add_row([name.to_owned(), figure(*p50), figure(*p99), table::number(*count)]);
+    }
+    output::line(format_args!("\n{}", shown.trim_fmt()));
 }
 
 /// Prints the deployed component and the ones that lanes still work with.

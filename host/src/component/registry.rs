@@ -384,9 +384,13 @@ impl Versions {
                     tokio::time::sleep(TRY_INTERVAL).await;
                 }
             }
-            if self.desired.get().current.deployed.manifest.ordering != ordering {
+            let desired = self.desired.get();
+            if desired.current.deployed.manifest.ordering != ordering {
                 return Ok(());
             }
+            let (digest, canary) = (desired.current.digest(), desired.canary.as_ref());
+            let window = canary.map(|canary| (canary.previous.digest(), canary.until.into_std()));
+            status.shows_canary(digest, window);
             is_due = tokio::select! {
                 _ = feed.next() => false,
                 Ok(()) = taken_back.changed() => true,

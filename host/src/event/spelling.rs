@@ -80,6 +80,28 @@ pub enum Named {
 }
 
 impl Named {
+    /// The aggregate of a type whose id is written so, as in a path.
+    pub fn of(kind: &str, id: &str) -> Result<Vec<Aggregate>, String> {
+        if id.starts_with('"') {
+            return Ok(vec![Aggregate { kind: kind.to_owned(), id: Id::from_spelled(id)? }]);
+        }
+        let mut ids = vec![Id::read(id), Id::Text(id.to_owned())];
+        ids.dedup();
+        Ok(ids.into_iter().map(|id| Aggregate { kind: kind.to_owned(), id }).collect())
+    }
+
+    /// Every aggregate that it may be.
+    pub fn readings(&self) -> Vec<Aggregate> {
+        match self {
+            Self::Exact(aggregate) => vec![aggregate.clone()],
+            Self::Reads(text) => {
+                let parts = text.match_indices('/').map(|(at, _)| (&text[..at], &text[at + 1..]));
+                let parts = parts.filter(|(kind, id)| !kind.is_empty() && !id.is_empty());
+                parts.flat_map(|(kind, id)| Self::of(kind, id).unwrap_or_default()).collect()
+            }
+        }
+    }
+
     pub fn fits(&self, aggregate: &Aggregate) -> bool {
         match self {
             Self::Exact(exact) => exact == aggregate,

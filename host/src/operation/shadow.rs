@@ -1,8 +1,12 @@
 //! A component run beside the one in force over documents that are in the outbox, to see what it would do otherwise.
 //! Nothing is written.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serialize;
+
+use super::shown_sql;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::ports::Version;
@@ -11,39 +15,93 @@ use crate::servers::Servers;
 use crate::statement::{Operation, Value};
 use crate::text::harmless;
 
-/// Differences that are shown.
-const SHOWN_MAX: usize = 20;
+/// Differences that are shown: of each type, and of how many types.
+const SHOWN_MAX: usize = 3;
+const TYPES_MAX: usize = 30;
+
+/// Statements of an event that are shown, and characters of each.
+const STATEMENTS_MAX: usize = 10;
+const CHARACTERS_MAX: usize = 2_000;
 
 /// How many documents are projected at a time.
 const CHUNK: usize = 200;
 
 /// The result of a shadow run.
+#[derive(Default)]
 pub struct Shadow {
     pub events: usize,
     pub differences: usize,
-    shown: Vec<String>,
+    by_type: BTreeMap<String, TypeDifferences>,
+}
+
+/// How two components differ about the events of one type.
+#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
+pub struct TypeDifferences {
+    pub event_type: String,
+    /// How many events of it were projected by both.
+    pub events: usize,
+    /// How many of them otherwise.
+    pub differences: usize,
+    /// The first of these.
+    pub shown: Vec<EventDifference>,
+}
+
+/// What two components make of one event.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct EventDifference {
+    /// The event's id.
+    pub event: String,
+    /// What the component in force makes of it, a line each.
+    pub before: Vec<String>,
+    /// What the other one makes of it.
+    pub next: Vec<String>,
 }
 
 impl Shadow {
+    /// The types, those of which nothing is projected otherwise included.
+    pub fn types(&self) -> impl Iterator<Item = &TypeDifferences> {
+        self.by_type.values()
+    }
+
     /// The first differences, in words.
-    pub fn told(&self) -> &[String] {
-        &self.shown
+    pub fn told(&self) -> Vec<String> {
+        let all = self.types().flat_map(|of| of.shown.iter().map(move |one| (&of.event_type, one)));
+        let told = all.map(|(event_type, EventDifference { event, before, next })| {
+            let lines = |sign: &str, lines: &[String]| {
+                lines.iter().map(|line| format!("\n{sign} {line}")).collect::<String>()
+            };
+            format!("{} {event}{}{}", harmless(event_type), lines("-", before), lines("+", next))
+        });
+        told.collect()
     }
 
     pub fn differs(&self) -> bool {
         self.differences > 0
     }
+
+    fn count(&mut self, event_type: &str, difference: Option<EventDifference>) {
+        self.events += 1;
+        self.differences += usize::from(difference.is_some());
+        let is_known = self.by_type.contains_key(event_type) || self.by_type.len() < TYPES_MAX;
+        let name = if is_known { event_type } else { "(others)" };
+        let of = self.by_type.entry(name.to_owned()).or_default();
+        name.clone_into(&mut of.event_type);
+        of.events += 1;
+        of.differences += usize::from(difference.is_some());
+        of.shown.extend(difference.filter(|_| of.shown.len() < SHOWN_MAX));
+    }
 }
 
 impl fmt::Display for Shadow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, differences, shown } = self;
+        let Self { events, differences, .. } = self;
         writeln!(f, "{differences} of the last {events} events would be projected otherwise.")?;
-        for difference in shown {
-            writeln!(f, "{difference}")?;
+        let told = self.told();
+        for difference in &told {
+            writeln!(f, "\n{difference}")?;
         }
-        if *differences > shown.len() {
-            writeln!(f, "... and {} more", differences - shown.len())?;
+        if *differences > told.len() {
+            writeln!(f, "\n... and {} more", differences - told.len())?;
         }
         Ok(())
     }
@@ -59,8 +117,7 @@ pub async fn compare(
     let documents = servers.outbox.last(documents).await?;
     let events: Vec<_> =
         documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();
-    let (mut workers, mut found) =
-        ([before.start()?, next.start()?], Shadow { events: events.len(), differences: 0, shown: vec![] });
+    let (mut workers, mut found) = ([before.start()?, next.start()?], Shadow::default());
     for events in events.chunks(CHUNK) {
         let mut both = Vec::with_capacity(2);
         for (loaded, worker) in [before, next].into_iter().zip(&mut workers) {
@@ -75,16 +132,12 @@ pub async fn compare(
             both.push(answered.collect::<Vec<_>>());
         }
         for ((event, before), next) in events.iter().zip(&both[0]).zip(&both[1]) {
-            if before != next {
-                found.differences += 1;
-                if found.shown.len() < SHOWN_MAX {
-                    found.shown.push(format!(
-                        "\n{} {}\n- {before}\n+ {next}",
-                        harmless(&event.event_type),
-                        event.id.spelled()
-                    ));
-                }
-            }
+            let difference = (before != next).then(|| EventDifference {
+                event: event.id.spelled(),
+                before: before.lines(),
+                next: next.lines(),
+            });
+            found.count(&event.event_type, difference);
         }
     }
     Ok(found)
@@ -100,10 +153,12 @@ enum ShadowAnswer {
     Fails(Failure),
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct ShadowOperation {
     sql: String,
     parameters: Vec<Value>,
+    /// The statement with its values.
+    shown: String,
 }
 
 impl ShadowAnswer {
@@ -111,7 +166,9 @@ impl ShadowAnswer {
         let one = |operation: Operation| {
             let statement = loaded.deployed.schema.statements.get(operation.statement as usize);
             let sql = statement.map_or("an unknown statement", |statement| statement.sql.as_str());
-            ShadowOperation { sql: sql.to_owned(), parameters: operation.parameters }
+            let shown = shown_sql::statement(&loaded.deployed.schema, &operation);
+            let shown = if shown.is_empty() { format!("{sql} {:?}", operation.parameters) } else { shown };
+            ShadowOperation { sql: sql.to_owned(), shown, parameters: operation.parameters }
         };
         match answer {
             Ok(Made::Operations(operations)) => Self::Operations(operations.into_iter().map(one).collect()),
@@ -122,19 +179,31 @@ impl ShadowAnswer {
     }
 }
 
-impl fmt::Display for ShadowAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl PartialEq for ShadowOperation {
+    fn eq(&self, other: &Self) -> bool {
+        self.sql == other.sql && self.parameters == other.parameters
+    }
+}
+
+impl ShadowAnswer {
+    /// The answer for people, a line a statement.
+    fn lines(&self) -> Vec<String> {
         match self {
+            Self::Operations(operations) if operations.is_empty() => vec!["no statement".to_owned()],
             Self::Operations(operations) => {
-                for (number, ShadowOperation { sql, parameters }) in operations.iter().enumerate() {
-                    let between = if number == 0 { "" } else { "; " };
-                    write!(f, "{between}{sql} {parameters:?}")?;
-                }
-                Ok(())
+                let shown = operations.iter().take(STATEMENTS_MAX).map(|one| cut(&one.shown));
+                let more = operations.len().saturating_sub(STATEMENTS_MAX);
+                shown.chain((more > 0).then(|| format!("and {more} more statement(s)"))).collect()
             }
-            Self::Unhandled => f.write_str("not handled"),
-            Self::Ignored => f.write_str("ignored by the upcaster"),
-            Self::Fails(failure) => write!(f, "{}: {failure}", failure.class()),
+            Self::Unhandled => vec!["not handled".to_owned()],
+            Self::Ignored => vec!["ignored by the upcaster".to_owned()],
+            Self::Fails(failure) => vec![format!("{}: {failure}", failure.class())],
         }
     }
+}
+
+fn cut(text: &str) -> String {
+    text.char_indices()
+        .nth(CHARACTERS_MAX)
+        .map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", &text[..end]))
 }

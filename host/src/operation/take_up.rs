@@ -30,7 +30,12 @@ impl Commands {
                 let taken_up = deployment.is_whole || whole.is_some();
                 let waits = deployment.waits.clone().filter(|_| !taken_up);
                 let digest = deployment.digest.clone();
-                self.status.shows_deployment(Some(DeploymentSnapshot { digest, taken_up, waits }));
+                self.status.shows_deployment(Some(DeploymentSnapshot {
+                    digest,
+                    taken_up,
+                    waits,
+                    canary: None,
+                }));
                 continue;
             }
             let recording = within(LOOK, "recording how far the deployment is", self.record_take_up());
@@ -77,7 +82,12 @@ impl Commands {
                 TakeUpProgress::Waits(_) | TakeUpProgress::NotHere => {}
             }
         }
-        status.shows_deployment(Some(DeploymentSnapshot { digest: found.digest, taken_up: is_whole, waits }));
+        status.shows_deployment(Some(DeploymentSnapshot {
+            digest: found.digest,
+            taken_up: is_whole,
+            waits,
+            canary: None,
+        }));
         Ok(is_whole.then_some(found.id))
     }
 }

@@ -52,8 +52,54 @@ struct Cost {
     runs: u64,
     total: u64,
     max: u64,
-    /// How many runs there were, by [`bucket`].
-    buckets: BTreeMap<u64, u64>,
+    runs_by_fuel: Buckets,
+}
+
+/// How many numbers there were, by their first bits.
+#[derive(Debug, Clone, Default)]
+pub struct Buckets(BTreeMap<u64, u64>);
+
+impl Buckets {
+    pub fn add(&mut self, number: u64) {
+        *self.0.entry(bucket(number)).or_default() += 1;
+    }
+
+    /// Adds what others counted.
+    pub fn merge(&mut self, others: &Self) {
+        for (bucket, count) in &others.0 {
+            *self.0.entry(*bucket).or_default() += count;
+        }
+    }
+
+    /// How many numbers there were.
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// So many of 100 were no larger than this, rounded up by at most an eighth; none where there was no number.
+    pub fn quantile(&self, percent: u64) -> Option<u64> {
+        let count = self.count();
+        let enough = count - count * (100 - percent) / 100;
+        let mut seen = 0;
+        let found = self.0.iter().find(|(_, count)| {
+            seen += **count;
+            seen >= enough
+        });
+        found.map(|(bucket, _)| upper_end(*bucket))
+    }
+
+    /// How many numbers were in each range, by the upper ends of the ranges. Those beyond the last one are in it.
+    pub fn by_range(&self, ends: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; ends.len()];
+        for (bucket, count) in &self.0 {
+            let place =
+                ends.partition_point(|end| *end < upper_end(*bucket)).min(ends.len().saturating_sub(1));
+            if let Some(range) = counts.get_mut(place) {
+                *range += count;
+            }
+        }
+        counts
+    }
 }
 
 impl Stats {
@@ -80,7 +126,7 @@ impl Stats {
         cost.runs += 1;
         cost.total = cost.total.saturating_add(fuel);
         cost.max = cost.max.max(fuel);
-        *cost.buckets.entry(bucket(fuel)).or_default() += 1;
+        cost.runs_by_fuel.add(fuel);
     }
 
     /// The cost of events so far, by type.
@@ -101,15 +147,7 @@ impl Cost {
     }
 
     fn p99(&self) -> u64 {
-        let enough = self.runs - self.runs / 100;
-        let mut seen = 0;
-        for (bucket, runs) in &self.buckets {
-            seen += runs;
-            if seen >= enough {
-                return upper_end(*bucket);
-            }
-        }
-        self.max
+        self.runs_by_fuel.quantile(99).unwrap_or(self.max)
     }
 }
 
@@ -198,6 +236,28 @@ mod tests {
         let one = Stats::default();
         one.ran("Opened", 41_234);
         assert_eq!((one.types()[0].p99, one.types()[0].max), (41_234, 41_234));
+    }
+
+    #[test]
+    fn quantiles_are_of_all_that_was_merged_and_ranges_count_each_number_once() {
+        let (mut some, mut others) = (Buckets::default(), Buckets::default());
+        assert_eq!((some.quantile(50), some.count()), (None, 0));
+        (1..=90).for_each(|number| some.add(number));
+        (0..10).for_each(|_| others.add(1000));
+        some.merge(&others);
+        assert_eq!(some.count(), 100);
+        let near = |number: Option<u64>, expected: u64| {
+            assert!(
+                number.is_some_and(|number| (expected..=expected * 9 / 8).contains(&number)),
+                "{number:?}"
+            );
+        };
+        near(some.quantile(50), 50);
+        near(some.quantile(90), 90);
+        near(some.quantile(99), 1000);
+        let ranges = some.by_range(&[10, 100, 500]);
+        assert_eq!(ranges, [10, 80, 10], "the last one has what lies beyond");
+        assert_eq!(Buckets::default().by_range(&[]), [0_u64; 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod dedupe;
 pub mod taken;
+pub mod applied_by;
 pub mod volume;
 pub mod dead_letter;
 pub mod witness;

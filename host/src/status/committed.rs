@@ -19,9 +19,12 @@ impl Status {
             lane.trouble = None;
             state.rate.add(events);
             state.batches += 1;
+            if let Some(canary) = &mut state.canary {
+                canary.committed(&batch.digest, events);
+            }
         });
         self.count(batch);
-        measures::committed(&self.projection, batch);
+        measures::committed(self, batch);
         self.traces_batch(lane, batch);
         let projection = &self.projection;
         for entry in &batch.entries {

@@ -1,10 +1,11 @@
 //! Histograms of a projection's events and batches. Its counters are in `status`, its gauges in `admin::health`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{counter, histogram};
 
 use super::activity::Activity;
+use super::recently::Measured;
 use super::{LaneStatus, Status, StatusState};
 use crate::position::Position;
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
@@ -28,34 +29,59 @@ pub const BUCKETS: [(&str, &[f64]); 4] =
     [(LATENCY, &SECONDS), (PROJECTING, &SECONDS), (COMMITTING, &SECONDS), (BATCH, &EVENTS)];
 
 /// A lane was at work for so long.
-pub(super) fn worked(projection: &str, work: Activity, time: Duration) {
-    let name = match work {
-        Activity::Projecting(_) => PROJECTING,
-        Activity::Committing(1..) => COMMITTING,
+pub(super) fn worked(status: &Status, work: Activity, time: Duration) {
+    let (name, measured) = match work {
+        Activity::Projecting(_) => (PROJECTING, Measured::Projecting),
+        Activity::Committing(1..) => (COMMITTING, Measured::Committing),
         Activity::Committing(0) | Activity::Letter => return,
     };
-    histogram!(name, "projection" => projection.to_owned()).record(time.as_secs_f64());
+    status.measurements.add(measured, std::iter::once(micros(time)));
+    let projection = &status.projection;
+    histogram!(name, "projection" => projection.clone()).record(time.as_secs_f64());
 }
 
 /// A batch was committed just now. One without events, which only writes a position, is not counted.
-pub(super) fn committed(projection: &str, batch: &Batch) {
+pub(super) fn committed(status: &Status, batch: &Batch) {
     if batch.entries.is_empty() {
         return;
     }
-    let named = |name: &'static str| histogram!(name, "projection" => projection.to_owned());
+    let named = |name: &'static str| histogram!(name, "projection" => status.projection.clone());
+    status.measurements.add(Measured::Batch, std::iter::once(batch.entries.len() as u64));
     #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
     named(BATCH).record(batch.entries.len() as f64);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let latency = named(LATENCY);
-    for entry in batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate)) {
-        // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
-        if let Some(written) = entry.delivery.wall_ms.map(Duration::from_millis) {
-            latency.record(now.saturating_sub(written).as_secs_f64());
-        }
-    }
+    let fresh = batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate));
+    // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
+    let times = fresh.filter_map(|entry| entry.delivery.wall_ms).map(Duration::from_millis);
+    let times = times.map(|written| now.saturating_sub(written));
+    status.measurements.add(
+        Measured::Latency,
+        times.map(|time| {
+            latency.record(time.as_secs_f64());
+            micros(time)
+        }),
+    );
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Status {
+    pub fn begins(&self, lane: usize, work: Activity) {
+        self.change(|state| state.lanes[lane].work[work.slot()] = Some((work, Instant::now())));
+    }
+
+    pub fn ends(&self, lane: usize, work: Activity) {
+        let since = self.change(|state| state.lanes[lane].work[work.slot()].take());
+        if let Some((_, since)) = since {
+            let took = since.elapsed();
+            worked(self, work, took);
+            self.timed(lane, work, took);
+        }
+    }
+
     /// Shows the counters before there is anything to count, so that the first of each is seen to come.
     pub fn shows_counters(&self) {
         let projection = || self.projection.clone();

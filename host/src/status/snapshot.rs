@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::oplog::OplogWindow;
+use super::recently::LastMinute;
 use crate::projector::TypeCost;
 use crate::readmodel::control::command::WaitingCommand;
 
@@ -82,6 +83,9 @@ pub struct Snapshot {
     pub queued_bytes: u64,
     /// Events committed in the last seconds, per second.
     pub events_per_second: f64,
+    /// How long things took in the last minute, and how large batches were.
+    #[serde(default)]
+    pub last_minute: LastMinute,
     pub events: u64,
     /// Of how many of them the upcaster made nothing.
     #[serde(default)]
@@ -112,6 +116,19 @@ pub struct DeploymentSnapshot {
     pub taken_up: bool,
     /// Until then, what it waits for.
     pub waits: Option<String>,
+    /// How far its canary window is, while it lasts.
+    #[serde(default)]
+    pub canary: Option<CanaryProgress>,
+}
+
+/// A canary window: an event that the component fails, and the previous one takes, has it taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CanaryProgress {
+    /// The digest of the previous one.
+    pub previous: String,
+    pub seconds_left: u64,
+    /// How many events were taken with the new one since.
+    pub events: u64,
 }
 
 impl DeploymentSnapshot {

@@ -1,6 +1,8 @@
 //! Which component each lane works with, as the lanes say it, and why it is not the deployed one.
 
-use super::snapshot::DeploymentSnapshot;
+use std::time::{Duration, Instant};
+
+use super::snapshot::{CanaryProgress, DeploymentSnapshot};
 use super::{HandedOn, LaneStatus, Phase, Status, StatusState};
 use crate::failure::Failure;
 
@@ -15,7 +17,44 @@ pub enum TakeUpProgress {
     NotHere,
 }
 
+/// The canary window of the component that the lanes have.
+pub(super) struct CanaryWindow {
+    digest: String,
+    previous: String,
+    until: Instant,
+    /// How many events were taken with it.
+    events: u64,
+}
+
+impl CanaryWindow {
+    /// A batch was committed that this component made.
+    pub(super) fn committed(&mut self, digest: &str, events: u64) {
+        if self.digest == digest {
+            self.events += events;
+        }
+    }
+
+    /// How far it is; none when it is over.
+    pub(super) fn progress(&self, now: Instant) -> Option<CanaryProgress> {
+        let left = self.until.checked_duration_since(now).filter(|left| *left > Duration::ZERO)?;
+        let seconds_left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Some(CanaryProgress { previous: self.previous.clone(), seconds_left, events: self.events })
+    }
+}
+
 impl Status {
+    /// The component that the lanes have may be taken back to the previous one until then, or not at all.
+    pub fn shows_canary(&self, digest: &str, window: Option<(&str, Instant)>) {
+        self.change(|state| match window {
+            None => state.canary = None,
+            Some(_) if state.canary.as_ref().is_some_and(|known| known.digest == digest) => {}
+            Some((previous, until)) => {
+                let (digest, previous) = (digest.to_owned(), previous.to_owned());
+                state.canary = Some(CanaryWindow { digest, previous, until, events: 0 });
+            }
+        });
+    }
+
     /// A lane's first stage works with this component from now on.
     pub fn runs(&self, lane: usize, digest: &str) {
         self.change(|state| {
@@ -57,6 +96,14 @@ impl Status {
 }
 
 impl StatusState {
+    /// What is deployed, with its canary window.
+    pub(super) fn shown_deployment(&self) -> Option<DeploymentSnapshot> {
+        let deployment = self.deployment.clone()?;
+        let canary = self.canary.as_ref().filter(|of| of.digest == deployment.digest);
+        let canary = canary.and_then(|of| of.progress(Instant::now()));
+        Some(DeploymentSnapshot { canary, ..deployment })
+    }
+
     fn take_up(&self, digest: &str) -> TakeUpProgress {
         match &self.phase {
             Phase::Standby { .. } | Phase::Stopping | Phase::Stopped => return TakeUpProgress::NotHere,
@@ -110,5 +157,32 @@ impl LaneStatus {
             (None, []) => still,
             (None, doing) => format!("{still}: {}", doing.join(" and ")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_window_counts_the_events_of_its_component_until_it_is_over() {
+        let status = Status::new("accounts");
+        let now = Instant::now();
+        let shown = |at: Instant| status.change(|state| state.canary.as_ref().and_then(|of| of.progress(at)));
+        assert_eq!(shown(now), None);
+        let window = Some(("before", now + Duration::from_millis(59_500)));
+        status.shows_canary("new", window);
+        status.change(|state| {
+            let canary = state.canary.as_mut().expect("there is a window");
+            canary.committed("new", 3);
+            canary.committed("before", 5);
+        });
+        // It is told again and again.
+        status.shows_canary("new", window);
+        let progress = CanaryProgress { previous: "before".into(), seconds_left: 60, events: 3 };
+        assert_eq!(shown(now), Some(progress));
+        assert_eq!(shown(now + Duration::from_mins(1)), None);
+        status.shows_canary("before", None);
+        assert_eq!(shown(now), None);
     }
 }

@@ -62,11 +62,11 @@ export function Chart({ title, at, values, unit, tone }) {
         };
     }, []);
     useEffect(() => plot.current?.setData([at, values]));
-    const now = values.at(-1) ?? 0;
-    const most = values.reduce((one, other) => Math.max(one, other), 0);
+    const now = values.at(-1) ?? null;
+    const most = values.reduce((one, other) => Math.max(one, other ?? 0), 0);
     const figures = (value) => (Number.isInteger(value) ? value : value.toFixed(1));
     return html`<figure class="chart">
-        <figcaption>${title} <b>${figures(now)} ${unit}</b> <span class="soft">at most ${figures(most)} in the last hour</span></figcaption>
+        <figcaption>${title} <b>${now === null ? "nothing measured" : `${figures(now)} ${unit}`}</b> <span class="soft">at most ${figures(most)} in the last hour</span></figcaption>
         <div ref=${place} aria-hidden="true"></div>
     </figure>`;
 }

@@ -5,7 +5,7 @@ import { at, get, post, upload } from "./api.js";
 import { Act, CommandLine, Trouble, ask, change } from "./dialog.js";
 import { lately, useReading } from "./projection.js";
 import { isOperator } from "./state.js";
-import { bytes, cli, count, moment, plural, short } from "./words.js";
+import { bytes, cli, count, duration, moment, plural, short } from "./words.js";
 
 export function Deployments({ name, projection }) {
     const { value, problem } = useReading(`${at(name)}/deployments?limit=12`, projection.digest, projection.deployment?.taken_up, lately(name));
@@ -35,7 +35,13 @@ function Deployed({ one, isNow, projection }) {
         <p class="soft">${state}, <time datetime=${one.at} title=${one.at}>${moment(one.at)}</time> by ${one.by}, ${one.origin}</p>
         ${one.upcaster && html`<p class="soft">behind the upcaster ${one.upcaster.name} ${one.upcaster.version}</p>`}
         ${(one.reason ?? one.waits) && html`<p>${one.reason ?? one.waits}</p>`}
+        ${isNow && projection.deployment?.canary && html`<${Canary} canary=${projection.deployment.canary} />`}
     </li>`;
+}
+
+/** While it may be taken back. */
+function Canary({ canary }) {
+    return html`<p>Its canary window lasts ${duration(canary.seconds_left)} yet; ${plural(canary.events, "event")} ${canary.events === 1 ? "was" : "were"} taken with it. An event that it fails, and <code>${short(canary.previous)}</code> takes, has it taken back.</p>`;
 }
 
 /** How many of the outbox's last documents a shadow run projects. */
@@ -89,7 +95,7 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
             ${fits && html`<div><dt>its tables</dt><dd>${fits.on_live_tables ? "are the live ones: the lanes take it up in a moment" : "are others: they are built beside the live ones, which stay until these take their place"}</dd></div>`}
             ${shadow && html`<div><dt>shadow run</dt><dd>${differences(shadow)}</dd></div>`}
         </dl>
-        ${shadow?.told.length > 0 && html`<div class="told" tabindex="0" role="region" aria-label="Where the two differ">${shadow.told.map((told) => html`<pre>${told}</pre>`)}</div>`}
+        ${shadow?.differences > 0 && html`<${Differences} types=${shadow.types} />`}
         ${doing && html`<p class="soft">${doing} …</p>`}
         <${Trouble} problem=${problem} />
         <div class="buttons">
@@ -98,6 +104,15 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
         </div>
         ${stored && html`<${CommandLine}>${cli("deploy", file.name, "--projection", name, "--shadow", DOCUMENTS)}<//>`}
     </div>`;
+}
+
+/** What both make of the first events of each type where they differ. */
+function Differences({ types }) {
+    return html`<div class="told" tabindex="0" role="region" aria-label="Where the two differ">${types.map((of) => html`<section>
+        <h4>${of.event_type} <span class="soft">${of.differences ? `${count(of.differences)} of ${plural(of.events, "event")}` : `${plural(of.events, "event")}, the same`}</span></h4>
+        ${of.shown.map((one) => html`<div class="both"><p class="soft">event <code>${one.event}</code></p>
+            <pre class="before"><span class="soft">in force</span>${`\n${one.before.join("\n")}`}</pre><pre class="after"><span class="soft">this one</span>${`\n${one.next.join("\n")}`}</pre></div>`)}
+    </section>`)}</div>`;
 }
 
 /** What it asks of its host: which packages, and which of their interfaces for who looks closer. */

@@ -2,6 +2,7 @@
 // what was shown: up to the boundary of the list, and as many as were confirmed.
 
 import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { whyLink } from "./aggregate.js";
 import { at, get, post, query } from "./api.js";
 import { Act, Trouble, ask } from "./dialog.js";
 import { Letter, Reason } from "./letter.js";
@@ -191,7 +192,7 @@ function Sequence({ name, head, behind, isChosen, toggle, open, setOpen, boundar
     return html`<li class=${`sequence${isOpen ? " open" : ""}`}>
         <div class="line">
             <label class="check"><input type="checkbox" checked=${isChosen} onChange=${toggle} aria-label=${`Choose the letter ${head.id} of ${called}`} /></label>
-            <p class="aggregate"><b>${called}</b></p>
+            <p class="aggregate"><b>${called}</b>${head.aggregate_exact && html` <a href=${whyLink(name, head.aggregate_exact)} aria-label=${`Why ${called} is as it is`}>why</a>`}</p>
             <ol class="chain">
                 ${all.map((letter) => html`<li key=${letter.id}><button type="button" class=${`letter ${letter.state}`} aria-expanded=${open === letter.id}
                     title=${`Letter ${letter.id}, ${letter.state === "held" ? "waits" : "was not applied"}`} onClick=${() => setOpen(open === letter.id ? null : letter.id)}>${letter === head ? html`<b>${letter.class ?? "waits"}</b> ${letter.event_type ?? ""}` : letter.event_type ?? letter.id}</button></li>`)}

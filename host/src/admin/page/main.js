@@ -1,6 +1,7 @@
 // The page: which view is shown, who looks, and whether the host is heard.
 
 import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
+import { Aggregate } from "./aggregate.js";
 import { forgetToken, keepToken, token } from "./api.js";
 import { Answers, Dialog } from "./dialog.js";
 import { Hosts } from "./hosts.js";
@@ -21,7 +22,8 @@ function place() {
     }
 }
 
-function view([kind, name, part]) {
+function view([kind, name, part, type, id]) {
+    if (kind === "projections" && name && part === "why" && type && id) return { title: `${type}/${id} in ${name}`, draw: html`<${Aggregate} key=${`${name}/${type}/${id}`} name=${name} type=${type} id=${id} />` };
     if (kind === "projections" && name && part === "letters") return { title: `Letters of ${name}`, draw: html`<${Letters} key=${name} name=${name} />` };
     if (kind === "projections" && name) return { title: name, draw: html`<${Projection} key=${name} name=${name} />` };
     if (kind === "operations") return { title: "Operations", draw: html`<${Operations} />` };

@@ -4,7 +4,7 @@ import { html } from "./vendor/preact-htm.js";
 import { Sparkline } from "./chart.js";
 import { Lantern } from "./lantern.js";
 import { known } from "./state.js";
-import { RANK, count, duration, plural, rate, short, standing } from "./words.js";
+import { RANK, count, duration, millis, plural, rate, short, standing } from "./words.js";
 
 const SAID = { still: "stands still", paused: "is paused", letters: "has letters", behind: "is behind", history: "reads history", starting: "is being started" };
 
@@ -53,7 +53,8 @@ function Todo({ projection, stands }) {
 
 function Row({ projection, past, stands }) {
     const name = projection.projection;
-    const lag = past?.lag ?? [];
+    const latency = (past?.p99 ?? []).map((value) => value ?? 0);
+    const now = projection.last_minute.latency_ms;
     return html`<article class=${`row ${stands.kind}`} aria-labelledby=${`row-${name}`}>
         <div class="who">
             <h2 id=${`row-${name}`}><a href=${link(name)}>${name}</a></h2>
@@ -63,7 +64,7 @@ function Row({ projection, past, stands }) {
         <dl class="figures">
             <div><dt>events/s</dt><dd>${rate(projection.events_per_second)}</dd></div>
             <div><dt>lag</dt><dd>${duration(projection.lag_seconds)}</dd></div>
-            <div class="wide"><dt>lag, last hour</dt><dd><${Sparkline} values=${lag} label=${`lag in the last hour, at most ${duration(Math.max(0, ...lag))}`} /></dd></div>
+            <div class="wide"><dt>${now ? `latency, ${millis(now.p50)} and ${millis(now.p99)}` : "latency, last hour"}</dt><dd><${Sparkline} values=${latency} label=${`latency of 99 of 100 events in the last hour, at most ${millis(Math.max(0, ...latency))}`} /></dd></div>
             <div><dt>letters</dt><dd>${projection.parked ? html`<a href=${link(name, "/letters")}>${count(projection.parked)}${projection.held ? `\u2009+\u2009${count(projection.held)}` : ""}</a>` : "none"}</dd></div>
             <div><dt>oplog left</dt><dd>${projection.oplog ? `${100 - Math.min(100, projection.oplog.used_percent)} %` : "?"}</dd></div>
             <div><dt>component</dt><dd>${projection.component ? html`${projection.component} <code>${short(projection.digest).slice(0, 8)}</code>` : "none"}</dd></div>

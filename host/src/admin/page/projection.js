@@ -1,6 +1,7 @@
 // One projection: its lantern, what is wrong and what to do, its lanes, costs, deployments and tables.
 
 import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { Search } from "./aggregate.js";
 import { at, get, post } from "./api.js";
 import { Chart } from "./chart.js";
 import { Deployments } from "./deployments.js";
@@ -9,7 +10,7 @@ import { Captions, Lantern } from "./lantern.js";
 import { link } from "./overview.js";
 import { known } from "./state.js";
 import { Tables } from "./tables.js";
-import { cli, count, plural, short, standing } from "./words.js";
+import { cli, count, millis, plural, short, standing } from "./words.js";
 
 /** What is read of a projection beside its stream, anew when something happens. */
 export function useReading(path, ...when) {
@@ -49,14 +50,35 @@ export function Projection({ name }) {
             <${Lantern} projection=${projection} past=${past} isLarge=${true} />
             <${Captions} projection=${projection} />
         </div>
+        <${Search} name=${name} />
         ${past && html`<div class="charts">
             <${Chart} title="Throughput" unit="events/s" tone="--light" at=${past.at} values=${past.rate} />
             <${Chart} title="Lag" unit="s" tone="--ink-soft" at=${past.at} values=${past.lag} />
+            <${Chart} title="Latency of 99 of 100 events" unit="ms" tone="--ink-soft" at=${past.at} values=${past.p99} />
+            <${Minute} minute=${projection.last_minute} />
         </div>`}
         <${Lanes} projection=${projection} />
         <${Deployments} name=${name} projection=${projection} />
         <${Tables} name=${name} projection=${projection} />
         <${Costs} projection=${projection} />`;
+}
+
+/** The upper ends of the ranges of batches; the last one has what lies beyond. */
+const SIZES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "2000", "more"];
+
+/** How long things took in the last minute, and how large batches were. */
+function Minute({ minute }) {
+    const most = Math.max(1, ...minute.batches);
+    const of = (title, figures, shown) => figures && html`<tr><th scope="row">${title}</th><td class="number">${shown(figures.p50)}</td><td class="number">${shown(figures.p99)}</td></tr>`;
+    return html`<div class="minute">
+        <table aria-label="The last minute"><thead><tr><th>The last minute</th><th class="number">half</th><th class="number">99 of 100</th></tr></thead><tbody>
+            ${of("Latency", minute.latency_ms, millis)}${of("A batch in the sandbox", minute.projecting_ms, millis)}${of("Its transaction", minute.committing_ms, millis)}${of("Events of a batch", minute.batch_events, count)}
+            ${!minute.batch_events && html`<tr><td colspan="3" class="soft">Nothing was applied.</td></tr>`}
+        </tbody></table>
+        ${minute.batches.length > 0 && html`<svg class="sizes" viewBox="0 0 120 34" role="img" aria-label=${`Batches by their events: ${SIZES.map((size, index) => minute.batches[index] && `up to ${size}: ${minute.batches[index]}`).filter(Boolean).join(", ")}`}>
+            ${SIZES.map((size, index) => html`<rect x=${index * 10 + 1} width="8" y=${24 - (minute.batches[index] / most) * 22} height=${(minute.batches[index] / most) * 22 + 0.6} /><text x=${index * 10 + 5} y="32">${size}</text>`)}
+        </svg>`}
+    </div>`;
 }
 
 function Controls({ projection }) {

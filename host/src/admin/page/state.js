@@ -35,7 +35,7 @@ export function onChange(draw) {
     return () => listeners.delete(draw);
 }
 
-const empty = () => ({ at: [], rate: [], lag: [], behind: [], letters: [] });
+const empty = () => ({ at: [], rate: [], lag: [], behind: [], letters: [], p50: [], p99: [] });
 
 /** Keeps how a projection stands as the newest sample of its past. */
 function remember(snapshot) {
@@ -50,6 +50,8 @@ function append(past, snapshot, now) {
     past.lag.push(snapshot.lag_seconds);
     past.behind.push(snapshot.lag_events);
     past.letters.push(snapshot.parked + snapshot.held);
+    past.p50.push(snapshot.last_minute.latency_ms?.p50 ?? null);
+    past.p99.push(snapshot.last_minute.latency_ms?.p99 ?? null);
     let gone = 0;
     while (past.at[gone] < now - PAST_SECONDS) gone++;
     if (gone > 60) Object.values(past).forEach((figures) => figures.splice(0, gone));
@@ -70,6 +72,8 @@ async function recall(projection) {
     past.lag.unshift(...old(told.lag_seconds));
     past.behind.unshift(...old(told.lag_events));
     past.letters.unshift(...old(told.letters));
+    past.p50.unshift(...old(told.latency_p50_ms));
+    past.p99.unshift(...old(told.latency_p99_ms));
     changed();
 }
 

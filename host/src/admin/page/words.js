@@ -22,6 +22,13 @@ export function duration(seconds) {
     return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
+/** Milliseconds as people say them. */
+export function millis(value) {
+    if (value === null || value === undefined) return "?";
+    if (value >= 10_000) return duration(value / 1000);
+    return value < 10 ? `${value.toFixed(1)} ms` : `${count(value)} ms`;
+}
+
 export const bytes = (value) => {
     if (value < 1024) return `${value} B`;
     return value < 1024 * 1024 ? `${(value / 1024).toFixed(0)} KiB` : `${(value / 1024 / 1024).toFixed(1)} MiB`;

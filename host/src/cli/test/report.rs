@@ -11,10 +11,8 @@ use tracing::Level;
 use crate::cli::table;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::operation::shown_sql;
 use crate::projector::Observed;
-use crate::readmodel::mysql::bind::fitted;
-use crate::readmodel::mysql::literal::literal;
-use crate::sql;
 use crate::statement::{Operation, Schema};
 
 /// How a line begins that is no part of the expected answers.
@@ -101,7 +99,7 @@ impl EventReport {
     }
 
     pub fn statements(&self, schema: &Schema) -> Vec<String> {
-        self.operations().into_iter().map(|operation| statement(schema, operation)).collect()
+        self.operations().into_iter().map(|operation| shown_sql::statement(schema, operation)).collect()
     }
 
     /// The lines for the event with this number.
@@ -255,15 +253,6 @@ fn asides<M>(lines: &mut Vec<String>, whose: &str, observed: &Observed<M>, keeps
 }
 
 /// One operation as the statement it stands for. `judge` let it pass, so its statement is declared.
-fn statement(schema: &Schema, operation: &Operation) -> String {
-    let declared = usize::try_from(operation.statement).ok().and_then(|at| schema.statements.get(at));
-    declared.map_or_else(String::new, |statement| {
-        let sent = fitted(0, statement, &operation.parameters).unwrap_or_default();
-        let literals: Vec<String> = sent.iter().map(literal).collect();
-        sql::fill(&statement.sql, &literals)
-    })
-}
-
 /// The class and the message. Where a guest trapped, its message has places in its source, which change with it.
 pub fn failed(failure: &Failure) -> Vec<String> {
     let message = failure.to_string();

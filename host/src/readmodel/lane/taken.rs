@@ -46,6 +46,20 @@ pub enum TakenAs {
     Unknown(&'static str),
 }
 
+/// What became of an event, and which row of the dedupe window says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakenFound {
+    pub what: TakenAs,
+    /// None for a letter, and where nothing says so.
+    pub row: Option<u64>,
+}
+
+impl TakenFound {
+    fn of(what: TakenAs) -> Self {
+        Self { what, row: None }
+    }
+}
+
 /// An event that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedEvent {
@@ -112,7 +126,7 @@ impl RecentlyTaken {
         control: &Control,
         projection: &str,
         asked: &[AskedEvent],
-    ) -> Result<Vec<TakenAs>, Failure> {
+    ) -> Result<Vec<TakenFound>, Failure> {
         let failed = |error: sqlx::Error| classify("looking for events", &error);
         loop {
             for begin in [
@@ -137,15 +151,15 @@ impl RecentlyTaken {
         control: &Control,
         projection: &str,
         asked: &[AskedEvent],
-    ) -> Result<Option<Vec<TakenAs>>, Failure> {
+    ) -> Result<Option<Vec<TakenFound>>, Failure> {
         let Some(live) = live_lanes(session, control, projection).await? else {
             self.forget();
-            return Ok(Some(vec![TakenAs::Pending; asked.len()]));
+            return Ok(Some(vec![TakenFound::of(TakenAs::Pending); asked.len()]));
         };
         if !live.agree {
             self.forget();
             let why = "the tables and the control schema were restored to different moments";
-            return Ok(Some(vec![TakenAs::Unknown(why); asked.len()]));
+            return Ok(Some(vec![TakenFound::of(TakenAs::Unknown(why)); asked.len()]));
         }
         let at = (projection, live.generation);
         let seed = match self.seed {
@@ -176,8 +190,9 @@ impl RecentlyTaken {
             letters.extend(found.into_iter().map(|letter| (letter.event_key.clone(), letter)));
         }
         let answer = |(one, key): (&AskedEvent, Vec<u8>)| {
-            let known = self.known.get(&seed.mark(&one.id)).map(|(_, outcome)| *outcome);
-            answer(letters.get(&Some(key)), known, one.time, &live)
+            let (known, letter) = (self.known.get(&seed.mark(&one.id)), letters.get(&Some(key)));
+            let row = known.map(|(row, _)| *row).filter(|_| letter.is_none());
+            TakenFound { what: answer(letter, known.map(|(_, outcome)| *outcome), one.time, &live), row }
         };
         Ok(Some(asked.iter().zip(keys).map(answer).collect()))
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::is_digest;
 use crate::admin::AdminContext;
 use crate::admin::problem::Problem;
-use crate::operation::{ask, shadow};
+use crate::operation::ask;
+use crate::operation::shadow::{self, TypeDifferences};
 use crate::readmodel::control::deployment;
 
 /// How many documents are compared at most, and unless that is said.
@@ -34,6 +35,8 @@ pub struct ShadowReport {
     differences: usize,
     /// The first of these: the event, and the operations of both.
     told: Vec<String>,
+    /// The same by type of event: what each makes of the first events that differ, as SQL.
+    types: Vec<TypeDifferences>,
 }
 
 /// Runs a component beside the one in force, and tells where the two differ.
@@ -65,6 +68,7 @@ pub async fn compare(
     .await;
     let (before, next) = seat.rise(both)?;
     let found = shadow::compare(&servers, &before, &next, documents).await.map_err(Problem::outside)?;
-    let told = found.told().iter().map(|told| told.trim().to_owned()).collect();
-    Ok(Json(ShadowReport { events: found.events, differences: found.differences, told }))
+    let types = found.types().cloned().collect();
+    let told = found.told();
+    Ok(Json(ShadowReport { events: found.events, differences: found.differences, told, types }))
 }
