@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 plugins := --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --locked
 scripts := $(shell grep --files-with-matches --recursive --include='*' '^\#!.*bash\|^\# shellcheck shell=bash' dev .ci)
 
-.PHONY: help demo test faults chaos mutants bench build services services-down lint format container clean
+.PHONY: help demo test faults chaos mutants bench bench-peers build services services-down lint format container clean
 
 help: ## This list
 	echo "Laterna keeps MySQL read models in step with a MongoDB outbox."
@@ -46,8 +46,11 @@ chaos: ## Random faults under load, then a full account: make chaos SECONDS=600 
 mutants: ## Breaks the host on purpose, one way after the other, and shows which test notices
 	dev/mutants
 
-bench: ## Measures the host beside a hand-written loop: docs/performance.md
+bench: ## Measures the host beside a hand-written loop, about a quarter of an hour: docs/performance.md
 	dev/bench
+
+bench-peers: ## Installs what else the benchmark can measure beside it, below target/peers
+	dev/bench-peers
 
 build: ## The release binary and the projectors
 	dev/prerequisites

@@ -1,98 +1,218 @@
-//! The two that are compared, each as a process of its own.
+//! Those who are compared, each as a process of its own.
 
 use std::fs::File;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::readmodel::Target;
-use crate::{CONTROL, DATABASE};
+use crate::options::Places;
+use crate::site::Addresses;
+use crate::workload::Load;
+use crate::{control, database, floor};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Follower {
-    Native,
-    Laterna,
+/// Workloads whose rows are those of the table `balances`.
+const BALANCES: [&str; 4] = ["upserts", "large", "hot", "steps"];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follower {
+    pub name: String,
+    kind: Kind,
 }
 
-/// A follower at work. Killed when it is dropped: both are correct under that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The hand-written loop, with so many events a transaction.
+    Loop(usize),
+    Laterna(Option<u32>),
+    Script(Script),
+}
+
+/// What a script does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Script {
+    /// Projects every workload but those of several projections.
+    Projects,
+    /// Projects `balances`.
+    ProjectsBalances,
+    /// Projects `balances`, in runs of a tool that are repeated, without a count of events.
+    RepeatsBalances,
+    /// Copies the outbox, in runs of a tool that are repeated.
+    Copies,
+}
+
+/// Where it is seen how far a follower is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// In the loop's checkpoint.
+    Checkpoint,
+    /// In the host's checkpoints.
+    Control,
+    /// In the sum of the sequences of all rows of `balances`.
+    Balances,
+    /// In the number of rows of `outbox_copy`.
+    Copy,
+}
+
+/// A follower at work. Killed when it is dropped: all are correct under that.
 pub struct Running {
     child: Child,
     log: PathBuf,
 }
 
 impl Follower {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Laterna => "laterna",
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let kind = match name {
+            "floor" => Kind::Loop(floor::EVENTS),
+            "naive" => Kind::Loop(1),
+            "laterna" => Kind::Laterna(None),
+            "python-naive" | "python-batched" => Kind::Script(Script::Projects),
+            "debezium" => Kind::Script(Script::ProjectsBalances),
+            "dlt" => Kind::Script(Script::RepeatsBalances),
+            "sling" | "ingestr" => Kind::Script(Script::Copies),
+            _ => match name.strip_prefix("laterna-").map(str::parse) {
+                Some(Ok(lanes)) => Kind::Laterna(Some(lanes)),
+                _ => bail!(
+                    "there is no follower `{name}`, only: floor, laterna, laterna-N with N lanes, naive, python-naive, \
+                     python-batched, debezium, sling, dlt, ingestr"
+                ),
+            },
+        };
+        Ok(Self { name: name.to_owned(), kind })
+    }
+
+    /// Whether it can do this work.
+    pub fn takes(&self, workload: &str) -> bool {
+        match self.kind {
+            Kind::Loop(_) | Kind::Laterna(_) => true,
+            Kind::Script(Script::Projects) => !workload.starts_with("fan"),
+            Kind::Script(Script::ProjectsBalances) => BALANCES.contains(&workload),
+            Kind::Script(Script::RepeatsBalances | Script::Copies) => workload == "upserts",
         }
     }
 
-    pub fn start(self, mongodb: &str, target: &Target) -> anyhow::Result<Running> {
-        let (host, work, guests) = places()?;
-        let log = work.join(format!("{}.log", self.name()));
-        match self {
-            Self::Native => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.args(["native", mongodb, &target.url()]);
-                start(command, &log)
-            }
-            Self::Laterna => {
-                let component = guests.join("balances.wasm");
-                let (config, _) = configuration(&work, mongodb, target, "balances", &component)?;
-                let mut command = Command::new(host);
-                command.arg("--config").arg(config).arg("run");
-                start(command, &log)
-            }
+    /// Whether a part of the events is enough for it.
+    pub fn is_slow(&self) -> bool {
+        match self.kind {
+            Kind::Loop(events) => events == 1,
+            Kind::Laterna(_) => false,
+            Kind::Script(Script::Projects) => self.name == "python-naive",
+            Kind::Script(Script::ProjectsBalances) => false,
+            Kind::Script(_) => true,
         }
+    }
+
+    /// Whether it looks for what is new since a time, and needs an index for that.
+    pub fn looks_for_times(&self) -> bool {
+        matches!(self.kind, Kind::Script(Script::RepeatsBalances | Script::Copies))
+    }
+
+    pub fn is_copying(&self) -> bool {
+        self.kind == Kind::Script(Script::Copies)
+    }
+
+    /// Whether its table has to be made for it: the one that it would make has no key.
+    pub fn needs_table(&self) -> bool {
+        self.name == "sling"
+    }
+
+    pub fn seen(&self) -> Seen {
+        match self.kind {
+            Kind::Laterna(_) => Seen::Control,
+            Kind::Loop(_) | Kind::Script(Script::Projects | Script::ProjectsBalances) => Seen::Checkpoint,
+            Kind::Script(Script::RepeatsBalances) => Seen::Balances,
+            Kind::Script(Script::Copies) => Seen::Copy,
+        }
+    }
+
+    pub fn start(&self, places: &Places, addresses: &Addresses, load: &Load) -> anyhow::Result<Running> {
+        let log = places.work.join(format!("{}.log", self.name));
+        let command = match self.kind {
+            Kind::Loop(events) => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args([
+                    "floor",
+                    &load.name,
+                    &events.to_string(),
+                    &addresses.mongodb,
+                    &addresses.mysql,
+                ]);
+                command
+            }
+            Kind::Laterna(lanes) => {
+                let settings = lanes.map_or_else(String::new, |lanes| format!("lanes = {lanes}\n"));
+                let (config, _) = configuration(places, addresses, &load.components(places)?, &settings)?;
+                let mut command = Command::new(&places.host);
+                command.arg("--config").arg(config).arg("run");
+                command
+            }
+            Kind::Script(_) => script(&self.name, places, addresses, load)?,
+        };
+        spawn(command, &log)
     }
 }
 
 /// The host with this configuration, at work.
-pub fn start_host(config: &Path, log: &Path) -> anyhow::Result<Running> {
-    let mut command = Command::new(places()?.0);
+pub fn start_host(places: &Places, config: &Path, log: &str) -> anyhow::Result<Running> {
+    let mut command = Command::new(&places.host);
     command.arg("--config").arg(config).arg("run");
-    start(command, log)
+    spawn(command, &places.work.join(log))
 }
 
-fn start(mut command: Command, log: &Path) -> anyhow::Result<Running> {
-    command.env("RUST_BACKTRACE", "0");
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()?;
+fn script(name: &str, places: &Places, addresses: &Addresses, load: &Load) -> anyhow::Result<Command> {
+    let file = places.scripts.join("run");
+    ensure!(file.exists(), "there is no {}", file.display());
+    let work = std::path::absolute(places.work.join(format!("{name}-work")))?;
+    // What an earlier run remembers is of another outbox.
+    let _ = std::fs::remove_dir_all(&work);
+    std::fs::create_dir_all(&work)?;
+    let mut command = Command::new(file);
+    command
+        .arg(name)
+        .env("BENCH_WORKLOAD", &load.name)
+        .env("BENCH_DATABASE", database())
+        .env("BENCH_MONGODB", &addresses.mongodb)
+        .env("BENCH_MYSQL_PORT", addresses.mysql_port.to_string())
+        .env("BENCH_MYSQL_SOCKET", addresses.mysql_socket.as_deref().unwrap_or_default())
+        .env("BENCH_PEERS", std::path::absolute(&places.peers)?)
+        .env("BENCH_WORK", work);
+    Ok(command)
+}
+
+fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Running> {
+    command.env("RUST_BACKTRACE", "0").process_group(0).stdin(Stdio::null()).stdout(File::create(log)?);
+    let program = command.get_program().to_owned();
+    let child = command.stderr(File::options().append(true).open(log)?).spawn();
+    let child = child.with_context(|| format!("starting {}", program.display()))?;
     Ok(Running { child, log: log.to_owned() })
 }
 
-/// The host's program, a folder to work in, and the one with the guests.
-pub fn places() -> anyhow::Result<(PathBuf, PathBuf, PathBuf)> {
-    let here = std::env::current_exe()?;
-    let folder = here.parent().context("a program lies in a folder")?;
-    let host = std::env::var_os("BENCH_HOST").map_or_else(|| folder.join("laterna"), PathBuf::from);
-    ensure!(host.exists(), "there is no {}: build it with `cargo build --release`", host.display());
-    let work = folder.join("../bench");
-    std::fs::create_dir_all(&work)?;
-    Ok((host, work, folder.join("../guests")))
-}
-
-/// The defaults, and what has to be said: where everything is. `BENCH_SETTINGS` is put into the projection's section.
+/// A configuration with the defaults, and what has to be said: where everything is. Gives the administration's port, too.
 pub fn configuration(
-    work: &Path,
-    mongodb: &str,
-    target: &Target,
-    projection: &str,
-    component: &Path,
+    places: &Places,
+    addresses: &Addresses,
+    projections: &[(String, PathBuf)],
+    settings: &str,
 ) -> anyhow::Result<(PathBuf, u16)> {
-    ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let text = format!(
-        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = \"{}\"\n[mongodb]\nuri = {mongodb:?}\ndatabase = {DATABASE:?}\n\
-         [mysql]\nurl = {:?}\ncontrol_schema = {CONTROL:?}\n[projection.{projection}]\ncomponent = \"{}\"\n{}\n",
-        work.join("state").display(),
-        target.url(),
-        component.display(),
-        std::env::var("BENCH_SETTINGS").unwrap_or_default(),
+    let mut text = format!(
+        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = {:?}\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n\
+         [mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
+        std::path::absolute(places.work.join("state"))?,
+        addresses.mongodb,
+        database(),
+        addresses.mysql,
+        control(),
     );
-    let path = work.join("laterna.toml");
+    for (name, component) in projections {
+        ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
+        let component = std::path::absolute(component)?;
+        text += &format!("[projection.{name}]\ncomponent = {component:?}\n{}\n{settings}\n", places.settings);
+    }
+    let path = places.work.join("laterna.toml");
     std::fs::write(&path, text)?;
     Ok((path, port))
 }
@@ -118,9 +238,28 @@ impl Running {
     }
 }
 
+/// Its group goes with it: the tools that a script runs.
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        if let (Ok(None), Some(group)) = (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed()))
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn followers_are_known_by_their_names_and_take_what_they_can() {
+        let follower = |name| Follower::named(name).expect("it is known");
+        assert_eq!(follower("laterna-16").kind, Kind::Laterna(Some(16)));
+        assert!(follower("python-naive").is_slow() && !follower("floor").is_slow());
+        assert!(follower("debezium").takes("large") && !follower("debezium").takes("orders"));
+        assert!(follower("sling").takes("upserts") && !follower("sling").takes("bank"));
+        assert!(Follower::named("laterna-x").is_err() && Follower::named("another").is_err());
     }
 }

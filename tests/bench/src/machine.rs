@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bson::doc;
 use mongodb::Client;
+use serde::{Deserialize, Serialize};
 
 /// The kernel counts in hundredths of a second, whatever its own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -20,7 +21,7 @@ pub const QUIET_CORES: f64 = 0.2;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Seconds of processor time since each began.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
     pub follower: f64,
     pub mysqld: f64,
@@ -59,7 +60,7 @@ pub struct Processes {
 impl Processes {
     pub fn cpu(&self) -> Cpu {
         Cpu {
-            follower: process_seconds(self.follower),
+            follower: tree(self.follower).into_iter().map(tree_seconds).sum(),
             mysqld: self.mysqld.map_or(0.0, process_seconds),
             mongod: self.mongod.map_or(0.0, process_seconds),
             bench: process_seconds(std::process::id()),
@@ -120,11 +121,46 @@ pub fn is_process(id: u32, programs: &[&str]) -> bool {
     programs.iter().any(|program| command.contains(program))
 }
 
-/// The fields of `/proc/PID/stat` behind the name, which may hold spaces: the 12th and 13th are user and system time.
+/// A process and all that it has started, which is still there.
+fn tree(id: u32) -> Vec<u32> {
+    let (mut found, mut next) = (Vec::new(), vec![id]);
+    while let Some(id) = next.pop() {
+        found.push(id);
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else { continue };
+        for task in tasks.flatten() {
+            let children = read_to_string(task.path().join("children")).unwrap_or_default();
+            next.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+    }
+    found
+}
+
+/// The most memory that a process and those that it has started ever had, each by itself.
+pub fn peak_memory(id: u32) -> u64 {
+    let peak = |id| {
+        let status = read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim).map(str::to_owned);
+        line.and_then(|line| line.split(' ').next()?.parse::<u64>().ok()).unwrap_or_default() << 10
+    };
+    tree(id).into_iter().map(peak).sum()
+}
+
+/// Its own time, and that of those it has started that have ended.
+fn tree_seconds(id: u32) -> f64 {
+    seconds(id, 4)
+}
+
 fn process_seconds(id: u32) -> f64 {
+    seconds(id, 2)
+}
+
+/// The fields of `/proc/PID/stat` behind the name, which may hold spaces: the 12th and 13th are user and system time, the
+/// next two those of children that have ended.
+fn seconds(id: u32, fields: usize) -> f64 {
     let stat = read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+    let found = stat.rsplit_once(')').map_or("", |(_, found)| found).split_whitespace().skip(11).take(fields);
+    found.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// The first line of `/proc/stat`: user, nice, system, idle, waiting, and the interrupts' three.

@@ -1,101 +1,90 @@
-//! The benchmark: the host beside a hand-written native loop, in one run, alternating, as a ratio.
+//! The benchmark: the host beside a hand-written native loop and others, in one run, alternating, as a ratio.
 //!
-//!     bench [mysql-socket] [mysql-tcp] [mariadb-socket]     compare (default: every server whose address is known)
-//!     bench swaps [mysql-socket] ...                        latency while components are deployed
-//!     bench native MONGODB_URI MYSQL_URL                    be the loop
-//!
-//! `dev/bench` starts it with what it needs. Both followers run as processes of their own, are watched through the
+//! `dev/bench` starts it with what it needs. All followers run as processes of their own, are watched through the
 //! checkpoint that they commit, and have to leave the same rows behind; a run that leaves others is an error.
 
+mod compare;
+mod figure;
+mod floor;
 mod follower;
+mod lag;
 mod machine;
 mod measure;
-mod native;
+mod options;
+mod proxy;
 mod readmodel;
+mod rebuild;
+mod record;
 mod report;
+mod site;
 mod swaps;
 mod workload;
 
-use anyhow::{Context, bail};
-use indicatif::ProgressBar;
+use std::sync::LazyLock;
 
-use follower::Follower;
+use anyhow::{Context, bail, ensure};
+use clap::Parser;
+
+use options::{Command, Options};
 use readmodel::Target;
-use report::Round;
-use workload::Workload;
+use record::Results;
+use site::{Distance, Site};
 
-/// The databases that a run makes and drops, in MongoDB and in MySQL.
-const DATABASE: &str = "laterna_bench";
-const CONTROL: &str = "laterna_bench_control";
+/// The databases that a run makes and drops, in MongoDB and in MySQL. Those whom it starts have its environment.
+static DATABASE: LazyLock<String> =
+    LazyLock::new(|| std::env::var("BENCH_DATABASE").unwrap_or_else(|_| "laterna_bench".to_owned()));
+static CONTROL: LazyLock<String> = LazyLock::new(|| format!("{}_control", *DATABASE));
+
+pub fn database() -> &'static str {
+    &DATABASE
+}
+
+pub fn control() -> &'static str {
+    &CONTROL
+}
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let options = Options::parse();
     let runtime = tokio::runtime::Runtime::new()?;
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["native", mongodb, mysql] => runtime.block_on(native::run(mongodb, mysql)),
-        ["swaps", ref targets @ ..] => runtime.block_on(swap(targets)),
-        ref targets => runtime.block_on(compare(targets)),
-    }
-}
-
-async fn compare(wanted: &[&str]) -> anyhow::Result<()> {
-    let mongodb =
-        std::env::var("LATERNA_MONGODB_URI").context("LATERNA_MONGODB_URI is not set; use dev/bench")?;
-    let targets = targets(wanted)?;
-    let rounds = number("BENCH_ROUNDS", 3)?;
-    let workload = Workload::new(number("BENCH_HISTORY", 200_000)?, number("BENCH_LIVE", 50_000)?);
-    let client = mongodb::Client::with_uri_str(&mongodb).await?;
-    println!("{}", machine::description());
-    println!("{}", workload.description());
-    println!("MongoDB {}", machine::mongodb_version(&client).await?);
-    for target in &targets {
-        println!("\n{}: {}", target.name, readmodel::description(target).await?);
-        let mut done = Vec::new();
-        while !report::suffices(&done, rounds) {
-            let progress = ProgressBar::new_spinner();
-            let run = async |follower: Follower| {
-                progress.set_prefix(format!("{} {}", done.len() + 1, follower.name()));
-                measure::run(&client, &mongodb, target, &workload, follower, &progress).await
-            };
-            let round =
-                Round { native: run(Follower::Native).await?, laterna: run(Follower::Laterna).await? };
-            progress.finish_and_clear();
-            println!("  round {}: {}", done.len() + 1, round.line());
-            done.push(round);
+    match options.command {
+        Command::Compare(options) => runtime.block_on(compare::run(&options)),
+        Command::Swaps(options) => runtime.block_on(async {
+            options.places.prepare()?;
+            for target in targets(&options.servers)? {
+                let site = Site::new(&options.places, &target, Distance::default()).await?;
+                println!(
+                    "{}\n{}: {}",
+                    machine::description(),
+                    target.name,
+                    readmodel::description(&target).await?
+                );
+                swaps::run(&site, &options).await?;
+            }
+            Ok(())
+        }),
+        Command::Rebuild(options) => runtime.block_on(rebuild::run(&options)),
+        Command::Figure { results, figure } => {
+            let text = std::fs::read(&results).with_context(|| format!("reading {}", results.display()))?;
+            let results: Results = serde_json::from_slice(&text)?;
+            println!("{}", report::tables(&results));
+            figure::draw(&results, &figure)
         }
-        println!("{}", report::table(&done));
+        Command::Floor { workload, events, mongodb, mysql } => {
+            runtime.block_on(floor::run(&workload, events, &mongodb, &mysql))
+        }
     }
-    Ok(())
 }
 
-async fn swap(wanted: &[&str]) -> anyhow::Result<()> {
-    let mongodb =
-        std::env::var("LATERNA_MONGODB_URI").context("LATERNA_MONGODB_URI is not set; use dev/bench")?;
-    let (swaps, rate) = (number("BENCH_SWAPS", 100)?, number("BENCH_RATE", 2000)?);
-    let client = mongodb::Client::with_uri_str(&mongodb).await?;
-    println!("{}", machine::description());
-    for target in targets(wanted)? {
-        println!("\n{}: {}", target.name, readmodel::description(&target).await?);
-        swaps::run(&client, &mongodb, &target, swaps, rate).await?;
-    }
-    Ok(())
-}
-
-/// The servers to measure on: those that are named, or all whose addresses the environment has.
-fn targets(wanted: &[&str]) -> anyhow::Result<Vec<Target>> {
+/// The servers to measure on, in the order in which they are named.
+fn targets(wanted: &[String]) -> anyhow::Result<Vec<Target>> {
     let known = Target::known();
-    if let Some(unknown) = wanted.iter().find(|name| !known.iter().any(|target| target.name == **name)) {
-        let names: Vec<&str> = known.iter().map(|target| target.name).collect();
-        bail!("there is no address for `{unknown}`, only for: {}", names.join(", "));
-    }
-    Ok(known.into_iter().filter(|target| wanted.is_empty() || wanted.contains(&target.name)).collect())
-}
-
-fn number(variable: &str, default: usize) -> anyhow::Result<usize> {
-    match std::env::var(variable) {
-        Ok(text) => {
-            text.parse().ok().filter(|number| *number > 0).with_context(|| format!("{variable} is no number"))
+    ensure!(!known.is_empty(), "the environment has no address of a server: use dev/bench");
+    let find = |name: &String| match known.iter().find(|target| target.name == *name) {
+        Some(target) => Ok(target.clone()),
+        None => {
+            let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
+            bail!("there is no address for `{name}`, only for: {}", names.join(", "))
         }
-        Err(_) => Ok(default),
-    }
+    };
+    wanted.iter().map(find).collect()
 }

@@ -5,148 +5,170 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use indicatif::ProgressBar;
-use mongodb::Client;
 use sqlx::mysql::MySqlConnection;
 
 use crate::follower::{Follower, Running};
 use crate::machine::{self, Cpu, Processes};
-use crate::readmodel::{self, Progress, Target};
-use crate::workload::Workload;
+use crate::readmodel::{self, Progress};
+use crate::record::{Measured, Part};
+use crate::site::Site;
+use crate::workload::Load;
 
 /// How often the checkpoint is looked at: what a part takes is known this well.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A follower that commits nothing for so long is stuck.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What was measured of one part.
-#[derive(Debug, Clone, Copy)]
-pub struct Part {
-    pub events: u64,
-    pub seconds: f64,
-    pub cpu: Cpu,
-}
-
-impl Part {
-    /// Events a second.
-    #[expect(clippy::cast_precision_loss, reason = "a benchmark has fewer events than an f64 has digits")]
-    pub fn rate(&self) -> f64 {
-        self.events as f64 / self.seconds
-    }
-
-    /// How many cores others kept busy.
-    pub fn elsewhere(&self) -> f64 {
-        self.cpu.elsewhere() / self.seconds
-    }
-}
-
-/// What was measured of one run.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// From the first commit to the last one of history.
-    pub history: Part,
-    /// From the first write to the last commit.
-    pub live: Part,
-    pub load: String,
-}
-
+/// Measures history, and the live part where there is one.
 pub async fn run(
-    client: &Client,
-    mongodb: &str,
-    target: &Target,
-    workload: &Workload,
-    follower: Follower,
+    site: &Site,
+    load: &Load,
+    follower: &Follower,
     progress: &ProgressBar,
-) -> anyhow::Result<Run> {
-    let mut connection = target.connect().await?;
+) -> anyhow::Result<Vec<Measured>> {
+    let mut watch = begin(site, load, follower, progress).await?;
+    let began = watch.until("the first commit", |now| now.events > 0).await?;
+    let ended = watch.until("the end of history", |now| now.events >= load.history()).await?;
+    let mut parts = vec![began.to(&ended, Part::History)];
+    let all = load.history() + load.live();
+    if load.live() > 0 {
+        watch.until("the change stream", |now| now.streams).await?;
+        let began = Moment { progress: ended.progress, ..watch.moment().await? };
+        let (written, ended) = tokio::join!(
+            load.write_live(&site.client),
+            watch.until("the end of the live part", |now| now.events >= all)
+        );
+        written?;
+        parts.push(began.to(&ended?, Part::Live));
+    }
+    watch.finish(all).await?;
+    Ok(parts)
+}
+
+/// A follower that has just been started, on fresh databases with the history.
+pub async fn begin<'a>(
+    site: &'a Site,
+    load: &'a Load,
+    follower: &'a Follower,
+    progress: &'a ProgressBar,
+) -> anyhow::Result<Watch<'a>> {
+    let mut connection = site.target.connect().await?;
     progress.set_message("writing history");
     progress.enable_steady_tick(Duration::from_millis(200));
     readmodel::prepare(&mut connection).await?;
-    workload.prepare(client).await?;
-    progress.set_message("waiting for a quiet moment");
-    machine::until_quiet().await;
-    let load = machine::load();
-    let running = follower.start(mongodb, target)?;
+    if follower.needs_table() {
+        readmodel::prepare_copy(&mut connection).await?;
+    }
+    load.prepare(&site.client, follower).await?;
+    if !site.places.restless {
+        progress.set_message("waiting for a quiet moment");
+        machine::until_quiet().await;
+    }
+    let running = follower.start(&site.places, &site.addresses, load)?;
     let processes = Processes {
         follower: running.id(),
         mysqld: readmodel::process(&mut connection).await,
-        mongod: machine::mongod(client).await?,
+        mongod: machine::mongod(&site.client).await?,
     };
-    let mut watch = Watch { connection, follower, running, processes, progress };
-
-    let began = watch.until("the first commit", |now| now.events > 0).await?;
-    let ended = watch.until("the end of history", |now| now.events >= workload.history()).await?;
-    let history = began.to(&ended);
-    watch.until("the change stream", |now| now.streams).await?;
-
-    let began = Moment { progress: ended.progress, ..watch.moment().await? };
-    let all = workload.history() + workload.live();
-    let (written, ended) = tokio::join!(
-        workload.write_live(client),
-        watch.until("the end of the live part", |now| now.events >= all)
-    );
-    written?;
-    let live = began.to(&ended?);
-
-    progress.set_message("comparing the rows");
-    let found = watch.moment().await?.progress.events;
-    ensure!(found == all, "{found} events were counted, of {all}");
-    readmodel::verify(&mut watch.connection, &workload.rows)
-        .await
-        .with_context(|| format!("{} made a wrong table", follower.name()))?;
-    drop(watch.running);
-    readmodel::drop_all(&mut watch.connection).await?;
-    client.database(crate::DATABASE).drop().await?;
-    Ok(Run { history, live, load })
+    Ok(Watch { connection, site, load, follower, running, processes, progress, looks: 0 })
 }
 
 /// What is known of a follower at one time.
-struct Moment {
+pub struct Moment {
     time: Instant,
     progress: Progress,
     cpu: Cpu,
+    memory: u64,
+    statements: u64,
+    /// How many of the statements were this program's.
+    looks: u64,
+    turns: [Option<u64>; 2],
 }
 
 impl Moment {
-    fn to(&self, later: &Self) -> Part {
-        Part {
+    pub fn to(&self, later: &Self, part: Part) -> Measured {
+        let turns = [0, 1].map(|server| Some(later.turns[server]? - self.turns[server]?));
+        Measured {
+            part,
             events: later.progress.events - self.progress.events,
             seconds: (later.time - self.time).as_secs_f64(),
             cpu: later.cpu.since(self.cpu),
+            peak_memory_bytes: later.memory,
+            statements: (later.statements - self.statements).saturating_sub(later.looks - self.looks),
+            commits: later.progress.commits - self.progress.commits,
+            mysql_turns: turns[0],
+            mongodb_turns: turns[1],
+            rate: None,
+            lag_ms: None,
         }
     }
 }
 
 /// Looks at a follower's checkpoint.
-struct Watch<'a> {
+pub struct Watch<'a> {
     connection: MySqlConnection,
-    follower: Follower,
+    site: &'a Site,
+    load: &'a Load,
+    follower: &'a Follower,
     running: Running,
     processes: Processes,
     progress: &'a ProgressBar,
+    looks: u64,
 }
 
 impl Watch<'_> {
-    async fn moment(&mut self) -> anyhow::Result<Moment> {
-        let progress = readmodel::progress(&mut self.connection, self.follower).await?;
-        Ok(Moment { time: Instant::now(), progress, cpu: self.processes.cpu() })
+    /// Everything that is known now.
+    pub async fn moment(&mut self) -> anyhow::Result<Moment> {
+        let progress = self.look().await?;
+        let cpu = self.processes.cpu();
+        self.looks += 1;
+        Ok(Moment {
+            time: Instant::now(),
+            progress,
+            cpu,
+            memory: machine::peak_memory(self.processes.follower),
+            statements: readmodel::statements(&mut self.connection).await?,
+            looks: self.looks,
+            turns: self.site.turns(),
+        })
+    }
+
+    async fn look(&mut self) -> anyhow::Result<Progress> {
+        self.looks += 1;
+        readmodel::progress(&mut self.connection, self.follower.seen(), self.load).await
     }
 
     /// Waits for a state of the checkpoint.
-    async fn until(&mut self, what: &str, reached: impl Fn(&Progress) -> bool) -> anyhow::Result<Moment> {
+    pub async fn until(&mut self, what: &str, reached: impl Fn(&Progress) -> bool) -> anyhow::Result<Moment> {
         let (mut last, mut since) = (Progress::default(), Instant::now());
         loop {
-            let now = self.moment().await?;
-            if reached(&now.progress) {
-                return Ok(now);
+            let now = self.look().await?;
+            if reached(&now) {
+                return self.moment().await;
             }
-            if now.progress != last {
-                (last, since) = (now.progress, now.time);
+            if now != last {
+                (last, since) = (now, Instant::now());
                 self.progress.set_message(format!("{} events, waiting for {what}", last.events));
             }
             self.running.check()?;
             ensure!(since.elapsed() < PATIENCE, "waited in vain for {what}: {}", self.running.last_words());
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
+    }
+
+    /// Compares the rows with what so many events should have made, and takes everything away.
+    pub async fn finish(mut self, events: u64) -> anyhow::Result<()> {
+        self.progress.set_message("comparing the rows");
+        let found = self.look().await?.events;
+        ensure!(found == events, "{} has counted {found} events, of {events}", self.follower.name);
+        if !self.follower.is_copying() {
+            let verified = readmodel::verify(&mut self.connection, &self.load.expected).await;
+            verified.with_context(|| format!("{} made a wrong table", self.follower.name))?;
+        }
+        drop(self.running);
+        readmodel::drop_all(&mut self.connection).await?;
+        self.site.client.database(crate::database()).drop().await?;
+        Ok(())
     }
 }

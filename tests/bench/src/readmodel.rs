@@ -1,24 +1,23 @@
 //! The MySQL side: made anew for each run, watched, and compared with what it should hold.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, ensure};
-use bson::DateTime;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::types::time::PrimitiveDateTime;
-use sqlx::{ConnectOptions, Executor, Row as _};
+use sqlx::{Column, ConnectOptions, Executor, Row as _, TypeInfo};
 
-use crate::follower::Follower;
+use crate::follower::Seen;
 use crate::machine;
-use crate::workload::Row;
-use crate::{CONTROL, DATABASE};
+use crate::workload::{Load, Rows};
+use crate::{control, database};
 
 /// A server and the way to it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    pub name: &'static str,
+    pub name: String,
     /// An administrator's URL, of the database `mysql`.
     admin: String,
+    /// Where it listens for TCP.
+    pub port: u16,
 }
 
 impl Target {
@@ -27,20 +26,31 @@ impl Target {
         let variable = |name: &str| std::env::var(name).ok();
         // Where MySQL cannot be had, MariaDB takes its place, and is measured as what it is.
         let is_mysql = variable("LATERNA_MYSQL_FLAVOR").is_none_or(|flavor| flavor == "mysql");
-        let mysql = is_mysql.then(|| variable("LATERNA_MYSQL_ADMIN_URL")).flatten();
-        let tcp = is_mysql.then(|| variable("LATERNA_MYSQL_PORT")).flatten();
-        let tcp = tcp.map(|port| format!("mysql://root@127.0.0.1:{port}/mysql"));
-        let known = [
-            ("mysql-socket", mysql),
-            ("mysql-tcp", tcp),
-            ("mariadb-socket", variable("LATERNA_MARIADB_ADMIN_URL")),
-        ];
-        known.into_iter().filter_map(|(name, admin)| Some(Self { name, admin: admin? })).collect()
+        let server = |prefix: &str| {
+            let admin = variable(&format!("LATERNA_{prefix}_ADMIN_URL"))?;
+            let port: u16 = variable(&format!("LATERNA_{prefix}_PORT"))?.parse().ok()?;
+            let name = prefix.to_lowercase();
+            let socket = Self { name: format!("{name}-socket"), admin, port };
+            Some([Self { name: format!("{name}-tcp"), ..socket.at(port) }, socket])
+        };
+        let mysql = is_mysql.then(|| server("MYSQL")).flatten();
+        mysql.into_iter().chain(server("MARIADB")).flatten().collect()
+    }
+
+    /// The same server over TCP, through a port of this machine.
+    pub fn at(&self, port: u16) -> Self {
+        Self { name: self.name.clone(), admin: format!("mysql://root@127.0.0.1:{port}/mysql"), port }
     }
 
     /// The URL of the read model's database.
     pub fn url(&self) -> String {
-        self.admin.replacen("/mysql", &format!("/{DATABASE}"), 1)
+        self.admin.replacen("/mysql", &format!("/{}", database()), 1)
+    }
+
+    /// The socket's file, where that is the way.
+    pub fn socket(&self) -> Option<String> {
+        let (_, socket) = self.admin.split_once("socket=")?;
+        Some(socket.split('&').next().unwrap_or(socket).to_owned())
     }
 
     pub async fn connect(&self) -> anyhow::Result<MySqlConnection> {
@@ -69,14 +79,25 @@ pub async fn process(connection: &mut MySqlConnection) -> Option<u32> {
 /// Empty databases. The table's collation is the one that the host would choose.
 pub async fn prepare(connection: &mut MySqlConnection) -> anyhow::Result<()> {
     drop_all(connection).await?;
-    let create = format!("CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+    let create = format!("CREATE DATABASE {} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", database());
     connection.execute(create.as_str()).await?;
     Ok(())
 }
 
+/// The table of one who only copies.
+pub async fn prepare_copy(connection: &mut MySqlConnection) -> anyhow::Result<()> {
+    let table = format!(
+        "CREATE TABLE {}.outbox_copy (aggregateId VARCHAR(64) NOT NULL, sequence BIGINT NOT NULL, type VARCHAR(64), \
+         ms VARCHAR(20), amountCents BIGINT, balanceCents BIGINT, PRIMARY KEY (aggregateId, sequence), KEY (ms))",
+        database()
+    );
+    connection.execute(table.as_str()).await?;
+    Ok(())
+}
+
 pub async fn drop_all(connection: &mut MySqlConnection) -> anyhow::Result<()> {
-    for database in [DATABASE, CONTROL] {
-        connection.execute(format!("DROP DATABASE IF EXISTS {database}").as_str()).await?;
+    for name in [database(), control()] {
+        connection.execute(format!("DROP DATABASE IF EXISTS {name}").as_str()).await?;
     }
     Ok(())
 }
@@ -87,57 +108,86 @@ pub struct Progress {
     pub events: u64,
     /// It is done with history and follows the change stream.
     pub streams: bool,
+    /// How many transactions that were; 0 where it does not count them.
+    pub commits: u64,
 }
 
 /// Nothing yet, as long as there is no table.
-pub async fn progress(connection: &mut MySqlConnection, follower: Follower) -> anyhow::Result<Progress> {
-    let sql = match follower {
-        Follower::Native => format!("SELECT events, position <> '' FROM {DATABASE}.checkpoint"),
-        Follower::Laterna => format!(
-            "SELECT CAST(COALESCE(SUM(events), 0) AS SIGNED), COALESCE(MIN(position LIKE '{{\"stream\"%'), 0) \
-             FROM {CONTROL}.checkpoint"
+pub async fn progress(connection: &mut MySqlConnection, seen: Seen, load: &Load) -> anyhow::Result<Progress> {
+    let sql = match seen {
+        Seen::Checkpoint => format!("SELECT events, position <> '', commits FROM {}.checkpoint", database()),
+        // That of the slowest projection.
+        Seen::Control => format!(
+            "SELECT CAST(IF(COUNT(*) < {}, 0, MIN(events)) AS SIGNED), COALESCE(MIN(streams), 0), \
+             CAST(COALESCE(SUM(batches), 0) AS SIGNED) FROM (SELECT SUM(events) AS events, SUM(batch) AS batches, \
+             MIN(position LIKE '{{\"stream\"%') AS streams FROM {}.checkpoint GROUP BY projection) AS projections",
+            load.projections.len(),
+            control()
         ),
+        Seen::Balances => {
+            format!(
+                "SELECT CAST(COALESCE(SUM(last_sequence), 0) AS SIGNED), 1, 0 FROM {}.balances",
+                database()
+            )
+        }
+        Seen::Copy => format!("SELECT COUNT(*), 1, 0 FROM {}.outbox_copy", database()),
     };
     match connection.fetch_optional(sql.as_str()).await {
         Ok(Some(row)) => {
-            Ok(Progress { events: u64::try_from(number(&row, 0)?)?, streams: number(&row, 1)? != 0 })
+            let (found, streams) = (number(&row, 0)?, number(&row, 1)? != 0);
+            let events = if seen == Seen::Balances { load.events(found) } else { u64::try_from(found)? };
+            Ok(Progress { events, streams, commits: u64::try_from(number(&row, 2)?)? })
         }
         Ok(None) => Ok(Progress::default()),
         // 42S02: there is no such table. 42000 is what MariaDB says when there is no such database.
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42S02" | "42000")) => {
             Ok(Progress::default())
         }
-        Err(error) => Err(error).context("reading the checkpoint"),
+        Err(error) => Err(error).context("reading how far it is"),
     }
 }
 
-/// Compares the table with what it should hold.
-pub async fn verify(
-    connection: &mut MySqlConnection,
-    expected: &BTreeMap<String, Row>,
-) -> anyhow::Result<()> {
-    let sql = format!(
-        "SELECT account_id, last_event, amount_cents, balance_cents, last_sequence, updated_at FROM {DATABASE}.balances"
-    );
-    let found = connection.fetch_all(sql.as_str()).await?;
-    let found: BTreeMap<String, Row> = found.iter().map(row).collect::<anyhow::Result<_>>()?;
-    let different = expected.iter().filter(|(id, row)| found.get(*id) != Some(row)).count();
-    let extra = found.keys().filter(|id| !expected.contains_key(*id)).count();
-    ensure!(different + extra == 0, "{different} rows are missing or wrong, {extra} are too many");
+/// How many statements the server has had so far, from everybody.
+pub async fn statements(connection: &mut MySqlConnection) -> anyhow::Result<u64> {
+    let row = connection.fetch_one("SHOW GLOBAL STATUS LIKE 'Questions'").await?;
+    let count: String = row.try_get_unchecked(1)?;
+    count.parse().with_context(|| format!("the number of statements is {count:?}"))
+}
+
+/// Compares the tables with what they should hold.
+pub async fn verify(connection: &mut MySqlConnection, expected: &[(String, Rows)]) -> anyhow::Result<()> {
+    connection.execute(format!("USE {}", database()).as_str()).await?;
+    for (sql, expected) in expected {
+        let found = connection.fetch_all(sql.as_str()).await?;
+        let found: Rows = found.iter().map(cells).collect::<anyhow::Result<_>>()?;
+        let missing: Vec<_> = expected.difference(&found).collect();
+        let extra: Vec<_> = found.difference(expected).collect();
+        ensure!(
+            missing.is_empty() && extra.is_empty(),
+            "{} rows are missing or wrong, {} are wrong or too many: {sql}; one of each: {:?}, {:?}",
+            missing.len(),
+            extra.len(),
+            missing.first(),
+            extra.first()
+        );
+    }
     Ok(())
 }
 
-fn row(row: &MySqlRow) -> anyhow::Result<(String, Row)> {
-    let time: PrimitiveDateTime = row.try_get(5)?;
-    let milliseconds = i64::try_from(time.assume_utc().unix_timestamp_nanos() / 1_000_000)?;
-    let found = Row {
-        last_event: row.try_get_unchecked(1)?,
-        amount_cents: row.try_get(2)?,
-        balance_cents: row.try_get(3)?,
-        last_sequence: row.try_get(4)?,
-        updated_at: DateTime::from_millis(milliseconds),
+/// The cells of a row as text; a time as milliseconds.
+fn cells(row: &MySqlRow) -> anyhow::Result<Vec<String>> {
+    let cell = |column: &sqlx::mysql::MySqlColumn| -> anyhow::Result<String> {
+        let at = column.ordinal();
+        Ok(match column.type_info().name() {
+            "DATETIME" => {
+                let time: PrimitiveDateTime = row.try_get(at)?;
+                (time.assume_utc().unix_timestamp_nanos() / 1_000_000).to_string()
+            }
+            "BIGINT" => row.try_get::<i64, _>(at)?.to_string(),
+            _ => row.try_get_unchecked(at)?,
+        })
     };
-    Ok((row.try_get_unchecked(0)?, found))
+    row.columns().iter().map(cell).collect()
 }
 
 /// Servers do not agree about the type of a number that was calculated, so it is not checked.

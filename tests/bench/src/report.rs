@@ -1,116 +1,155 @@
 //! What was measured, for people: ratios first. The tables are Markdown, so that they can be put into a document.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::machine::QUIET_CORES;
-use crate::measure::{Part, Run};
+use crate::record::{Cell, Measured, Part, Record, Results};
 
-/// Both followers, one after the other.
-#[derive(Debug, Clone)]
-pub struct Round {
-    pub native: Run,
-    pub laterna: Run,
-}
-
-/// Which part of a run.
-type Which = fn(&Run) -> &Part;
-
-const PARTS: [(&str, Which); 2] = [("history", |run| &run.history), ("live", |run| &run.live)];
-
-/// How many times the wanted number of rounds are tried, for as many undisturbed ones.
-const TRIES: usize = 3;
-
-impl Round {
-    fn ratio(&self, part: Which) -> f64 {
-        part(&self.laterna).rate() / part(&self.native).rate()
-    }
-
-    /// Nobody else used the machine to speak of.
-    fn is_quiet(&self, part: Which) -> bool {
-        [&self.laterna, &self.native].iter().all(|run| part(run).elsewhere() < QUIET_CORES)
-    }
-
-    /// Everything about one round, in one line.
-    pub fn line(&self) -> String {
-        let part = |(name, part): (&str, Which)| {
-            let (laterna, native) = (part(&self.laterna), part(&self.native));
-            format!(
-                "{name} {:.2} ({} / {} events/s, others on {:.1} / {:.1} cores)",
-                self.ratio(part),
-                thousands(laterna.rate()),
-                thousands(native.rate()),
-                laterna.elsewhere(),
-                native.elsewhere(),
-            )
+/// Everything about one round, in one line.
+pub fn line(round: &[Record]) -> String {
+    let follower = |record: &Record| {
+        let part = |part: &Measured| {
+            let what = part.lag_ms.map_or_else(
+                || format!("{}/s", thousands(part.throughput())),
+                |lag| format!("99 % in {:.1} ms", lag.p99),
+            );
+            format!("{} {what}, others on {:.1} cores", part.part.name(), part.elsewhere())
         };
-        format!("{}; load {} / {}", PARTS.map(part).join("; "), self.laterna.load, self.native.load)
-    }
+        let parts: Vec<String> = record.parts.iter().map(part).collect();
+        format!("{}: {} (load {})", record.follower, parts.join(", "), record.load)
+    };
+    round.iter().map(follower).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether there are as many undisturbed rounds as wanted, or it was tried often enough.
-pub fn suffices(rounds: &[Round], wanted: usize) -> bool {
-    let quiet = |(_, part): (_, Which)| rounds.iter().filter(|round| round.is_quiet(part)).count() >= wanted;
-    rounds.len() >= TRIES * wanted || PARTS.into_iter().all(quiet)
+/// A table for each cell.
+pub fn tables(results: &Results) -> String {
+    let mut cells: Vec<&Cell> = Vec::new();
+    for record in &results.records {
+        if !cells.contains(&&record.cell) {
+            cells.push(&record.cell);
+        }
+    }
+    let tables = cells.into_iter().map(|cell| format!("{}\n\n{}\n", cell.title(), table(results, cell)));
+    tables.collect::<Vec<_>>().join("\n")
 }
+
+/// A part of one follower in one round.
+struct Run<'a> {
+    follower: &'a str,
+    round: usize,
+    measured: &'a Measured,
+}
+
+const HEADINGS: [&str; 12] = [
+    "part",
+    "follower",
+    "ratio",
+    "lowest - highest",
+    "rounds",
+    "events/s",
+    "CPU us an event: follower, MySQL, MongoDB",
+    "peak MB",
+    "statements an event",
+    "events a commit",
+    "turns a commit: MySQL; turns an event: MongoDB",
+    "ms to the row: 50, 99, 99.9 %",
+];
 
 /// Medians over the undisturbed rounds, or over all where there are none.
-pub fn table(rounds: &[Round]) -> String {
+fn table(results: &Results, cell: &Cell) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header([
-        "part",
-        "laterna / native",
-        "lowest - highest",
-        "undisturbed rounds",
-        "laterna events/s",
-        "native events/s",
-        "CPU s per 100,000: laterna, its MySQL, MongoDB",
-        "native, its MySQL, MongoDB",
-    ]);
-    for (name, part) in PARTS {
-        let quiet: Vec<&Round> = rounds.iter().filter(|round| round.is_quiet(part)).collect();
-        let shown = format!("{} of {}", quiet.len(), rounds.len());
-        let counted = if quiet.is_empty() { rounds.iter().collect() } else { quiet };
-        let ratios: Vec<f64> = counted.iter().map(|round| round.ratio(part)).collect();
-        let laterna: Vec<&Part> = counted.iter().map(|round| part(&round.laterna)).collect();
-        let native: Vec<&Part> = counted.iter().map(|round| part(&round.native)).collect();
-        let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = ratios.iter().copied().fold(0.0, f64::max);
-        table.add_row([
-            name.to_owned(),
-            format!("**{:.2}**", median(ratios)),
-            format!("{lowest:.2} - {highest:.2}"),
-            shown,
-            thousands(median(laterna.iter().map(|part| part.rate()).collect())),
-            thousands(median(native.iter().map(|part| part.rate()).collect())),
-            processors(&laterna),
-            processors(&native),
-        ]);
+    table.set_header(HEADINGS);
+    let of_cell: Vec<&Record> = results.records.iter().filter(|record| record.cell == *cell).collect();
+    for part in [Part::History, Part::Live, Part::Paced] {
+        let runs: Vec<Run> = of_cell.iter().flat_map(|record| runs(record, part)).collect();
+        for follower in &results.followers {
+            if let Some(row) = row(&runs, &results.followers[0], follower) {
+                table.add_row([vec![part.name().to_owned()], row].concat());
+            }
+        }
     }
-    for column in table.column_iter_mut().skip(1) {
+    for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
 }
 
-/// Seconds of processor time that 100,000 events took: the follower's, MySQL's, MongoDB's.
-fn processors(parts: &[&Part]) -> String {
-    let each = |seconds: fn(&Part) -> f64| {
-        median(parts.iter().map(|part| seconds(part) / part.seconds / part.rate() * 100_000.0).collect())
+fn runs(record: &Record, part: Part) -> impl Iterator<Item = Run<'_>> {
+    let parts = record.parts.iter().filter(move |measured| measured.part == part);
+    parts.map(|measured| Run { follower: &record.follower, round: record.round, measured })
+}
+
+fn row(runs: &[Run], first: &str, follower: &str) -> Option<Vec<String>> {
+    let own: Vec<&Run> = runs.iter().filter(|run| run.follower == follower).collect();
+    let disturbed: BTreeSet<usize> =
+        runs.iter().filter(|run| !run.measured.is_quiet()).map(|run| run.round).collect();
+    let quiet: Vec<&Run> = own.iter().copied().filter(|run| !disturbed.contains(&run.round)).collect();
+    let shown = format!("{} of {}", quiet.len(), own.len());
+    let counted = if quiet.is_empty() { own } else { quiet };
+    let ratio = |run: &&Run| {
+        let other = runs.iter().find(|other| other.follower == first && other.round == run.round)?;
+        Some(match (run.measured.lag_ms, other.measured.lag_ms) {
+            (Some(own), Some(other)) => own.p99 / other.p99,
+            _ => run.measured.throughput() / other.measured.throughput(),
+        })
     };
-    let [follower, mysqld, mongod] =
-        [each(|part| part.cpu.follower), each(|part| part.cpu.mysqld), each(|part| part.cpu.mongod)];
-    format!("{follower:.2}, {mysqld:.2}, {mongod:.2}")
+    let ratios: Vec<f64> = counted.iter().filter_map(ratio).collect();
+    let of =
+        |value: &dyn Fn(&Measured) -> f64| median(counted.iter().map(|run| value(run.measured)).collect());
+    let optional = |value: &dyn Fn(&Measured) -> Option<f64>| {
+        median(counted.iter().filter_map(|run| value(run.measured)).collect())
+    };
+    let lowest = ratios.iter().copied().reduce(f64::min);
+    let highest = ratios.iter().copied().reduce(f64::max);
+    let turns =
+        [optional(&Measured::turns_per_commit), optional(&|part| Some(part.each(part.mongodb_turns?)))];
+    let lags = [
+        optional(&|part| Some(part.lag_ms?.p50)),
+        optional(&|part| Some(part.lag_ms?.p99)),
+        optional(&|part| Some(part.lag_ms?.p999)),
+    ];
+    Some(vec![
+        follower.to_owned(),
+        shown_number(median(ratios), 2),
+        format!("{} - {}", shown_number(lowest, 2), shown_number(highest, 2)),
+        shown,
+        thousands(of(&Measured::throughput)?),
+        [
+            of(&|part| part.micros(part.cpu.follower)),
+            of(&|part| part.micros(part.cpu.mysqld)),
+            of(&|part| part.micros(part.cpu.mongod)),
+        ]
+        .map(|micros| shown_number(micros, 1))
+        .join(", "),
+        shown_number(of(&Measured::peak_megabytes), 0),
+        shown_number(of(&|part| part.each(part.statements)), 3),
+        shown_number(of(&|part| part.each(part.commits).recip()), 0),
+        turns.map(|turns| shown_number(turns, 2)).join("; "),
+        lags.map(|lag| shown_number(lag, 1)).join(", "),
+    ])
+}
+
+fn shown_number(number: Option<f64>, digits: usize) -> String {
+    // A part without events, where the first look found everything done, has no figures.
+    let number = number.filter(|number| number.is_finite());
+    number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
 }
 
 fn thousands(rate: f64) -> String {
-    format!("{:.1} k", rate / 1000.0)
+    if rate < 10_000.0 { format!("{rate:.0}") } else { format!("{:.1} k", rate / 1000.0) }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// None of nothing.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+    if values.len() % 2 == 1 {
+        Some(values[middle])
+    } else {
+        Some(f64::midpoint(*values.get(middle.checked_sub(1)?)?, values[middle]))
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +158,10 @@ mod tests {
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_middle_two() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
+        let close =
+            |values: Vec<f64>, expect: f64| (median(values).expect("there are some") - expect).abs() < 1e-9;
+        assert!(close(vec![3.0, 1.0, 2.0], 2.0));
+        assert!(close(vec![4.0, 1.0, 2.0, 3.0], 2.5));
+        assert_eq!(median(vec![]), None);
     }
 }

@@ -2,29 +2,27 @@
 //! row while one is deployed, beside the ordinary time of the same run. Every component is a new one, so that it is
 //! loaded, compiled and checked anew.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bank::Writer;
-use bson::{DateTime, Document, doc};
+use bson::{DateTime, RawDocumentBuf, doc};
 use indicatif::ProgressBar;
-use mongodb::Client;
 use sqlx::{Executor, MySqlConnection, Row};
 
 use crate::follower::{self, Running};
-use crate::readmodel::{self, Target};
-use crate::{CONTROL, DATABASE};
+use crate::lag::{self, Plan, Sample, Traffic};
+use crate::options::SwapOptions;
+use crate::readmodel;
+use crate::site::Site;
+use crate::{control, database};
 
 const PROJECTION: &str = "stamped";
 const AGGREGATES: usize = 64;
-/// How often events are written, and how often it is looked what has become of them.
-const WRITE_INTERVAL: Duration = Duration::from_millis(10);
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// How often it is asked whether a component is in force.
+const ASK_INTERVAL: Duration = Duration::from_millis(10);
 /// What belongs to a deployment: from its command to this long after the lanes have it.
 const AFTER: Duration = Duration::from_secs(1);
 /// The ordinary time between two deployments.
@@ -33,39 +31,26 @@ const BETWEEN: Duration = Duration::from_millis(1500);
 const WARM_UP: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Events by aggregate: when those were written that have no row yet, and how many have one.
-#[derive(Default)]
-struct Written(Mutex<Vec<(VecDeque<Instant>, usize)>>);
-
-/// An event's write, and how long it took to its row.
-type Sample = (Instant, Duration);
-
 /// One deployment: its command, and when the lanes had the component.
 type Swap = (Instant, Instant);
 
-pub async fn run(
-    client: &Client,
-    mongodb: &str,
-    target: &Target,
-    swaps: usize,
-    rate: usize,
-) -> anyhow::Result<()> {
-    let mut connection = target.connect().await?;
+pub async fn run(site: &Site, options: &SwapOptions) -> anyhow::Result<()> {
+    let mut connection = site.target.connect().await?;
     readmodel::prepare(&mut connection).await?;
-    client.database(DATABASE).drop().await?;
-    Writer::new(client, DATABASE).prepare().await?;
-    let place = Place::new(mongodb, target)?;
-    let mut host = follower::start_host(&place.config, &place.work.join("swaps.log"))?;
+    site.client.database(database()).drop().await?;
+    Writer::new(&site.client, database()).prepare().await?;
+    let place = Place::new(site, options.versions)?;
+    let mut host = follower::start_host(&site.places, &place.config, "swaps.log")?;
     place.until_given("first", &mut host).await?;
-    let written = Arc::new(Written(Mutex::new(vec![Default::default(); AGGREGATES])));
-    let (writes, looks) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
-    let writing = tokio::spawn(write(client.clone(), written.clone(), writes.clone(), rate));
-    let looking = tokio::spawn(look(connection, written.clone(), looks.clone()));
+    let sql = "SELECT aggregate_id, sequence FROM last_seen".to_owned();
+    let plan = Plan { rate: options.rate, aggregates: AGGREGATES, before: 0, sql };
+    let mut documents = (0..).map(document);
+    let traffic = Traffic::begin(&site.client, connection, plan, Box::new(move || documents.next()));
     let began = Instant::now();
     tokio::time::sleep(WARM_UP).await;
-    let progress = ProgressBar::new(swaps as u64);
+    let progress = ProgressBar::new(options.swaps as u64);
     let mut done = Vec::new();
-    for number in 0..swaps {
+    for number in 0..options.swaps {
         tokio::time::sleep(BETWEEN).await;
         let name = if number % 2 == 0 { "second" } else { "first" };
         done.push(place.deploy(name, number, &mut host).await?);
@@ -74,11 +59,7 @@ pub async fn run(
     }
     tokio::time::sleep(BETWEEN).await;
     progress.finish_and_clear();
-    writes.store(false, Ordering::Relaxed);
-    let events = writing.await??;
-    until("the last rows", async || written.is_done()).await?;
-    looks.store(false, Ordering::Relaxed);
-    let (mut connection, samples) = looking.await??;
+    let (events, mut connection, samples) = traffic.end(true).await?;
     host.check()?;
     verify(&mut connection, events).await?;
     readmodel::drop_all(&mut connection).await?;
@@ -94,20 +75,22 @@ struct Place {
     config: PathBuf,
     host: PathBuf,
     port: u16,
+    /// So many components take turns; 0: each is a new one.
+    versions: usize,
 }
 
 impl Place {
-    fn new(mongodb: &str, target: &Target) -> anyhow::Result<Self> {
-        let (host, work, guests) = follower::places()?;
-        let (config, port) =
-            follower::configuration(&work, mongodb, target, PROJECTION, &guests.join("first.wasm"))?;
-        Ok(Self { work, guests, config, host, port })
+    fn new(site: &Site, versions: usize) -> anyhow::Result<Self> {
+        let places = site.places.clone();
+        let component = [(PROJECTION.to_owned(), places.guests.join("first.wasm"))];
+        let (config, port) = follower::configuration(&places, &site.addresses, &component, "")?;
+        Ok(Self { work: places.work, guests: places.guests, config, host: places.host, port, versions })
     }
 
-    /// Deploys a component; unless `BENCH_VERSIONS` says otherwise, one that no host has seen.
+    /// Deploys a component; unless some take turns, one that no host has seen.
     async fn deploy(&self, name: &str, number: usize, host: &mut Running) -> anyhow::Result<Swap> {
         let file = self.work.join(format!("{name}.wasm"));
-        std::fs::write(&file, unique(&self.guests.join(format!("{name}.wasm")), version(number))?)?;
+        std::fs::write(&file, unique(&self.guests.join(format!("{name}.wasm")), self.version(number))?)?;
         let mut command = Command::new(&self.host);
         command.arg("--config").arg(&self.config).arg("deploy").arg(&file);
         command.args(["--projection", PROJECTION, "--canary", "0"]).stdin(Stdio::null());
@@ -118,6 +101,10 @@ impl Place {
         ensure!(output.status.success(), "a deployment failed: {}", String::from_utf8_lossy(&output.stderr));
         self.until_given(name, host).await?;
         Ok((asked, Instant::now()))
+    }
+
+    fn version(&self, number: usize) -> usize {
+        if self.versions == 0 { number } else { number % self.versions }
     }
 
     async fn until_given(&self, name: &str, host: &mut Running) -> anyhow::Result<()> {
@@ -134,14 +121,6 @@ impl Place {
     }
 }
 
-/// `BENCH_VERSIONS`: so many components take turns, so that later deployments find them compiled. Without it, each is new.
-fn version(number: usize) -> usize {
-    match std::env::var("BENCH_VERSIONS").ok().and_then(|count| count.parse::<usize>().ok()) {
-        Some(count) if count > 0 => number % count,
-        _ => number,
-    }
-}
-
 /// The component with a section that nobody reads.
 fn unique(file: &Path, number: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = std::fs::read(file).with_context(|| format!("there is no {}", file.display()))?;
@@ -151,81 +130,23 @@ fn unique(file: &Path, number: usize) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Written {
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<(VecDeque<Instant>, usize)>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn is_done(&self) -> bool {
-        self.change(|all| all.iter().all(|(waiting, _)| waiting.is_empty()))
-    }
-}
-
-/// Writes so many events a second until it is told to stop; gives how many.
-async fn write(
-    client: Client,
-    written: Arc<Written>,
-    goes_on: Arc<AtomicBool>,
-    rate: usize,
-) -> anyhow::Result<usize> {
-    let outbox = client.database(DATABASE).collection::<Document>("outbox");
-    let mut ticks = tokio::time::interval(WRITE_INTERVAL);
-    let (began, mut sent) = (Instant::now(), 0);
-    while goes_on.load(Ordering::Relaxed) {
-        ticks.tick().await;
-        let due = usize::try_from(began.elapsed().as_millis())? * rate / 1000;
-        let documents: Vec<Document> = (sent..due).map(document).collect();
-        if documents.is_empty() {
-            continue;
-        }
-        let now = Instant::now();
-        written.change(|all| (sent..due).for_each(|n| all[n % AGGREGATES].0.push_back(now)));
-        outbox.insert_many(documents).await?;
-        sent = due;
-    }
-    Ok(sent)
-}
-
-fn document(n: usize) -> Document {
+fn document(n: usize) -> RawDocumentBuf {
     let sequence = i64::try_from(n / AGGREGATES + 1).unwrap_or(i64::MAX);
-    doc! {
+    let document = doc! {
         "_id": format!("e{n}"), "type": "Happened", "aggregateType": "thing", "aggregateId": (n % AGGREGATES).to_string(),
         "sequence": sequence, "occurredAt": DateTime::now(), "payload": { "text": "x".repeat(150) },
-    }
-}
-
-/// Looks what has been committed, until it is told to stop.
-async fn look(
-    mut connection: MySqlConnection,
-    written: Arc<Written>,
-    goes_on: Arc<AtomicBool>,
-) -> anyhow::Result<(MySqlConnection, Vec<Sample>)> {
-    let sql = format!("SELECT aggregate_id, sequence FROM {DATABASE}.last_seen");
-    let mut samples = Vec::new();
-    while goes_on.load(Ordering::Relaxed) {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let rows = connection.fetch_all(sql.as_str()).await?;
-        let now = Instant::now();
-        for row in rows {
-            let aggregate: usize = row.try_get_unchecked::<String, _>(0)?.parse()?;
-            let sequence = usize::try_from(row.try_get::<i64, _>(1)?)?;
-            written.change(|all| {
-                let (waiting, seen) = &mut all[aggregate];
-                let new = sequence.saturating_sub(*seen).min(waiting.len());
-                samples.extend(waiting.drain(..new).map(|at| (at, now - at)));
-                *seen += new;
-            });
-        }
-    }
-    Ok((connection, samples))
+    };
+    RawDocumentBuf::try_from(&document).expect("it is small and has plain names")
 }
 
 /// Each event has one row, in order.
 async fn verify(connection: &mut MySqlConnection, events: usize) -> anyhow::Result<()> {
     let sql = format!(
-        "SELECT (SELECT COUNT(*) FROM {DATABASE}.stamped), \
-         (SELECT CAST(SUM(disorder) AS SIGNED) FROM {DATABASE}.last_seen), \
-         (SELECT COUNT(*) FROM {CONTROL}.dead_letter)"
+        "SELECT (SELECT COUNT(*) FROM {0}.stamped), \
+         (SELECT CAST(SUM(disorder) AS SIGNED) FROM {0}.last_seen), \
+         (SELECT COUNT(*) FROM {1}.dead_letter)",
+        database(),
+        control()
     );
     let row = connection.fetch_one(sql.as_str()).await?;
     let found: [i64; 3] = [row.try_get_unchecked(0)?, row.try_get_unchecked(1)?, row.try_get_unchecked(2)?];
@@ -238,11 +159,8 @@ async fn verify(connection: &mut MySqlConnection, events: usize) -> anyhow::Resu
 
 fn report(samples: &[Sample], swaps: &[Swap], events: usize) {
     let within = |at: Instant| swaps.iter().find(|(asked, given)| (*asked..*given + AFTER).contains(&at));
-    let of = |wanted: &dyn Fn(Instant) -> bool| {
-        let mut took: Vec<Duration> =
-            samples.iter().filter(|(at, _)| wanted(*at)).map(|(_, took)| *took).collect();
-        took.sort_unstable();
-        took
+    let of = |is_wanted: &dyn Fn(Instant) -> bool| {
+        (lag::lag(samples, is_wanted), samples.iter().filter(|(at, _)| is_wanted(*at)).count())
     };
     let ordinary = of(&|at| within(at).is_none());
     let deploying = of(&|at| within(at).is_some_and(|(_, given)| at < *given));
@@ -252,35 +170,25 @@ fn report(samples: &[Sample], swaps: &[Swap], events: usize) {
         "{} deployments, {events} events; milliseconds from write to row: 50 %, 99 %, 99.9 %, highest",
         swaps.len()
     );
-    for (name, took) in [
-        ("ordinary", &ordinary),
-        ("deploying: from the command until the lanes have it", &deploying),
-        ("the second after", &after),
-        ("both", &all),
+    for (name, (lag, count)) in [
+        ("ordinary", ordinary),
+        ("deploying: from the command until the lanes have it", deploying),
+        ("the second after", after),
+        ("both", all),
     ] {
-        let [half, p99, p999, most] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(took, share));
-        println!("  {name}: {half:.1}, {p99:.1}, {p999:.1}, {most:.1} of {} events", took.len());
+        println!(
+            "  {name}: {:.1}, {:.1}, {:.1}, {:.1} of {count} events",
+            lag.p50, lag.p99, lag.p999, lag.highest
+        );
     }
-    println!("ratio of the 99 %: {:.2}", quantile(&all, 0.99) / quantile(&ordinary, 0.99));
-}
-
-/// In milliseconds.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "few values"
-)]
-fn quantile(sorted: &[Duration], share: f64) -> f64 {
-    let place = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
-    sorted.get(place).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0)
+    println!("ratio of the 99 %: {:.2}", all.0.p99 / ordinary.0.p99);
 }
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
     let began = Instant::now();
     while !is_so().await {
         ensure!(began.elapsed() < PATIENCE, "waited too long for {what}");
-        tokio::time::sleep(LOOK_INTERVAL * 5).await;
+        tokio::time::sleep(ASK_INTERVAL).await;
     }
     Ok(())
 }
