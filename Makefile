@@ -18,10 +18,10 @@ help: ## This list
 	echo
 	awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compares (DEMO_KEEP=1: all stays up)
+demo: ## Shows it: a bank on a page, both of its sides, and buttons that break it (DEMO_TOUR=1: ends with the tour)
 	dev/prerequisites
-	echo "== Building the projector."
-	dev/build-plugins rust
+	echo "== Building the projectors: Rust, JavaScript, Python."
+	dev/build-plugins demo
 	echo "== Building the host and the demo. The first time this takes about ten minutes on two cores."
 	cargo build --workspace --locked
 	before=$$(dev/services status)
@@ -32,7 +32,7 @@ demo: ## Shows it: writes bank events to MongoDB, follows them into MySQL, compa
 	fi
 	eval "$$(dev/services env)"
 	echo
-	target/debug/demo
+	target/debug/demo $(DEMO)
 
 test: ## All tests but the slow faults, on servers that it starts and stops itself; prints the coverage of host/
 	dev/test
@@ -95,7 +95,7 @@ container: ## The main job with the host in a container: not root, read-only, no
 	eval "$$(dev/services env)"
 	# The demo makes databases, accounts and a configuration; then the container goes on where its host stopped.
 	export LATERNA_MYSQL_ADMIN_URL=mysql://root@127.0.0.1:$$LATERNA_MYSQL_PORT/mysql
-	DEMO_DATABASE=boxed DEMO_EVENTS=200 target/release/demo
+	DEMO_DATABASE=boxed DEMO_EVENTS=200 target/release/demo stream
 	install -m 644 target/demo-boxed/laterna.toml target/demo-boxed/container.toml
 	export LATERNA_PROJECTION__ACCOUNTS__COMPONENT=/plugins/accounts.wasm LATERNA_HOST__STATE=/var/lib/laterna
 	dev/container-test target/release/laterna --config target/demo-boxed/container.toml --plugins plugins/dist \

@@ -6,7 +6,6 @@ mod document;
 mod events;
 mod masked;
 mod mischief;
-mod random;
 mod reads;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ mod files;
 mod keyboard;
 mod letters;
 mod load;
-mod pictures;
+pub mod pictures;
 mod views;
 
 use bson::{Document, doc};

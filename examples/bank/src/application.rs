@@ -4,12 +4,19 @@
 mod transfers;
 
 use bson::{Document, doc};
+use futures_util::TryStreamExt;
 use mongodb::IndexModel;
+use mongodb::options::IndexOptions;
 use outbox::{Cause, Error, Event, Outbox, Result, Transaction, Written};
+use serde::{Deserialize, Serialize};
 
 use crate::Change;
 use crate::domain::{Account, Currency, Money, Refusal};
-use crate::infrastructure::documents::{ON_THEIR_WAY, add, is_in_transit, load, save};
+use crate::infrastructure::documents::{ACCOUNTS, OF_TRANSFER, ON_THEIR_WAY, add, is_in_transit, load, save};
+pub use transfers::{Advance, Transferred};
+
+/// How many accounts a list has.
+const LISTED_MAX: i64 = 100;
 
 #[derive(Debug, Clone)]
 pub struct Bank {
@@ -17,12 +24,30 @@ pub struct Bank {
 }
 
 /// What is done with one account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Order {
     Open { owner: String, currency: Currency, overdraft_cents: i64 },
     Deposit(Money),
     Withdraw(Money),
     Close,
+}
+
+/// An order and what it made of the account: what the same command is answered with again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Decided {
+    order: Order,
+    account: Account,
+}
+
+/// An account as the command side has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    #[serde(rename = "_id")]
+    pub id: String,
+    pub sequence: i64,
+    #[serde(flatten)]
+    pub account: Account,
 }
 
 impl Order {
@@ -49,24 +74,43 @@ impl Bank {
             let index = IndexModel::builder().keys(doc! { end: 1 }).build();
             database.collection::<Document>(ON_THEIR_WAY).create_index(index).await?;
         }
+        let some = IndexOptions::builder().sparse(true).build();
+        let index = IndexModel::builder().keys(doc! { OF_TRANSFER: 1 }).options(some).build();
+        self.outbox.events().create_index(index).await?;
         self.resume().await
     }
 
-    /// Carries out an order for an account, and gives the account as it is then.
+    /// Carries out an order for an account, and gives the account as it is then. A command's id stands for one order:
+    /// another order under the same id is a conflict.
     pub async fn order(&self, cause: &Cause, id: &str, order: Order) -> Result<Written<Account>> {
-        self.outbox
-            .with_outbox(cause, (id, order), |mut transaction, (id, order)| {
+        let written = self
+            .outbox
+            .with_outbox(cause, (id, &order), |mut transaction, (id, order)| {
                 Box::pin(async move {
                     let (account, event) = decide(&mut transaction, id, order).await?;
-                    Ok((account, vec![event]))
+                    Ok((Decided { order: (*order).clone(), account }, vec![event]))
                 })
             })
-            .await
+            .await?;
+        let Written { result: decided, events, repeated } = written;
+        if decided.order != order {
+            return Err(Error::Conflict(
+                "another order was given under this key: take another key".to_owned(),
+            ));
+        }
+        Ok(Written { result: decided.account, events, repeated })
+    }
+
+    /// The first accounts by their ids, as the command side has them.
+    pub async fn accounts(&self) -> Result<Vec<Listed>> {
+        let accounts = self.outbox.database().collection(ACCOUNTS);
+        let listed = accounts.find(doc! {}).sort(doc! { "_id": 1 }).limit(LISTED_MAX).await?;
+        Ok(listed.try_collect().await?)
     }
 
     /// An account as the command side has it.
     pub async fn account(&self, id: &str) -> Result<Account> {
-        let found = self.outbox.database().collection("accounts").find_one(doc! { "_id": id }).await?;
+        let found = self.outbox.database().collection(ACCOUNTS).find_one(doc! { "_id": id }).await?;
         found.ok_or_else(|| Error::refused(Refusal::Unknown(id.to_owned())))
     }
 }

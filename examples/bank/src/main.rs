@@ -1,10 +1,11 @@
 //! Lets the bank live: opens accounts, moves money, closes accounts, each in one transaction with its event. Or serves
-//! its commands over HTTP.
+//! its commands and queries over HTTP.
 //!
 //!     bank [EVENTS] [PER_SECOND]
 //!     bank serve [ADDRESS]
 //!
-//! `MONGODB_URI` and `MONGODB_DATABASE` say where; without EVENTS it goes on until it is stopped.
+//! `MONGODB_URI` and `MONGODB_DATABASE` say where; without EVENTS it goes on until it is stopped. With `MYSQL_URL`, the read
+//! model, `serve` answers queries as well; `CONTROL_SCHEMA` names Laterna's own tables (`laterna`).
 
 use std::env;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bank::application::Bank;
 use bank::infrastructure::http;
+use bank::infrastructure::readmodel::ReadModel;
 use bank::{Generator, Writer};
 use bson::DateTime;
 use mongodb::Client;
@@ -24,6 +26,9 @@ const URI: &str = "mongodb://127.0.0.1:27017/?replicaSet=rs0";
 const ADDRESS: &str = "127.0.0.1:8080";
 const ACCOUNTS: usize = 100;
 const PER_SECOND: u32 = 20;
+
+/// How long MongoDB is looked for before a command is refused.
+const SELECTION_WITHIN: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -40,11 +45,16 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(uri: &str, database: &str, address: &str) -> anyhow::Result<()> {
-    let bank = Bank::new(Outbox::new(ClientOptions::parse(uri).await?, database)?);
+    let mut options = ClientOptions::parse(uri).await?;
+    options.server_selection_timeout.get_or_insert(SELECTION_WITHIN);
+    let bank = Bank::new(Outbox::new(options, database)?);
     bank.prepare().await.context("preparing the collections needs a MongoDB replica set")?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     println!("http://{}", listener.local_addr()?);
-    http::serve(listener, bank).await.context("serving")
+    let control = env::var("CONTROL_SCHEMA").unwrap_or_else(|_| "laterna".to_owned());
+    let model = env::var("MYSQL_URL").ok().map(|url| ReadModel::new(&url, &control));
+    let model = model.transpose().context("MYSQL_URL is not like mysql://user:password@host:3306/bank")?;
+    http::serve(listener, bank, model).await.context("serving")
 }
 
 async fn live(uri: &str, database: &str, events: usize, per_second: u32) -> anyhow::Result<()> {

@@ -93,7 +93,7 @@ impl Host {
         let log = File::create(settings.log()).context("creating the host's log")?;
         // A host that is not to be kept ends even when this process is killed. Where `setpriv` is missing, only then
         // it does not.
-        let leash = if settings.keep { None } else { leash() };
+        let leash = if settings.keep { None } else { leash("TERM") };
         let child = laterna(settings, leash)?
             .arg("run")
             .stdin(Stdio::null())
@@ -212,15 +212,15 @@ fn laterna(settings: &Settings, leash: Option<Command>) -> anyhow::Result<Comman
     Ok(command)
 }
 
-/// What starts a program that ends with this process.
-fn leash() -> Option<Command> {
+/// What starts a program that gets a signal when this process ends.
+pub fn leash(signal: &str) -> Option<Command> {
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists())?;
     let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "TERM", "--"]);
+    command.args(["--pdeathsig", signal, "--"]);
     Some(command)
 }
 
-fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
+pub fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
     Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().context("running kill")?;
     Ok(())
 }

@@ -1,31 +1,18 @@
-//! The demonstration: a bank writes events to MongoDB, Laterna brings them to MySQL, both sides are compared.
+//! The demonstrations, on servers that run.
 //!
-//!     make demo        or, with servers that run:  eval "$(dev/services env)" && cargo run -p demo
-//!
-//! `settings` lists what the environment can change. Read `follow` for what is waited for, `comparison` for what
-//! "equal" means, `probe` for how the lag is measured.
+//!     make demo        or:  eval "$(dev/services env)" && cargo run -p demo [stream]
 
-mod comparison;
-mod config;
-mod follow;
-mod host;
-mod letter;
-mod probe;
-mod progress;
-mod settings;
-mod setup;
-mod show;
-mod stream;
-
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-use comparison::Sides;
-use host::Host;
-use settings::Settings;
-use setup::Servers;
+use demo::live::{Live, Parts};
+use demo::settings::Settings;
+use demo::setup::Servers;
+use demo::{host, terminal};
 
 const INTERRUPTED: u8 = 130;
 
@@ -52,70 +39,49 @@ async fn main() -> ExitCode {
 }
 
 async fn demonstrate() -> anyhow::Result<()> {
-    let mut settings = Settings::from_environment()?;
+    let settings = Settings::from_environment()?;
     let _lock = settings.lock()?;
+    match std::env::args().nth(1).as_deref() {
+        None => on_a_page(settings).await,
+        Some("stream") => terminal::demonstrate(settings).await,
+        Some(other) => bail!("there is no demonstration `{other}`: `stream`, or nothing for the page"),
+    }
+}
+
+/// The bank with its page. It plays a tour by itself; at a terminal it then stays up.
+async fn on_a_page(mut settings: Settings) -> anyhow::Result<()> {
     println!(
-        "Laterna keeps MySQL read models in step with a MongoDB outbox. A bank writes, both sides are shown.\n"
+        "Laterna keeps MySQL read models in step with a MongoDB outbox. A bank, both of its sides, and buttons to break it.\n"
     );
     host::stop_kept(&settings)?;
     settings.choose_port()?;
     let servers = Servers::prepare(&settings).await?;
-    show::servers(&settings, &servers);
-    config::write(&settings, &servers)?;
-
-    show::command(&settings, "check");
-    host::check(&settings)?;
-    show::command(&settings, "run");
-    let mut host = Host::start(&settings)?;
-    match perform(&settings, &servers, &mut host).await {
-        Ok(()) if settings.keep => show::what_to_try(&settings, &servers, host.keep()?),
-        Ok(()) => {
-            host.stop()?;
-            show::the_end(&settings);
-            Ok(())
-        }
-        Err(error) => {
-            eprintln!("\n{}", host.last_words());
-            Err(error)
-        }
-    }
-}
-
-/// What happens between the host's start and its end.
-async fn perform(settings: &Settings, servers: &Servers, host: &mut Host) -> anyhow::Result<()> {
-    let ready = follow::until_streaming(host).await?;
+    println!("Starting two hosts; the first time, compiling the projectors takes a while.");
+    let folder = std::path::absolute(&settings.folder)?;
+    settings.folder.clone_from(&folder);
+    let parts = Parts {
+        program: host::binary("laterna")?,
+        components: std::path::absolute(Path::new("plugins/dist"))?,
+        state: folder.join("state"),
+        port: settings.port,
+        prints: true,
+    };
+    let live = Live::start(&settings, &servers, parts).await?;
     println!(
-        "It follows the outbox after {:.1} s; its log is {}.",
-        ready.as_secs_f64(),
-        settings.log().display()
+        "\n    http://127.0.0.1:{}\n\nThe tour, meanwhile (=> is what a button of the page does):\n",
+        live.port
     );
-
-    show::stream(settings);
-    let written = follow::until_applied(settings, servers, host).await?;
-    show::followed(&written);
-
-    let sides = Sides::read(settings, servers, written.model).await?;
-    show::events(&sides);
-    show::sides(settings, &sides);
-    show::lag(written.lags)?;
-    let differences = sides.differences();
-    if !differences.is_empty() {
-        show::differences(&differences);
-        bail!("the sides differ in {} account(s)", differences.len());
+    live.stage.play_the_tour().await?;
+    if settings.tour || !std::io::stdout().is_terminal() {
+        return Ok(());
     }
-    if i64::try_from(written.events) != Ok(sides.events()) {
-        bail!("{} events were written, but the outbox has {}", written.events, sides.events());
-    }
-    show::equality(&sides);
-    if settings.poison {
-        letter::demonstrate(settings, servers, host).await?;
-    }
-    Ok(())
+    println!("\nThe page stays up: http://127.0.0.1:{}    Ctrl-C ends everything.", live.port);
+    std::future::pending().await
 }
 
 /// Ends with the first signal that asks for an end.
 async fn interrupted() -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for signals")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {

@@ -31,8 +31,12 @@ pub struct Settings {
     pub keep: bool,
     /// `DEMO_POISON`: at the end, an event is written that cannot be applied.
     pub poison: bool,
-    /// `DEMO_PORT`: where the host serves its status. 0 until it is chosen.
+    /// `DEMO_PORT`: where the demo serves its page, or `demo stream` its host's status. 0 until it is chosen.
     pub port: u16,
+    /// `DEMO_TOUR`: it ends with the tour, also at a terminal.
+    pub tour: bool,
+    /// Where it leaves its files.
+    pub folder: PathBuf,
 }
 
 impl Settings {
@@ -41,16 +45,19 @@ impl Settings {
             env::var(name)
                 .map_err(|_| anyhow!("{name} is not set: use `make demo`, or eval \"$(dev/services env)\""))
         };
+        let database = database(env::var("DEMO_DATABASE").unwrap_or_else(|_| "bank".to_owned()))?;
         Ok(Self {
+            folder: folder(&database),
             mongodb_uri: address("LATERNA_MONGODB_URI")?,
             mysql_admin_url: address("LATERNA_MYSQL_ADMIN_URL")?,
-            database: database(env::var("DEMO_DATABASE").unwrap_or_else(|_| "bank".to_owned()))?,
+            database,
             events: number("DEMO_EVENTS", 6000, &1)?,
             rate: number("DEMO_RATE", 400, &0)?,
             writers: number("DEMO_WRITERS", 4, &1)?,
             keep: switch("DEMO_KEEP"),
             poison: switch("DEMO_POISON"),
             port: number("DEMO_PORT", 0, &1)?,
+            tour: switch("DEMO_TOUR"),
         })
     }
 
@@ -80,31 +87,28 @@ impl Settings {
         format!("{}_demo_ddl", self.database)
     }
 
+    /// The account that reads: the bank's queries.
+    pub fn reader_user(&self) -> String {
+        format!("{}_demo_read", self.database)
+    }
+
     /// The writing side's database in MongoDB.
     pub fn mongodb_database(&self) -> String {
         format!("{}_demo", self.database)
     }
 
-    /// Where the demonstration leaves its files, below the folder it is run in.
-    pub fn folder(&self) -> PathBuf {
-        match self.database.as_str() {
-            "bank" => "target/demo".into(),
-            other => format!("target/demo-{other}").into(),
-        }
-    }
-
     pub fn config(&self) -> PathBuf {
-        self.folder().join("laterna.toml")
+        self.folder.join("laterna.toml")
     }
 
     pub fn log(&self) -> PathBuf {
-        self.folder().join("laterna.log")
+        self.folder.join("laterna.log")
     }
 
     /// One demonstration at a time: the next one makes everything anew. It ends with the file that is given.
     pub fn lock(&self) -> anyhow::Result<File> {
-        let path = self.folder().join("lock");
-        let opened = fs::create_dir_all(self.folder()).and_then(|()| File::create(&path));
+        let path = self.folder.join("lock");
+        let opened = fs::create_dir_all(&self.folder).and_then(|()| File::create(&path));
         let file = opened.with_context(|| format!("creating {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
@@ -119,7 +123,15 @@ impl Settings {
 
     /// Where a host that was kept can be found again.
     pub fn pid(&self) -> PathBuf {
-        self.folder().join("laterna.pid")
+        self.folder.join("laterna.pid")
+    }
+}
+
+/// Below the folder it is run in.
+fn folder(database: &str) -> PathBuf {
+    match database {
+        "bank" => "target/demo".into(),
+        other => format!("target/demo-{other}").into(),
     }
 }
 
@@ -128,9 +140,9 @@ fn database(name: String) -> anyhow::Result<String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     if !name.starts_with(|first: char| first.is_ascii_lowercase())
         || !name.bytes().all(plain)
-        || name.len() > 22
+        || name.len() > 21
     {
-        bail!("DEMO_DATABASE is {name:?}; it must be a lower-case letter, then up to 21 of a-z, 0-9 and _");
+        bail!("DEMO_DATABASE is {name:?}; it must be a lower-case letter, then up to 20 of a-z, 0-9 and _");
     }
     Ok(name)
 }

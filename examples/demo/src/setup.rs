@@ -36,6 +36,8 @@ pub struct Servers {
     /// What the host connects to MySQL with.
     pub app_url: String,
     pub ddl_url: String,
+    /// The one of all accounts that were made.
+    pub password: String,
 }
 
 impl Servers {
@@ -55,6 +57,7 @@ impl Servers {
             mysql_version: version,
             app_url: url(&settings.app_user())?,
             ddl_url: url(&settings.ddl_user())?,
+            password,
         })
     }
 
@@ -94,8 +97,8 @@ async fn prepare_mysql(
     for name in [database, control] {
         make_anew(mysql, name).await?;
     }
-    let (app, ddl) = (settings.app_user(), settings.ddl_user());
-    for user in [&app, &ddl] {
+    let (app, ddl, reader) = (settings.app_user(), settings.ddl_user(), settings.reader_user());
+    for user in [&app, &ddl, &reader] {
         mysql.execute(format!("DROP USER IF EXISTS '{user}'@'%'").as_str()).await?;
         mysql.execute(format!("CREATE USER '{user}'@'%' IDENTIFIED BY '{password}'").as_str()).await?;
     }
@@ -105,6 +108,7 @@ async fn prepare_mysql(
     for (privileges, schemas, user) in [
         (ROWS, &[database, control, &beside][..], &app),
         (TABLES, &[database, control, &scratch, &beside], &ddl),
+        ("SELECT", &[database], &reader),
     ] {
         for schema in schemas {
             mysql.execute(format!("GRANT {privileges} ON `{schema}`.* TO '{user}'@'%'").as_str()).await?;

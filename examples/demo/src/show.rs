@@ -159,7 +159,7 @@ pub fn the_end(settings: &Settings) {
     println!(
         "\nThe host is stopped. Its configuration and its log stay to be read in {}.\n\
          DEMO_KEEP=1 keeps everything up.",
-        settings.folder().display()
+        settings.folder.display()
     );
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,32 +26,10 @@ pub enum CallerRole {
 }
 
 /// The tokens that are taken; without any, none is needed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Tokens(Vec<ApiToken>);
 
-/// The tokens in force, which a reload replaces.
-#[derive(Debug, Clone)]
-pub struct TokensInForce(Arc<RwLock<Arc<Tokens>>>);
-
-impl TokensInForce {
-    pub fn new(tokens: Tokens) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(tokens))))
-    }
-
-    pub fn get(&self) -> Arc<Tokens> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts others in force. Returns true where they are others.
-    pub fn replace(&self, tokens: Tokens) -> bool {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let differ = **known != tokens;
-        *known = Arc::new(tokens);
-        differ
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct ApiToken {
     name: String,
     role: CallerRole,

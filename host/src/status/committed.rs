@@ -25,8 +25,7 @@ impl Status {
         });
         self.count(batch);
         measures::committed(self, batch);
-        let took = self.traces_batch(lane, batch);
-        self.count_types(batch, took);
+        self.traces_batch(lane, batch);
         let projection = &self.projection;
         for entry in &batch.entries {
             if let Verdict::Park { failure, .. } = &entry.verdict {

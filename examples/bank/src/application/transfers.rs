@@ -1,14 +1,14 @@
 //! Transfers: each step is one transaction that changes an account and the process together. Whoever dies between two
 //! steps leaves one that is found and ended by the next start.
 
-use bson::{Document, doc};
+use bson::{Document, Uuid, doc};
 use futures_util::TryStreamExt;
 use outbox::{Cause, Error, Event, Result, Store, Transaction, Written};
 
 use super::Bank;
 use crate::domain::{Process, Step, Transfer, TransferEvent};
 use crate::infrastructure::documents::{
-    ON_THEIR_WAY, TRANSFER, arrive, load, of_transfer, save, set_out, to_transfer,
+    OF_TRANSFER, ON_THEIR_WAY, TRANSFER, arrive, load, of_transfer, save, set_out, to_transfer,
 };
 
 /// How often somebody else may be faster with the same step.
@@ -21,27 +21,59 @@ struct Due<'a> {
     step: Step,
 }
 
+/// How a transfer ended, and the events it left, its own and those of the accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transferred {
+    pub process: Process,
+    pub events: Vec<Uuid>,
+}
+
+/// What one look at a transfer came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advance {
+    /// A step was done, and there may be more.
+    Step,
+    End(Process),
+}
+
 impl Bank {
-    /// Asks for a transfer and carries it out. The same id is the same transfer, however often it is sent.
-    pub async fn transfer(&self, cause: &Cause, id: &str, transfer: Transfer) -> Result<Process> {
+    /// Asks for a transfer and carries it out. The same id is the same transfer, however often it is sent; another
+    /// transfer of the same id is a conflict.
+    pub async fn transfer(&self, cause: &Cause, id: &str, transfer: Transfer) -> Result<Transferred> {
         self.request(cause, id, transfer).await?;
-        self.advance(cause, id).await
+        let process = self.advance(cause, id).await?;
+        Ok(Transferred { process, events: self.events_of(id).await? })
     }
 
     /// Asks for it only.
-    pub async fn request(&self, cause: &Cause, id: &str, transfer: Transfer) -> Result<Written<()>> {
+    pub async fn request(&self, cause: &Cause, id: &str, transfer: Transfer) -> Result<Written<Transfer>> {
         let requested = transfer.clone().request().map_err(Error::refused)?;
         let cause = Cause { command: Some(format!("{TRANSFER}/{id}")), ..cause.clone() };
-        self.outbox
-            .with_outbox(&cause, (id, transfer, requested), |mut transaction, (id, transfer, requested)| {
+        let context = (id, &transfer, requested);
+        let written = self
+            .outbox
+            .with_outbox(&cause, context, |mut transaction, (id, transfer, requested)| {
                 Box::pin(async move {
                     load(&mut transaction, &transfer.from).await?;
                     load(&mut transaction, &transfer.to).await?;
                     set_out(&mut transaction, id, transfer).await?;
-                    Ok(((), vec![of_transfer(id, 1, requested)?]))
+                    Ok(((*transfer).clone(), vec![of_transfer(id, 1, requested)?]))
                 })
             })
-            .await
+            .await?;
+        if written.result != transfer {
+            return Err(Error::Conflict(format!("`{id}` is another transfer already: take another id")));
+        }
+        Ok(written)
+    }
+
+    /// The events of a transfer, and those of accounts that belong to it.
+    async fn events_of(&self, id: &str) -> Result<Vec<Uuid>> {
+        let own = doc! { "aggregateType": TRANSFER, "aggregateId": id };
+        let all = doc! { "$or": [own, { OF_TRANSFER: id }] };
+        let found = self.outbox.events().find(all).projection(doc! { "_id": 1 }).await?;
+        let found: Vec<Document> = found.try_collect().await?;
+        found.iter().map(|event| Ok(bson::deserialize_from_bson(event["_id"].clone())?)).collect()
     }
 
     /// Does what is left to do of a transfer, and says how it ended.
@@ -50,8 +82,8 @@ impl Bank {
         loop {
             attempts += 1;
             match self.advance_once(cause, id).await {
-                Ok(Some(process)) => return Ok(process),
-                Ok(None) => {}
+                Ok(Advance::End(process)) => return Ok(process),
+                Ok(Advance::Step) => {}
                 // Somebody else has done it.
                 Err(Error::Conflict(_)) if attempts < ATTEMPTS => {}
                 Err(error) => return Err(error),
@@ -60,11 +92,11 @@ impl Bank {
     }
 
     /// Does the next step, or says how the transfer ended.
-    pub async fn advance_once(&self, cause: &Cause, id: &str) -> Result<Option<Process>> {
+    pub async fn advance_once(&self, cause: &Cause, id: &str) -> Result<Advance> {
         let (process, sequence) = self.process(id).await?;
-        let Some(step) = process.next() else { return Ok(Some(process)) };
+        let Some(step) = process.next() else { return Ok(Advance::End(process)) };
         self.step(cause, Due { id, sequence, step }).await?;
-        Ok(None)
+        Ok(Advance::Step)
     }
 
     pub async fn process(&self, id: &str) -> Result<(Process, i64)> {

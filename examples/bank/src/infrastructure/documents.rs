@@ -7,12 +7,15 @@ use crate::Change;
 use crate::domain::{Account, Refusal, Transfer, TransferEvent};
 use crate::event::AGGREGATE_TYPE;
 
-const ACCOUNTS: &str = "accounts";
+pub const ACCOUNTS: &str = "accounts";
 
 /// Transfers that are on their way, so that they are found again after a crash.
 pub const ON_THEIR_WAY: &str = "transfers";
 
 pub const TRANSFER: &str = "transfer";
+
+/// Where the event of an account says which transfer it belongs to.
+pub const OF_TRANSFER: &str = "metadata.transfer";
 
 /// An account as it was read, with the sequence that a change follows.
 pub struct Loaded {

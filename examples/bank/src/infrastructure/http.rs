@@ -1,7 +1,11 @@
-//! The bank's commands over HTTP. `Idempotency-Key` is the command's id, `traceparent` goes with the events.
+//! The bank over HTTP: its commands, which need MongoDB and nothing else, and its queries beside them. `Idempotency-Key` is
+//! the command's id, `traceparent` goes with the events.
 
-use axum::extract::{Path, State};
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,8 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::application::{Bank, Order};
+use super::queries;
+use super::readmodel::ReadModel;
+use crate::application::{Bank, Order, Transferred};
 use crate::domain::{Account, Currency, Money, Process, Transfer};
+
+/// How long a command may take. It is sent again with the same key: what it did meanwhile, it did once.
+const COMMAND_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the bank did not do, and why.
 struct Refused(Error);
@@ -35,12 +44,21 @@ struct Done {
     repeated: bool,
 }
 
-/// Serves the bank until the process ends.
-pub async fn serve(listener: TcpListener, bank: Bank) -> std::io::Result<()> {
-    axum::serve(listener, router(bank)).await
+/// How a transfer stands, and the events to wait for.
+#[derive(Serialize)]
+struct Moved {
+    #[serde(flatten)]
+    process: Process,
+    events: Vec<String>,
 }
 
-fn router(bank: Bank) -> Router {
+/// Serves the bank until the process ends; its queries, too, where there is a read model.
+pub async fn serve(listener: TcpListener, bank: Bank, model: Option<ReadModel>) -> std::io::Result<()> {
+    let queries = model.map_or_else(Router::new, queries::router);
+    axum::serve(listener, commands(bank).merge(queries)).await
+}
+
+pub fn commands(bank: Bank) -> Router {
     Router::new()
         .route("/accounts/{id}", get(show).post(open))
         .route("/accounts/{id}/deposits", post(deposit))
@@ -48,6 +66,20 @@ fn router(bank: Bank) -> Router {
         .route("/accounts/{id}/closing", post(close))
         .route("/transfers/{id}", get(show_transfer).post(transfer))
         .with_state(bank)
+        .layer(from_fn(in_time))
+}
+
+/// MongoDB's driver tries for minutes; whoever asks is told earlier.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(COMMAND_WITHIN, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        unavailable("MongoDB does not answer, so there are no commands; queries go on. Send it again with the same key")
+    })
+}
+
+fn unavailable(why: &str) -> Response {
+    let told = Json(json!({ "refused": why }));
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], told).into_response()
 }
 
 async fn show(State(bank): State<Bank>, Path(id): Path<String>) -> Answer<Account> {
@@ -103,8 +135,9 @@ async fn transfer(
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(transfer): Json<Transfer>,
-) -> Answer<Process> {
-    Ok(Json(bank.transfer(&cause(&headers)?, &id, transfer).await?))
+) -> Answer<Moved> {
+    let Transferred { process, events } = bank.transfer(&cause(&headers)?, &id, transfer).await?;
+    Ok(Json(Moved { process, events: events.iter().map(ToString::to_string).collect() }))
 }
 
 /// The command's id and the trace of a request. A key that cannot be read is refused: the command would not act once.
@@ -125,17 +158,15 @@ impl From<Error> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self.0 {
+        let status = match &self.0 {
             Error::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Conflict(_) => StatusCode::CONFLICT,
             Error::InvalidEvent(_) => StatusCode::BAD_REQUEST,
-            Error::Driver(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Driver(error) => {
+                return unavailable(&format!("MongoDB did not take it ({error}); queries go on"));
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let mut answer = (status, Json(json!({ "refused": self.0.to_string() }))).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        }
-        answer
+        (status, Json(json!({ "refused": self.0.to_string() }))).into_response()
     }
 }

@@ -6,7 +6,6 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
-use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -58,7 +57,7 @@ pub async fn rebuild(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(RebuildBody { accept, until, aggregate }): Body<RebuildBody>,
+    Json(RebuildBody { accept, until, aggregate }): Json<RebuildBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Rebuild { accept, until, aggregate }).await
 }
@@ -82,7 +81,7 @@ pub async fn accept(
     State(shown): State<AdminContext>,
     Path((projection, generation)): Path<(String, u32)>,
     asked: Asked,
-    Body(body): Body<AcceptBody>,
+    Json(body): Json<AcceptBody>,
 ) -> Result<Response, Problem> {
     let wish = Wish::Accept { generation, shown: body.shown.unwrap_or_default() };
     asked.ask(&shown, &projection, wish).await

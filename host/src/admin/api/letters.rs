@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
-use super::body::{self, Body};
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -47,7 +46,7 @@ pub struct LetterQuery {
     #[param(required = false)]
     heads_only: bool,
     /// Those behind this id: the `next` of the page before.
-    #[serde(default, deserialize_with = "body::number")]
+    #[serde(default)]
     #[param(required = false)]
     after: u64,
     /// How many, 1 to 100.
@@ -203,7 +202,6 @@ pub struct LetterBody {
     #[serde(default)]
     all: bool,
     /// Up to where they were shown, from the list; needed unless `ids` names them.
-    #[serde(default, deserialize_with = "body::object")]
     boundary: Option<Boundary>,
     /// How many they are, where that was confirmed: with another number nothing is done.
     count: Option<u64>,
@@ -252,7 +250,7 @@ pub async fn replay(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(body): Body<LetterBody>,
+    Json(body): Json<LetterBody>,
 ) -> Result<Response, Problem> {
     let rehearses = asked.dry_run;
     let wish = body.wish(|_| if rehearses { LetterWish::Rehearse } else { LetterWish::Replay })?;
@@ -267,7 +265,7 @@ pub async fn discard(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(body): Body<LetterBody>,
+    Json(body): Json<LetterBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Discard { why })?).await
 }
@@ -280,7 +278,7 @@ pub async fn erase(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(body): Body<LetterBody>,
+    Json(body): Json<LetterBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Erase { why })?).await
 }

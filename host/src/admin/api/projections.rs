@@ -6,7 +6,6 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
-use super::body::Body;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::recent::RecentFigures;
@@ -64,7 +63,7 @@ pub async fn pause(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(PauseBody { why }): Body<PauseBody>,
+    Json(PauseBody { why }): Json<PauseBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Pause { why }).await
 }
@@ -98,7 +97,7 @@ pub async fn verify(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Body(VerifyBody { repair }): Body<VerifyBody>,
+    Json(VerifyBody { repair }): Json<VerifyBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Verify { repair }).await
 }
