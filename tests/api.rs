@@ -6,6 +6,7 @@ mod document;
 mod events;
 mod masked;
 mod mischief;
+mod random;
 mod reads;
 
 use std::path::PathBuf;

@@ -116,7 +116,7 @@ async fn connections_that_say_nothing_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_read_letters_at_once_share_one_session() {
+async fn four_hundred_who_ask_at_once_share_one_session_and_the_lanes_go_on() {
     let mut world = World::new("picky", Options::mysql()).await;
     let account = format!("{}_app", world.name);
     world.run(&format!("DROP USER IF EXISTS {account}")).await;
@@ -134,9 +134,10 @@ async fn many_who_read_letters_at_once_share_one_session() {
     assert_eq!(ask(host.port, "/dlq/picky").await, 200);
     let before = world.number(&sessions).await;
     let mut asking = JoinSet::new();
-    for _ in 0..300 {
+    let paths = ["/dlq/picky", "/api/v1/projections/picky/letters", "/api/v1/operations", "/api/v1/hosts"];
+    for path in paths.into_iter().cycle().take(400) {
         let port = host.port;
-        asking.spawn(async move { answer(port, &request("/dlq/picky", "localhost")).await });
+        asking.spawn(async move { answer(port, &request(path, "localhost")).await });
     }
     let good = |n: i64| event(&format!("good{n}"), "good", n, doc! { "do": "ok" });
     world.insert((1..=300).map(good)).await;
@@ -146,15 +147,15 @@ async fn many_who_read_letters_at_once_share_one_session() {
     let answers = asking.join_all().await;
     let (pages, busy): (Vec<_>, Vec<_>) =
         answers.iter().flatten().partition(|answer| code(Some(answer)) == 200);
-    assert_eq!(pages.len() + busy.len(), 300, "everybody gets an answer");
-    assert!(!pages.is_empty() && pages.iter().all(|page| page.contains("bad1")), "{pages:?}");
+    assert_eq!(pages.len() + busy.len(), 400, "everybody gets an answer");
+    assert!(pages.iter().any(|page| page.contains("bad1")), "{pages:?}");
     for told in busy {
         let told = told.to_lowercase();
         assert!(code(Some(&told)) == 503 && told.contains("\r\nretry-after: 1\r\n"), "{told}");
     }
     world.until_committed("picky", 320).await;
     let opened = world.number(&sessions).await - before;
-    assert!(opened <= 5, "300 requests opened {opened} sessions");
+    assert!(opened <= 5, "400 requests opened {opened} sessions");
     assert_eq!(ask(host.port, "/dlq/picky").await, 200);
     drop(host);
     world.run(&format!("DROP USER {account}")).await;

@@ -17,6 +17,7 @@ use crate::support::{Host, Options, World, some_time, until, until_within};
 
 const BASE: &str = "base";
 const PRODUCTION: &str = "overlays/production";
+const MONITORING: &str = "overlays/monitoring";
 
 /// What a kustomization comes to; each document fits its schema.
 fn rendered(name: &str) -> Vec<Value> {
@@ -113,6 +114,27 @@ fn the_manifests_fit_their_schemas_each_other_and_the_restricted_standard() {
     assert_eq!(
         container["args"],
         find(&rendered(BASE), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    );
+}
+
+#[test]
+fn the_monitor_finds_the_port_of_health_of_every_host() {
+    let documents = rendered(MONITORING);
+    let monitor = find(&documents, "ServiceMonitor");
+    let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().expect("a selector");
+    let is_found = |document: &&Value| {
+        let labels = &document["metadata"]["labels"];
+        document["kind"] == "Service" && wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
+    };
+    let found: Vec<&Value> = documents.iter().filter(is_found).collect();
+    let [service] = found[..] else { panic!("one service: {found:?}") };
+    assert_eq!(service["spec"]["clusterIP"], "None", "each host is asked, and not one of them");
+    let namespaces = &monitor["spec"]["namespaceSelector"]["matchNames"];
+    assert_eq!(namespaces, &json!([service["metadata"]["namespace"]]));
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(
+        (&endpoint["port"], &endpoint["path"]),
+        (&service["spec"]["ports"][0]["name"], &json!("/metrics"))
     );
 }
 

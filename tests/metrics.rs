@@ -170,7 +170,7 @@ fn sample(text: &str, name: &str) -> Option<f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
     let options = Options { outbox: "acknowledge = \"mark\"", ..Options::mysql() };
-    let world = World::new("picky", options).await;
+    let world = World::with(&[("picky", "picky"), ("balances", "balances")], options).await;
     world.insert([event("history", "h", 1, doc! { "do": "ok" })]).await;
     let host = world.start_with(&[("UPCASTER__COMPONENT", &guests::path("upcaster").display().to_string())]);
     let client = Client::new(host.port);
@@ -181,6 +181,9 @@ async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
     world.insert((0..20).map(|n| event(&format!("e{n}"), "a", n, doc! { "do": "ok" }))).await;
     world.insert([event("bad", "b", 1, doc! { "do": "reject" })]).await;
     world.until_committed("picky", 22).await;
+    world.until_committed("balances", 22).await;
+    let unhandled = json!([{ "type": "Happened", "events": 22 }]);
+    assert_eq!(host.status("balances").await.expect("it answers")["unhandled"], unhandled);
     let paused = client.post("/api/v1/projections/picky/pause", &json!({ "why": "a test" })).await;
     assert_eq!(paused.code, 202, "{paused:?}");
     host.until_phase("picky", "paused").await;
@@ -200,8 +203,8 @@ async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
 
     // Those of the stream were measured, and history was not.
     let latency = "laterna_commit_latency_seconds";
-    assert_eq!(sample(&text, &format!("{latency}_count")), Some(21.0), "{text}");
-    let sum = sample(&text, &format!("{latency}_sum")).expect("a sum");
+    assert_eq!(sample(&text, &format!("{latency}_count{{projection=\"picky\"}}")), Some(21.0), "{text}");
+    let sum = sample(&text, &format!("{latency}_sum{{projection=\"picky\"}}")).expect("a sum");
     assert!(sum > 0.0 && sum < 21.0 * 60.0, "{sum} s for 21 events");
     for bucket in ["0.001", "0.5", "60", "3600", "+Inf"] {
         let named = format!("{latency}_bucket{{projection=\"picky\",le=\"{bucket}\"}}");
@@ -209,6 +212,14 @@ async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
     }
     let batches = sample(&text, "laterna_batch_events_sum{projection=\"picky\"}");
     assert_eq!(batches, Some(22.0), "{text}");
+    let of = |name: &str| sample(&text, &format!("{name}{{projection=\"picky\"")).expect(name);
+    let transactions = of("laterna_batch_events_count");
+    assert_eq!(of("laterna_batch_round_trips_count"), transactions);
+    // At least: begin, open, a mark, close, commit.
+    assert!(of("laterna_batch_round_trips_sum") >= 5.0 * transactions, "{text}");
+    let unhandled = "laterna_unhandled_events_total{projection=\"balances\",type=\"Happened\"}";
+    assert_eq!(sample(&text, unhandled), Some(22.0), "{text}");
+    assert_eq!(of("laterna_event_commit_seconds_count"), 21.0, "those that were applied: {text}");
     assert_eq!(sample(&text, "laterna_leader{projection=\"picky\"}"), Some(1.0));
     assert!(sample(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
 }

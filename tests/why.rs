@@ -74,7 +74,8 @@ async fn the_story_of_an_aggregate(options: Options) {
     let why = asked(&operator, "thing/w", "").await;
     let first = why["digest"].as_str().expect("a digest").to_owned();
     assert_eq!(each(&why, "became"), ["applied", "ignored", "parked", "held"], "{why:#}");
-    assert_eq!(each(&why, "digest"), vec![Value::from(first.as_str()); 4], "{why:#}");
+    let tried = [Value::from(first.as_str()), first.as_str().into(), first.as_str().into(), Value::Null];
+    assert_eq!(each(&why, "digest"), tried, "what is held was never tried: {why:#}");
     assert_eq!(each(&why, "event_id"), ["w1", "w2", "w3", "w4"]);
     let insert = "INSERT INTO `picked` (`event_id`, `aggregate_id`, `sequence`, `note`, `number`, `document`) VALUES \
                   ('w1', 'w', 1, 'ok', NULL, NULL)";

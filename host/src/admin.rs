@@ -17,6 +17,7 @@ mod process;
 mod problem;
 mod reasons;
 mod recent;
+pub mod reload;
 pub mod tokens;
 mod watch;
 
@@ -38,7 +39,8 @@ use crate::status::Status;
 use crate::status::snapshot::Snapshot;
 use callers::Caller;
 use problem::Problem;
-use tokens::Tokens;
+use reload::ReloadDesk;
+use tokens::TokensInForce;
 
 pub use api::document as openapi;
 pub use api::events::EventFeed;
@@ -62,6 +64,7 @@ pub struct AdminContext {
     pub feed: EventFeed,
     pub watch: TakenWatch,
     pub recent: RecentPast,
+    pub reload: ReloadDesk,
     pub metrics: PrometheusHandle,
 }
 
@@ -94,7 +97,7 @@ pub struct Listeners {
 pub struct Access {
     /// The names that it answers to beside the loopback's.
     pub names: Vec<String>,
-    pub tokens: Tokens,
+    pub tokens: TokensInForce,
 }
 
 /// Listens, before anything else is started: a port that is taken is a reason not to start.
@@ -117,7 +120,7 @@ pub async fn serve(
     let Listeners { health, api } = listeners;
     let (at, mut names) = (api.local_addr()?, access.names);
     tracing::info!("health and metrics on http://{}", health.local_addr()?);
-    tracing::info!(tokens = access.tokens.count(), "the page and the API on http://{at}");
+    tracing::info!(tokens = access.tokens.get().count(), "the page and the API on http://{at}");
     if !at.ip().is_unspecified() {
         names.push(at.ip().to_string());
     }
@@ -144,8 +147,8 @@ fn health_routes() -> Router<AdminContext> {
 
 /// What `host.admin` answers. Who asks under a foreign name, or from a foreign page, gets no further; nor does who has no
 /// token where one is needed; the page needs none, since it holds nothing of its own.
-fn routes(shown: AdminContext, names: Vec<String>, tokens: Tokens) -> Router {
-    let (names, tokens): (Arc<[String]>, _) = (names.into(), Arc::new(tokens));
+fn routes(shown: AdminContext, names: Vec<String>, tokens: TokensInForce) -> Router {
+    let names: Arc<[String]> = names.into();
     let api = Router::new().route("/status", get(status)).route("/dlq/{projection}", get(letters::letters));
     bounds::bound(api, bounds::REQUEST)
         .merge(api::routes())

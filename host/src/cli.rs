@@ -17,6 +17,8 @@ mod operations;
 mod output;
 mod compose;
 mod pause;
+mod reload;
+mod reloader;
 mod run;
 mod shell;
 mod status;
@@ -92,6 +94,8 @@ enum Operator {
     Audit(audit::AuditArguments),
     /// List and cancel what was asked for.
     Operations(operations::OperationsArguments),
+    /// Have the running host read its configuration anew; what needs a restart is named.
+    Reload(reload::ReloadArguments),
     /// Forget a projection that is no longer wanted (its tables stay).
     Forget(forget::ForgetArguments),
 }
@@ -138,10 +142,11 @@ impl Cli {
 
 impl Operator {
     fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
-        let config = crate::config::Config::load(config)?;
+        let path = config;
+        let config = crate::config::Config::load(path)?;
         let runtime = runtime()?;
         match self {
-            Self::Run => run::run(config, &runtime),
+            Self::Run => run::run(config, path, &runtime),
             Self::Grants(arguments) => grants::grants(&config, &arguments),
             Self::Health(arguments) => Ok(health::health(&config, arguments)),
             Self::Check(arguments) => check::check(&config, &arguments, &runtime),
@@ -158,6 +163,7 @@ impl Operator {
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
             Self::Audit(arguments) => audit::audit(&config, arguments, &runtime),
             Self::Operations(arguments) => operations::operations(&config, arguments, &runtime),
+            Self::Reload(arguments) => reload::reload(&config, arguments),
             Self::Forget(arguments) => forget::forget(&config, &arguments, &runtime),
         }
     }

@@ -14,7 +14,7 @@ mod random;
 mod read;
 mod secret;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 pub use outbox::{Acknowledging, FieldNames, Mongodb, Preset};
 pub use projection::{BreakerConfig, HoldSetting, Projection, Start, Upcaster};
+use read::Given;
 pub use read_model::Mysql;
 
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub upcaster: Option<Upcaster>,
     #[serde(default)]
     pub projection: BTreeMap<String, Projection>,
+    #[serde(skip)]
+    given: Given,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +61,8 @@ pub struct HostSettings {
     /// How long a stop may take, in seconds.
     pub stop_seconds: u32,
     pub log: LogFormat,
+    /// The lines that are logged, unless `LATERNA_LOG` says it.
+    pub log_filter: String,
     /// Where traces are exported to, by OTLP over HTTP, without the path `/v1/traces`.
     pub otlp: Option<String>,
     /// Deploys a component's file when it changes: for development.
@@ -91,6 +96,7 @@ impl Default for HostSettings {
             lease_seconds: 10,
             stop_seconds: 20,
             log: LogFormat::Text,
+            log_filter: "info".to_owned(),
             otlp: None,
             watch: false,
         }
@@ -110,6 +116,13 @@ impl Config {
         check::advice(self)
     }
 
+    /// The paths of the settings that differ between two configurations, but those that are chosen.
+    pub fn differences(&self, other: &Self, is_chosen: impl Fn(&str) -> bool) -> Vec<String> {
+        let paths: BTreeSet<&String> = self.given.keys().chain(other.given.keys()).collect();
+        let differ = |path: &&&String| !is_chosen(path) && self.given.get(**path) != other.given.get(**path);
+        paths.iter().filter(differ).map(|path| (*path).clone()).collect()
+    }
+
     fn from_sources(
         path: &Path,
         overrides: std::collections::HashMap<String, String>,
@@ -117,10 +130,11 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read the configuration {}; name another with --config", path.display())
         })?;
-        let read::Read { mut settings, mut problems } = read::read::<Self>(&text, overrides);
+        let read::Read { mut settings, mut problems, given } = read::read::<Self>(&text, overrides);
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(settings) = &mut settings {
             settings.resolve_paths(folder);
+            settings.given = given;
         }
         problems.extend(settings.iter().flat_map(check::problems));
         match settings {

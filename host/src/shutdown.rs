@@ -31,6 +31,11 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Requests to read the configuration anew, from now on: without somebody who listens, such a signal would end the process.
+pub fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// The signals that arrive from now on.
 struct Signals {
     terminate: Signal,

@@ -15,6 +15,7 @@ pub mod measures;
 pub mod recently;
 mod take_up;
 mod traces;
+mod types;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,9 +36,11 @@ use snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase,
 use take_up::CanaryWindow;
 use throughput::{Rate, Stillness, stalled_source};
 use traces::Timed;
+use types::SeenTypes;
 
 pub use take_up::TakeUpProgress;
 pub use traces::{OperationSpan, Traces};
+pub use types::TypeCount;
 
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,7 @@ struct StatusState {
     beside: Option<Beside>,
     /// The commands that wait, by their ids.
     commands: BTreeMap<u64, WaitingCommand>,
+    types: SeenTypes,
     rate: Rate,
     batches: u64,
     heartbeat: Instant,
@@ -149,6 +153,7 @@ impl Status {
             acknowledgement: None,
             beside: None,
             commands: BTreeMap::new(),
+            types: SeenTypes::default(),
             rate: Rate::default(),
             batches: 0,
             heartbeat: Instant::now(),
@@ -202,6 +207,7 @@ impl Status {
     /// A run ended, and another one begins after a while.
     pub fn run_fails(&self, failure: &Failure) {
         self.count_failure(failure);
+        measures::tries_again(&self.projection, failure);
         self.change(|state| {
             state.enter(Phase::Starting);
             state.run_trouble = Some(failure.clone());
@@ -287,6 +293,7 @@ impl Status {
 
     pub fn source_fails(&self, failure: &Failure) {
         self.count_failure(failure);
+        measures::tries_again(&self.projection, failure);
         let told = failure.without_values();
         tracing::warn!(projection = self.projection, "source: {told}; trying again");
         self.change(|state| state.source_trouble = Some(failure.clone()));
@@ -304,6 +311,7 @@ impl Status {
 
     pub fn lane_waits(&self, lane: usize, failure: &Failure) {
         self.count_failure(failure);
+        measures::tries_again(&self.projection, failure);
         tracing::warn!(projection = self.projection, lane, "{}; trying again", failure.without_values());
         self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
     }
@@ -352,6 +360,7 @@ impl Status {
             last_minute: self.measurements.last_minute(),
             events: state.lanes.iter().map(|lane| lane.events).sum(),
             ignored: state.ignored,
+            unhandled: state.types.unhandled(),
             parked: state.letters.0,
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),
@@ -404,7 +413,7 @@ impl StatusState {
         self.lanes.clear();
         (self.read_up_to, self.read_wall_ms, self.source_time, self.oplog_begin) = (None, None, None, None);
         (self.documents, self.letters, self.ignored) = (0, (0, 0), 0);
-        (self.acknowledgement, self.beside) = (None, None);
+        (self.acknowledgement, self.beside, self.types) = (None, None, SeenTypes::default());
         self.commands.clear();
     }
 

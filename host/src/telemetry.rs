@@ -11,7 +11,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::Subscriber;
 use tracing::field::Field;
-use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -19,24 +18,44 @@ use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::LogFormat;
 use crate::text::harmless;
 
 pub use traces::TraceExport;
 
-/// The lines that are logged unless `LATERNA_LOG` is set, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
-const DEFAULT_FILTER: &str = "info";
+/// The variable that says what is logged, before the setting does.
+pub const LOG_VARIABLE: &str = "LATERNA_LOG";
 
-pub fn start_logs(format: LogFormat) -> anyhow::Result<()> {
-    let filter = std::env::var("LATERNA_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let filter: Targets = filter.parse().with_context(|| format!("LATERNA_LOG is not a filter: {filter}"))?;
+/// The filter of the log, which can be changed while the host runs.
+#[derive(Clone)]
+pub struct LogFilter(reload::Handle<Targets, Registry>);
+
+impl LogFilter {
+    /// Returns the filter that a setting asks for; `LATERNA_LOG` wins, e.g. `LATERNA_LOG=debug` or `laterna=trace,warn`.
+    pub fn read(setting: &str) -> anyhow::Result<Targets> {
+        if let Ok(filter) = std::env::var(LOG_VARIABLE) {
+            return filter.parse().with_context(|| format!("LATERNA_LOG is not a filter: {filter}"));
+        }
+        setting.parse().with_context(|| {
+            format!("`host.log_filter` is not a filter: {setting}; it is like \"info,laterna::source=debug\"")
+        })
+    }
+
+    pub fn change(&self, filter: Targets) -> anyhow::Result<()> {
+        self.0.reload(filter).context("the log's filter cannot be changed")
+    }
+}
+
+pub fn start_logs(format: LogFormat, filter: &str) -> anyhow::Result<LogFilter> {
+    let (filter, handle) = reload::Layer::new(LogFilter::read(filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Json => registry.with(json(std::io::stderr)).init(),
         LogFormat::Text => registry.with(text(std::io::stderr, std::io::stderr().is_terminal())).init(),
     }
-    Ok(())
+    Ok(LogFilter(handle))
 }
 
 /// Lines of text. Whatever a message or a field holds, it stays on its line and steers no terminal.

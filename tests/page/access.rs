@@ -41,7 +41,13 @@ async fn the_page_asks_for_a_token_keeps_it_in_the_tab_and_a_viewer_sees_no_valu
     assert!(!browser.text().contains("told to reject") && !browser.text().contains("a canary"));
     let open = "return [...document.querySelectorAll('main .buttons button:not(:disabled)')].map(one => one.innerText).join()";
     assert_eq!(browser.run(open), "Look again", "a viewer changes nothing");
+    browser.open(&super::address(&host, "projections/picky/why/thing/v"));
+    browser.until_seen("A viewer does not see what rows hold").await;
+    browser.until_seen("a viewer does not see the reason").await;
+    assert!(!browser.text().contains("told to reject") && !browser.text().contains("a canary"));
     is_clean(&browser, &host);
+    browser.open(&super::address(&host, "projections/picky/letters"));
+    browser.until_seen("a viewer does not see the reason").await;
     browser.press("Sign out").await;
     browser.until_seen("One of the file that host.tokens names").await;
     assert_eq!(browser.run("return sessionStorage.length"), 0);

@@ -94,7 +94,7 @@ async fn sessions(world: &World) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_open_pages_ask_a_host_under_load_for_nothing_and_take_no_more_than_its_one_session() {
+async fn five_open_pages_ask_a_host_under_load_for_nothing_and_share_the_two_sessions_of_all_requests() {
     let world = World::new("picky", Options { lanes: 2, ..Options::mysql() }).await;
     let host = world.start();
     host.until_phase("picky", "streaming").await;
@@ -132,6 +132,7 @@ async fn five_open_pages_ask_a_host_under_load_for_nothing_and_take_no_more_than
     println!(
         "3,000 events: {alone:?} alone, {watched:?} with five pages; {quiet} sessions, {with_pages} with them"
     );
-    assert!(with_pages <= quiet + 1, "{quiet} sessions alone, {with_pages} with five pages");
+    // One for what is asked, and one for what became of events.
+    assert!(with_pages <= quiet + 2, "{quiet} sessions alone, {with_pages} with five pages");
     assert!(watched < alone * 2 + Duration::from_secs(1), "{alone:?} alone, {watched:?} with five pages");
 }

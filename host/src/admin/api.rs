@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod asked;
+mod body;
 mod components;
 mod deployments;
 pub mod events;
@@ -13,6 +14,7 @@ mod masking;
 mod me;
 mod operations;
 mod projections;
+mod reload;
 mod taken;
 
 use axum::extract::DefaultBodyLimit;
@@ -98,6 +100,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(generations::bring_back))
         .routes(routes!(generations::give_up))
         .routes(routes!(hosts::list))
+        .routes(routes!(reload::reload))
         .routes(routes!(me::show))
         .routes(routes!(operations::list))
         .routes(routes!(operations::show, operations::cancel))

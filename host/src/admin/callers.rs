@@ -1,8 +1,6 @@
 //! Identifies the caller of the API, by a token where there are any, and enforces the roles: every method but GET, HEAD and OPTIONS needs
 //! the role `operator`.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
@@ -11,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::connections::Peer;
 use super::problem::Problem;
-use super::tokens::{CallerRole, Tokens};
+use super::tokens::{CallerRole, Tokens, TokensInForce};
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -29,8 +27,8 @@ impl Caller {
 }
 
 /// Tells who asks to those who answer, or refuses.
-pub async fn identify(State(tokens): State<Arc<Tokens>>, mut request: Request, next: Next) -> Response {
-    let caller = match caller(&tokens, &request) {
+pub async fn identify(State(tokens): State<TokensInForce>, mut request: Request, next: Next) -> Response {
+    let caller = match caller(&tokens.get(), &request) {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };

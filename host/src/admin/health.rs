@@ -126,6 +126,7 @@ mod tests {
             last_minute: LastMinute::default(),
             events: 0,
             ignored: 0,
+            unhandled: vec![],
             parked: 0,
             held: 0,
             acknowledgement: None,

@@ -59,7 +59,7 @@ impl Problem {
     }
 
     pub fn unknown_token() -> Self {
-        let remedy = "send a token that stands in `host.tokens`; the host read that file when it started";
+        let remedy = "send a token that stands in `host.tokens`; the host reads that file when it starts and when it is reloaded";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "nobody has this token", remedy)
     }
 
@@ -96,6 +96,12 @@ impl Problem {
     /// It is there, and as it stands this cannot be done.
     pub fn conflict(detail: impl Into<String>) -> Self {
         let remedy = "look at how it stands now, and ask for what can be done";
+        Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
+    }
+
+    /// The configuration was not taken over.
+    pub fn not_reloaded(detail: impl Into<String>) -> Self {
+        let remedy = "correct what is named, and ask again; what was in force stays so";
         Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
     }
 

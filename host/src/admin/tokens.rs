@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,10 +27,32 @@ pub enum CallerRole {
 }
 
 /// The tokens that are taken; without any, none is needed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<ApiToken>);
 
-#[derive(Debug)]
+/// The tokens in force, which a reload replaces.
+#[derive(Debug, Clone)]
+pub struct TokensInForce(Arc<RwLock<Arc<Tokens>>>);
+
+impl TokensInForce {
+    pub fn new(tokens: Tokens) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(tokens))))
+    }
+
+    pub fn get(&self) -> Arc<Tokens> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts others in force. Returns true where they are others.
+    pub fn replace(&self, tokens: Tokens) -> bool {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let differ = **known != tokens;
+        *known = Arc::new(tokens);
+        differ
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
 struct ApiToken {
     name: String,
     role: CallerRole,

@@ -49,7 +49,7 @@ fn ask(url: &str) -> Result<(u16, String), ureq::Error> {
 }
 
 /// Where an address is reached from this machine, that may stand for all of its addresses.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,6 +1,7 @@
 //! `laterna run`: the composition root. Puts the parts together, starts them, and waits for a stop.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::compose;
-use crate::admin::tokens::Tokens;
+use super::reloader::{InForceSecrets, Reloader};
+use crate::admin::reload::ReloadDesk;
+use crate::admin::tokens::{Tokens, TokensInForce};
 use crate::admin::{self, Access, AdminContext, Desk, EventFeed, RecentPast, TakenWatch};
 use crate::component::registry::Versions;
 use crate::config::Config;
@@ -22,19 +25,27 @@ use crate::servers::Servers;
 use crate::status::{Status, Traces, measures};
 use crate::supervisor::Supervisor;
 use crate::supervisor::on_servers::OnServers;
-use crate::telemetry::TraceExport;
+use crate::telemetry::{LogFilter, TraceExport};
 use crate::{shutdown, telemetry};
 
-pub fn run(config: Config, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    telemetry::start_logs(config.host.log)?;
+pub fn run(config: Config, path: &Path, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let filter = telemetry::start_logs(config.host.log, &config.host.log_filter)?;
     // Before any server is asked: components are compiled on this thread, which is none of the runtime's.
     let engine = compose::engine(&config)?;
     let components = compose::components(&config, &engine)?;
-    runtime.block_on(serve(config, engine, components))
+    let reloads = Reloads { path: path.to_owned(), filter };
+    runtime.block_on(serve(config, reloads, engine, components))
+}
+
+/// What reading the configuration anew needs from the start.
+struct Reloads {
+    path: PathBuf,
+    filter: LogFilter,
 }
 
 async fn serve(
     config: Config,
+    reloads: Reloads,
     engine: Engine,
     components: BTreeMap<String, crate::component::version::Loaded>,
 ) -> anyhow::Result<ExitCode> {
@@ -42,8 +53,9 @@ async fn serve(
     let exported = TraceExport::start(config.host.otlp.as_deref(), &config.host.id)?;
     let traces = exported.as_ref().map(|to| Traces::to(to.tracer(), &config.mongodb.outbox));
     let traces = traces.unwrap_or_default();
-    let stop = shutdown::on_signal()?;
-    let tokens = Tokens::read(config.host.tokens.as_deref())?;
+    let (stop, hangups) = (shutdown::on_signal()?, shutdown::hangups()?);
+    let tokens = TokensInForce::new(Tokens::read(config.host.tokens.as_deref())?);
+    let in_force = InForceSecrets::of(&config)?;
     let listeners = admin::listen(config.host.health, config.host.admin).await?;
     let servers = compose::servers(&config)?;
     for advice in compose::advice(&config, &servers) {
@@ -67,6 +79,7 @@ async fn serve(
         tasks.join_all().await;
         drained.cancel();
     };
+    let (reload, requests) = ReloadDesk::new();
     let windows = config.projection.iter().map(|(name, one)| (name.clone(), one.dedupe_window)).collect();
     let shown = AdminContext {
         host: config.host.id.as_str().into(),
@@ -74,15 +87,20 @@ async fn serve(
         versions: Arc::new(by_name),
         desk: Desk::new(servers.clone()),
         feed: EventFeed::default(),
-        watch: TakenWatch::new(servers, windows),
+        watch: TakenWatch::new(servers.clone(), windows),
         recent: RecentPast::default(),
+        reload,
         metrics: metrics.clone(),
     };
-    let access = Access { names: config.host.admin_names(), tokens };
-    let (served, (), ()) = tokio::join!(
+    let access = Access { names: config.host.admin_names(), tokens: tokens.clone() };
+    let Reloads { path, filter } = reloads;
+    Reloader::shows_counters();
+    let reloader = Reloader { path, config, in_force, servers, tokens, filter, requests };
+    let (served, (), (), ()) = tokio::join!(
         admin::serve(listeners, shown, access, drained.clone()),
         draining,
-        telemetry::tidy_metrics(metrics, drained.clone())
+        telemetry::tidy_metrics(metrics, drained.clone()),
+        reloader.run(hangups, drained.clone())
     );
     served?;
     if let Some(exported) = exported {

@@ -18,6 +18,7 @@ use crate::readmodel::control::{pause, registration, take_up};
 use crate::readmodel::lane::{checkpoint, dead_letter};
 use crate::status::recently::{LastMinute, Quantiles};
 use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
+use crate::text::harmless;
 
 #[derive(Debug, Args)]
 pub struct StatusArguments {
@@ -110,6 +111,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             last_minute: LastMinute::default(),
             events: rows.iter().map(|row| row.events).sum(),
             ignored,
+            unhandled: vec![],
             parked,
             held,
             acknowledgement: None,
@@ -278,6 +280,14 @@ fn notes(snapshot: &Snapshot) {
     if !slower.is_empty() {
         let all = slower.join("; ");
         output::line(format_args!("\n{name} takes more fuel than with the component before: {all}"));
+    }
+    if !snapshot.unhandled.is_empty() {
+        let types = snapshot
+            .unhandled
+            .iter()
+            .map(|one| format!("{} ({})", harmless(&one.event_type), table::number(one.events)));
+        let types: Vec<String> = types.collect();
+        output::line(format_args!("\n{name}: the projector does not take {}", types.join(", ")));
     }
     if snapshot.ignored > 0 {
         let ignored = table::number(snapshot.ignored);

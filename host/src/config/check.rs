@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use tracing_subscriber::filter::Targets;
+
 use super::{Acknowledging, Config, HostSettings, Mongodb, Projection, Start};
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::source::{MARK_FIELD, OnLost};
@@ -24,6 +26,12 @@ pub fn problems(config: &Config) -> Vec<String> {
     }
     check_listeners(&mut problems, &config.host);
     check_otlp(&mut problems, config.host.otlp.as_deref());
+    if config.host.log_filter.parse::<Targets>().is_err() {
+        problems.push(format!(
+            "`host.log_filter` is {:?}; it must be like \"info\" or \"info,laterna::source=debug\"",
+            config.host.log_filter
+        ));
+    }
     let is_host =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     for name in config.host.admin_names().into_iter().filter(|name| !is_host(name)) {

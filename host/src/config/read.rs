@@ -3,7 +3,7 @@
 //! It knows no setting. A key that cannot be read is reported and taken out, one that is missing is reported and put
 //! in, and the rest is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use config::{ConfigError, Environment, File, FileFormat, Map, Value, ValueKind};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,12 @@ const PROBLEMS_MAX: usize = 100;
 pub struct Read<T> {
     pub settings: Option<T>,
     pub problems: Vec<String>,
+    /// The values that were given, each by a hash: a secret may be among them.
+    pub given: Given,
 }
+
+/// The paths of the settings that were given, each with a hash of its value.
+pub type Given = BTreeMap<String, u64>;
 
 /// Reads a TOML text, overridden by variables of the environment.
 pub fn read<T: DeserializeOwned>(text: &str, overrides: HashMap<String, String>) -> Read<T> {
@@ -32,12 +37,15 @@ pub fn read<T: DeserializeOwned>(text: &str, overrides: HashMap<String, String>)
         .and_then(config::Config::try_deserialize::<Map<String, Value>>);
     match table {
         Ok(table) => read_table(Value::new(None, ValueKind::Table(table))),
-        Err(error) => Read { settings: None, problems: vec![without_source(&error.to_string())] },
+        Err(error) => {
+            Read { settings: None, problems: vec![without_source(&error.to_string())], given: Given::new() }
+        }
     }
 }
 
 fn read_table<T: DeserializeOwned>(mut tree: Value) -> Read<T> {
     let mut problems: Vec<String> = Vec::new();
+    let given = given(&mut tree);
     while problems.len() < PROBLEMS_MAX {
         let error = match T::deserialize(tree.clone()) {
             Ok(settings) => {
@@ -45,7 +53,7 @@ fn read_table<T: DeserializeOwned>(mut tree: Value) -> Read<T> {
                 let found: Vec<String> =
                     paths.iter().filter_map(|path| not_a_number::<T>(&mut tree, path)).collect();
                 if found.is_empty() {
-                    return Read { settings: Some(settings), problems };
+                    return Read { settings: Some(settings), problems, given };
                 }
                 problems.extend(found);
                 continue;
@@ -66,7 +74,16 @@ fn read_table<T: DeserializeOwned>(mut tree: Value) -> Read<T> {
             break;
         }
     }
-    Read { settings: None, problems }
+    Read { settings: None, problems, given }
+}
+
+fn given(tree: &mut Value) -> Given {
+    let paths = leaves(tree, &[]);
+    let hashed = |path: Vec<String>| {
+        let value = format!("{:?}", at(tree, &path)?.kind);
+        Some((path.join("."), xxhash_rust::xxh3::xxh3_64(value.as_bytes())))
+    };
+    paths.into_iter().filter_map(hashed).collect()
 }
 
 /// The config crate takes `true` and `"on"` for 1 and `2.5` for 3. Where a number is expected, only one is taken: the

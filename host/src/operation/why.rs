@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::ask::{self, Refusal};
 use crate::component::registry::Versions;
 use crate::component::version::Loaded;
-use crate::event::{Aggregate, Event, Id};
+use crate::event::{Aggregate, Event, Id, Undecodable};
 use crate::failure::Failure;
 use crate::readmodel::control::deployment;
 use crate::readmodel::lane::applied_by::{self, GivenUpBy, TakenBy};
@@ -98,7 +98,7 @@ impl Why {
 pub struct Documents {
     pub aggregate: Aggregate,
     page: AggregatePage,
-    events: Vec<Result<Arc<Event>, (Option<Id>, String)>>,
+    events: Vec<Result<Arc<Event>, Undecodable>>,
     /// The aggregate's newest event, where the page ends before it.
     newest: Option<Id>,
 }
@@ -151,10 +151,7 @@ pub async fn read(
     } else {
         None
     };
-    let events = page
-        .documents
-        .iter()
-        .map(|document| decoder.decode(document).map_err(|undecodable| (undecodable.id, undecodable.reason)));
+    let events = page.documents.iter().map(|document| decoder.decode(document));
     Ok(Documents { aggregate, events: events.collect(), page, newest })
 }
 
@@ -212,10 +209,10 @@ impl Documents {
     }
 }
 
-fn id(event: &Result<Arc<Event>, (Option<Id>, String)>) -> Option<&Id> {
+fn id(event: &Result<Arc<Event>, Undecodable>) -> Option<&Id> {
     match event {
         Ok(event) => Some(&event.id),
-        Err((id, _)) => id.as_ref(),
+        Err(undecodable) => undecodable.id.as_ref(),
     }
 }
 
@@ -260,7 +257,7 @@ impl KnownStory {
 
 impl EventStory {
     fn of(
-        event: &Result<Arc<Event>, (Option<Id>, String)>,
+        event: &Result<Arc<Event>, Undecodable>,
         taken: TakenFound,
         by: Option<TakenBy>,
         answer: ShownAnswer,
@@ -268,7 +265,9 @@ impl EventStory {
         let (became, unknown, letter) = EventFate::of(taken.what);
         let read = event.as_ref().ok();
         let by = by.unwrap_or(TakenBy { at: String::new(), was_letter: false, digest: None });
-        let digest = by.digest.or_else(|| letter.as_ref().map(|letter| letter.digest.clone()));
+        // One that waits was never tried.
+        let tried = letter.as_ref().filter(|letter| !letter.is_held());
+        let digest = by.digest.or_else(|| tried.map(|letter| letter.digest.clone()));
         Self {
             event_id: id(event).map(Id::spelled),
             event_type: read.map(|event| event.event_type.clone()),

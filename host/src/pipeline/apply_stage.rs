@@ -20,6 +20,7 @@ use super::size::{Repeats, Size};
 use super::suspects::Suspects;
 use crate::failure::Failure;
 use crate::readmodel::lane::batch::Batch;
+use crate::readmodel::mysql::query::counting;
 use crate::retry::Backoff;
 use crate::source::Decoder;
 use crate::status::Status;
@@ -90,10 +91,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             let holds = self.holds_stream && end_at_first_parked(&mut batch);
             self.breaker.admit(self.lane, &batch)?;
             self.status.begins(self.lane, Activity::Committing(batch.entries.len()));
-            let committed = self.model.commit(&batch).await;
+            let (committed, round_trips) = counting(self.model.commit(&batch)).await;
             self.status.ends(self.lane, Activity::Committing(batch.entries.len()));
             match committed {
                 Ok(()) => {
+                    if !batch.entries.is_empty() {
+                        self.status.took_round_trips(round_trips);
+                    }
                     self.breaker.committed(self.lane);
                     self.suspects.committed(&batch);
                     self.size.committed(batch.entries.len());

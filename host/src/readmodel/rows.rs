@@ -83,13 +83,17 @@ async fn look(session: &mut Session, wanted: &RowsWanted<'_>) -> Result<RowsFoun
             Ok(Err(format!("they are more than {ROWS_MAX}: ask MySQL for them")))
         }
         Ok(rows) => Ok(Ok(rows.iter().map(cells).collect())),
-        Err(error) if number(&error).is_some_and(|code| NOT_THERE.contains(&code)) => {
-            Ok(Err("the live tables do not have this table, or one of its columns".to_owned()))
-        }
-        Err(error) if number(&error).is_some_and(|code| TOOK_TOO_LONG.contains(&code)) => {
-            Ok(Err(format!("MySQL did not find them within {} s", LOOK_TIMEOUT.as_secs())))
-        }
-        Err(error) => Err(classify("reading rows of the live tables", &error)),
+        Err(error) => match number(&error) {
+            Some(code) if NOT_THERE.contains(&code) => {
+                Ok(Err("the live tables do not have this table, or one of its columns".to_owned()))
+            }
+            Some(code) if TOOK_TOO_LONG.contains(&code) => {
+                Ok(Err(format!("MySQL did not find them within {} s", LOOK_TIMEOUT.as_secs())))
+            }
+            // A refused look changes nothing, and its session goes on.
+            Some(code) => Ok(Err(format!("MySQL refuses to look for them (error {code})"))),
+            None => Err(classify("reading rows of the live tables", &error)),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! The connection to the outbox: opened, checked, identified.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
@@ -41,6 +41,8 @@ pub struct SourceIdentity {
 #[derive(Debug, Clone)]
 pub struct Outbox {
     options: OutboxOptions,
+    /// The URI in force, which all copies share.
+    uri: Arc<RwLock<String>>,
     opened: Arc<Mutex<Option<Opened>>>,
 }
 
@@ -58,7 +60,29 @@ impl Outbox {
     /// Does not talk to any server yet, not even to a name server.
     pub fn new(options: OutboxOptions) -> Result<Self, Failure> {
         ConnectionString::parse(&options.uri).map_err(|error| unusable(&error))?;
-        Ok(Self { options, opened: Arc::default() })
+        let uri = Arc::new(RwLock::new(options.uri.clone()));
+        Ok(Self { options, uri, opened: Arc::default() })
+    }
+
+    /// Returns true where the other URI names the same servers: credentials may differ, and TLS.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |outbox: &Self| {
+            let named = ConnectionString::parse(outbox.uri()).ok()?;
+            Some((named.host_info, named.replica_set, named.direct_connection, named.default_database))
+        };
+        self.options.database == other.options.database
+            && self.options.collection == other.options.collection
+            && place(self) == place(other)
+    }
+
+    /// Opens connections from now on as the other one does, also in its copies. A cursor that is open stays so.
+    pub async fn takes_over(&self, other: &Self) {
+        *self.uri.write().unwrap_or_else(PoisonError::into_inner) = other.uri();
+        self.opened.lock().await.take();
+    }
+
+    fn uri(&self) -> String {
+        self.uri.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The driver's client, made when it is needed first: a `mongodb+srv` name has to be looked up for it. It is made anew
@@ -78,8 +102,8 @@ impl Outbox {
     }
 
     async fn connect(&self) -> Result<Opened, Failure> {
-        let OutboxOptions { uri, database, collection } = &self.options;
-        let mut client = ClientOptions::parse(uri).await.map_err(|error| match *error.kind {
+        let OutboxOptions { database, collection, .. } = &self.options;
+        let mut client = ClientOptions::parse(self.uri()).await.map_err(|error| match *error.kind {
             ErrorKind::InvalidArgument { .. } => unusable(&error),
             _ => classify("looking up the servers of `mongodb.uri`", &error),
         })?;

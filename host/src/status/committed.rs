@@ -25,7 +25,8 @@ impl Status {
         });
         self.count(batch);
         measures::committed(self, batch);
-        self.traces_batch(lane, batch);
+        let took = self.traces_batch(lane, batch);
+        self.count_types(batch, took);
         let projection = &self.projection;
         for entry in &batch.entries {
             if let Verdict::Park { failure, .. } = &entry.verdict {

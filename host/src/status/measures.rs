@@ -7,6 +7,7 @@ use metrics::{counter, histogram};
 use super::activity::Activity;
 use super::recently::Measured;
 use super::{LaneStatus, Status, StatusState};
+use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
 
@@ -14,6 +15,8 @@ const LATENCY: &str = "laterna_commit_latency_seconds";
 const PROJECTING: &str = "laterna_projecting_seconds";
 const COMMITTING: &str = "laterna_committing_seconds";
 const BATCH: &str = "laterna_batch_events";
+const ROUND_TRIPS: &str = "laterna_batch_round_trips";
+pub(super) const COMMIT_BY_TYPE: &str = "laterna_event_commit_seconds";
 
 /// The upper ends of the buckets of times, in seconds: from a millisecond to an hour.
 const SECONDS: [f64; 21] = [
@@ -24,9 +27,22 @@ const SECONDS: [f64; 21] = [
 /// The upper ends of the buckets of batches, in events.
 const EVENTS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];
 
+/// The upper ends of the buckets of round trips.
+const TRIPS: [f64; 14] = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0, 500.0];
+
+/// The upper ends of the buckets of the time that one event of a batch takes, in seconds.
+const SHARES: [f64; 12] =
+    [0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005, 0.02, 0.1, 1.0, 10.0];
+
 /// The histograms, and the upper ends of their buckets.
-pub const BUCKETS: [(&str, &[f64]); 4] =
-    [(LATENCY, &SECONDS), (PROJECTING, &SECONDS), (COMMITTING, &SECONDS), (BATCH, &EVENTS)];
+pub const BUCKETS: [(&str, &[f64]); 6] = [
+    (LATENCY, &SECONDS),
+    (PROJECTING, &SECONDS),
+    (COMMITTING, &SECONDS),
+    (BATCH, &EVENTS),
+    (ROUND_TRIPS, &TRIPS),
+    (COMMIT_BY_TYPE, &SHARES),
+];
 
 /// A lane was at work for so long.
 pub(super) fn worked(status: &Status, work: Activity, time: Duration) {
@@ -38,6 +54,12 @@ pub(super) fn worked(status: &Status, work: Activity, time: Duration) {
     status.measurements.add(measured, std::iter::once(micros(time)));
     let projection = &status.projection;
     histogram!(name, "projection" => projection.clone()).record(time.as_secs_f64());
+}
+
+/// Something is tried again.
+pub(super) fn tries_again(projection: &str, failure: &Failure) {
+    counter!("laterna_retries_total", "projection" => projection.to_owned(), "class" => failure.class())
+        .increment(1);
 }
 
 /// A batch was committed just now. One without events, which only writes a position, is not counted.
@@ -82,12 +104,19 @@ impl Status {
         }
     }
 
+    /// A batch with events was committed in so many answers of MySQL that were waited for, one after the other.
+    pub fn took_round_trips(&self, round_trips: u32) {
+        histogram!(ROUND_TRIPS, "projection" => self.projection.clone()).record(f64::from(round_trips));
+    }
+
     /// Shows the counters before there is anything to count, so that the first of each is seen to come.
     pub fn shows_counters(&self) {
         let projection = || self.projection.clone();
         for name in ["laterna_batches_total", "laterna_events_read_total", "laterna_letters_erased_total"] {
             counter!(name, "projection" => projection()).increment(0);
         }
+        counter!("laterna_retries_total", "projection" => projection(), "class" => "connection-lost")
+            .increment(0);
         for verdict in Verdict::NAMES {
             counter!("laterna_events_total", "projection" => projection(), "verdict" => verdict).increment(0);
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::oplog::OplogWindow;
 use super::recently::LastMinute;
+use super::types::TypeCount;
 use crate::projector::TypeCost;
 use crate::readmodel::control::command::WaitingCommand;
 
@@ -90,6 +91,9 @@ pub struct Snapshot {
     /// Of how many of them the upcaster made nothing.
     #[serde(default)]
     pub ignored: u64,
+    /// Events that the projector does not take, by their type, since this host began to write; of 64 types, and the others.
+    #[serde(default)]
+    pub unhandled: Vec<TypeCount>,
     /// Dead letters that failed, and those that wait behind them.
     pub parked: u64,
     pub held: u64,

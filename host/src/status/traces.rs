@@ -230,11 +230,8 @@ impl Status {
         });
     }
 
-    /// Tells of a batch that a lane committed just now.
-    pub(super) fn traces_batch(&self, lane: usize, batch: &Batch) {
-        if self.traces.0.is_none() || batch.entries.is_empty() {
-            return;
-        }
+    /// Tells of a batch that a lane committed just now. Returns how long the commit took.
+    pub(super) fn traces_batch(&self, lane: usize, batch: &Batch) -> Duration {
         let (projected, committed) = self.change(|state| {
             let lane = &state.lanes[lane];
             (lane.handed_on.front().and_then(|handed| handed.projected), lane.committed)
@@ -242,5 +239,6 @@ impl Status {
         let projection = &self.projection;
         let committed = committed.unwrap_or_else(|| Timed::just_now(Duration::ZERO));
         self.traces.batch(&CommittedBatch { projection, lane, batch, projected, committed });
+        committed.took
     }
 }

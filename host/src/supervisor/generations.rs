@@ -28,6 +28,7 @@ use crate::pipeline::run::TaskSet;
 use crate::position::Position;
 use crate::readmodel::control::generation::{Generation, GenerationState};
 use crate::readmodel::cut_over::CutOverOutcome;
+use crate::status::OperationSpan;
 use crate::supervisor::term::Term;
 
 /// How long both generations may take to come to one position. The live one takes nothing behind it meanwhile.
@@ -198,6 +199,9 @@ async fn cut_over<P: GenerationPorts>(
     match outcome {
         CutOverOutcome::Done => {
             tracing::info!(projection, generation, digest, before = live, "another generation is live");
+            let (id, took) = (next.opened_by.unwrap_or_default(), Duration::from_secs(next.seconds));
+            let built = OperationSpan { id, took, error: None };
+            ports.status().traces().operation(projection, "build", built);
             Ok(NextStep::Nothing)
         }
         CutOverOutcome::NotYet(why) => {

@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -106,7 +107,7 @@ pub async fn deploy(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(DeployBody { digest, canary_seconds }): Json<DeployBody>,
+    Body(DeployBody { digest, canary_seconds }): Body<DeployBody>,
 ) -> Result<Response, Problem> {
     is_digest(&digest)?;
     let wish = Wish::Deploy { digest: digest.clone(), canary_seconds };

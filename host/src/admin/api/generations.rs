@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -57,7 +58,7 @@ pub async fn rebuild(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(RebuildBody { accept, until, aggregate }): Json<RebuildBody>,
+    Body(RebuildBody { accept, until, aggregate }): Body<RebuildBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Rebuild { accept, until, aggregate }).await
 }
@@ -81,7 +82,7 @@ pub async fn accept(
     State(shown): State<AdminContext>,
     Path((projection, generation)): Path<(String, u32)>,
     asked: Asked,
-    Json(body): Json<AcceptBody>,
+    Body(body): Body<AcceptBody>,
 ) -> Result<Response, Problem> {
     let wish = Wish::Accept { generation, shown: body.shown.unwrap_or_default() };
     asked.ask(&shown, &projection, wish).await

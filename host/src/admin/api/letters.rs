@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::body::{self, Body};
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -46,7 +47,7 @@ pub struct LetterQuery {
     #[param(required = false)]
     heads_only: bool,
     /// Those behind this id: the `next` of the page before.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "body::number")]
     #[param(required = false)]
     after: u64,
     /// How many, 1 to 100.
@@ -202,6 +203,7 @@ pub struct LetterBody {
     #[serde(default)]
     all: bool,
     /// Up to where they were shown, from the list; needed unless `ids` names them.
+    #[serde(default, deserialize_with = "body::object")]
     boundary: Option<Boundary>,
     /// How many they are, where that was confirmed: with another number nothing is done.
     count: Option<u64>,
@@ -250,7 +252,7 @@ pub async fn replay(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(body): Json<LetterBody>,
+    Body(body): Body<LetterBody>,
 ) -> Result<Response, Problem> {
     let rehearses = asked.dry_run;
     let wish = body.wish(|_| if rehearses { LetterWish::Rehearse } else { LetterWish::Replay })?;
@@ -265,7 +267,7 @@ pub async fn discard(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(body): Json<LetterBody>,
+    Body(body): Body<LetterBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Discard { why })?).await
 }
@@ -278,7 +280,7 @@ pub async fn erase(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(body): Json<LetterBody>,
+    Body(body): Body<LetterBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Erase { why })?).await
 }

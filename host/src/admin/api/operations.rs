@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
-use super::masking;
+use super::{body, masking};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
@@ -32,6 +32,7 @@ pub struct OperationQuery {
     /// Those in this state.
     state: Option<CommandState>,
     /// Those before this id: the `next` of the page before.
+    #[serde(default, deserialize_with = "body::number_if_any")]
     before: Option<u64>,
     /// How many, 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
@@ -88,27 +89,27 @@ pub async fn show(
     Ok(Json(record))
 }
 
-/// How an operation is cancelled.
+/// Whether it is done, or only tried.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct CancelQuery {
+pub struct DryRunQuery {
     /// Only tells what would come of it.
     #[serde(default)]
     #[param(required = false)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// Ends an operation that is not done yet: one that waits, a rebuild or a verification that is being built, a replay before its
 /// next letter. 200: it is over; 202: the host that carries it out ends it.
 #[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
-    params(("id" = u64, Path, description = "Its number"), CancelQuery),
+    params(("id" = u64, Path, description = "Its number"), DryRunQuery),
     responses((status = 200, body = CommandRecord), (status = 202, body = CommandRecord)))]
 pub async fn cancel(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<u64>,
-    Query(CancelQuery { dry_run }): Query<CancelQuery>,
+    Query(DryRunQuery { dry_run }): Query<DryRunQuery>,
 ) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
     let mut seat = shown.desk.sit().await?;
     let cancelled = cancelled(&mut seat, &caller, (id, dry_run)).await;

@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
+use super::body::Body;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::recent::RecentFigures;
@@ -63,7 +64,7 @@ pub async fn pause(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(PauseBody { why }): Json<PauseBody>,
+    Body(PauseBody { why }): Body<PauseBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Pause { why }).await
 }
@@ -97,7 +98,7 @@ pub async fn verify(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     asked: Asked,
-    Json(VerifyBody { repair }): Json<VerifyBody>,
+    Body(VerifyBody { repair }): Body<VerifyBody>,
 ) -> Result<Response, Problem> {
     asked.ask(&shown, &projection, Wish::Verify { repair }).await
 }

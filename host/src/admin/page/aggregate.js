@@ -65,7 +65,7 @@ export function Aggregate({ name, type, id }) {
     return html`
         <p class="back"><a href=${link(name)}>${name}</a></p>
         <h1 tabindex="-1">${called}</h1>
-        <${Search} key=${called} name=${name} value=${why?.aggregate_exact && why.aggregate !== `${type}/${id}` ? why.aggregate_exact : called} />
+        <${Search} key=${called} name=${name} value=${called} />
         <${Trouble} problem=${problem} />
         ${!why && !problem && html`<p class="soft">Its events are run again …</p>`}
         ${why && html`
@@ -84,20 +84,27 @@ export function Aggregate({ name, type, id }) {
 function Story({ one, why, name }) {
     const isBad = one.became === "parked" || one.became === "held" || one.became === "discarded";
     const isOpen = one.became === "passed" || one.became === "unknown" || one.became === "pending";
+    // Of two reasons that are masked nobody knows whether they are the same.
+    const isSame = why.rows && one.letter && one.answer.answer === "fails" && one.answer.reason === one.letter.reason;
     return html`<li class=${isBad ? "bad" : isOpen ? "open" : ""}>
         <p><b>${one.event_type ?? "No event"}</b> ${one.sequence !== null && html`<span class="soft">number ${one.sequence},</span>`} <code>${one.event_id ?? "no id"}</code></p>
-        <p class="soft"><span class="tag">${BECAME[one.became]}</span> ${one.at && html`<time datetime=${one.at} title=${one.at}>${moment(one.at)}</time>`}${one.was_letter ? ", as a dead letter that was dealt with" : ""}${component(one)}</p>
+        <p class="soft"><span class="tag">${BECAME[one.became]}</span> ${when(one)}</p>
         ${one.unknown && html`<p class="soft">${one.unknown}</p>`}
         ${one.given_up && html`<p>given up by ${one.given_up.by}: ${one.given_up.why}</p>`}
         ${one.letter && html`<p><a href=${link(name, "/letters")}>Letter ${one.letter.id}</a> ${one.letter.class ?? ""}</p><${Reason} letter=${one.letter} />`}
-        ${one.answered_by && one.answered_by !== one.digest && html`<p class="soft">What the component in force, <code>${short(why.digest)}</code>, makes of it:</p>`}
-        <${Answer} answer=${one.answer} />
+        ${isSame ? html`<p class="soft">It would fail in the same way now.</p>` : html`
+            ${one.answered_by && one.answered_by !== one.digest && html`<p class="soft">What the component in force, <code>${short(why.digest)}</code>, makes of it:</p>`}
+            <${Answer} answer=${one.answer} />`}
     </li>`;
 }
 
-function component(one) {
-    if (one.digest) return html`, with <code>${short(one.digest)}</code>`;
-    return one.became === "applied" || one.became === "ignored" ? ", with a component of which is not remembered which" : "";
+/** When it was, and with which component, as far as that is known. */
+function when(one) {
+    const time = one.at && html`<time datetime=${one.at} title=${one.at}>${moment(one.at)}</time>`;
+    const letter = one.was_letter && "as a dead letter that was dealt with";
+    const isTaken = one.became === "applied" || one.became === "ignored";
+    const by = one.digest ? html`with <code>${short(one.digest)}</code>` : isTaken && "with a component of which is not remembered which";
+    return [time, letter, by].filter(Boolean).map((part, index) => html`${index > 0 && ", "}${part}`);
 }
 
 function Answer({ answer }) {

@@ -64,7 +64,7 @@ function Row({ projection, past, stands }) {
         <dl class="figures">
             <div><dt>events/s</dt><dd>${rate(projection.events_per_second)}</dd></div>
             <div><dt>lag</dt><dd>${duration(projection.lag_seconds)}</dd></div>
-            <div class="wide"><dt>${now ? `latency, ${millis(now.p50)} and ${millis(now.p99)}` : "latency, last hour"}</dt><dd><${Sparkline} values=${latency} label=${`latency of 99 of 100 events in the last hour, at most ${millis(Math.max(0, ...latency))}`} /></dd></div>
+            <div class="wide"><dt>latency p50, p99</dt><dd>${now ? `${millis(now.p50)}, ${millis(now.p99)}` : "none"}<${Sparkline} values=${latency} label=${`latency of 99 of 100 events in the last hour, at most ${millis(Math.max(0, ...latency))}`} /></dd></div>
             <div><dt>letters</dt><dd>${projection.parked ? html`<a href=${link(name, "/letters")}>${count(projection.parked)}${projection.held ? `\u2009+\u2009${count(projection.held)}` : ""}</a>` : "none"}</dd></div>
             <div><dt>oplog left</dt><dd>${projection.oplog ? `${100 - Math.min(100, projection.oplog.used_percent)} %` : "?"}</dd></div>
             <div><dt>component</dt><dd>${projection.component ? html`${projection.component} <code>${short(projection.digest).slice(0, 8)}</code>` : "none"}</dd></div>

@@ -64,7 +64,7 @@ export function Projection({ name }) {
 }
 
 /** The upper ends of the ranges of batches; the last one has what lies beyond. */
-const SIZES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "2000", "more"];
+const SIZES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1k", "2k", "more"];
 
 /** How long things took in the last minute, and how large batches were. */
 function Minute({ minute }) {

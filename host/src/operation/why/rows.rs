@@ -40,7 +40,7 @@ struct Looked {
 }
 
 /// A condition with its values.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct NamedCondition {
     condition: String,
     parameters: Vec<Parameter>,
@@ -59,7 +59,12 @@ impl WantedRows {
             let named = sql::named_rows(statement, table);
             let named = named.map(|named| values_of(named, statement, operation));
             let named = named.map_err(|why| format!("`{}` does not tell which rows: {why}", statement.name));
-            self.0.retain(|one| one.named != named || one.table.name != table.name);
+            let shown = |named: &Result<NamedCondition, String>| match named {
+                Ok(named) => named.shown(),
+                Err(untold) => untold.clone(),
+            };
+            let now = shown(&named);
+            self.0.retain(|one| one.table.name != table.name || shown(&one.named) != now);
             self.0.push(Looked { table: Arc::new(table.clone()), named });
         }
         let more = self.0.len().saturating_sub(CONDITIONS_MAX);

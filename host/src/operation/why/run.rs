@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rows::WantedRows;
 use crate::component::version::Loaded;
-use crate::event::{Event, Id};
+use crate::event::{Event, Undecodable};
 use crate::failure::Failure;
 use crate::operation::shown_sql;
 use crate::pipeline::ports::Version;
@@ -81,7 +81,7 @@ impl ShownAnswer {
 /// The answers to these events, each of the component at its index; and which rows the statements name.
 pub(super) async fn answers(
     components: &[&Loaded],
-    events: &[Result<Arc<Event>, (Option<Id>, String)>],
+    events: &[Result<Arc<Event>, Undecodable>],
     answering: &[usize],
 ) -> Result<(Vec<ShownAnswer>, WantedRows), Failure> {
     let mut told: Vec<Option<projector::Answer>> = vec![None; events.len()];
@@ -100,7 +100,7 @@ pub(super) async fn answers(
     let (mut room, mut wanted) = (PAGE_CHARACTERS_MAX, WantedRows::default());
     let answers = events.iter().zip(told).zip(answering).map(|((event, told), by)| {
         let schema = &components[*by].deployed.schema;
-        if let Err((_, reason)) = event {
+        if let Err(Undecodable { reason, .. }) = event {
             return ShownAnswer::Undecodable { reason: reason.clone() };
         }
         match told {

@@ -4,6 +4,7 @@
 //! Each is bounded, so that nothing waits without end for a server that is gone without a word. Most have a tighter
 //! limit around them.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -11,11 +12,32 @@ use futures_util::future::BoxFuture;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{Executor, MySql, Row};
+use tokio::task_local;
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// How long one statement may take. A connection in which it took longer is lost.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+task_local! {
+    /// The answers of the server that were waited for within [`counting`].
+    static ROUND_TRIPS: Cell<u32>;
+}
+
+/// Does some work, and counts the answers of the server that it waits for, one after the other. A statement that a session
+/// prepares first takes one more, which is not counted.
+pub async fn counting<T>(work: impl Future<Output = T>) -> (T, u32) {
+    let counted = async {
+        let done = work.await;
+        (done, ROUND_TRIPS.with(Cell::get))
+    };
+    ROUND_TRIPS.scope(Cell::new(0), counted).await
+}
+
+fn count() {
+    // Where nobody counts, nothing is counted.
+    let _ = ROUND_TRIPS.try_with(|trips| trips.set(trips.get() + 1));
+}
 
 /// Runs a prepared query.
 pub trait RunQuery<'q> {
@@ -35,6 +57,7 @@ impl<'q> RunQuery<'q> for Query<'q, MySql, MySqlArguments> {
     }
 
     fn run_unbounded(self, connection: &'q mut MySqlConnection) -> BoxFuture<'q, Result<MySqlQueryResult>> {
+        count();
         connection.execute(self)
     }
 
@@ -78,6 +101,7 @@ fn cells(row: &MySqlRow) -> Result<Vec<Option<String>>> {
 }
 
 fn bounded<'q, T: 'q>(asked: BoxFuture<'q, Result<T>>) -> BoxFuture<'q, Result<T>> {
+    count();
     Box::pin(async move {
         let silence = |_| {
             let seconds = STATEMENT_TIMEOUT.as_secs();

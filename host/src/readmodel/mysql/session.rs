@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -48,7 +49,8 @@ pub async fn within<T>(
 /// Makes sessions for one account.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    options: MySqlConnectOptions,
+    /// The account and how it is reached; all connectors that were made of one share it.
+    account: Arc<RwLock<MySqlConnectOptions>>,
     /// The setting that names the account in messages, never a secret.
     setting: &'static str,
     database: String,
@@ -82,7 +84,8 @@ impl Connector {
             .timezone(None)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .disable_statement_logging();
-        Ok(Self { options, setting, database, time: TRANSACTION_TIME, needs: 0 })
+        let account = Arc::new(RwLock::new(options));
+        Ok(Self { account, setting, database, time: TRANSACTION_TIME, needs: 0 })
     }
 
     /// Gives each transaction of a lane so much time.
@@ -115,19 +118,37 @@ impl Connector {
     /// Returns a connector of this account in another database.
     #[must_use]
     pub fn in_database(&self, database: &str) -> Self {
-        let options = self.options.clone().database(database);
-        Self { options, database: database.to_owned(), ..self.clone() }
+        Self { database: database.to_owned(), ..self.clone() }
+    }
+
+    /// Returns true where the other one reaches the same account at the same server: a password may differ, and TLS.
+    pub fn is_same_account(&self, other: &Self) -> bool {
+        let (own, others) = (self.options(), other.options());
+        let user = |options: &MySqlConnectOptions| options.get_username().to_owned();
+        self.place() == other.place() && user(&own) == user(&others) && self.database == other.database
+    }
+
+    /// Makes sessions from now on as the other one does, also in its copies; those that there are stay.
+    pub fn takes_over(&self, other: &Self) {
+        let options = other.options();
+        *self.account.write().unwrap_or_else(PoisonError::into_inner) = options;
+    }
+
+    fn options(&self) -> MySqlConnectOptions {
+        let account = self.account.read().unwrap_or_else(PoisonError::into_inner);
+        account.clone().database(&self.database)
     }
 
     /// Advice where the connection may pass other machines in plain text.
     pub fn exposed(&self) -> Option<String> {
-        let host = self.options.get_host();
+        let options = self.options();
+        let host = options.get_host();
         let address = host.trim_start_matches('[').trim_end_matches(']').parse();
         let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
-        if is_here || self.options.get_socket().is_some() {
+        if is_here || options.get_socket().is_some() {
             return None;
         }
-        let how = match self.options.get_ssl_mode() {
+        let how = match options.get_ssl_mode() {
             MySqlSslMode::Disabled => "is not encrypted",
             MySqlSslMode::Preferred => "is encrypted only if whoever answers wants it to be",
             _ => return None,
@@ -138,16 +159,17 @@ impl Connector {
 
     /// Where the server is: host and port, or its socket.
     fn place(&self) -> String {
-        match self.options.get_socket() {
+        let options = self.options();
+        match options.get_socket() {
             Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
         }
     }
 
     pub async fn connect(&self) -> Result<Session, Failure> {
         let doing = format!("connecting to MySQL at {} with `{}`", self.place(), self.setting);
         let connecting = async {
-            let mut connection = MySqlConnection::connect_with(&self.options).await?;
+            let mut connection = MySqlConnection::connect_with(&self.options()).await?;
             send(&mut connection, &settings()).await?;
             let row = sqlx::query(
                 "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
@@ -192,7 +214,8 @@ impl Connector {
         {
             // The driver adds where it found out.
             let plugin = rest.split(' ').next().unwrap_or_default();
-            let account = self.options.get_username();
+            let options = self.options();
+            let account = options.get_username();
             return Failure::misconfigured(
                 format!(
                     "{doing}: the account `{account}` logs in by the plugin `{plugin}`, which the host does not have"

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::is_digest;
 use crate::admin::AdminContext;
+use crate::admin::api::body::Body;
 use crate::admin::problem::Problem;
 use crate::operation::ask;
 use crate::operation::shadow::{self, TypeDifferences};
@@ -46,7 +47,7 @@ pub struct ShadowReport {
 pub async fn compare(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
-    Json(ShadowBody { digest, documents }): Json<ShadowBody>,
+    Body(ShadowBody { digest, documents }): Body<ShadowBody>,
 ) -> Result<Json<ShadowReport>, Problem> {
     is_digest(&digest)?;
     let documents = documents.unwrap_or(DOCUMENTS);

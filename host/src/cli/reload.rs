@@ -1,0 +1,76 @@
+//! `laterna reload`: has the running host read its configuration anew.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::{health, output};
+use crate::admin::reload::Reloaded;
+use crate::admin::tokens;
+use crate::config::Config;
+use crate::text::harmless;
+
+/// How long the host may take: it tries the accounts of servers.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReloadArguments {
+    /// Say what would be taken over, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// For machines: one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit code 1 where something needs a restart.
+pub fn reload(config: &Config, arguments: ReloadArguments) -> anyhow::Result<ExitCode> {
+    let ReloadArguments { dry_run, json } = arguments;
+    let reloaded = ask(config, dry_run)?;
+    let Reloaded { applied, needs_restart } = &reloaded;
+    if json {
+        output::line(serde_json::to_string(&reloaded)?);
+    } else {
+        let done = if dry_run { "would be taken over" } else { "taken over" };
+        for name in applied {
+            output::line(format_args!("{name}: {done}"));
+        }
+        for name in needs_restart {
+            output::line(format_args!("{name}: differs, and needs a restart"));
+        }
+        if applied.is_empty() && needs_restart.is_empty() {
+            output::line("Nothing differs.");
+        }
+    }
+    Ok(if needs_restart.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn ask(config: &Config, is_dry: bool) -> anyhow::Result<Reloaded> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .into();
+    let address = health::reachable(config.host.admin);
+    let mut asked = agent.post(format!("http://{address}/api/v1/reload?dry_run={is_dry}"));
+    if let Some(token) = tokens::own(config.host.tokens.as_deref()) {
+        asked = asked.header("Authorization", format!("Bearer {}", token.expose_secret()));
+    }
+    let silence =
+        || format!("no host answers on {address}; a host that is started reads its configuration anyway");
+    let mut response = asked.send_empty().with_context(silence)?;
+    let code = response.status().as_u16();
+    let told: Value = response.body_mut().read_json().context("the host's answer is not JSON")?;
+    match code {
+        200 => serde_json::from_value(told).context("the host's answer is not that of a reload"),
+        401 => bail!(
+            "the host does not know the token of `host.tokens` yet: send it SIGHUP, or ask the API with one that it knows"
+        ),
+        _ => bail!("{}", harmless(told["detail"].as_str().unwrap_or("the host refuses"))),
+    }
+}

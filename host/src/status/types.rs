@@ -1,0 +1,121 @@
+//! Events by their type: those that the projector does not take, and how long MySQL takes for the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use serde::{Deserialize, Serialize};
+
+use super::measures::COMMIT_BY_TYPE;
+use super::{Status, StatusState};
+use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+
+/// How many types are told apart; types come from outside.
+const TYPES_MAX: usize = 64;
+
+/// The type under which all others are counted.
+const OTHERS: &str = "(others)";
+
+/// How many events of a type came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TypeCount {
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub events: u64,
+}
+
+/// The types that were seen since the host was started.
+#[derive(Default)]
+pub(super) struct SeenTypes {
+    /// Those that the projector does not take, each with its events.
+    unhandled: BTreeMap<String, u64>,
+    /// Those that it takes.
+    applied: BTreeMap<String, ()>,
+}
+
+impl SeenTypes {
+    pub(super) fn unhandled(&self) -> Vec<TypeCount> {
+        let one = |(name, events): (&String, &u64)| TypeCount { event_type: name.clone(), events: *events };
+        self.unhandled.iter().map(one).collect()
+    }
+}
+
+/// The name under which a type is counted.
+fn counted<'a, T: Default>(known: &mut BTreeMap<String, T>, event_type: &'a str) -> &'a str {
+    if !known.contains_key(event_type) {
+        if known.len() >= TYPES_MAX {
+            known.entry(OTHERS.to_owned()).or_default();
+            return OTHERS;
+        }
+        known.insert(event_type.to_owned(), T::default());
+    }
+    event_type
+}
+
+/// The share of one type in a batch.
+#[derive(Default)]
+struct TypeShare {
+    events: usize,
+    operations: usize,
+}
+
+impl StatusState {
+    /// The events of a batch by their type: those that are passed by, and those that are applied.
+    fn by_type<'a>(&mut self, batch: &'a Batch) -> (BTreeMap<&'a str, u64>, BTreeMap<&'a str, TypeShare>) {
+        let (mut unhandled, mut applied) = (BTreeMap::new(), BTreeMap::<&str, TypeShare>::new());
+        for entry in &batch.entries {
+            let Ok(event) = &entry.delivery.event else { continue };
+            match &entry.verdict {
+                Verdict::Pass(Passed::Unhandled) => {
+                    let name = counted(&mut self.types.unhandled, &event.event_type);
+                    *self.types.unhandled.entry(name.to_owned()).or_default() += 1;
+                    *unhandled.entry(name).or_default() += 1;
+                }
+                Verdict::Apply(operations) if !operations.is_empty() => {
+                    let share =
+                        applied.entry(counted(&mut self.types.applied, &event.event_type)).or_default();
+                    share.events += 1;
+                    share.operations += operations.len();
+                }
+                _ => {}
+            }
+        }
+        (unhandled, applied)
+    }
+}
+
+impl Status {
+    /// Counts a committed batch by the types of its events. Where it has several, each has its share of the time by its
+    /// operations.
+    pub(super) fn count_types(&self, batch: &Batch, took: Duration) {
+        let (unhandled, applied) = self.change(|state| state.by_type(batch));
+        let labels =
+            |event_type: &str| [("projection", self.projection.clone()), ("type", event_type.to_owned())];
+        for (event_type, events) in unhandled {
+            counter!("laterna_unhandled_events_total", &labels(event_type)).increment(events);
+        }
+        let operations: usize = applied.values().map(|share| share.operations).sum();
+        for (event_type, share) in applied {
+            #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
+            let of_each = took.as_secs_f64() * share.operations as f64 / (operations * share.events) as f64;
+            histogram!(COMMIT_BY_TYPE, &labels(event_type)).record_many(of_each, share.events);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_beyond_a_number_are_counted_together() {
+        let mut known: BTreeMap<String, u64> = BTreeMap::new();
+        for n in 0..2 * TYPES_MAX {
+            let name = format!("t{n}");
+            let expected = if n < TYPES_MAX { name.as_str() } else { OTHERS };
+            assert_eq!(counted(&mut known, &name), expected);
+        }
+        assert_eq!(known.len(), TYPES_MAX + 1);
+        assert_eq!(counted(&mut known, "t3"), "t3", "a known one keeps its name");
+    }
+}
