@@ -1,5 +1,7 @@
 //! The coalescer against plain one-by-one execution, on real servers: the same rows, or a failure on both sides.
 
+mod keyed;
+
 use laterna::sql;
 use laterna::sql::coalesce;
 use laterna::statement::{
@@ -151,9 +153,10 @@ async fn coalesced_equals_one_by_one(options: Options, is_mysql: bool) {
         connection.execute("BEGIN").await.expect("it begins");
         let mut together = true;
         for one in coalesce::coalesce(&schema, &batch) {
-            for piece in coalesce::split(&one.rows, one.rows[0].len(), 512, coalesce::PARAMETERS_MAX) {
-                let sql = coalesce::render(&schema.statements[one.statement], piece.len(), &one.kinds);
-                let values: Vec<&Value> = piece.iter().copied().flatten().collect();
+            let statement = &schema.statements[one.statement];
+            for piece in coalesce::pieces(statement, &one.rows, 512) {
+                let sql = coalesce::render(statement, piece.len(), &one.kinds);
+                let values: Vec<&Value> = coalesce::in_order(statement, piece);
                 joined += usize::from(piece.len() > 1);
                 together = together && run(&mut connection, &sql, &values).await;
             }

@@ -87,6 +87,7 @@ impl Pair {
             ddl_mariadb: String::new(),
             ddl_padded: String::new(),
             references: vec![],
+            referred: vec![],
             columns: vec![],
             unique_keys: vec![],
             constraints: vec![],

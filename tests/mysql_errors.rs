@@ -13,7 +13,7 @@ use laterna::failure::{Failure, Fault};
 use laterna::readmodel::mysql::error::{classify, classify_statement, codes};
 use laterna::readmodel::mysql::session::{Connector, Session};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
-use sqlx::{ConnectOptions, Executor};
+use sqlx::{ConnectOptions, Executor, Row};
 
 use table::Way::{self, Both, Elsewhere, Mariadb, Mysql, Never};
 use table::{JSON_ROW, LARGE, ROWS, TWO_ROWS};
@@ -330,5 +330,26 @@ async fn a_limit_of_connections_is_named_with_what_the_host_needs() {
         host.until_phase("recorder", "streaming").await;
         let open = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'few'";
         until("what was for moments is closed", async || (1..=14).contains(&world.number(open).await)).await;
+        drop(host);
+        few_statements_stay_prepared(&world).await;
     }
+}
+
+/// Of a server with a low limit, all sessions of a host keep a quarter.
+async fn few_statements_stay_prepared(world: &World) {
+    world.run("SET GLOBAL max_prepared_stmt_count = 240").await;
+    let connector = connector(&world.url()).of_a_host_that_needs(3);
+    let mut session = connector.connect().await.expect("it connects");
+    for number in 0..100 {
+        let sql = format!("SELECT {number}, ?");
+        let asked = session.connection.fetch_all(sqlx::query(&sql).bind(number)).await;
+        asked.unwrap_or_else(|error| panic!("statement {number}: {error}"));
+    }
+    // Its 20, and what asks.
+    until("few are prepared", async || {
+        let rows = world.rows("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").await;
+        let kept: u32 = rows[0].get::<String, _>(1).parse().expect("a number");
+        (20..30).contains(&kept)
+    })
+    .await;
 }

@@ -3,8 +3,10 @@
 //! No I/O and no driver types. Whether SQL is allowed is decided in `sql`.
 
 mod parameter;
+mod together;
 
 pub use parameter::{Column, Parameter, Role, Type};
+pub use together::{Keyed, Merge, MultiRow, Part};
 
 /// The value of one statement parameter.
 #[derive(Debug, Clone)]
@@ -170,6 +172,8 @@ pub struct Table {
     pub ddl_padded: String,
     /// Declared tables that this one's foreign keys point at.
     pub references: Vec<String>,
+    /// The columns there, by table.
+    pub referred: Vec<(String, String)>,
     pub columns: Vec<Column>,
     /// The columns of each key that no two rows share, the primary key first.
     pub unique_keys: Vec<Vec<String>>,
@@ -206,6 +210,15 @@ impl Table {
         let has = |key: &[String], name: &String| key.iter().any(|column| column.eq_ignore_ascii_case(name));
         self.unique_keys.iter().skip(1).any(|key| !self.key().iter().all(|name| has(key, name)))
     }
+
+    /// Returns true where a column takes part in no key that no two rows share.
+    pub fn is_beside_unique_keys(&self, name: &str) -> bool {
+        !self.unique_keys.iter().flatten().any(|column| column.eq_ignore_ascii_case(name))
+    }
+
+    pub fn has_generated_columns(&self) -> bool {
+        self.columns.iter().any(|column| column.generated)
+    }
 }
 
 /// A check or foreign key of a table, by the name that other tables of a database must not have.
@@ -239,6 +252,8 @@ pub struct Statement {
     pub adds: Vec<String>,
     /// Set when rows of several runs may share one statement.
     pub multi_row: Option<MultiRow>,
+    /// Set when it touches the one row that its parameters name, and whether two keys are one can be told from them.
+    pub keyed: Option<Keyed>,
 }
 
 impl Statement {
@@ -255,15 +270,6 @@ impl Statement {
         that is UNSIGNED or has a CHECK refuses -5 though 100 - 5 is right: let the column take it, write an UPDATE, or \
         insert the sum (INSERT INTO t (id, n) SELECT ?, COALESCE((SELECT o.n FROM t o WHERE o.id = ?), 0) + ? AS total ON DUPLICATE \
         KEY UPDATE n = VALUES(n))";
-}
-
-/// How an `INSERT ... VALUES (row) tail`, with all its parameters in the row, is written for several rows:
-/// `head`, then `row` as often as there are rows, separated by commas, then `tail`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MultiRow {
-    pub head: String,
-    pub row: String,
-    pub tail: String,
 }
 
 /// A manifest whose SQL passed the check.

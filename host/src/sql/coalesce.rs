@@ -1,18 +1,22 @@
-//! Joins INSERT and REPLACE operations of a batch into statements of many rows. `sql::dml` says which statements may be joined; an
-//! UPDATE or DELETE is sent alone.
+//! Joins operations of a batch into statements of many rows, and folds those that change one row into one. `sql::dml` says
+//! for which statements that is the same.
 //!
 //! Pure, and it decides nothing about errors: a batch that fails is redone by its caller, in smaller pieces.
 //!
 //! Why the result is the same as running the operations one by one: tables are put in groups such that whatever a
 //! statement touches, cascades and reads included, lies in the group of its table. Operations of different groups
 //! touch no row in common, so they may pass each other: neither sees or breaks what the other does. Within a group
-//! no operation passes another. A multi-row INSERT or REPLACE takes its rows in order, each with its own
-//! duplicate-key handling, as single ones would (`sql` lets no row that may be joined read a table). So the state is the same, and a
-//! batch fails exactly when it would have failed.
+//! no operation passes another, unless the group is one table whose rows have nothing to do with each other, and both
+//! operations name their rows, by keys that surely differ. A multi-row INSERT or REPLACE takes its rows in order, each with
+//! its own duplicate-key handling, as single ones would (`sql` lets no row that may be joined read a table). An UPDATE of
+//! several rows has one operation for each. So the state is the same, and a batch fails exactly when it would have failed.
+
+mod key;
 
 use std::{borrow::Cow, collections::HashMap};
 
-use crate::statement::{Operation, Parameter, Schema, Statement, Value};
+use crate::statement::{Keyed, Operation, Schema, Statement, Value};
+use key::Key;
 
 /// Placeholders that one MySQL statement may have.
 pub const PARAMETERS_MAX: usize = 65_535;
@@ -25,39 +29,175 @@ pub struct RowRun<'a> {
     /// An index into the schema's statements.
     pub statement: usize,
     /// The parameters of each row. More than one row only where the statement has a `multi_row`.
-    pub rows: Vec<&'a [Value]>,
-    /// The kinds of those parameters that stand alone, which are the same in each row.
+    pub rows: Vec<Cow<'a, [Value]>>,
+    /// The kinds of those parameters that stand alone, which are the same in each row, and where NULL stands.
     pub kinds: String,
 }
 
 /// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
 /// the parameters are complete.
 pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
-    let groups = groups(schema);
-    let mut runs: Vec<RowRun<'a>> = Vec::new();
-    // The last run of each group: the only one that an operation of the group may still join.
-    let mut last: Vec<Option<usize>> = vec![None; schema.tables.len()];
+    let (groups, of_statement) = groups(schema);
+    let mut joined = Joined { schema, of_statement, groups, runs: Vec::new() };
     for operation in operations {
+        joined.add(operation);
+    }
+    let runs = joined.runs.into_iter().map(|run| {
+        let rows = run.rows.into_iter().flatten().collect();
+        RowRun { statement: run.statement, rows, kinds: run.kinds }
+    });
+    runs.filter(|run: &RowRun<'_>| !run.rows.is_empty()).collect()
+}
+
+/// The operations one by one, each as a run of its own.
+pub fn apart<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
+    let run = |operation: &'a Operation| {
         let statement = operation.statement as usize;
-        let group = groups[statement];
-        let declared = &schema.statements[statement];
-        let kinds = kinds(&declared.parameters, &operation.parameters);
-        let joins = last[group]
-            .map(|run| &mut runs[run])
-            .filter(|run| run.statement == statement && declared.multi_row.is_some() && run.kinds == kinds);
-        if let Some(run) = joins {
-            run.rows.push(&operation.parameters);
-        } else {
-            last[group] = Some(runs.len());
-            runs.push(RowRun { statement, rows: vec![&operation.parameters], kinds });
+        let kinds = kinds(&schema.statements[statement], &operation.parameters);
+        RowRun { statement, rows: vec![Cow::Borrowed(operation.parameters.as_slice())], kinds }
+    };
+    operations.into_iter().map(run).collect()
+}
+
+/// A run in the making.
+struct GrowingRun<'a> {
+    statement: usize,
+    /// None: what it did is undone by a later one.
+    rows: Vec<Option<Cow<'a, [Value]>>>,
+    kinds: String,
+    /// Others may join it.
+    is_open: bool,
+}
+
+/// The runs of a group of tables.
+#[derive(Default)]
+struct Group<'a> {
+    /// It is one table, and each row has nothing to do with the others.
+    has_free_rows: bool,
+    /// The last run of all.
+    last: Option<usize>,
+    /// The runs that an operation may still join: one for each statement and its kinds.
+    open: Vec<usize>,
+    /// Where a row was touched last, of those that operations on other rows may pass.
+    touched: HashMap<Key<'a>, TouchedAt>,
+}
+
+#[derive(Clone, Copy)]
+struct TouchedAt {
+    run: usize,
+    row: usize,
+}
+
+struct Joined<'s, 'a> {
+    schema: &'s Schema,
+    of_statement: Vec<usize>,
+    groups: Vec<Group<'a>>,
+    runs: Vec<GrowingRun<'a>>,
+}
+
+impl<'a> Joined<'_, 'a> {
+    fn add(&mut self, operation: &'a Operation) {
+        let (schema, index) = (self.schema, operation.statement as usize);
+        let statement = &schema.statements[index];
+        let values = operation.parameters.as_slice();
+        let kinds = kinds(statement, values);
+        let key = statement.keyed.as_ref().and_then(|keyed| key::of(statement, keyed, values));
+        let group = &self.groups[self.of_statement[index]];
+        let before = key.as_ref().and_then(|key| group.touched.get(key)).copied();
+        let is_free = group.has_free_rows && key.is_some();
+        if is_free
+            && let (Some(before), Some(keyed)) = (before, &statement.keyed)
+            && self.is_folded(index, keyed, before, &kinds, values)
+        {
+            return;
+        }
+        let is_joinable = statement.multi_row.as_ref().is_some_and(|rows| {
+            (key.is_some() || !rows.is_apart) && (rows.takes_null || !values.contains(&Value::Null))
+        });
+        let is_apart = statement.multi_row.as_ref().is_some_and(|rows| rows.is_apart);
+        let group = &self.groups[self.of_statement[index]];
+        let earliest = if is_free { before.map(|place| place.run) } else { group.last };
+        let joined = group.open.iter().copied().find(|run| {
+            let run = &self.runs[*run];
+            run.is_open && run.statement == index && run.kinds == kinds
+        });
+        let joined = joined.filter(|run| {
+            is_joinable
+                && earliest.is_none_or(|earliest| *run >= earliest)
+                && !(is_apart && before.is_some_and(|place| place.run == *run))
+        });
+        let row = Some(Cow::Borrowed(values));
+        let run = joined.unwrap_or(self.runs.len());
+        if joined.is_none() {
+            self.runs.push(GrowingRun { statement: index, rows: Vec::new(), kinds, is_open: is_joinable });
+        }
+        self.runs[run].rows.push(row);
+        self.note(index, run, key, is_free, joined.is_none());
+    }
+
+    /// Notes where an operation went, for those behind it.
+    fn note(&mut self, statement: usize, run: usize, key: Option<Key<'a>>, is_free: bool, is_new: bool) {
+        let group = &mut self.groups[self.of_statement[statement]];
+        if !is_free && (is_new || group.has_free_rows) {
+            // Nothing passes it.
+            group.touched.clear();
+            group.open.clear();
+            group.open.push(run);
+        } else if is_new {
+            let runs = &self.runs;
+            let is_same =
+                |other: &usize| runs[*other].statement == statement && runs[*other].kinds == runs[run].kinds;
+            group.open.retain(|other| !is_same(other));
+            group.open.push(run);
+        }
+        if is_new {
+            group.last = Some(run);
+        }
+        if let Some(key) = key {
+            group.touched.insert(key, TouchedAt { run, row: self.runs[run].rows.len() - 1 });
         }
     }
-    runs
+
+    /// Folds an operation into the one before it on the same row, or takes that one away where nothing is left of it.
+    /// Returns true where nothing is left to do.
+    fn is_folded(
+        &mut self,
+        index: usize,
+        keyed: &Keyed,
+        before: TouchedAt,
+        kinds: &str,
+        values: &'a [Value],
+    ) -> bool {
+        let run = &mut self.runs[before.run];
+        let other = &self.schema.statements[run.statement];
+        let place = &mut run.rows[before.row];
+        let (Some(row), Some(other_keyed)) = (place.as_deref(), &other.keyed) else { return false };
+        let is_same = keyed.key.iter().zip(&other_keyed.key).all(|(mine, its)| values[*mine] == row[*its]);
+        if !is_same {
+            return false;
+        }
+        if run.statement == index && run.kinds == kinds {
+            let merged = keyed
+                .merges
+                .as_deref()
+                .and_then(|merges| key::merged(&other.parameters, merges, row, values));
+            if let Some(merged) = merged {
+                *place = Some(merged);
+                return true;
+            }
+        }
+        let statement = &self.schema.statements[index];
+        if keyed.erases && other_keyed.is_harmless && key::is_kept(statement, keyed, values) {
+            *place = None;
+        }
+        false
+    }
 }
 
 /// The kinds of the values that keep their own, a letter each. A statement is prepared once for each of these, because
-/// MySQL keeps the kinds that it was given with a prepared statement and reads later values as those.
-fn kinds(parameters: &[Parameter], values: &[Value]) -> String {
+/// MySQL keeps the kinds that it was given with a prepared statement and reads later values as those. Of an UPDATE's, too,
+/// where NULL stands: a CASE takes its type from all of its values.
+fn kinds(statement: &Statement, values: &[Value]) -> String {
     let letter = |value: &Value| match value {
         Value::Null => 'z',
         Value::Boolean(_) | Value::Integer(_) => 'i',
@@ -67,8 +207,37 @@ fn kinds(parameters: &[Parameter], values: &[Value]) -> String {
         Value::Bytes(_) => 'b',
         Value::Timestamp(_) => 'm',
     };
-    let alone = parameters.iter().zip(values).filter(|(parameter, _)| parameter.kind.is_none());
+    let is_apart = statement.multi_row.as_ref().is_some_and(|rows| rows.is_apart);
+    if is_apart && values.contains(&Value::Null) {
+        return values.iter().map(|value| if *value == Value::Null { 'z' } else { 'v' }).collect();
+    }
+    let alone = statement.parameters.iter().zip(values).filter(|(parameter, _)| parameter.kind.is_none());
     alone.map(|(_, value)| letter(value)).collect()
+}
+
+/// Cuts a statement's rows into pieces.
+pub fn pieces<'r, R>(statement: &Statement, rows: &'r [R], rows_max: usize) -> Vec<&'r [R]> {
+    let (placeholders, most) = match &statement.multi_row {
+        Some(multi_row) => (multi_row.placeholders(), multi_row.rows_max),
+        None => (statement.parameters.len(), 1),
+    };
+    split(rows, placeholders, rows_max.min(most), PARAMETERS_MAX)
+}
+
+/// The values of some rows, in the order and as often as the statement for them has placeholders.
+pub fn in_order<'r, R: AsRef<[V]>, V>(statement: &Statement, rows: &'r [R]) -> Vec<&'r V> {
+    match &statement.multi_row {
+        Some(multi_row) if rows.len() > 1 => {
+            let mut values = Vec::with_capacity(rows.len() * multi_row.placeholders());
+            for part in &multi_row.parts {
+                for row in rows {
+                    values.extend(part.parameters().iter().map(|at| &row.as_ref()[*at]));
+                }
+            }
+            values
+        }
+        _ => rows.iter().flat_map(|row| row.as_ref()).collect(),
+    }
 }
 
 /// Cuts rows of so many parameters into pieces of a few fixed row counts, the largest first.
@@ -86,34 +255,18 @@ pub fn split<R>(rows: &[R], parameters: usize, rows_max: usize, parameters_max: 
     pieces
 }
 
-/// The text of a statement for this many rows, and for these kinds of the parameters that stand alone.
+/// The text of a statement for this many rows, and for these kinds of its parameters.
 pub fn render<'s>(statement: &'s Statement, rows: usize, kinds: &str) -> Cow<'s, str> {
-    let text = repeated(statement, rows);
+    let text = match &statement.multi_row {
+        Some(multi_row) if rows > 1 => Cow::Owned(multi_row.text(rows)),
+        _ => Cow::Borrowed(statement.sql.as_str()),
+    };
     if kinds.is_empty() { text } else { format!("{text} /* {kinds} */").into() }
 }
 
-fn repeated(statement: &Statement, rows: usize) -> Cow<'_, str> {
-    if rows == 1 {
-        return Cow::Borrowed(&statement.sql);
-    }
-    let multi_row =
-        statement.multi_row.as_ref().expect("only runs of multi-row statements have more than one row");
-    let bytes = multi_row.head.len() + rows * (multi_row.row.len() + 1) + multi_row.tail.len();
-    let mut text = String::with_capacity(bytes);
-    text.push_str(&multi_row.head);
-    for row in 0..rows {
-        if row > 0 {
-            text.push(',');
-        }
-        text.push_str(&multi_row.row);
-    }
-    text.push_str(&multi_row.tail);
-    Cow::Owned(text)
-}
-
-/// The group of each statement: tables that foreign keys tie, over however many steps, and tables that one statement
-/// names together, are one group.
-fn groups(schema: &Schema) -> Vec<usize> {
+/// The groups, and the one of each statement: tables that foreign keys tie, over however many steps, and tables that one
+/// statement names together, are one group.
+fn groups<'a>(schema: &Schema) -> (Vec<Group<'a>>, Vec<usize>) {
     let index: HashMap<&str, usize> =
         schema.tables.iter().enumerate().map(|(index, table)| (table.name.as_str(), index)).collect();
     let mut group: Vec<usize> = (0..schema.tables.len()).collect();
@@ -127,7 +280,15 @@ fn groups(schema: &Schema) -> Vec<usize> {
     for statement in &schema.statements {
         statement.reads.iter().for_each(|other| tie(&statement.table, other));
     }
-    schema.statements.iter().map(|statement| group[index[statement.table.as_str()]]).collect()
+    let groups = (0..schema.tables.len()).map(|number| {
+        let mut members = schema.tables.iter().zip(&group).filter(|(_, group)| **group == number);
+        let only = members.next().filter(|_| members.next().is_none());
+        let has_free_rows =
+            only.is_some_and(|(table, _)| table.references.is_empty() && !table.has_other_unique_key());
+        Group { has_free_rows, ..Group::default() }
+    });
+    let of_statement = schema.statements.iter().map(|statement| group[index[statement.table.as_str()]]);
+    (groups.collect(), of_statement.collect())
 }
 
 #[cfg(test)]

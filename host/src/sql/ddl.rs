@@ -55,6 +55,7 @@ pub(super) fn check(
             let (columns, unique_keys) = (kind::columns(&table, &options.written), kind::unique_keys(&table));
             let has_expression_key = key::has_expression(&table.constraints);
             let constraints = constraint::all(&table, &declaration.name);
+            let referred = constraint::referred(&table);
             let rendered =
                 |order| write(&declared, table.clone(), &options, order).map_err(|reason| vec![reason]);
             let (ddl, assumed) = rendered(TextOrder::MySql)?;
@@ -66,6 +67,7 @@ pub(super) fn check(
                 ddl_mariadb,
                 ddl_padded,
                 references,
+                referred,
                 columns,
                 unique_keys,
                 constraints,

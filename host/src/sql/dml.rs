@@ -5,6 +5,7 @@
 //! passing unseen. That a column exists is left to preparing the statement on the server.
 
 mod insert;
+mod keyed;
 mod settle;
 mod sum;
 
@@ -18,6 +19,7 @@ use super::parse::{self, Declared, Extent};
 use super::refusal::{Reason, excerpt, not_allowed};
 use super::tables::DeclaredTables;
 use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration};
+use keyed::Together;
 
 const EXPECTED: &str = "INSERT, REPLACE, UPDATE and DELETE";
 const ONE_TABLE: &str = "a statement writes one table";
@@ -34,9 +36,9 @@ struct Finding {
     adds: Vec<String>,
     /// Its row may be repeated.
     is_repeatable: bool,
+    /// It reads rows besides those that it writes.
+    reads_others: bool,
 }
-
-type ReadStatement = (String, Vec<String>, Option<MultiRow>);
 
 /// Checks one statement. It sees all that is wrong unless the text can't be read at all.
 pub(super) fn check(
@@ -45,7 +47,16 @@ pub(super) fn check(
 ) -> Result<Statement, Vec<Reason>> {
     let mut declared = parse::parse(&declaration.sql).map_err(|reason| vec![reason])?;
     let finding = check_tree(&mut declared.statement, tables)?;
-    let (sql, proves, multi_row) = write(&mut declared, &finding, tables)?;
+    let (sql, proves) = write(&mut declared, &finding, tables)?;
+    let Together { multi_row, keyed } = keyed::together(&declared.statement, &finding, tables);
+    let reads = |multi_row: &MultiRow| parse::parse(&multi_row.text(2)).is_ok();
+    let is_insert = matches!(declared.statement, ast::Statement::Insert(_));
+    if let Some(multi_row) = multi_row.as_ref().filter(|_| is_insert)
+        && !(parse::equal_texts(&sql, &multi_row.text(1)) && reads(multi_row))
+    {
+        return Err(vec![Reason::Unfaithful { detail: "its row can't be repeated".into() }]);
+    }
+    let multi_row = multi_row.filter(reads);
     Ok(Statement {
         name: declaration.name.clone(),
         sql,
@@ -55,6 +66,7 @@ pub(super) fn check(
         proves,
         adds: finding.adds,
         multi_row,
+        keyed,
     })
 }
 
@@ -70,27 +82,17 @@ fn check_tree(statement: &mut ast::Statement, tables: DeclaredTables) -> Result<
     }
 }
 
-/// The text that is sent, what it proves, and its parts where it may be written for several rows.
+/// The text that is sent, and what it proves.
 fn write(
     declared: &mut Declared,
     finding: &Finding,
     tables: DeclaredTables,
-) -> Result<ReadStatement, Vec<Reason>> {
+) -> Result<(String, Vec<String>), Vec<Reason>> {
     declared.expect_same(&declared.statement, Extent::All).map_err(|reason| vec![reason])?;
     let table = tables.right.iter().find(|table| table.name == finding.table);
     let proves = settle::settle(&mut declared.statement, table)?;
     let sql = parse::write(&declared.statement).map_err(|reason| vec![reason])?;
-    let multi_row = match &declared.statement {
-        ast::Statement::Insert(statement) if finding.is_repeatable => insert::multi_row(statement),
-        _ => None,
-    };
-    if let Some(MultiRow { head, row, tail }) = &multi_row {
-        let with_two_rows = format!("{head}{row},{row}{tail}");
-        if !parse::equal_texts(&sql, &format!("{head}{row}{tail}")) || parse::parse(&with_two_rows).is_err() {
-            return Err(vec![Reason::Unfaithful { detail: "its row can't be repeated".into() }]);
-        }
-    }
-    Ok((sql, proves, multi_row))
+    Ok((sql, proves))
 }
 
 fn check_update(update: &mut Update, tables: DeclaredTables) -> Result<Finding, Vec<Reason>> {
@@ -325,6 +327,7 @@ fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding
         Ok(Finding {
             table,
             parameters: walk.parameters,
+            reads_others: walk.reads_own || !walk.reads.is_empty(),
             reads: walk.reads,
             adds: Vec::new(),
             is_repeatable: false,

@@ -146,4 +146,18 @@ pub struct Column {
     pub generated: bool,
     /// A CHECK of the table reads it.
     pub checked: bool,
+    /// The collation of its text, where it is not the host's own for utf8mb4.
+    pub collation: Option<String>,
+}
+
+impl Column {
+    /// Returns true where two texts are one only if they differ in nothing but blanks at their end.
+    pub fn distinguishes_all_letters(&self) -> bool {
+        self.collation.as_ref().is_none_or(|name| name.to_ascii_lowercase().ends_with("_bin"))
+    }
+
+    /// Returns true where any text has a place in its character set.
+    pub fn takes_all_letters(&self) -> bool {
+        self.collation.as_ref().is_none_or(|name| name.to_ascii_lowercase().starts_with("utf8mb4_"))
+    }
 }

@@ -7,6 +7,7 @@
 mod bounded;
 mod letters;
 mod refused;
+mod run;
 mod savepoint;
 
 use std::collections::{HashSet, VecDeque};
@@ -26,23 +27,15 @@ use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
 use crate::readmodel::control::deployment;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::bind::{bind, fitted};
 use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::fit::Sent;
-use crate::readmodel::mysql::query::{RunQuery, send};
+use crate::readmodel::mysql::query::send;
 use crate::readmodel::mysql::session::{Connector, Session, within};
 use crate::sql::coalesce;
-use crate::statement::{Operation, Schema, Statement};
+use crate::statement::Schema;
 use savepoint::savepoint;
 
 /// How long what belongs to no transaction may take: loading a lane, making its session.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How much parameter data one statement of several rows may carry.
-const STATEMENT_BYTES_MAX: usize = 4 << 20;
-
-/// Bytes of the server's `max_allowed_packet` that are left to a statement's text and framing.
-const PACKET_RESERVE_BYTES: usize = 64 << 10;
 
 /// How many marks are dropped at a time.
 const MARKS_PRUNED: usize = 64;
@@ -93,6 +86,8 @@ pub struct LaneModel {
     percent: u32,
     /// The projector's statement that the transaction has come to, by its index and 1; 0: none yet.
     reached: AtomicUsize,
+    /// Nothing is joined: what was refused together passes entry by entry.
+    is_apart: bool,
 }
 
 impl LaneModel {
@@ -125,6 +120,7 @@ impl LaneModel {
             uncertain: None,
             percent: 100,
             reached: AtomicUsize::new(0),
+            is_apart: false,
         }
     }
 
@@ -220,6 +216,7 @@ impl LaneModel {
             })
             .await?;
         self.batch += 1;
+        self.is_apart = false;
         self.fingerprint = fingerprint;
         self.digest.clone_from(&batch.digest);
         if outdated.is_some() {
@@ -241,10 +238,13 @@ impl LaneModel {
         is_final: Final<'_>,
     ) -> Result<Vec<(usize, Failure)>, Failure> {
         let session = self.session().await?;
-        self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.try_halves(session, batch, is_final).await
-        })
-        .await
+        let refused = self
+            .bounded(session, async |model: &Self, session: &mut Session| {
+                model.try_halves(session, batch, is_final).await
+            })
+            .await;
+        self.is_apart = refused.as_ref().is_ok_and(Vec::is_empty);
+        refused
     }
 
     /// The lane's session, or a new one. With a new one, the old one is ended first if a commit may run in it.
@@ -386,29 +386,6 @@ impl LaneModel {
         }
     }
 
-    async fn run(
-        &self,
-        session: &mut Session,
-        operations: impl Iterator<Item = &Operation>,
-    ) -> Result<(), Failure> {
-        let is_mariadb = session.is_mariadb();
-        for run in coalesce::coalesce(&self.schema, operations) {
-            let statement = &self.schema.statements[run.statement];
-            let rows = run.rows.iter().map(|values| fitted(0, statement, values));
-            let rows: Vec<Vec<Sent<'_>>> = rows.collect::<Result<_, _>>()?;
-            let rows_max = rows_max(&rows, statement, session.packet_bytes_max)?;
-            let parameters = statement.parameters.len();
-            for piece in coalesce::split(&rows, parameters, rows_max, coalesce::PARAMETERS_MAX) {
-                let sql = coalesce::render(statement, piece.len(), &run.kinds);
-                let query = piece.iter().flatten().fold(sqlx::query(&sql), bind);
-                self.reached.store(run.statement + 1, Ordering::Relaxed);
-                let executed = query.run_unbounded(&mut session.connection).await;
-                executed.map_err(|error| refused::by(statement, is_mariadb, &error))?;
-            }
-        }
-        Ok(())
-    }
-
     async fn try_halves(
         &self,
         session: &mut Session,
@@ -425,7 +402,14 @@ impl LaneModel {
                 entry.delivery.aggregate().is_none_or(|aggregate| !blocked.contains(aggregate))
             });
             savepoint(session, "SAVEPOINT probe").await?;
-            match self.run(session, open.flat_map(Entry::operations)).await {
+            let operations = open.flat_map(Entry::operations);
+            // What is said of an entry is what the server says of its operations, one by one.
+            let tried = if range.len() == 1 {
+                self.run_all(session, coalesce::apart(&self.schema, operations)).await
+            } else {
+                self.run(session, operations).await
+            };
+            match tried {
                 Ok(()) => {}
                 Err(failure) if failure.fault() == Fault::Event => {
                     savepoint(session, "ROLLBACK TO SAVEPOINT probe").await?;
@@ -461,21 +445,6 @@ impl LaneModel {
 /// How long to rest after work of so long, where it may take so much of the time.
 fn rest(worked: Duration, percent: u32) -> Duration {
     worked * (100 - percent) / percent
-}
-
-/// How many of these rows fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
-/// would close the connection over it, every time.
-fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Result<usize, Failure> {
-    let largest = rows.iter().map(|row| row.iter().map(Sent::bytes).sum::<usize>()).max().unwrap_or_default();
-    let room = packet.saturating_sub(PACKET_RESERVE_BYTES);
-    if largest > room {
-        let name = &statement.name;
-        let message = format!(
-            "running `{name}`: {largest} bytes are more than `max_allowed_packet` has room for ({room})"
-        );
-        return Err(Failure::RefusedValue { code: 1153, message });
-    }
-    Ok((STATEMENT_BYTES_MAX.min(room) / largest.max(1)).max(1))
 }
 
 #[cfg(test)]

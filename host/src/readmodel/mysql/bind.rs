@@ -138,6 +138,7 @@ mod tests {
             parameters,
             adds: Vec::new(),
             multi_row: None,
+            keyed: None,
         }
     }
 
@@ -249,6 +250,7 @@ mod tests {
             has_default: true,
             generated: false,
             checked: false,
+            collation: None,
         };
         let parameter = Parameter {
             kind: Some(column.kind),

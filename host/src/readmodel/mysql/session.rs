@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -26,8 +27,15 @@ const SILENCE: Duration = Duration::from_secs(4);
 /// The longest transaction of a lane, where the configuration sets no other.
 const TRANSACTION_TIME: Duration = Duration::from_secs(30);
 
-/// How many statements a session keeps prepared.
+/// How many statements a session keeps prepared, at most and at least.
 const STATEMENTS_KEPT: usize = 512;
+const STATEMENTS_KEPT_MIN: usize = 8;
+
+/// The server's `max_prepared_stmt_count`, until it was asked.
+const STATEMENTS_OF_A_SERVER: usize = 16_382;
+
+/// All sessions of a host keep the server's number of statements divided by this: other hosts and programs have theirs, too.
+const SHARE_OF_STATEMENTS: usize = 4;
 
 const SQL_MODE: &str =
     "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
@@ -58,6 +66,8 @@ pub struct Connector {
     time: Duration,
     /// How many connections the host needs in all; 0 where that is not known.
     needs: u32,
+    /// The server's `max_prepared_stmt_count`, as it was last.
+    statements: Arc<AtomicUsize>,
 }
 
 /// The remedy where the URL names a database that is not there.
@@ -82,10 +92,10 @@ impl Connector {
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
-            .statement_cache_capacity(STATEMENTS_KEPT)
             .disable_statement_logging();
         let account = Arc::new(RwLock::new(options));
-        Ok(Self { account, setting, database, time: TRANSACTION_TIME, needs: 0 })
+        let statements = Arc::new(AtomicUsize::new(STATEMENTS_OF_A_SERVER));
+        Ok(Self { account, setting, database, time: TRANSACTION_TIME, needs: 0, statements })
     }
 
     /// Gives each transaction of a lane so much time.
@@ -166,15 +176,32 @@ impl Connector {
         }
     }
 
+    /// How many statements a session keeps prepared.
+    fn statements_kept(&self) -> usize {
+        let sessions = usize::try_from(self.needs).unwrap_or(usize::MAX).max(1);
+        let share = self.statements.load(Ordering::Relaxed) / SHARE_OF_STATEMENTS / sessions;
+        share.clamp(STATEMENTS_KEPT_MIN, STATEMENTS_KEPT)
+    }
+
     pub async fn connect(&self) -> Result<Session, Failure> {
+        let kept = self.statements_kept();
+        let session = self.connect_keeping(kept).await?;
+        // The server has a lower limit than it was thought to have.
+        let less = self.statements_kept();
+        if less < kept { self.connect_keeping(less).await } else { Ok(session) }
+    }
+
+    async fn connect_keeping(&self, statements: usize) -> Result<Session, Failure> {
         let doing = format!("connecting to MySQL at {} with `{}`", self.place(), self.setting);
+        let options = self.options().statement_cache_capacity(statements);
         let connecting = async {
-            let mut connection = MySqlConnection::connect_with(&self.options()).await?;
+            let mut connection = MySqlConnection::connect_with(&options).await?;
             send(&mut connection, &settings()).await?;
             let row = sqlx::query(
                 "SELECT CAST(CONNECTION_ID() AS UNSIGNED), VERSION(), @@SESSION.sql_mode, \
                  CAST(@@GLOBAL.read_only AS SIGNED), CAST(@@SESSION.max_allowed_packet AS SIGNED), \
-                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone, CURRENT_USER()",
+                 CAST(@@SESSION.autocommit AS SIGNED), @@SESSION.time_zone, CURRENT_USER(), \
+                 CAST(@@GLOBAL.max_prepared_stmt_count AS SIGNED)",
             )
             .row(&mut connection)
             .await?;
@@ -195,6 +222,8 @@ impl Connector {
                 "connect to the server itself, without a proxy that changes or shares sessions",
             ));
         }
+        let statements = usize::try_from(row.try_get::<i64, _>(8).map_err(read)?).unwrap_or(0);
+        self.statements.store(statements, Ordering::Relaxed);
         Ok(Session {
             id: row.try_get(0).map_err(read)?,
             version: row.try_get(1).map_err(read)?,
@@ -433,6 +462,17 @@ mod tests {
         assert_eq!(place("mysql://app:secret@db.example/bank"), "db.example:3306");
         assert_eq!(place("mysql://app:secret@[::1]:3307/bank"), "[::1]:3307");
         assert_eq!(place("mysql://app@db.example/bank?socket=/run/mysqld.sock"), "/run/mysqld.sock");
+    }
+
+    #[test]
+    fn all_sessions_of_a_host_keep_a_quarter_of_the_servers_prepared_statements() {
+        let url = "mysql://app@db.example/bank".to_owned().into();
+        let connector = Connector::new("mysql.url", &url).expect("a URL");
+        assert_eq!(connector.statements_kept(), 512);
+        let of = |needs| connector.clone().of_a_host_that_needs(needs).statements_kept();
+        assert_eq!([1, 15, 75, 1000].map(of), [512, 273, 54, 8]);
+        connector.statements.store(240, Ordering::Relaxed);
+        assert_eq!([1, 3, 75].map(of), [60, 20, 8]);
     }
 
     #[test]

@@ -35,3 +35,17 @@ pub(super) fn all(table: &CreateTable, name: &str) -> Vec<Constraint> {
     };
     of_columns.chain(of_table).map(&mut named).collect()
 }
+
+/// The columns that foreign keys point at, by table.
+pub(super) fn referred(table: &CreateTable) -> Vec<(String, String)> {
+    let keys = table.constraints.iter().filter_map(|constraint| match constraint {
+        TableConstraint::ForeignKey(key) => Some(key),
+        _ => None,
+    });
+    let columns = keys.flat_map(|key| {
+        let table = key.foreign_table.0.last().and_then(|part| part.as_ident());
+        let table = table.map(|name| name.value.clone()).unwrap_or_default();
+        key.referred_columns.iter().map(move |column| (table.clone(), column.value.clone()))
+    });
+    columns.collect()
+}

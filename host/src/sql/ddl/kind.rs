@@ -26,6 +26,7 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
         _ => false,
     });
     let read = read_by_checks(table);
+    let of_table = collation_of(options);
     let column = |column: &ColumnDef| {
         let has =
             |wanted: fn(&ColumnOption) -> bool| column.options.iter().any(|option| wanted(&option.option));
@@ -37,6 +38,12 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
             ColumnOption::CharacterSet(name) => plain(name),
             _ => None,
         });
+        let collation = column.options.iter().find_map(|option| match &option.option {
+            ColumnOption::Collation(name) => plain(name).map(str::to_owned),
+            _ => None,
+        });
+        // A charset without a collation gets the binary one, whatever the table's is.
+        let of_charset = charset.map(|charset| format!("{charset}_bin"));
         let is_bytes = charset.map_or(bytes_by_default, |name| name.eq_ignore_ascii_case(BYTES));
         Column {
             name: column.name.value.clone(),
@@ -45,9 +52,26 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
             has_default: has_default || !is_required,
             generated: has(|option| matches!(option, ColumnOption::Generated { .. })),
             checked: read.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value)),
+            collation: collation.or(of_charset).or_else(|| of_table.clone()),
         }
     };
     table.columns.iter().map(column).collect()
+}
+
+/// The collation of a table's texts, where it is not the host's own for utf8mb4.
+fn collation_of(options: &[SqlOption]) -> Option<String> {
+    let word = |wanted: &str| {
+        options.iter().find_map(|option| match option {
+            SqlOption::KeyValue { key, value: Expr::Identifier(word) } if key.value.contains(wanted) => {
+                Some(word.value.clone())
+            }
+            _ => None,
+        })
+    };
+    word("COLLATE").or_else(|| {
+        let charset = word("CHAR").filter(|charset| !charset.eq_ignore_ascii_case("utf8mb4"));
+        charset.map(|charset| format!("{charset}_bin"))
+    })
 }
 
 /// The columns that enforced checks read.

@@ -9,7 +9,7 @@ use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
 use crate::sql::refusal::{Reason, not_allowed};
 use crate::sql::tables::DeclaredTables;
-use crate::statement::MultiRow;
+use crate::statement::{MultiRow, Part};
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
 
@@ -223,8 +223,8 @@ fn rows(source: &mut Query) -> Result<&mut [Parens<Vec<Expr>>], Reason> {
     }
 }
 
-/// The three parts, from a tree that passed.
-pub(super) fn multi_row(insert: &Insert) -> Option<MultiRow> {
+/// The parts, from a tree that passed and has all its parameters in its row.
+pub(super) fn multi_row(insert: &Insert, parameters: usize) -> Option<MultiRow> {
     let SetExpr::Values(Values { rows, .. }) = insert.source.as_deref()?.body.as_ref() else {
         return None;
     };
@@ -232,11 +232,11 @@ pub(super) fn multi_row(insert: &Insert) -> Option<MultiRow> {
     let into = if insert.into { " INTO" } else { "" };
     let columns = join(insert.columns.iter().map(ObjectName::to_string));
     let row = join(rows.first()?.iter().map(Expr::to_string));
-    Some(MultiRow {
-        head: format!("{verb}{into} {} ({columns}) VALUES ", insert.table),
-        row: format!("({row})"),
-        tail: insert.on.as_ref().map(OnInsert::to_string).unwrap_or_default(),
-    })
+    let head = format!("{verb}{into} {} ({columns}) VALUES ", insert.table);
+    let rows = Part::Rows { row: format!("({row})"), between: ",", parameters: (0..parameters).collect() };
+    let tail = insert.on.as_ref().map(|on| Part::Text(on.to_string()));
+    let parts = [Part::Text(head), rows].into_iter().chain(tail).collect();
+    Some(MultiRow { parts, rows_max: usize::MAX, is_apart: false, takes_null: true })
 }
 
 fn join(parts: impl Iterator<Item = String>) -> String {

@@ -231,13 +231,14 @@ fn check_is_safe(text: &str) -> Result<(), TestCaseError> {
         prop_assert_eq!(checked.parameters.len(), placeholders);
         let again = accepted(statement(&checked.sql))?;
         prop_assert_eq!(again.map(|schema| schema.statements[0].sql.clone()), Some(checked.sql.clone()));
-        if checked.multi_row.is_some() {
-            let rows = render(checked, 3, "");
+        if let Some(multi_row) = &checked.multi_row {
+            // The host's own hint is the one thing that nobody else may write.
+            let rows = render(checked, 3, "").replace(" FORCE INDEX (PRIMARY)", "");
             check_is_plain(&rows)?;
             let rows = accepted(statement(&rows))?;
             prop_assert_eq!(
                 rows.map(|schema| schema.statements[0].parameters.len()),
-                Some(3 * checked.parameters.len())
+                Some(3 * multi_row.placeholders())
             );
         }
     }

@@ -105,6 +105,7 @@ pub fn deployed(version: u32) -> Deployed {
         parameters: vec![Parameter::ALONE; 2],
         adds: Vec::new(),
         multi_row: None,
+        keyed: None,
     };
     let schema = Schema { tables: vec![], statements: vec![statement] };
     Deployed {
