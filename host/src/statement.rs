@@ -6,7 +6,7 @@ mod parameter;
 mod together;
 
 pub use parameter::{Column, Parameter, Role, Type};
-pub use together::{Keyed, Merge, MultiRow, Part};
+pub use together::{Keyed, Merge, MultiRow, RowPart};
 
 /// The value of one statement parameter.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 /// How a statement is written for several rows: its parts, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MultiRow {
-    pub parts: Vec<Part>,
+    pub parts: Vec<RowPart>,
     /// How many rows one statement may have.
     pub rows_max: usize,
     /// No two of its rows may have one key.
@@ -16,7 +16,7 @@ pub struct MultiRow {
 
 /// A part of a statement of several rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum RowPart {
     Text(String),
     /// A text once for each row, with these of the row's parameters.
     Rows {
@@ -37,8 +37,8 @@ impl MultiRow {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Rows { row, between, .. } => {
+                RowPart::Text(part) => text.push_str(part),
+                RowPart::Rows { row, between, .. } => {
                     for at in 0..rows {
                         text.push_str(if at == 0 { "" } else { between });
                         text.push_str(row);
@@ -51,11 +51,11 @@ impl MultiRow {
 
     /// The parameters of a row, as often as they are sent.
     pub fn parameters(&self) -> impl Iterator<Item = usize> {
-        self.parts.iter().flat_map(Part::parameters).copied()
+        self.parts.iter().flat_map(RowPart::parameters).copied()
     }
 }
 
-impl Part {
+impl RowPart {
     /// The parameters of a row that stand in it.
     pub fn parameters(&self) -> &[usize] {
         match self {

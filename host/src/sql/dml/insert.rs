@@ -9,7 +9,7 @@ use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
 use crate::sql::refusal::{Reason, not_allowed};
 use crate::sql::tables::DeclaredTables;
-use crate::statement::{MultiRow, Part};
+use crate::statement::{MultiRow, RowPart};
 
 const ONLY_VALUES: &str = "write INSERT INTO table (columns) VALUES (values)";
 
@@ -233,9 +233,9 @@ pub(super) fn multi_row(insert: &Insert, parameters: usize) -> Option<MultiRow> 
     let columns = join(insert.columns.iter().map(ObjectName::to_string));
     let row = join(rows.first()?.iter().map(Expr::to_string));
     let head = format!("{verb}{into} {} ({columns}) VALUES ", insert.table);
-    let rows = Part::Rows { row: format!("({row})"), between: ",", parameters: (0..parameters).collect() };
-    let tail = insert.on.as_ref().map(|on| Part::Text(on.to_string()));
-    let parts = [Part::Text(head), rows].into_iter().chain(tail).collect();
+    let rows = RowPart::Rows { row: format!("({row})"), between: ",", parameters: (0..parameters).collect() };
+    let tail = insert.on.as_ref().map(|on| RowPart::Text(on.to_string()));
+    let parts = [RowPart::Text(head), rows].into_iter().chain(tail).collect();
     Some(MultiRow { parts, rows_max: usize::MAX, is_apart: false, takes_null: true })
 }
 

@@ -11,7 +11,7 @@ use sqlparser::ast::{self, Delete, Expr, FromTable, Insert, ObjectName, SetExpr,
 
 use super::{Finding, insert};
 use crate::sql::tables::DeclaredTables;
-use crate::statement::{Keyed, Merge, MultiRow, Part, Table, Type};
+use crate::statement::{Keyed, Merge, MultiRow, RowPart, Table, Type};
 use condition::{named, names_row, placeholders};
 
 /// Keys of one DELETE: more could be so large a part of a small table that a server reads all of it, and waits for rows
@@ -95,9 +95,9 @@ fn deleted(delete: &Delete, table: &Table, tables: DeclaredTables) -> Option<Tog
     let parameters: Vec<usize> = (0..names.len()).collect();
     let (columns, row) = condition::list(&names);
     let parts = vec![
-        Part::Text(format!("DELETE FROM {} WHERE {columns} IN (", from.relation)),
-        Part::Rows { row, between: ",", parameters },
-        Part::Text(")".to_owned()),
+        RowPart::Text(format!("DELETE FROM {} WHERE {columns} IN (", from.relation)),
+        RowPart::Rows { row, between: ",", parameters },
+        RowPart::Text(")".to_owned()),
     ];
     let keyed = names_row(&names, table, 0).filter(|_| has_plain_key(table)).map(|key| {
         let merges = Some(vec![Merge::Last; key.len()]);

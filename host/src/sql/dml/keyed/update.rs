@@ -9,7 +9,7 @@ use super::condition::{self, NamedColumn, column_of, is_placeholder, named, name
 use super::fold::{self, Assigned};
 use super::{Together, has_plain_key, is_literal, is_referred, last};
 use crate::sql::tables::DeclaredTables;
-use crate::statement::{Keyed, MultiRow, Part, Table, Type};
+use crate::statement::{Keyed, MultiRow, RowPart, Table, Type};
 
 /// Rows of one UPDATE: a CASE is read from its beginning for each row.
 const UPDATED_MAX: usize = 64;
@@ -114,18 +114,18 @@ impl Case<'_> {
 /// Parts of a statement in the making.
 #[derive(Default)]
 struct Parts {
-    parts: Vec<Part>,
+    parts: Vec<RowPart>,
 }
 
 impl Parts {
     fn text(&mut self, more: &str) {
         match self.parts.last_mut() {
-            Some(Part::Text(text)) => text.push_str(more),
-            _ => self.parts.push(Part::Text(more.to_owned())),
+            Some(RowPart::Text(text)) => text.push_str(more),
+            _ => self.parts.push(RowPart::Text(more.to_owned())),
         }
     }
 
     fn rows(&mut self, row: String, between: &'static str, parameters: Vec<usize>) {
-        self.parts.push(Part::Rows { row, between, parameters });
+        self.parts.push(RowPart::Rows { row, between, parameters });
     }
 }
