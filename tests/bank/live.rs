@@ -106,10 +106,8 @@ fn ada(browser: &Browser) -> [String; 2] {
 }
 
 async fn both_have(browser: &Browser, balance: &str) {
-    let mut seen = Default::default();
     until(&format!("Ada has {balance} on both sides"), async || {
-        seen = ada(browser);
-        seen.iter().all(|side| side == balance)
+        ada(browser).iter().all(|side| side == balance)
     })
     .await;
 }
