@@ -34,6 +34,7 @@ mod kubernetes;
 mod languages;
 mod lanes;
 mod letters;
+mod measured;
 mod metrics;
 mod mysql_errors;
 mod outbox;

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod audit;
+mod bench;
 mod build;
 mod check;
 mod component;
@@ -86,6 +87,8 @@ enum Operator {
     Rebuild(generations::RebuildArguments),
     /// Compare tables with what history makes of them (exit code 1 if they differ).
     Verify(verify::VerifyArguments),
+    /// Measure a projection stage by stage in a scratch schema, and say what would help.
+    Bench(bench::BenchArguments),
     /// List generations of tables; accept, return to or drop one.
     Generations(generations::GenerationsArguments),
     /// List deployments: which component, by whom, when, and the outcome.
@@ -159,6 +162,7 @@ impl Operator {
             Self::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
             Self::Rebuild(arguments) => generations::rebuild(&config, &arguments, &runtime),
             Self::Verify(arguments) => verify::verify(&config, &arguments, &runtime),
+            Self::Bench(arguments) => bench::bench(&config, &arguments, &runtime),
             Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
             Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
             Self::Audit(arguments) => audit::audit(&config, arguments, &runtime),

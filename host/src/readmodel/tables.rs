@@ -5,6 +5,7 @@
 mod collation;
 mod existing;
 pub mod rehearsal;
+pub mod scratch_lanes;
 pub mod trial;
 
 use sqlx::Row;

@@ -1,6 +1,5 @@
 //! The figure: throughput against the distance to MySQL, and what an event costs against the backlog it waits in.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -13,15 +12,19 @@ use crate::report::median;
 
 const SIZE: (u32, u32) = (1000, 420);
 
-/// The points of each follower, by its name.
-type Lines = BTreeMap<String, Vec<(f64, f64)>>;
+/// A follower's points, with its number among all, which is its colour in both charts.
+struct Line {
+    name: String,
+    number: usize,
+    points: Vec<(f64, f64)>,
+}
 
 /// A chart and what its axes say.
 struct Chart<'a> {
     title: &'a str,
     across: &'a str,
     upwards: &'a str,
-    lines: Lines,
+    lines: Vec<Line>,
 }
 
 pub fn draw(results: &Results, file: &Path) -> anyhow::Result<()> {
@@ -55,9 +58,9 @@ fn lines(
     part: Part,
     across: &dyn Fn(&Record) -> Option<f64>,
     upwards: &dyn Fn(&Measured) -> f64,
-) -> Lines {
-    let mut lines = Lines::new();
-    for follower in &results.followers {
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (number, follower) in results.followers.iter().enumerate() {
         let own = || results.records.iter().filter(|record| record.follower == *follower);
         let mut places: Vec<f64> = own().filter_map(across).collect();
         places.sort_by(f64::total_cmp);
@@ -73,7 +76,7 @@ fn lines(
         };
         let points: Vec<(f64, f64)> = places.into_iter().filter_map(point).collect();
         if !points.is_empty() {
-            lines.insert(follower.clone(), points);
+            lines.push(Line { name: follower.clone(), number, points });
         }
     }
     lines
@@ -87,7 +90,7 @@ fn whole(number: usize) -> f64 {
 type Drawn<T> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
 
 fn chart(area: &DrawingArea<SVGBackend, Shift>, chart: &Chart) -> Drawn<()> {
-    let points = || chart.lines.values().flatten();
+    let points = || chart.lines.iter().flat_map(|line| &line.points);
     let mut context = ChartBuilder::on(area)
         .caption(chart.title, ("sans-serif", 16))
         .margin(12)
@@ -97,9 +100,9 @@ fn chart(area: &DrawingArea<SVGBackend, Shift>, chart: &Chart) -> Drawn<()> {
             from_zero(points().map(|point| point.0)),
             from_zero(points().map(|point| point.1)),
         )?;
-    context.configure_mesh().x_desc(chart.across).y_desc(chart.upwards).light_line_style(WHITE).draw()?;
-    for (number, (name, points)) in chart.lines.iter().enumerate() {
-        let colour = Palette99::pick(number).to_rgba();
+    context.configure_mesh().x_desc(chart.across).y_desc(chart.upwards).max_light_lines(1).draw()?;
+    for Line { name, number, points } in &chart.lines {
+        let colour = Palette99::pick(*number).to_rgba();
         let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(4);
         let series = context.draw_series(line)?;
         series
@@ -107,7 +110,12 @@ fn chart(area: &DrawingArea<SVGBackend, Shift>, chart: &Chart) -> Drawn<()> {
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
     }
     if !chart.lines.is_empty() {
-        context.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+        context
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK)
+            .draw()?;
     }
     Ok(())
 }

@@ -28,7 +28,12 @@ pub async fn run(
     progress: &ProgressBar,
 ) -> anyhow::Result<Vec<Measured>> {
     let mut watch = begin(site, load, follower, progress).await?;
-    let began = watch.until("the first commit", |now| now.events > 0).await?;
+    // A tool that copies has its start in its work, each time; the others are ready long before they are needed.
+    let began = if follower.looks_for_times() {
+        watch.moment().await?
+    } else {
+        watch.until("the first commit", |now| now.events > 0).await?
+    };
     let ended = watch.until("the end of history", |now| now.events >= load.history()).await?;
     let mut parts = vec![began.to(&ended, Part::History)];
     let all = load.history() + load.live();

@@ -11,12 +11,15 @@ use crate::statement::Schema;
 
 /// The schema of every trial. It goes with the trial, or with the next one if that was killed.
 pub const TRIAL_SCHEMA: &str = "laterna_test_rows";
+/// How long another trial in the same schema is waited for, in seconds.
+const PATIENCE: u32 = 20;
 /// A table that tells a trial's schema from somebody's database of that name.
 const MARK: &str = "laterna_made_this_schema";
 
 pub struct Trial {
     session: Session,
     database: String,
+    schema: &'static str,
 }
 
 /// A statement with its values written out.
@@ -35,17 +38,27 @@ pub struct TableRows {
 impl Trial {
     /// Makes the tables, and prepares every statement on them.
     pub async fn begin(connector: &Connector, schema: &Schema) -> Result<Self, Failure> {
+        Self::begin_in(TRIAL_SCHEMA, PATIENCE, connector, schema).await
+    }
+
+    /// The same in a schema of this name, when others have left it within so many seconds.
+    pub(super) async fn begin_in(
+        name: &'static str,
+        patience: u32,
+        connector: &Connector,
+        schema: &Schema,
+    ) -> Result<Self, Failure> {
         let mut session = connector.connect().await?;
-        let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, 20), 0)").bind(TRIAL_SCHEMA);
+        let asked = sqlx::query("SELECT COALESCE(GET_LOCK(?, ?), 0)").bind(name).bind(patience);
         let locked = asked.row(&mut session.connection).await.and_then(|row| row.try_get::<i64, _>(0));
         if locked.map_err(|error| failed(&error))? != 1 {
             return Err(Failure::LostRace {
                 what: format!(
-                    "another test has been in `{TRIAL_SCHEMA}` for 20 s: try again when it is done"
+                    "another test has been in `{name}` for {patience} s: try again when it is done"
                 ),
             });
         }
-        let mut trial = Self { session, database: connector.database().to_owned() };
+        let mut trial = Self { session, database: connector.database().to_owned(), schema: name };
         trial.clear().await?;
         match trial.make(schema).await {
             Ok(()) => Ok(trial),
@@ -57,9 +70,10 @@ impl Trial {
     }
 
     async fn make(&mut self, schema: &Schema) -> Result<(), Failure> {
+        let name = self.schema;
         for sql in [
-            format!("CREATE DATABASE {TRIAL_SCHEMA} CHARACTER SET utf8mb4"),
-            format!("USE {TRIAL_SCHEMA}"),
+            format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"),
+            format!("USE {name}"),
             format!("CREATE TABLE {MARK} (id INT PRIMARY KEY)"),
         ] {
             self.send(&sql).await?;
@@ -117,20 +131,40 @@ impl Trial {
 
     /// Drops the schema, unless it is somebody else's.
     pub async fn clear(&mut self) -> Result<(), Failure> {
+        self.clear_schema(self.schema).await
+    }
+
+    /// Drops this schema, unless it has not the mark of a trial's.
+    pub(super) async fn clear_schema(&mut self, schema: &str) -> Result<(), Failure> {
         let sql = format!(
-            "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema = '{TRIAL_SCHEMA}'"
+            "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema = '{schema}'"
         );
         let tables = text_rows(&mut self.session.connection, &sql).await.map_err(|error| failed(&error))?;
         let tables: Vec<String> = tables.into_iter().flatten().flatten().collect();
-        if self.database == TRIAL_SCHEMA || !tables.is_empty() && !tables.iter().any(|table| table == MARK) {
+        if self.database == schema || !tables.is_empty() && !tables.iter().any(|table| table == MARK) {
             return Err(Failure::misconfigured(
-                format!(
-                    "there is a database `{TRIAL_SCHEMA}` that no test has made, and the test would drop it"
-                ),
+                format!("there is a database `{schema}` that no test has made, and the test would drop it"),
                 "rename it, or give the test another server",
             ));
         }
-        self.send(&format!("DROP DATABASE IF EXISTS {TRIAL_SCHEMA}")).await
+        self.send(&format!("DROP DATABASE IF EXISTS {schema}")).await
+    }
+
+    /// The same tables, empty.
+    pub(super) async fn again(&mut self, schema: &Schema) -> Result<(), Failure> {
+        self.clear().await?;
+        self.make(schema).await
+    }
+
+    /// Makes another schema of the trial.
+    pub(super) async fn make_schema(&mut self, schema: &str) -> Result<(), Failure> {
+        self.clear_schema(schema).await?;
+        self.send(&format!("CREATE DATABASE {schema} CHARACTER SET utf8mb4")).await?;
+        self.send(&format!("CREATE TABLE {schema}.{MARK} (id INT PRIMARY KEY)")).await
+    }
+
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.session
     }
 
     async fn send(&mut self, sql: &str) -> Result<(), Failure> {
