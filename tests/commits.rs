@@ -1,6 +1,9 @@
 //! A COMMIT whose outcome nobody was told: cut before the server heard of it, cut before its answer, or its answer lost
 //! on a connection that stays open. Only the checkpoint knows, and it decides, for batches, letters, lanes and the lease.
 
+mod together;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bson::doc;
@@ -39,7 +42,7 @@ async fn servers() -> [(Proxy, Options); 2] {
 }
 
 /// The same lane model gives the same batch until it is told that it is committed.
-async fn commit_at_last(lane: &mut LaneModel, batch: &Batch) {
+async fn commit_at_last(lane: &mut LaneModel, batch: &Arc<Batch>) {
     until("the batch is committed", async || match lane.commit(batch).await {
         Ok(()) => true,
         Err(Failure::ConnectionLost { .. }) => false,

@@ -8,7 +8,7 @@ mod trace;
 use std::fmt;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::position::{ClusterTime, Position};
 
@@ -49,16 +49,41 @@ impl Id {
 impl Id {
     /// The canonical form: one tag byte, then the value. It is stored and hashed, so it never changes.
     pub fn key(&self) -> Vec<u8> {
-        let (tag, value): (u8, &[u8]) = match self {
-            Self::Integer(number) => return [&b"i"[..], &number.to_be_bytes()].concat(),
-            Self::Text(text) => (b's', text.as_bytes()),
-            Self::Uuid(bytes) => (b'u', bytes),
-            Self::ObjectId(bytes) => (b'o', bytes),
-        };
-        let mut key = Vec::with_capacity(1 + value.len());
-        key.push(tag);
-        key.extend_from_slice(value);
+        let mut key = Vec::with_capacity(self.key_bytes());
+        self.write_key(|bytes| key.extend_from_slice(bytes));
         key
+    }
+
+    /// Gives the canonical form in pieces, to whoever needs it for a moment.
+    pub fn write_key(&self, mut write: impl FnMut(&[u8])) {
+        match self {
+            Self::Integer(number) => {
+                write(b"i");
+                write(&number.to_be_bytes());
+            }
+            Self::Text(text) => {
+                write(b"s");
+                write(text.as_bytes());
+            }
+            Self::Uuid(bytes) => {
+                write(b"u");
+                write(bytes);
+            }
+            Self::ObjectId(bytes) => {
+                write(b"o");
+                write(bytes);
+            }
+        }
+    }
+
+    /// How long the canonical form is.
+    pub fn key_bytes(&self) -> usize {
+        1 + match self {
+            Self::Integer(_) => size_of::<i64>(),
+            Self::Text(text) => text.len(),
+            Self::Uuid(bytes) => bytes.len(),
+            Self::ObjectId(bytes) => bytes.len(),
+        }
     }
 
     /// The id whose [`Id::key`] this is.
@@ -104,8 +129,16 @@ pub struct Aggregate {
 impl Aggregate {
     /// The canonical form: the length of the type as u32 (big endian), the type, the id's key.
     pub fn key(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(size_of::<u32>() + self.kind.len() + self.id.key_bytes());
+        self.write_key(|bytes| key.extend_from_slice(bytes));
+        key
+    }
+
+    fn write_key(&self, mut write: impl FnMut(&[u8])) {
         let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
-        [&length.to_be_bytes()[..], self.kind.as_bytes(), &self.id.key()].concat()
+        write(&length.to_be_bytes());
+        write(self.kind.as_bytes());
+        self.id.write_key(write);
     }
 
     /// The aggregate whose [`Aggregate::key`] this is.
@@ -120,14 +153,22 @@ impl Aggregate {
     /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.
     /// Checkpoints depend on it: another function is another version, and needs a lane change to move to.
     pub fn lane(&self, lanes: u32) -> u32 {
-        lane_of(&self.key(), lanes)
+        if lanes < 2 {
+            return 0;
+        }
+        let mut hasher = Xxh3Default::new();
+        self.write_key(|bytes| hasher.update(bytes));
+        lane_at(hasher.digest(), lanes)
     }
 }
 
 /// The lane of the aggregate with this key.
 pub fn lane_of(aggregate_key: &[u8], lanes: u32) -> u32 {
-    let lane = xxh3_64(aggregate_key) % u64::from(lanes.max(1));
-    u32::try_from(lane).expect("less than the number of lanes, which is a u32")
+    lane_at(xxh3_64(aggregate_key), lanes)
+}
+
+fn lane_at(hash: u64, lanes: u32) -> u32 {
+    u32::try_from(hash % u64::from(lanes.max(1))).expect("less than the number of lanes, which is a u32")
 }
 
 impl fmt::Display for Aggregate {

@@ -4,8 +4,9 @@
 //! No I/O and no driver types. Where sums are kept belongs to `readmodel`.
 
 use std::collections::HashSet;
+use std::hash::Hasher;
 
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::event::Id;
 
@@ -21,7 +22,9 @@ impl Seed {
 
     /// The mark of an event: SipHash-2-4 with 128 bits, of its id's key. Sums of marks are stored, so it never changes.
     pub fn mark(&self, id: &Id) -> u128 {
-        self.mark_of_key(&id.key())
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        id.write_key(|bytes| hasher.write(bytes));
+        hasher.finish128().as_u128()
     }
 
     /// The mark of the id with this key, or of other bytes that stand for an event.

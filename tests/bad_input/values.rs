@@ -180,9 +180,9 @@ fn entry(number: usize, operation: Operation) -> Entry {
     Entry { delivery, verdict: Verdict::Apply(vec![operation]) }
 }
 
-fn batch(entries: Vec<Entry>) -> Batch {
+fn batch(entries: Vec<Entry>) -> Arc<Batch> {
     let position = entries.last().expect("there are some").delivery.position.clone();
-    Batch { entries, position, digest: "0".repeat(64) }
+    Arc::new(Batch { entries, position, digest: "0".repeat(64) })
 }
 
 /// Servers disagree about the types of what they cast.

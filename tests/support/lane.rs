@@ -144,12 +144,12 @@ pub fn add(id: i64) -> Operation {
 }
 
 /// A batch of one event with these operations.
-pub fn batch(number: i64, operations: Vec<Operation>) -> Batch {
+pub fn batch(number: i64, operations: Vec<Operation>) -> Arc<Batch> {
     batch_of(number, vec![entry(number, 1, operations)])
 }
 
-pub fn batch_of(number: i64, entries: Vec<Entry>) -> Batch {
-    Batch { entries, position: place(number), digest: "d".into() }
+pub fn batch_of(number: i64, entries: Vec<Entry>) -> Arc<Batch> {
+    Arc::new(Batch { entries, position: place(number), digest: "d".into() })
 }
 
 /// What an event of an aggregate does.

@@ -91,11 +91,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             let holds = self.holds_stream && end_at_first_parked(&mut batch);
             self.breaker.admit(self.lane, &batch)?;
             self.status.begins(self.lane, Activity::Committing(batch.entries.len()));
+            let batch = Arc::new(batch);
             let (committed, round_trips) = counting(self.model.commit(&batch)).await;
             self.status.ends(self.lane, Activity::Committing(batch.entries.len()));
             match committed {
                 Ok(()) => {
-                    if !batch.entries.is_empty() {
+                    // Another lane may have written it.
+                    if !batch.entries.is_empty() && round_trips > 0 {
                         self.status.took_round_trips(round_trips);
                     }
                     self.breaker.committed(self.lane);
@@ -112,10 +114,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 }
                 // What has room is committed still; the checkpoint comes to stand right before what has none.
                 Err(Failure::LettersFull { .. }) if batch.entries.len() > 1 => {
-                    put_back(&mut todo, halve(batch));
+                    put_back(&mut todo, halve(Arc::unwrap_or_clone(batch)));
                 }
                 Err(failure) => {
                     let attempts = repeats.count(&failure);
+                    let batch = Arc::unwrap_or_clone(batch);
                     put_back(&mut todo, self.answer(batch, failure, attempts, &mut backoff).await?);
                 }
             }

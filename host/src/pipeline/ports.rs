@@ -51,7 +51,7 @@ pub trait ReadModel: Send + 'static {
     /// The operations that follow are of statements of this schema.
     fn works_with(&mut self, schema: &Arc<Schema>);
     /// Commits a batch, once, however often it is given after failures.
-    fn commit(&mut self, batch: &Batch) -> impl Task<Result<(), Failure>>;
+    fn commit(&mut self, batch: &Arc<Batch>) -> impl Task<Result<(), Failure>>;
     /// Which entries are refused, in order, up to the first whose refusal is not final; nothing is committed.
     fn probe(
         &mut self,

@@ -9,6 +9,7 @@ pub mod volume;
 pub mod dead_letter;
 pub mod witness;
 pub mod apply;
+pub mod writers;
 pub mod acknowledge;
 
 /// Which lane of which set of tables.

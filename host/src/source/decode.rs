@@ -82,10 +82,12 @@ impl Decoder {
     pub fn decode(&self, document: &RawDocument) -> Result<Arc<Event>, Undecodable> {
         let mut envelope = Envelope::default();
         let read = self.read(document, &mut envelope);
-        let (id, aggregate) = (envelope.id.clone(), envelope.aggregate());
-        match read.and_then(|()| envelope.into_event(&self.fields)) {
-            Ok(event) => Ok(Arc::new(event)),
-            Err(reason) => Err(Undecodable { reason: one_line(&reason), id, aggregate }),
+        match read.and_then(|()| envelope.is_complete(&self.fields)) {
+            Ok(()) => Ok(Arc::new(envelope.into_event().expect("it is complete"))),
+            Err(reason) => {
+                let aggregate = envelope.aggregate();
+                Err(Undecodable { reason: one_line(&reason), id: envelope.id, aggregate })
+            }
         }
     }
 
@@ -145,20 +147,29 @@ impl Envelope {
         Some(Aggregate { kind: self.aggregate_type.clone()?, id: self.aggregate_id.clone()? })
     }
 
-    fn into_event(self, fields: &Fields) -> Result<Event, String> {
-        let missing = |name: &str| format!("the field `{name}` is missing");
-        let aggregate = Aggregate {
-            kind: self.aggregate_type.ok_or_else(|| missing(&fields.aggregate_type))?,
-            id: self.aggregate_id.ok_or_else(|| missing(&fields.aggregate_id))?,
-        };
-        Ok(Event {
-            id: self.id.ok_or_else(|| missing("_id"))?,
-            event_type: self.event_type.ok_or_else(|| missing(&fields.event_type))?,
+    /// Fails with the name of the first field that every event needs, and that is missing.
+    fn is_complete(&self, fields: &Fields) -> Result<(), String> {
+        let needed = [
+            (self.aggregate_type.is_some(), fields.aggregate_type.as_str()),
+            (self.aggregate_id.is_some(), &fields.aggregate_id),
+            (self.id.is_some(), "_id"),
+            (self.event_type.is_some(), &fields.event_type),
+            (self.payload.is_some(), &fields.payload),
+        ];
+        let missing = needed.iter().find(|(is_there, _)| !is_there);
+        missing.map_or(Ok(()), |(_, name)| Err(format!("the field `{name}` is missing")))
+    }
+
+    /// The event; none where a field is missing that every event needs.
+    fn into_event(self) -> Option<Event> {
+        Some(Event {
+            id: self.id?,
+            event_type: self.event_type?,
             version: self.version.unwrap_or(1),
-            aggregate,
+            aggregate: Aggregate { kind: self.aggregate_type?, id: self.aggregate_id? },
             sequence: self.sequence,
             occurred_at: self.occurred_at,
-            payload: self.payload.ok_or_else(|| missing(&fields.payload))?,
+            payload: self.payload?,
             metadata: self.metadata.unwrap_or_else(|| "{}".to_owned()),
         })
     }
@@ -237,14 +248,8 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
 /// A date, or text that is taken as it is when it is RFC 3339.
 fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
     match value {
-        RawBsonRef::DateTime(date) if !YEARS.contains(&date.timestamp_millis()) => {
-            Err("is a date outside the years 0 to 9999".to_owned())
-        }
         RawBsonRef::DateTime(date) => {
-            let text = date
-                .try_to_rfc3339_string()
-                .map_err(|_| "is a date outside the years 0 to 9999".to_owned())?;
-            Ok(with_milliseconds(text))
+            rfc3339(date.timestamp_millis()).ok_or_else(|| "is a date outside the years 0 to 9999".to_owned())
         }
         RawBsonRef::String(text) => {
             let parsed = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
@@ -264,13 +269,15 @@ fn one_line(reason: &str) -> String {
     reason.chars().take(REASON_CHARACTERS_MAX).map(plain).collect()
 }
 
-/// The bson crate leaves out zero milliseconds; projectors always see three digits.
-fn with_milliseconds(text: String) -> String {
-    let Some((head, tail)) = text.strip_suffix('Z').map(|text| text.split_once('.').unwrap_or((text, "")))
-    else {
-        return text;
-    };
-    format!("{head}.{tail:0<3}Z")
+/// A moment in milliseconds since 1970 as text, always with three digits of milliseconds; none beyond what RFC 3339 can say.
+fn rfc3339(millis: i64) -> Option<String> {
+    if !YEARS.contains(&millis) {
+        return None;
+    }
+    let seconds = time::OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
+    let ((year, month, day), (hour, minute, second)) = (seconds.to_calendar_date(), seconds.to_hms());
+    let (month, millis) = (u8::from(month), millis.rem_euclid(1000));
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"))
 }
 
 fn wrong_type(value: &RawBsonRef<'_>, expected: &str) -> String {

@@ -33,7 +33,10 @@ pub enum NotJson {
 
 /// The JSON text of a value, of at most `bytes_max` bytes.
 pub fn to_json(value: RawBsonRef<'_>, bytes_max: usize) -> Result<String, NotJson> {
-    let mut text = Text { out: Vec::with_capacity(256), bytes_max };
+    // About as long as the bytes; names and numbers take more, types take less.
+    let length = if let RawBsonRef::Document(document) = value { document.as_bytes().len() } else { 0 };
+    let mut text =
+        Text { out: Vec::with_capacity((length + length / 4).clamp(16, bytes_max.max(16))), bytes_max };
     text.value(value, 0)?;
     Ok(String::from_utf8(text.out).expect("only strings and ASCII were written"))
 }
@@ -49,9 +52,9 @@ impl Text {
             RawBsonRef::Document(document) => self.document(document, depth + 1)?,
             RawBsonRef::Array(array) => self.array(array, depth + 1)?,
             RawBsonRef::String(text) => self.string(text),
-            RawBsonRef::Int32(number) => self.write(format_args!("{number}")),
+            RawBsonRef::Int32(number) => self.integer(number.into()),
             RawBsonRef::Int64(number) if number.unsigned_abs() <= SEQUENCE_MAX.unsigned_abs() => {
-                self.write(format_args!("{number}"));
+                self.integer(number);
             }
             RawBsonRef::Int64(number) => self.write(format_args!("{{\"$numberLong\":\"{number}\"}}")),
             // `Debug` keeps the point of whole numbers, so that a double stays one.
@@ -132,29 +135,39 @@ impl Text {
         serde_json::to_writer(&mut self.out, text).expect("writing a string to memory cannot fail");
     }
 
+    fn integer(&mut self, number: i64) {
+        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
         self.out.write_fmt(text).expect("writing to memory cannot fail");
     }
 }
 
+/// How many names are compared one by one.
+const FEW_NAMES: usize = 12;
+
 /// The names of one document. Most have few, which are compared faster than hashed.
 #[derive(Default)]
 struct JsonNames<'a> {
-    few: Vec<&'a str>,
-    many: HashSet<&'a str>,
+    few: [&'a str; FEW_NAMES],
+    /// How many of the few there are.
+    count: usize,
+    many: Option<HashSet<&'a str>>,
 }
 
 impl<'a> JsonNames<'a> {
-    const FEW: usize = 12;
-
     /// False when the name was there already.
     fn insert(&mut self, name: &'a str) -> bool {
-        if self.few.len() < Self::FEW {
-            let new = !self.few.contains(&name);
-            self.few.push(name);
-            return new;
+        if self.few[..self.count].contains(&name) {
+            return false;
         }
-        !self.few.contains(&name) && self.many.insert(name)
+        if let Some(free) = self.few.get_mut(self.count) {
+            *free = name;
+            self.count += 1;
+            return true;
+        }
+        self.many.get_or_insert_default().insert(name)
     }
 }
 

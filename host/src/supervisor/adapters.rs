@@ -66,7 +66,7 @@ impl ReadModel for LaneModel {
         self.works_with(schema);
     }
 
-    async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+    async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         self.commit(batch).await
     }
 

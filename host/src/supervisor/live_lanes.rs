@@ -19,6 +19,7 @@ use crate::readmodel::control::pause;
 use crate::readmodel::lane::Lane;
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
+use crate::readmodel::lane::writers::Writers;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::source::{Anchored, Decoder, OutboxReader};
@@ -33,6 +34,8 @@ pub struct LiveLanes {
     /// What the run begins with.
     pub loaded: Loaded,
     pub hold_check: HoldCheck,
+    /// The lanes' turns at MySQL.
+    pub writers: Arc<Writers>,
 }
 
 impl LiveLanes {
@@ -123,5 +126,6 @@ impl Ports for LiveLanes {
         LaneModel::new(applier, control, self.lane(lane), self.epoch, schema, settings.window)
             .with_limits(settings.letters.limits)
             .acknowledging(settings.acknowledge)
+            .taking_turns(&self.writers)
     }
 }

@@ -9,6 +9,7 @@ mod letters;
 mod refused;
 mod run;
 mod savepoint;
+mod transaction;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,15 +18,15 @@ use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry};
-use super::checkpoint::{self, Advance, BatchToken, Closed, LaneRow};
+use super::checkpoint::{self, BatchToken, LaneRow};
 use super::dead_letter::{self, Discarded};
 use super::dedupe::{self, DedupeMark, Remembered};
-use super::volume::{self, Limits, Volume};
+use super::volume::Limits;
+use super::writers::{Leading, Turn, Writers};
 use super::{Lane, witness};
 use crate::failure::{Failure, Fault};
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::position::Position;
-use crate::readmodel::control::deployment;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
@@ -33,6 +34,8 @@ use crate::readmodel::mysql::session::{Connector, Session, within};
 use crate::sql::coalesce;
 use crate::statement::Schema;
 use savepoint::savepoint;
+
+pub use transaction::{Pace, Part, Written};
 
 /// How long what belongs to no transaction may take: loading a lane, making its session.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -84,6 +87,10 @@ pub struct LaneModel {
     uncertain: Option<u64>,
     /// How much of the time its commits may take, in percent.
     percent: u32,
+    /// Those who write for all lanes of the run; none where this lane has nobody to share with.
+    writers: Option<Arc<Writers>>,
+    /// The next batch is written alone, because what was written together failed.
+    alone: bool,
     /// The projector's statement that the transaction has come to, by its index and 1; 0: none yet.
     reached: AtomicUsize,
     /// Nothing is joined: what was refused together passes entry by entry.
@@ -119,6 +126,8 @@ impl LaneModel {
             session: None,
             uncertain: None,
             percent: 100,
+            writers: None,
+            alone: false,
             reached: AtomicUsize::new(0),
             is_apart: false,
         }
@@ -128,6 +137,12 @@ impl LaneModel {
     #[must_use]
     pub fn with_share(self, percent: u32) -> Self {
         Self { percent: percent.clamp(1, 100), ..self }
+    }
+
+    /// Takes turns with the other lanes of the run, and writes together with them.
+    #[must_use]
+    pub fn taking_turns(self, writers: &Arc<Writers>) -> Self {
+        Self { writers: Some(writers.clone()), ..self }
     }
 
     /// Keeps rows until their documents are acknowledged, where they are.
@@ -198,28 +213,28 @@ impl LaneModel {
         self.marked = self.marks.iter().map(|mark| mark.events as usize).sum();
     }
 
-    /// Commits a batch. Given again after a failure, it is not done twice where its uncertain commit did happen.
-    pub async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let mut session = self.session().await?;
-        if let Some(found) = self.resolve_commit(&mut session).await? {
-            (self.batch, self.fingerprint) = found;
-            self.digest.clone_from(&batch.digest);
+    /// Commits a batch, perhaps together with those of other lanes. Given again after a failure, it is not done twice where
+    /// its uncertain commit did happen.
+    pub async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
+        if self.uncertain.is_some() {
+            let mut session = self.session().await?;
+            let found = self.resolve_commit(&mut session).await?;
             self.session = Some(session);
-            return Ok(());
+            if let Some(found) = found {
+                (self.batch, self.fingerprint) = found;
+                self.digest.clone_from(&batch.digest);
+                return Ok(());
+            }
         }
-        let fingerprint = self.fingerprint.and(self.added_by(batch)?);
-        let outdated = self.outdated_mark();
+        let part = self.part(batch)?;
+        let (fingerprint, outdated) = (part.fingerprint, part.outdated.is_some());
         let began = Instant::now();
-        let mark = self
-            .bounded(session, async |model: &Self, session: &mut Session| {
-                model.write(session, batch, outdated, fingerprint).await
-            })
-            .await?;
+        let mark = self.write_in_turn(part).await?;
         self.batch += 1;
         self.is_apart = false;
         self.fingerprint = fingerprint;
         self.digest.clone_from(&batch.digest);
-        if outdated.is_some() {
+        if outdated {
             let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
             self.marked -= dropped.sum::<usize>();
         }
@@ -227,6 +242,80 @@ impl LaneModel {
         self.marks.extend(mark);
         tokio::time::sleep(rest(began.elapsed(), self.percent)).await;
         Ok(())
+    }
+
+    /// Writes a part when it is its turn: in a transaction of its own, or in that of another lane.
+    async fn write_in_turn(&mut self, part: Part) -> Result<Option<DedupeMark>, Failure> {
+        let Some(writers) = self.writers.clone() else { return self.write_alone(&part).await };
+        // What failed together is tried alone, so that the failure is about the right batch.
+        let is_alone = std::mem::take(&mut self.alone) || self.is_apart || part.has_letters();
+        let turn = if is_alone { Turn::Alone(part) } else { writers.turn(part).await };
+        let leading = match turn {
+            Turn::Lead(leading) => leading,
+            Turn::Written(mark) => return Ok(mark),
+            Turn::Lost { session } => {
+                (self.uncertain, self.alone) = (Some(session), true);
+                let message = "what became of a transaction of several lanes is not known".to_owned();
+                return Err(Failure::ConnectionLost { message });
+            }
+            Turn::Alone(part) => writers.alone(part),
+        };
+        self.lead(leading).await
+    }
+
+    /// Writes the parts of several lanes in one transaction, and tells each what became of it.
+    async fn lead(&mut self, leading: Leading) -> Result<Option<DedupeMark>, Failure> {
+        let session = match self.session().await {
+            Ok(session) => session,
+            Err(failure) => {
+                leading.part_ways();
+                return Err(failure);
+            }
+        };
+        let began = Instant::now();
+        let parts = leading.parts();
+        let written = self
+            .bounded(session, async |model: &Self, session: &mut Session| model.write(session, parts).await)
+            .await;
+        match written {
+            Ok(Written { marks, pace }) => {
+                leading.took(pace, began.elapsed());
+                Ok(leading.written(marks))
+            }
+            Err(failure) if leading.parts().len() == 1 => Err(failure),
+            Err(failure) => match self.uncertain {
+                Some(session) => {
+                    leading.lost(session);
+                    self.alone = true;
+                    Err(failure)
+                }
+                None => {
+                    let part = leading.part_ways();
+                    self.write_alone(&part).await
+                }
+            },
+        }
+    }
+
+    async fn write_alone(&mut self, part: &Part) -> Result<Option<DedupeMark>, Failure> {
+        let session = self.session().await?;
+        let parts = std::slice::from_ref(part);
+        let written = self
+            .bounded(session, async |model: &Self, session: &mut Session| model.write(session, parts).await)
+            .await?;
+        Ok(written.marks.into_iter().next().flatten())
+    }
+
+    /// What the lane brings to a transaction for a batch.
+    fn part(&self, batch: &Arc<Batch>) -> Result<Part, Failure> {
+        Ok(Part {
+            turn: self.token(),
+            schema: self.schema.clone(),
+            outdated: self.outdated_mark(),
+            fingerprint: self.fingerprint.and(self.added_by(batch)?),
+            changes_component: batch.digest != self.digest,
+            batch: batch.clone(),
+        })
     }
 
     /// Finds the entries that MySQL refuses, by running halves behind savepoints; nothing stays of it. An entry
@@ -285,8 +374,8 @@ impl LaneModel {
         Ok(committed.then_some((row.batch, row.fingerprint)))
     }
 
-    fn token(&self) -> BatchToken<'_> {
-        BatchToken { lane: &self.lane, epoch: self.epoch, batch: self.batch, stamp: self.stamp }
+    fn token(&self) -> BatchToken {
+        BatchToken { lane: self.lane.clone(), epoch: self.epoch, batch: self.batch, stamp: self.stamp }
     }
 
     /// Returns true where the row shows the batch that was being committed, and fails when it shows another writer.
@@ -300,99 +389,13 @@ impl LaneModel {
         }
     }
 
-    async fn write(
-        &self,
-        session: &mut Session,
-        batch: &Batch,
-        outdated: Option<DedupeMark>,
-        fingerprint: Fingerprint,
-    ) -> Result<Option<DedupeMark>, Failure> {
-        self.begin(session).await?;
-        let (fresh, repeated) = batch.ids();
-        let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
-        let mark = if fresh.is_empty() {
-            None
-        } else {
-            Some(dedupe::mark(connection, control, &self.lane, &batch.outcomes(), bound).await?)
-        };
-        if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
-            dedupe::reack(connection, control, &self.lane, &repeated, bound).await?;
-        }
-        if let Some(outdated) = outdated {
-            dedupe::prune(connection, control, &self.lane, outdated.row, self.acknowledge.level()).await?;
-        }
-        if batch.digest != self.digest {
-            deployment::change_lane(connection, control, &self.lane, &batch.digest).await?;
-        }
-        self.run(session, batch.operations()).await?;
-        let mut letters = Volume::default();
-        for entry in &batch.entries {
-            let more =
-                dead_letter::write(session, &self.control, (&self.lane, self.seed()?), entry, &batch.digest)
-                    .await?;
-            letters = letters.plus(more);
-        }
-        if letters.letters > 0 {
-            let Lane { projection, generation, .. } = &self.lane;
-            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
-            self.limits.hold(used, letters)?;
-        }
-        let last = batch.anchor();
-        let advance = Advance::of(batch, letters, fingerprint, last.as_ref());
-        let closed = checkpoint::close(&mut session.connection, &self.control, self.token(), advance).await?;
-        self.finish(session, closed).await?;
-        Ok(mark)
-    }
-
-    /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
-    fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
-        Ok(Fingerprint::of(self.seed()?, batch.ids().0))
-    }
-
-    /// The key of the marks, which the lane reads when it is loaded.
-    fn seed(&self) -> Result<&Seed, Failure> {
-        let unloaded = || Failure::Bug { what: "a batch for a lane that was not loaded".to_owned() };
-        self.seed.as_ref().ok_or_else(unloaded)
-    }
-
-    async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
-        send(&mut session.connection, "BEGIN")
-            .await
-            .map_err(|error| classify("beginning the batch", &error))?;
-        let connection = &mut session.connection;
-        if checkpoint::open(connection, &self.control, self.token()).await? {
-            return Ok(());
-        }
-        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
-        self.judge(&row)?;
-        Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
-    }
-
-    async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
-        match closed {
-            Closed::Done => {}
-            Closed::NotOpen => return Err(Failure::TransactionVanished),
-            Closed::Unwitnessed => {
-                let undone = send(&mut session.connection, "ROLLBACK").await;
-                undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
-                let Lane { projection, generation, .. } = &self.lane;
-                return Err(witness::blame(session, &self.control, projection, *generation).await?);
-            }
-        }
-        match send(&mut session.connection, "COMMIT").await {
-            Ok(_) => Ok(()),
-            // Whatever a failed COMMIT reports, it may have happened: only the checkpoint knows.
-            Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
-        }
-    }
-
     async fn try_halves(
         &self,
         session: &mut Session,
         batch: &Batch,
         is_final: Final<'_>,
     ) -> Result<Vec<(usize, Failure)>, Failure> {
-        self.begin(session).await?;
+        self.begin(session, &[&self.token()]).await?;
         let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
         let mut ranges = Vec::with_capacity(2);
         ranges.push(0..batch.entries.len());

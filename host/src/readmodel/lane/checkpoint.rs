@@ -48,9 +48,9 @@ pub struct LaneRow {
 }
 
 /// Which batch of which writer.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchToken<'a> {
-    pub lane: &'a Lane,
+#[derive(Debug, Clone)]
+pub struct BatchToken {
+    pub lane: Lane,
     pub epoch: u64,
     /// How many batches are committed before it.
     pub batch: u64,
@@ -171,18 +171,23 @@ pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) 
     row(&found.ok_or_else(missing)?)
 }
 
-/// The first statement of every batch. False when it is not this writer's turn.
+/// The first statement of every transaction, for the lanes of one projection that write in it. False when it is not the turn
+/// of each of them.
 pub async fn open(
     connection: &mut MySqlConnection,
     control: &Control,
-    token: BatchToken<'_>,
+    tokens: &[&BatchToken],
 ) -> Result<bool, Failure> {
-    let sql = control.sql(
+    let Some(first) = tokens.first() else { return Ok(true) };
+    let lanes = vec!["(lane = ? AND batch = ?)"; tokens.len()].join(" OR ");
+    let sql = control.sql(&format!(
         "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
-         WHERE projection = ? AND generation = ? AND lane = ? AND epoch = ? AND batch = ? AND open_batch IS NULL",
-    );
-    let opened = with_token(sqlx::query(&sql), token).run(connection).await;
-    Ok(opened.map_err(|error| classify("opening the batch", &error))?.rows_affected() == 1)
+         WHERE projection = ? AND generation = ? AND epoch = ? AND ({lanes}) AND open_batch IS NULL"
+    ));
+    let query = sqlx::query(&sql).bind(&first.lane.projection).bind(first.lane.generation).bind(first.epoch);
+    let query = tokens.iter().fold(query, |query, token| query.bind(token.lane.lane).bind(token.batch));
+    let opened = query.run(connection).await.map_err(|error| classify("opening the batch", &error))?;
+    Ok(opened.rows_affected() == tokens.len() as u64)
 }
 
 /// A lane's row, and that of the witness in the session's database if it agrees with the lane's row.
@@ -199,7 +204,7 @@ fn witnessed(control: &Control, projection: &str, set: &str) -> String {
 /// Binds what [`witnessed`] sets by itself.
 fn signed<'q>(
     query: Query<'q, MySql, MySqlArguments>,
-    token: BatchToken<'_>,
+    token: &BatchToken,
 ) -> Query<'q, MySql, MySqlArguments> {
     let next = token.batch + 1;
     query.bind(next).bind(next).bind(token.stamp).bind(next).bind(token.stamp)
@@ -219,7 +224,7 @@ fn closed(rows: u64) -> Closed {
 pub async fn close(
     connection: &mut MySqlConnection,
     control: &Control,
-    token: BatchToken<'_>,
+    token: &BatchToken,
     advance: Advance<'_>,
 ) -> Result<Closed, Failure> {
     let sql = witnessed(
@@ -252,7 +257,7 @@ pub async fn close(
 pub async fn close_unmoved(
     connection: &mut MySqlConnection,
     control: &Control,
-    token: BatchToken<'_>,
+    token: &BatchToken,
     letters: Volume,
 ) -> Result<Closed, Failure> {
     let set = "c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?";
@@ -266,7 +271,7 @@ pub async fn close_unmoved(
 /// Binds what proves a turn: the lane, the epoch, the batch.
 fn with_token<'q>(
     query: Query<'q, MySql, MySqlArguments>,
-    token: BatchToken<'q>,
+    token: &'q BatchToken,
 ) -> Query<'q, MySql, MySqlArguments> {
     query
         .bind(&token.lane.projection)

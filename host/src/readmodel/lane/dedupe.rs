@@ -256,15 +256,19 @@ impl OutcomeRow {
 fn packed(ids: &[&Id]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ids.len() * 28);
     for id in ids {
-        bytes.extend(with_length(&id.key()));
+        bytes.extend_from_slice(&length_of(id.key_bytes()));
+        id.write_key(|piece| bytes.extend_from_slice(piece));
     }
     bytes
 }
 
+fn length_of(key_bytes: usize) -> [u8; 2] {
+    u16::try_from(key_bytes).expect("an id's length was checked when it was decoded").to_be_bytes()
+}
+
 /// An id's key as a row has it.
 fn with_length(key: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(key.len()).expect("an id's length was checked when it was decoded");
-    [&length.to_be_bytes()[..], key].concat()
+    [&length_of(key.len())[..], key].concat()
 }
 
 /// Returns false where a search for bytes in the row could find an id that the row does not hold: writers choose ids, and one may

@@ -34,6 +34,11 @@ pub async fn counting<T>(work: impl Future<Output = T>) -> (T, u32) {
     ROUND_TRIPS.scope(Cell::new(0), counted).await
 }
 
+/// How many answers were waited for so far within [`counting`]; 0 where nobody counts.
+pub fn counted() -> u32 {
+    ROUND_TRIPS.try_with(Cell::get).unwrap_or_default()
+}
+
 fn count() {
     // Where nobody counts, nothing is counted.
     let _ = ROUND_TRIPS.try_with(|trips| trips.set(trips.get() + 1));

@@ -334,7 +334,7 @@ impl ReadModel for SimulatedReadModel {
 
     fn works_with(&mut self, _schema: &Arc<Schema>) {}
 
-    async fn commit(&mut self, batch: &Batch) -> Result<(), Failure> {
+    async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         let verdicts = || batch.entries.iter().map(|entry| entry.verdict.name()).collect::<Vec<_>>();
         self.steps.note(|| self.told(&format!("has {} {:?}", place(&batch.position), verdicts())));
         let uncertain = Uncertain::Batch(batch.position.clone());

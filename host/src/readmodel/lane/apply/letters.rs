@@ -39,7 +39,7 @@ impl LaneModel {
     /// Applies a letter's event and takes the letter away. A letter that is gone was applied before.
     pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
+            model.begin(session, &[&model.token()]).await?;
             let outcome = if operations.is_empty() { LetterOutcome::Ignored } else { LetterOutcome::Applied };
             model.note_letter(session, letter, outcome).await?;
             let removed = dead_letter::remove(&mut session.connection, &model.control, letter).await?;
@@ -54,7 +54,7 @@ impl LaneModel {
     /// Records that a letter failed again.
     pub async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
+            model.begin(session, &[&model.token()]).await?;
             model.note_letter(session, letter, LetterOutcome::Tried).await?;
             let connection = &mut session.connection;
             dead_letter::record_attempt(connection, &model.control, letter.id, attempt).await?;
@@ -66,7 +66,7 @@ impl LaneModel {
     /// Gives a letter up: it is taken away, and recorded as discarded. False when it was gone already.
     pub async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
         self.unmoved(true, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
+            model.begin(session, &[&model.token()]).await?;
             model.note_letter(session, letter, LetterOutcome::Discarded).await?;
             let connection = &mut session.connection;
             let removed = dead_letter::remove(connection, &model.control, letter).await?;
@@ -83,7 +83,7 @@ impl LaneModel {
     /// Erases what a letter holds of its event; it keeps its place. False when that was done already.
     pub async fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
         self.unmoved(true, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
+            model.begin(session, &[&model.token()]).await?;
             let connection = &mut session.connection;
             let erased = dead_letter::erase(connection, &model.control, letter, who, why).await?;
             model.finish_unmoved(session, erased.unwrap_or_default()).await?;
@@ -100,7 +100,7 @@ impl LaneModel {
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
-            model.begin(session).await?;
+            model.begin(session, &[&model.token()]).await?;
             let mut refused = None;
             for (index, operations) in letters.iter().enumerate() {
                 match model.run(session, operations.iter()).await {
@@ -154,7 +154,7 @@ impl LaneModel {
 
     async fn finish_unmoved(&self, session: &mut Session, letters: Volume) -> Result<(), Failure> {
         let connection = &mut session.connection;
-        let closed = checkpoint::close_unmoved(connection, &self.control, self.token(), letters).await?;
+        let closed = checkpoint::close_unmoved(connection, &self.control, &self.token(), letters).await?;
         self.finish(session, closed).await
     }
 }

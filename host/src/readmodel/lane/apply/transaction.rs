@@ -1,0 +1,195 @@
+//! A transaction: the batches of one lane, or of several, each with its marks and its checkpoint.
+//!
+//! Lanes share no aggregate, so the events of several are applied in the order of the stream, as one lane would.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::LaneModel;
+use crate::failure::Failure;
+use crate::fingerprint::{Fingerprint, Seed};
+use crate::readmodel::control::deployment;
+use crate::readmodel::lane::acknowledge::Acknowledge;
+use crate::readmodel::lane::batch::{Batch, Entry, Verdict};
+use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed};
+use crate::readmodel::lane::dedupe::{self, DedupeMark};
+use crate::readmodel::lane::volume::{self, Volume};
+use crate::readmodel::lane::{Lane, dead_letter, witness};
+use crate::readmodel::mysql::error::classify;
+use crate::readmodel::mysql::query::{counted, send};
+use crate::readmodel::mysql::session::Session;
+use crate::statement::Schema;
+
+/// What a lane brings to a transaction: its batch, and what it knows of itself.
+#[derive(Debug)]
+pub struct Part {
+    pub turn: BatchToken,
+    pub batch: Arc<Batch>,
+    pub schema: Arc<Schema>,
+    /// Which events the lane has taken with it.
+    pub fingerprint: Fingerprint,
+    /// The last of its marks that the window does not need any more.
+    pub outdated: Option<DedupeMark>,
+    /// The batch before it was another component's.
+    pub changes_component: bool,
+}
+
+impl Part {
+    /// Returns true where dead letters come of it.
+    pub fn has_letters(&self) -> bool {
+        self.batch.entries.iter().any(|entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold))
+    }
+}
+
+/// A transaction that is committed.
+#[derive(Debug)]
+pub struct Written {
+    /// The mark of each part, where it has one.
+    pub marks: Vec<Option<DedupeMark>>,
+    pub pace: Pace,
+}
+
+/// What a transaction tells about the way to the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long each answer took with which it began: little but the way there and back.
+    pub round_trip: Duration,
+    /// How often the host waited for an answer; 0 where nobody counted.
+    pub round_trips: u32,
+}
+
+impl LaneModel {
+    /// Writes these parts in one transaction.
+    pub(super) async fn write(&self, session: &mut Session, parts: &[Part]) -> Result<Written, Failure> {
+        let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
+        let (asked, before) = (Instant::now(), counted());
+        self.begin(session, &turns).await?;
+        let round_trip = asked.elapsed() / 2;
+        let mut marks = Vec::with_capacity(parts.len());
+        for part in parts {
+            marks.push(self.mark(session, part).await?);
+        }
+        let entries = in_order(parts);
+        self.run(session, entries.iter().flat_map(|entry| entry.operations())).await?;
+        for part in parts {
+            let closed = self.close(session, part).await?;
+            self.holds(session, closed).await?;
+        }
+        self.commit_now(session).await?;
+        Ok(Written { marks, pace: Pace { round_trip, round_trips: counted() - before } })
+    }
+
+    /// Marks a part's events.
+    async fn mark(&self, session: &mut Session, part: &Part) -> Result<Option<DedupeMark>, Failure> {
+        let Part { turn: BatchToken { lane, .. }, batch, .. } = part;
+        let (fresh, repeated) = batch.ids();
+        let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
+        let mark = if fresh.is_empty() {
+            None
+        } else {
+            Some(dedupe::mark(connection, control, lane, &batch.outcomes(), bound).await?)
+        };
+        if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
+            dedupe::reack(connection, control, lane, &repeated, bound).await?;
+        }
+        if let Some(outdated) = part.outdated {
+            dedupe::prune(connection, control, lane, outdated.row, self.acknowledge.level()).await?;
+        }
+        if part.changes_component {
+            deployment::change_lane(connection, control, lane, &batch.digest).await?;
+        }
+        Ok(mark)
+    }
+
+    /// Writes a part's letters, and advances its lane's checkpoint.
+    async fn close(&self, session: &mut Session, part: &Part) -> Result<Closed, Failure> {
+        let Part { turn, batch, fingerprint, .. } = part;
+        let mut letters = Volume::default();
+        for entry in &batch.entries {
+            let lane = (&turn.lane, self.seed()?);
+            let more = dead_letter::write(session, &self.control, lane, entry, &batch.digest).await?;
+            letters = letters.plus(more);
+        }
+        if letters.letters > 0 {
+            let Lane { projection, generation, .. } = &turn.lane;
+            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
+            self.limits.hold(used, letters)?;
+        }
+        let last = batch.anchor();
+        let advance = Advance::of(batch, letters, *fingerprint, last.as_ref());
+        checkpoint::close(&mut session.connection, &self.control, turn, advance).await
+    }
+
+    /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
+    pub(super) fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
+        Ok(Fingerprint::of(self.seed()?, batch.ids().0))
+    }
+
+    /// The key of the marks, which the lane reads when it is loaded.
+    pub(super) fn seed(&self) -> Result<&Seed, Failure> {
+        let unloaded = || Failure::Bug { what: "a batch for a lane that was not loaded".to_owned() };
+        self.seed.as_ref().ok_or_else(unloaded)
+    }
+
+    /// Begins a transaction, and proves that it is the turn of each of these.
+    pub(super) async fn begin(&self, session: &mut Session, turns: &[&BatchToken]) -> Result<(), Failure> {
+        send(&mut session.connection, "BEGIN")
+            .await
+            .map_err(|error| classify("beginning the batch", &error))?;
+        if checkpoint::open(&mut session.connection, &self.control, turns).await? {
+            return Ok(());
+        }
+        let row = checkpoint::settled_row(session, &self.control, &self.lane).await?;
+        self.judge(&row)?;
+        Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
+    }
+
+    pub(super) async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
+        self.holds(session, closed).await?;
+        self.commit_now(session).await
+    }
+
+    /// Fails where a lane's closing did not find what its opening left.
+    async fn holds(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
+        match closed {
+            Closed::Done => Ok(()),
+            Closed::NotOpen => Err(Failure::TransactionVanished),
+            Closed::Unwitnessed => {
+                let undone = send(&mut session.connection, "ROLLBACK").await;
+                undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
+                let Lane { projection, generation, .. } = &self.lane;
+                Err(witness::blame(session, &self.control, projection, *generation).await?)
+            }
+        }
+    }
+
+    async fn commit_now(&self, session: &mut Session) -> Result<(), Failure> {
+        match send(&mut session.connection, "COMMIT").await {
+            Ok(_) => Ok(()),
+            // Whatever a failed COMMIT reports, it may have happened: only the checkpoint knows.
+            Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
+        }
+    }
+}
+
+/// The entries of all parts in the order of the stream. Those of each part are in order already.
+fn in_order(parts: &[Part]) -> Vec<&Entry> {
+    if let [part] = parts {
+        return part.batch.entries.iter().collect();
+    }
+    let mut rest: Vec<&[Entry]> = parts.iter().map(|part| &part.batch.entries[..]).collect();
+    let mut ordered = Vec::with_capacity(rest.iter().map(|entries| entries.len()).sum());
+    loop {
+        let fronts = rest.iter_mut().filter(|entries| !entries.is_empty());
+        let Some(earliest) = fronts.min_by(|a, b| {
+            let [a, b] = [a, b].map(|entries| entries.first().map(|entry| &entry.delivery.position));
+            a.zip(b).map_or(std::cmp::Ordering::Equal, |(a, b)| a.compare(b))
+        }) else {
+            return ordered;
+        };
+        if let Some((entry, behind)) = earliest.split_first() {
+            ordered.push(entry);
+            *earliest = behind;
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The lanes of a run take turns at MySQL: one that comes while others write waits, and is then written together with all that
+//! came meanwhile.
+//!
+//! So a lane keeps its order and its checkpoint, and a transaction costs the server what one lane's would. How many write at a
+//! time follows the distance: where the host mostly waits for answers, more of them hide the way.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::apply::{Pace, Part};
+use super::dedupe::DedupeMark;
+
+/// A number that no session has.
+const NO_SESSION: u64 = 0;
+
+/// The lanes' turns at MySQL.
+#[derive(Debug)]
+pub struct Writers {
+    state: Mutex<WritersState>,
+    lanes: u32,
+    /// How many events are written together at most.
+    entries_max: usize,
+}
+
+#[derive(Debug)]
+struct WritersState {
+    running: u32,
+    /// How many may write at a time.
+    most: u32,
+    waiting: VecDeque<Waiting>,
+    distance: Distance,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    part: Part,
+    word: oneshot::Sender<Turn>,
+}
+
+/// What a lane is to do with its part.
+#[derive(Debug)]
+pub enum Turn {
+    /// Write these parts; its own is the first.
+    Lead(Leading),
+    /// Nothing: another lane has written it, with this mark.
+    Written(Option<DedupeMark>),
+    /// Find out whether it was written in this session, in which a commit may still be running.
+    Lost { session: u64 },
+    /// Write it alone: what was written together was refused.
+    Alone(Part),
+}
+
+/// Parts of one transaction. Whoever drops it without a word leaves the other lanes to find out for themselves.
+#[derive(Debug)]
+pub struct Leading {
+    writers: Arc<Writers>,
+    parts: Vec<Part>,
+    /// To whom all parts but the first belong.
+    words: Vec<oneshot::Sender<Turn>>,
+}
+
+impl Writers {
+    /// Those of so many lanes, whose batches have so many events at most.
+    pub fn new(lanes: u32, entries_max: usize) -> Arc<Self> {
+        let state =
+            WritersState { running: 0, most: 1, waiting: VecDeque::new(), distance: Distance::default() };
+        Arc::new(Self { state: Mutex::new(state), lanes: lanes.max(1), entries_max })
+    }
+
+    /// Waits until it is this part's turn, or another lane has taken it along.
+    pub async fn turn(self: &Arc<Self>, part: Part) -> Turn {
+        let waits = {
+            let mut state = self.lock();
+            // A batch that is full gains nothing by waiting for others.
+            if state.running < state.most || part.batch.entries.len() * 2 > self.entries_max {
+                return Turn::Lead(self.lead(&mut state, part));
+            }
+            let (word, waits) = oneshot::channel();
+            state.waiting.push_back(Waiting { part, word });
+            waits
+        };
+        waits.await.unwrap_or(Turn::Lost { session: NO_SESSION })
+    }
+
+    /// Lets a part be written at once, and alone.
+    pub fn alone(self: &Arc<Self>, part: Part) -> Leading {
+        self.lock().running += 1;
+        Leading { writers: self.clone(), parts: vec![part], words: vec![] }
+    }
+
+    /// How many transactions are being written.
+    pub fn running(&self) -> u32 {
+        self.lock().running
+    }
+
+    /// How many lanes wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Takes along those that wait, and fit.
+    fn lead(self: &Arc<Self>, state: &mut WritersState, part: Part) -> Leading {
+        state.running += 1;
+        let mut entries = part.batch.entries.len();
+        let mut leading = Leading { writers: self.clone(), parts: vec![part], words: vec![] };
+        let mut others = VecDeque::new();
+        for waiting in state.waiting.drain(..) {
+            let more = waiting.part.batch.entries.len();
+            let is_alike = Arc::ptr_eq(&waiting.part.schema, &leading.parts[0].schema);
+            if is_alike && entries + more <= self.entries_max {
+                entries += more;
+                leading.parts.push(waiting.part);
+                leading.words.push(waiting.word);
+            } else {
+                others.push_back(waiting);
+            }
+        }
+        state.waiting = others;
+        leading
+    }
+
+    /// One writes no more: whoever waits longest is next.
+    fn pass_on(self: &Arc<Self>) {
+        self.lock().running -= 1;
+        loop {
+            let next = {
+                let mut state = self.lock();
+                let is_free = state.running < state.most;
+                let next = if is_free { state.waiting.pop_front() } else { None };
+                next.map(|Waiting { part, word }| (self.lead(&mut state, part), word))
+            };
+            let Some((leading, word)) = next else { return };
+            // A lane that is gone drops it, and it is passed on from there.
+            drop(word.send(Turn::Lead(leading)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WritersState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leading {
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Learns from a transaction that took so long.
+    pub fn took(&self, pace: Pace, time: Duration) {
+        let mut state = self.writers.lock();
+        state.distance.learn(pace, time);
+        state.most = state.distance.writers().clamp(1, self.writers.lanes);
+    }
+
+    /// All is committed: returns the own mark.
+    pub fn written(mut self, marks: Vec<Option<DedupeMark>>) -> Option<DedupeMark> {
+        let mut marks = marks.into_iter();
+        let own = marks.next().flatten();
+        for (word, mark) in self.words.drain(..).zip(marks) {
+            drop(word.send(Turn::Written(mark)));
+        }
+        own
+    }
+
+    /// Nobody knows what became of it.
+    pub fn lost(mut self, session: u64) {
+        for word in self.words.drain(..) {
+            drop(word.send(Turn::Lost { session }));
+        }
+    }
+
+    /// Nothing is committed, and each tries alone: returns the own part.
+    pub fn part_ways(mut self) -> Part {
+        let own = self.parts.remove(0);
+        for (word, part) in self.words.drain(..).zip(self.parts.drain(..)) {
+            drop(word.send(Turn::Alone(part)));
+        }
+        own
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.writers.pass_on();
+    }
+}
+
+/// How much of a transaction's time the host waits for the way.
+#[derive(Debug, Default)]
+struct Distance {
+    /// The shortest way there and back of late.
+    round_trip: Option<Duration>,
+    /// Both on average.
+    time: Duration,
+    on_the_way: Duration,
+}
+
+impl Distance {
+    fn learn(&mut self, pace: Pace, time: Duration) {
+        // It grows slowly: one that was short for once is no change of the distance, and one that was long is none at all.
+        let known = self.round_trip.map_or(pace.round_trip, |known| known + known / 32);
+        let round_trip = known.min(pace.round_trip);
+        self.round_trip = Some(round_trip);
+        let on_the_way = (round_trip * pace.round_trips).min(time);
+        let average = |known: Duration, new: Duration| {
+            if known.is_zero() { new } else { (known * 7 + new) / 8 }
+        };
+        self.time = average(self.time, time);
+        self.on_the_way = average(self.on_the_way, on_the_way);
+    }
+
+    /// With how many writers the server has something to do all the time.
+    fn writers(&self) -> u32 {
+        let at_work = self.time.saturating_sub(self.on_the_way).max(self.time / 64);
+        if at_work.is_zero() {
+            return 1;
+        }
+        let writers = (self.time + at_work / 2).as_nanos() / at_work.as_nanos();
+        u32::try_from(writers).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(round_trip_us: u64, round_trips: u32) -> Pace {
+        Pace { round_trip: Duration::from_micros(round_trip_us), round_trips }
+    }
+
+    fn writers(round_trip_us: u64, round_trips: u32, time_us: u64) -> u32 {
+        let mut distance = Distance::default();
+        for _ in 0..50 {
+            distance.learn(pace(round_trip_us, round_trips), Duration::from_micros(time_us));
+        }
+        distance.writers()
+    }
+
+    #[test]
+    fn as_many_write_as_keep_the_server_at_work() {
+        assert_eq!(Distance::default().writers(), 1, "nothing is known yet");
+        assert_eq!(writers(50, 6, 2300), 1, "on the same machine");
+        assert_eq!(writers(500, 6, 5000), 3, "3 ms on the way, 2 ms at work");
+        assert_eq!(writers(5000, 6, 32_000), 16, "30 ms on the way, 2 ms at work");
+        assert_eq!(writers(5000, 6, 30_000), 64, "what is at work cannot be seen any more");
+        assert_eq!(writers(5000, 6, 10_000), 64, "more than all of the time is on the way");
+    }
+
+    #[test]
+    fn a_round_trip_that_was_slow_for_once_is_no_distance() {
+        let mut distance = Distance::default();
+        for time in 0..64 {
+            let slow = if time % 8 == 0 { 40 } else { 20_000 };
+            distance.learn(pace(slow, 6), Duration::from_micros(2000));
+        }
+        assert_eq!(distance.writers(), 1);
+    }
+}

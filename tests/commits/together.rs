@@ -1,0 +1,122 @@
+//! Batches of several lanes in one transaction.
+
+use std::sync::Arc;
+
+use laterna::failure::Failure;
+use laterna::readmodel::lane::apply::LaneModel;
+use laterna::readmodel::lane::batch::Batch;
+use laterna::readmodel::lane::writers::Writers;
+use sqlx::Connection;
+use tokio::task::JoinHandle;
+
+use super::{commit_at_last, servers};
+use crate::support::lane::{Bench, add, batch, put};
+use crate::support::proxy::AtCommit;
+use crate::support::until;
+
+const LANES: u32 = 4;
+
+/// Lanes that write together, and somebody who keeps the first of them waiting.
+struct Queue {
+    bench: Bench,
+    writers: Arc<Writers>,
+    lanes: Vec<LaneModel>,
+    lock: sqlx::MySqlConnection,
+    first: JoinHandle<LaneModel>,
+    /// How many batches were committed before.
+    before: i64,
+}
+
+impl Queue {
+    /// Row 1 is locked, and the first lane, which changes it, waits for it.
+    async fn new(bench: Bench) -> Self {
+        let mut session = bench.direct().await;
+        let epoch = bench.take_lease().await;
+        bench.place(&mut session, epoch, LANES).await;
+        let writers = Writers::new(LANES, 1000);
+        let mut lanes = vec![];
+        for lane in 0..LANES {
+            lanes.push(bench.numbered(epoch, lane).await.taking_turns(&writers));
+        }
+        let mut first = lanes.remove(0);
+        commit_at_last(&mut first, &batch(1, vec![put(1)])).await;
+        let mut lock = sqlx::MySqlConnection::connect(&bench.world.url()).await.expect("MySQL answers");
+        for sql in ["BEGIN", "SELECT amount FROM totals WHERE id = 1 FOR UPDATE"] {
+            sqlx::raw_sql(sql).execute(&mut lock).await.expect("it is locked");
+        }
+        let before = bench.batch_number().await;
+        let first = tokio::spawn(async move {
+            first.commit(&batch(2, vec![add(1)])).await.expect("the lock is given up in time");
+            first
+        });
+        until("the first lane writes", async || writers.running() == 1).await;
+        Self { bench, writers, lanes, lock, first, before }
+    }
+
+    /// Gives a batch to each of the other lanes, in this order, and lets the first one go when all of them wait.
+    async fn give(self, batches: Vec<Arc<Batch>>) -> (Bench, Vec<(LaneModel, Result<(), Failure>)>, i64) {
+        let Self { bench, writers, lanes, lock, first, before } = self;
+        let mut given = vec![];
+        for (number, (mut lane, batch)) in lanes.into_iter().zip(batches).enumerate() {
+            given.push(tokio::spawn(async move {
+                let result = lane.commit(&batch).await;
+                (lane, result)
+            }));
+            until("the lane waits", async || writers.waiting() == number + 1).await;
+        }
+        lock.close().await.expect("the lock is given up");
+        first.await.expect("it writes");
+        let mut results = vec![];
+        for task in given {
+            results.push(task.await.expect("it ends"));
+        }
+        assert_eq!((writers.running(), writers.waiting()), (0, 0));
+        (bench, results, before)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lanes_write_together_is_committed_together_and_each_finds_out_for_itself() {
+    for (proxy, options) in servers().await {
+        for fault in [AtCommit::CutAfter, AtCommit::CutBefore] {
+            let queue = Queue::new(Bench::new(options.clone()).await).await;
+            // The first lane's passes, and the one that follows is that of all others.
+            proxy.after_commits(1, fault);
+            let batches = (2..5).map(|number| batch(number + 1, vec![put(number)])).collect();
+            let (bench, results, before) = queue.give(batches).await;
+            for ((mut lane, result), number) in results.into_iter().zip(2..) {
+                let told = result.expect_err("nobody was told");
+                assert_eq!(told.class(), "connection-lost", "{fault:?}: {told}");
+                commit_at_last(&mut lane, &batch(number + 1, vec![put(number)])).await;
+            }
+            assert_eq!(bench.batch_number().await, before + 4, "{fault:?}: each batch once");
+            assert_eq!(bench.amounts().await, [1, 0, 0, 0], "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_in_company_is_the_failure_of_its_lane_alone() {
+    for (_proxy, options) in servers().await {
+        let queue = Queue::new(Bench::new(options).await).await;
+        let batches =
+            [put(2), put(1), put(3)].into_iter().zip(3..).map(|(put, number)| batch(number, vec![put]));
+        let (bench, results, before) = queue.give(batches.collect()).await;
+        let classes = results.iter().map(|(_, result)| result.as_ref().err().map(Failure::class));
+        assert_eq!(classes.collect::<Vec<_>>(), [None, Some("key-conflict"), None]);
+        assert_eq!(bench.batch_number().await, before + 3);
+        assert_eq!(bench.amounts().await, [1, 0, 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_several_lanes_are_applied_in_the_order_of_the_stream() {
+    for (_proxy, options) in servers().await {
+        let queue = Queue::new(Bench::new(options).await).await;
+        // The lane that came first has what stands last.
+        let batches = vec![batch(9, vec![add(7)]), batch(3, vec![put(7)]), batch(5, vec![add(7)])];
+        let (bench, results, _) = queue.give(batches).await;
+        assert!(results.iter().all(|(_, result)| result.is_ok()));
+        assert_eq!(bench.amounts().await, [1, 2]);
+    }
+}
