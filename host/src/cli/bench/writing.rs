@@ -11,6 +11,8 @@ use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::batch::{Batch, Entry};
+use crate::readmodel::lane::writers::Writers;
+use crate::readmodel::mysql::query::counting;
 use crate::readmodel::tables::scratch_lanes::ScratchLanes;
 use crate::sql::coalesce;
 use crate::statement::Schema;
@@ -70,14 +72,16 @@ impl Writing<'_> {
         setting: Setting,
     ) -> Result<MeasuredSetting, Failure> {
         let lanes = scratch.lanes(setting.lanes, self.window, self.begin).await?;
-        let batches: Vec<Vec<Batch>> = (0..setting.lanes).map(|lane| self.batches(lane, setting)).collect();
+        let batches: Vec<Vec<Arc<Batch>>> =
+            (0..setting.lanes).map(|lane| self.batches(lane, setting)).collect();
         let statements =
             batches.iter().flatten().map(|batch| coalesce::coalesce(self.schema, batch.operations()).len());
         let (statements, count): (usize, usize) = (statements.sum(), batches.iter().map(Vec::len).sum());
+        let writers = Writers::new(setting.lanes, setting.batch_max);
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for (lane, batches) in lanes.into_iter().zip(batches) {
-            tasks.spawn(commit(lane, batches));
+            tasks.spawn(commit(lane.taking_turns(&writers), batches));
         }
         let mut all = LaneDone::default();
         while let Some(done) = tasks.join_next().await {
@@ -98,7 +102,7 @@ impl Writing<'_> {
         })
     }
 
-    fn batches(&self, lane: u32, setting: Setting) -> Vec<Batch> {
+    fn batches(&self, lane: u32, setting: Setting) -> Vec<Arc<Batch>> {
         let own = |entry: &&Entry| {
             entry.delivery.aggregate().is_none_or(|aggregate| aggregate.lane(setting.lanes) == lane)
         };
@@ -108,7 +112,7 @@ impl Writing<'_> {
             position: entries.last().map_or(self.begin, |last| &last.delivery.position).clone(),
             digest: self.digest.to_owned(),
         };
-        own.chunks(setting.batch_max).map(batch).collect()
+        own.chunks(setting.batch_max).map(batch).map(Arc::new).collect()
     }
 }
 
@@ -117,10 +121,10 @@ fn per(all: usize, count: usize) -> f64 {
     all as f64 / count.max(1) as f64
 }
 
-async fn commit(mut lane: LaneModel, batches: Vec<Batch>) -> Result<LaneDone, Failure> {
+async fn commit(mut lane: LaneModel, batches: Vec<Arc<Batch>>) -> Result<LaneDone, Failure> {
     let (mut done, mut held) = (LaneDone::default(), BTreeSet::new());
     for mut batch in batches {
-        done.refused += leave_out(&mut batch, &held);
+        done.refused += leave_out(Arc::make_mut(&mut batch), &held);
         let began = Instant::now();
         match tried(&mut lane, &batch).await {
             Err(failure) if failure.fault() == Fault::Event => {
@@ -133,7 +137,7 @@ async fn commit(mut lane: LaneModel, batches: Vec<Batch>) -> Result<LaneDone, Fa
                     return Err(failure);
                 }
                 held.extend(found);
-                done.refused += leave_out(&mut batch, &held);
+                done.refused += leave_out(Arc::make_mut(&mut batch), &held);
                 tried(&mut lane, &batch).await?;
             }
             committed => committed?,
@@ -145,14 +149,14 @@ async fn commit(mut lane: LaneModel, batches: Vec<Batch>) -> Result<LaneDone, Fa
 }
 
 /// Commits a batch, again where lanes were in each other's way.
-async fn tried(lane: &mut LaneModel, batch: &Batch) -> Result<(), Failure> {
+async fn tried(lane: &mut LaneModel, batch: &Arc<Batch>) -> Result<(), Failure> {
     for _ in 1..TRIES {
-        match lane.commit(batch).await {
+        match counting(lane.commit(batch)).await.0 {
             Err(failure) if failure.fault() == Fault::Environment => {}
             committed => return committed,
         }
     }
-    lane.commit(batch).await
+    counting(lane.commit(batch)).await.0
 }
 
 /// Takes the events of these aggregates out of a batch.
