@@ -55,7 +55,7 @@ impl Queue {
 
     /// Gives a batch to each of the other lanes, in this order, and lets the first one go when all of them wait.
     async fn give(self, batches: Vec<Arc<Batch>>) -> (Bench, Vec<(LaneModel, Result<(), Failure>)>, i64) {
-        let Self { bench, writers, lanes, lock, first, before } = self;
+        let Self { bench, writers, lanes, mut lock, first, before } = self;
         let mut given = vec![];
         for (number, (mut lane, batch)) in lanes.into_iter().zip(batches).enumerate() {
             given.push(tokio::spawn(async move {
@@ -64,7 +64,7 @@ impl Queue {
             }));
             until("the lane waits", async || writers.waiting() == number + 1).await;
         }
-        lock.close().await.expect("the lock is given up");
+        sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is given up");
         first.await.expect("it writes");
         let mut results = vec![];
         for task in given {
