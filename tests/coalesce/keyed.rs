@@ -2,6 +2,7 @@
 //! leave one by one, and the same entries are refused.
 
 mod schema;
+mod scripted;
 mod values;
 
 use laterna::readmodel::mysql::bind::{bind, fitted, judge};
@@ -64,6 +65,35 @@ impl Table<'_> {
     async fn rows(&self, connection: &mut MySqlConnection) -> Vec<String> {
         let rows = connection.fetch_all(self.look.as_str()).await.expect("the tables are there");
         rows.iter().map(|row| String::from_utf8_lossy(row.get_unchecked(0)).into_owned()).collect()
+    }
+
+    /// Commits a batch, after both ways came to the same.
+    async fn compare(
+        &self,
+        connection: &mut MySqlConnection,
+        batch: &[Vec<Operation>],
+        seen: &mut Seen,
+        told: impl Fn() -> String,
+    ) {
+        send(connection, "BEGIN").await;
+        let refused = self.one_by_one(connection, batch).await;
+        let expected = self.rows(connection).await;
+        send(connection, "ROLLBACK").await;
+        send(connection, "BEGIN").await;
+        let found = self.in_halves(connection, batch, seen).await;
+        assert_eq!(found, refused, "refused together, and one by one: {}", told());
+        assert_eq!(self.rows(connection).await, expected, "{}", told());
+        // As the batch is committed: what is not refused, all at once.
+        send(connection, "ROLLBACK").await;
+        send(connection, "BEGIN").await;
+        let kept = batch.iter().enumerate().filter(|(at, _)| !refused.contains(at));
+        let runs = coalesce::coalesce(self.schema, kept.flat_map(|(_, entry)| entry));
+        let is_taken = run(connection, self.schema, &runs).await;
+        assert!(is_taken, "what passes one by one passes together: {}", told());
+        assert_eq!(self.rows(connection).await, expected, "{}", told());
+        send(connection, "COMMIT").await;
+        seen.refused += refused.len();
+        seen.passed += batch.len() - refused.len();
     }
 
     /// Each entry by itself, behind a savepoint, operation by operation.
@@ -156,31 +186,13 @@ async fn keyed_statements_do_the_same_together(test: &str, options: Options, is_
         let table = Table { schema: &schema, look: made.look() };
         for _ in 0..BATCHES {
             let batch = entries(&made, &schema, &mut rng);
-            send(connection, "BEGIN").await;
-            let refused = table.one_by_one(connection, &batch).await;
-            let expected = table.rows(connection).await;
-            send(connection, "ROLLBACK").await;
-            send(connection, "BEGIN").await;
-            let found = table.in_halves(connection, &batch, &mut seen).await;
-            let told = || made.tell(&batch);
-            assert_eq!(found, refused, "refused together, and one by one: {}", told());
-            assert_eq!(table.rows(connection).await, expected, "{}", told());
-            // As the batch is committed: what is not refused, all at once.
-            send(connection, "ROLLBACK").await;
-            send(connection, "BEGIN").await;
-            let kept = batch.iter().enumerate().filter(|(at, _)| !refused.contains(at));
-            let runs = coalesce::coalesce(&schema, kept.flat_map(|(_, entry)| entry));
-            let is_taken = run(connection, &schema, &runs).await;
-            assert!(is_taken, "what passes one by one passes together: {}", told());
-            assert_eq!(table.rows(connection).await, expected, "{}", told());
-            send(connection, "COMMIT").await;
-            seen.refused += refused.len();
-            seen.passed += batch.len() - refused.len();
+            table.compare(connection, &batch, &mut seen, || made.tell(&batch)).await;
         }
         for table in schema.tables.iter().rev() {
             send(connection, &format!("DROP TABLE `{}`", table.name)).await;
         }
     }
+    scripted::each_does_the_same(connection, order).await;
     let Seen { updates_joined, deletes_joined, folded, refused, passed } = seen;
     assert!(
         [updates_joined, deletes_joined, folded, refused, passed].iter().all(|count| *count > 20),
