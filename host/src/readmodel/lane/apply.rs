@@ -244,23 +244,24 @@ impl LaneModel {
         Ok(())
     }
 
-    /// Writes a part when it is its turn: in a transaction of its own, or in that of another lane.
+    /// Writes a part when it is its turn: in a transaction of its own, or in that of another lane. After a failure the lane
+    /// writes alone, so that the failure is about the right batch and holds nobody else up.
     async fn write_in_turn(&mut self, part: Part) -> Result<Option<DedupeMark>, Failure> {
         let Some(writers) = self.writers.clone() else { return self.write_alone(&part).await };
-        // What failed together is tried alone, so that the failure is about the right batch.
-        let is_alone = std::mem::take(&mut self.alone) || self.is_apart || part.has_letters();
+        let is_alone = self.alone || self.is_apart || part.has_letters();
         let turn = if is_alone { Turn::Alone(part) } else { writers.turn(part).await };
-        let leading = match turn {
-            Turn::Lead(leading) => leading,
-            Turn::Written(mark) => return Ok(mark),
+        let written = match turn {
+            Turn::Written(mark) => Ok(mark),
+            Turn::Lead(leading) => self.lead(leading).await,
+            Turn::Alone(part) => self.lead(writers.alone(part)).await,
             Turn::Lost { session } => {
-                (self.uncertain, self.alone) = (Some(session), true);
+                self.uncertain = Some(session);
                 let message = "what became of a transaction of several lanes is not known".to_owned();
-                return Err(Failure::ConnectionLost { message });
+                Err(Failure::ConnectionLost { message })
             }
-            Turn::Alone(part) => writers.alone(part),
         };
-        self.lead(leading).await
+        self.alone = written.is_err();
+        written
     }
 
     /// Writes the parts of several lanes in one transaction, and tells each what became of it.
@@ -286,7 +287,6 @@ impl LaneModel {
             Err(failure) => match self.uncertain {
                 Some(session) => {
                     leading.lost(session);
-                    self.alone = true;
                     Err(failure)
                 }
                 None => {

@@ -13,8 +13,11 @@ use tokio::sync::oneshot;
 use super::apply::{Pace, Part};
 use super::dedupe::DedupeMark;
 
-/// A number that no session has.
-const NO_SESSION: u64 = 0;
+/// Whoever led is gone, and nobody knows how far it came; no session has this number.
+const LOST: Turn = Turn::Lost { session: 0 };
+
+/// How long a lane waits for company. Where those who write are held up, by a lock or a slow statement, it is no one else's matter.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The lanes' turns at MySQL.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Leading {
     writers: Arc<Writers>,
+    /// Others wait for it.
+    is_counted: bool,
     parts: Vec<Part>,
     /// To whom all parts but the first belong.
     words: Vec<oneshot::Sender<Turn>>,
@@ -72,23 +77,32 @@ impl Writers {
 
     /// Waits until it is this part's turn, or another lane has taken it along.
     pub async fn turn(self: &Arc<Self>, part: Part) -> Turn {
-        let waits = {
+        let (lane, mut waits) = {
             let mut state = self.lock();
             // A batch that is full gains nothing by waiting for others.
-            if state.running < state.most || part.batch.entries.len() * 2 > self.entries_max {
+            if part.batch.entries.len() * 2 > self.entries_max {
+                return Turn::Alone(part);
+            }
+            if state.running < state.most {
                 return Turn::Lead(self.lead(&mut state, part));
             }
-            let (word, waits) = oneshot::channel();
+            let (lane, (word, waits)) = (part.turn.lane.lane, oneshot::channel());
             state.waiting.push_back(Waiting { part, word });
-            waits
+            (lane, waits)
         };
-        waits.await.unwrap_or(Turn::Lost { session: NO_SESSION })
+        if let Ok(word) = tokio::time::timeout(PATIENCE, &mut waits).await {
+            return word.unwrap_or(LOST);
+        }
+        if let Some(waiting) = self.lock().leave(lane) {
+            return Turn::Alone(waiting.part);
+        }
+        // Somebody has taken it along.
+        waits.await.unwrap_or(LOST)
     }
 
-    /// Lets a part be written at once, and alone.
+    /// Lets a part be written at once, and alone. Nobody waits for it.
     pub fn alone(self: &Arc<Self>, part: Part) -> Leading {
-        self.lock().running += 1;
-        Leading { writers: self.clone(), parts: vec![part], words: vec![] }
+        Leading { writers: self.clone(), is_counted: false, parts: vec![part], words: vec![] }
     }
 
     /// How many transactions are being written.
@@ -105,11 +119,15 @@ impl Writers {
     fn lead(self: &Arc<Self>, state: &mut WritersState, part: Part) -> Leading {
         state.running += 1;
         let mut entries = part.batch.entries.len();
-        let mut leading = Leading { writers: self.clone(), parts: vec![part], words: vec![] };
+        let mut leading =
+            Leading { writers: self.clone(), is_counted: true, parts: vec![part], words: vec![] };
         let mut others = VecDeque::new();
         for waiting in state.waiting.drain(..) {
             let more = waiting.part.batch.entries.len();
             let is_alike = Arc::ptr_eq(&waiting.part.schema, &leading.parts[0].schema);
+            if waiting.word.is_closed() {
+                continue;
+            }
             if is_alike && entries + more <= self.entries_max {
                 entries += more;
                 leading.parts.push(waiting.part);
@@ -140,6 +158,14 @@ impl Writers {
 
     fn lock(&self) -> MutexGuard<'_, WritersState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WritersState {
+    /// Takes a lane out of those that wait.
+    fn leave(&mut self, lane: u32) -> Option<Waiting> {
+        let at = self.waiting.iter().position(|waiting| waiting.part.turn.lane.lane == lane)?;
+        self.waiting.remove(at)
     }
 }
 
@@ -184,7 +210,9 @@ impl Leading {
 
 impl Drop for Leading {
     fn drop(&mut self) {
-        self.writers.pass_on();
+        if self.is_counted {
+            self.writers.pass_on();
+        }
     }
 }
 
