@@ -107,6 +107,8 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
     assert_eq!(attribute(&failed.attributes, "error.type"), "rejected");
     assert_eq!(failed.status.as_ref().map(|status| status.code), Some(2));
     assert!(of_trace(&taken.spans, UNSAMPLED).is_empty(), "who began that trace does not keep it");
+    let links = taken.spans.iter().flat_map(|span| &span.links);
+    assert!(!links.map(|link| hex_of(&link.span_id)).any(|id| id == ids(UNSAMPLED).1), "nor is it linked to");
     let bodies = String::from_utf8_lossy(&taken.bodies);
     assert!(!bodies.contains(CANARY), "a span holds what an event holds");
     let log = host.log();

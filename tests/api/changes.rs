@@ -51,6 +51,8 @@ async fn pauses_and_deployments_are_operations_that_come_to_their_end() {
     refused(&operator.post(&at("rollback"), &Value::Null).await, 409, "one component only");
     refused(&operator.post(&at("pause"), &json!({ "why": " " })).await, 400, "`why` is empty");
     refused(&operator.post("/api/v1/projections/nobody/pause", &json!({ "why": "x" })).await, 404, "nobody");
+    // A list of values in the order of the fields is no object.
+    refused(&operator.post(&at("generations"), &json!([])).await, 422, "expected a map");
     let dry = operator.post(&at("pause?dry_run=true"), &json!({ "why": "a test" })).await;
     assert_eq!((dry.code, &dry.json()["would"]), (200, &"pause".into()), "{dry:?}");
     let why = "a test <script>alert(1)</script> \u{1b}[2J";
