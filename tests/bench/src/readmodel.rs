@@ -96,7 +96,8 @@ pub async fn prepare_copy(connection: &mut MySqlConnection) -> anyhow::Result<()
 }
 
 pub async fn drop_all(connection: &mut MySqlConnection) -> anyhow::Result<()> {
-    for name in [database(), control()] {
+    // Tools that copy put what they have fetched into a schema beside.
+    for name in [database().to_owned(), control().to_owned(), format!("{}_staging", database())] {
         connection.execute(format!("DROP DATABASE IF EXISTS {name}").as_str()).await?;
     }
     Ok(())
