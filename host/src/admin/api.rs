@@ -109,12 +109,13 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(components::download))
         .routes(routes!(events::follow));
     let waiting = OpenApiRouter::new().routes(routes!(taken::event));
+    // It may compile components, too, but whoever may only look takes no place of those who deploy.
+    let looking = OpenApiRouter::new().routes(routes!(aggregates::why));
     // What compiles a component takes its time.
     let large = OpenApiRouter::new()
         .routes(routes!(components::upload))
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(deployments::deploy))
-        .routes(routes!(aggregates::why))
         .routes(routes!(deployments::shadow::compare));
     let (few, mut document) =
         OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();
@@ -122,8 +123,11 @@ fn described() -> (Router<AdminContext>, OpenApi) {
     let (waiting, waits) = OpenApiRouter::new().nest(BASE, waiting).split_for_parts();
     document.merge(uploads);
     document.merge(waits);
+    let (looking, looks) = OpenApiRouter::new().nest(BASE, looking).split_for_parts();
+    document.merge(looks);
     EachOperation.modify(&mut document);
     let few = bounds::bound(few, bounds::REQUEST).merge(bounds::bound(waiting, bounds::WAIT));
+    let few = few.merge(bounds::bound(looking, bounds::LOOK));
     (few.merge(bounds::bound(large, bounds::UPLOAD)), document)
 }
 

@@ -40,6 +40,10 @@ pub const WAIT: RequestBounds =
 pub const UPLOAD: RequestBounds =
     RequestBounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
 
+/// Of what runs components for whoever may only look.
+pub const LOOK: RequestBounds =
+    RequestBounds { requests_max: 2, bytes_max: 1 << 10, timeout: Duration::from_mins(1) };
+
 /// Puts bounds around routes.
 pub fn bound(
     routes: Router<AdminContext>,

@@ -1,6 +1,7 @@
 //! Reads the configuration anew while the host runs: on SIGHUP, or when the API asks. All of it is checked first; then what can be
 //! is taken over, and the rest is named.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,6 +131,7 @@ impl Reloader {
         let next = Config::load(&self.path)?;
         let filter = LogFilter::read(&next.host.log_filter)?;
         let tokens = Tokens::read(next.host.tokens.as_deref())?;
+        stays_guarded(self.config.host.admin, &tokens)?;
         let (servers, secrets) = (compose::servers(&next)?, InForceSecrets::of(&next)?);
         let mut told = Reloaded {
             needs_restart: self.config.differences(&next, |path| APPLIED.contains(&path)),
@@ -201,6 +203,18 @@ impl Reloader {
     }
 }
 
+/// Fails where other machines would reach the API without a token. A new address counts from the next start on only; until then
+/// the host listens where it does.
+fn stays_guarded(admin: SocketAddr, tokens: &Tokens) -> anyhow::Result<()> {
+    if tokens.is_empty() && !admin.ip().is_loopback() {
+        anyhow::bail!(
+            "`host.tokens` is gone, and this host listens on {admin}, where other machines reach it: name a file of tokens, or \
+             start the host again with `host.admin` on the loopback"
+        );
+    }
+    Ok(())
+}
+
 /// An account of MySQL that is reached in another way, where it is; tried before it is taken.
 async fn account(
     told: &mut Reloaded,
@@ -260,5 +274,15 @@ mod tests {
         };
         assert_ne!(told("one"), told("another"));
         assert_eq!(with_files("mongodb://h/".into()).expose_secret(), "mongodb://h/");
+    }
+
+    #[test]
+    fn no_reload_takes_the_tokens_of_a_host_that_other_machines_reach() {
+        let guarded = |admin: &str| {
+            stays_guarded(admin.parse().expect("an address"), &Tokens::read(None).expect("none"))
+        };
+        assert!(guarded("127.0.0.1:7420").is_ok());
+        let refused = guarded("0.0.0.0:7420").expect_err("anybody could do anything").to_string();
+        assert!(refused.contains("`host.tokens` is gone"), "{refused}");
     }
 }

@@ -1,7 +1,7 @@
 //! Some rows of the live tables as they are now, for people: found by the server's own comparison, a few at a time, in one
 //! snapshot, and not for long. Nothing is written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::mysql::MySqlRow;
 use sqlx::{Row, query};
@@ -20,8 +20,9 @@ const ROWS_MAX: usize = 20;
 /// How many characters of a value are shown.
 const CHARACTERS_MAX: usize = 200;
 
-/// How long the server may look for the rows of one condition.
+/// How long the server may look for the rows of one condition, and of all: whoever asks holds the session that requests share.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+const ALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Codes for a table, and for a column, that is not there.
 const NOT_THERE: [u16; 2] = [1146, 1054];
@@ -50,8 +51,12 @@ pub async fn now(session: &mut Session, wanted: &[RowsWanted<'_>]) -> Result<Vec
         send(&mut session.connection, begin).await.map_err(failed)?;
     }
     let mut found = Vec::with_capacity(wanted.len());
+    let began = Instant::now();
     for one in wanted {
-        found.push(look(session, one).await?);
+        let is_late = began.elapsed() >= ALL_TIMEOUT;
+        let late =
+            || Err("the rows before these took MySQL too long, so these were not looked for".to_owned());
+        found.push(if is_late { late() } else { look(session, one).await? });
     }
     send(&mut session.connection, "COMMIT").await.map_err(failed)?;
     limit(session, Duration::ZERO).await.map_err(failed)?;

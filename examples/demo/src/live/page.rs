@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, StatusCode};
 use axum::middleware::{Next, from_fn_with_state, map_response};
@@ -94,10 +95,15 @@ pub async fn serve(listener: TcpListener, stage: Arc<Stage>) {
     let _ = axum::serve(listener, all).await;
 }
 
-/// A page of another origin whose name leads here asks under that name.
+/// A page of another origin whose name leads here asks under that name; another page that asks here says which one it is.
 async fn own_name(State(own): State<Arc<[String; 2]>>, request: Request, next: Next) -> Response {
-    let asked = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    if asked.is_some_and(|asked| own.iter().any(|name| name == asked)) {
+    let is_ours = {
+        let is_own = |name: &str| own.iter().any(|own| own == name);
+        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+        let origin = header(ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_own));
+        origin && header(HOST).is_some_and(is_own)
+    };
+    if is_ours {
         return next.run(request).await;
     }
     StatusCode::MISDIRECTED_REQUEST.into_response()

@@ -183,7 +183,8 @@ async fn locked(
     }))
 }
 
-/// Records that a command is cancelled, also one that has begun a generation and is done with that.
+/// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
+/// report of a comparison, stays.
 async fn end(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -191,10 +192,11 @@ async fn end(
     (by, result): (&str, &str),
 ) -> Result<(), Failure> {
     let sql = control.sql(
-        "UPDATE laterna.command SET state = 'failed', result = ?, cancelled_by = ?, \
-         cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+        "UPDATE laterna.command SET \
+         result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
+         cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
     );
-    let ended = sqlx::query(&sql).bind(result).bind(by).bind(id).run(connection).await;
+    let ended = sqlx::query(&sql).bind(result).bind(result).bind(by).bind(id).run(connection).await;
     ended.map_err(|error| classify("cancelling a command", &error))?;
     Ok(())
 }
