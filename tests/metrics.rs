@@ -214,12 +214,15 @@ async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
     assert_eq!(batches, Some(22.0), "{text}");
     let of = |name: &str| sample(&text, &format!("{name}{{projection=\"picky\"")).expect(name);
     let transactions = of("laterna_batch_events_count");
-    assert_eq!(of("laterna_batch_round_trips_count"), transactions);
+    // Lanes that come while others write are written with them, and wait for no answer themselves.
+    let counted = of("laterna_batch_round_trips_count");
+    assert!((1.0..=transactions).contains(&counted), "{text}");
     // At least: begin, open, a mark, close, commit.
-    assert!(of("laterna_batch_round_trips_sum") >= 5.0 * transactions, "{text}");
+    assert!(of("laterna_batch_round_trips_sum") >= 5.0 * counted, "{text}");
     let unhandled = "laterna_unhandled_events_total{projection=\"balances\",type=\"Happened\"}";
     assert_eq!(sample(&text, unhandled), Some(22.0), "{text}");
-    assert_eq!(of("laterna_event_commit_seconds_count"), 21.0, "those that were applied: {text}");
+    let applied = sample(&text, "laterna_event_commit_seconds_count{projection=\"picky\"");
+    assert_eq!(applied, Some(21.0), "those that were applied: {text}");
     assert_eq!(sample(&text, "laterna_leader{projection=\"picky\"}"), Some(1.0));
     assert!(sample(&text, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{text}");
 }

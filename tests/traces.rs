@@ -25,7 +25,8 @@ fn traced(mut event: Document, parent: &str) -> Document {
 }
 
 fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// The ids of the trace and of the span of whoever wrote an event.

@@ -138,7 +138,7 @@ async fn the_page_of_the_demo_shows_both_sides_and_everything_that_is_broken_hea
     browser.press("Transfer").await;
     browser.until_seen("The transfer is completed.").await;
     both_have(&browser, "100.00").await;
-    looks_well(&browser).await;
+    looks_well(&browser);
 
     let other = Browser::start().await;
     other.open(&address);
@@ -183,7 +183,7 @@ async fn the_page_of_the_demo_shows_both_sides_and_everything_that_is_broken_hea
 }
 
 /// Light and dark, on a desk and on a phone: without barriers, nothing wider than the screen; and the pictures are taken.
-async fn looks_well(browser: &Browser) {
+fn looks_well(browser: &Browser) {
     browser.resize(1280, 900);
     pictures::take(browser, "demo");
     for (scheme, width) in [("light", 1440), ("dark", 390)] {

@@ -116,7 +116,8 @@ impl Table<'_> {
         entries: &[Vec<Operation>],
         seen: &mut Seen,
     ) -> Vec<usize> {
-        let (mut refused, mut ranges) = (Vec::new(), vec![0..entries.len()]);
+        let (mut refused, mut ranges) = (Vec::new(), Vec::with_capacity(2));
+        ranges.push(0..entries.len());
         while let Some(range) = ranges.pop() {
             let operations = entries[range.clone()].iter().flatten();
             let runs = if range.len() == 1 {

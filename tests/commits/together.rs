@@ -1,6 +1,7 @@
 //! Batches of several lanes in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use laterna::failure::Failure;
 use laterna::readmodel::lane::apply::LaneModel;
@@ -15,6 +16,9 @@ use crate::support::proxy::AtCommit;
 use crate::support::until;
 
 const LANES: u32 = 4;
+
+/// Until all lanes wait, which nobody else waits for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Lanes that write together, and somebody who keeps the first of them waiting.
 struct Queue {
@@ -33,7 +37,7 @@ impl Queue {
         let mut session = bench.direct().await;
         let epoch = bench.take_lease().await;
         bench.place(&mut session, epoch, LANES).await;
-        let writers = Writers::new(LANES, 1000);
+        let writers = Writers::new(LANES, 1000, PATIENCE);
         let mut lanes = vec![];
         for lane in 0..LANES {
             lanes.push(bench.numbered(epoch, lane).await.taking_turns(&writers));

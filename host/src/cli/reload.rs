@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::text::harmless;
 
 /// How long the host may take: it tries the accounts of servers.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReloadArguments {

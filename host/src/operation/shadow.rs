@@ -68,7 +68,8 @@ impl Shadow {
         let all = self.types().flat_map(|of| of.shown.iter().map(move |one| (&of.event_type, one)));
         let told = all.map(|(event_type, EventDifference { event, before, next })| {
             let lines = |sign: &str, lines: &[String]| {
-                lines.iter().map(|line| format!("\n{sign} {line}")).collect::<String>()
+                let lines: Vec<String> = lines.iter().map(|line| format!("\n{sign} {line}")).collect();
+                lines.concat()
             };
             format!("{} {event}{}{}", harmless(event_type), lines("-", before), lines("+", next))
         });

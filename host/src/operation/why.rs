@@ -183,7 +183,7 @@ impl Documents {
             .iter()
             .map(|event| id(event).and_then(|_| answers.next()).unwrap_or_else(unread))
             .collect();
-        let taken = settled(taken, answers.next().map(|newest| newest.what));
+        let taken = settled(taken, answers.next().map(|newest| newest.what).as_ref());
         let rows: Vec<u64> = taken.iter().filter_map(|one| one.row).collect();
         let by = applied_by::taken_by(session, control, (projection, generation), &rows).await?;
         let mut given_up = Vec::with_capacity(taken.len());

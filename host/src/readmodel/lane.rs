@@ -8,8 +8,9 @@ pub mod applied_by;
 pub mod volume;
 pub mod dead_letter;
 pub mod witness;
-pub mod apply;
+pub mod lane_batch;
 pub mod writers;
+pub mod apply;
 pub mod acknowledge;
 
 /// Which lane of which set of tables.

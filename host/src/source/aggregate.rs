@@ -106,11 +106,11 @@ impl Outbox {
         if direction < 0 {
             found.reverse();
         }
-        let (first, last) = (found.first().and_then(mark), found.last().and_then(mark));
+        let (oldest, newest) = (found.first().and_then(mark), found.last().and_then(mark));
         let (before, after) = match from {
-            PageFrom::Newest => (first.filter(|_| has_more), None),
-            PageFrom::Before(_) => (first.filter(|_| has_more), last),
-            PageFrom::After(_) => (first, last.filter(|_| has_more)),
+            PageFrom::Newest => (oldest.filter(|_| has_more), None),
+            PageFrom::Before(_) => (oldest.filter(|_| has_more), newest),
+            PageFrom::After(_) => (oldest, newest.filter(|_| has_more)),
         };
         Ok(AggregatePage { documents: found, time, before, after })
     }

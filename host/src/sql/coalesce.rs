@@ -236,7 +236,7 @@ pub fn in_order<'r, R: AsRef<[V]>, V>(statement: &Statement, rows: &'r [R]) -> V
             }
             values
         }
-        _ => rows.iter().flat_map(|row| row.as_ref()).collect(),
+        _ => rows.iter().flat_map(AsRef::as_ref).collect(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::pipeline::run::RunPlan;
 use crate::readmodel::control::lease::{self, Acquired};
 use crate::readmodel::control::pause;
-use crate::readmodel::lane::writers::Writers;
+use crate::readmodel::lane::writers::{PATIENCE, Writers};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
 
@@ -103,7 +103,8 @@ impl ControlPorts for OnServers {
         };
         let host = self.clone();
         let numbers: Vec<u32> = run_plan.rows.iter().map(|row| row.lane).collect();
-        let writers = Writers::new(u32::try_from(numbers.len()).unwrap_or(u32::MAX), host.settings.batch_max);
+        let writers =
+            Writers::new(u32::try_from(numbers.len()).unwrap_or(u32::MAX), host.settings.batch_max, PATIENCE);
         let lanes = LiveLanes { host, epoch: term.epoch, generation, numbers, loaded, hold_check, writers };
         Ok((lanes, run_plan))
     }

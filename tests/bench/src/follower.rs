@@ -98,9 +98,8 @@ impl Follower {
     pub fn is_slow(&self) -> bool {
         match self.kind {
             Kind::Loop(events) => events == 1,
-            Kind::Laterna(_) => false,
+            Kind::Laterna(_) | Kind::Script(Script::ProjectsBalances) => false,
             Kind::Script(Script::Projects) => self.name == "python-naive",
-            Kind::Script(Script::ProjectsBalances) => false,
             Kind::Script(_) => true,
         }
     }
@@ -198,22 +197,23 @@ pub fn configuration(
     settings: &str,
 ) -> anyhow::Result<(PathBuf, u16)> {
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let mut text = format!(
-        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = {:?}\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n\
+    let mut parts = vec![format!(
+        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = \"{}\"\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n\
          [mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
-        std::path::absolute(places.work.join("state"))?,
+        std::path::absolute(places.work.join("state"))?.display(),
         addresses.mongodb,
         database(),
         addresses.mysql,
         control(),
-    );
+    )];
     for (name, component) in projections {
         ensure!(component.exists(), "there is no {}: build it with dev/build-plugins", component.display());
         let component = std::path::absolute(component)?;
-        text += &format!("[projection.{name}]\ncomponent = {component:?}\n{}\n{settings}\n", places.settings);
+        let (component, common) = (component.display(), &places.settings);
+        parts.push(format!("[projection.{name}]\ncomponent = \"{component}\"\n{common}\n{settings}\n"));
     }
     let path = places.work.join("laterna.toml");
-    std::fs::write(&path, text)?;
+    std::fs::write(&path, parts.concat())?;
     Ok((path, port))
 }
 

@@ -79,12 +79,12 @@ fn main() -> anyhow::Result<()> {
 fn targets(wanted: &[String]) -> anyhow::Result<Vec<Target>> {
     let known = Target::known();
     ensure!(!known.is_empty(), "the environment has no address of a server: use dev/bench");
-    let find = |name: &String| match known.iter().find(|target| target.name == *name) {
-        Some(target) => Ok(target.clone()),
-        None => {
-            let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
-            bail!("there is no address for `{name}`, only for: {}", names.join(", "))
+    let find = |name: &String| {
+        if let Some(target) = known.iter().find(|target| target.name == *name) {
+            return Ok(target.clone());
         }
+        let names: Vec<&str> = known.iter().map(|target| target.name.as_str()).collect();
+        bail!("there is no address for `{name}`, only for: {}", names.join(", "))
     };
     wanted.iter().map(find).collect()
 }

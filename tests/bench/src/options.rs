@@ -18,7 +18,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Compare followers over workloads, distances and lanes.
-    Compare(CompareOptions),
+    Compare(Box<CompareOptions>),
     /// Measure the latency while components are deployed, beside the ordinary one.
     Swaps(SwapOptions),
     /// Measure a rebuild alone and beside live traffic, and the latency meanwhile.

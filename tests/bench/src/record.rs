@@ -111,18 +111,18 @@ pub struct Cell {
 impl Cell {
     /// What it is, in a few words.
     pub fn title(&self) -> String {
-        let mut title = format!("{}, {}", self.workload, self.server);
+        let mut title = vec![self.workload.clone(), self.server.clone()];
         let distances = [("MySQL", self.distance.mysql_ms), ("MongoDB", self.distance.mongodb_ms)];
         for (server, away) in distances.into_iter().filter_map(|(server, away)| Some((server, away?))) {
-            title += &format!(", {away} ms to {server}");
+            title.push(format!("{away} ms to {server}"));
         }
         if let Some(rate) = self.rate {
-            title += &format!(", {rate} a second");
+            title.push(format!("{rate} a second"));
         }
         if self.is_backlog {
-            title += &format!(", a backlog of {}", self.history);
+            title.push(format!("a backlog of {}", self.history));
         }
-        title
+        title.join(", ")
     }
 }
 

@@ -113,6 +113,19 @@ impl Made {
     }
 }
 
+fn manifest(tables: Vec<TableDeclaration>, statements: Vec<String>) -> Manifest {
+    let statement = |(at, sql)| StatementDeclaration { name: format!("s{at}"), sql };
+    Manifest {
+        name: "keyed".into(),
+        version: "1".into(),
+        event_types: vec![],
+        ordering: Ordering::Aggregate,
+        commutative: false,
+        tables,
+        statements: statements.into_iter().enumerate().map(statement).collect(),
+    }
+}
+
 /// A schema of a table `t`, perhaps with rows that point at it, and with rows that it points at.
 pub fn make(number: usize, rng: &mut StdRng, is_mysql: bool) -> Made {
     let name = format!("t{number}");
@@ -203,22 +216,9 @@ pub fn make(number: usize, rng: &mut StdRng, is_mysql: bool) -> Made {
     if rules.iter().any(|rule| rule.contains("UNIQUE KEY u")) {
         statements.retain(|sql| !sql.starts_with("REPLACE"));
     }
-    let manifest = Manifest {
-        name: "keyed".into(),
-        version: "1".into(),
-        event_types: vec![],
-        ordering: Ordering::Aggregate,
-        commutative: false,
-        tables: tables
-            .iter()
-            .map(|(name, ddl, _)| TableDeclaration { name: name.clone(), ddl: ddl.clone() })
-            .collect(),
-        statements: statements
-            .into_iter()
-            .enumerate()
-            .map(|(at, sql)| StatementDeclaration { name: format!("s{at}"), sql })
-            .collect(),
-    };
+    let declared =
+        tables.iter().map(|(name, ddl, _)| TableDeclaration { name: name.clone(), ddl: ddl.clone() });
+    let manifest = manifest(declared.collect(), statements);
     let tables = tables.into_iter().map(|(name, _, columns)| (name, columns)).collect();
     Made { manifest, keys, columns, tables }
 }

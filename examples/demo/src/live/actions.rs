@@ -22,7 +22,7 @@ pub const ADA: &str = "ada";
 pub const EVE: &str = "eve";
 
 /// How long an operation of a host is waited for.
-const DONE_WITHIN: Duration = Duration::from_secs(60);
+const DONE_WITHIN: Duration = Duration::from_mins(1);
 /// How long a host that leads is looked for, e.g. while another one takes over.
 const LEADER_WITHIN: Duration = Duration::from_secs(15);
 
@@ -313,7 +313,7 @@ impl Stage {
                 let asked = host
                     .api("POST", &format!("projections/{projection}/letters/discard"), Body::Json(body))
                     .await?;
-                self.done(&host, &asked).await?;
+                self.done(host, &asked).await?;
                 letters += count;
             }
         }
@@ -371,7 +371,7 @@ impl Stage {
         let asked = host
             .api("POST", "projections/accounts/verifications", Body::Json(json!({ "repair": true })))
             .await?;
-        self.done(&host, &asked).await?;
+        self.done(host, &asked).await?;
         Ok("Compared the tables of `accounts` with what history makes of them, and repaired them.".to_owned())
     }
 
@@ -384,7 +384,7 @@ impl Stage {
         let stored = host.api("POST", &format!("{place}/components"), Body::Component(bytes)).await?;
         let body = json!({ "digest": stored["digest"], "canary_seconds": 60 });
         let asked = host.api("POST", &format!("{place}/deployments"), Body::Json(body)).await?;
-        self.done(&host, &asked).await
+        self.done(host, &asked).await
     }
 
     /// Waits until an operation is over.

@@ -24,7 +24,7 @@ impl Recorded {
         let start = servers.outbox.current_token().await?;
         let begin = Position::Scan { start, key: None, beside: 0 };
         let mut reader = OutboxReader::new(servers.outbox.clone(), servers.decoder.clone());
-        let began = Instant::now();
+        let asked = Instant::now();
         reader.open(&begin).await?;
         let mut deliveries = Vec::new();
         while deliveries.len() < events_max {
@@ -34,15 +34,15 @@ impl Recorded {
                 break;
             }
         }
-        let (took, read) = (began.elapsed(), deliveries.len());
+        let (took, read) = (asked.elapsed(), deliveries.len());
         deliveries.truncate(events_max);
-        let began = Instant::now();
+        let decoding = Instant::now();
         for delivery in &deliveries {
             if let Ok(document) = RawDocument::from_bytes(&delivery.document) {
                 let _ = std::hint::black_box(servers.decoder.decode(document));
             }
         }
-        let decode = began.elapsed();
+        let decode = decoding.elapsed();
         // A page may have had more than what is kept.
         let took = took.mul_f64(share(deliveries.len(), read));
         Ok(Self { deliveries, begin, read: took.saturating_sub(decode), decode })

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Fault};
 use crate::position::Position;
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::batch::{Batch, Entry};
-use crate::readmodel::lane::writers::Writers;
+use crate::readmodel::lane::writers::{PATIENCE, Writers};
 use crate::readmodel::mysql::query::counting;
 use crate::readmodel::tables::scratch_lanes::ScratchLanes;
 use crate::sql::coalesce;
@@ -77,7 +77,7 @@ impl Writing<'_> {
         let statements =
             batches.iter().flatten().map(|batch| coalesce::coalesce(self.schema, batch.operations()).len());
         let (statements, count): (usize, usize) = (statements.sum(), batches.iter().map(Vec::len).sum());
-        let writers = Writers::new(setting.lanes, setting.batch_max);
+        let writers = Writers::new(setting.lanes, setting.batch_max, PATIENCE);
         let began = Instant::now();
         let mut tasks = JoinSet::new();
         for (lane, batches) in lanes.into_iter().zip(batches) {

@@ -69,8 +69,8 @@ const PASSED_BY: &str = "a later event of the aggregate was taken, and this one 
 /// What is known of a page's events, in their order. Those of an aggregate are taken in their order, and remembered in it: so
 /// what one of them came to tells of those before it, and of those behind it. `newest`: what became of the last one there is,
 /// where the page does not have it.
-pub(super) fn settled(mut taken: Vec<TakenFound>, newest: Option<TakenAs>) -> Vec<TakenFound> {
-    let mut is_passed = newest.as_ref().is_some_and(is_told);
+pub(super) fn settled(mut taken: Vec<TakenFound>, newest: Option<&TakenAs>) -> Vec<TakenFound> {
+    let mut is_passed = newest.is_some_and(is_told);
     for one in taken.iter_mut().rev() {
         if is_told(&one.what) {
             is_passed = true;
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use TakenAs::{Applied, Ignored, Passed, Pending, Unknown};
 
-    fn check(taken: &[TakenAs], newest: Option<TakenAs>, expect: &[TakenAs]) {
+    fn check(taken: &[TakenAs], newest: Option<&TakenAs>, expect: &[TakenAs]) {
         let taken = taken.iter().map(|what| TakenFound { what: what.clone(), row: None }).collect();
         let settled: Vec<TakenAs> = settled(taken, newest).into_iter().map(|one| one.what).collect();
         assert_eq!(settled, expect);
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn what_stands_before_a_remembered_event_is_not_pending() {
         check(&[Pending, Pending, Applied], None, &[Unknown(PASSED_BY), Unknown(PASSED_BY), Applied]);
-        check(&[Pending, Passed], Some(Applied), &[Unknown(PASSED_BY), Passed]);
+        check(&[Pending, Passed], Some(&Applied), &[Unknown(PASSED_BY), Passed]);
     }
 
     #[test]
     fn where_no_event_is_remembered_nobody_knows() {
         check(&[Pending, Pending], None, &[Unknown(NEVER_SEEN), Unknown(NEVER_SEEN)]);
-        check(&[Pending], Some(Pending), &[Unknown(NEVER_SEEN)]);
+        check(&[Pending], Some(&Pending), &[Unknown(NEVER_SEEN)]);
         check(&[Passed, Unknown("restored")], None, &[Passed, Unknown("restored")]);
     }
 }

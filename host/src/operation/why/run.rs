@@ -107,13 +107,13 @@ pub(super) async fn answers(
             None | Some(Ok(Made::Unhandled)) => ShownAnswer::Unhandled,
             Some(Ok(Made::Ignored)) => ShownAnswer::Ignored,
             Some(Err(failure)) => ShownAnswer::failure(&failure),
-            Some(Ok(Made::Operations(operations))) => match judge(schema, &operations) {
-                Err(failure) => ShownAnswer::failure(&failure),
-                Ok(()) => {
-                    wanted.learn(schema, &operations);
-                    statements(schema, &operations, &mut room)
+            Some(Ok(Made::Operations(operations))) => {
+                if let Err(failure) = judge(schema, &operations) {
+                    return ShownAnswer::failure(&failure);
                 }
-            },
+                wanted.learn(schema, &operations);
+                statements(schema, &operations, &mut room)
+            }
         }
     });
     let answers = answers.collect();

@@ -21,6 +21,7 @@ use super::batch::{Batch, Entry};
 use super::checkpoint::{self, BatchToken, LaneRow};
 use super::dead_letter::{self, Discarded};
 use super::dedupe::{self, DedupeMark, Remembered};
+use super::lane_batch::LaneBatch;
 use super::volume::Limits;
 use super::writers::{Leading, Turn, Writers};
 use super::{Lane, witness};
@@ -35,7 +36,7 @@ use crate::sql::coalesce;
 use crate::statement::Schema;
 use savepoint::savepoint;
 
-pub use transaction::{Pace, Part, Written};
+use transaction::Written;
 
 /// How long what belongs to no transaction may take: loading a lane, making its session.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -246,7 +247,7 @@ impl LaneModel {
 
     /// Writes a part when it is its turn: in a transaction of its own, or in that of another lane. After a failure the lane
     /// writes alone, so that the failure is about the right batch and holds nobody else up.
-    async fn write_in_turn(&mut self, part: Part) -> Result<Option<DedupeMark>, Failure> {
+    async fn write_in_turn(&mut self, part: LaneBatch) -> Result<Option<DedupeMark>, Failure> {
         let Some(writers) = self.writers.clone() else { return self.write_alone(&part).await };
         let is_alone = self.alone || self.is_apart || part.has_letters();
         let turn = if is_alone { Turn::Alone(part) } else { writers.turn(part).await };
@@ -284,20 +285,18 @@ impl LaneModel {
                 Ok(leading.written(marks))
             }
             Err(failure) if leading.parts().len() == 1 => Err(failure),
-            Err(failure) => match self.uncertain {
-                Some(session) => {
+            Err(failure) => {
+                if let Some(session) = self.uncertain {
                     leading.lost(session);
-                    Err(failure)
+                    return Err(failure);
                 }
-                None => {
-                    let part = leading.part_ways();
-                    self.write_alone(&part).await
-                }
-            },
+                let part = leading.part_ways();
+                self.write_alone(&part).await
+            }
         }
     }
 
-    async fn write_alone(&mut self, part: &Part) -> Result<Option<DedupeMark>, Failure> {
+    async fn write_alone(&mut self, part: &LaneBatch) -> Result<Option<DedupeMark>, Failure> {
         let session = self.session().await?;
         let parts = std::slice::from_ref(part);
         let written = self
@@ -307,8 +306,8 @@ impl LaneModel {
     }
 
     /// What the lane brings to a transaction for a batch.
-    fn part(&self, batch: &Arc<Batch>) -> Result<Part, Failure> {
-        Ok(Part {
+    fn part(&self, batch: &Arc<Batch>) -> Result<LaneBatch, Failure> {
+        Ok(LaneBatch {
             turn: self.token(),
             schema: self.schema.clone(),
             outdated: self.outdated_mark(),

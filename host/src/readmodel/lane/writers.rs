@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::apply::{Pace, Part};
 use super::dedupe::DedupeMark;
+use super::lane_batch::{LaneBatch, Pace};
 
 /// Whoever led is gone, and nobody knows how far it came; no session has this number.
 const LOST: Turn = Turn::Lost { session: 0 };
 
-/// How long a lane waits for company. Where those who write are held up, by a lock or a slow statement, it is no one else's matter.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a lane waits for company at most. Where those who write are held up, by a lock or a slow statement, it is no one else's matter.
+pub const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The lanes' turns at MySQL.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Writers {
     lanes: u32,
     /// How many events are written together at most.
     entries_max: usize,
+    /// How long a lane waits for company.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct WritersState {
 
 #[derive(Debug)]
 struct Waiting {
-    part: Part,
+    part: LaneBatch,
     word: oneshot::Sender<Turn>,
 }
 
@@ -53,7 +55,7 @@ pub enum Turn {
     /// Find out whether it was written in this session, in which a commit may still be running.
     Lost { session: u64 },
     /// Write it alone: what was written together was refused.
-    Alone(Part),
+    Alone(LaneBatch),
 }
 
 /// Parts of one transaction. Whoever drops it without a word leaves the other lanes to find out for themselves.
@@ -62,21 +64,21 @@ pub struct Leading {
     writers: Arc<Writers>,
     /// Others wait for it.
     is_counted: bool,
-    parts: Vec<Part>,
+    parts: Vec<LaneBatch>,
     /// To whom all parts but the first belong.
     words: Vec<oneshot::Sender<Turn>>,
 }
 
 impl Writers {
     /// Those of so many lanes, whose batches have so many events at most.
-    pub fn new(lanes: u32, entries_max: usize) -> Arc<Self> {
+    pub fn new(lanes: u32, entries_max: usize, patience: Duration) -> Arc<Self> {
         let state =
             WritersState { running: 0, most: 1, waiting: VecDeque::new(), distance: Distance::default() };
-        Arc::new(Self { state: Mutex::new(state), lanes: lanes.max(1), entries_max })
+        Arc::new(Self { state: Mutex::new(state), lanes: lanes.max(1), entries_max, patience })
     }
 
     /// Waits until it is this part's turn, or another lane has taken it along.
-    pub async fn turn(self: &Arc<Self>, part: Part) -> Turn {
+    pub async fn turn(self: &Arc<Self>, part: LaneBatch) -> Turn {
         let (lane, mut waits) = {
             let mut state = self.lock();
             // A batch that is full gains nothing by waiting for others.
@@ -90,7 +92,7 @@ impl Writers {
             state.waiting.push_back(Waiting { part, word });
             (lane, waits)
         };
-        if let Ok(word) = tokio::time::timeout(PATIENCE, &mut waits).await {
+        if let Ok(word) = tokio::time::timeout(self.patience, &mut waits).await {
             return word.unwrap_or(LOST);
         }
         if let Some(waiting) = self.lock().leave(lane) {
@@ -101,7 +103,7 @@ impl Writers {
     }
 
     /// Lets a part be written at once, and alone. Nobody waits for it.
-    pub fn alone(self: &Arc<Self>, part: Part) -> Leading {
+    pub fn alone(self: &Arc<Self>, part: LaneBatch) -> Leading {
         Leading { writers: self.clone(), is_counted: false, parts: vec![part], words: vec![] }
     }
 
@@ -116,7 +118,7 @@ impl Writers {
     }
 
     /// Takes along those that wait, and fit.
-    fn lead(self: &Arc<Self>, state: &mut WritersState, part: Part) -> Leading {
+    fn lead(self: &Arc<Self>, state: &mut WritersState, part: LaneBatch) -> Leading {
         state.running += 1;
         let mut entries = part.batch.entries.len();
         let mut leading =
@@ -170,7 +172,7 @@ impl WritersState {
 }
 
 impl Leading {
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[LaneBatch] {
         &self.parts
     }
 
@@ -199,7 +201,7 @@ impl Leading {
     }
 
     /// Nothing is committed, and each tries alone: returns the own part.
-    pub fn part_ways(mut self) -> Part {
+    pub fn part_ways(mut self) -> LaneBatch {
         let own = self.parts.remove(0);
         for (word, part) in self.words.drain(..).zip(self.parts.drain(..)) {
             drop(word.send(Turn::Alone(part)));
@@ -282,7 +284,7 @@ mod tests {
         let mut distance = Distance::default();
         for time in 0..64 {
             let slow = if time % 8 == 0 { 40 } else { 20_000 };
-            distance.learn(pace(slow, 6), Duration::from_micros(2000));
+            distance.learn(pace(slow, 6), Duration::from_millis(2));
         }
         assert_eq!(distance.writers(), 1);
     }

@@ -57,11 +57,11 @@ pub(super) fn merged<'a>(
         return Some(Cow::Borrowed(second));
     }
     let places = parameters.iter().zip(merges).zip(first.iter().zip(second));
-    let merged = places.map(|((parameter, merge), (first, second))| match merge {
+    let values = places.map(|((parameter, merge), (first, second))| match merge {
         Merge::Last => Some(second.clone()),
         Merge::Sum { scale } => sum(parameter.kind.as_ref()?, *scale, first, second),
     });
-    merged.collect::<Option<Vec<Value>>>().map(Cow::Owned)
+    values.collect::<Option<Vec<Value>>>().map(Cow::Owned)
 }
 
 /// The sum of two exact numbers of one sign that is a value of this type itself.

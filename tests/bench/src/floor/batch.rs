@@ -106,7 +106,7 @@ impl Batch {
         for (column, (kept, new)) in kept.iter_mut().zip(row).enumerate() {
             match (&mut *kept, &new, buffer.statement.fold) {
                 (Value::Number(sum), Value::Number(more), Fold::Sum(summed)) if summed == column => {
-                    *sum += more
+                    *sum += more;
                 }
                 _ => *kept = new,
             }

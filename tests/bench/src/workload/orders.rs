@@ -15,13 +15,13 @@ const GOODS: usize = 500;
 pub struct Orders {
     maker: Maker,
     made: u64,
-    orders: Rows,
+    heads: Rows,
     lines: Rows,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { maker: Maker::new(2), made: 0, orders: Rows::new(), lines: Rows::new() }
+        Self { maker: Maker::new(2), made: 0, heads: Rows::new(), lines: Rows::new() }
     }
 }
 
@@ -55,7 +55,7 @@ impl Workload for Orders {
         let count = lines.len();
         let payload = doc! { "customer": &customer, "totalCents": total, "lines": lines };
         let (document, time) = self.maker.document("OrderPlaced", ("order", &id), 1, payload);
-        self.orders.insert(vec![id, customer, count.to_string(), total.to_string(), time.to_string()]);
+        self.heads.insert(vec![id, customer, count.to_string(), total.to_string(), time.to_string()]);
         document
     }
 
@@ -119,7 +119,7 @@ impl Workload for Orders {
         vec![
             (
                 "SELECT order_id, customer, line_count, total_cents, placed_at FROM orders".to_owned(),
-                self.orders.clone(),
+                self.heads.clone(),
             ),
             (
                 "SELECT order_id, line, sku, quantity, price_cents FROM order_lines".to_owned(),

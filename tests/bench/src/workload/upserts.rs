@@ -31,7 +31,7 @@ pub struct Upserts {
 }
 
 enum Events {
-    Bank(Generator),
+    Bank(Box<Generator>),
     /// So many accounts take turns.
     Turns(Maker, usize, i64),
 }
@@ -42,11 +42,19 @@ impl Upserts {
     }
 
     pub fn small() -> Self {
-        Self::new("one upsert of six columns an event", Events::Bank(Generator::new(1, ACCOUNTS)), 0)
+        Self::new(
+            "one upsert of six columns an event",
+            Events::Bank(Box::new(Generator::new(1, ACCOUNTS))),
+            0,
+        )
     }
 
     pub fn large() -> Self {
-        Self::new("the same, of large documents", Events::Bank(Generator::new(1, ACCOUNTS)), LARGE_BYTES)
+        Self::new(
+            "the same, of large documents",
+            Events::Bank(Box::new(Generator::new(1, ACCOUNTS))),
+            LARGE_BYTES,
+        )
     }
 
     pub fn hot() -> Self {
@@ -154,10 +162,10 @@ impl Workload for Upserts {
                     for element in payload {
                         match element? {
                             (name, RawBsonRef::Int64(cents)) if name.as_str() == "amountCents" => {
-                                amount = cents
+                                amount = cents;
                             }
                             (name, RawBsonRef::Int64(cents)) if name.as_str() == "balanceCents" => {
-                                balance = cents
+                                balance = cents;
                             }
                             _ => {}
                         }

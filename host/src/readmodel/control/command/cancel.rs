@@ -80,7 +80,7 @@ pub async fn cancel(
             let sql = control.sql(
                 "UPDATE laterna.command SET cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
             );
-            sqlx::query(&sql).bind(by).bind(id).run(&mut *transaction).await.map_err(failed)?;
+            sqlx::query(&sql).bind(by).bind(id).run(&mut transaction).await.map_err(failed)?;
             Cancellation::Asked
         }
         CancelStep::Nothing(cancelled) => cancelled.clone(),

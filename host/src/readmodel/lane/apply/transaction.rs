@@ -2,44 +2,22 @@
 //!
 //! Lanes share no aggregate, so the events of several are applied in the order of the stream, as one lane would.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::LaneModel;
 use crate::failure::Failure;
 use crate::fingerprint::{Fingerprint, Seed};
 use crate::readmodel::control::deployment;
 use crate::readmodel::lane::acknowledge::Acknowledge;
-use crate::readmodel::lane::batch::{Batch, Entry, Verdict};
+use crate::readmodel::lane::batch::{Batch, Entry};
 use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed};
 use crate::readmodel::lane::dedupe::{self, DedupeMark};
+use crate::readmodel::lane::lane_batch::{LaneBatch, Pace};
 use crate::readmodel::lane::volume::{self, Volume};
 use crate::readmodel::lane::{Lane, dead_letter, witness};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{counted, send};
 use crate::readmodel::mysql::session::Session;
-use crate::statement::Schema;
-
-/// What a lane brings to a transaction: its batch, and what it knows of itself.
-#[derive(Debug)]
-pub struct Part {
-    pub turn: BatchToken,
-    pub batch: Arc<Batch>,
-    pub schema: Arc<Schema>,
-    /// Which events the lane has taken with it.
-    pub fingerprint: Fingerprint,
-    /// The last of its marks that the window does not need any more.
-    pub outdated: Option<DedupeMark>,
-    /// The batch before it was another component's.
-    pub changes_component: bool,
-}
-
-impl Part {
-    /// Returns true where dead letters come of it.
-    pub fn has_letters(&self) -> bool {
-        self.batch.entries.iter().any(|entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold))
-    }
-}
 
 /// A transaction that is committed.
 #[derive(Debug)]
@@ -49,18 +27,9 @@ pub struct Written {
     pub pace: Pace,
 }
 
-/// What a transaction tells about the way to the server.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    /// How long each answer took with which it began: little but the way there and back.
-    pub round_trip: Duration,
-    /// How often the host waited for an answer; 0 where nobody counted.
-    pub round_trips: u32,
-}
-
 impl LaneModel {
     /// Writes these parts in one transaction.
-    pub(super) async fn write(&self, session: &mut Session, parts: &[Part]) -> Result<Written, Failure> {
+    pub(super) async fn write(&self, session: &mut Session, parts: &[LaneBatch]) -> Result<Written, Failure> {
         let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
         let (asked, before) = (Instant::now(), counted());
         self.begin(session, &turns).await?;
@@ -80,8 +49,8 @@ impl LaneModel {
     }
 
     /// Marks a part's events.
-    async fn mark(&self, session: &mut Session, part: &Part) -> Result<Option<DedupeMark>, Failure> {
-        let Part { turn: BatchToken { lane, .. }, batch, .. } = part;
+    async fn mark(&self, session: &mut Session, part: &LaneBatch) -> Result<Option<DedupeMark>, Failure> {
+        let LaneBatch { turn: BatchToken { lane, .. }, batch, .. } = part;
         let (fresh, repeated) = batch.ids();
         let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
         let mark = if fresh.is_empty() {
@@ -102,8 +71,8 @@ impl LaneModel {
     }
 
     /// Writes a part's letters, and advances its lane's checkpoint.
-    async fn close(&self, session: &mut Session, part: &Part) -> Result<Closed, Failure> {
-        let Part { turn, batch, fingerprint, .. } = part;
+    async fn close(&self, session: &mut Session, part: &LaneBatch) -> Result<Closed, Failure> {
+        let LaneBatch { turn, batch, fingerprint, .. } = part;
         let mut letters = Volume::default();
         for entry in &batch.entries {
             let lane = (&turn.lane, self.seed()?);
@@ -173,7 +142,7 @@ impl LaneModel {
 }
 
 /// The entries of all parts in the order of the stream. Those of each part are in order already.
-fn in_order(parts: &[Part]) -> Vec<&Entry> {
+fn in_order(parts: &[LaneBatch]) -> Vec<&Entry> {
     if let [part] = parts {
         return part.batch.entries.iter().collect();
     }

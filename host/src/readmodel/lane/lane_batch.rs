@@ -1,0 +1,40 @@
+//! What a lane brings to a transaction, which may be that of several, and what a transaction tells in return.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::{Batch, Verdict};
+use super::checkpoint::BatchToken;
+use super::dedupe::DedupeMark;
+use crate::fingerprint::Fingerprint;
+use crate::statement::Schema;
+
+/// What a lane brings to a transaction: its batch, and what it knows of itself.
+#[derive(Debug)]
+pub struct LaneBatch {
+    pub turn: BatchToken,
+    pub batch: Arc<Batch>,
+    pub schema: Arc<Schema>,
+    /// Which events the lane has taken with it.
+    pub fingerprint: Fingerprint,
+    /// The last of its marks that the window does not need any more.
+    pub outdated: Option<DedupeMark>,
+    /// The batch before it was another component's.
+    pub changes_component: bool,
+}
+
+impl LaneBatch {
+    /// Returns true where dead letters come of it.
+    pub fn has_letters(&self) -> bool {
+        self.batch.entries.iter().any(|entry| matches!(entry.verdict, Verdict::Park { .. } | Verdict::Hold))
+    }
+}
+
+/// What a transaction tells about the way to the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long each answer took with which it began: little but the way there and back.
+    pub round_trip: Duration,
+    /// How often the host waited for an answer; 0 where nobody counted.
+    pub round_trips: u32,
+}
