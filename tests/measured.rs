@@ -38,7 +38,7 @@ async fn a_projection_is_measured_and_an_index_that_is_missing_is_found(options:
     assert!(runs.iter().all(|run| run["events_per_second"].as_f64() > Some(0.0)), "{report}");
     let reads = report["whole_table_reads"].as_array().expect("a list");
     assert_eq!(reads.len(), 1, "{report}");
-    assert_eq!((&reads[0]["statement"], &reads[0]["table"]), (&"SEE".into(), &"noted".into()), "{report}");
+    assert_eq!((&reads[0]["statement"], &reads[0]["table"]), (&"see".into(), &"noted".into()), "{report}");
     let advice = report["advice"].to_string();
     for expect in ["What limits this projection is", "lanes = ", "batch_max = ", "its WHERE would help"] {
         assert!(advice.contains(expect), "{expect} is missing in {advice}");

@@ -36,7 +36,7 @@ use crate::sql::coalesce;
 use crate::statement::Schema;
 use savepoint::savepoint;
 
-use transaction::Written;
+use transaction::CommittedTransaction;
 
 /// How long what belongs to no transaction may take: loading a lane, making its session.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -280,7 +280,7 @@ impl LaneModel {
             .bounded(session, async |model: &Self, session: &mut Session| model.write(session, parts).await)
             .await;
         match written {
-            Ok(Written { marks, pace }) => {
+            Ok(CommittedTransaction { marks, pace }) => {
                 leading.took(pace, began.elapsed());
                 Ok(leading.written(marks))
             }

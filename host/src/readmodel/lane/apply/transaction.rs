@@ -21,7 +21,7 @@ use crate::readmodel::mysql::session::Session;
 
 /// A transaction that is committed.
 #[derive(Debug)]
-pub struct Written {
+pub struct CommittedTransaction {
     /// The mark of each part, where it has one.
     pub marks: Vec<Option<DedupeMark>>,
     pub pace: Pace,
@@ -29,7 +29,11 @@ pub struct Written {
 
 impl LaneModel {
     /// Writes these parts in one transaction.
-    pub(super) async fn write(&self, session: &mut Session, parts: &[LaneBatch]) -> Result<Written, Failure> {
+    pub(super) async fn write(
+        &self,
+        session: &mut Session,
+        parts: &[LaneBatch],
+    ) -> Result<CommittedTransaction, Failure> {
         let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
         let (asked, before) = (Instant::now(), counted());
         self.begin(session, &turns).await?;
@@ -45,7 +49,7 @@ impl LaneModel {
             self.holds(session, closed).await?;
         }
         self.commit_now(session).await?;
-        Ok(Written { marks, pace: Pace { round_trip, round_trips: counted() - before } })
+        Ok(CommittedTransaction { marks, pace: Pace { round_trip, round_trips: counted() - before } })
     }
 
     /// Marks a part's events.
