@@ -21,8 +21,8 @@ async fn filled(options: Options) -> World {
 async fn a_projection_is_measured_and_an_index_that_is_missing_is_found(options: Options) {
     let world = filled(options).await;
     let config = world.config(free_port());
-    let databases = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema LIKE 'laterna\\_bench\\_%' \
-                     AND table_name IN ('noted', 'checkpoint')";
+    let databases = "SELECT COUNT(*) FROM information_schema.schemata \
+                     WHERE schema_name IN ('laterna_bench_rows', 'laterna_bench_host')";
     let output = laterna(&config, &["bench", "no_index", "--json"]);
     assert!(output.status.success(), "{}", said(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");

@@ -127,9 +127,6 @@ impl Writers {
         for waiting in state.waiting.drain(..) {
             let more = waiting.part.batch.entries.len();
             let is_alike = Arc::ptr_eq(&waiting.part.schema, &leading.parts[0].schema);
-            if waiting.word.is_closed() {
-                continue;
-            }
             if is_alike && entries + more <= self.entries_max {
                 entries += more;
                 leading.parts.push(waiting.part);
@@ -149,11 +146,12 @@ impl Writers {
             let next = {
                 let mut state = self.lock();
                 let is_free = state.running < state.most;
+                state.waiting.retain(|waiting| !waiting.word.is_closed());
                 let next = if is_free { state.waiting.pop_front() } else { None };
                 next.map(|Waiting { part, word }| (self.lead(&mut state, part), word))
             };
             let Some((leading, word)) = next else { return };
-            // A lane that is gone drops it, and it is passed on from there.
+            // A lane that goes just now drops it, and it is passed on from there.
             drop(word.send(Turn::Lead(leading)));
         }
     }
@@ -256,6 +254,149 @@ impl Distance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Delivery, Undecodable};
+    use crate::fingerprint::Fingerprint;
+    use crate::position::{Position, Token};
+    use crate::readmodel::lane::Lane;
+    use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
+    use crate::readmodel::lane::checkpoint::BatchToken;
+    use crate::statement::Schema;
+
+    const ENTRIES_MAX: usize = 10;
+
+    /// Lanes of one run, each with batches of so many events.
+    struct Lanes {
+        writers: Arc<Writers>,
+        schema: Arc<Schema>,
+    }
+
+    impl Lanes {
+        fn new() -> Self {
+            let schema = Arc::new(Schema { tables: vec![], statements: vec![] });
+            Self { writers: Writers::new(4, ENTRIES_MAX, PATIENCE), schema }
+        }
+
+        fn part(&self, lane: u32, events: usize) -> LaneBatch {
+            let position = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
+            let event = Err(Undecodable { reason: String::new(), id: None, aggregate: None });
+            let delivery = Delivery {
+                position: position.clone(),
+                time: None,
+                wall_ms: None,
+                document: Arc::from(&[][..]),
+                event,
+            };
+            let entry = Entry { delivery, verdict: Verdict::Pass(Passed::Unhandled) };
+            let lane = Lane { projection: "p".into(), generation: 1, lane };
+            LaneBatch {
+                turn: BatchToken { lane, epoch: 1, batch: 0, stamp: 1 },
+                batch: Arc::new(Batch { entries: vec![entry; events], position, digest: String::new() }),
+                schema: self.schema.clone(),
+                fingerprint: Fingerprint::default(),
+                outdated: None,
+                changes_component: false,
+            }
+        }
+
+        /// A lane that asks for its turn, until it waits or has it.
+        async fn asks(&self, lane: u32, events: usize) -> tokio::task::JoinHandle<Turn> {
+            let (writers, part) = (self.writers.clone(), self.part(lane, events));
+            let asking = tokio::spawn(async move { writers.turn(part).await });
+            tokio::task::yield_now().await;
+            asking
+        }
+
+        async fn leads(&self, lane: u32) -> Leading {
+            match self.asks(lane, 1).await.await.expect("it ends") {
+                Turn::Lead(leading) => leading,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn lanes(leading: &Leading) -> Vec<u32> {
+        leading.parts().iter().map(|part| part.turn.lane.lane).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_come_while_one_writes_are_written_together_by_the_next() {
+        let of = Lanes::new();
+        let first = of.leads(0).await;
+        let (second, third) = (of.asks(1, 1).await, of.asks(2, 1).await);
+        assert_eq!((of.writers.running(), of.writers.waiting()), (1, 2));
+        first.written(vec![None]);
+        let Turn::Lead(leading) = second.await.expect("it ends") else { panic!("it is its turn") };
+        assert_eq!(lanes(&leading), [1, 2]);
+        let mark = DedupeMark { row: 7, lane: 2, events: 1 };
+        assert_eq!(leading.written(vec![None, Some(mark)]), None);
+        assert!(matches!(third.await, Ok(Turn::Written(Some(found))) if found == mark));
+        assert_eq!((of.writers.running(), of.writers.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_long_where_one_is_held_up() {
+        let of = Lanes::new();
+        let held_up = of.leads(0).await;
+        let waits = of.asks(1, 1).await;
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert!(!waits.is_finished());
+        assert!(matches!(waits.await, Ok(Turn::Alone(part)) if part.turn.lane.lane == 1));
+        assert_eq!((of.writers.running(), of.writers.waiting()), (1, 0));
+        drop(held_up);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_that_are_half_full_go_at_once_and_keep_no_small_one_waiting() {
+        let of = Lanes::new();
+        for lane in 0..3 {
+            let full = of.asks(lane, ENTRIES_MAX / 2 + 1).await.await;
+            assert!(matches!(full, Ok(Turn::Alone(_))), "{full:?}");
+        }
+        assert_eq!(lanes(&of.leads(3).await), [3]);
+        let (_first, _waits) = (of.leads(0).await, of.asks(1, ENTRIES_MAX / 2).await);
+        assert_eq!(of.writers.waiting(), 1, "half full is not more than half");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_written_together_than_one_batch_may_have() {
+        let of = Lanes::new();
+        let first = of.leads(0).await;
+        let waiting = [of.asks(1, 5).await, of.asks(2, 5).await, of.asks(3, 1).await];
+        drop(first);
+        let [second, third, fourth] = waiting;
+        let Ok(Turn::Lead(leading)) = second.await else { panic!("it is its turn") };
+        assert_eq!(lanes(&leading), [1, 2]);
+        assert_eq!(of.writers.waiting(), 1);
+        drop(leading);
+        assert!(
+            matches!(third.await, Ok(Turn::Lost { .. })),
+            "its leader is gone, and nobody knows how far it came"
+        );
+        assert!(matches!(fourth.await, Ok(Turn::Lead(leading)) if lanes(&leading) == [3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_gone_is_passed_over() {
+        let of = Lanes::new();
+        let first = of.leads(0).await;
+        let (gone, waits) = (of.asks(1, 1).await, of.asks(2, 1).await);
+        gone.abort();
+        tokio::task::yield_now().await;
+        drop(first);
+        assert!(matches!(waits.await, Ok(Turn::Lead(leading)) if lanes(&leading).contains(&2)));
+        assert_eq!((of.writers.running(), of.writers.waiting()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_together_goes_back_to_each() {
+        let of = Lanes::new();
+        let first = of.leads(0).await;
+        let (second, third) = (of.asks(1, 1).await, of.asks(2, 1).await);
+        drop(first);
+        let Ok(Turn::Lead(leading)) = second.await else { panic!("it is its turn") };
+        assert_eq!(leading.part_ways().turn.lane.lane, 1);
+        assert!(matches!(third.await, Ok(Turn::Alone(part)) if part.turn.lane.lane == 2));
+    }
 
     fn pace(round_trip_us: u64, round_trips: u32) -> Pace {
         Pace { round_trip: Duration::from_micros(round_trip_us), round_trips }
