@@ -266,7 +266,7 @@ impl LaneModel {
     }
 
     /// Writes the parts of several lanes in one transaction, and tells each what became of it.
-    async fn lead(&mut self, leading: Leading) -> Result<Option<DedupeMark>, Failure> {
+    async fn lead(&mut self, mut leading: Leading) -> Result<Option<DedupeMark>, Failure> {
         let session = match self.session().await {
             Ok(session) => session,
             Err(failure) => {
@@ -275,9 +275,11 @@ impl LaneModel {
             }
         };
         let began = Instant::now();
-        let parts = leading.parts();
+        let gathered = &mut leading;
         let written = self
-            .bounded(session, async |model: &Self, session: &mut Session| model.write(session, parts).await)
+            .bounded(session, async |model: &Self, session: &mut Session| {
+                model.write(session, || gathered.gather()).await
+            })
             .await;
         match written {
             Ok(CommittedTransaction { marks, pace }) => {
@@ -300,7 +302,9 @@ impl LaneModel {
         let session = self.session().await?;
         let parts = std::slice::from_ref(part);
         let written = self
-            .bounded(session, async |model: &Self, session: &mut Session| model.write(session, parts).await)
+            .bounded(session, async |model: &Self, session: &mut Session| {
+                model.write(session, || parts).await
+            })
             .await?;
         Ok(written.marks.into_iter().next().flatten())
     }

@@ -117,26 +117,9 @@ impl Writers {
         self.lock().waiting.len()
     }
 
-    /// Takes along those that wait, and fit.
     fn lead(self: &Arc<Self>, state: &mut WritersState, part: LaneBatch) -> Leading {
         state.running += 1;
-        let mut entries = part.batch.entries.len();
-        let mut leading =
-            Leading { writers: self.clone(), is_counted: true, parts: vec![part], words: vec![] };
-        let mut others = VecDeque::new();
-        for waiting in state.waiting.drain(..) {
-            let more = waiting.part.batch.entries.len();
-            let is_alike = Arc::ptr_eq(&waiting.part.schema, &leading.parts[0].schema);
-            if is_alike && entries + more <= self.entries_max {
-                entries += more;
-                leading.parts.push(waiting.part);
-                leading.words.push(waiting.word);
-            } else {
-                others.push_back(waiting);
-            }
-        }
-        state.waiting = others;
-        leading
+        Leading { writers: self.clone(), is_counted: true, parts: vec![part], words: vec![] }
     }
 
     /// One writes no more: whoever waits longest is next.
@@ -171,6 +154,30 @@ impl WritersState {
 
 impl Leading {
     pub fn parts(&self) -> &[LaneBatch] {
+        &self.parts
+    }
+
+    /// Takes along those that wait now, and fit: the last moment is best.
+    pub fn gather(&mut self) -> &[LaneBatch] {
+        if self.is_counted {
+            let writers = self.writers.clone();
+            let mut state = writers.lock();
+            let mut entries: usize = self.parts.iter().map(|part| part.batch.entries.len()).sum();
+            let mut others = VecDeque::new();
+            state.waiting.retain(|waiting| !waiting.word.is_closed());
+            for waiting in state.waiting.drain(..) {
+                let more = waiting.part.batch.entries.len();
+                let is_alike = Arc::ptr_eq(&waiting.part.schema, &self.parts[0].schema);
+                if is_alike && entries + more <= writers.entries_max {
+                    entries += more;
+                    self.parts.push(waiting.part);
+                    self.words.push(waiting.word);
+                } else {
+                    others.push_back(waiting);
+                }
+            }
+            state.waiting = others;
+        }
         &self.parts
     }
 
@@ -325,7 +332,8 @@ mod tests {
         let (second, third) = (of.asks(1, 1).await, of.asks(2, 1).await);
         assert_eq!((of.writers.running(), of.writers.waiting()), (1, 2));
         first.written(vec![None]);
-        let Turn::Lead(leading) = second.await.expect("it ends") else { panic!("it is its turn") };
+        let Turn::Lead(mut leading) = second.await.expect("it ends") else { panic!("it is its turn") };
+        leading.gather();
         assert_eq!(lanes(&leading), [1, 2]);
         let mark = DedupeMark { row: 7, lane: 2, events: 1 };
         assert_eq!(leading.written(vec![None, Some(mark)]), None);
@@ -364,7 +372,8 @@ mod tests {
         let waiting = [of.asks(1, 5).await, of.asks(2, 5).await, of.asks(3, 1).await];
         drop(first);
         let [second, third, fourth] = waiting;
-        let Ok(Turn::Lead(leading)) = second.await else { panic!("it is its turn") };
+        let Ok(Turn::Lead(mut leading)) = second.await else { panic!("it is its turn") };
+        leading.gather();
         assert_eq!(lanes(&leading), [1, 2]);
         assert_eq!(of.writers.waiting(), 1);
         drop(leading);
@@ -393,7 +402,8 @@ mod tests {
         let first = of.leads(0).await;
         let (second, third) = (of.asks(1, 1).await, of.asks(2, 1).await);
         drop(first);
-        let Ok(Turn::Lead(leading)) = second.await else { panic!("it is its turn") };
+        let Ok(Turn::Lead(mut leading)) = second.await else { panic!("it is its turn") };
+        leading.gather();
         assert_eq!(leading.part_ways().turn.lane.lane, 1);
         assert!(matches!(third.await, Ok(Turn::Alone(part)) if part.turn.lane.lane == 2));
     }

@@ -28,16 +28,17 @@ pub struct CommittedTransaction {
 }
 
 impl LaneModel {
-    /// Writes these parts in one transaction.
-    pub(super) async fn write(
+    /// Writes parts in one transaction. They are asked for when it has begun, so that those who came meanwhile are among them.
+    pub(super) async fn write<'p>(
         &self,
         session: &mut Session,
-        parts: &[LaneBatch],
+        parts: impl FnOnce() -> &'p [LaneBatch],
     ) -> Result<CommittedTransaction, Failure> {
-        let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
         let (asked, before) = (Instant::now(), counted());
-        self.begin(session, &turns).await?;
-        let round_trip = asked.elapsed() / 2;
+        begin(session).await?;
+        let (round_trip, parts) = (asked.elapsed(), parts());
+        let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
+        self.open(session, &turns).await?;
         let mut marks = Vec::with_capacity(parts.len());
         for part in parts {
             marks.push(self.mark(session, part).await?);
@@ -106,9 +107,11 @@ impl LaneModel {
 
     /// Begins a transaction, and proves that it is the turn of each of these.
     pub(super) async fn begin(&self, session: &mut Session, turns: &[&BatchToken]) -> Result<(), Failure> {
-        send(&mut session.connection, "BEGIN")
-            .await
-            .map_err(|error| classify("beginning the batch", &error))?;
+        begin(session).await?;
+        self.open(session, turns).await
+    }
+
+    async fn open(&self, session: &mut Session, turns: &[&BatchToken]) -> Result<(), Failure> {
         if checkpoint::open(&mut session.connection, &self.control, turns).await? {
             return Ok(());
         }
@@ -143,6 +146,12 @@ impl LaneModel {
             Err(error) => Err(Failure::ConnectionLost { message: format!("committing the batch: {error}") }),
         }
     }
+}
+
+async fn begin(session: &mut Session) -> Result<(), Failure> {
+    let begun = send(&mut session.connection, "BEGIN").await;
+    begun.map_err(|error| classify("beginning the batch", &error))?;
+    Ok(())
 }
 
 /// The entries of all parts in the order of the stream. Those of each part are in order already.
