@@ -24,11 +24,6 @@ fn traced(mut event: Document, parent: &str) -> Document {
     event
 }
 
-fn hex_of(bytes: &[u8]) -> String {
-    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.concat()
-}
-
 /// The ids of the trace and of the span of whoever wrote an event.
 fn ids(parent: &str) -> (&str, &str) {
     let mut parts = parent.split('-').skip(1);
@@ -36,7 +31,7 @@ fn ids(parent: &str) -> (&str, &str) {
 }
 
 fn of_trace<'a>(spans: &'a [Span], parent: &str) -> Vec<&'a Span> {
-    spans.iter().filter(|span| hex_of(&span.trace_id) == ids(parent).0).collect()
+    spans.iter().filter(|span| hex::encode(&span.trace_id) == ids(parent).0).collect()
 }
 
 /// Starts a host that exports there soon after each span.
@@ -81,7 +76,7 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
         let spans = of_trace(&taken.spans, parent);
         let [span] = spans[..] else { panic!("{spans:?}") };
         assert_eq!(
-            (span.name.as_str(), hex_of(&span.parent_span_id).as_str()),
+            (span.name.as_str(), hex::encode(&span.parent_span_id).as_str()),
             ("process outbox", ids(parent).1)
         );
         assert_eq!(span.kind, 5, "it is a consumer's");
@@ -94,10 +89,10 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
 
         // The batch's span leads to the event's, and the event's to the batch's.
         let batch = taken.spans.iter().find(|span| {
-            hex_of(&span.span_id) == hex_of(&of_trace(&taken.spans, parent)[0].links[0].span_id)
+            hex::encode(&span.span_id) == hex::encode(&of_trace(&taken.spans, parent)[0].links[0].span_id)
         });
         let batch = batch.expect("the batch has a span");
-        let linked: BTreeSet<String> = batch.links.iter().map(|link| hex_of(&link.span_id)).collect();
+        let linked: BTreeSet<String> = batch.links.iter().map(|link| hex::encode(&link.span_id)).collect();
         assert!(linked.contains(ids(parent).1), "{batch:?}");
         assert!(!linked.contains(ids(UNSAMPLED).1), "{batch:?}");
         let children = taken.spans.iter().filter(|span| span.parent_span_id == batch.span_id);
@@ -109,7 +104,10 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
     assert_eq!(failed.status.as_ref().map(|status| status.code), Some(2));
     assert!(of_trace(&taken.spans, UNSAMPLED).is_empty(), "who began that trace does not keep it");
     let links = taken.spans.iter().flat_map(|span| &span.links);
-    assert!(!links.map(|link| hex_of(&link.span_id)).any(|id| id == ids(UNSAMPLED).1), "nor is it linked to");
+    assert!(
+        !links.map(|link| hex::encode(&link.span_id)).any(|id| id == ids(UNSAMPLED).1),
+        "nor is it linked to"
+    );
     let bodies = String::from_utf8_lossy(&taken.bodies);
     assert!(!bodies.contains(CANARY), "a span holds what an event holds");
     let log = host.log();

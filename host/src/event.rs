@@ -8,7 +8,7 @@ mod trace;
 use std::fmt;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::position::{ClusterTime, Position};
 
@@ -129,16 +129,12 @@ pub struct Aggregate {
 impl Aggregate {
     /// The canonical form: the length of the type as u32 (big endian), the type, the id's key.
     pub fn key(&self) -> Vec<u8> {
-        let mut key = Vec::with_capacity(size_of::<u32>() + self.kind.len() + self.id.key_bytes());
-        self.write_key(|bytes| key.extend_from_slice(bytes));
-        key
-    }
-
-    fn write_key(&self, mut write: impl FnMut(&[u8])) {
         let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
-        write(&length.to_be_bytes());
-        write(self.kind.as_bytes());
-        self.id.write_key(write);
+        let mut key = Vec::with_capacity(size_of::<u32>() + self.kind.len() + self.id.key_bytes());
+        key.extend_from_slice(&length.to_be_bytes());
+        key.extend_from_slice(self.kind.as_bytes());
+        self.id.write_key(|bytes| key.extend_from_slice(bytes));
+        key
     }
 
     /// The aggregate whose [`Aggregate::key`] this is.
@@ -153,22 +149,14 @@ impl Aggregate {
     /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.
     /// Checkpoints depend on it: another function is another version, and needs a lane change to move to.
     pub fn lane(&self, lanes: u32) -> u32 {
-        if lanes < 2 {
-            return 0;
-        }
-        let mut hasher = Xxh3Default::new();
-        self.write_key(|bytes| hasher.update(bytes));
-        lane_at(hasher.digest(), lanes)
+        lane_of(&self.key(), lanes)
     }
 }
 
 /// The lane of the aggregate with this key.
 pub fn lane_of(aggregate_key: &[u8], lanes: u32) -> u32 {
-    lane_at(xxh3_64(aggregate_key), lanes)
-}
-
-fn lane_at(hash: u64, lanes: u32) -> u32 {
-    u32::try_from(hash % u64::from(lanes.max(1))).expect("less than the number of lanes, which is a u32")
+    let lane = xxh3_64(aggregate_key) % u64::from(lanes.max(1));
+    u32::try_from(lane).expect("less than the number of lanes, which is a u32")
 }
 
 impl fmt::Display for Aggregate {

@@ -33,7 +33,7 @@ impl LaneBatch {
 /// What a transaction tells about the way to the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long each answer took with which it began: little but the way there and back.
+    /// How long it took to begin: little but the way there and back.
     pub round_trip: Duration,
     /// How often the host waited for an answer; 0 where nobody counted.
     pub round_trips: u32,

@@ -16,7 +16,7 @@ use super::lane_batch::{LaneBatch, Pace};
 /// Whoever led is gone, and nobody knows how far it came; no session has this number.
 const LOST: Turn = Turn::Lost { session: 0 };
 
-/// How long a lane waits for company at most. Where those who write are held up, by a lock or a slow statement, it is no one else's matter.
+/// How long a lane waits for company at most: a transaction that is held up by a lock or a slow statement holds no other lane up.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The lanes' turns at MySQL.
@@ -54,7 +54,7 @@ pub enum Turn {
     Written(Option<DedupeMark>),
     /// Find out whether it was written in this session, in which a commit may still be running.
     Lost { session: u64 },
-    /// Write it alone: what was written together was refused.
+    /// Write it alone: it is half full, nobody came to take it along in time, or what was written together was refused.
     Alone(LaneBatch),
 }
 
@@ -159,25 +159,26 @@ impl Leading {
 
     /// Takes along those that wait now, and fit: the last moment is best.
     pub fn gather(&mut self) -> &[LaneBatch] {
-        if self.is_counted {
-            let writers = self.writers.clone();
-            let mut state = writers.lock();
-            let mut entries: usize = self.parts.iter().map(|part| part.batch.entries.len()).sum();
-            let mut others = VecDeque::new();
-            state.waiting.retain(|waiting| !waiting.word.is_closed());
-            for waiting in state.waiting.drain(..) {
-                let more = waiting.part.batch.entries.len();
-                let is_alike = Arc::ptr_eq(&waiting.part.schema, &self.parts[0].schema);
-                if is_alike && entries + more <= writers.entries_max {
-                    entries += more;
-                    self.parts.push(waiting.part);
-                    self.words.push(waiting.word);
-                } else {
-                    others.push_back(waiting);
-                }
-            }
-            state.waiting = others;
+        if !self.is_counted {
+            return &self.parts;
         }
+        let mut state = self.writers.lock();
+        let mut entries: usize = self.parts.iter().map(|part| part.batch.entries.len()).sum();
+        for waiting in std::mem::take(&mut state.waiting) {
+            let more = waiting.part.batch.entries.len();
+            let is_alike = Arc::ptr_eq(&waiting.part.schema, &self.parts[0].schema);
+            if waiting.word.is_closed() {
+                continue;
+            }
+            if is_alike && entries + more <= self.writers.entries_max {
+                entries += more;
+                self.parts.push(waiting.part);
+                self.words.push(waiting.word);
+            } else {
+                state.waiting.push_back(waiting);
+            }
+        }
+        drop(state);
         &self.parts
     }
 
