@@ -53,7 +53,10 @@ impl Queue {
             first.commit(&batch(2, vec![add(1)])).await.expect("the lock is given up in time");
             first
         });
-        until("the first lane writes", async || writers.running() == 1).await;
+        // Until it waits for the row it may still take others along.
+        let waits = "SELECT COUNT(*) FROM information_schema.processlist \
+                     WHERE db = DATABASE() AND info LIKE 'UPDATE%amount%'";
+        until("the first lane waits for the row", async || bench.world.number(waits).await == 1).await;
         Self { bench, writers, lanes, lock, first, before }
     }
 
