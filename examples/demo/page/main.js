@@ -2,10 +2,11 @@
 
 import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
 import { Buttons } from "./buttons.js";
+import { onChange } from "./draw.js";
 import { PROJECTIONS, Way } from "./flights.js";
 import { Rays } from "./lantern.js";
 import { Commands, Queries } from "./sides.js";
-import { begin, known, onChange } from "./stage.js";
+import { begin, known } from "./stage.js";
 
 function verdict({ equal, mongodb, mysql, flights }) {
     const isFlying = flights.some(({ stations }) => PROJECTIONS.some(([name]) => !stations[name]));

@@ -1,5 +1,7 @@
 // What the page knows, as it is told; and what it asks: commands, queries, buttons. Nothing here draws.
 
+import { changed } from "./draw.js";
+
 export const known = {
     /** Both sides, the hosts, what is on its way; null until it is told. */
     standing: null,
@@ -12,23 +14,6 @@ export const known = {
     /** What MySQL says of the account. */
     view: { name: "statement", rows: null, why: null },
     busy: new Set(),
-};
-
-const listeners = new Set();
-let isDue = false;
-
-export function changed() {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => {
-        isDue = false;
-        listeners.forEach((draw) => draw());
-    });
-}
-
-export const onChange = (draw) => {
-    listeners.add(draw);
-    return () => listeners.delete(draw);
 };
 
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,13 +1,12 @@
 //! The page at `/`: its files, as they stand in the folder beside this one. They hold no secret, so everybody who reaches the
 //! listener gets them; what the page shows it asks the API for, as any other client does.
 
+mod headers;
+
 use std::sync::Arc;
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
@@ -15,21 +14,7 @@ use sha2::{Digest, Sha256};
 use tower_http::compression::CompressionLayer;
 
 use super::AdminContext;
-
-/// What a browser lets the page do: run and show the files below, and ask this host. A text that would be a script never is one.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-
-/// What is said of each file.
-const HEADERS: [(HeaderName, &str); 6] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
-    // A browser may keep a file, and asks each time whether it is still the same.
-    (CACHE_CONTROL, "no-cache"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-];
+use headers::HEADERS;
 
 /// A file of the page.
 struct PageFile {
@@ -52,7 +37,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static FILES: [PageFile; 22] = [
+static FILES: [PageFile; 23] = [
     file!("/", HTML, "index.html"),
     file!("lantern.svg", SVG),
     file!("style.css", CSS),
@@ -64,6 +49,7 @@ static FILES: [PageFile; 22] = [
     file!("chart.js", SCRIPT),
     file!("deployments.js", SCRIPT),
     file!("dialog.js", SCRIPT),
+    file!("draw.js", SCRIPT),
     file!("hosts.js", SCRIPT),
     file!("lantern.js", SCRIPT),
     file!("letter.js", SCRIPT),

@@ -1,8 +1,8 @@
 //! `accounts` with one more column, the currency: the next version of a projector, for the demo to deploy.
 
+use account_events::{Happened, TYPES, amount};
 use laterna_sdk::sql::{delete, insert, update};
 use laterna_sdk::{Event, Manifest, Operation, Projector, Rejection, export_projector, statements};
-use serde::Deserialize;
 
 struct Accounts;
 
@@ -30,34 +30,9 @@ statements! {
     CLOSE = delete("accounts").key(&["account_id"]);
 }
 
-/// What happens to an account: a variant for each event type, with its payload.
-#[derive(Deserialize)]
-#[serde(rename_all_fields = "camelCase")]
-enum Happened {
-    AccountOpened {
-        owner: String,
-        currency: String,
-        #[serde(default)]
-        balance_cents: i64,
-    },
-    MoneyDeposited {
-        amount_cents: i64,
-    },
-    MoneyWithdrawn {
-        amount_cents: i64,
-    },
-    AccountRenamed {
-        owner: String,
-    },
-    AccountClosed,
-}
-
 impl Projector for Accounts {
     fn manifest() -> Manifest {
-        Manifest::new("accounts", "0.2.0")
-            .events(["AccountOpened", "MoneyDeposited", "MoneyWithdrawn", "AccountRenamed", "AccountClosed"])
-            .table("accounts", TABLE)
-            .statements(STATEMENTS)
+        Manifest::new("accounts", "0.2.0").events(TYPES).table("accounts", TABLE).statements(STATEMENTS)
     }
 
     fn project(event: &Event) -> Result<Vec<Operation>, Rejection> {
@@ -67,6 +42,7 @@ impl Projector for Accounts {
 
         Ok(vec![match event.read()? {
             Happened::AccountOpened { owner, currency, balance_cents } => {
+                let currency = currency.ok_or_else(|| Rejection::invalid("the account says no currency"))?;
                 OPEN.with((id, owner, currency, balance_cents, sequence, time.clone(), time))
             }
             Happened::MoneyDeposited { amount_cents } => {
@@ -78,14 +54,6 @@ impl Projector for Accounts {
             Happened::AccountRenamed { owner } => RENAME.with((owner, sequence, time, id)),
             Happened::AccountClosed => CLOSE.with((id,)),
         }])
-    }
-}
-
-fn amount(cents: i64) -> Result<i64, Rejection> {
-    if cents > 0 {
-        Ok(cents)
-    } else {
-        Err(Rejection::invalid(format!("amountCents is {cents}, and should be more than 0")))
     }
 }
 
@@ -102,5 +70,7 @@ mod tests {
         let event = testing::event("AccountOpened", &json!({ "owner": "Ada", "currency": "EUR" }));
         let expect = OPEN.with(("1", "Ada", "EUR", 0, 1, time(), time()));
         assert_eq!(Accounts::project(&event), Ok(vec![expect]));
+        let event = testing::event("AccountOpened", &json!({ "owner": "Ada" }));
+        assert_eq!(Accounts::project(&event), Err(Rejection::invalid("the account says no currency")));
     }
 }

@@ -1,8 +1,8 @@
 //! One row for each open bank account, from the events of `examples/bank`.
 
+use account_events::{Happened, TYPES, amount};
 use laterna_sdk::sql::{delete, insert, update};
 use laterna_sdk::{Event, Manifest, Operation, Projector, Rejection, export_projector, statements};
-use serde::Deserialize;
 
 struct Accounts;
 
@@ -29,31 +29,10 @@ statements! {
     CLOSE = delete("accounts").key(&["account_id"]);
 }
 
-/// What happens to an account: a variant for each event type, with its payload.
-#[derive(Deserialize)]
-#[serde(rename_all_fields = "camelCase")]
-enum Happened {
-    AccountOpened {
-        owner: String,
-        #[serde(default)]
-        balance_cents: i64,
-    },
-    MoneyDeposited {
-        amount_cents: i64,
-    },
-    MoneyWithdrawn {
-        amount_cents: i64,
-    },
-    AccountRenamed {
-        owner: String,
-    },
-    AccountClosed,
-}
-
 impl Projector for Accounts {
     fn manifest() -> Manifest {
         Manifest::new("accounts", env!("CARGO_PKG_VERSION"))
-            .events(["AccountOpened", "MoneyDeposited", "MoneyWithdrawn", "AccountRenamed", "AccountClosed"])
+            .events(TYPES)
             .table("accounts", TABLE)
             .statements(STATEMENTS)
     }
@@ -64,7 +43,7 @@ impl Projector for Accounts {
         let time = event.require_occurred_at()?;
 
         Ok(vec![match event.read()? {
-            Happened::AccountOpened { owner, balance_cents } => {
+            Happened::AccountOpened { owner, balance_cents, .. } => {
                 OPEN.with((id, owner, balance_cents, sequence, time.clone(), time))
             }
             Happened::MoneyDeposited { amount_cents } => {
@@ -76,14 +55,6 @@ impl Projector for Accounts {
             Happened::AccountRenamed { owner } => RENAME.with((owner, sequence, time, id)),
             Happened::AccountClosed => CLOSE.with((id,)),
         }])
-    }
-}
-
-fn amount(cents: i64) -> Result<i64, Rejection> {
-    if cents > 0 {
-        Ok(cents)
-    } else {
-        Err(Rejection::invalid(format!("amountCents is {cents}, and should be more than 0")))
     }
 }
 

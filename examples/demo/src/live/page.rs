@@ -1,15 +1,15 @@
 //! The page and what it asks: the bank's own commands and queries, the stream of how everything stands, and the buttons.
 
+#[path = "../../../../host/src/admin/page/headers.rs"]
+mod headers;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -26,17 +26,7 @@ use super::Stage;
 use super::actions::{Action, BUTTONS, Button};
 use super::compare::Verdict;
 use super::tour::Line;
-
-/// What a browser lets the page do: the same as the host's own page.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-
-const HEADERS: [(HeaderName, &str); 4] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "no-referrer"),
-    (CACHE_CONTROL, "no-cache"),
-];
+use headers::HEADERS;
 
 /// How much of an answer of the bank is read to find its events.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -49,7 +39,7 @@ const SVG: &str = "image/svg+xml";
 /// A file of the page: its path, its type and its bytes. What the host's page has is taken from there.
 type PageFile = (&'static str, &'static str, &'static [u8]);
 
-static FILES: [PageFile; 12] = [
+static FILES: [PageFile; 13] = [
     ("/", HTML, include_bytes!("../../page/index.html")),
     ("/page/demo.css", CSS, include_bytes!("../../page/demo.css")),
     ("/page/main.js", SCRIPT, include_bytes!("../../page/main.js")),
@@ -57,6 +47,7 @@ static FILES: [PageFile; 12] = [
     ("/page/sides.js", SCRIPT, include_bytes!("../../page/sides.js")),
     ("/page/flights.js", SCRIPT, include_bytes!("../../page/flights.js")),
     ("/page/stage.js", SCRIPT, include_bytes!("../../page/stage.js")),
+    ("/page/draw.js", SCRIPT, include_bytes!("../../../../host/src/admin/page/draw.js")),
     ("/page/style.css", CSS, include_bytes!("../../../../host/src/admin/page/style.css")),
     ("/page/lantern.svg", SVG, include_bytes!("../../../../host/src/admin/page/lantern.svg")),
     ("/page/lantern.js", SCRIPT, include_bytes!("../../../../host/src/admin/page/lantern.js")),

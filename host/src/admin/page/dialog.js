@@ -3,7 +3,8 @@
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { follow, newKey, post } from "./api.js";
-import { changed, isOperator } from "./state.js";
+import { changed } from "./draw.js";
+import { isOperator } from "./state.js";
 
 let question = null;
 const answered = [];

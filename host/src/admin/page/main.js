@@ -4,13 +4,14 @@ import { html, render, useEffect, useState } from "./vendor/preact-htm.js";
 import { Aggregate } from "./aggregate.js";
 import { forgetToken, keepToken, token } from "./api.js";
 import { Answers, Dialog } from "./dialog.js";
+import { onChange } from "./draw.js";
 import { Hosts } from "./hosts.js";
 import { Rays } from "./lantern.js";
 import { Letters } from "./letters.js";
 import { Operations } from "./operations.js";
 import { Overview } from "./overview.js";
 import { Projection } from "./projection.js";
-import { begin, known, onChange } from "./state.js";
+import { begin, known } from "./state.js";
 
 /** The parts of the address behind `#/`. */
 function place() {

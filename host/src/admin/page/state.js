@@ -1,7 +1,7 @@
-// What the page knows: how projections stand, what they were like lately, who asks. It is told through the event stream, and
-// tells those who draw, at most once a frame.
+// What the page knows: how projections stand, what they were like lately, who asks. It is told through the event stream.
 
 import { get, listen, at } from "./api.js";
+import { changed } from "./draw.js";
 
 /** How many seconds of the past are kept. */
 const PAST_SECONDS = 3600;
@@ -17,23 +17,6 @@ export const known = {
     /** Whether a token is asked for, and why. */
     refused: null,
 };
-
-const listeners = new Set();
-let isDue = false;
-
-export function changed() {
-    if (isDue) return;
-    isDue = true;
-    requestAnimationFrame(() => {
-        isDue = false;
-        listeners.forEach((draw) => draw());
-    });
-}
-
-export function onChange(draw) {
-    listeners.add(draw);
-    return () => listeners.delete(draw);
-}
 
 const empty = () => ({ at: [], rate: [], lag: [], behind: [], letters: [], p50: [], p99: [] });
 
