@@ -209,8 +209,10 @@ fn mutants(tree: &Tree) -> Vec<String> {
     for (path, patch) in tree.iter().filter(|(path, _)| path.starts_with("tests/mutants/")) {
         let said = |key: &str| patch.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         let binary = said("Caught by: ").split(' ').next().unwrap_or_default();
-        if said("Breaks: ").is_empty() || !["lib", "main", "faults"].contains(&binary) {
-            found.push(format!("{path}: it says `Breaks: ...`, and `Caught by:` with lib, main or faults"));
+        if said("Breaks: ").is_empty() || !["lib", "main", "faults", "killed"].contains(&binary) {
+            found.push(format!(
+                "{path}: it says `Breaks: ...`, and `Caught by:` with lib, main, faults or killed"
+            ));
         }
         let mut file = String::new();
         for hunk in patch.split("\n@@ ") {
