@@ -8,6 +8,8 @@ use demo::settings::Settings;
 use demo::setup::Servers;
 use mongodb::Client;
 use sqlx::{Connection, Executor, Row};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::page::pictures;
 use crate::support::browser::Browser;
@@ -35,6 +37,7 @@ impl Demo {
             keep: false,
             poison: false,
             port: 0,
+            also_at: Some(OUTSIDE.to_owned()),
             tour: true,
             folder: folder.path().to_owned(),
         };
@@ -54,6 +57,8 @@ impl Demo {
     async fn end(self) {
         let Self { live, settings, .. } = self;
         drop(live);
+        // As the next demo does, which would find the tables that this one has built beside its live ones.
+        Servers::prepare(&settings).await.expect("the servers take it");
         let client = Client::with_uri_str(&settings.mongodb_uri).await.expect("a URI");
         client.database(&settings.mongodb_database()).drop().await.expect("it is dropped");
         let mut mysql =
@@ -63,8 +68,12 @@ impl Demo {
             "SELECT schema_name FROM information_schema.schemata WHERE schema_name = '{name}' OR schema_name LIKE '{}%'",
             control.replace('_', "\\_")
         );
-        for row in mysql.fetch_all(like.as_str()).await.expect("a list") {
-            let database: String = row.try_get_unchecked(0).expect("a name");
+        let found = mysql.fetch_all(like.as_str()).await.expect("a list");
+        let mut found: Vec<String> =
+            found.iter().map(|row| row.try_get_unchecked(0).expect("a name")).collect();
+        found.sort();
+        assert_eq!(found, [name.clone(), control], "nothing of the last demo is left");
+        for database in found {
             mysql.execute(format!("DROP DATABASE {database}").as_str()).await.expect("it is dropped");
         }
         for user in [settings.app_user(), settings.ddl_user(), settings.reader_user()] {
@@ -72,6 +81,9 @@ impl Demo {
         }
     }
 }
+
+/// Another address of this machine, as a container's is for whoever is outside of it.
+const OUTSIDE: &str = "127.0.0.2";
 
 const EQUAL: &str = "Both sides are equal.";
 
@@ -125,7 +137,7 @@ async fn until_settled(browser: &Browser) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_of_the_demo_shows_both_sides_and_everything_that_is_broken_heals() {
     let demo = Demo::start(&Options::mysql()).await;
-    let address = format!("http://127.0.0.1:{}/", demo.live.port);
+    let address = format!("http://127.0.0.1:{}/", demo.live.ports[0]);
     let browser = Browser::start().await;
     browser.resize(1440, 1180);
     browser.open(&address);
@@ -274,7 +286,22 @@ async fn hosts_go_and_come(browser: &Browser) {
 async fn the_tour_of_the_demo_ends_by_itself_with_both_sides_equal_on_mariadb() {
     let demo = Demo::start(&Options::mariadb()).await;
     demo.live.stage.play_the_tour().await.unwrap_or_else(|error| panic!("{error:#}"));
+    for port in demo.live.ports {
+        let told = from_outside(port).await;
+        assert!(told.contains(" 200 OK\r\n") && told.contains("<title>"), "{port}: {told}");
+    }
     let verdict = demo.live.stage.verdict().await.expect("both answer");
     assert!(verdict.equal && verdict.accounts == 3, "{verdict:?}");
     demo.end().await;
+}
+
+/// What the page at a port is for whoever comes by the other address: published by an engine of containers, it has the
+/// loopback's name in a browser.
+async fn from_outside(port: u16) -> String {
+    let mut stream = TcpStream::connect((OUTSIDE, port)).await.expect("there is a way in");
+    let asked = format!("GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.expect("it listens");
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.expect("it answers");
+    told
 }

@@ -8,6 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::settings::Settings;
@@ -76,11 +78,11 @@ pub fn stop_kept(settings: &Settings) -> anyhow::Result<()> {
         text.trim().parse().map_err(drop).and_then(|pid| if is_ours(pid) { Ok(pid) } else { Err(()) })
     {
         println!("Stopping the host that the last demo kept (process {pid}).");
-        signal(pid, "TERM")?;
+        signal(pid, Signal::TERM)?;
         let since = Instant::now();
         while is_ours(pid) {
             if since.elapsed() > STOP_TIMEOUT {
-                signal(pid, "KILL")?;
+                signal(pid, Signal::KILL)?;
             }
             sleep(POLL);
         }
@@ -155,7 +157,7 @@ impl Host {
     fn end(&mut self) -> anyhow::Result<std::process::ExitStatus> {
         self.owned = false;
         if self.child.try_wait()?.is_none() {
-            signal(self.child.id(), "TERM")?;
+            signal(self.child.id(), Signal::TERM)?;
         }
         let since = Instant::now();
         loop {
@@ -220,7 +222,11 @@ pub fn leash(signal: &str) -> Option<Command> {
     Some(command)
 }
 
-pub fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
-    Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().context("running kill")?;
-    Ok(())
+pub fn signal(pid: u32, signal: Signal) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process has this number")?;
+    match kill_process(pid, signal) {
+        // Somebody else was faster.
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).context("sending a signal to the host"),
+    }
 }

@@ -24,7 +24,7 @@ use mongodb::options::ClientOptions;
 use outbox::{Cause, Outbox};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Executor};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::{Mutex, watch as channel};
 use tokio::task::JoinSet;
 
@@ -37,6 +37,7 @@ use hosts::LiveHost;
 use places::Wires;
 use tour::Line;
 use watch::{Standing, Watch};
+use wire::{Server, Wire};
 
 pub use compare::Verdict;
 
@@ -84,8 +85,10 @@ pub struct Stage {
 #[derive(Debug)]
 pub struct Live {
     pub stage: Arc<Stage>,
-    pub port: u16,
+    /// Where the page is, then where the hosts' pages are.
+    pub ports: [u16; 3],
     /// They end with it.
+    _doors: Vec<Wire>,
     _tasks: JoinSet<()>,
 }
 
@@ -141,8 +144,8 @@ impl Live {
         let bank = Bank::new(outbox.clone());
         bank.prepare().await.context("preparing the bank's collections")?;
         let model = ReadModel::new(&url(&reader), &settings.control_schema())?;
-        let hosts = ["one", "two"].map(|name| {
-            let port = free_port()?;
+        let hosts = [("one", 1), ("two", 2)].map(|(name, number)| {
+            let port = free_port(parts.port, number)?;
             let config = HostConfig {
                 name,
                 port,
@@ -187,7 +190,8 @@ impl Live {
         });
         let listener =
             TcpListener::bind(("127.0.0.1", parts.port)).await.context("listening for the page")?;
-        let port = listener.local_addr()?.port();
+        let ports = [listener.local_addr()?.port(), stage.hosts[0].port, stage.hosts[1].port];
+        let doors = open_doors(settings.also_at.as_deref(), &ports).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(page::serve(listener, stage.clone()));
         stage.open_accounts().await?;
@@ -196,7 +200,7 @@ impl Live {
         tasks.spawn(watch.keep(publish));
         stage.until_ready().await?;
         stage.hosts[1].start()?;
-        Ok(Self { stage, port, _tasks: tasks })
+        Ok(Self { stage, ports, _doors: doors, _tasks: tasks })
     }
 }
 
@@ -248,7 +252,22 @@ async fn wait_for_tables(settings: &Settings, stage: &Stage) -> anyhow::Result<(
     Ok(())
 }
 
-fn free_port() -> anyhow::Result<u16> {
-    let bound = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+/// The ports behind that of the page, where they are free, so that somebody can say beforehand where the hosts are.
+fn free_port(page: u16, number: u16) -> anyhow::Result<u16> {
+    let wanted = if page == 0 { 0 } else { page.saturating_add(number) };
+    let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    let bound = bind(wanted).or_else(|_| bind(0)).and_then(|listener| listener.local_addr());
     Ok(bound.context("there is no free port on the loopback")?.port())
+}
+
+/// Ways to the pages from another address of this machine: all of them listen on the loopback alone.
+async fn open_doors(name: Option<&str>, ports: &[u16]) -> anyhow::Result<Vec<Wire>> {
+    let mut doors = vec![];
+    let Some(name) = name else { return Ok(doors) };
+    for port in ports {
+        let found = lookup_host((name, *port)).await.with_context(|| format!("DEMO_ALSO_AT is {name:?}"))?;
+        let address = found.into_iter().next().with_context(|| format!("{name:?} has no address"))?;
+        doors.push(Wire::from(address, Server::Tcp(format!("127.0.0.1:{port}"))).await?);
+    }
+    Ok(doors)
 }

@@ -69,13 +69,13 @@ async fn on_a_page(mut settings: Settings) -> anyhow::Result<()> {
     let live = Live::start(&settings, &servers, parts).await?;
     println!(
         "\n    http://127.0.0.1:{}\n\nThe tour, meanwhile (=> is what a button of the page does):\n",
-        live.port
+        live.ports[0]
     );
     live.stage.play_the_tour().await?;
     if settings.tour || !std::io::stdout().is_terminal() {
         return Ok(());
     }
-    println!("\nThe page stays up: http://127.0.0.1:{}    Ctrl-C ends everything.", live.port);
+    println!("\nThe page stays up: http://127.0.0.1:{}    Ctrl-C ends everything.", live.ports[0]);
     std::future::pending().await
 }
 

@@ -33,6 +33,9 @@ pub struct Settings {
     pub poison: bool,
     /// `DEMO_PORT`: where the demo serves its page, or `demo stream` its host's status. 0 until it is chosen.
     pub port: u16,
+    /// `DEMO_ALSO_AT`: a name or an address of this machine at which the pages are reached as well, at the same ports: a
+    /// container's, for whoever is outside.
+    pub also_at: Option<String>,
     /// `DEMO_TOUR`: it ends with the tour, also at a terminal.
     pub tour: bool,
     /// Where it leaves its files.
@@ -57,6 +60,7 @@ impl Settings {
             keep: switch("DEMO_KEEP"),
             poison: switch("DEMO_POISON"),
             port: number("DEMO_PORT", 0, &1)?,
+            also_at: env::var("DEMO_ALSO_AT").ok().filter(|name| !name.is_empty()),
             tour: switch("DEMO_TOUR"),
         })
     }

@@ -94,6 +94,7 @@ async fn prepare_mysql(
 ) -> anyhow::Result<()> {
     mysql.execute(LOCK_WAIT).await?;
     let (database, control) = (&settings.database, &settings.control_schema());
+    drop_beside(mysql, control).await?;
     for name in [database, control] {
         make_anew(mysql, name).await?;
     }
@@ -117,15 +118,43 @@ async fn prepare_mysql(
     Ok(())
 }
 
-async fn make_anew(mysql: &mut MySqlConnection, name: &str) -> anyhow::Result<()> {
+/// Drops the tables that the last demo's hosts built beside the live ones: their names come from the control schema, which
+/// carries the mark.
+async fn drop_beside(mysql: &mut MySqlConnection, control: &str) -> anyhow::Result<()> {
+    let like = format!("{}\\_g%", control.replace('_', "\\_"));
+    let named = "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata \
+                 WHERE schema_name LIKE ? OR schema_name = ?";
+    let named = sqlx::query_scalar(named).bind(like).bind(format!("{control}_scratch"));
+    let beside: Vec<String> = named.fetch_all(&mut *mysql).await?;
+    if let Some(first) = beside.first()
+        && marks(mysql, control).await?.1 == 0
+    {
+        return not_ours(first);
+    }
+    for name in beside {
+        mysql.execute(format!("DROP DATABASE `{name}`").as_str()).await?;
+    }
+    Ok(())
+}
+
+/// How many tables a database has, and how many of them are the mark.
+async fn marks(mysql: &mut MySqlConnection, name: &str) -> anyhow::Result<(i64, i64)> {
     let count = "SELECT COUNT(*), CAST(COALESCE(SUM(table_name = ?), 0) AS SIGNED) \
                  FROM information_schema.tables WHERE table_schema = ?";
     let row = sqlx::query(count).bind(MARK).bind(name).fetch_one(&mut *mysql).await?;
-    let (tables, marks): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok((row.try_get(0)?, row.try_get(1)?))
+}
+
+fn not_ours(name: &str) -> anyhow::Result<()> {
+    bail!(
+        "the MySQL database `{name}` was not made by the demo, so it stays; name another with DEMO_DATABASE"
+    )
+}
+
+async fn make_anew(mysql: &mut MySqlConnection, name: &str) -> anyhow::Result<()> {
+    let (tables, marks) = marks(mysql, name).await?;
     if tables > 0 && marks == 0 {
-        bail!(
-            "the MySQL database `{name}` was not made by the demo, so it stays; name another with DEMO_DATABASE"
-        );
+        return not_ours(name);
     }
     for sql in [
         format!("DROP DATABASE IF EXISTS {name}"),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -114,7 +115,7 @@ impl LiveHost {
     /// Its process gets no time any more, or gets it again.
     pub fn freeze(&self, frozen: State) -> anyhow::Result<()> {
         if let Some(Process { child, state }) = &mut *self.process() {
-            signal(child.id(), if frozen == State::Frozen { "STOP" } else { "CONT" })?;
+            signal(child.id(), if frozen == State::Frozen { Signal::STOP } else { Signal::CONT })?;
             *state = frozen;
         }
         Ok(())

@@ -27,8 +27,12 @@ pub struct Wire {
 
 impl Wire {
     pub async fn to(server: Server) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await;
-        let listener = listener.context("there is no free port on the loopback")?;
+        Self::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), server).await
+    }
+
+    /// One that begins at an address of one's choice.
+    pub async fn from(address: SocketAddr, server: Server) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
         let port = listener.local_addr()?.port();
         let is_whole = watch::Sender::new(true);
         let mut accepting = JoinSet::new();
