@@ -68,6 +68,27 @@ fn files_are_named_for_what_is_in_them() {
 }
 
 #[test]
+fn no_two_files_of_a_folder_are_named_nearly_alike() {
+    let good = [("host/src/a/read.rs", ""), ("host/src/a/read_model.rs", ""), ("host/src/b/reads.rs", "")];
+    for bad in ["host/src/a/lanes.rs", "host/src/a/la_ne.rs"] {
+        holds(twins, &[("host/src/a/lane.rs", ""), (bad, "")], &good);
+    }
+}
+
+/// Files of the host that stand in one folder and whose names differ in nothing but a plural or an underscore.
+fn twins(tree: &Tree) -> Vec<String> {
+    let mut named: BTreeMap<String, &str> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (path, _) in host(tree) {
+        let plain = path.trim_end_matches(".rs").trim_end_matches('s').replace('_', "");
+        if let Some(other) = named.insert(plain, path) {
+            found.push(format!("{other} and {path}: one of both needs a name that tells them apart"));
+        }
+    }
+    found
+}
+
+#[test]
 fn the_root_holds_what_is_listed_and_no_file_is_binary() {
     let good = [("host/src/a.rs", ""), ("README.md", "# A")];
     holds(strays, &[("a-1.0-py3-none-any.whl", "")], &good);
@@ -81,14 +102,11 @@ fn each_type_has_a_name_of_its_own() {
     let one = ("host/src/a.rs", "pub(super) struct Look<T>(T);\nimpl A for B { type Look = u8; }");
     for bad in ["pub enum Look {}", "type Look = u8;", "mod tests {\n    trait Look {}\n}"] {
         holds(type_names, &[one, ("host/src/b.rs", bad)], &[]);
-        holds(type_names, &[one, ("host/src/b/simulation/c.rs", bad)], &[]);
+        holds(type_names, &[one, ("host/src/b/simulation/c.rs", bad)], &[one]);
     }
-    let simulated = "pub struct Play {}";
-    let two = [("host/src/b/simulation/c.rs", simulated), ("host/src/d/simulation.rs", simulated)];
-    holds(type_names, &[], &[one, two[0], two[1]]);
 }
 
-/// Types of the host that two places name alike. The simulations may name theirs as each other does, never as the program.
+/// Types of the host that two places name alike.
 fn type_names(tree: &Tree) -> Vec<String> {
     let mut defined: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (path, text) in host(tree) {
@@ -96,13 +114,7 @@ fn type_names(tree: &Tree) -> Vec<String> {
             defined.entry(name).or_default().push(path);
         }
     }
-    let is_simulated = |path: &&str| path.contains("/simulation");
-    let is_twice = |paths: &[&str]| {
-        let simulated = paths.iter().filter(|path| is_simulated(path)).count();
-        let program = paths.len() - simulated;
-        program > 1 || program > 0 && simulated > 0
-    };
-    let twice = defined.iter().filter(|(_, paths)| is_twice(paths));
+    let twice = defined.iter().filter(|(_, paths)| paths.len() > 1);
     twice.map(|(name, paths)| format!("`{name}` is the name of a type in {}", paths.join(" and "))).collect()
 }
 

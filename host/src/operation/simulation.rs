@@ -1,28 +1,28 @@
-//! The simulation of what operators do: the queue of commands, the decisions about deployments and generations, and the
-//! guard of the live tables, as they are, over made-up rows and a made-up outbox, driven by one seed.
+//! The simulation of what operators do: the supervisor, the queue of commands, the decisions about deployments and
+//! generations, and the guard of the live tables, as they are, over made-up rows and a made-up outbox from which documents
+//! go, driven by one seed.
 
 mod desk;
 mod examine;
+mod generations;
 mod host;
+mod lanes;
 mod play;
 mod rows;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use play::play;
-
-/// Schedules that are played unless `SCHEDULES` sets another number.
-const SCHEDULES: u64 = 600;
+use crate::supervisor::simulation::play::{Played, Schedule, any_schedule};
 
 /// For how many seconds MongoDB may be away, so that what waits for it is given up.
 const LONG: u64 = 4_500;
 
 /// The decisions of one seed before anything runs.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct OperatorSchedule {
     pub seed: u64,
     pub hosts: usize,
     /// The steps at which whoever takes them crashes.
@@ -46,8 +46,10 @@ pub struct Schedule {
     pub commands: u32,
 }
 
-impl Schedule {
-    pub fn of(seed: u64) -> Self {
+impl Schedule for OperatorSchedule {
+    const TESTS: &'static str = "operation::simulation";
+
+    fn of(seed: u64) -> Self {
         let chance = &mut StdRng::seed_from_u64(seed);
         let sometimes = |chance: &mut StdRng, one_in: u32| chance.random_ratio(1, one_in);
         let moment = |chance: &mut StdRng| Duration::from_millis(chance.random_range(0..60_000));
@@ -79,33 +81,16 @@ impl Schedule {
             commands: [12, 40][chance.random_range(0..2)],
         }
     }
-}
+    fn seed(&self) -> u64 {
+        self.seed
+    }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("it is a number"))
+    fn play(&self, recorded: bool) -> Played {
+        self.played(recorded)
+    }
 }
 
 #[test]
 fn any_schedule_of_commands_and_generations_keeps_every_promise() {
-    let seed = number("SEED");
-    let base = number("BASE").unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let schedules = seed.map_or(number("SCHEDULES").unwrap_or(SCHEDULES), |_| 1);
-    let base = seed.unwrap_or(base);
-    println!("{schedules} schedules from seed {base} on");
-    let (began, mut steps) = (Instant::now(), 0);
-    for schedule in (base..base + schedules).map(Schedule::of) {
-        let played = play(&schedule, seed.is_some());
-        steps += played.steps;
-        if let Some(wrong) = played.wrong {
-            let again = play(&schedule, true).record;
-            let told = &again[again.len().saturating_sub(if seed.is_some() { usize::MAX } else { 80 })..];
-            let seed = schedule.seed;
-            panic!(
-                "{schedule:#?}\n{}\nwrong: {wrong}\nplay it again: SEED={seed} cargo test -p laterna --lib \
-                 operation::simulation -- --nocapture",
-                told.join("\n")
-            );
-        }
-    }
-    println!("{steps} steps in {:?}", began.elapsed());
+    any_schedule::<OperatorSchedule>(400);
 }

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 
 use super::examine;
 use super::rows::{PROJECTION, SharedWorld};
 use crate::failure::Failure;
 use crate::operation::queue::CommandDesk;
+use crate::readmodel::control::command::overtake;
 use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
 use crate::readmodel::control::deployment::{Origin, Proposal};
 use crate::readmodel::control::generation::{Change, GenerationState, HistoryFilter, Purpose, Wanted};
-use crate::readmodel::control::overtake;
 use crate::supervisor::simulation::steps::Life;
 
 /// How long MongoDB may be silent until a try fails.
@@ -39,9 +38,8 @@ impl SimulatedDesk {
     async fn history(&self) -> Result<(), Failure> {
         if self.world.is_away() {
             tokio::time::sleep(SILENCE).await;
-            return Err(Failure::SourceUnavailable { message: "made up".to_owned() });
         }
-        Ok(())
+        self.world.answers()
     }
 
     async fn carry_out(self, command: Command) -> Result<Tried, Failure> {
@@ -89,7 +87,7 @@ impl SimulatedDesk {
                     };
                     return self.decide(&command, Some(in_force.0), Act::Deploy(Some(proposal))).await;
                 }
-                let standing = self.world.rows().standing.clone();
+                let standing = self.world.rows().standing.to_vec();
                 let is_kept = |digest: &str| {
                     let kept = standing.iter().rev().filter(|one| one.state == GenerationState::Kept);
                     kept.filter(|one| one.digest == digest).map(|one| one.generation).next()
@@ -162,11 +160,7 @@ impl CommandDesk for SimulatedDesk {
     async fn waits(&mut self, command: &Command, reason: &str) -> Result<(), Failure> {
         self.ask("records what one waits for").await?;
         let rows = &mut *self.world.rows();
-        let Some(asked) = rows.commands.get_mut(&command.id).filter(|asked| asked.ended.is_none()) else {
-            return Ok(());
-        };
-        let since = asked.waits.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-        asked.waits = Some((reason.to_owned(), since));
+        let Some(since) = rows.waits(command.id, reason) else { return Ok(()) };
         if let Some(why) = command::bound(since.elapsed(), reason) {
             rows.finish(command.id, CommandOutcome::Failed(why));
         }
@@ -175,9 +169,7 @@ impl CommandDesk for SimulatedDesk {
 
     async fn goes_on(&mut self, command: u64) -> Result<(), Failure> {
         self.ask("one goes on").await?;
-        if let Some(asked) = self.world.rows().commands.get_mut(&command) {
-            asked.waits = None;
-        }
+        self.world.rows().goes_on(command);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::rows::{AskedCommand, Rows};
+use super::rows::{AskedCommand, GenerationTables, Rows};
 use crate::readmodel::control::command::{Command, CommandOutcome, Request, Step, WAIT_MAX};
 use crate::readmodel::control::generation::Generation;
 
@@ -38,7 +38,7 @@ pub fn cut_over(rows: &Rows, next: &Generation) -> Result<(), String> {
 
 /// Tables are made anew unasked only when the outbox held all that the live ones were made from.
 pub fn begun(rows: &Rows, held: &BTreeSet<i64>) -> Result<(), String> {
-    let made = rows.tables.get(&rows.live).map(super::rows::GenerationTables::events).unwrap_or_default();
+    let made = rows.tables.get(&rows.live).map(GenerationTables::events).unwrap_or_default();
     match made.difference(held).next() {
         Some(lacking) => {
             Err(format!("the tables are made anew unasked, and the outbox does not hold event {lacking}"))

@@ -1,5 +1,6 @@
 //! The play of a schedule: documents come and go, operators ask, hosts crash and start again; then calm, and the end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -7,11 +8,16 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::host::Host;
-use super::rows::{AskedCommand, SharedWorld, taken};
-use super::{Schedule, examine};
+use super::host::OperatedHost;
+use super::rows::{AskedCommand, PROJECTION, SharedWorld, taken};
+use super::{OperatorSchedule, examine};
 use crate::readmodel::control::command::{Command, Request};
 use crate::readmodel::control::generation::GenerationState;
+use crate::source::OnLost;
+use crate::status::Status;
+use crate::supervisor::settings::Settings;
+use crate::supervisor::simulation::host::settings;
+use crate::supervisor::simulation::play::{Played, in_its_own_time};
 use crate::supervisor::simulation::steps::{Life, Steps};
 
 /// How often something happens from outside.
@@ -24,38 +30,31 @@ const QUIET: Duration = Duration::from_hours(1);
 /// How many commands may wait.
 const PENDING_MAX: usize = 5;
 
-pub struct Played {
-    pub wrong: Option<String>,
-    pub record: Vec<String>,
-    pub steps: u64,
+impl OperatorSchedule {
+    /// Plays a schedule, on a thread of its own time. How many generations took the live one's place.
+    pub fn played(&self, recorded: bool) -> Played {
+        let steps = || Steps::new(self.seed, self.crashes.clone(), self.failures, recorded);
+        in_its_own_time(self.seed, steps, async |steps| {
+            let world = SharedWorld::new(self, steps);
+            let chance = StdRng::seed_from_u64(self.seed ^ 0x5EED);
+            let up = Instant::now();
+            OperatorPlay { world, chance, hosts: vec![], hosted: 0, up, events: 0 }.run().await
+        })
+    }
 }
 
-/// Plays a schedule, on a thread of its own time.
-pub fn play(schedule: &Schedule, recorded: bool) -> Played {
-    fastrand::seed(schedule.seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing").block_on(async {
-        let steps = Steps::new(schedule.seed, schedule.crashes.clone(), schedule.failures, recorded);
-        let world = SharedWorld::new(schedule, steps.clone());
-        let chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
-        let mut play = Play { world, chance, hosts: vec![], hosted: 0, up: Instant::now(), events: 0 };
-        let wrong = play.run().await.err();
-        Played { wrong, record: steps.record(), steps: steps.taken() }
-    })
-}
-
-struct Play {
+struct OperatorPlay {
     world: SharedWorld,
     chance: StdRng,
-    hosts: Vec<(Host, JoinHandle<()>)>,
+    hosts: Vec<(OperatedHost, JoinHandle<()>)>,
     hosted: u64,
     /// Since when all hosts run.
     up: Instant,
     events: i64,
 }
 
-impl Play {
-    async fn run(&mut self) -> Result<(), String> {
+impl OperatorPlay {
+    async fn run(mut self) -> Result<u64, String> {
         self.start();
         let began = Instant::now();
         let away = self.world.schedule.away.map_or(Duration::ZERO, |(_, to)| to);
@@ -83,7 +82,8 @@ impl Play {
         for (_, working) in self.hosts.drain(..) {
             working.abort();
         }
-        self.looks()
+        self.looks()?;
+        Ok(self.world.rows().cut_overs)
     }
 
     fn one_in(&mut self, looks: u32) -> bool {
@@ -100,7 +100,18 @@ impl Play {
     fn start(&mut self) {
         while self.hosts.len() < self.world.schedule.hosts {
             self.hosted += 1;
-            let host = Host { number: self.hosted, world: self.world.clone(), life: Life::default() };
+            let rebuilds = self.world.schedule.rebuilds;
+            let host = OperatedHost {
+                number: self.hosted,
+                world: self.world.clone(),
+                life: Life::default(),
+                settings: Settings {
+                    name: PROJECTION.to_owned(),
+                    resume_lost: if rebuilds { OnLost::Rebuild } else { OnLost::Pause },
+                    ..settings(&self.hosted.to_string())
+                },
+                status: Arc::new(Status::new(PROJECTION)),
+            };
             self.hosts.push((host.clone(), tokio::spawn(host.work())));
             self.up = Instant::now();
         }

@@ -2,32 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Schedule;
+use super::OperatorSchedule;
 use crate::event::Id;
-use crate::failure::{Failure, Lost};
-use crate::fingerprint::{Fingerprint, Seed};
+use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
 use crate::position::{Position, Token};
+use crate::readmodel::control::command::overtake::{LockedRows as Locked, Other, overtakes};
 use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Step};
 use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
-use crate::readmodel::control::overtake::{LockedRows as Locked, Other, overtakes};
+use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::supervisor::simulation::generation_rows::GenerationRows;
 use crate::supervisor::simulation::steps::Steps;
-
-/// How long a lease holds without renewal.
-const LEASE: Duration = Duration::from_secs(10);
+use crate::supervisor::simulation::store::LEASE;
+pub use crate::supervisor::simulation::store::seed;
 
 /// The second of the stream's first event.
-const FIRST: u32 = 1_000;
+pub const FIRST: u32 = 1_000;
 
 pub const PROJECTION: &str = "accounts";
 
 #[derive(Clone)]
 pub struct SharedWorld {
-    pub schedule: Arc<Schedule>,
+    pub schedule: Arc<OperatorSchedule>,
     pub steps: Steps,
     pub began: Instant,
     rows: Arc<Mutex<Rows>>,
@@ -48,8 +48,6 @@ pub struct GenerationTables {
     pub row: LaneRow,
     /// The events that rows were made from, in their order.
     pub made: Vec<i64>,
-    /// How far history was read, while it is.
-    scanned: i64,
 }
 
 impl GenerationTables {
@@ -72,12 +70,14 @@ pub struct Rows {
     pub live: u32,
     pub numbers: u32,
     pub tables: BTreeMap<u32, GenerationTables>,
-    pub standing: Vec<Generation>,
+    pub standing: GenerationRows,
     pub commands: BTreeMap<u64, AskedCommand>,
     pub deployments: Vec<DeployedRow>,
     /// When it was shown what a generation lacks, and which may lack it since an operator knew and confirmed it.
     pub shown: BTreeMap<u32, Instant>,
     pub words: BTreeSet<u32>,
+    /// How often another generation took the live one's place.
+    pub cut_overs: u64,
     /// How many deployments there were when a generation was begun.
     pub opened: BTreeMap<u32, usize>,
     /// Documents as they were stored, and everything that was ever inserted.
@@ -87,11 +87,7 @@ pub struct Rows {
     pub lost_before: usize,
 }
 
-pub fn seed() -> Seed {
-    Seed::new(*b"of one key's use")
-}
-
-fn stream(taken: usize) -> Position {
+pub fn stream(taken: usize) -> Position {
     let seconds = FIRST + u32::try_from(taken).expect("a schedule is small");
     Position::Stream { token: Token { data: format!("82{seconds:08X}00000000"), type_bits: None } }
 }
@@ -103,8 +99,8 @@ pub fn taken(position: &Position) -> Option<usize> {
 }
 
 impl SharedWorld {
-    pub fn new(schedule: &Schedule, steps: Steps) -> Self {
-        let mut live = GenerationTables { row: row(stream(0)), made: vec![], scanned: 0 };
+    pub fn new(schedule: &OperatorSchedule, steps: Steps) -> Self {
+        let mut live = GenerationTables { row: row(stream(0)), made: vec![] };
         // What does not match counts as not known.
         live.row.known_events = u64::from(schedule.is_older);
         let rows = Rows {
@@ -114,11 +110,12 @@ impl SharedWorld {
             live: 1,
             numbers: 1,
             tables: BTreeMap::from([(1, live)]),
-            standing: vec![],
+            standing: GenerationRows::default(),
             commands: BTreeMap::new(),
             deployments: vec![DeployedRow { digest: "a0".to_owned(), command: None, at: Instant::now() }],
             shown: BTreeMap::new(),
             words: BTreeSet::new(),
+            cut_overs: 0,
             opened: BTreeMap::new(),
             documents: vec![],
             log: vec![],
@@ -135,6 +132,14 @@ impl SharedWorld {
     pub fn is_away(&self) -> bool {
         let now = self.began.elapsed();
         self.schedule.away.is_some_and(|(from, to)| from <= now && now < to)
+    }
+
+    /// MongoDB is asked for something.
+    pub fn answers(&self) -> Result<(), Failure> {
+        if self.is_away() {
+            return Err(Failure::SourceUnavailable { message: "made up".to_owned() });
+        }
+        Ok(())
     }
 
     /// Reads and writes the rows in one transaction under the lease.
@@ -164,18 +169,22 @@ fn row(position: Position) -> LaneRow {
 }
 
 impl Rows {
-    /// The epoch of whoever asks, while nobody else holds the lease.
-    pub fn acquire(&mut self, who: u64) -> Option<u64> {
+    /// Gives a host the lease, under a new epoch, unless another one holds it.
+    pub fn acquire(&mut self, who: u64) -> Acquired {
         let now = Instant::now();
-        if self.owner != who {
-            if self.until.is_some_and(|until| until > now) {
-                return None;
-            }
-            self.owner = who;
-            self.epoch += 1;
+        if self.owner != who && self.until.is_some_and(|until| until > now) {
+            return Acquired::Taken { owner: self.owner.to_string() };
         }
-        self.until = Some(now + LEASE);
-        Some(self.epoch)
+        (self.owner, self.epoch, self.until) = (who, self.epoch + 1, Some(now + LEASE));
+        Acquired::Mine { epoch: self.epoch }
+    }
+
+    pub fn renew(&mut self) {
+        self.until = Some(Instant::now() + LEASE);
+    }
+
+    pub fn release(&mut self) {
+        self.until = None;
     }
 
     pub fn insert(&mut self, event: i64) {
@@ -183,43 +192,11 @@ impl Rows {
         self.log.push(event);
     }
 
-    /// A generation reads on: in history, or in the stream up to a place.
-    pub fn take(&mut self, generation: u32, most: usize, until: Option<usize>) -> Result<(), Failure> {
-        let (lost_before, log) = (self.lost_before, self.log.clone());
-        let documents = self.documents.clone();
-        let Some(tables) = self.tables.get_mut(&generation) else { return Ok(()) };
-        let Some(from) = taken(&tables.row.position) else {
-            // What the stream shows since the scan began is left to the stream.
-            let start = tables.row.position.time().map_or(0, |time| (time.seconds - FIRST) as usize);
-            let is_history = |id: &i64| *id > tables.scanned && !log[start..].contains(id);
-            let mut behind: Vec<i64> = documents.into_iter().filter(is_history).collect();
-            behind.sort_unstable();
-            for id in behind.iter().take(most) {
-                tables.add(*id);
-            }
-            tables.scanned = behind.iter().take(most).next_back().copied().unwrap_or(tables.scanned);
-            if behind.len() <= most {
-                let Position::Scan { start, .. } = &tables.row.position else { return Ok(()) };
-                tables.row.position = Position::Stream { token: start.clone() };
-            }
-            return Ok(());
-        };
-        if from < lost_before {
-            return Err(Failure::ResumeLost { cause: Lost::History, reason: "made up".to_owned() });
-        }
-        let to = until.unwrap_or(log.len()).min(from + most).max(from).min(log.len());
-        for id in &log[from..to] {
-            tables.add(*id);
-        }
-        tables.row.position = stream(to);
-        Ok(())
-    }
-
     /// Empty tables, and a lane at the beginning of history.
     pub fn begin(&mut self, generation: u32) {
         let Position::Stream { token: start } = stream(self.log.len()) else { return };
         let row = row(Position::Scan { start, key: None, beside: 0 });
-        self.tables.insert(generation, GenerationTables { row, made: vec![], scanned: i64::MIN });
+        self.tables.insert(generation, GenerationTables { row, made: vec![] });
     }
 
     pub fn lanes(&self, generation: u32) -> Vec<LaneRow> {
@@ -247,7 +224,7 @@ impl Rows {
             is_pending: self.commands.get(&command.id).is_some_and(|asked| asked.ended.is_none()),
             deployments: others.map(other).collect(),
             in_force: Some(self.in_force()),
-            standing: self.standing.clone(),
+            standing: self.standing.to_vec(),
             stands_for: self.standing.iter().any(|one| one.command == Some(command.id)),
         }
     }
@@ -319,40 +296,36 @@ impl Rows {
         });
     }
 
-    /// Moves a generation on from the state it was in. False when it is in another one by now.
-    pub fn advance(&mut self, of: &Generation, to: (GenerationState, Purpose), reason: Option<&str>) -> bool {
-        let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
-        let Some(found) = found.filter(|one| one.state == of.state) else { return false };
-        let is_attempt =
-            of.state != GenerationState::Building && to.0 == GenerationState::Building && to.1 == of.purpose;
-        (found.state, found.purpose, found.reason) = (to.0, to.1, reason.map(str::to_owned));
-        found.attempts += u32::from(is_attempt);
-        true
-    }
-
-    /// As `generation::record_lacks`.
-    pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) {
-        let found = self.standing.iter_mut().find(|one| one.generation == of.generation);
-        let Some(found) = found.filter(|one| one.state == of.state) else { return };
-        (found.state, found.purpose) = (GenerationState::Building, purpose);
-        if found.lacks.as_deref() != Some(lacks) {
+    /// As `generation::record_lacks`. From now on it is shown.
+    pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) -> bool {
+        let is_new = self.standing.record_lacks(of, purpose, lacks);
+        if is_new == Some(true) {
             self.shown.insert(of.generation, Instant::now());
         }
-        (found.lacks, found.reason) = (Some(lacks.to_owned()), Some(lacks.to_owned()));
+        is_new.is_some()
+    }
+
+    /// As `command::waits`: since when it has waited.
+    pub fn waits(&mut self, command: u64, reason: &str) -> Option<Instant> {
+        let asked = self.commands.get_mut(&command).filter(|asked| asked.ended.is_none())?;
+        let since = asked.waits.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+        asked.waits = Some((reason.to_owned(), since));
+        Some(since)
+    }
+
+    /// As `command::goes_on`.
+    pub fn goes_on(&mut self, command: u64) {
+        if let Some(asked) = self.commands.get_mut(&command) {
+            asked.waits = None;
+        }
     }
 
     /// As `cut_over` does: the tables change places, and the generation's component is the one in force.
     pub fn cut_over(&mut self, next: &Generation) {
         let before = self.in_force().1;
-        let kept = Generation {
-            state: GenerationState::Kept,
-            digest: before.clone(),
-            ..Generation::plain(self.live, GenerationState::Kept)
-        };
-        self.standing.retain(|one| one.generation != next.generation);
-        self.standing.push(kept);
-        self.standing.sort_by_key(|one| one.generation);
+        self.standing.change_places(next.generation, self.live, before.clone());
         self.live = next.generation;
+        self.cut_overs += 1;
         if before != next.digest {
             self.deployments.push(DeployedRow {
                 digest: next.digest.clone(),
@@ -364,7 +337,7 @@ impl Rows {
 }
 
 impl GenerationTables {
-    fn add(&mut self, id: i64) {
+    pub fn add(&mut self, id: i64) {
         let is_new = !self.made.contains(&id);
         if is_new {
             self.made.push(id);

@@ -17,11 +17,11 @@ use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection, ShownLetters};
 const INTERVAL: Duration = Duration::from_millis(300);
 
 /// All commands that were ever written.
-pub type CommandRows = BTreeMap<u64, AskedCommand>;
+pub type CommandRows = BTreeMap<u64, LetterCommand>;
 
 /// A command, and what is known of it.
 #[derive(Clone)]
-pub struct AskedCommand {
+pub struct LetterCommand {
     pub command: Command,
     pub is_pending: bool,
     is_cancelled: bool,
@@ -31,7 +31,7 @@ pub struct AskedCommand {
     generation: u32,
 }
 
-impl AskedCommand {
+impl LetterCommand {
     fn letters(&self) -> &Letters {
         match &self.command.request {
             Request::Discard { letters, .. }
@@ -103,7 +103,7 @@ impl Store {
         let (generation, newest) =
             (state.tables.generation, state.tables.letter.load(std::sync::atomic::Ordering::Relaxed));
         state.wishes.extend(wishes);
-        let asked = AskedCommand { command, is_pending: true, is_cancelled: false, newest, generation };
+        let asked = LetterCommand { command, is_pending: true, is_cancelled: false, newest, generation };
         state.commands.insert(id, asked);
     }
 
@@ -152,7 +152,7 @@ impl Store {
     }
 
     /// What a command that is done has left undone.
-    fn left(state: &State, asked: &AskedCommand) -> Option<String> {
+    fn left(state: &State, asked: &LetterCommand) -> Option<String> {
         let Letters::Shown { shown, .. } = asked.letters() else { return None };
         if state.lost_in.is_some() || shown.generation != state.tables.generation {
             return None;
@@ -202,14 +202,14 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// The letters of the store, as a host looks them up.
-struct Stored {
+struct LetterBook {
     store: Store,
     steps: Steps,
     life: Life,
     trouble: u32,
 }
 
-impl Stored {
+impl LetterBook {
     async fn look(&self, what: &str) -> Result<(), Failure> {
         self.steps.step(&self.life, 1, || format!("commands: {what}")).await;
         if self.steps.fails(self.trouble) {
@@ -223,7 +223,7 @@ impl Stored {
     }
 }
 
-impl Book for Stored {
+impl Book for LetterBook {
     async fn live(&mut self) -> Result<Option<u32>, Failure> {
         self.look("which generation is live").await?;
         Ok(Some(self.store.state().tables.generation))
@@ -295,7 +295,7 @@ impl Host {
     /// As `Commands::carry_out_letters`: the oldest command, while lanes run here.
     async fn carry_out_commands(self) {
         let Self { store, steps, life, .. } = self.clone();
-        let mut book = Stored { store, steps, life, trouble: self.habits.trouble };
+        let mut book = LetterBook { store, steps, life, trouble: self.habits.trouble };
         loop {
             tokio::time::sleep(INTERVAL).await;
             let lanes = self.orders.lanes();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::examine;
+use super::generation_rows::GenerationRows;
 use super::host::Host;
 use super::outbox::decoder;
 use super::projector::SimulatedVersion;
@@ -33,7 +34,7 @@ const INTERVAL: std::time::Duration = std::time::Duration::from_millis(300);
 /// The generations beside the live one: their rows in the control schema, and their tables.
 #[derive(Default)]
 pub struct BesideTables {
-    pub rows: Vec<Generation>,
+    pub rows: GenerationRows,
     pub tables: BTreeMap<u32, Tables>,
     /// The greatest number that one had.
     newest: u32,
@@ -74,7 +75,7 @@ impl Store {
     pub fn change_generation(&self, number: u32, what: &str, change: impl FnOnce(&mut Generation)) {
         self.steps.note(|| format!("operator: generation {number}: {what}"));
         let mut state = self.state();
-        if let Some(row) = state.beside.rows.iter_mut().find(|row| row.generation == number) {
+        if let Some(row) = state.beside.rows.row(number) {
             change(row);
         }
     }
@@ -84,22 +85,20 @@ impl Store {
         self.state().beside.rows.iter().all(|row| row.state == GenerationState::Kept)
     }
 
-    /// Changes the row of a generation that is still in the state in which it was read.
-    fn move_generation(
+    /// Moves a generation on that is still in the state in which it was read.
+    fn advance(
         &self,
         epoch: u64,
         of: &Generation,
-        change: impl FnOnce(&mut Generation),
+        to: (GenerationState, Purpose),
+        reason: Option<&str>,
     ) -> Result<bool, Failure> {
         self.proven(epoch)?;
-        let mut state = self.state();
-        let found = state.beside.rows.iter_mut().find(|row| row.generation == of.generation);
-        let Some(found) = found.filter(|row| row.state == of.state) else { return Ok(false) };
-        change(found);
-        let (number, to) = (of.generation, found.state);
-        drop(state);
-        self.steps.note(|| format!("generation {number} is {to:?}"));
-        Ok(true)
+        let moved = self.state().beside.rows.advance(of, to, reason);
+        if moved {
+            self.steps.note(|| format!("generation {} is {:?}", of.generation, to.0));
+        }
+        Ok(moved)
     }
 
     /// The tables change places.
@@ -117,9 +116,7 @@ impl Store {
         // The breaker is the projection's.
         live.breaker = None;
         let kept = live.generation;
-        state.beside.rows.retain(|row| row.generation != number);
-        let digest = next.digest.clone();
-        state.beside.rows.push(Generation { digest, ..Generation::plain(kept, GenerationState::Kept) });
+        state.beside.rows.change_places(number, kept, next.digest.clone());
         state.beside.tables.insert(kept, live);
         drop(state);
         self.steps.note(|| format!("generation {number} is live"));
@@ -170,7 +167,7 @@ impl GenerationPorts for SimulatedGenerations {
 
     async fn list(&mut self) -> Result<Vec<Generation>, Failure> {
         self.ask("which there are").await?;
-        Ok(self.host.store.state().beside.rows.clone())
+        Ok(self.host.store.state().beside.rows.to_vec())
     }
 
     async fn rows(&mut self, generation: u32) -> Result<Vec<LaneRow>, Failure> {
@@ -234,17 +231,11 @@ impl GenerationPorts for SimulatedGenerations {
     async fn advance(
         &mut self,
         generation: &Generation,
-        (state, purpose): (GenerationState, Purpose),
+        to: (GenerationState, Purpose),
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
         self.ask("moves one on").await?;
-        let is_attempt = generation.state != GenerationState::Building
-            && state == GenerationState::Building
-            && purpose == generation.purpose;
-        let moved = self.host.store.move_generation(self.epoch(), generation, |row| {
-            (row.state, row.purpose, row.reason) = (state, purpose, reason.map(str::to_owned));
-            row.attempts += u32::from(is_attempt);
-        });
+        let moved = self.host.store.advance(self.epoch(), generation, to, reason);
         self.ask("has moved one on").await?;
         moved
     }
@@ -262,19 +253,15 @@ impl GenerationPorts for SimulatedGenerations {
 
     async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
         self.ask("records what one waits for").await?;
-        let mut state = self.host.store.state();
-        if let Some(row) = state.beside.rows.iter_mut().find(|row| row.generation == generation) {
-            row.reason = reason.map(str::to_owned);
-        }
+        self.host.store.state().beside.rows.explain(generation, reason);
         Ok(())
     }
 
     async fn cut_over(&mut self, _live: u32, next: &Generation) -> Result<CutOverOutcome, Failure> {
         self.ask("cuts over").await?;
         let store = &self.host.store;
-        let intends =
-            store.move_generation(self.epoch(), next, |row| row.state = GenerationState::CuttingOver)?;
-        if !intends {
+        let to = (GenerationState::CuttingOver, next.purpose);
+        if !store.advance(self.epoch(), next, to, None)? {
             return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }
         self.ask("renames tables").await?;
@@ -289,7 +276,7 @@ impl GenerationPorts for SimulatedGenerations {
         {
             let mut state = self.host.store.state();
             state.beside.tables.remove(&gone.generation);
-            state.beside.rows.retain(|row| row.generation != gone.generation);
+            state.beside.rows.forget(gone.generation);
         }
         self.ask("has dropped one").await
     }

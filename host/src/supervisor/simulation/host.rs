@@ -10,7 +10,7 @@ use super::generations::SimulatedGenerations;
 use super::outbox::{OutboxModel, decoder};
 use super::projector::{SimulatedVersion, deployed};
 use super::read_model::{Rules, SimulatedReadModel};
-use super::source::{SimulatedSource, Trouble};
+use super::source::{SimulatedSource, SourceTrouble};
 use super::steps::{Life, Steps};
 use super::store::{LEASE, Store};
 use crate::failure::Failure;
@@ -58,13 +58,13 @@ pub struct Host {
     pub stop: CancellationToken,
 }
 
-/// How a simulated host is to run.
-pub fn settings(name: &str, lanes: u32, habits: &Habits) -> Settings {
+/// How a simulated host is to run, where nothing else is decided.
+pub fn settings(owner: &str) -> Settings {
     Settings {
         name: "simulated".to_owned(),
-        owner: name.to_owned(),
-        lanes,
-        batch_max: habits.batch_max,
+        owner: owner.to_owned(),
+        lanes: 1,
+        batch_max: 10,
         window: WINDOW,
         acknowledge: Acknowledge::Keep,
         from_history: true,
@@ -72,7 +72,7 @@ pub fn settings(name: &str, lanes: u32, habits: &Habits) -> Settings {
         lease_ttl: LEASE,
         stop_timeout: STOP_TIMEOUT,
         letters: LetterSettings {
-            limits: Limits { letters_max: habits.letters_max, bytes_max: u64::MAX },
+            limits: Limits { letters_max: u64::MAX, bytes_max: u64::MAX },
             breaker: BreakerSettings { aggregates: 0, seconds: 0, percent: 0 },
             hold: None,
             retention_days: 0,
@@ -101,7 +101,7 @@ impl Running {
 pub struct Habits {
     pub batch_max: usize,
     pub feed_max: u64,
-    pub source: Trouble,
+    pub source: SourceTrouble,
     /// One in so many projections, transactions and renewals of the lease that fails.
     pub slow: u32,
     pub trouble: u32,

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
 
+use super::play::{Played, Schedule, any_schedule, in_its_own_time};
 use super::steps::{Life, Steps};
 use crate::event::Id;
 use crate::failure::Failure;
@@ -30,7 +31,7 @@ const SOME: usize = 3;
 
 /// What is stored: the outbox, its note, and the control schemas of two installations.
 #[derive(Default)]
-struct Stored {
+struct NotesRows {
     documents: BTreeSet<i64>,
     /// Everything that was ever inserted, in order.
     log: Vec<i64>,
@@ -45,17 +46,17 @@ struct Stored {
     /// The events that the beginning projection has taken, and how far history was read.
     made: BTreeSet<i64>,
     scanned: i64,
-    starts: usize,
+    starts: u64,
 }
 
 #[derive(Clone)]
 struct NotesWorld {
     steps: Steps,
-    stored: Arc<Mutex<Stored>>,
+    stored: Arc<Mutex<NotesRows>>,
 }
 
 impl NotesWorld {
-    fn stored(&self) -> MutexGuard<'_, Stored> {
+    fn stored(&self) -> MutexGuard<'_, NotesRows> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,7 +77,7 @@ fn taken(position: &Position) -> Option<usize> {
 
 /// A host that works for a projection.
 #[derive(Clone)]
-struct Host {
+struct NotesHost {
     world: NotesWorld,
     life: Life,
     installation: u32,
@@ -84,7 +85,7 @@ struct Host {
     number: u64,
 }
 
-impl Host {
+impl NotesHost {
     async fn step(&self, what: &str) -> Result<(), Failure> {
         let told = || format!("{} of {}: {what}", self.projection, self.installation);
         self.world.steps.step(&self.life, 4, told).await;
@@ -183,7 +184,7 @@ impl Host {
     }
 }
 
-impl Notes for Host {
+impl Notes for NotesHost {
     async fn is_complete(&self) -> Result<(), Failure> {
         self.asks_for_the_note().await
     }
@@ -191,7 +192,7 @@ impl Notes for Host {
 
 /// A projection that begins.
 struct FirstRun {
-    host: Host,
+    host: NotesHost,
     start: Option<Token>,
 }
 
@@ -232,7 +233,7 @@ impl Beginning for FirstRun {
 
 /// A round of deletions.
 struct NotesRound {
-    host: Host,
+    host: NotesHost,
     number: (u64, u64),
 }
 
@@ -293,32 +294,50 @@ impl Deletions for NotesRound {
     }
 }
 
-/// Plays one schedule. How often a projection began, and what went wrong.
-fn play(seed: u64, recorded: bool) -> (usize, Option<String>, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing").block_on(async {
-        let mut chance = StdRng::seed_from_u64(seed);
+/// All of a schedule comes from its seed.
+#[derive(Debug)]
+struct NotesSchedule {
+    seed: u64,
+}
+
+impl Schedule for NotesSchedule {
+    const TESTS: &'static str = "simulation::notes";
+
+    fn of(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn play(&self, recorded: bool) -> Played {
+        let mut chance = StdRng::seed_from_u64(self.seed);
         let crashes = (0..chance.random_range(0..6)).map(|_| chance.random_range(1..1_500)).collect();
-        let steps = Steps::new(seed, crashes, 40, recorded);
-        let stored = Stored {
-            lanes: [((0, "old"), Some(Position::Stream { token: stream(0) }))].into(),
-            ..Stored::default()
-        };
-        let world = NotesWorld { steps: steps.clone(), stored: Arc::new(Mutex::new(stored)) };
-        if chance.random_range(0..2) == 0 {
-            world.stored().lanes.insert((1, "other"), Some(Position::Stream { token: stream(0) }));
-        }
-        let wrong = world.clone().happens(chance).await.err();
-        let starts = world.stored().starts;
-        (starts, wrong, steps.record())
-    })
+        in_its_own_time(
+            self.seed,
+            || Steps::new(self.seed, crashes, 40, recorded),
+            |steps| {
+                let stored = NotesRows {
+                    lanes: [((0, "old"), Some(Position::Stream { token: stream(0) }))].into(),
+                    ..NotesRows::default()
+                };
+                let world = NotesWorld { steps, stored: Arc::new(Mutex::new(stored)) };
+                if chance.random_range(0..2) == 0 {
+                    world.stored().lanes.insert((1, "other"), Some(Position::Stream { token: stream(0) }));
+                }
+                world.happens(chance)
+            },
+        )
+    }
 }
 
 impl NotesWorld {
-    /// Hosts work and crash, a writer inserts, an operator brings back what was deleted and takes the note away.
-    async fn happens(self, mut chance: StdRng) -> Result<(), String> {
+    /// Hosts work and crash, a writer inserts, an operator brings back what was deleted and takes the note away. How often a
+    /// projection began.
+    async fn happens(self, mut chance: StdRng) -> Result<u64, String> {
         let began = tokio::time::Instant::now();
-        let mut hosts: Vec<(Host, JoinHandle<()>)> = vec![];
+        let mut hosts: Vec<(NotesHost, JoinHandle<()>)> = vec![];
         let (mut inserted, mut hosted) = (0, 0);
         while began.elapsed() < TIME {
             for (installation, projection, begins) in
@@ -329,7 +348,7 @@ impl NotesWorld {
                 if same < most && (!begins || chance.random_range(0..40) == 0) {
                     hosted += 1;
                     let (world, life, number) = (self.clone(), Life::default(), hosted);
-                    let host = Host { world, life, installation, projection, number };
+                    let host = NotesHost { world, life, installation, projection, number };
                     let own = host.clone();
                     let works =
                         async move { if begins { own.begin().await } else { own.stream_and_delete().await } };
@@ -357,7 +376,7 @@ impl NotesWorld {
         for (_, working) in hosts {
             working.abort();
         }
-        self.steps.violation().map_or(Ok(()), Err)
+        self.steps.violation().map_or(Ok(self.stored().starts), Err)
     }
 
     /// As the note says: the documents are inserted again, and the note is deleted. Not while a round deletes.
@@ -377,23 +396,5 @@ impl NotesWorld {
 
 #[test]
 fn no_history_is_deleted_without_a_note_and_none_is_taken_for_complete_that_is_not() {
-    const SCHEDULES: u64 = 400;
-    let seed = super::number("SEED");
-    let base = seed.or(super::number("BASE")).unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let schedules = seed.map_or(super::number("SCHEDULES").unwrap_or(SCHEDULES), |_| 1);
-    println!("{schedules} schedules from seed {base} on");
-    let mut begun = 0;
-    for seed in base..base + schedules {
-        let (starts, wrong, _) = play(seed, false);
-        begun += starts;
-        if let Some(wrong) = wrong {
-            let (_, _, record) = play(seed, true);
-            let told = record[record.len().saturating_sub(80)..].join("\n");
-            panic!(
-                "{told}\nwrong: {wrong}\nplay it again: SEED={seed} cargo test -p laterna --lib simulation::notes -- \
-                 --nocapture"
-            );
-        }
-    }
-    assert!(seed.is_some() || begun > 0, "no projection ever began");
+    any_schedule::<NotesSchedule>(400);
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commands::hex;
-use super::schedule::{LOOK, Play};
+use super::schedule::{LOOK, LanePlay};
 use super::store::{WishedTry, wish};
 use crate::failure::Failure;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
@@ -27,7 +27,7 @@ const ROUNDS_MAX: usize = 1_000;
 /// How many commands may wait.
 const PENDING_MAX: usize = 4;
 
-impl Play<'_> {
+impl LanePlay<'_> {
     /// Waits for all commands, for which there are lanes now.
     pub async fn until_commanded(&mut self) -> Result<(), String> {
         let began = Instant::now();
@@ -44,7 +44,7 @@ impl Play<'_> {
 
     /// Asks for another generation, or changes one that is there.
     pub fn change_generations(&mut self) {
-        let rows = self.store.state().beside.rows.clone();
+        let rows = self.store.state().beside.rows.to_vec();
         let is_busy =
             |row: &&Generation| !matches!(row.state, GenerationState::Kept | GenerationState::Dropping);
         let busy = rows.iter().find(is_busy);
@@ -81,13 +81,13 @@ impl Play<'_> {
         let began = Instant::now();
         while !self.store.is_settled() {
             if began.elapsed() > SETTLED {
-                let rows = self.store.state().beside.rows.clone();
+                let rows = self.store.state().beside.rows.to_vec();
                 return Err(format!("generations are neither live nor gone: {rows:?}"));
             }
             tokio::time::sleep(LOOK).await;
             self.violated()?;
             self.restart_crashed().await;
-            let rows = self.store.state().beside.rows.clone();
+            let rows = self.store.state().beside.rows.to_vec();
             for row in rows.iter().filter(|row| !row.accepted && row.reason.is_some()) {
                 self.store.change_generation(row.generation, "accepted", |row| row.accepted = true);
             }

@@ -269,7 +269,8 @@ fn stream(
     }
 }
 
-fn delivery(document: &Document, position: Position, decoder: &Decoder) -> Delivery {
+/// A document, as the decoder gives it at a position.
+pub fn delivery(document: &Document, position: Position, decoder: &Decoder) -> Delivery {
     let raw = bson::serialize_to_raw_document_buf(document).expect("it is a document");
     let event = decoder.decode(&raw);
     let time = position.time().filter(|_| matches!(position, Position::Stream { .. }));

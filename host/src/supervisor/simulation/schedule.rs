@@ -10,15 +10,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::examine;
 use super::host::{Habits, Host, Running, settings};
 use super::outbox::{Likely, OutboxModel, OutboxShape};
+use super::play::{Played, Schedule, in_its_own_time};
+use super::source::SourceTrouble;
 use super::steps::{Life, Steps};
-use super::store::{Store, Trouble};
-use super::{examine, source};
+use super::store::{Store, TroubledTime};
 use crate::pipeline::breaker::BreakerSettings;
 use crate::pipeline::requests::LetterQueues;
 use crate::readmodel::lane::checkpoint;
 use crate::status::Status;
+use crate::supervisor::settings::Settings;
 
 /// How long a schedule may take until everything is through, in its own time.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -30,7 +33,7 @@ pub const LOOK: Duration = Duration::from_millis(200);
 const NOTICE: Duration = Duration::from_mins(20);
 
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct LaneSchedule {
     pub seed: u64,
     pub shape: OutboxShape,
     pub habits: Habits,
@@ -44,23 +47,27 @@ pub struct Schedule {
     pub orders: u64,
     /// When the server loses commits.
     pub losses: Vec<u64>,
-    pub broken: Trouble,
+    pub broken: TroubledTime,
     /// When every statement of events is refused, with a code that no table knows.
-    pub strange: Trouble,
+    pub strange: TroubledTime,
     /// When the source is put back to an older copy, and for how long it stays so.
-    pub put_back: Trouble,
+    pub put_back: TroubledTime,
     /// One in so many looks, another version is deployed; never, if it is nothing.
     pub swaps: u32,
     /// One in so many looks, an operator asks for another generation, or changes one; never, if it is nothing.
     pub generations: u32,
 }
 
-impl Schedule {
+impl LaneSchedule {
     fn is_held_by_letters(&self) -> bool {
         self.habits.holds_stream || self.habits.letters_max < u64::MAX
     }
+}
 
-    pub fn of(seed: u64) -> Self {
+impl Schedule for LaneSchedule {
+    const TESTS: &'static str = "supervisor::simulation";
+
+    fn of(seed: u64) -> Self {
         let mut chance = StdRng::seed_from_u64(seed);
         let chance = &mut chance;
         let trouble = [0, 0, 200, 40, 12][chance.random_range(0..5)];
@@ -90,7 +97,7 @@ impl Schedule {
             habits: Habits {
                 batch_max: [1, 3, 10, 100][chance.random_range(0..4)],
                 feed_max: [1, 4, 15, 60][chance.random_range(0..4)],
-                source: source::Trouble {
+                source: SourceTrouble {
                     unavailable: [0, 30, 8][chance.random_range(0..3)],
                     lost: sometimes(chance, 12).then(|| while_(chance)),
                 },
@@ -131,6 +138,17 @@ impl Schedule {
         schedule.where_a_loss_shows().where_generations_are_real()
     }
 
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn play(&self, recorded: bool) -> Played {
+        let steps = || Steps::new(self.seed, self.crashes.clone(), self.failures, recorded);
+        in_its_own_time(self.seed, steps, |steps| LanePlay::new(self, steps).run())
+    }
+}
+
+impl LaneSchedule {
     /// A source that is put back is noticed where events are taken and commits are kept.
     fn where_a_loss_shows(mut self) -> Self {
         if self.put_back.is_some() {
@@ -143,7 +161,7 @@ impl Schedule {
     }
 }
 
-impl Schedule {
+impl LaneSchedule {
     /// Where there are generations, no other tables take the live ones' place in other ways, and no commits are lost.
     fn where_generations_are_real(mut self) -> Self {
         if self.generations > 0 {
@@ -176,27 +194,9 @@ fn likely(chance: &mut StdRng) -> Likely {
     }
 }
 
-/// What a schedule came to.
-pub struct Played {
-    pub wrong: Option<String>,
-    pub record: Vec<String>,
-    pub steps: u64,
-}
-
-/// Plays a schedule, on a thread of its own time.
-pub fn play(schedule: &Schedule, recorded: bool) -> Played {
-    // The waits between tries take their jitter from here.
-    fastrand::seed(schedule.seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing").block_on(async {
-        let steps = Steps::new(schedule.seed, schedule.crashes.clone(), schedule.failures, recorded);
-        let wrong = Play::new(schedule, steps.clone()).run().await.err();
-        Played { wrong, record: steps.record(), steps: steps.taken() }
-    })
-}
-
-pub struct Play<'a> {
-    schedule: &'a Schedule,
+/// A schedule that is played.
+pub struct LanePlay<'a> {
+    schedule: &'a LaneSchedule,
     pub steps: Steps,
     pub store: Store,
     pub hosts: Vec<(Host, JoinHandle<()>)>,
@@ -214,8 +214,8 @@ enum PutBack {
     Over,
 }
 
-impl<'a> Play<'a> {
-    fn new(schedule: &'a Schedule, steps: Steps) -> Self {
+impl<'a> LanePlay<'a> {
+    fn new(schedule: &'a LaneSchedule, steps: Steps) -> Self {
         let mut chance = StdRng::seed_from_u64(schedule.seed ^ 0x5EED);
         let outbox = Arc::new(OutboxModel::generate(&mut chance, &schedule.shape));
         let store = Store::new(outbox, steps.clone(), schedule.lanes, [schedule.broken, schedule.strange]);
@@ -223,7 +223,7 @@ impl<'a> Play<'a> {
         Self { schedule, steps, store, hosts: vec![], chance, put_back }
     }
 
-    async fn run(mut self) -> Result<(), String> {
+    async fn run(mut self) -> Result<u64, String> {
         for name in ["one", "two"].into_iter().take(self.schedule.hosts) {
             let host = self.host(name, 1, self.schedule.lanes);
             self.start(host);
@@ -236,11 +236,15 @@ impl<'a> Play<'a> {
         self.until_commanded().await?;
         self.replay_all().await?;
         self.check()?;
-        self.stop().await
+        self.stop().await?;
+        Ok(self.store.outbox.documents.len() as u64)
     }
 
     fn host(&self, name: &'static str, version: u32, lanes: u32) -> Host {
         self.store.state().starts += 1;
+        let habits = &self.schedule.habits;
+        let mut settings = Settings { lanes, batch_max: habits.batch_max, ..settings(name) };
+        settings.letters.limits.letters_max = habits.letters_max;
         Host {
             name,
             store: self.store.clone(),
@@ -248,7 +252,7 @@ impl<'a> Play<'a> {
             steps: self.steps.clone(),
             habits: self.schedule.habits.clone(),
             version,
-            settings: settings(name, lanes, &self.schedule.habits),
+            settings,
             status: Arc::new(Status::new("simulated")),
             life: Life::default(),
             orders: LetterQueues::default(),

@@ -18,7 +18,7 @@ pub struct SimulatedSource {
     pub outbox: Arc<OutboxModel>,
     pub steps: Steps,
     pub life: Life,
-    pub trouble: Trouble,
+    pub trouble: SourceTrouble,
     pub feed_max: u64,
     pub place: Option<Place>,
     pub openings: u64,
@@ -26,7 +26,7 @@ pub struct SimulatedSource {
 
 /// How the source fails.
 #[derive(Debug, Clone, Copy)]
-pub struct Trouble {
+pub struct SourceTrouble {
     /// One in so many times it is not there.
     pub unavailable: u32,
     /// During this time the place in the stream is gone.

@@ -12,13 +12,13 @@ use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
 /// More steps than any schedule needs: a loop that spins without waiting is found by it.
-const STEPS_MAX: u64 = 100_000;
+const STEPS_MAX: u64 = 500_000;
 
 /// Shared by all parts of a schedule.
 #[derive(Clone)]
-pub struct Steps(Arc<Mutex<State>>);
+pub struct Steps(Arc<Mutex<StepsState>>);
 
-struct State {
+struct StepsState {
     chance: StdRng,
     taken: u64,
     /// The steps at which whoever takes them crashes.
@@ -48,7 +48,7 @@ impl Life {
 impl Steps {
     pub fn new(seed: u64, mut crashes: Vec<u64>, failures: u32, recorded: bool) -> Self {
         crashes.sort_unstable();
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(StepsState {
             chance: StdRng::seed_from_u64(seed),
             taken: 0,
             crashes: crashes.into(),
@@ -59,7 +59,7 @@ impl Steps {
         })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StepsState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,7 +140,7 @@ impl Steps {
     }
 }
 
-impl State {
+impl StepsState {
     fn note(&mut self, what: impl FnOnce() -> String) {
         if let Some(record) = &mut self.record {
             record.push(format!("{:>9.3} {}", self.began.elapsed().as_secs_f64(), what()));
