@@ -3,22 +3,22 @@
 //!
 //! It reads; what it is asked to change it writes down as commands.
 
-mod api;
-mod bounds;
-mod callers;
 mod connections;
-mod desk;
 mod fuel;
-mod health;
-mod letters;
 mod names;
 mod page;
 mod process;
 mod problem;
-mod reasons;
+mod bounds;
+mod desk;
 mod recent;
 pub mod reload;
 pub mod tokens;
+mod callers;
+mod letters;
+mod reasons;
+mod api;
+mod health;
 mod watch;
 
 use std::collections::BTreeMap;

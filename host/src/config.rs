@@ -1,18 +1,21 @@
-//! `laterna.toml`: read, overridden by the environment, checked as a whole before anything starts.
+//! `laterna.toml`: read, overridden by the environment, checked as a whole before anything starts. The settings of the host
+//! itself (its listeners, its lease) stand here, those of the servers and projections in a file each.
 //!
 //! Every value may be overridden: `LATERNA_` + its path in capitals, with two underscores between the parts, e.g.
 //! `LATERNA_MYSQL__URL` or `LATERNA_PROJECTION__ACCOUNTS__LANES`. Unknown keys are refused. Secrets may stand in
 //! files of their own (`uri_file`, `url_file`, `ddl_url_file`) and never show in logs.
 
 mod check;
-mod outbox;
-mod read_model;
 mod paths;
 mod projection;
-#[cfg(test)]
-mod random;
 mod read;
 mod secret;
+mod outbox;
+mod read_model;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -151,6 +154,3 @@ fn machine_name() -> String {
         name => name.to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

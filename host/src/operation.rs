@@ -3,20 +3,20 @@
 pub mod ask;
 pub mod choice;
 pub mod commands;
-mod carry_out;
-mod deploy;
 pub mod export;
 mod generations;
-pub mod shadow;
+mod deploy;
 pub mod shown_sql;
+pub mod shadow;
 pub mod why;
 pub mod watch;
 mod letters;
+mod carry_out;
 pub mod load;
 mod queue;
 pub mod standing;
-#[cfg(test)]
-mod simulation;
 mod take_up;
 mod waiting;
 pub mod wish;
+#[cfg(test)]
+mod simulation;

@@ -4,17 +4,17 @@
 
 pub mod ports;
 pub mod room;
-pub mod reader;
 pub mod requests;
-pub mod project_stage;
-pub mod apply_stage;
-pub mod plan;
 mod window;
+pub mod plan;
 pub mod decide;
 pub mod frontier;
+pub mod reader;
 pub mod breaker;
 pub mod suspects;
 pub mod size;
 pub mod hot_swap;
+pub mod project_stage;
+pub mod apply_stage;
 pub mod giving;
 pub mod run;

@@ -9,32 +9,29 @@
 mod determinism;
 mod bindings;
 mod budget;
-mod denied;
-mod guest;
-mod instance;
 mod output;
 mod memory;
-mod metrics;
 mod missed;
-mod chain;
 mod log_limit;
-mod log_forwarder;
 mod stats;
 mod kind;
-mod world;
+mod metrics;
 mod sandbox;
+mod denied;
 mod trap;
 mod upcast;
-mod worker;
-
-// How a component gets here.
 mod cache;
-mod component;
-mod description;
 mod engine;
-mod inspection;
 mod refusal;
-
+mod description;
+mod world;
+mod instance;
+mod inspection;
+mod component;
+mod log_forwarder;
+mod guest;
+mod chain;
+mod worker;
 #[cfg(test)]
 mod test_component;
 

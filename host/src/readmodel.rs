@@ -9,5 +9,6 @@ pub mod lane;
 pub mod tables;
 pub mod privileges;
 pub mod cut_over;
+pub mod forget;
 pub mod compare;
 pub mod rows;

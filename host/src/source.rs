@@ -3,23 +3,23 @@
 //! The only user of `mongodb`. It hands out deliveries in order and never drops one; what becomes of them is
 //! not its business. It writes nothing but what [`acknowledge`] does where the configuration asks for it.
 
+mod refusal;
+mod stale_member;
+pub mod resume;
+mod json;
+pub mod decode;
+mod reply;
+mod error;
 pub mod acknowledge;
 pub mod connection;
-mod refusal;
-mod history;
 mod aggregate;
 mod census;
-mod anchor;
 mod tail;
-mod stale_member;
+mod history;
+mod anchor;
 mod oversized;
-pub mod resume;
-mod reply;
-pub mod decode;
-mod json;
 #[cfg(test)]
 mod random;
-mod error;
 
 use std::time::{Duration, Instant};
 

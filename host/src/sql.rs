@@ -4,20 +4,20 @@
 //! is not on a list is refused, and what is sent to MySQL is the checked tree, never the declared text.
 
 pub mod coalesce;
-mod ddl;
-mod dml;
-mod expression;
 mod fill;
+mod refusal;
 mod function;
 mod name;
-mod named_rows;
-mod parse;
-mod refusal;
 mod tables;
-#[cfg(test)]
-mod tests;
+mod expression;
 mod token;
 mod unsupported;
+mod parse;
+mod ddl;
+mod dml;
+mod named_rows;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

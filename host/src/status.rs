@@ -2,20 +2,21 @@
 //!
 //! Nothing here decides anything: the stored rows are the truth, this is what is told about it.
 
-pub mod snapshot;
 pub mod activity;
 pub mod throughput;
 pub mod oplog;
-mod committed;
-mod component_stats;
 mod observed;
 mod acknowledgement;
 mod commands;
-pub mod measures;
 pub mod recently;
-mod take_up;
+pub mod measures;
+mod committed;
 mod traces;
 mod types;
+pub mod snapshot;
+mod component_stats;
+mod take_up;
+mod state;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,19 +24,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Fault};
-use crate::position::{ClusterTime, Position};
+use crate::position::Position;
 use crate::projector::Component;
-use crate::readmodel::control::command::WaitingCommand;
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::source::Feed;
-use activity::Activity;
 use component_stats::ComponentStats;
 use oplog::{Alarm, OplogWindow};
 use recently::Measurements;
-use snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
-use take_up::CanaryWindow;
+use snapshot::{Beside, Phase, Snapshot};
+use state::{HandedOn, LaneStatus, StatusState};
 use throughput::{Rate, Stillness, stalled_source};
-use traces::Timed;
 use types::SeenTypes;
 
 pub use take_up::TakeUpProgress;
@@ -56,72 +54,6 @@ pub struct Status {
     traces: Traces,
     measurements: Measurements,
     state: Mutex<StatusState>,
-}
-
-struct StatusState {
-    phase: Phase,
-    /// A stop was asked for: no other phase than the last follows.
-    stopping: bool,
-    /// What paused the projection.
-    paused_by: Option<Failure>,
-    /// What ended the last run.
-    run_trouble: Option<Failure>,
-    source_trouble: Option<Failure>,
-    /// What the servers did not answer to, by [`Server`].
-    silence: [Option<Failure>; 2],
-    component: String,
-    digest: String,
-    /// What is deployed, and whether it is what the lanes work with.
-    deployment: Option<DeploymentSnapshot>,
-    /// What keeps this host from having what is deployed.
-    cannot_follow: Option<Failure>,
-    canary: Option<CanaryWindow>,
-    at_work: ComponentStats,
-    epoch: u64,
-    lanes: Vec<LaneStatus>,
-    read_up_to: Option<Position>,
-    /// When the primary wrote the last event that was read, by its clock.
-    read_wall_ms: Option<u64>,
-    source_time: Option<ClusterTime>,
-    oplog_begin: Option<ClusterTime>,
-    oplog_alarm: Alarm,
-    stillness: Stillness,
-    documents: u64,
-    letters: (u64, u64),
-    ignored: u64,
-    acknowledgement: Option<Acknowledgement>,
-    beside: Option<Beside>,
-    /// The commands that wait, by their ids.
-    commands: BTreeMap<u64, WaitingCommand>,
-    types: SeenTypes,
-    rate: Rate,
-    batches: u64,
-    heartbeat: Instant,
-}
-
-struct LaneStatus {
-    position: Position,
-    /// When the primary wrote its last event, by its clock.
-    wall_ms: Option<u64>,
-    events: u64,
-    waiting: u64,
-    trouble: Option<Failure>,
-    /// The digest of what its first stage works with; none while it does not run.
-    digest: Option<String>,
-    /// The batches that its second stage is not through with, oldest first.
-    handed_on: VecDeque<HandedOn>,
-    /// When its first stage last had something projected, and its second stage something committed.
-    projected: Option<Timed>,
-    committed: Option<Timed>,
-    /// What its two stages and its operator are busy with, by [`Activity::slot`].
-    work: [Option<(Activity, Instant)>; 3],
-}
-
-/// A batch between a lane's stages.
-struct HandedOn {
-    /// Of what it was made with.
-    digest: String,
-    projected: Option<Timed>,
 }
 
 impl Status {
@@ -383,113 +315,12 @@ impl Status {
     }
 }
 
-impl StatusState {
-    /// Whether the phase is another one now. What was waited out before it is over.
-    fn enter(&mut self, phase: Phase) -> bool {
-        let changed = self.phase != phase;
-        if self.stopping && phase != Phase::Stopped {
-            return false;
-        }
-        if !matches!(phase, Phase::History | Phase::Streaming | Phase::Stopping) {
-            // No lane runs, and nobody observes the servers.
-            self.silence = [None, None];
-            for lane in &mut self.lanes {
-                (lane.trouble, lane.work, lane.digest) = (None, [None; 3], None);
-                lane.handed_on.clear();
-            }
-        }
-        if matches!(phase, Phase::Standby { .. }) {
-            self.forget_what_the_leader_knows();
-        }
-        self.phase = phase;
-        self.paused_by = None;
-        self.run_trouble = None;
-        self.source_trouble = None;
-        changed
-    }
-
-    /// Forgets what only the host knows that writes: kept, it would be shown, and alarm, for as long as this one stands by.
-    fn forget_what_the_leader_knows(&mut self) {
-        self.lanes.clear();
-        (self.read_up_to, self.read_wall_ms, self.source_time, self.oplog_begin) = (None, None, None, None);
-        (self.documents, self.letters, self.ignored) = (0, (0, 0), 0);
-        (self.acknowledgement, self.beside, self.types) = (None, None, SeenTypes::default());
-        self.commands.clear();
-    }
-
-    /// What is being waited out.
-    fn trouble(&self) -> Option<Failure> {
-        let stalled = (self.phase == Phase::Streaming && self.stillness.is_stalled()).then(stalled_source);
-        let source = self.run_trouble.clone().or_else(|| self.source_trouble.clone()).or(stalled);
-        let lanes = self.lanes.iter().filter_map(|lane| lane.trouble.as_ref());
-        source.or_else(|| lanes.chain(self.silence.iter().flatten()).next().cloned())
-    }
-
-    fn obstacle(&self) -> Option<Failure> {
-        self.paused_by.clone().or_else(|| self.trouble())
-    }
-
-    fn oldest(&self) -> Option<ClusterTime> {
-        self.lanes.iter().filter_map(|lane| lane.position.time()).min()
-    }
-
-    fn window(&self) -> Option<OplogWindow> {
-        Some(OplogWindow::of(self.oldest()?, self.oplog_begin?, self.source_time?))
-    }
-
-    fn alarm(&self) -> Alarm {
-        let age =
-            self.source_time.zip(self.oldest()).map(|(now, then)| now.seconds.saturating_sub(then.seconds));
-        self.window().zip(age).map_or(Alarm::None, |(window, age)| window.alarm(age))
-    }
-
-    /// From the newest write of the source back to what is applied for certain. A lane with nothing to do is as
-    /// far as the reader is.
-    fn lag_seconds(&self) -> u32 {
-        let read = self.read_up_to.as_ref().and_then(Position::time);
-        let applied = self.lanes.iter().map(|lane| match lane.waiting {
-            0 => read.or_else(|| lane.position.time()),
-            _ => lane.position.time(),
-        });
-        let oldest = applied.flatten().min();
-        match (self.source_time, oldest) {
-            (Some(now), Some(oldest)) => now.seconds.saturating_sub(oldest.seconds),
-            _ => 0,
-        }
-    }
-
-    fn lag_events(&self) -> u64 {
-        let (applied, waiting) =
-            (self.lanes.iter().map(|lane| lane.events), self.lanes.iter().map(|lane| lane.waiting));
-        let (applied, waiting): (u64, u64) = (applied.sum(), waiting.sum());
-        let caught_up = waiting == 0 && self.phase == Phase::Streaming && self.lag_seconds() <= 1;
-        if caught_up { 0 } else { waiting.max(self.documents.saturating_sub(applied)) }
-    }
-}
-
-impl LaneStatus {
-    fn snapshot(&self, lane: u32) -> LaneSnapshot {
-        LaneSnapshot {
-            lane,
-            position: self.position.to_string(),
-            events: self.events,
-            waiting: self.waiting,
-            trouble: self.trouble.as_ref().map(Failure::without_values),
-            digest: self.works_with().unwrap_or_default().to_owned(),
-            doing: self.doing(),
-        }
-    }
-
-    fn doing(&self) -> Option<String> {
-        let all: Vec<_> =
-            self.work.iter().flatten().map(|(work, since)| work.describe(since.elapsed())).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::activity::Activity;
+    use super::snapshot::DeploymentSnapshot;
     use super::*;
+    use crate::position::ClusterTime;
     use crate::position::Token;
 
     pub(super) fn at(seconds: u32) -> Position {

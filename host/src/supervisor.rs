@@ -2,19 +2,18 @@
 //! when one of them ends. How long a standby, a pause or an outage waits is a constant here.
 
 pub mod settings;
-pub mod startup;
-pub mod rebuild_after_loss;
-pub mod ports;
 pub mod term;
 pub mod on_servers;
-mod leader;
-mod live_lanes;
-mod adapters;
-mod control_adapters;
+mod data_adapters;
 mod hold;
-mod monitor;
+pub mod startup;
 pub mod acknowledger;
 pub mod generations;
+pub mod ports;
+mod leader;
+mod monitor;
+mod live_lanes;
+mod control_adapters;
 #[cfg(test)]
 pub mod simulation;
 
@@ -223,12 +222,14 @@ impl<P: ControlPorts> Supervisor<P> {
             Err(failure) => Err(failure),
         };
         if let Err(failure) = &ended {
+            // What is begun is judged by what the live lanes have committed.
+            tasks.work.shutdown().await;
             let waiting = self.waits_for_another_generation(&term, failure);
             let waits = self.stop.run_until_cancelled(waiting).await.unwrap_or(Ok(false));
             if let Err(refused) = waits {
                 ended = Err(refused);
             } else if waits == Ok(true) {
-                tasks.go_on_beside(&run, BESIDE_INTERVAL).await;
+                tasks.go_on_beside(&run, BESIDE_INTERVAL);
                 term.alone.cancel();
                 ended = tasks.watch(&self.stop, &run, ports.status(), timeout).await;
             }

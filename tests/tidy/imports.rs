@@ -85,6 +85,21 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
+fn a_module_lists_its_parts_before_those_that_use_them() {
+    let list = ("host/src/a.rs", "mod one;\npub mod two;\n#[cfg(test)]\nmod tests;");
+    for bad in ["use super::two::Two;", "fn f() { crate::a::two::two() }"] {
+        holds(upward, &[list, ("host/src/a/one.rs", bad)], &[]);
+        holds(upward, &[list, ("host/src/a/one/part.rs", "use crate::a::{one, two::Two};")], &[]);
+    }
+    let good = [
+        list,
+        ("host/src/a/two.rs", "use super::one::One; mod tests { use crate::a::three::Three; }"),
+        ("host/src/a/one.rs", "use super::A; // crate::a::two\nuse crate::b::two;"),
+    ];
+    holds(upward, &[], &good);
+}
+
+#[test]
 fn a_driver_is_used_in_its_home_only() {
     let good = [
         ("host/src/readmodel/mysql/bind.rs", "use sqlx::MySql;"),
@@ -128,9 +143,7 @@ const SETTINGS: [(&str, &str); 5] = [
 /// Files that import each other in a circle, but a module and its own parts. Tests and the simulation may.
 fn circles(tree: &Tree) -> Vec<String> {
     let files: Vec<(Vec<String>, &str)> = host(tree)
-        .filter(|(path, _)| {
-            !["/simulation", "/tests", "/random", "test_component"].iter().any(|part| path.contains(part))
-        })
+        .filter(|(path, _)| is_program(path))
         .map(|(path, text)| (module_path(path), text.as_str()))
         .collect();
     let names: BTreeSet<&[String]> = files.iter().map(|(name, _)| &name[..]).collect();
@@ -160,6 +173,58 @@ fn circles(tree: &Tree) -> Vec<String> {
     let back = arrows.filter(|(from, to)| reaches(to, from));
     back.map(|(from, to)| format!("`{}` and `{}` import each other", from.join("::"), to.join("::")))
         .collect()
+}
+
+/// Parts of one module that know each other: a lane writes rows of the control schema, which says what its letters are.
+const TOGETHER: (&str, [&str; 2]) = ("readmodel", ["control", "lane"]);
+
+/// Parts of a module that use one which stands behind them in its list.
+fn upward(tree: &Tree) -> Vec<String> {
+    let mut lists = BTreeMap::new();
+    let mut found = Vec::new();
+    let uses = |(path, text): (&String, &String)| {
+        let (name, code) = (module_path(path), without_tests(text));
+        lists.insert(name.clone(), listed(&code));
+        let used = module_uses(&name, &code);
+        (path.clone(), name, used)
+    };
+    let files: Vec<_> = host(tree).filter(|(path, _)| is_program(path)).map(uses).collect();
+    for (path, name, used) in &files {
+        // The root's list has a rule of its own.
+        for depth in 1..name.len() {
+            let (parent, own) = name.split_at(depth);
+            let Some(list) = lists.get(parent) else { continue };
+            let place = |part: &String| list.iter().position(|one| one == part);
+            let Some(at) = place(&own[0]) else { continue };
+            let parts = used.iter().filter_map(|path| path.strip_prefix(parent)?.first());
+            for behind in parts.filter(|part| place(part) > Some(at)) {
+                let know_each_other = parent == [TOGETHER.0]
+                    && [&own[0], behind].iter().all(|one| TOGETHER.1.contains(&one.as_str()));
+                if !know_each_other {
+                    let parent = parent.join("::");
+                    found.push(format!(
+                        "{path}: `{parent}` lists `{behind}` behind `{}`: move one of both",
+                        own[0]
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The modules that a file lists, in their order.
+fn listed(code: &str) -> Vec<String> {
+    let module = |line: &str| {
+        let (before, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+        (before.is_empty() || before.starts_with("pub")).then(|| name.to_owned())
+    };
+    code.lines().filter_map(module).collect()
+}
+
+/// Whether a file is none of tests.
+fn is_program(path: &str) -> bool {
+    !["/simulation", "/tests", "/random", "test_component"].iter().any(|part| path.contains(part))
 }
 
 /// Whether a module at the top of the host may use a path of another one.

@@ -3,11 +3,11 @@
 //! The stages run one after the other, so that each is seen by itself; a host runs them at the same time, and the slowest one
 //! decides. What is written goes into the scratch schema, by lanes as a host has them.
 
-mod advice;
 mod answers;
 mod recorded;
-mod shown;
 mod writing;
+mod advice;
+mod shown;
 
 use std::process::ExitCode;
 use std::sync::Arc;

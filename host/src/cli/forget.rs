@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use super::{compose, output};
 use crate::config::Config;
 use crate::operation::ask;
-use crate::readmodel::control::forget::{self, Forgotten};
+use crate::readmodel::forget::{self, Forgotten};
 use crate::readmodel::lane::dead_letter;
 use crate::servers::Servers;
 

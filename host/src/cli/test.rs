@@ -4,12 +4,12 @@
 //! The verdict about each event is that of a run of this event alone. Beside it a used instance answers, too, because
 //! a projector that answers otherwise there keeps state.
 
-mod bench;
-mod fuzz;
-mod golden;
 mod record;
 mod report;
+mod bench;
+mod golden;
 mod rows;
+mod fuzz;
 mod summary;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Settings of one projection: its component, its lanes, and what it does with letters and when its place is lost.
+//! Settings of one projection, with their defaults: its component, its lanes and batches, and what it does with letters and
+//! when its place is lost.
 
 use std::path::PathBuf;
 

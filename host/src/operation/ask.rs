@@ -1,5 +1,4 @@
-//! What somebody asks of a projection, before it is a command: whether it can be asked for at all. The command line and the
-//! API ask in the same way, and are refused in the same words.
+//! Why something is not asked of a projection at all: the refusals that the command line and the API say in the same words.
 
 use crate::event::Named;
 use crate::failure::Failure;

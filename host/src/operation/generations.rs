@@ -3,12 +3,13 @@
 use super::commands::{Commands, PATIENCE};
 use crate::component::registry::short;
 use crate::failure::Failure;
+use crate::readmodel::control::command::overtake;
 use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
 use crate::readmodel::control::deployment::{self, Origin};
 use crate::readmodel::control::generation::{self, Change, GenerationState, HistoryFilter, Purpose, Wanted};
-use crate::readmodel::control::{overtake, registration};
+use crate::readmodel::control::registration;
 use crate::readmodel::mysql::session::{Session, within};
-use crate::supervisor::rebuild_after_loss;
+use crate::supervisor::generations::rebuild_after_loss;
 
 /// Carries out what concerns generations. Nothing happens here but that a row is written: the host that writes follows.
 pub(super) async fn carry_out(

@@ -1,4 +1,5 @@
-//! Commands about dead letters, each carried out by the lane that owns the letter's aggregate.
+//! Commands about dead letters, each carried out by the lane that owns the letter's aggregate; and what nobody asks for:
+//! letters that are too old are erased, and those that a deployment may have cured are replayed.
 
 use tokio::sync::mpsc;
 

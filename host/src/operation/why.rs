@@ -5,8 +5,8 @@
 //! more is said to be unknown. Nothing is written.
 
 mod outcome;
-mod run;
 mod rows;
+mod run;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The one reader of a projection: takes what the source gives, and hands each delivery to its lane, in order.
+//! The one reader of a projection: takes what the source gives, and hands each delivery to its lane, in order; and how
+//! often lanes without events write down their place.
 //!
 //! It waits when a lane's queue is full, and forgets nothing: what it handed out last is where it opens the
 //! source again.

@@ -254,9 +254,8 @@ impl Tasks {
         }
     }
 
-    /// Ends the lanes, while what goes on beside them does so for some time, or until the run ends.
-    pub async fn go_on_beside(&mut self, run: &CancellationToken, time: Duration) {
-        self.work.shutdown().await;
+    /// Goes on without lanes for some time, or until the run ends: with what stands beside them.
+    pub fn go_on_beside(&mut self, run: &CancellationToken, time: Duration) {
         let run = run.clone();
         self.work.spawn(async move {
             run.run_until_cancelled(tokio::time::sleep(time)).await;

@@ -8,10 +8,10 @@
 //! compared as it is stored: texts by their bytes, numbers by their exact values, and `-0.0` is not `0.0`. JSON is
 //! compared as the server shows it: MySQL's by content, MariaDB's as it was written.
 
-mod chunk;
+mod report;
 mod definition;
 mod expression;
-mod report;
+mod chunk;
 
 use std::time::Duration;
 

@@ -1,17 +1,16 @@
 //! The control schema: who may write, what is deployed, which generations there are, and what operators ask for.
 
 pub mod schema;
+pub mod control_sql;
 pub mod registration;
 pub mod lease;
 pub mod ownership;
 pub mod constraint;
-pub mod command;
 pub mod pause;
 pub mod deployment;
 pub mod stored_component;
 pub mod take_up;
+pub mod generation;
+pub mod command;
 pub mod snapshot;
 pub mod poller;
-pub mod generation;
-pub mod overtake;
-pub mod forget;

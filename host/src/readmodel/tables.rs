@@ -5,8 +5,8 @@
 mod collation;
 mod existing;
 pub mod rehearsal;
-pub mod scratch_lanes;
 pub mod trial;
+pub mod scratch_lanes;
 
 use sqlx::Row;
 

@@ -4,19 +4,19 @@
 //! Clauses are taken apart field by field, so that a clause a newer parser learns breaks the build here instead of
 //! passing unseen. That a column exists is left to preparing the statement on the server.
 
-mod insert;
-mod keyed;
 mod settle;
 mod sum;
+mod insert;
+mod keyed;
 
 use sqlparser::ast::{
     self, Assignment, AssignmentTarget, Delete, FromTable, TableFactor, TableWithJoins, Update,
 };
 
 use super::expression::{Context, Walk, Want, is_at_most_one};
-use super::name::{declared_table, quote_column};
+use super::name::{declared_table, plain_table, quote_column};
 use super::parse::{self, Declared, Extent};
-use super::refusal::{Reason, excerpt, not_allowed};
+use super::refusal::{Reason, excerpt, not_allowed, refused};
 use super::tables::DeclaredTables;
 use crate::statement::{MultiRow, Parameter, Statement, StatementDeclaration};
 use keyed::Together;
@@ -266,35 +266,6 @@ fn only_table(from: &mut TableWithJoins, tables: DeclaredTables, reasons: &mut V
     })
 }
 
-/// The name and alias of a table, where nothing else may stand.
-pub(super) fn plain_table<'t>(
-    relation: &'t mut TableFactor,
-    form: &'static str,
-) -> Result<(&'t mut ast::ObjectName, &'t mut Option<ast::TableAlias>), Vec<Reason>> {
-    let TableFactor::Table {
-        name,
-        alias,
-        args,
-        with_hints,
-        version,
-        with_ordinality,
-        partitions,
-        json_path,
-        sample,
-        index_hints,
-    } = relation
-    else {
-        return Err(vec![not_allowed(format_args!("`{relation}`"), form)]);
-    };
-    let tricks = [args.is_some(), version.is_some(), *with_ordinality, json_path.is_some(), sample.is_some()];
-    let reasons = refused([
-        (!partitions.is_empty(), "PARTITION", "name the rows in WHERE"),
-        (!with_hints.is_empty() || !index_hints.is_empty(), "a hint", "remove it"),
-        (tricks.contains(&true), "anything after the table's name", "write the table's name alone"),
-    ]);
-    if reasons.is_empty() { Ok((name, alias)) } else { Err(reasons) }
-}
-
 fn assign(assignments: &mut [Assignment], walk: &mut Walk, context: Context) {
     for Assignment { target, value } in assignments {
         let assigned = match target {
@@ -335,10 +306,4 @@ fn finish(table: String, walk: Walk, mut reasons: Vec<Reason>) -> Result<Finding
     } else {
         Err(reasons)
     }
-}
-
-/// A reason for each clause that is there.
-fn refused<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> Vec<Reason> {
-    let present = clauses.into_iter().filter(|(is_present, ..)| *is_present);
-    present.map(|(_, what, remedy)| not_allowed(what, remedy)).collect()
 }

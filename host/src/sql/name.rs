@@ -3,9 +3,9 @@
 //! Every identifier is written in backticks, so that MySQL can never read one as a keyword or as a function without
 //! parentheses (`UTC_TIMESTAMP`), whatever the parser took it for.
 
-use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor};
 
-use super::refusal::{Reason, excerpt, not_allowed};
+use super::refusal::{Reason, excerpt, not_allowed, refused};
 
 /// The host's own tables begin with this.
 const HOST_PREFIX: &str = "laterna_";
@@ -74,4 +74,33 @@ pub(super) fn plain(name: &ObjectName) -> Option<&str> {
         [ObjectNamePart::Identifier(ident)] if ident.quote_style.is_none() => Some(&ident.value),
         _ => None,
     }
+}
+
+/// The name and alias of a table, where nothing else may stand.
+pub(super) fn plain_table<'t>(
+    relation: &'t mut TableFactor,
+    form: &'static str,
+) -> Result<(&'t mut ObjectName, &'t mut Option<TableAlias>), Vec<Reason>> {
+    let TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        index_hints,
+    } = relation
+    else {
+        return Err(vec![not_allowed(format_args!("`{relation}`"), form)]);
+    };
+    let tricks = [args.is_some(), version.is_some(), *with_ordinality, json_path.is_some(), sample.is_some()];
+    let reasons = refused([
+        (!partitions.is_empty(), "PARTITION", "name the rows in WHERE"),
+        (!with_hints.is_empty() || !index_hints.is_empty(), "a hint", "remove it"),
+        (tricks.contains(&true), "anything after the table's name", "write the table's name alone"),
+    ]);
+    if reasons.is_empty() { Ok((name, alias)) } else { Err(reasons) }
 }

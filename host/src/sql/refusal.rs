@@ -140,3 +140,9 @@ pub(super) fn excerpt(text: &str) -> String {
     }
     excerpt
 }
+
+/// A reason for each clause that is there.
+pub(super) fn refused<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> Vec<Reason> {
+    let present = clauses.into_iter().filter(|(is_present, ..)| *is_present);
+    present.map(|(_, what, remedy)| not_allowed(what, remedy)).collect()
+}

@@ -3,6 +3,7 @@
 mod attack;
 mod ddl;
 mod dml;
+mod expressions;
 mod random;
 mod reads;
 
@@ -56,6 +57,25 @@ fn check(text: &str, outcome: Result<String, Vec<super::SqlRefusal>>, expect: &s
         }
         (Ok(sent), Some(_)) => panic!("{text}\nwas accepted as {sent}"),
         (Err(refusals), None) => panic!("{text}\nwas refused: {refusals:#?}"),
+    }
+}
+
+/// Checks statements, each of which is sent as one text or refused.
+fn check_all(cases: &[(&str, &str)]) {
+    for (sql, expect) in cases {
+        let sent = statement(sql).map(|schema| schema.statements[0].sql.clone());
+        check(sql, sent, expect);
+    }
+}
+
+/// Checks `WHERE condition`.
+fn check_conditions(cases: &[(&str, &str)]) {
+    for (condition, expect) in cases {
+        let sql = format!("DELETE FROM orders WHERE {condition}");
+        let sent = statement(&sql).map(|schema| schema.statements[0].sql.clone());
+        let sent =
+            sent.map(|sql| sql.strip_prefix("DELETE FROM `orders` WHERE ").unwrap_or_default().to_owned());
+        check(&sql, sent, expect);
     }
 }
 

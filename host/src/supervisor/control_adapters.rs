@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generations::context::GenerationContext;
+use super::generations::rebuild_after_loss;
 use super::hold::{HoldCheck, holds_stream};
 use super::live_lanes::LiveLanes;
 use super::on_servers::OnServers;
 use super::ports::ControlPorts;
 use super::settings::Settings;
 use super::term::Term;
-use super::{LEASE_PATIENCE, START_PATIENCE, rebuild_after_loss, startup};
+use super::{LEASE_PATIENCE, START_PATIENCE, startup};
 use crate::failure::Failure;
 use crate::pipeline::run::RunPlan;
 use crate::readmodel::control::lease::{self, Acquired};

@@ -3,16 +3,17 @@
 //! While one is built, the live lanes go on. When it has caught up, the run ends; the next one brings both to one position
 //! and ends; and the one after it changes them, or takes the picture in which they are compared, before its lanes begin.
 
-mod builder;
-mod comparison;
 pub mod completeness;
-pub mod context;
 mod filtered_source;
 pub mod meeting;
 mod picture;
 pub mod ports;
+mod comparison;
+pub mod rebuild_after_loss;
 mod shadow_lanes;
+pub mod context;
 mod shadow_run;
+mod builder;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -14,7 +14,7 @@ use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::wish::{Wish, Wished};
-use crate::readmodel::control::command::{self, CommandRecord, OnceKey};
+use crate::readmodel::control::command::{self, CommandRecord, OnceKey, WrittenBefore};
 use serde_json::{Map, Value};
 
 /// The longest key, in bytes.
@@ -91,9 +91,9 @@ impl Asked {
         // What it was about may be gone: the first request has done it.
         if let Some(once) = once.as_ref().filter(|_| !self.dry_run) {
             match command::find_once(session, &control, projection, once).await? {
-                Ok(Some(id)) => return accepted(seat, id).await,
-                Ok(None) => {}
-                Err(id) => return Err(Problem::key_is_taken(id)),
+                WrittenBefore::Same(id) => return accepted(seat, id).await,
+                WrittenBefore::Another(id) => return Err(Problem::key_is_taken(id)),
+                WrittenBefore::Nothing => {}
             }
         }
         let rehearses =

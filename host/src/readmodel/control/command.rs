@@ -1,8 +1,9 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
 mod cancel;
-mod carry_out;
+pub mod overtake;
 mod decide;
+mod carry_out;
 mod once;
 mod record;
 mod request;
@@ -10,20 +11,18 @@ mod request;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
+use super::control_sql::ControlRow;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::Ids;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 pub use cancel::{Cancellation, cancel, cancelled_by, ended_by};
 pub use carry_out::{carry_out, carry_out_switch};
 pub use decide::{Act, Step, Tried, decide};
-pub use once::{OnceKey, find_once, submit_as};
+pub use once::{OnceKey, WrittenBefore, find_once, submit_as};
 pub use record::{CommandRecord, CommandState, RecordFilter, first_line, record, records};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
 
@@ -107,14 +106,11 @@ pub async fn submit(
     requested_by: &str,
 ) -> Result<u64, Failure> {
     let text = written(session, request)?;
-    let sql = control.sql("INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)");
-    let inserted = sqlx::query(&sql)
-        .bind(projection)
-        .bind(text)
-        .bind(requested_by)
-        .run(&mut session.connection)
-        .await
-        .map_err(|error| classify("writing a command", &error))?;
+    let sql = control.statement(
+        "writing a command",
+        "INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)",
+    );
+    let inserted = sql.bind(projection).bind(text).bind(requested_by).run(&mut session.connection).await?;
     Ok(inserted.last_insert_id())
 }
 
@@ -139,19 +135,20 @@ pub async fn submit_once(
     requested_by: &str,
     key: &str,
 ) -> Result<bool, Failure> {
-    let failed = |error: sqlx::Error| classify("writing a command", &error);
-    let find = control.sql("SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?");
-    let found = sqlx::query(&find).bind(projection).bind(key).first(&mut session.connection).await;
-    if found.map_err(failed)?.is_some() {
+    let find = control
+        .statement("writing a command", "SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?");
+    let found = find.bind(projection).bind(key).first(&mut session.connection).await?;
+    if found.is_some() {
         return Ok(false);
     }
     let text = serde_json::to_string(request).expect("a request holds only text and numbers");
-    let sql = control.sql(
+    let sql = control.statement(
+        "writing a command",
         "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
          ON DUPLICATE KEY UPDATE id = id",
     );
-    let inserted = sqlx::query(&sql).bind(projection).bind(text).bind(requested_by).bind(key);
-    inserted.run(&mut session.connection).await.map_err(failed)?;
+    let inserted = sql.bind(projection).bind(text).bind(requested_by).bind(key);
+    inserted.run(&mut session.connection).await?;
     Ok(true)
 }
 
@@ -180,24 +177,23 @@ pub async fn pending(
     projection: &str,
     kind: CommandKind,
 ) -> Result<Vec<Command>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading commands", &error);
-    let sql = control.sql(&format!(
-        "SELECT id, request, requested_by, result FROM laterna.command \
+    let sql = control.statement(
+        "reading commands",
+        format!(
+            "SELECT id, request, requested_by, result FROM laterna.command \
          WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT {PENDING_MAX}",
-        kind.condition()
-    ));
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+            kind.condition()
+        ),
+    );
+    let rows = sql.bind(projection).rows(&mut session.connection).await?;
     let mut commands = Vec::with_capacity(rows.len());
     for row in rows {
-        let id = row.try_get(0).map_err(failed)?;
-        let text: String = row.try_get(1).map_err(failed)?;
+        let id = row.get(0)?;
+        let text: String = row.get(1)?;
         match serde_json::from_str(&text) {
-            Ok(request) => commands.push(Command {
-                id,
-                request,
-                requested_by: row.try_get(2).map_err(failed)?,
-                progress: row.try_get(3).map_err(failed)?,
-            }),
+            Ok(request) => {
+                commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? })
+            }
             Err(error) => {
                 let reason = format!("this version of the host does not know the command: {error}");
                 finish(session, control, id, &CommandOutcome::Failed(reason)).await?;
@@ -220,27 +216,28 @@ pub async fn next(
 /// Records what a command waits for, and returns for how many seconds it has waited since somebody first tried it in
 /// vain.
 pub async fn waits(session: &mut Session, control: &Control, id: u64, reason: &str) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify("recording what a command waits for", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording what a command waits for",
         "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
          WHERE id = ? AND state = 'pending'",
     );
-    sqlx::query(&sql).bind(reason).bind(id).run(&mut session.connection).await.map_err(failed)?;
-    let sql = control.sql(
+    sql.bind(reason).bind(id).run(&mut session.connection).await?;
+    let sql = control.statement(
+        "recording what a command waits for",
         "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
          FROM laterna.command WHERE id = ?",
     );
-    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
-    found.map_or(Ok(0), |row| row.try_get(0).map_err(failed))
+    let found = sql.bind(id).first(&mut session.connection).await?;
+    found.map_or(Ok(0), |row| row.get(0))
 }
 
 /// A command waits for nothing any more.
 pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording that a command goes on",
         "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
     );
-    let recorded = sqlx::query(&sql).bind(id).run(&mut session.connection).await;
-    recorded.map_err(|error| classify("recording that a command goes on", &error))?;
+    sql.bind(id).run(&mut session.connection).await?;
     Ok(())
 }
 
@@ -260,21 +257,16 @@ pub async fn waiting(
     control: &Control,
     projection: &str,
 ) -> Result<Vec<WaitingCommand>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading commands", &error);
-    let sql = control.sql(&format!(
+    let sql = control.statement("reading commands", format!(
         "SELECT id, request, waits FROM laterna.command WHERE projection = ? AND state = 'pending' ORDER BY id \
          LIMIT {PENDING_MAX}"
     ));
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let one = |row: &sqlx::mysql::MySqlRow| {
-        let text: String = row.try_get(1).map_err(failed)?;
+    let rows = sql.bind(projection).rows(&mut session.connection).await?;
+    let one = |row: &ControlRow| {
+        let text: String = row.get(1)?;
         let request = serde_json::from_str::<Request>(&text);
         let request = request.map_or_else(|_| "a command of another version".to_owned(), |one| one.told());
-        Ok(WaitingCommand {
-            id: row.try_get(0).map_err(failed)?,
-            request,
-            reason: row.try_get(2).map_err(failed)?,
-        })
+        Ok(WaitingCommand { id: row.get(0)?, request, reason: row.get(2)? })
     };
     rows.iter().map(one).collect()
 }
@@ -286,9 +278,11 @@ pub async fn record_progress(
     id: u64,
     progress: &str,
 ) -> Result<(), Failure> {
-    let sql = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'");
-    let recorded = sqlx::query(&sql).bind(progress).bind(id).run(&mut session.connection).await;
-    recorded.map_err(|error| classify("recording a command's progress", &error))?;
+    let sql = control.statement(
+        "recording a command's progress",
+        "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'",
+    );
+    sql.bind(progress).bind(id).run(&mut session.connection).await?;
     Ok(())
 }
 
@@ -314,12 +308,12 @@ pub(super) async fn finish_in(
         CommandOutcome::Done(result) => ("done", result),
         CommandOutcome::Failed(reason) => ("failed", reason),
     };
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording a command's result",
         "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
          WHERE id = ? AND state = 'pending'",
     );
-    let finished = sqlx::query(&sql).bind(state).bind(result).bind(id).run(connection).await;
-    finished.map_err(|error| classify("recording a command's result", &error))?;
+    sql.bind(state).bind(result).bind(id).run(connection).await?;
     Ok(())
 }
 
@@ -335,21 +329,25 @@ pub async fn clear_samples(
     control: &Control,
     projection: &str,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("clearing the samples of comparisons", &error);
-    let sql = control.sql(&format!(
-        "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
+    let sql = control.statement(
+        "clearing the samples of comparisons",
+        format!(
+            "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
          AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE AND {} \
          AND IF(JSON_VALID(result), JSON_EXTRACT(result, '$**.samples[0]'), NULL) IS NOT NULL \
          ORDER BY id LIMIT {CLEARED_MAX}",
-        asks_for(&["verify"])
-    ));
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let clear = control.sql("UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'");
+            asks_for(&["verify"])
+        ),
+    );
+    let rows = sql.bind(projection).rows(&mut session.connection).await?;
+    let clear = control.statement(
+        "clearing the samples of comparisons",
+        "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'",
+    );
     for row in rows {
-        let (id, result): (u64, String) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        let (id, result): (u64, String) = (row.get(0)?, row.get(1)?);
         let cleared = without_samples(&result);
-        let cleared = sqlx::query(&clear).bind(cleared).bind(id).run(&mut session.connection).await;
-        cleared.map_err(failed)?;
+        clear.bind(cleared).bind(id).run(&mut session.connection).await?;
     }
     Ok(())
 }
@@ -384,20 +382,23 @@ fn without_samples(report: &str) -> String {
 
 /// How a command stands.
 pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Result<CommandOutcome, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a command's result", &error);
-    let sql =
-        control.sql("SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?");
-    let row = sqlx::query(&sql).bind(id).row(&mut session.connection).await.map_err(failed)?;
-    let (state, result): (String, String) =
-        (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    let sql = control.statement(
+        "reading a command's result",
+        "SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?",
+    );
+    let row = sql.bind(id).row(&mut session.connection).await?;
+    let (state, result): (String, String) = (row.get(0)?, row.get(1)?);
     Ok(match state.as_str() {
         "done" => CommandOutcome::Done(result),
         "failed" => CommandOutcome::Failed(result),
         _ => {
-            let sql = control.sql("SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL");
+            let sql = control.statement(
+                "reading a command's result",
+                "SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL",
+            );
             // The hosts may be of a version that does not record it.
-            let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.ok().flatten();
-            match found.map(|row| row.try_get(0).map_err(failed)).transpose()? {
+            let found = sql.bind(id).first(&mut session.connection).await.ok().flatten();
+            match found.map(|row| row.get(0)).transpose()? {
                 Some(reason) => CommandOutcome::Waits(reason),
                 None => CommandOutcome::Pending(result),
             }

@@ -1,13 +1,11 @@
 //! Names of checks and foreign keys: a database has each once, so a table is not created whose constraint has the name of
 //! another table's.
 
-use sqlx::Row;
-
+use super::control_sql::ControlSql;
 use super::ownership;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::{classify, number};
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::statement::{Constraint, ConstraintKind, Schema, Table};
 
@@ -88,14 +86,13 @@ pub(in crate::readmodel) async fn refused(
 
 /// The failure for the first constraint of `tables` whose name a table of the session's database has beside `own`.
 async fn find(session: &mut Session, tables: &[Table], own: &[String]) -> Result<Option<Failure>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for names of constraints", &error);
     let sql = "SELECT CONVERT(table_name USING utf8mb4), CONVERT(constraint_name USING utf8mb4), \
                constraint_type = 'CHECK' FROM information_schema.table_constraints \
                WHERE constraint_schema = DATABASE() AND constraint_type IN ('CHECK', 'FOREIGN KEY') ORDER BY 1, 2";
-    for row in sqlx::query(sql).rows(&mut session.connection).await.map_err(failed)? {
-        let (other, name): (String, String) =
-            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        let is_check = row.try_get::<i64, _>(2).map_err(failed)? == 1;
+    let sql = ControlSql::of_the_server("looking for names of constraints", sql);
+    for row in sql.rows(&mut session.connection).await? {
+        let (other, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let is_check = row.is(2)?;
         let kind = if is_check { ConstraintKind::Check } else { ConstraintKind::ForeignKey };
         if own.contains(&other) || !is_of_the_database(&session.version, kind) {
             continue;

@@ -5,15 +5,13 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::mysql::MySqlConnection;
 
+use super::control_sql::ControlRow;
 use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::Lane;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::{RunQuery, send};
 use crate::readmodel::mysql::session::Session;
 
 /// The largest part of a component that one statement carries.
@@ -129,21 +127,25 @@ pub async fn store(
     if is_stored(session, control, digest).await? {
         return Ok(());
     }
-    let failed = |error: sqlx::Error| classify("storing the component", &error);
     let room = (session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);
-    let part = control.sql("INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)");
+    let part = control.statement(
+        "storing the component",
+        "INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)",
+    );
     // Parts are cut by their place, so that a server with other packets, or another host at the same time, does no harm.
     for at in (0..bytes.len()).step_by(room) {
         let some = &bytes[at..bytes.len().min(at + room)];
         let place = u64::try_from(at).expect("a component's length is bounded");
-        let written = sqlx::query(&part).bind(digest).bind(place).bind(some).run(&mut session.connection);
-        written.await.map_err(failed)?;
+        let written = part.bind(digest).bind(place).bind(some).run(&mut session.connection);
+        written.await?;
     }
-    let whole = control
-        .sql("INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)");
+    let whole = control.statement(
+        "storing the component",
+        "INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)",
+    );
     let length = u64::try_from(bytes.len()).expect("a component's length is bounded");
-    let stored = sqlx::query(&whole).bind(digest).bind(name).bind(version).bind(length);
-    stored.run(&mut session.connection).await.map_err(failed)?;
+    let stored = whole.bind(digest).bind(name).bind(version).bind(length);
+    stored.run(&mut session.connection).await?;
     Ok(())
 }
 
@@ -154,25 +156,29 @@ pub async fn store_pair(
     digest: &str,
     (projector, upcaster): (&str, &str),
 ) -> Result<(), Failure> {
-    let sql = control.sql("INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)");
-    let stored = sqlx::query(&sql).bind(digest).bind(projector).bind(upcaster);
-    stored.run(&mut session.connection).await.map_err(|error| classify("storing the pair", &error))?;
+    let sql = control.statement(
+        "storing the pair",
+        "INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)",
+    );
+    let stored = sql.bind(digest).bind(projector).bind(upcaster);
+    stored.run(&mut session.connection).await?;
     Ok(())
 }
 
 /// Finds the parts of a deployed digest: a chain's two, or the projector alone.
 pub async fn halves(session: &mut Session, control: &Control, digest: &str) -> Result<Halves, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the pair", &error);
-    let sql = control.sql("SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
-    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await.map_err(failed)?;
+    let sql = control
+        .statement("reading the pair", "SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
+    let found = sql.bind(digest).first(&mut session.connection).await?;
     let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
-    Ok(Halves { projector: row.try_get(0).map_err(failed)?, upcaster: Some(row.try_get(1).map_err(failed)?) })
+    Ok(Halves { projector: row.get(0)?, upcaster: Some(row.get(1)?) })
 }
 
 pub async fn is_stored(session: &mut Session, control: &Control, digest: &str) -> Result<bool, Failure> {
-    let sql = control.sql("SELECT 1 FROM laterna.component WHERE digest = ?");
-    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await;
-    Ok(found.map_err(|error| classify("looking for the component", &error))?.is_some())
+    let sql =
+        control.statement("looking for the component", "SELECT 1 FROM laterna.component WHERE digest = ?");
+    let found = sql.bind(digest).first(&mut session.connection).await?;
+    Ok(found.is_some())
 }
 
 /// A component's bytes. None when it is not stored whole.
@@ -181,19 +187,22 @@ pub async fn bytes(
     control: &Control,
     digest: &str,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the component", &error);
-    let sql = control.sql("SELECT bytes FROM laterna.component WHERE digest = ?");
-    let found = sqlx::query(&sql).bind(digest).first(&mut session.connection).await.map_err(failed)?;
+    let sql =
+        control.statement("reading the component", "SELECT bytes FROM laterna.component WHERE digest = ?");
+    let found = sql.bind(digest).first(&mut session.connection).await?;
     let Some(row) = found else { return Ok(None) };
-    let length: u64 = row.try_get(0).map_err(failed)?;
+    let length: u64 = row.get(0)?;
     let mut bytes = Vec::new();
     // Those of two writers with other packets may overlap: each place is read from the longest that begins there.
-    let part = control.sql("SELECT bytes FROM laterna.component_part WHERE digest = ? AND at = ?");
+    let part = control.statement(
+        "reading the component",
+        "SELECT bytes FROM laterna.component_part WHERE digest = ? AND at = ?",
+    );
     while (bytes.len() as u64) < length {
         let at = bytes.len() as u64;
-        let found = sqlx::query(&part).bind(digest).bind(at).first(&mut session.connection).await;
-        let Some(row) = found.map_err(failed)? else { return Ok(None) };
-        bytes.extend(row.try_get::<&[u8], _>(0).map_err(failed)?);
+        let found = part.bind(digest).bind(at).first(&mut session.connection).await;
+        let Some(row) = found? else { return Ok(None) };
+        bytes.extend(row.get::<&[u8]>(0)?);
     }
     Ok(Some(bytes))
 }
@@ -204,19 +213,18 @@ pub async fn in_force(
     control: &Control,
     projection: &str,
 ) -> Result<Option<InForce>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the deployment", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the deployment",
         "SELECT id, digest, previous, CAST(TIMESTAMPDIFF(MICROSECOND, CURRENT_TIMESTAMP(6), canary_until) AS SIGNED) \
          FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1",
     );
-    let found = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let found = sql.bind(projection).first(&mut session.connection).await?;
     let Some(row) = found else { return Ok(None) };
-    let (previous, left): (Option<String>, Option<i64>) =
-        (row.try_get(2).map_err(failed)?, row.try_get(3).map_err(failed)?);
+    let (previous, left): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
     let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_micros);
     Ok(Some(InForce {
-        id: row.try_get(0).map_err(failed)?,
-        digest: row.try_get(1).map_err(failed)?,
+        id: row.get(0)?,
+        digest: row.get(1)?,
         canary: left.filter(|_| previous.is_some()),
         previous,
     }))
@@ -230,14 +238,15 @@ pub async fn was_configured(
     projection: &str,
     digest: &str,
 ) -> Result<bool, Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the deployments",
         "SELECT 1 FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
          WHERE d.projection = ? AND d.origin = 'configuration' \
          AND (COALESCE(p.projector, d.digest) = ? OR p.upcaster = ?) LIMIT 1",
     );
-    let query = sqlx::query(&sql).bind(projection).bind(digest).bind(digest);
-    let found = query.first(&mut session.connection).await;
-    Ok(found.map_err(|error| classify("reading the deployments", &error))?.is_some())
+    let query = sql.bind(projection).bind(digest).bind(digest);
+    let found = query.first(&mut session.connection).await?;
+    Ok(found.is_some())
 }
 
 /// Puts a component in force. What is in force already stays as it is.
@@ -246,30 +255,31 @@ pub async fn deploy(
     control: &Control,
     proposal: Proposal<'_>,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("recording the deployment", &error);
     let Proposal { projection, digest, origin, by, canary, command } = proposal;
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording the deployment",
         "SELECT digest, previous FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
          ORDER BY id DESC LIMIT 1 FOR UPDATE",
     );
-    let found = sqlx::query(&sql).bind(projection).first(connection).await.map_err(failed)?;
-    let now: Option<String> = found.as_ref().map(|row| row.try_get(0)).transpose().map_err(failed)?;
+    let found = sql.bind(projection).first(connection).await?;
+    let now: Option<String> = found.as_ref().map(|row| row.get(0)).transpose()?;
     let is_same = now.as_deref() == Some(digest);
     if is_same && origin != Origin::Configuration {
         return Ok(());
     }
     // What is in force already stays so, and with it the way back.
     let previous = match found.filter(|_| is_same) {
-        Some(row) => row.try_get(1).map_err(failed)?,
+        Some(row) => row.get(1)?,
         None => now,
     };
     let canary = (previous.is_some() && !canary.is_zero()).then_some(canary);
-    let insert = control.sql(
+    let insert = control.statement(
+        "recording the deployment",
         "INSERT INTO laterna.deployment (projection, digest, previous, origin, state, deployed_by, canary_until, command) \
          VALUES (?, ?, ?, ?, 'deployed', ?, CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND, ?)",
     );
     let micros = canary.map(|canary| u64::try_from(canary.as_micros()).unwrap_or(u64::MAX));
-    let inserted = sqlx::query(&insert)
+    insert
         .bind(projection)
         .bind(digest)
         .bind(previous)
@@ -278,8 +288,7 @@ pub async fn deploy(
         .bind(micros)
         .bind(command)
         .run(connection)
-        .await;
-    inserted.map_err(failed)?;
+        .await?;
     Ok(())
 }
 
@@ -291,19 +300,18 @@ pub async fn refuse(
     reason: &str,
 ) -> Result<(), Failure> {
     let Proposal { projection, digest, origin, by, .. } = proposal;
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording the deployment",
         "INSERT INTO laterna.deployment (projection, digest, origin, state, deployed_by, reason) \
          VALUES (?, ?, ?, 'refused', ?, ?)",
     );
-    let inserted = sqlx::query(&sql)
-        .bind(projection)
+    sql.bind(projection)
         .bind(digest)
         .bind(origin.name())
         .bind(by)
         .bind(reason)
         .run(&mut session.connection)
-        .await;
-    inserted.map_err(|error| classify("recording the deployment", &error))?;
+        .await?;
     Ok(())
 }
 
@@ -316,25 +324,24 @@ pub async fn take_back(
     epoch: u64,
     (digest, reason): (&str, &str),
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("recording that the deployment was taken back", &error);
-    let connection = &mut session.connection;
-    send(connection, "BEGIN").await.map_err(failed)?;
-    lease::prove(connection, control, projection, epoch).await?;
-    let sql = control.sql(
+    let mut transaction = session.begin("recording that the deployment was taken back").await?;
+    lease::prove(&mut transaction, control, projection, epoch).await?;
+    let sql = control.statement(
+        "recording that the deployment was taken back",
         "UPDATE laterna.deployment SET state = 'taken-back', reason = ? \
          WHERE projection = ? AND digest = ? AND state = 'deployed' AND canary_until IS NOT NULL \
          ORDER BY id DESC LIMIT 1",
     );
-    let query = sqlx::query(&sql).bind(reason).bind(projection).bind(digest);
-    query.run(connection).await.map_err(failed)?;
+    let query = sql.bind(reason).bind(projection).bind(digest);
+    query.run(&mut transaction).await?;
     // The lanes go back to the one before, which they have to take up again.
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording that the deployment was taken back",
         "UPDATE laterna.deployment SET taken_up_at = NULL WHERE projection = ? AND state = 'deployed' \
          ORDER BY id DESC LIMIT 1",
     );
-    sqlx::query(&sql).bind(projection).run(connection).await.map_err(failed)?;
-    send(connection, "COMMIT").await.map_err(failed)?;
-    Ok(())
+    sql.bind(projection).run(&mut transaction).await?;
+    transaction.commit().await
 }
 
 /// The deployments of a projection, the last one first.
@@ -344,8 +351,8 @@ pub async fn list(
     projection: &str,
     limit: u32,
 ) -> Result<Vec<Deployment>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the deployments", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the deployments",
         "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
          CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
          COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
@@ -355,27 +362,27 @@ pub async fn list(
          LEFT JOIN laterna.component u ON u.digest = p.upcaster \
          WHERE d.projection = ? ORDER BY d.id DESC LIMIT ?",
     );
-    let rows = sqlx::query(&sql).bind(projection).bind(limit).rows(&mut session.connection).await;
-    let deployment = |row: &MySqlRow| {
-        let upcaster: Option<String> = row.try_get(10).map_err(failed)?;
-        let (name, version) = (row.try_get(11).map_err(failed)?, row.try_get(12).map_err(failed)?);
+    let rows = sql.bind(projection).bind(limit).rows(&mut session.connection).await;
+    let deployment = |row: &ControlRow| {
+        let upcaster: Option<String> = row.get(10)?;
+        let (name, version) = (row.get(11)?, row.get(12)?);
         Ok(Deployment {
-            projector: row.try_get(9).map_err(failed)?,
+            projector: row.get(9)?,
             upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
-            id: row.try_get(0).map_err(failed)?,
-            digest: row.try_get(1).map_err(failed)?,
-            name: row.try_get(2).map_err(failed)?,
-            version: row.try_get(3).map_err(failed)?,
-            origin: row.try_get(4).map_err(failed)?,
-            state: row.try_get(5).map_err(failed)?,
-            by: row.try_get(6).map_err(failed)?,
-            at: row.try_get(7).map_err(failed)?,
-            reason: row.try_get(8).map_err(failed)?,
-            taken_up_at: row.try_get(13).map_err(failed)?,
-            waits: row.try_get(14).map_err(failed)?,
+            id: row.get(0)?,
+            digest: row.get(1)?,
+            name: row.get(2)?,
+            version: row.get(3)?,
+            origin: row.get(4)?,
+            state: row.get(5)?,
+            by: row.get(6)?,
+            at: row.get(7)?,
+            reason: row.get(8)?,
+            taken_up_at: row.get(13)?,
+            waits: row.get(14)?,
         })
     };
-    rows.map_err(failed)?.iter().map(deployment).collect()
+    rows?.iter().map(deployment).collect()
 }
 
 /// Records, in the batch's transaction and before its checkpoint moves, that a lane works with another digest from here on.
@@ -385,7 +392,8 @@ pub async fn change_lane(
     lane: &Lane,
     digest: &str,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording the lane's component",
         "INSERT INTO laterna.deployment_lane (projection, generation, lane, batch, digest, position) \
          SELECT projection, generation, lane, batch, ?, position FROM laterna.checkpoint \
          WHERE projection = ? AND generation = ? AND lane = ? \
@@ -393,8 +401,8 @@ pub async fn change_lane(
          changed_at = CURRENT_TIMESTAMP(6)",
     );
     // A row of the same number is there where checkpoints were lost or removed since: what is written now counts.
-    let query = sqlx::query(&sql).bind(digest).bind(&lane.projection).bind(lane.generation).bind(lane.lane);
-    query.run(connection).await.map_err(|error| classify("recording the lane's component", &error))?;
+    let query = sql.bind(digest).bind(&lane.projection).bind(lane.generation).bind(lane.lane);
+    query.run(connection).await?;
     Ok(())
 }
 
@@ -405,19 +413,14 @@ pub async fn lane_changes(
     projection: &str,
     generation: u32,
 ) -> Result<Vec<LaneChange>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the lanes' components", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the lanes' components",
         "SELECT lane, digest, position, DATE_FORMAT(changed_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.deployment_lane \
          WHERE projection = ? AND generation = ? ORDER BY changed_at, lane, batch",
     );
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
-    let change = |row: &MySqlRow| {
-        Ok(LaneChange {
-            lane: row.try_get(0).map_err(failed)?,
-            digest: row.try_get(1).map_err(failed)?,
-            position: row.try_get(2).map_err(failed)?,
-            at: row.try_get(3).map_err(failed)?,
-        })
+    let rows = sql.bind(projection).bind(generation).rows(&mut session.connection).await;
+    let change = |row: &ControlRow| {
+        Ok(LaneChange { lane: row.get(0)?, digest: row.get(1)?, position: row.get(2)?, at: row.get(3)? })
     };
-    rows.map_err(failed)?.iter().map(change).collect()
+    rows?.iter().map(change).collect()
 }

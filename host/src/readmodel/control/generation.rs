@@ -8,15 +8,13 @@ mod contents;
 mod moving;
 
 use serde::Serialize;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{Connection, Row};
+use sqlx::mysql::MySqlConnection;
 
+use super::control_sql::{ControlRow, ControlSql};
 use super::deployment::Origin;
 use super::lease::{self, UnderLease};
 use super::schema::Control;
 use crate::failure::{Failure, RUN_NEWER};
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::text::quoted;
 
@@ -212,10 +210,11 @@ pub async fn list(
     control: &Control,
     projection: &str,
 ) -> Result<Vec<Generation>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the generations", &error);
-    let sql = control
-        .sql(&format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"));
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
+    let sql = control.statement(
+        "reading the generations",
+        format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"),
+    );
+    let rows = sql.bind(projection).rows(&mut session.connection).await?;
     rows.iter().map(one).collect()
 }
 
@@ -225,16 +224,18 @@ pub async fn locked(
     control: &Control,
     projection: &str,
 ) -> Result<Vec<Generation>, Failure> {
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
-    ));
-    let rows = sqlx::query(&sql).bind(projection).rows(connection).await;
-    rows.map_err(|error| classify("reading the generations", &error))?.iter().map(one).collect()
+    let sql = control.statement(
+        "reading the generations",
+        format!(
+            "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+        ),
+    );
+    let rows = sql.bind(projection).rows(connection).await?;
+    rows.iter().map(one).collect()
 }
 
-fn one(row: &MySqlRow) -> Result<Generation, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the generations", &error);
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
+fn one(row: &ControlRow) -> Result<Generation, Failure> {
+    let text = |index: usize| row.get::<String>(index);
     let unknown = |what: &str| {
         Failure::misconfigured(
             format!("a generation's row has {}, which this version does not know", quoted(what)),
@@ -243,28 +244,25 @@ fn one(row: &MySqlRow) -> Result<Generation, Failure> {
     };
     let (purpose, state, origin, tables) = (text(2)?, text(3)?, text(11)?, text(5)?);
     Ok(Generation {
-        generation: row.try_get(0).map_err(failed)?,
+        generation: row.get(0)?,
         place: text(1)?,
         purpose: Purpose::from_name(&purpose).ok_or_else(|| unknown(&purpose))?,
         state: GenerationState::from_name(&state).ok_or_else(|| unknown(&state))?,
         digest: text(4)?,
         tables: serde_json::from_str(&tables).map_err(|_| unknown(&tables))?,
-        part: HistoryFilter {
-            until: row.try_get(6).map_err(failed)?,
-            aggregate: row.try_get(7).map_err(failed)?,
-        },
-        expected: row.try_get(8).map_err(failed)?,
-        accepted: row.try_get::<i64, _>(9).map_err(failed)? != 0,
-        attempts: row.try_get(10).map_err(failed)?,
+        part: HistoryFilter { until: row.get(6)?, aggregate: row.get(7)? },
+        expected: row.get(8)?,
+        accepted: row.is(9)?,
+        attempts: row.get(10)?,
         origin: Origin::from_name(&origin),
-        command: row.try_get(12).map_err(failed)?,
+        command: row.get(12)?,
         by: text(13)?,
         since: text(14)?,
-        seconds: row.try_get(15).map_err(failed)?,
-        reason: row.try_get(16).map_err(failed)?,
-        lacks: row.try_get(17).map_err(failed)?,
-        lacks_accepted: row.try_get::<i64, _>(18).map_err(failed)? != 0,
-        opened_by: row.try_get(19).map_err(failed)?,
+        seconds: row.get(15)?,
+        reason: row.get(16)?,
+        lacks: row.get(17)?,
+        lacks_accepted: row.is(18)?,
+        opened_by: row.get(19)?,
     })
 }
 
@@ -275,13 +273,13 @@ pub async fn give_up(
     projection: &str,
     (numbers, why): (&[u32], &str),
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "giving a generation up",
         "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
     );
     for number in numbers {
-        let given_up = sqlx::query(&sql).bind(why).bind(projection).bind(number);
-        let given_up = given_up.run(&mut *connection).await;
-        given_up.map_err(|error| classify("giving a generation up", &error))?;
+        let given_up = sql.bind(why).bind(projection).bind(number);
+        given_up.run(&mut *connection).await?;
     }
     Ok(())
 }
@@ -293,12 +291,13 @@ pub async fn insert(
     (number, wanted): (u32, &Wanted<'_>),
 ) -> Result<(), Failure> {
     let projection = wanted.projection;
-    let insert = control.sql(
+    let insert = control.statement(
+        "beginning a generation",
         "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
          only_aggregate, expected, accepted, origin, command, requested_by, opened_by) \
          VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
-    let inserted = sqlx::query(&insert)
+    insert
         .bind(projection)
         .bind(number)
         .bind(place(control, projection, number))
@@ -314,8 +313,7 @@ pub async fn insert(
         .bind(wanted.by)
         .bind(wanted.opened_by)
         .run(connection)
-        .await;
-    inserted.map_err(|error| classify("beginning a generation", &error))?;
+        .await?;
     Ok(())
 }
 
@@ -326,12 +324,13 @@ pub async fn set(
     projection: &str,
     changed: &Generation,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "changing a generation",
         "UPDATE laterna.generation SET since = IF(state = 'kept' AND ? = 'building', CURRENT_TIMESTAMP(6), since), \
          state = ?, purpose = ?, accepted = ?, attempts = ?, reason = ?, origin = ?, lacks = ?, lacks_accepted = ? \
          WHERE projection = ? AND generation = ?",
     );
-    let set = sqlx::query(&sql)
+    let set = sql
         .bind(changed.state.name())
         .bind(changed.state.name())
         .bind(changed.purpose.name())
@@ -343,7 +342,7 @@ pub async fn set(
         .bind(changed.lacks_accepted)
         .bind(projection)
         .bind(changed.generation);
-    set.run(connection).await.map_err(|error| classify("changing a generation", &error))?;
+    set.run(connection).await?;
     Ok(())
 }
 
@@ -354,8 +353,7 @@ pub async fn open_under_lease(
     wanted: Wanted<'_>,
     epoch: u64,
 ) -> Result<UnderLease<u32>, Failure> {
-    let failed = |error: sqlx::Error| classify("beginning a generation", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("beginning a generation").await?;
     lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
     let projection = wanted.projection;
     let number = new_number(&mut transaction, control, projection).await?;
@@ -363,14 +361,14 @@ pub async fn open_under_lease(
     let gives_up = match opening(&standing, wanted.overtakes.is_some()) {
         Ok(gives_up) => gives_up,
         Err(obstacle) => {
-            transaction.rollback().await.map_err(failed)?;
+            transaction.rollback().await?;
             return Ok(UnderLease::Blocked(obstacle));
         }
     };
     let why = wanted.overtakes.unwrap_or_default();
     give_up(&mut transaction, control, projection, (&gives_up, why)).await?;
     insert(&mut transaction, control, (number, &wanted)).await?;
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(UnderLease::Done(number))
 }
 
@@ -385,8 +383,9 @@ pub async fn new_number(
     loop {
         let number = next_number(connection, control, projection).await?;
         let place = place(control, projection, number);
-        let found = sqlx::query(sql).bind(&place).first(connection).await;
-        if found.map_err(|error| classify("numbering a generation", &error))?.is_none() {
+        let found =
+            ControlSql::of_the_server("numbering a generation", sql).bind(&place).first(connection).await;
+        if found?.is_none() {
             return Ok(number);
         }
     }
@@ -398,15 +397,18 @@ async fn next_number(
     control: &Control,
     projection: &str,
 ) -> Result<u32, Failure> {
-    let failed = |error: sqlx::Error| classify("numbering a generation", &error);
-    let count = control.sql(
+    let count = control.statement(
+        "numbering a generation",
         "UPDATE laterna.projection SET last_generation = GREATEST(live_generation, last_generation) + 1 \
          WHERE projection = ?",
     );
-    sqlx::query(&count).bind(projection).run(connection).await.map_err(failed)?;
-    let read = control.sql("SELECT last_generation FROM laterna.projection WHERE projection = ?");
-    let row = sqlx::query(&read).bind(projection).row(connection).await.map_err(failed)?;
-    row.try_get(0).map_err(failed)
+    count.bind(projection).run(connection).await?;
+    let read = control.statement(
+        "numbering a generation",
+        "SELECT last_generation FROM laterna.projection WHERE projection = ?",
+    );
+    let row = read.bind(projection).row(connection).await?;
+    row.get(0)
 }
 
 /// Records what a generation waits for.
@@ -417,12 +419,12 @@ pub async fn explain(
     generation: u32,
     reason: Option<&str>,
 ) -> Result<(), Failure> {
-    let sql = control.sql("UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?");
-    let explained = sqlx::query(&sql).bind(reason).bind(projection).bind(generation);
-    explained
-        .run(&mut session.connection)
-        .await
-        .map_err(|error| classify("recording what a generation waits for", &error))?;
+    let sql = control.statement(
+        "recording what a generation waits for",
+        "UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?",
+    );
+    let explained = sql.bind(reason).bind(projection).bind(generation);
+    explained.run(&mut session.connection).await?;
     Ok(())
 }
 

@@ -3,15 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::control_sql::{ControlRow, ControlSql};
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::{RunQuery, send};
-use crate::readmodel::mysql::session::{Connector, Presence, Session};
+use crate::readmodel::mysql::session::presence::Presence;
+use crate::readmodel::mysql::session::{Connector, Session};
 
 /// How long a session that renames tables may take to end.
 const RENAMING_ENDS: Duration = Duration::from_secs(10);
@@ -37,16 +36,16 @@ pub async fn acquire(
     owner: &str,
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
-    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
     // A standby asks often, so it only writes when there is no row.
     let held = if let Some(held) = held(session, control, projection).await? {
         held
     } else {
-        let ensure = control.sql(
+        let ensure = control.statement(
+            "asking for the lease",
             "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
              VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
         );
-        sqlx::query(&ensure).bind(projection).run(&mut session.connection).await.map_err(failed)?;
+        ensure.bind(projection).run(&mut session.connection).await?;
         let gone = || Failure::LostRace {
             what: format!("the row of the lease of `{projection}` was deleted while it was asked for"),
         };
@@ -84,26 +83,26 @@ async fn held(
     control: &Control,
     projection: &str,
 ) -> Result<Option<HeldLease>, Failure> {
-    let failed = |error: sqlx::Error| classify("asking for the lease", &error);
     // An older host renews without its account: what stands there then is another connection's.
-    let read = control.sql(
+    let read = control.statement(
+        "asking for the lease",
         "SELECT epoch, owner, connection_id, IF(account_connection_id = connection_id, account, NULL), \
          CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, guard_connection_id \
          FROM laterna.lease WHERE projection = ?",
     );
-    let found = sqlx::query(&read).bind(projection).first(&mut session.connection).await.map_err(failed)?;
-    let read = |row: sqlx::mysql::MySqlRow| -> Result<HeldLease, sqlx::Error> {
+    let found = read.bind(projection).first(&mut session.connection).await?;
+    let read = |row: ControlRow| -> Result<HeldLease, Failure> {
         Ok(HeldLease {
-            epoch: row.try_get(0)?,
-            owner: row.try_get(1)?,
-            connection: row.try_get(2)?,
-            account: row.try_get(3)?,
-            expired: row.try_get::<i64, _>(4)? != 0,
-            renames: row.try_get(5)?,
-            guard: row.try_get(6)?,
+            epoch: row.get(0)?,
+            owner: row.get(1)?,
+            connection: row.get(2)?,
+            account: row.get(3)?,
+            expired: row.is(4)?,
+            renames: row.get(5)?,
+            guard: row.get(6)?,
         })
     };
-    found.map(read).transpose().map_err(failed)
+    found.map(read).transpose()
 }
 
 /// The host that holds the lease with another account than the session's, and that account; none where there is none.
@@ -133,19 +132,19 @@ pub struct LeaseRecord {
 
 /// All leases, by projection.
 pub async fn all(session: &mut Session, control: &Control) -> Result<Vec<LeaseRecord>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the leases", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the leases",
         "SELECT projection, owner, epoch, DATE_FORMAT(expires_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
          CAST(connection_id <> 0 AND expires_at >= CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease ORDER BY projection",
     );
-    let rows = sqlx::query(&sql).rows(&mut session.connection).await.map_err(failed)?;
-    let lease = |row: &sqlx::mysql::MySqlRow| {
+    let rows = sql.rows(&mut session.connection).await?;
+    let lease = |row: &ControlRow| {
         Ok(LeaseRecord {
-            projection: row.try_get(0).map_err(failed)?,
-            owner: row.try_get(1).map_err(failed)?,
-            epoch: row.try_get(2).map_err(failed)?,
-            expires_at: row.try_get(3).map_err(failed)?,
-            held: row.try_get::<i64, _>(4).map_err(failed)? != 0,
+            projection: row.get(0)?,
+            owner: row.get(1)?,
+            epoch: row.get(2)?,
+            expires_at: row.get(3)?,
+            held: row.is(4)?,
         })
     };
     rows.iter().map(lease).collect()
@@ -187,21 +186,22 @@ async fn lane_sessions(
     control: &Control,
     projection: &str,
 ) -> Result<Vec<u64>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for the old host's sessions", &error);
-    let read = control.sql(
+    let read = control.statement(
+        "looking for the old host's sessions",
         "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
     );
-    let rows = sqlx::query(&read).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    let rows = read.bind(projection).rows(&mut session.connection).await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
 pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("preparing to rename", &error);
-    let asked =
-        sqlx::query("SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)").bind(mark(control, projection));
-    let row = asked.row(&mut ddl.connection).await.map_err(failed)?;
-    if row.try_get::<i64, _>(0).map_err(failed)? == 1 {
+    let asked = ControlSql::of_the_server(
+        "preparing to rename",
+        "SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)",
+    );
+    let row = asked.bind(mark(control, projection)).row(&mut ddl.connection).await?;
+    if row.is(0)? {
         return Ok(());
     }
     Err(Failure::LostRace { what: format!("another session renames tables of `{projection}`") })
@@ -239,9 +239,11 @@ async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: 
 
 /// The session that bears the mark.
 async fn marked(session: &mut Session, control: &Control, projection: &str) -> Result<Option<u64>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for a session that renames tables", &error);
-    let asked = sqlx::query("SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)").bind(mark(control, projection));
-    asked.row(&mut session.connection).await.map_err(failed)?.try_get(0).map_err(failed)
+    let asked = ControlSql::of_the_server(
+        "looking for a session that renames tables",
+        "SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)",
+    );
+    asked.bind(mark(control, projection)).row(&mut session.connection).await?.get(0)
 }
 
 async fn end_old_sessions(
@@ -268,37 +270,37 @@ async fn raise_epoch(
     (seen, cut_over): (u64, [u64; 2]),
     ttl: Duration,
 ) -> Result<Acquired, Failure> {
-    let failed = |error: sqlx::Error| classify("taking the lease", &error);
-    let Session { id, account, connection, .. } = session;
-    send(connection, "BEGIN").await.map_err(failed)?;
-    let take = control.sql(
+    let (id, account) = (session.id, session.account.clone());
+    let mut transaction = session.begin("taking the lease").await?;
+    let take = control.statement(
+        "taking the lease",
         "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, account_connection_id = ?, \
          account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
          WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
     );
     let [renames, guard] = cut_over;
-    let taken = sqlx::query(&take)
+    let taken = take
         .bind(owner)
-        .bind(*id)
-        .bind(*id)
-        .bind(&*account)
+        .bind(id)
+        .bind(id)
+        .bind(account)
         .bind(micros(ttl))
         .bind(projection)
         .bind(seen)
         .bind(renames)
         .bind(guard)
-        .run(connection)
-        .await
-        .map_err(failed)?;
+        .run(&mut transaction)
+        .await?;
     if taken.rows_affected() != 1 {
-        send(connection, "ROLLBACK").await.map_err(failed)?;
+        transaction.rollback().await?;
         return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
     }
-    let lanes = control.sql(
+    let lanes = control.statement(
+        "taking the lease",
         "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
     );
-    sqlx::query(&lanes).bind(seen + 1).bind(projection).run(connection).await.map_err(failed)?;
-    send(connection, "COMMIT").await.map_err(failed)?;
+    lanes.bind(seen + 1).bind(projection).run(&mut transaction).await?;
+    transaction.commit().await?;
     Ok(Acquired::Mine { epoch: seen + 1 })
 }
 
@@ -310,11 +312,12 @@ pub async fn renew(
     epoch: u64,
     ttl: Duration,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "renewing the lease",
         "UPDATE laterna.lease SET connection_id = ?, account_connection_id = ?, account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
          WHERE projection = ? AND epoch = ?",
     );
-    let renewed = sqlx::query(&sql)
+    let renewed = sql
         .bind(session.id)
         .bind(session.id)
         .bind(&session.account)
@@ -322,8 +325,7 @@ pub async fn renew(
         .bind(projection)
         .bind(epoch)
         .run(&mut session.connection)
-        .await
-        .map_err(|error| classify("renewing the lease", &error))?;
+        .await?;
     if renewed.rows_affected() == 1 {
         return Ok(());
     }
@@ -337,12 +339,12 @@ pub async fn release(
     projection: &str,
     epoch: u64,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "releasing the lease",
         "UPDATE laterna.lease SET owner = '', connection_id = 0, expires_at = CURRENT_TIMESTAMP(6) \
          WHERE projection = ? AND epoch = ?",
     );
-    let released = sqlx::query(&sql).bind(projection).bind(epoch).run(&mut session.connection).await;
-    released.map_err(|error| classify("releasing the lease", &error))?;
+    sql.bind(projection).bind(epoch).run(&mut session.connection).await?;
     Ok(())
 }
 
@@ -361,11 +363,12 @@ pub async fn prove(
     projection: &str,
     epoch: u64,
 ) -> Result<(), Failure> {
-    let sql = control.sql("SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE");
-    let row = sqlx::query(&sql).bind(projection).first(&mut *connection).await;
-    let row = row.map_err(|error| classify("proving the epoch", &error))?;
-    let found =
-        row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| classify("proving the epoch", &error))?;
+    let sql = control.statement(
+        "proving the epoch",
+        "SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE",
+    );
+    let row = sql.bind(projection).first(&mut *connection).await?;
+    let found = row.map_or(Ok(0), |row| row.get(0))?;
     if found == epoch { Ok(()) } else { Err(Failure::Fenced { mine: epoch, found }) }
 }
 

@@ -5,13 +5,11 @@
 //! for independent.
 
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
 
+use super::control_sql::{ControlRow, ControlSql};
 use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::statement::Schema;
 
@@ -34,24 +32,25 @@ pub async fn claim(
     epoch: u64,
     schema: &Schema,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("claiming the read model's tables", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("claiming the read model's tables").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
-    let forget = control.sql(
+    let forget = control.statement(
+        "claiming the read model's tables",
         "DELETE FROM laterna.projection_table \
          WHERE projection = ? OR projection NOT IN (SELECT projection FROM laterna.projection)",
     );
-    sqlx::query(&forget).bind(projection).run(&mut transaction).await.map_err(failed)?;
-    let enter = control.sql(
+    forget.bind(projection).run(&mut transaction).await?;
+    let enter = control.statement(
+        "claiming the read model's tables",
         "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (DATABASE(), ?, ?)",
     );
     for table in &schema.tables {
-        sqlx::query(&enter).bind(&table.name).bind(projection).run(&mut transaction).await.map_err(failed)?;
+        enter.bind(&table.name).bind(projection).run(&mut transaction).await?;
     }
     match find_anothers(&mut transaction, control, projection, schema).await {
-        Ok(()) => transaction.commit().await.map_err(failed),
+        Ok(()) => transaction.commit().await,
         Err(failure) => {
-            transaction.rollback().await.map_err(failed)?;
+            transaction.rollback().await?;
             Err(failure)
         }
     }
@@ -64,15 +63,18 @@ pub async fn enter(
     projection: &str,
     (database, tables): (&str, &[String]),
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("entering the read model's tables", &error);
-    let forget = control.sql("DELETE FROM laterna.projection_table WHERE projection = ?");
-    sqlx::query(&forget).bind(projection).run(connection).await.map_err(failed)?;
-    let enter = control.sql(
+    let forget = control.statement(
+        "entering the read model's tables",
+        "DELETE FROM laterna.projection_table WHERE projection = ?",
+    );
+    forget.bind(projection).run(connection).await?;
+    let enter = control.statement(
+        "entering the read model's tables",
         "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (?, ?, ?)",
     );
     for table in tables {
-        let entered = sqlx::query(&enter).bind(database).bind(table).bind(projection);
-        entered.run(connection).await.map_err(failed)?;
+        let entered = enter.bind(database).bind(table).bind(projection);
+        entered.run(connection).await?;
     }
     Ok(())
 }
@@ -83,13 +85,13 @@ pub async fn tables(
     control: &Control,
     projection: &str,
 ) -> Result<Vec<String>, Failure> {
-    let failed = |error: sqlx::Error| classify("asking for the read model's tables", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "asking for the read model's tables",
         "SELECT CONVERT(table_name USING utf8mb4) FROM laterna.projection_table \
          WHERE table_schema = DATABASE() AND projection = ? ORDER BY table_name",
     );
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    let rows = sql.bind(projection).rows(&mut session.connection).await?;
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 async fn find_anothers(
@@ -98,15 +100,14 @@ async fn find_anothers(
     projection: &str,
     schema: &Schema,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("asking whose the read model's tables are", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "asking whose the read model's tables are",
         "SELECT CONVERT(taken.table_name USING utf8mb4), taken.projection FROM laterna.projection_table AS taken \
          JOIN laterna.projection AS owner ON owner.projection = taken.projection \
          WHERE taken.table_schema = DATABASE() AND taken.projection <> ? ORDER BY taken.table_name",
     );
-    for row in sqlx::query(&sql).bind(projection).rows(connection).await.map_err(failed)? {
-        let (table, owner): (String, String) =
-            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+    for row in sql.bind(projection).rows(connection).await? {
+        let (table, owner): (String, String) = (row.get(0)?, row.get(1)?);
         if schema.tables.iter().any(|declared| declared.name == table) {
             return Err(Failure::misconfigured(
                 format!(
@@ -163,10 +164,9 @@ pub async fn nothing_is_tied(session: &mut Session, schema: &Schema) -> Result<(
 }
 
 async fn names(session: &mut Session, sql: &str) -> Result<Vec<[String; 3]>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for what is tied to the read model's tables", &error);
-    let rows = sqlx::query(sql).rows(&mut session.connection).await.map_err(failed)?;
-    let name = |row: &sqlx::mysql::MySqlRow| -> Result<[String; 3], sqlx::Error> {
-        Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?])
-    };
-    rows.iter().map(|row| name(row).map_err(failed)).collect()
+    let sql = ControlSql::of_the_server("looking for what is tied to the read model's tables", sql);
+    let rows = sql.rows(&mut session.connection).await?;
+    let name =
+        |row: &ControlRow| -> Result<[String; 3], Failure> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
+    rows.iter().map(|row| name(row)).collect()
 }

@@ -1,14 +1,10 @@
 //! The rows of pauses that an operator or the breaker ordered: restarts and take-overs keep them. Every other reason to pause is a
 //! `failure`, which `supervisor::hold` checks.
 
-use sqlx::mysql::MySqlRow;
-use sqlx::{Connection, Row};
-
+use super::control_sql::ControlRow;
 use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// Class of a pause by an operator.
@@ -24,24 +20,21 @@ pub async fn find(
     control: &Control,
     projection: &str,
 ) -> Result<Option<Failure>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading whether the projection is paused",
         "SELECT class AS pause_class, reason AS pause_reason, paused_by, \
          DATE_FORMAT(paused_at, '%Y-%m-%dT%H:%i:%sZ') AS paused_since FROM laterna.pause \
          WHERE projection = ? AND resumed_at IS NULL ORDER BY class DESC LIMIT 1",
     );
-    let row = sqlx::query(&sql).bind(projection).first(&mut session.connection).await.map_err(failed)?;
+    let row = sql.bind(projection).first(&mut session.connection).await?;
     let Some(row) = row else { return Ok(None) };
-    let class: &str = row.try_get("pause_class").map_err(failed)?;
+    let class: &str = row.get("pause_class")?;
     Ok(Some(from_row(&row, projection, class)?))
 }
 
 /// The pause of a class that a row describes.
-pub(super) fn from_row(row: &MySqlRow, projection: &str, class: &str) -> Result<Failure, Failure> {
-    let text = |column: &str| {
-        let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
-        row.try_get::<String, _>(column).map_err(failed)
-    };
+pub(super) fn from_row(row: &ControlRow, projection: &str, class: &str) -> Result<Failure, Failure> {
+    let text = |column: &str| row.get::<String>(column);
     Ok(match class {
         BY_BREAKER => Failure::BreakerOpen { reason: text("pause_reason")? },
         _ => Failure::Paused {
@@ -54,21 +47,20 @@ pub(super) fn from_row(row: &MySqlRow, projection: &str, class: &str) -> Result<
 }
 
 /// Pauses a projection, in the transaction that carries the command out.
-pub(super) async fn pause(
+pub(in crate::readmodel) async fn pause(
     transaction: &mut sqlx::mysql::MySqlConnection,
     control: &Control,
     projection: &str,
     by: &str,
     why: &str,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "pausing the projection",
         "INSERT INTO laterna.pause (projection, class, reason, paused_by) VALUES (?, ?, ?, ?) \
          ON DUPLICATE KEY UPDATE reason = VALUES(reason), paused_by = VALUES(paused_by), \
          paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL, still_at = NULL",
     );
-    let paused =
-        sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await;
-    paused.map_err(|error| classify("pausing the projection", &error))?;
+    sql.bind(projection).bind(BY_OPERATOR).bind(why).bind(by).run(transaction).await?;
     Ok(())
 }
 
@@ -79,12 +71,13 @@ pub(super) async fn resume(
     projection: &str,
     by: &str,
 ) -> Result<bool, Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "resuming the projection",
         "UPDATE laterna.pause SET resumed_by = ?, resumed_at = CURRENT_TIMESTAMP(6) \
          WHERE projection = ? AND resumed_at IS NULL",
     );
-    let resumed = sqlx::query(&sql).bind(by).bind(projection).run(transaction).await;
-    Ok(resumed.map_err(|error| classify("resuming the projection", &error))?.rows_affected() > 0)
+    let resumed = sql.bind(by).bind(projection).run(transaction).await?;
+    Ok(resumed.rows_affected() > 0)
 }
 
 /// How far an operator's pause has come.
@@ -106,29 +99,28 @@ pub async fn record_still(
     projection: &str,
     epoch: u64,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("recording that the lanes stand still", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("recording that the lanes stand still").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording that the lanes stand still",
         "UPDATE laterna.pause SET still_at = CURRENT_TIMESTAMP(6) \
          WHERE projection = ? AND class = ? AND resumed_at IS NULL AND (still_at IS NULL OR still_at < paused_at)",
     );
-    let recorded = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR).run(&mut transaction).await;
-    recorded.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    sql.bind(projection).bind(BY_OPERATOR).run(&mut transaction).await?;
+    transaction.commit().await
 }
 
 /// How far an operator's pause has come. The record of an earlier one does not count.
 pub async fn progress(session: &mut Session, control: &Control, projection: &str) -> Result<Pause, Failure> {
-    let failed = |error: sqlx::Error| classify("reading whether the projection is paused", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading whether the projection is paused",
         "SELECT CAST(COALESCE(still_at >= paused_at, 0) AS SIGNED) FROM laterna.pause \
          WHERE projection = ? AND class = ? AND resumed_at IS NULL",
     );
-    let query = sqlx::query(&sql).bind(projection).bind(BY_OPERATOR);
-    let row = query.first(&mut session.connection).await.map_err(failed)?;
+    let query = sql.bind(projection).bind(BY_OPERATOR);
+    let row = query.first(&mut session.connection).await?;
     let Some(row) = row else { return Ok(Pause::Over) };
-    let is_still = row.try_get::<i64, _>(0).map_err(failed)? != 0;
+    let is_still = row.is(0)?;
     Ok(if is_still { Pause::Still } else { Pause::Asked })
 }
 
@@ -141,17 +133,17 @@ pub async fn open_breaker(
     digest: &str,
     reason: &str,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("recording the open breaker", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("recording the open breaker").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording the open breaker",
         "INSERT INTO laterna.pause (projection, class, digest, reason, paused_by) VALUES (?, ?, ?, ?, 'breaker') \
          ON DUPLICATE KEY UPDATE digest = VALUES(digest), reason = VALUES(reason), \
          paused_at = CURRENT_TIMESTAMP(6), resumed_by = NULL, resumed_at = NULL",
     );
-    let opened = sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).bind(reason);
-    opened.run(&mut transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    let opened = sql.bind(projection).bind(BY_BREAKER).bind(digest).bind(reason);
+    opened.run(&mut transaction).await?;
+    transaction.commit().await
 }
 
 /// Closes a breaker that opened under another component than this one. Whether it did.
@@ -162,13 +154,15 @@ pub async fn close_breaker_of_others(
     epoch: u64,
     digest: &str,
 ) -> Result<bool, Failure> {
-    let failed = |error: sqlx::Error| classify("closing the breaker", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("closing the breaker").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql("DELETE FROM laterna.pause WHERE projection = ? AND class = ? AND digest <> ?");
-    let closed = sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).run(&mut transaction).await;
-    let closed = closed.map_err(failed)?.rows_affected() > 0;
-    transaction.commit().await.map_err(failed)?;
+    let sql = control.statement(
+        "closing the breaker",
+        "DELETE FROM laterna.pause WHERE projection = ? AND class = ? AND digest <> ?",
+    );
+    let closed = sql.bind(projection).bind(BY_BREAKER).bind(digest).run(&mut transaction).await?;
+    let closed = closed.rows_affected() > 0;
+    transaction.commit().await?;
     Ok(closed)
 }
 
@@ -179,10 +173,10 @@ pub async fn breaker_is_muted(
     projection: &str,
     digest: &str,
 ) -> Result<bool, Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the breaker",
         "SELECT 1 FROM laterna.pause WHERE projection = ? AND class = ? AND digest = ? AND resumed_at IS NOT NULL",
     );
-    let found =
-        sqlx::query(&sql).bind(projection).bind(BY_BREAKER).bind(digest).first(&mut session.connection);
-    Ok(found.await.map_err(|error| classify("reading the breaker", &error))?.is_some())
+    let found = sql.bind(projection).bind(BY_BREAKER).bind(digest).first(&mut session.connection);
+    Ok(found.await?.is_some())
 }

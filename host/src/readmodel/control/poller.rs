@@ -1,4 +1,5 @@
-//! Asks the control schema how one projection stands, once for all parts of the host that have to know.
+//! Asks the control schema how one projection stands, once for all parts of the host that have to know; and how
+//! often.
 
 use std::sync::Arc;
 use std::time::Duration;

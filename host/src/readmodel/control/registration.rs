@@ -1,11 +1,8 @@
 //! Which projections there are, which outbox each is made from, and which generation of its tables is live.
 
-use sqlx::Row;
-
+use super::control_sql::ControlRow;
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// A projection as the control schema knows it.
@@ -29,16 +26,17 @@ pub async fn find(
 
 /// All projections, by name.
 pub async fn all(session: &mut Session, control: &Control) -> Result<Vec<Registration>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the projections", &error);
-    let sql = control
-        .sql("SELECT projection, live_generation, lanes, source FROM laterna.projection ORDER BY projection");
-    let rows = sqlx::query(&sql).rows(&mut session.connection).await.map_err(failed)?;
-    let registration = |row: &sqlx::mysql::MySqlRow| {
+    let sql = control.statement(
+        "reading the projections",
+        "SELECT projection, live_generation, lanes, source FROM laterna.projection ORDER BY projection",
+    );
+    let rows = sql.rows(&mut session.connection).await?;
+    let registration = |row: &ControlRow| {
         Ok(Registration {
-            projection: row.try_get(0).map_err(failed)?,
-            live_generation: row.try_get(1).map_err(failed)?,
-            lanes: row.try_get(2).map_err(failed)?,
-            source: row.try_get(3).map_err(failed)?,
+            projection: row.get(0)?,
+            live_generation: row.get(1)?,
+            lanes: row.get(2)?,
+            source: row.get(3)?,
         })
     };
     rows.iter().map(registration).collect()
@@ -50,24 +48,25 @@ pub async fn register(
     control: &Control,
     registration: &Registration,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "registering the projection",
         "INSERT INTO laterna.projection (projection, live_generation, lanes, source) VALUES (?, ?, 0, ?) \
          ON DUPLICATE KEY UPDATE source = IF(lanes = 0, VALUES(source), source)",
     );
-    sqlx::query(&sql)
-        .bind(&registration.projection)
+    sql.bind(&registration.projection)
         .bind(registration.live_generation)
         .bind(&registration.source)
         .run(&mut session.connection)
-        .await
-        .map_err(|error| classify("registering the projection", &error))?;
+        .await?;
     Ok(())
 }
 
 /// Takes the registration of a projection back that has no lanes yet.
 pub async fn withdraw(session: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
-    let sql = control.sql("DELETE FROM laterna.projection WHERE projection = ? AND lanes = 0");
-    let removed = sqlx::query(&sql).bind(projection).run(&mut session.connection).await;
-    removed.map_err(|error| classify("taking the registration back", &error))?;
+    let sql = control.statement(
+        "taking the registration back",
+        "DELETE FROM laterna.projection WHERE projection = ? AND lanes = 0",
+    );
+    sql.bind(projection).run(&mut session.connection).await?;
     Ok(())
 }

@@ -3,17 +3,13 @@
 //! A snapshot tells what there is to do. Whoever acts on it reads the rows again, under the lease or in the transaction that
 //! changes them: a snapshot may be a moment old.
 
-use sqlx::Row;
-use sqlx::mysql::MySqlRow;
-
 use super::command::CommandKind;
+use super::control_sql::{ControlRow, ControlSql};
 use super::pause;
 use super::schema::Control;
 use super::take_up::TakeUp;
 use crate::failure::Failure;
 use crate::readmodel::lane::volume::Volume;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// The control rows of one projection at one moment.
@@ -47,21 +43,15 @@ pub struct PendingCommands {
 impl ControlSnapshot {
     /// Reads a projection's rows.
     pub async fn read(session: &mut Session, control: &Control, projection: &str) -> Result<Self, Failure> {
-        let failed = |error: sqlx::Error| classify("reading the state of the projection", &error);
-        let text = sql(control);
-        let mut query = sqlx::query(&text);
-        for _ in 0..text.matches('?').count() {
-            query = query.bind(projection);
-        }
-        let row = query.row(&mut session.connection).await.map_err(failed)?;
-        let pause = match row.try_get("pause_class").map_err(failed)? {
+        let row = sql(control).bind_each(projection).row(&mut session.connection).await?;
+        let pause = match row.get("pause_class")? {
             Some(class) => Some(pause::from_row(&row, projection, class)?),
             None => None,
         };
-        let count = |column: &str| -> Result<u64, Failure> { row.try_get(column).map_err(failed) };
+        let count = |column: &str| -> Result<u64, Failure> { row.get(column) };
         Ok(Self {
             pause,
-            deployment: deployment(&row).map_err(failed)?,
+            deployment: deployment(&row)?,
             is_canary: count("is_canary")? > 0,
             generations: count("generations")?,
             commands: PendingCommands {
@@ -70,10 +60,7 @@ impl ControlSnapshot {
                 deployments: count("command_deployments")?,
             },
             letters: (count("parked")?, count("held")?),
-            volume: Volume {
-                letters: row.try_get("letters").map_err(failed)?,
-                bytes: row.try_get("letter_bytes").map_err(failed)?,
-            },
+            volume: Volume { letters: row.get("letters")?, bytes: row.get("letter_bytes")? },
             ignored: count("ignored")?,
         })
     }
@@ -87,21 +74,21 @@ impl ControlSnapshot {
     }
 }
 
-fn deployment(row: &MySqlRow) -> Result<Option<TakeUp>, sqlx::Error> {
-    let Some(id) = row.try_get("deployment_id")? else { return Ok(None) };
+fn deployment(row: &ControlRow) -> Result<Option<TakeUp>, Failure> {
+    let Some(id) = row.get("deployment_id")? else { return Ok(None) };
     Ok(Some(TakeUp {
         id,
-        digest: row.try_get("digest")?,
-        is_whole: row.try_get::<i64, _>("is_taken_up")? != 0,
-        waits: row.try_get("waits")?,
+        digest: row.get("digest")?,
+        is_whole: row.is("is_taken_up")?,
+        waits: row.get("waits")?,
         taken_back: None,
     }))
 }
 
 /// One row, whatever there is. Each `?` is the projection's name.
-fn sql(control: &Control) -> String {
+fn sql(control: &Control) -> ControlSql<'static> {
     let pending = |kind: CommandKind| format!("CAST(COALESCE(SUM({}), 0) AS UNSIGNED)", kind.condition());
-    control.sql(&format!(
+    control.statement("reading the state of the projection", format!(
         "SELECT p.*, d.*, CAST(COALESCE(d.canary_until > CURRENT_TIMESTAMP(6), 0) AS UNSIGNED) AS is_canary, g.*, m.*, l.*, c.* \
          FROM (SELECT 1) AS one \
          LEFT JOIN (SELECT class AS pause_class, reason AS pause_reason, paused_by, \

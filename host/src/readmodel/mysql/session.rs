@@ -3,6 +3,9 @@
 //! No pool: each lane has one session, and a session in which anything failed is dropped, never reused. A
 //! cancelled or timed-out call leaves sqlx's MySQL connections unusable.
 
+pub mod presence;
+mod server_settings;
+
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::error::{classify, number};
+use super::error::classify;
 use super::query::{RunQuery, send};
 use crate::failure::Failure;
 use crate::statement::TextOrder;
@@ -308,17 +311,6 @@ pub struct Session {
     pub connection: MySqlConnection,
 }
 
-/// The state of a session as another one sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// It is listed; or the server cannot list its sessions just now.
-    Connected,
-    /// It would be listed if it were connected.
-    Gone,
-    /// It is not listed, and would not be if it were connected: MySQL shows an account its own sessions only.
-    Hidden,
-}
-
 impl Session {
     pub fn is_mariadb(&self) -> bool {
         self.version.contains("MariaDB")
@@ -340,115 +332,6 @@ impl Session {
     /// How this server compares texts in tables whose author left it open.
     pub fn text_order(&self) -> TextOrder {
         if self.is_mariadb() { TextOrder::MariaDb } else { TextOrder::MySql }
-    }
-
-    /// Ends another session, e.g. one whose commit is uncertain. Where that is not allowed, the epoch is what fences it.
-    pub async fn kill(&mut self, id: u64) -> Result<(), Failure> {
-        match send(&mut self.connection, &format!("KILL {id}")).await {
-            Ok(_) => Ok(()),
-            Err(error) => match classify("ending an old session", &error) {
-                // 1094: there is no such session any more. 1095: it is another account's.
-                Failure::Unknown { code: 1094 | 1095, .. } => Ok(()),
-                failure => Err(failure),
-            },
-        }
-    }
-
-    /// Finds out whether a session is connected that `account` has made; none where that is not known.
-    pub async fn presence(&mut self, id: u64, account: Option<&str>) -> Result<Presence, Failure> {
-        // Whoever is not shown to itself is shown nothing at all, e.g. an account that stands in for another.
-        let listed = sqlx::query(
-            "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE id IN (?, CONNECTION_ID())",
-        )
-        .bind(id)
-        .rows(&mut self.connection)
-        .await;
-        let listed = match listed.map_err(|error| not_shown(&error)) {
-            Err(Failure::TransactionLost { code: 3854, .. }) => return Ok(Presence::Connected),
-            listed => listed?.iter().map(|row| row.try_get(0)).collect::<Result<Vec<u64>, _>>(),
-        };
-        let listed = listed.map_err(|error| classify("looking for a session", &error))?;
-        if listed.contains(&id) {
-            return Ok(Presence::Connected);
-        }
-        let is_own = account == Some(self.account.as_str());
-        Ok(if is_own && listed.contains(&self.id) { Presence::Gone } else { Presence::Hidden })
-    }
-
-    /// Returns true where a session of this account waits for its client, and has for some time, or is gone.
-    async fn is_idle(&mut self, id: u64, time: Duration) -> Result<bool, Failure> {
-        let account = self.account.clone();
-        match self.presence(id, Some(&account)).await? {
-            Presence::Connected => {}
-            Presence::Gone => return Ok(true),
-            Presence::Hidden => return Ok(false),
-        }
-        let busy = sqlx::query(
-            "SELECT 1 FROM information_schema.processlist WHERE id = ? AND NOT (command = 'Sleep' AND time >= ?)",
-        )
-        .bind(id)
-        .bind(time.as_secs())
-        .first(&mut self.connection)
-        .await;
-        Ok(busy.map_err(|error| not_shown(&error))?.is_none())
-    }
-
-    /// The settings of the server or the account that cannot work: each with what to do.
-    pub async fn unfit_settings(&mut self, needs: u32) -> Result<Vec<String>, Failure> {
-        let failed = |error: sqlx::Error| classify("reading the server's settings", &error);
-        let rows = sqlx::query(
-            "SHOW VARIABLES WHERE variable_name IN ('binlog_format', 'log_bin', 'max_connections', 'max_user_connections')",
-        );
-        let mut unfit = vec![];
-        let mut settings = std::collections::HashMap::new();
-        for row in rows.rows(&mut self.connection).await.map_err(failed)? {
-            let (name, value): (String, String) =
-                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            settings.insert(name, value);
-        }
-        let is = |name: &str, value: &str| {
-            settings.get(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
-        };
-        if is("log_bin", "ON") && is("binlog_format", "STATEMENT") {
-            unfit.push("`binlog_format` is STATEMENT, with which the server takes no row at the isolation that the host \
-                 needs (error 1665): set it to ROW (MIXED will do)".to_owned());
-        }
-        for limit in ["max_connections", "max_user_connections"] {
-            let most: u32 = settings.get(limit).and_then(|most| most.parse().ok()).unwrap_or_default();
-            // 0 is no limit.
-            if (1..needs).contains(&most) {
-                unfit.push(format!(
-                    "`{limit}` is {most} for this account, and this host's projections need {needs} connections: raise it, \
-                     or configure fewer lanes"
-                ));
-            }
-        }
-        Ok(unfit)
-    }
-
-    /// A privilege of this account with which it would write to a server that is read-only.
-    pub async fn too_broad_privileges(&mut self) -> Result<Option<&'static str>, Failure> {
-        const BROAD: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CONNECTION_ADMIN", "READ_ONLY ADMIN"];
-        let failed = |error: sqlx::Error| classify("reading the account's privileges", &error);
-        let rows = sqlx::query("SHOW GRANTS").rows(&mut self.connection).await.map_err(failed)?;
-        for row in rows {
-            let grant: String = row.try_get(0).map_err(failed)?;
-            let global = grant.contains(" ON *.* ");
-            if let Some(found) = BROAD.into_iter().find(|broad| global && grant.contains(broad)) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// MySQL cannot list its sessions while one of them runs a statement whose values are not text. That passes.
-fn not_shown(error: &sqlx::Error) -> Failure {
-    match number(error) {
-        Some(3854) => {
-            Failure::TransactionLost { code: 3854, message: format!("looking for a session: {error}") }
-        }
-        _ => classify("looking for a session", error),
     }
 }
 

@@ -4,10 +4,10 @@ use sqlparser::ast::{
     Expr, Insert, ObjectName, ObjectNamePart, OnInsert, Parens, Query, SetExpr, TableObject, Values,
 };
 
-use super::{Finding, assign, finish, refused, sum};
+use super::{Finding, assign, finish, sum};
 use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
-use crate::sql::refusal::{Reason, not_allowed};
+use crate::sql::refusal::{Reason, not_allowed, refused};
 use crate::sql::tables::DeclaredTables;
 use crate::statement::{MultiRow, RowPart};
 

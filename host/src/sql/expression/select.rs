@@ -12,9 +12,8 @@ use sqlparser::ast::{
 };
 
 use super::{Context, NamedTable, Walk, Want};
-use crate::sql::dml::plain_table;
 use crate::sql::function;
-use crate::sql::name::{declared_table, quote};
+use crate::sql::name::{declared_table, plain_table, quote};
 use crate::sql::refusal::{Reason, not_allowed};
 
 const PLAIN: &str = "write SELECT columns FROM tables WHERE condition";

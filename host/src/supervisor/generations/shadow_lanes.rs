@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::filtered_source::FilteredSource;
 use super::ports::ShadowPorts;
+use super::rebuild_after_loss;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::hot_swap::DesiredVersion;
@@ -22,8 +23,8 @@ use crate::source::{Anchored, Decoder, OutboxReader};
 use crate::status::Status;
 use crate::supervisor::hold::holds_stream;
 use crate::supervisor::on_servers::OnServers;
+use crate::supervisor::startup;
 use crate::supervisor::term::Term;
-use crate::supervisor::{rebuild_after_loss, startup};
 
 /// How many letters are given up at a time.
 pub const GIVEN_UP_PAGE: u32 = 100;

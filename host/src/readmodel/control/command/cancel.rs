@@ -2,14 +2,11 @@
 //! host that carries it out where that goes letter by letter.
 
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
 
 use super::Request;
 use crate::failure::Failure;
 use crate::readmodel::control::generation::{self, Generation, GenerationState};
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// How a cancellation comes out.
@@ -54,10 +51,9 @@ pub async fn cancel(
     id: u64,
     (by, is_dry): (&str, bool),
 ) -> Result<Cancellation, Failure> {
-    let failed = |error: sqlx::Error| classify("cancelling a command", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("cancelling a command").await?;
     let Some(row) = locked(&mut transaction, control, id).await? else {
-        transaction.rollback().await.map_err(failed)?;
+        transaction.rollback().await?;
         return Ok(Cancellation::NotThere);
     };
     let standing = generation::locked(&mut transaction, control, &row.projection).await?;
@@ -77,15 +73,16 @@ pub async fn cancel(
             Cancellation::Over
         }
         CancelStep::Ask => {
-            let sql = control.sql(
+            let sql = control.statement(
+                "cancelling a command",
                 "UPDATE laterna.command SET cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
             );
-            sqlx::query(&sql).bind(by).bind(id).run(&mut transaction).await.map_err(failed)?;
+            sql.bind(by).bind(id).run(&mut transaction).await?;
             Cancellation::Asked
         }
         CancelStep::Nothing(cancelled) => cancelled.clone(),
     };
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(cancelled)
 }
 
@@ -96,13 +93,13 @@ pub fn cancelled_by(by: &str) -> String {
 
 /// Who wants a command to end, or has ended it; none while it is to go on.
 pub async fn ended_by(session: &mut Session, control: &Control, id: u64) -> Result<Option<String>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking whether a command was cancelled", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "looking whether a command was cancelled",
         "SELECT IF(state = 'pending', cancelled_by, COALESCE(cancelled_by, 'another host')) FROM laterna.command \
          WHERE id = ?",
     );
-    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
-    found.map_or(Ok(Some("whoever removed it".to_owned())), |row| row.try_get(0).map_err(failed))
+    let found = sql.bind(id).first(&mut session.connection).await?;
+    found.map_or(Ok(Some("whoever removed it".to_owned())), |row| row.get(0))
 }
 
 fn told(step: CancelStep) -> Cancellation {
@@ -165,21 +162,21 @@ async fn locked(
     control: &Control,
     id: u64,
 ) -> Result<Option<CancelledRow>, Failure> {
-    let failed = |error: sqlx::Error| classify("cancelling a command", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "cancelling a command",
         "SELECT projection, request, CAST(state AS CHAR), CAST(result IS NOT NULL AS SIGNED), \
          CAST(cancelled_by IS NOT NULL AS SIGNED) FROM laterna.command WHERE id = ? FOR UPDATE",
     );
-    let Some(row) = sqlx::query(&sql).bind(id).first(connection).await.map_err(failed)? else {
+    let Some(row) = sql.bind(id).first(connection).await? else {
         return Ok(None);
     };
-    let request: String = row.try_get(1).map_err(failed)?;
+    let request: String = row.get(1)?;
     Ok(Some(CancelledRow {
-        projection: row.try_get(0).map_err(failed)?,
+        projection: row.get(0)?,
         request: serde_json::from_str(&request).ok(),
-        state: row.try_get(2).map_err(failed)?,
-        is_begun: row.try_get::<i64, _>(3).map_err(failed)? != 0,
-        is_cancelled: row.try_get::<i64, _>(4).map_err(failed)? != 0,
+        state: row.get(2)?,
+        is_begun: row.is(3)?,
+        is_cancelled: row.is(4)?,
     }))
 }
 
@@ -191,13 +188,11 @@ async fn end(
     id: u64,
     (by, result): (&str, &str),
 ) -> Result<(), Failure> {
-    let sql = control.sql(
-        "UPDATE laterna.command SET \
+    let sql = control.statement("cancelling a command", "UPDATE laterna.command SET \
          result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
          cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
     );
-    let ended = sqlx::query(&sql).bind(result).bind(result).bind(by).bind(id).run(connection).await;
-    ended.map_err(|error| classify("cancelling a command", &error))?;
+    sql.bind(result).bind(result).bind(by).bind(id).run(connection).await?;
     Ok(())
 }
 

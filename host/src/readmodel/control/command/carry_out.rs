@@ -1,16 +1,13 @@
 //! The changes that commands make in the control schema, each in one transaction with the record that it is done:
 //! several hosts may try it at once.
 
-use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 
 use super::decide::{Act, Step, Tried, decide};
-use super::{Command, Request, finish_in};
+use super::{Command, Request, finish_in, overtake};
 use crate::failure::Failure;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::control::{deployment, generation, overtake, pause};
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::control::{deployment, generation, pause};
 use crate::readmodel::mysql::session::Session;
 
 /// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
@@ -20,10 +17,9 @@ pub async fn carry_out_switch(
     projection: &str,
     command: &Command,
 ) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("carrying a command out").await?;
     if !overtake::is_pending(&mut transaction, control, command.id).await? {
-        return transaction.rollback().await.map_err(failed);
+        return transaction.rollback().await;
     }
     let by = &command.requested_by;
     let result = match &command.request {
@@ -35,7 +31,7 @@ pub async fn carry_out_switch(
         _ => "nothing paused it: neither an operator nor its breaker",
     };
     done(&mut transaction, control, command.id, result).await?;
-    transaction.commit().await.map_err(failed)
+    transaction.commit().await
 }
 
 /// Carries out a command about components and generations, and records it as done, in one transaction: several hosts may try
@@ -48,8 +44,7 @@ pub async fn carry_out(
     act: Act<'_>,
     result: impl Fn(u32) -> String,
 ) -> Result<Tried, Failure> {
-    let failed = |error: sqlx::Error| classify("carrying a command out", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("carrying a command out").await?;
     // A number is taken first: two that begin at once wait for each other here.
     let number = match &act {
         Act::Open(_) => generation::new_number(&mut transaction, control, projection).await?,
@@ -59,7 +54,7 @@ pub async fn carry_out(
     let rows = overtake::lock(&mut transaction, control, projection, command).await?;
     let decided = decide((command, seen), &act, &result(number), &rows);
     if decided.steps.is_empty() {
-        transaction.rollback().await.map_err(failed)?;
+        transaction.rollback().await?;
         return Ok(decided.tried);
     }
     for step in decided.steps {
@@ -81,7 +76,7 @@ pub async fn carry_out(
             (Step::Open | Step::Deploy, _) => {}
         }
     }
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(decided.tried)
 }
 
@@ -92,10 +87,10 @@ async fn done(
     id: u64,
     result: &str,
 ) -> Result<(), Failure> {
-    let sql = control.sql(
+    let sql = control.statement(
+        "carrying a command out",
         "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
     );
-    let recorded = sqlx::query(&sql).bind(result).bind(id).run(connection).await;
-    recorded.map_err(|error| classify("carrying a command out", &error))?;
+    sql.bind(result).bind(id).run(connection).await?;
     Ok(())
 }

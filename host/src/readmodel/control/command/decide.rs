@@ -1,9 +1,9 @@
 //! The decision about a command on components and generations, from the rows that it depends on: pure.
 
+use super::overtake::{self, LockedRows, Way};
 use super::{Command, CommandOutcome};
 use crate::readmodel::control::deployment::Proposal;
 use crate::readmodel::control::generation::{self, Change, Generation, GenerationState, Wanted};
-use crate::readmodel::control::overtake::{self, LockedRows, Way};
 
 /// The end of a try to carry a command out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,14 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::mysql::MySqlRow;
-use sqlx::{MySql, QueryBuilder, Row};
+use sqlx::{MySql, QueryBuilder};
 
 use super::Request;
 use crate::failure::Failure;
+use crate::readmodel::control::control_sql::{ControlQuery, ControlRow};
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// The longest request and result that lists read, in bytes; those of one command are read whole.
@@ -108,11 +106,12 @@ pub async fn record(
     control: &Control,
     id: u64,
 ) -> Result<Option<CommandRecord>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a command", &error);
-    let sql = control
-        .sql(&format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"));
-    let found = sqlx::query(&sql).bind(id).first(&mut session.connection).await.map_err(failed)?;
-    found.map(|row| read(&row).map_err(failed)).transpose()
+    let sql = control.statement(
+        "reading a command",
+        format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"),
+    );
+    let found = sql.bind(id).first(&mut session.connection).await?;
+    found.as_ref().map(read).transpose()
 }
 
 /// Commands, the newest first.
@@ -122,7 +121,6 @@ pub async fn records(
     filter: &RecordFilter,
     limit: u32,
 ) -> Result<Vec<CommandRecord>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading commands", &error);
     let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
     let start = format!(
         "SELECT {COLUMNS}, {}, {}, cancelled_by FROM laterna.command WHERE id < ",
@@ -148,15 +146,15 @@ pub async fn records(
         sql.push(state.condition());
     }
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-    let rows = sql.build().rows(&mut session.connection).await.map_err(failed)?;
-    rows.iter().map(|row| read(row).map_err(failed)).collect()
+    let query = ControlQuery::built("reading commands", sql.build());
+    query.rows(&mut session.connection).await?.iter().map(read).collect()
 }
 
-fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
-    let (state, waits): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
+fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
+    let (state, waits): (String, Option<String>) = (row.get(2)?, row.get(3)?);
     let (beginning, request, result): (String, Option<String>, Option<String>) =
-        (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?);
-    let cancelled_by: Option<String> = row.try_get(10)?;
+        (row.get(7)?, row.get(8)?, row.get(9)?);
+    let cancelled_by: Option<String> = row.get(10)?;
     let state = match (state.as_str(), &waits) {
         ("done", _) => CommandState::Done,
         ("failed", _) if cancelled_by.is_some() => CommandState::Cancelled,
@@ -169,8 +167,8 @@ fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
     let parsed = request.as_deref().and_then(|text| serde_json::from_str::<Request>(text).ok());
     let progress = result.as_ref().filter(|_| !is_over).and_then(|text| first_line(text));
     Ok(CommandRecord {
-        id: row.try_get(0)?,
-        projection: row.try_get(1)?,
+        id: row.get(0)?,
+        projection: row.get(1)?,
         request: parsed.map_or_else(|| kind.clone(), |request| request.told()),
         kind,
         parameters: request.as_deref().map(parameters).unwrap_or_default(),
@@ -178,9 +176,9 @@ fn read(row: &MySqlRow) -> Result<CommandRecord, sqlx::Error> {
         progress,
         waits: waits.filter(|_| !is_over),
         result: result.filter(|_| is_over).map(told),
-        requested_by: row.try_get(4)?,
-        requested_at: row.try_get(5)?,
-        finished_at: row.try_get(6)?,
+        requested_by: row.get(4)?,
+        requested_at: row.get(5)?,
+        finished_at: row.get(6)?,
         cancelled_by,
     })
 }

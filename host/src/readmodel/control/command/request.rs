@@ -1,4 +1,5 @@
-//! The requests of operators, as they are stored: older and newer hosts read them, too.
+//! The requests of operators, as they are stored: older and newer hosts read them, too. Here is what one may leave out, e.g.
+//! the canary window.
 
 use serde::{Deserialize, Serialize};
 

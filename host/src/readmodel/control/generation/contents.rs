@@ -1,14 +1,10 @@
 //! The rows of a generation in the control schema: how far its lanes are, which letters are new, and how all of it is
 //! forgotten.
 
-use sqlx::{Connection, Row};
-
 use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::readmodel::control::lease;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::text::harmless;
 
@@ -20,26 +16,26 @@ pub async fn forget(
     generation: u32,
 ) -> Result<(), Failure> {
     const ROWS: u64 = 1000;
-    let failed = |error: sqlx::Error| classify("forgetting a generation", &error);
     let parts = "DELETE FROM laterna.dead_letter_part WHERE letter IN (SELECT id FROM laterna.dead_letter \
                  WHERE projection = ? AND generation = ?)";
-    sqlx::query(&control.sql(parts))
+    control
+        .statement("forgetting a generation", parts)
         .bind(projection)
         .bind(generation)
         .run(&mut session.connection)
-        .await
-        .map_err(failed)?;
+        .await?;
     // The row itself goes last: until then, whoever comes next goes on here.
     for table in ["dead_letter", "dedupe", "checkpoint", "deployment_lane", "generation"] {
-        let sql = control.sql(&format!(
-            "DELETE FROM laterna.{table} WHERE projection = ? AND generation = ? LIMIT {ROWS}"
-        ));
+        let sql = control.statement(
+            "forgetting a generation",
+            format!("DELETE FROM laterna.{table} WHERE projection = ? AND generation = ? LIMIT {ROWS}"),
+        );
         loop {
-            let mut transaction = session.connection.begin().await.map_err(failed)?;
+            let mut transaction = session.begin("forgetting a generation").await?;
             lease::prove(&mut transaction, control, projection, epoch).await?;
-            let gone = sqlx::query(&sql).bind(projection).bind(generation).run(&mut transaction).await;
-            let gone = gone.map_err(failed)?.rows_affected();
-            transaction.commit().await.map_err(failed)?;
+            let gone = sql.bind(projection).bind(generation).run(&mut transaction).await?;
+            let gone = gone.rows_affected();
+            transaction.commit().await?;
             if gone < ROWS {
                 break;
             }
@@ -55,15 +51,14 @@ pub async fn progress(
     projection: &str,
     generation: u32,
 ) -> Result<(u64, u64), Failure> {
-    let failed = |error: sqlx::Error| classify("reading how far a generation is", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading how far a generation is",
         "SELECT CAST(COALESCE(SUM(events), 0) AS UNSIGNED), \
          CAST(GREATEST(COALESCE(SUM(letters), 0), 0) AS UNSIGNED) \
          FROM laterna.checkpoint WHERE projection = ? AND generation = ?",
     );
-    let row = sqlx::query(&sql).bind(projection).bind(generation).row(&mut session.connection).await;
-    let row = row.map_err(failed)?;
-    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
+    let row = sql.bind(projection).bind(generation).row(&mut session.connection).await?;
+    Ok((row.get(0)?, row.get(1)?))
 }
 
 /// The first dead letter of a generation whose event is in no letter of the live one, for people.
@@ -73,18 +68,18 @@ pub async fn first_new_letter(
     projection: &str,
     (generation, live): (u32, u32),
 ) -> Result<Option<String>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a generation's dead letters", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading a generation's dead letters",
         "SELECT COALESCE(event_type, '?'), aggregate_key, COALESCE(class, '?') FROM laterna.dead_letter d \
          WHERE projection = ? AND generation = ? AND NOT EXISTS (SELECT 1 FROM laterna.dead_letter l \
          WHERE l.projection = d.projection AND l.generation = ? AND l.document_key = d.document_key \
          AND CAST(l.event_id AS BINARY) <=> CAST(d.event_id AS BINARY)) ORDER BY id LIMIT 1",
     );
-    let first = sqlx::query(&sql).bind(projection).bind(generation).bind(live);
-    let first = first.first(&mut session.connection).await.map_err(failed)?;
+    let first = sql.bind(projection).bind(generation).bind(live);
+    let first = first.first(&mut session.connection).await?;
     let Some(row) = first else { return Ok(None) };
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
-    let key: Option<Vec<u8>> = row.try_get(1).map_err(failed)?;
+    let text = |index: usize| row.get::<String>(index);
+    let key: Option<Vec<u8>> = row.get(1)?;
     let aggregate = key.and_then(|key| Aggregate::from_key(&key).ok());
     let aggregate = aggregate.map_or_else(|| "?".to_owned(), |aggregate| aggregate.spelled());
     Ok(Some(format!("{} of {aggregate}: {}", harmless(&text(0)?), text(2)?)))

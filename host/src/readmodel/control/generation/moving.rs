@@ -1,13 +1,9 @@
 //! Moves of a generation from the state it was in to another one, under the lease.
 
-use sqlx::Connection;
-
 use super::{Generation, GenerationState, Purpose};
 use crate::failure::Failure;
 use crate::readmodel::control::lease;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 
 /// The row of a generation after a move.
@@ -57,14 +53,14 @@ async fn move_to(
     generation: &Generation,
     to: Moved<'_>,
 ) -> Result<bool, Failure> {
-    let failed = |error: sqlx::Error| classify("recording a generation's state", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("recording a generation's state").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.sql(
+    let sql = control.statement(
+        "recording a generation's state",
         "UPDATE laterna.generation SET state = ?, purpose = ?, reason = ?, lacks = COALESCE(?, lacks), \
          attempts = attempts + ? WHERE projection = ? AND generation = ? AND state = ?",
     );
-    let moved = sqlx::query(&sql)
+    let moved = sql
         .bind(to.state.name())
         .bind(to.purpose.name())
         .bind(to.reason)
@@ -74,8 +70,7 @@ async fn move_to(
         .bind(generation.generation)
         .bind(generation.state.name())
         .run(&mut transaction)
-        .await
-        .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
+        .await?;
+    transaction.commit().await?;
     Ok(moved.rows_affected() == 1)
 }

@@ -4,20 +4,18 @@
 
 use std::time::Duration;
 
-use sqlx::{Connection, Row};
-
-use super::lease::{self, Acquired};
-use super::schema::Control;
-use super::{generation, ownership, pause};
+use super::control::lease::{self, Acquired};
+use super::control::schema::Control;
+use super::control::{generation, ownership, pause};
+use super::cut_over;
+use super::lane::witness;
+use super::mysql::session::{Connector, Session};
 use crate::failure::Failure;
-use crate::readmodel::cut_over;
-use crate::readmodel::lane::witness;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::{Connector, Session};
 
 /// How long another host has to wait for the lease if this process is killed where MySQL does not notice.
 const LEASE: Duration = Duration::from_mins(2);
+
+const FORGETTING: &str = "forgetting the projection";
 
 /// How many rows are removed in one transaction.
 const ROWS: u64 = 1000;
@@ -81,11 +79,11 @@ impl Forgetting<'_> {
     /// Keeps a host that starts after a crash of this from going on without what is gone.
     async fn pause(&mut self, by: &str) -> Result<(), Failure> {
         let Self { session, control, projection, epoch } = self;
-        let mut transaction = session.connection.begin().await.map_err(failed)?;
+        let mut transaction = session.begin(FORGETTING).await?;
         lease::prove(&mut transaction, control, projection, *epoch).await?;
         let why = format!("it is being forgotten; run `laterna forget {projection}` again");
         pause::pause(&mut transaction, control, projection, by, &why).await?;
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await
     }
 
     /// Removes the projection's rows: large tables first, a bounded number of rows at a time, and the registration
@@ -99,40 +97,38 @@ impl Forgetting<'_> {
             }
         }
         let Self { session, control, projection, epoch } = self;
-        let mut transaction = session.connection.begin().await.map_err(failed)?;
+        let mut transaction = session.begin(FORGETTING).await?;
         lease::prove(&mut transaction, control, projection, *epoch).await?;
         for table in AT_LAST {
-            let sql = control.sql(&format!("DELETE FROM laterna.{table} WHERE projection = ?"));
-            sqlx::query(&sql).bind(&**projection).run(&mut transaction).await.map_err(failed)?;
+            let sql =
+                control.statement(FORGETTING, format!("DELETE FROM laterna.{table} WHERE projection = ?"));
+            sql.bind(&**projection).run(&mut transaction).await?;
         }
-        transaction.commit().await.map_err(failed)
+        transaction.commit().await
     }
 
     /// The control tables that hold rows of projections, those of later versions included.
     async fn tables(&mut self) -> Result<Vec<String>, Failure> {
         let sql = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.columns \
                    WHERE table_schema = ? AND column_name = 'projection' ORDER BY table_name";
-        let asked = sqlx::query(sql).bind(self.control.schema()).rows(&mut self.session.connection);
-        asked.await.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+        let sql = self.control.statement(FORGETTING, sql);
+        let rows = sql.bind(self.control.schema()).rows(&mut self.session.connection).await?;
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     async fn remove(&mut self, table: &str, whose: &str) -> Result<(), Failure> {
         let Self { session, control, projection, epoch } = self;
-        let sql = control.sql(&format!("DELETE FROM laterna.{table} WHERE {whose} LIMIT {ROWS}"));
+        let sql =
+            control.statement(FORGETTING, format!("DELETE FROM laterna.{table} WHERE {whose} LIMIT {ROWS}"));
         loop {
             lease::renew(session, control, projection, *epoch, LEASE).await?;
-            let mut transaction = session.connection.begin().await.map_err(failed)?;
+            let mut transaction = session.begin(FORGETTING).await?;
             lease::prove(&mut transaction, control, projection, *epoch).await?;
-            let gone = sqlx::query(&sql).bind(&**projection).run(&mut transaction).await.map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
+            let gone = sql.bind(&**projection).run(&mut transaction).await?;
+            transaction.commit().await?;
             if gone.rows_affected() < ROWS {
                 return Ok(());
             }
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` takes")]
-fn failed(error: sqlx::Error) -> Failure {
-    classify("forgetting the projection", &error)
 }

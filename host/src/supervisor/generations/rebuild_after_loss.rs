@@ -1,9 +1,7 @@
 //! Making the tables anew because the place in the stream is lost: a generation is begun beside the live one, which stands
 //! still and stays as it is until the other one takes its place.
 
-use super::generations::completeness;
-use super::on_servers::OnServers;
-use super::startup::{self, history_is_readable, not_from_the_future, same_source};
+use super::completeness;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::control::deployment::{self, Origin};
@@ -16,10 +14,16 @@ use crate::readmodel::lane::checkpoint;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::source::SourceIdentity;
+use crate::supervisor::on_servers::OnServers;
+use crate::supervisor::startup::{self, history_is_readable, not_from_the_future, same_source};
 
 /// Begins a generation that is to take the place of the live one, for what that one lost, unless there is one. Refuses
 /// where rows would be missing. The live lanes may not run.
-pub(super) async fn begin(host: &OnServers, epoch: u64, lost: &Failure) -> Result<(), Failure> {
+pub(in crate::supervisor) async fn begin(
+    host: &OnServers,
+    epoch: u64,
+    lost: &Failure,
+) -> Result<(), Failure> {
     let OnServers { servers, settings, versions, .. } = host;
     let (control, name) = (&servers.control, settings.name.as_str());
     let mut session = servers.applier.connect().await?;

@@ -3,16 +3,14 @@
 //! live one's place.
 
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
 
-use super::command::{Command, CommandOutcome, Request, asks_for};
-use super::deployment::{self, Proposal};
-use super::generation::{self, Generation, GenerationState, Purpose};
-use super::lease::{self, UnderLease};
-use super::schema::Control;
+use super::{Command, CommandOutcome, Request, asks_for};
 use crate::failure::Failure;
-use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::RunQuery;
+use crate::readmodel::control::control_sql::ControlRow;
+use crate::readmodel::control::deployment::{self, Proposal};
+use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
+use crate::readmodel::control::lease::{self, UnderLease};
+use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::session::Session;
 
 const BETWEEN: &str = "something else was deployed just now";
@@ -135,9 +133,12 @@ pub(super) async fn is_pending(
     control: &Control,
     id: u64,
 ) -> Result<bool, Failure> {
-    let lock = control.sql("SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE");
-    let found = sqlx::query(&lock).bind(id).first(connection).await;
-    Ok(found.map_err(|error| classify("carrying a command out", &error))?.is_some())
+    let lock = control.statement(
+        "carrying a command out",
+        "SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE",
+    );
+    let found = lock.bind(id).first(connection).await?;
+    Ok(found.is_some())
 }
 
 /// Why something else ends, for whoever waits for it.
@@ -165,20 +166,15 @@ async fn deployments(
     projection: &str,
     command: u64,
 ) -> Result<Vec<Other>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading commands", &error);
-    let sql = control.sql(&format!(
+    let sql = control.statement("reading commands", format!(
         "SELECT id, CAST(state AS CHAR), CAST({} AS SIGNED) FROM laterna.command \
          WHERE projection = ? AND (state = 'pending' OR (state = 'done' AND id > ?)) AND {} ORDER BY id FOR UPDATE",
         asks_for(&["rollback"]),
         asks_for(&["rollback", "deploy"])
     ));
-    let rows = sqlx::query(&sql).bind(projection).bind(command).rows(connection).await.map_err(failed)?;
-    let one = |row: &sqlx::mysql::MySqlRow| {
-        Ok(Other {
-            id: row.try_get(0).map_err(failed)?,
-            is_pending: row.try_get::<String, _>(1).map_err(failed)? == "pending",
-            is_rollback: row.try_get::<i64, _>(2).map_err(failed)? != 0,
-        })
+    let rows = sql.bind(projection).bind(command).rows(connection).await?;
+    let one = |row: &ControlRow| {
+        Ok(Other { id: row.get(0)?, is_pending: row.get::<String>(1)? == "pending", is_rollback: row.is(2)? })
     };
     rows.iter().map(one).collect()
 }
@@ -189,14 +185,13 @@ async fn in_force(
     control: &Control,
     projection: &str,
 ) -> Result<Option<(u64, String)>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the deployment", &error);
-    let sql = control.sql(
+    let sql = control.statement(
+        "reading the deployment",
         "SELECT id, digest FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
          ORDER BY id DESC LIMIT 1 FOR UPDATE",
     );
-    let found = sqlx::query(&sql).bind(projection).first(connection).await.map_err(failed)?;
-    let pair =
-        |row: sqlx::mysql::MySqlRow| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?));
+    let found = sql.bind(projection).first(connection).await?;
+    let pair = |row: ControlRow| Ok((row.get(0)?, row.get(1)?));
     found.map(pair).transpose()
 }
 
@@ -208,12 +203,11 @@ pub async fn deploy_under_lease(
     proposal: Proposal<'_>,
     epoch: u64,
 ) -> Result<UnderLease<()>, Failure> {
-    let failed = |error: sqlx::Error| classify("recording the deployment", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
+    let mut transaction = session.begin("recording the deployment").await?;
     lease::prove(&mut transaction, control, proposal.projection, epoch).await?;
     let standing = generation::locked(&mut transaction, control, proposal.projection).await?;
     if let Some(obstacle) = generation::is_taking_over(&standing) {
-        transaction.rollback().await.map_err(failed)?;
+        transaction.rollback().await?;
         return Ok(UnderLease::Blocked(obstacle));
     }
     let why = format!("superseded by a deployment of {}", proposal.by);
@@ -221,7 +215,7 @@ pub async fn deploy_under_lease(
     let ends: Vec<u32> = ends.map(|one| one.generation).collect();
     generation::give_up(&mut transaction, control, proposal.projection, (&ends, &why)).await?;
     deployment::deploy(&mut transaction, control, proposal).await?;
-    transaction.commit().await.map_err(failed)?;
+    transaction.commit().await?;
     Ok(UnderLease::Done(()))
 }
 
