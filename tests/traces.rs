@@ -7,6 +7,7 @@ use bson::{Document, doc};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
+use crate::guests;
 use crate::support::http::Client;
 use crate::support::receiver::{Manner, Receiver, attribute};
 use crate::support::world::event;
@@ -113,13 +114,54 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
     let log = host.log();
     assert!(log.lines().any(|line| line.contains("parked:") && line.contains(ids(FAILING).0)), "{log}");
 
+    // The latency leads to the traces that are kept, for whoever asks for OpenMetrics.
+    let open = client
+        .with("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.2")
+        .get("/metrics")
+        .await;
+    assert!(open.header("content-type").starts_with("application/openmetrics-text"), "{open:?}");
+    assert!(open.text.ends_with("# EOF\n") && !open.text.contains("_total counter"), "{}", open.text);
+    let exemplars: Vec<&str> = open.text.lines().filter(|line| line.contains(" # {trace_id=")).collect();
+    assert!(
+        exemplars
+            .iter()
+            .all(|line| line.starts_with("laterna_commit_latency_seconds_bucket{projection=\"picky\""))
+    );
+    let leads_to = |parent| exemplars.iter().any(|line| line.contains(ids(parent).0));
+    assert!((leads_to(SAMPLED) || leads_to(FAILING)) && !leads_to(UNSAMPLED), "{exemplars:?}");
+    let plain = client.get("/metrics").await;
+    assert!(
+        plain.header("content-type").starts_with("text/plain") && !plain.text.contains("trace_id"),
+        "{plain:?}"
+    );
+
     // What is asked for last goes out with the stop.
     host.until_phase("picky", "paused").await;
     client.post("/api/v1/projections/picky/resume", &json!(null)).await;
     host.until_phase("picky", "streaming").await;
+    // A deployment has a span of whoever carries it out, and one of the host whose lanes take it up.
+    let uploaded =
+        client.ask("POST", "/api/v1/projections/picky/components", &guests::bytes("picky-worse")).await;
+    let digest = uploaded.expect("an answer").json()["digest"].clone();
+    let deployed =
+        client.post("/api/v1/projections/picky/deployments", &json!({ "digest": digest })).await.json();
+    until("the lanes take it up", async || {
+        let now = client.get("/api/v1/projections/picky").await.json();
+        now["deployment"]["digest"] == digest && now["deployment"]["taken_up"] == true
+    })
+    .await;
     let stopped = host.stop().await;
     assert!(stopped.success());
-    assert!(receiver.taken().spans.iter().any(|span| span.name == "resume"));
+    let spans = receiver.taken().spans;
+    assert!(spans.iter().any(|span| span.name == "resume"));
+    for name in ["deploy", "take-up"] {
+        let span = spans.iter().find(|span| span.name == name).expect(name);
+        assert_eq!(
+            attribute(&span.attributes, "laterna.operation.id"),
+            deployed["id"].to_string(),
+            "{span:?}"
+        );
+    }
 }
 
 /// The sum of a counter's samples.

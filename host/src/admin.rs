@@ -6,6 +6,7 @@
 mod connections;
 mod fuel;
 mod names;
+mod openmetrics;
 mod page;
 mod process;
 mod problem;

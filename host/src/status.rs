@@ -9,6 +9,7 @@ mod observed;
 mod acknowledgement;
 mod commands;
 pub mod recently;
+pub mod exemplars;
 pub mod measures;
 mod committed;
 mod traces;
@@ -29,6 +30,7 @@ use crate::projector::Component;
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::source::Feed;
 use component_stats::ComponentStats;
+use exemplars::Exemplars;
 use oplog::{Alarm, OplogWindow};
 use recently::Measurements;
 use snapshot::{Beside, Phase, Snapshot};
@@ -53,6 +55,7 @@ pub struct Status {
     pub queued_bytes: Arc<AtomicU64>,
     traces: Traces,
     measurements: Measurements,
+    exemplars: Exemplars,
     state: Mutex<StatusState>,
 }
 
@@ -95,6 +98,7 @@ impl Status {
             queued_bytes: Arc::default(),
             traces: Traces::default(),
             measurements: Measurements::default(),
+            exemplars: Exemplars::default(),
             state: Mutex::new(state),
         }
     }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 
-use super::{AdminContext, fuel, process, reasons};
+use super::{AdminContext, fuel, openmetrics, process, reasons};
 use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
@@ -48,8 +50,8 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
     Some(format!("{name}: {}{todo}", harmless(&told)))
 }
 
-/// All metrics, in the format of Prometheus.
-pub async fn metrics(State(shown): State<AdminContext>) -> String {
+/// All metrics, in the format of Prometheus, or as `OpenMetrics` text with exemplars.
+pub async fn metrics(State(shown): State<AdminContext>, headers: HeaderMap) -> Response {
     let snapshots = shown.snapshots();
     snapshots.iter().for_each(measure);
     for status in &shown.projections {
@@ -57,7 +59,13 @@ pub async fn metrics(State(shown): State<AdminContext>) -> String {
             .set(status.lag());
     }
     process::measure();
-    shown.metrics.render() + &fuel::metrics(&snapshots)
+    let text = shown.metrics.render() + &fuel::metrics(&snapshots);
+    if !openmetrics::is_asked_for(&headers) {
+        return text.into_response();
+    }
+    let exemplars = shown.projections.iter().map(|one| (one.projection().to_owned(), one.exemplars()));
+    let rendered = openmetrics::render(&text, &exemplars.collect());
+    ([(CONTENT_TYPE, openmetrics::MEDIA_TYPE)], rendered).into_response()
 }
 
 /// Puts a snapshot's numbers into the metrics.

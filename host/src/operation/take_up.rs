@@ -3,11 +3,11 @@
 
 use super::commands::{Commands, INTERVAL, LOOK};
 use crate::failure::Failure;
-use crate::readmodel::control::take_up::{self, TakeUp};
+use crate::readmodel::control::take_up::{self, TakeUp, TakenUp};
 use crate::readmodel::mysql::session::within;
 use crate::retry::Backoff;
-use crate::status::TakeUpProgress;
 use crate::status::snapshot::DeploymentSnapshot;
+use crate::status::{OperationSpan, TakeUpProgress};
 
 impl Commands {
     /// Reports, for ever.
@@ -67,7 +67,13 @@ impl Commands {
         if !is_whole {
             match status.take_up(&found.digest) {
                 TakeUpProgress::Whole { epoch } => {
-                    take_up::record_whole(&mut session, control, (projection, epoch), found.id).await?;
+                    let own = (projection.as_str(), epoch);
+                    let taken_up = take_up::record_whole(&mut session, control, own, found.id).await?;
+                    // Any host may have carried the command out; the lanes are this one's.
+                    if let Some(TakenUp { command: id, took }) = taken_up {
+                        let span = OperationSpan { id, took, error: None };
+                        status.traces().operation(projection, "take-up", span);
+                    }
                     tracing::info!(
                         projection,
                         digest = found.digest,

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metrics::{counter, histogram};
 
 use super::activity::Activity;
+use super::exemplars::Exemplar;
 use super::recently::Measured;
 use super::{LaneStatus, Status, StatusState};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
 
-const LATENCY: &str = "laterna_commit_latency_seconds";
+pub const LATENCY: &str = "laterna_commit_latency_seconds";
 const PROJECTING: &str = "laterna_projecting_seconds";
 const COMMITTING: &str = "laterna_committing_seconds";
 const BATCH: &str = "laterna_batch_events";
@@ -75,8 +76,14 @@ pub(super) fn committed(status: &Status, batch: &Batch) {
     let latency = named(LATENCY);
     let fresh = batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate));
     // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
-    let times = fresh.filter_map(|entry| entry.delivery.wall_ms).map(Duration::from_millis);
-    let times = times.map(|written| now.saturating_sub(written));
+    let times = fresh.filter_map(|entry| {
+        let took = now.saturating_sub(Duration::from_millis(entry.delivery.wall_ms?));
+        let parent = entry.delivery.event.as_ref().ok().and_then(|event| event.trace_parent());
+        if let Some(parent) = parent.filter(|parent| parent.is_sampled) {
+            status.exemplars.note(&SECONDS, parent, (took, now));
+        }
+        Some(took)
+    });
     status.measurements.add(
         Measured::Latency,
         times.map(|time| {
@@ -102,6 +109,11 @@ impl Status {
             worked(self, work, took);
             self.timed(lane, work, took);
         }
+    }
+
+    /// Events whose traces are kept, one for each bucket of the latency.
+    pub fn exemplars(&self) -> Vec<Exemplar> {
+        self.exemplars.all()
     }
 
     /// A batch with events was committed in so many answers of MySQL that were waited for, one after the other.

@@ -1,6 +1,8 @@
 //! The record of whether every lane works with what is deployed, by the host that writes: a deployment's row is there
 //! before any lane has changed over.
 
+use std::time::Duration;
+
 use super::control_sql::{ControlRow, ControlSql};
 use super::lease;
 use super::schema::Control;
@@ -71,14 +73,22 @@ fn one(found: Option<ControlRow>) -> Result<Option<TakeUp>, Failure> {
     }))
 }
 
-/// Records that every lane works with a deployment, of the host that writes under this epoch. After a failure the session
-/// must not be used again; it may be repeated.
+/// A deployment that a command asked for and that every lane works with now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenUp {
+    pub command: u64,
+    /// The time since it was in force, by MySQL's clock.
+    pub took: Duration,
+}
+
+/// Records that every lane works with a deployment, of the host that writes under this epoch. Gives it where a command asked for
+/// it and nobody recorded it before. After a failure the session must not be used again; it may be repeated.
 pub async fn record_whole(
     session: &mut Session,
     control: &Control,
     (projection, epoch): (&str, u64),
     id: u64,
-) -> Result<(), Failure> {
+) -> Result<Option<TakenUp>, Failure> {
     let mut transaction = session.begin("recording that the lanes took the deployment up").await?;
     lease::prove(&mut transaction, control, projection, epoch).await?;
     let sql = control.statement(
@@ -86,8 +96,16 @@ pub async fn record_whole(
         "UPDATE laterna.deployment SET taken_up_at = CURRENT_TIMESTAMP(6), waits = NULL \
          WHERE id = ? AND state = 'deployed' AND taken_up_at IS NULL",
     );
-    sql.bind(id).run(&mut transaction).await?;
-    transaction.commit().await
+    let recorded = sql.bind(id).run(&mut transaction).await?;
+    let asked = control.statement(
+        "reading how long the lanes took",
+        "SELECT command, CAST(GREATEST(TIMESTAMPDIFF(MICROSECOND, deployed_at, taken_up_at), 0) AS UNSIGNED) \
+         FROM laterna.deployment WHERE id = ? AND command IS NOT NULL AND taken_up_at IS NOT NULL",
+    );
+    let found = asked.bind(id).first(&mut transaction).await?;
+    transaction.commit().await?;
+    let Some(row) = found.filter(|_| recorded.rows_affected() > 0) else { return Ok(None) };
+    Ok(Some(TakenUp { command: row.get(0)?, took: Duration::from_micros(row.get(1)?) }))
 }
 
 /// Records why not every lane works with a deployment.
