@@ -75,14 +75,28 @@ fn failing(id: &str) -> Document {
     event(id, id, 1, doc! { "do": "reject" })
 }
 
+/// Tells MongoDB something about the account of these tests, which is the world's own.
+async fn account(world: &World, command: &str, password: &str) {
+    let roles = vec![doc! { "role": "readWrite", "db": &world.name }];
+    let told = if command == "dropUser" {
+        doc! { command: "app" }
+    } else {
+        doc! { command: "app", "pwd": password, "roles": roles }
+    };
+    world.client.database(&world.name).run_command(told).await.expect("the account is as it is to be");
+}
+
 async fn rotated(options: Options) {
     let mut world = World::new("picky", options).await;
-    let account = format!("{}_app", world.name);
-    let with = |password: &str| world.options.mysql.replacen("root", &format!("{account}:{password}"), 1);
+    account(&world, "createUser", "one").await;
+    let signed = world.options.mongodb.replacen("mongodb://", "mongodb://app:one@", 1);
+    world.options.mongodb = format!("{signed}&authSource={}", world.name);
+    let name = format!("{}_app", world.name);
+    let with = |password: &str| world.options.mysql.replacen("root", &format!("{name}:{password}"), 1);
     let (first, second) = (with("one"), with("two"));
-    world.run(&format!("DROP USER IF EXISTS {account}")).await;
-    world.run(&format!("CREATE USER {account} IDENTIFIED BY 'one'")).await;
-    world.run(&format!("GRANT ALL ON `{}%`.* TO {account}", world.name.replace('_', "\\_"))).await;
+    world.run(&format!("DROP USER IF EXISTS {name}")).await;
+    world.run(&format!("CREATE USER {name} IDENTIFIED BY 'one'")).await;
+    world.run(&format!("GRANT ALL ON `{}%`.* TO {name}", world.name.replace('_', "\\_"))).await;
     world.options.host_mysql = Some(first);
     let port = free_port();
     let files = Files::new(&world, port);
@@ -93,17 +107,19 @@ async fn rotated(options: Options) {
     assert_eq!((same.code, same.json()), (200, json!({ "applied": [], "needs_restart": [] })));
 
     // Everything is rotated at once, and something differs that cannot be.
-    world.run(&format!("ALTER USER {account} IDENTIFIED BY 'two'")).await;
+    world.run(&format!("ALTER USER {name} IDENTIFIED BY 'two'")).await;
     world.options.host_mysql = Some(second);
+    account(&world, "updateUser", "two").await;
     write(&files.url, &world.host_url());
     write(&files.tokens, &tokens(TOKENS[1]));
     let text = files.text.replacen("[host]\n", "[host]\nlog_filter = \"error\"\n", 1);
-    let text = text.replacen("lanes = 4", "lanes = 3", 1).replacen(
+    let text = text.replacen("lanes = 4", "lanes = 3", 1);
+    let text = text.replacen("app:one@", "app:two@", 1).replacen(
         "replicaSet=rs0",
         "replicaSet=rs0&appName=rotated",
         1,
     );
-    assert!(text.contains("rotated"), "{text}");
+    assert!(text.contains("rotated") && text.contains("app:two@"), "{text}");
     write(&files.config, &text);
     let all = reload(&old).await;
     let applied = ["host.tokens", "host.log_filter", "mysql.url", "mysql.ddl_url", "mongodb.uri"];
@@ -112,7 +128,7 @@ async fn rotated(options: Options) {
         (200, json!({ "applied": applied, "needs_restart": ["projection.picky.lanes"] }))
     );
     assert_eq!(reload(&old).await.code, 401, "nobody has it any more");
-    end_sessions(&world, &account).await;
+    end_sessions(&world, &name).await;
     world.insert([failing("quiet")]).await;
     until("it is parked, by sessions with the new password", async || world.letters().await == (1, 0)).await;
     assert!(!host.log().contains("parked:"), "that is no error:\n{}", host.log());
@@ -137,8 +153,11 @@ async fn rotated(options: Options) {
     write(&files.url, &world.host_url().replacen(":two", ":three", 1));
     refused(&reload(&new).await, "`mysql.url` is not taken");
     write(&files.url, &world.host_url());
+    write(&files.config, &text.replacen("app:two@", "app:three@", 1));
+    refused(&reload(&new).await, "`mongodb.uri` is not taken");
+    write(&files.config, &text);
     let metrics = new.get("/metrics").await.text;
-    for line in ["laterna_reloads_total{outcome=\"done\"} 2", "laterna_reloads_total{outcome=\"refused\"} 4"]
+    for line in ["laterna_reloads_total{outcome=\"done\"} 2", "laterna_reloads_total{outcome=\"refused\"} 5"]
     {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
@@ -157,7 +176,8 @@ async fn rotated(options: Options) {
     world.insert([failing("loud")]).await;
     until("it is parked, and logged", async || host.log().contains("parked:")).await;
     host.stop().await;
-    world.run(&format!("DROP USER {account}")).await;
+    world.run(&format!("DROP USER {name}")).await;
+    account(&world, "dropUser", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
