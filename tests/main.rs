@@ -15,6 +15,7 @@ mod bank;
 mod cancel;
 mod canaries;
 mod check;
+mod client;
 mod coalesce;
 mod commits;
 mod compare;

@@ -3,9 +3,10 @@
 mod component;
 mod output;
 mod grants;
-mod health;
 mod new;
 mod compose;
+mod console;
+mod health;
 mod check;
 mod forget;
 mod init;
@@ -34,8 +35,11 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
+
+use console::{ByDatabases, Console, HostArguments, Target};
 
 /// Keep MySQL read models in step with a MongoDB outbox.
 #[derive(Debug, Parser)]
@@ -44,6 +48,8 @@ pub struct Cli {
     /// File of the configuration.
     #[arg(long, short, global = true, env = "LATERNA_CONFIG", default_value = "laterna.toml")]
     config: PathBuf,
+    #[command(flatten)]
+    host: HostArguments,
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -58,7 +64,7 @@ enum CliCommand {
     Author(Author),
 }
 
-/// The commands of people who run projections. All of them need the configuration.
+/// The commands of people who run projections. They need the configuration, unless they ask a host.
 #[derive(Debug, Subcommand)]
 enum Operator {
     /// Run the projections until stopped.
@@ -71,6 +77,19 @@ enum Operator {
     Health(health::HealthArguments),
     /// Show where each projection stands.
     Status(status::StatusArguments),
+    #[command(flatten)]
+    Console(ConsoleCommand),
+    /// Measure a projection stage by stage in a scratch schema, and say what would help.
+    Bench(bench::BenchArguments),
+    /// Have the running host read its configuration anew; what needs a restart is named.
+    Reload(reload::ReloadArguments),
+    /// Forget a projection that is no longer wanted (its tables stay).
+    Forget(forget::ForgetArguments),
+}
+
+/// The commands that do the same through the databases and through a host's API.
+#[derive(Debug, Subcommand)]
+enum ConsoleCommand {
     /// Show why an aggregate's rows are as they are: its events, what became of each, and the SQL that each becomes.
     Why(why::WhyArguments),
     /// List, show, export, replay, discard and erase dead letters.
@@ -87,8 +106,6 @@ enum Operator {
     Rebuild(generations::RebuildArguments),
     /// Compare tables with what history makes of them (exit code 1 if they differ).
     Verify(verify::VerifyArguments),
-    /// Measure a projection stage by stage in a scratch schema, and say what would help.
-    Bench(bench::BenchArguments),
     /// List generations of tables; accept, return to or drop one.
     Generations(generations::GenerationsArguments),
     /// List deployments: which component, by whom, when, and the outcome.
@@ -97,10 +114,6 @@ enum Operator {
     Audit(audit::AuditArguments),
     /// List and cancel what was asked for.
     Operations(operations::OperationsArguments),
-    /// Have the running host read its configuration anew; what needs a restart is named.
-    Reload(reload::ReloadArguments),
-    /// Forget a projection that is no longer wanted (its tables stay).
-    Forget(forget::ForgetArguments),
 }
 
 /// The commands of people who write projectors. None of them needs a server.
@@ -137,38 +150,59 @@ impl Cli {
     fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
             CliCommand::Init(arguments) => init::init(&self.config, arguments),
-            CliCommand::Operator(operator) => operator.execute(&self.config),
+            CliCommand::Operator(operator) => operator.execute(&self.config, &self.host),
             CliCommand::Author(author) => author.execute(&self.config),
         }
     }
 }
 
 impl Operator {
-    fn execute(self, config: &Path) -> anyhow::Result<ExitCode> {
-        let path = config;
-        let config = crate::config::Config::load(path)?;
+    fn execute(self, path: &Path, host: &HostArguments) -> anyhow::Result<ExitCode> {
+        let api = host.api()?;
+        // Where a host is asked, its configuration counts.
+        let config = if api.is_none() { Some(crate::config::Config::load(path)?) } else { None };
+        let target = match (api, &config) {
+            (None, Some(config)) => Target::Config(config),
+            (api, _) => Target::Host(api.context("a host is named")?),
+        };
         let runtime = runtime()?;
         match self {
-            Self::Run => run::run(config, path, &runtime),
-            Self::Grants(arguments) => grants::grants(&config, &arguments),
-            Self::Health(arguments) => Ok(health::health(&config, arguments)),
-            Self::Check(arguments) => check::check(&config, &arguments, &runtime),
-            Self::Status(arguments) => status::status(&config, &arguments, &runtime),
-            Self::Why(arguments) => why::why(&config, arguments, &runtime),
-            Self::Dlq(arguments) => dlq::dlq(&config, arguments, &runtime),
-            Self::Pause(arguments) => pause::pause(&config, &arguments, &runtime),
-            Self::Resume(arguments) => pause::resume(&config, &arguments, &runtime),
-            Self::Deploy(arguments) => deploy::deploy(&config, &arguments, &runtime),
-            Self::Rollback(arguments) => deploy::rollback(&config, &arguments, &runtime),
-            Self::Rebuild(arguments) => generations::rebuild(&config, &arguments, &runtime),
-            Self::Verify(arguments) => verify::verify(&config, &arguments, &runtime),
-            Self::Bench(arguments) => bench::bench(&config, &arguments, &runtime),
-            Self::Generations(arguments) => generations::generations(&config, &arguments, &runtime),
-            Self::Deployments(arguments) => deploy::list(&config, &arguments, &runtime),
-            Self::Audit(arguments) => audit::audit(&config, arguments, &runtime),
-            Self::Operations(arguments) => operations::operations(&config, arguments, &runtime),
-            Self::Reload(arguments) => reload::reload(&config, arguments),
-            Self::Forget(arguments) => forget::forget(&config, &arguments, &runtime),
+            Self::Grants(arguments) => grants::grants(target.config("grants")?, &arguments),
+            Self::Check(arguments) => check::check(target.config("check")?, &arguments, &runtime),
+            Self::Bench(arguments) => bench::bench(target.config("bench")?, &arguments, &runtime),
+            Self::Forget(arguments) => forget::forget(target.config("forget")?, &arguments, &runtime),
+            Self::Health(arguments) => Ok(health::health(&target, arguments)),
+            Self::Status(arguments) => status::status(&target, &arguments, &runtime),
+            Self::Reload(arguments) => reload::reload(&target, arguments),
+            Self::Run => {
+                target.config("run")?;
+                run::run(config.context("there is a configuration")?, path, &runtime)
+            }
+            Self::Console(command) => runtime.block_on(async {
+                match target {
+                    Target::Config(config) => command.execute(&mut ByDatabases::connect(config).await?).await,
+                    Target::Host(mut api) => command.execute(&mut api).await,
+                }
+            }),
+        }
+    }
+}
+
+impl ConsoleCommand {
+    async fn execute(self, console: &mut impl Console) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Why(arguments) => why::why(console, arguments).await,
+            Self::Dlq(arguments) => dlq::dlq(console, arguments).await,
+            Self::Pause(arguments) => pause::pause(console, &arguments).await,
+            Self::Resume(arguments) => pause::resume(console, &arguments).await,
+            Self::Deploy(arguments) => deploy::deploy(console, &arguments).await,
+            Self::Rollback(arguments) => deploy::rollback(console, &arguments).await,
+            Self::Rebuild(arguments) => generations::rebuild(console, &arguments).await,
+            Self::Verify(arguments) => verify::verify(console, &arguments).await,
+            Self::Generations(arguments) => generations::generations(console, &arguments).await,
+            Self::Deployments(arguments) => deploy::list(console, &arguments).await,
+            Self::Audit(arguments) => audit::audit(console, arguments).await,
+            Self::Operations(arguments) => operations::operations(console, arguments).await,
         }
     }
 }

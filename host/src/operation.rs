@@ -3,6 +3,9 @@
 pub mod ask;
 pub mod choice;
 pub mod commands;
+pub mod deployments;
+pub mod standstill;
+pub mod whole_letter;
 pub mod export;
 mod generations;
 mod deploy;

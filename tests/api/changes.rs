@@ -217,7 +217,7 @@ async fn a_change_is_about_the_letters_that_were_shown_and_no_others() {
             .find(|one| one["state"] == "held")
             .expect("one");
         let body = json!({ "ids": [held["id"]], "why": "x" });
-        refused(&operator.post(&path, &body).await, 404, "fits");
+        refused(&operator.post(&path, &body).await, 409, "is held behind");
         let dry = operator.post(&at("/discard?dry_run=true"), &discard(json!({}))).await;
         assert_eq!((dry.code, &dry.json()["letters"]), (200, &3.into()), "{dry:?}");
         let tried = done(&operator, &at("/replay?dry_run=true"), discard(json!({ "why": null }))).await;

@@ -195,7 +195,7 @@ async fn a_pause_is_a_row_that_survives_restarts_and_shows_who_and_why() {
     world.assert_recorded(6, 2).await;
     host.until_phase("recorder", "streaming").await;
     let nothing = switch(&world, &host, &["resume", "recorder"]).await;
-    assert!(nothing.contains("nothing paused it"), "{nothing}");
+    assert!(nothing.contains("nothing pauses `recorder`"), "{nothing}");
     let refused = switch(&world, &host, &["pause", "nobody", "--why", "x"]).await;
     assert!(refused.contains("no projection `nobody`"), "{refused}");
 }

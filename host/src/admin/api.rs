@@ -84,7 +84,7 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(projections::list))
         .routes(routes!(projections::show))
         .routes(routes!(projections::recent))
-        .routes(routes!(projections::pause))
+        .routes(routes!(projections::pause_progress, projections::pause))
         .routes(routes!(projections::resume))
         .routes(routes!(projections::verify))
         .routes(routes!(letters::list))
@@ -110,7 +110,8 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(events::follow));
     let waiting = OpenApiRouter::new().routes(routes!(taken::event));
     // It may compile components, too, but whoever may only look takes no place of those who deploy.
-    let looking = OpenApiRouter::new().routes(routes!(aggregates::why));
+    let looking =
+        OpenApiRouter::new().routes(routes!(aggregates::why)).routes(routes!(aggregates::why_named));
     // What compiles a component takes its time.
     let large = OpenApiRouter::new()
         .routes(routes!(components::upload))

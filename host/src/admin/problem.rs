@@ -10,7 +10,7 @@ use tower_http::csrf::ProtectionError;
 
 use crate::failure::Failure;
 use crate::operation::ask::Refusal;
-use crate::text::harmless;
+use crate::text::harmless_lines;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -42,7 +42,7 @@ pub struct Problem {
 impl Problem {
     fn new(status: StatusCode, class: &str, detail: impl Into<String>, remedy: &str) -> Self {
         let title = status.canonical_reason().unwrap_or("Refused").to_owned();
-        let detail = harmless(&detail.into());
+        let detail = harmless_lines(&detail.into());
         Self {
             title,
             status: status.as_u16(),

@@ -1,15 +1,13 @@
-//! `laterna audit`: who asked for what, when, and what came of it; from the control schema, whether or not a host runs.
+//! `laterna audit`: who asked for what, when, and what came of it; from the control schema, or from a host that is asked.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::Value;
-use tokio::runtime::Runtime;
 
-use super::{compose, output, table};
-use crate::config::Config;
-use crate::operation::ask;
-use crate::readmodel::control::command::{self, CommandRecord, CommandState, RecordFilter};
+use super::console::Console;
+use super::{output, table};
+use crate::readmodel::control::command::{CommandRecord, CommandState, RecordFilter};
 use crate::text::harmless;
 
 /// How many commands are read at a time.
@@ -39,36 +37,32 @@ pub struct AuditArguments {
     json: bool,
 }
 
-pub fn audit(config: &Config, arguments: AuditArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> anyhow::Result<ExitCode> {
     let AuditArguments { projection, by, kind, state, before, limit, json } = arguments;
-    runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let mut session = servers.applier.connect().await?;
-        if let Some(name) = &projection {
-            ask::registered(&mut session, &servers, name).await?;
-        }
-        let state = state.as_deref().and_then(CommandState::from_name);
-        let mut filter = RecordFilter { projection, by, kind, state, before, ..RecordFilter::default() };
-        let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
-        let mut left = limit;
-        while left > 0 {
-            let page = command::records(&mut session, &servers.control, &filter, left.min(PAGE)).await?;
-            let Some(last) = page.last() else { break };
-            filter.before = Some(last.id);
-            left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
-            for record in &page {
-                if json {
-                    output::line(serde_json::to_string(record)?);
-                } else {
-                    shown.add_row(cells(record));
-                }
+    if let Some(name) = &projection {
+        console.registered(name).await?;
+    }
+    let state = state.as_deref().and_then(CommandState::from_name);
+    let mut filter = RecordFilter { projection, by, kind, state, before, ..RecordFilter::default() };
+    let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
+    let mut left = limit;
+    while left > 0 {
+        let page = console.operations(&filter, left.min(PAGE)).await?;
+        let Some(last) = page.last() else { break };
+        filter.before = Some(last.id);
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        for record in &page {
+            if json {
+                output::line(serde_json::to_string(record)?);
+            } else {
+                shown.add_row(cells(record));
             }
         }
-        if !json {
-            output::line(shown.trim_fmt());
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    }
+    if !json {
+        output::line(shown.trim_fmt());
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn cells(record: &CommandRecord) -> [String; 7] {

@@ -1,4 +1,4 @@
-//! `laterna dlq`: dead letters, read from MySQL; what is to change is written down as a command and waited for.
+//! `laterna dlq`: dead letters, listed and shown; what is to change is written down as a command and waited for.
 
 mod export;
 
@@ -6,19 +6,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use tokio::runtime::Runtime;
+use serde_json::Value;
 
+use super::console::{Console, LetterBoundary, LetterFilter};
 use super::submit::{self, Patience};
-use super::{compose, output, table};
-use crate::config::Config;
+use super::{output, table};
 use crate::event::Named;
 use crate::failure::Failure;
-use crate::operation::ask;
-use crate::operation::choice::{self, LetterChoice, choose};
-use crate::readmodel::control::command::Request;
-use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
-use crate::readmodel::mysql::session::Session;
-use crate::servers::Servers;
+use crate::operation::choice::LetterChoice;
+use crate::operation::whole_letter::WholeLetter;
+use crate::operation::wish::{LetterWish, Shown, Wish};
+use crate::readmodel::lane::dead_letter::Letter;
 use crate::text::harmless;
 
 /// How many letters are read at a time.
@@ -26,9 +24,6 @@ const PAGE: u32 = 200;
 
 /// How many letters are listed unless more are asked for.
 const SHOWN: u64 = 50;
-
-/// Letters of one page of a list that shows only their ids.
-const IDS_PAGE: u32 = 10_000;
 
 const AGGREGATES: &str = "An aggregate is named by its type and id, as `dlq list` shows it: account/42. Where that is not \
     enough, because several read the same (the number 42 and the text \"42\"), the type stands in quotation marks, and an id \
@@ -188,10 +183,9 @@ fn class(text: &str) -> Result<String, String> {
 }
 
 impl Filter {
-    /// The selection of a list: every letter whose aggregate reads as given.
-    fn selection(self) -> Selection {
+    fn filter(self) -> LetterFilter {
         let Self { id, aggregate, reason: class } = self;
-        choice::reading(Selection { id, class, ..Selection::default() }, aggregate)
+        LetterFilter { id, aggregate, class, ..LetterFilter::default() }
     }
 }
 
@@ -215,58 +209,62 @@ impl DlqCommand {
     }
 }
 
-pub fn dlq(config: &Config, arguments: DlqArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let mut session = servers.applier.connect().await?;
-        let name = arguments.command.projection().to_owned();
-        ask::registered(&mut session, &servers, &name).await?;
-        let (session, servers) = (&mut session, &servers);
-        match arguments.command {
-            DlqCommand::List { filter, heads: heads_only, limit, after, json, .. } => {
-                let selection = Selection { heads_only, after, ..filter.selection() };
-                list(session, servers, &name, selection, limit, json).await
-            }
-            DlqCommand::Show { id, json, .. } => show(session, servers, &name, id, json).await,
-            DlqCommand::Export { filter, output, .. } => {
-                let Filter { id, aggregate, reason: class } = filter;
-                let selection = Selection { id, class, ..Selection::default() };
-                let selection = choice::of_one(session, servers, &name, selection, aggregate).await?;
-                export::export(session, servers, &name, selection, output.as_deref()).await
-            }
-            DlqCommand::Replay { choice, dry_run, patience, json, .. } => {
-                let letters = choose(session, servers, &name, choice.heads()).await?.0;
-                let request =
-                    if dry_run { Request::Rehearse { letters } } else { Request::Replay { letters } };
-                submit::carry_out(session, servers, config, (&name, &request), patience, json).await
-            }
-            DlqCommand::Discard { choice, why, yes, json, .. } => {
-                let why = submit::reason(&why)?;
-                let (letters, count) = choose(session, servers, &name, choice.heads()).await?;
-                if !yes && !confirmed(count)? {
+pub async fn dlq(console: &mut impl Console, arguments: DlqArguments) -> anyhow::Result<ExitCode> {
+    let name = arguments.command.projection().to_owned();
+    console.registered(&name).await?;
+    match arguments.command {
+        DlqCommand::List { filter, heads: heads_only, limit, after, json, .. } => {
+            let filter = LetterFilter { heads_only, after, ..filter.filter() };
+            list(console, &name, filter, limit, json).await
+        }
+        DlqCommand::Show { id, json, .. } => show(console, &name, id, json).await,
+        DlqCommand::Export { filter, output, .. } => {
+            export::export(console, &name, &filter.filter(), output.as_deref()).await
+        }
+        DlqCommand::Replay { choice, dry_run, patience, json, .. } => {
+            let what = if dry_run { LetterWish::Rehearse } else { LetterWish::Replay };
+            let wish = chosen(console, &name, what, choice.heads()).await?;
+            submit::carry_out(console, &name, wish, patience, json).await
+        }
+        DlqCommand::Discard { choice, why, yes, json, .. } => {
+            let what = LetterWish::Discard { why: submit::reason(&why)? };
+            let mut wish = chosen(console, &name, what, choice.heads()).await?;
+            if !yes {
+                let count = console.would_be_about(&name, &wish).await?;
+                if !confirmed(count)? {
                     return Ok(ExitCode::FAILURE);
                 }
-                let request = Request::Discard { letters, why };
-                submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
-                    .await
+                if let Wish::Letters { limits, .. } = &mut wish {
+                    limits.count = Some(count);
+                }
             }
-            DlqCommand::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
-                let why = submit::reason(&why)?;
-                let target = LetterChoice { id, event, aggregate, ..LetterChoice::default() };
-                let letters = choose(session, servers, &name, target).await?.0;
-                let request = Request::Erase { letters, why };
-                submit::carry_out(session, servers, config, (&name, &request), Patience::default(), json)
-                    .await
-            }
+            submit::carry_out(console, &name, wish, Patience::default(), json).await
         }
-    })
+        DlqCommand::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
+            let what = LetterWish::Erase { why: submit::reason(&why)? };
+            let target = LetterChoice { id, event, aggregate, ..LetterChoice::default() };
+            let wish = chosen(console, &name, what, target).await?;
+            submit::carry_out(console, &name, wish, Patience::default(), json).await
+        }
+    }
+}
+
+/// What is wished of the letters that there are now, and of no later ones.
+async fn chosen(
+    console: &mut impl Console,
+    projection: &str,
+    what: LetterWish,
+    choice: LetterChoice,
+) -> anyhow::Result<Wish> {
+    let LetterBoundary { generation, until } = console.boundary(projection).await?;
+    let choice = LetterChoice { until: Some(until), ..choice };
+    Ok(Wish::Letters { what, choice, limits: Shown { generation: Some(generation), count: None } })
 }
 
 async fn list(
-    session: &mut Session,
-    servers: &Servers,
+    console: &mut impl Console,
     projection: &str,
-    mut selection: Selection,
+    mut filter: LetterFilter,
     limit: Option<u32>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
@@ -276,9 +274,9 @@ async fn list(
     let mut shown = 0;
     while shown < limit {
         let some = PAGE.min(u32::try_from(limit - shown).unwrap_or(PAGE));
-        let page = dead_letter::select(session, &servers.control, projection, &selection, some).await?;
+        let page = console.letters(projection, &filter, some).await?;
         let Some(last) = page.last() else { break };
-        selection.after = last.id;
+        filter.after = last.id;
         shown += page.len() as u64;
         for letter in &page {
             if json {
@@ -296,32 +294,14 @@ async fn list(
         return Ok(ExitCode::SUCCESS);
     }
     output::line(rows.trim_fmt());
-    let last = selection.after;
-    let rest = count(session, servers, projection, selection).await?;
+    let rest = console.count(projection, &filter).await?;
     if rest > 0 {
+        let (last, all) = (filter.after, shown + rest);
         output::line(format_args!(
-            "\n{shown} of {} are shown: the same with `--after {last}` shows the next ones, with `--limit {}` all",
-            shown + rest,
-            shown + rest
+            "\n{shown} of {all} are shown: the same with `--after {last}` shows the next ones, with `--limit {all}` all"
         ));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// How many letters fit.
-async fn count(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    mut selection: Selection,
-) -> anyhow::Result<u64> {
-    let mut count = 0;
-    loop {
-        let page = dead_letter::ids(session, &servers.control, projection, &selection, IDS_PAGE).await?;
-        let Some(last) = page.last() else { return Ok(count) };
-        selection.after = *last;
-        count += page.len() as u64;
-    }
 }
 
 fn cells(letter: &Letter) -> [String; 8] {
@@ -340,26 +320,24 @@ fn cells(letter: &Letter) -> [String; 8] {
     ]
 }
 
-async fn show(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    id: u64,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let letter = choice::find(session, servers, projection, id).await?;
+async fn show(console: &mut impl Console, projection: &str, id: u64, json: bool) -> anyhow::Result<ExitCode> {
+    let WholeLetter { letter, document, document_base64, .. } = console.letter(projection, id).await?;
     let mut value = serde_json::to_value(&letter)?;
-    let bytes = dead_letter::document(session, &servers.control, &letter).await?.unwrap_or_default();
-    let (name, document) = dead_letter::shown_document(bytes);
+    let document = document.map(|document| ("document", document));
+    let document = document.or_else(|| document_base64.map(|bytes| ("document_base64", bytes)));
     if json {
+        let (name, document) = document.unwrap_or(("document", Value::Null));
         value[name] = document;
         output::line(value);
         return Ok(ExitCode::SUCCESS);
     }
     output::line(serde_json::to_string_pretty(&value)?);
-    match letter.erased_at {
-        Some(_) => output::line("The document was erased."),
-        None => output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?)),
+    match document {
+        Some((name, document)) => {
+            output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?));
+        }
+        None if letter.erased_at.is_some() => output::line("The document was erased."),
+        None => output::line("The document is not shown: a token with the role `operator` shows it."),
     }
     Ok(ExitCode::SUCCESS)
 }

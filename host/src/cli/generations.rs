@@ -3,17 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use tokio::runtime::Runtime;
 
+use super::console::Console;
 use super::submit::{self, Patience};
-use super::{compose, output, table};
-use crate::config::Config;
+use super::{output, table};
 use crate::operation::ask;
-use crate::operation::standing::{self, Generations, ListedGeneration};
-use crate::readmodel::control::command::Request;
+use crate::operation::standing::{Generations, ListedGeneration};
+use crate::operation::wish::Wish;
 use crate::readmodel::control::generation::{Generation, GenerationState};
-use crate::readmodel::mysql::session::Session;
-use crate::servers::Servers;
 
 #[derive(Debug, Args)]
 pub struct RebuildArguments {
@@ -71,62 +68,40 @@ struct OneGeneration {
     json: bool,
 }
 
-pub fn rebuild(config: &Config, arguments: &RebuildArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub async fn rebuild(console: &mut impl Console, arguments: &RebuildArguments) -> anyhow::Result<ExitCode> {
     let RebuildArguments { projection, accept, until, only_aggregate, patience, json } = arguments;
     let wrong = |text: &str| anyhow::anyhow!("`--until` is {text:?}; it must be like 2026-01-31T12:00:00Z");
     let moment = |text: &str| ask::moment(text).ok_or_else(|| wrong(text));
     let until = until.as_deref().map(moment).transpose()?;
-    let request = Request::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
-    runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let mut session = servers.applier.connect().await?;
-        ask::registered(&mut session, &servers, projection).await?;
-        submit::carry_out(&mut session, &servers, config, (projection, &request), *patience, *json).await
-    })
+    let wish = Wish::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
+    submit::carry_out(console, projection, wish, *patience, *json).await
 }
 
-pub fn generations(
-    config: &Config,
+pub async fn generations(
+    console: &mut impl Console,
     arguments: &GenerationsArguments,
-    runtime: &Runtime,
 ) -> anyhow::Result<ExitCode> {
-    runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let mut session = servers.applier.connect().await?;
-        let one = match &arguments.command {
-            GenerationsCommand::List { projection, json } => {
-                return list(&mut session, &servers, projection, *json).await;
-            }
-            GenerationsCommand::Accept(one)
-            | GenerationsCommand::Return(one)
-            | GenerationsCommand::Drop(one) => one,
-        };
-        ask::registered(&mut session, &servers, &one.projection).await?;
-        let number = match one.generation {
-            Some(number) => number,
-            None => standing::only(&mut session, &servers, &one.projection).await?,
-        };
-        let request = match &arguments.command {
-            GenerationsCommand::Accept(_) => {
-                let shown = Some(standing::lacks(&mut session, &servers, &one.projection, number).await?);
-                Request::AcceptGeneration { generation: number, shown }
-            }
-            GenerationsCommand::Return(_) => Request::ReturnGeneration { generation: number },
-            _ => Request::DropGeneration { generation: number },
-        };
-        let asked = (one.projection.as_str(), &request);
-        submit::carry_out(&mut session, &servers, config, asked, Patience::default(), one.json).await
-    })
+    let one = match &arguments.command {
+        GenerationsCommand::List { projection, json } => return list(console, projection, *json).await,
+        GenerationsCommand::Accept(one) | GenerationsCommand::Return(one) | GenerationsCommand::Drop(one) => {
+            one
+        }
+    };
+    let shown = console.generations(&one.projection).await?;
+    let generation = match one.generation {
+        Some(number) => number,
+        None => shown.only(&one.projection)?,
+    };
+    let wish = match &arguments.command {
+        GenerationsCommand::Accept(_) => Wish::Accept { generation, shown: shown.lacks(generation) },
+        GenerationsCommand::Return(_) => Wish::Return { generation },
+        _ => Wish::Drop { generation },
+    };
+    submit::carry_out(console, &one.projection, wish, Patience::default(), one.json).await
 }
 
-async fn list(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    ask::registered(session, servers, projection).await?;
-    let Generations { live, aside } = standing::generations(session, servers, projection).await?;
+async fn list(console: &mut impl Console, projection: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let Generations { live, aside } = console.generations(projection).await?;
     if json {
         output::line(serde_json::json!({ "live": live, "aside": aside }));
         return Ok(ExitCode::SUCCESS);

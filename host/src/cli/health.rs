@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::console::Target;
 use super::output;
-use crate::config::Config;
 use crate::text::harmless_lines;
 
 /// How long the host may take to answer.
@@ -21,9 +21,13 @@ pub struct HealthArguments {
 }
 
 /// Exit code 1 where the host says no, or says nothing.
-pub fn health(config: &Config, arguments: HealthArguments) -> ExitCode {
+pub fn health(target: &Target, arguments: HealthArguments) -> ExitCode {
     let path = if arguments.ready { "/readyz" } else { "/livez" };
-    let url = format!("http://{}{path}", reachable(config.host.health));
+    let url = match target {
+        Target::Config(config) => format!("http://{}{path}", reachable(config.host.health)),
+        // The listener of the API tells of health, too.
+        Target::Host(api) => format!("{}{path}", api.base()),
+    };
     match ask(&url) {
         Ok((200, told)) => {
             output::line(told);

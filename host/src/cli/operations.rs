@@ -1,14 +1,13 @@
-//! `laterna operations`: what was asked for, listed and cancelled; from the control schema, whether or not a host runs.
+//! `laterna operations`: what was asked for, listed and cancelled; from the control schema, or from a host that is asked.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use tokio::runtime::Runtime;
 
-use super::{audit, compose, output, submit};
-use crate::config::Config;
-use crate::readmodel::control::command::{self, Cancellation};
+use super::console::Console;
+use super::{audit, output};
+use crate::readmodel::control::command::Cancellation;
 
 #[derive(Debug, Args)]
 pub struct OperationsArguments {
@@ -36,24 +35,19 @@ struct CancelArguments {
     json: bool,
 }
 
-pub fn operations(
-    config: &Config,
+pub async fn operations(
+    console: &mut impl Console,
     arguments: OperationsArguments,
-    runtime: &Runtime,
 ) -> anyhow::Result<ExitCode> {
     match arguments.action {
-        OperationsAction::List(arguments) => audit::audit(config, arguments, runtime),
-        OperationsAction::Cancel(arguments) => runtime.block_on(cancel(config, &arguments)),
+        OperationsAction::List(arguments) => audit::audit(console, arguments).await,
+        OperationsAction::Cancel(arguments) => cancel(console, &arguments).await,
     }
 }
 
-async fn cancel(config: &Config, arguments: &CancelArguments) -> anyhow::Result<ExitCode> {
+async fn cancel(console: &mut impl Console, arguments: &CancelArguments) -> anyhow::Result<ExitCode> {
     let CancelArguments { id, dry_run, json } = *arguments;
-    let servers = compose::servers(config)?;
-    let mut session = servers.applier.connect().await?;
-    let by = submit::who(config);
-    let cancelled = command::cancel(&mut session, &servers.control, id, (&by, dry_run)).await?;
-    let (state, text) = match cancelled {
+    let (state, text) = match console.cancel(id, dry_run).await? {
         Cancellation::Over if dry_run => ("cancelled", format!("Operation {id} would be cancelled.")),
         Cancellation::Over => ("cancelled", format!("Operation {id} is cancelled.")),
         Cancellation::Asked => (
@@ -63,7 +57,7 @@ async fn cancel(config: &Config, arguments: &CancelArguments) -> anyhow::Result<
             ),
         ),
         Cancellation::TooLate(why) => bail!("operation {id} is not cancelled: {why}"),
-        Cancellation::NotThere => bail!("there is no operation {id}; `laterna operations list` lists them"),
+        Cancellation::NotThere => bail!("there is no operation {id}"),
     };
     output::line(if json { serde_json::json!({ "command": id, "state": state }).to_string() } else { text });
     Ok(ExitCode::SUCCESS)

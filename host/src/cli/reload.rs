@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::console::{Call, Target};
 use super::{health, output};
 use crate::admin::reload::Reloaded;
 use crate::admin::tokens;
@@ -28,9 +29,15 @@ pub struct ReloadArguments {
 }
 
 /// Exit code 1 where something needs a restart.
-pub fn reload(config: &Config, arguments: ReloadArguments) -> anyhow::Result<ExitCode> {
+pub fn reload(target: &Target, arguments: ReloadArguments) -> anyhow::Result<ExitCode> {
     let ReloadArguments { dry_run, json } = arguments;
-    let reloaded = ask(config, dry_run)?;
+    let reloaded = match target {
+        Target::Config(config) => ask(config, dry_run)?,
+        Target::Host(api) => {
+            let path = format!("/api/v1/reload?dry_run={dry_run}");
+            api.call(&Call::post(&path, &Value::Null).long())?
+        }
+    };
     let Reloaded { applied, needs_restart } = &reloaded;
     if json {
         output::line(serde_json::to_string(&reloaded)?);

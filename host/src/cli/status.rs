@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
+use super::console::{Call, Target};
 use super::{compose, output, table};
 use crate::admin::tokens;
 use crate::component::registry::short;
@@ -35,10 +36,13 @@ pub struct StatusArguments {
     fuel: bool,
 }
 
-pub fn status(config: &Config, arguments: &StatusArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let (mut snapshots, live) = match ask(config) {
-        Ok(snapshots) => (snapshots, true),
-        Err(_) => (runtime.block_on(stored(config))?, false),
+pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+    let (mut snapshots, silent) = match target {
+        Target::Host(api) => (api.call(&Call::get("/api/v1/projections"))?, None),
+        Target::Config(config) => match ask(config) {
+            Ok(snapshots) => (snapshots, None),
+            Err(_) => (runtime.block_on(stored(config))?, Some(config.host.admin)),
+        },
     };
     if let Some(name) = &arguments.projection {
         let all: Vec<String> = snapshots.iter().map(|snapshot| snapshot.projection.clone()).collect();
@@ -51,8 +55,8 @@ pub fn status(config: &Config, arguments: &StatusArguments, runtime: &Runtime) -
         output::line(format_args!("{}", serde_json::to_string_pretty(&snapshots)?));
         return Ok(ExitCode::SUCCESS);
     }
-    if !live {
-        output::line(format_args!("No host answers on {}; this is what MySQL knows.\n", config.host.admin));
+    if let Some(address) = silent {
+        output::line(format_args!("No host answers on {address}; this is what MySQL knows.\n"));
     }
     print(&snapshots, arguments);
     Ok(ExitCode::SUCCESS)

@@ -1,17 +1,16 @@
-//! Writes a command down and waits for what comes of it.
+//! Asks for an operation and waits for what comes of it.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use indicatif::ProgressBar;
+use serde_json::Value;
 
+use super::console::{Console, HostIsAway};
 use super::output;
-use crate::config::Config;
-use crate::readmodel::control::command::{self, CommandOutcome, Request, first_line};
-use crate::readmodel::control::lease;
-use crate::readmodel::mysql::session::Session;
-use crate::servers::Servers;
+use crate::operation::wish::Wish;
+use crate::readmodel::control::command::{CommandRecord, CommandState};
 
 /// How long to wait for what was asked for.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -38,12 +37,6 @@ impl Patience {
 
 /// Interval in which the result is looked for.
 pub const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Who asks, for the record.
-pub fn who(config: &Config) -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    format!("{user}@{}", config.host.id)
-}
 
 /// An empty reason is none.
 pub fn reason(why: &str) -> anyhow::Result<String> {
@@ -85,7 +78,7 @@ impl CommandAnswer {
         let (id, state, result, text, code) = match self {
             Self::Done { id, result } => (id, "done", result.clone(), result, ExitCode::SUCCESS),
             Self::Pending { id, progress, waited, leader } => {
-                let text = match (first_line(&progress).unwrap_or_default().as_str(), leader) {
+                let text = match (progress.as_str(), leader) {
                     ("", _) if waited.is_zero() => {
                         format!("Command {id} is written down; `laterna status` shows what becomes of it.")
                     }
@@ -123,63 +116,75 @@ impl CommandAnswer {
     }
 }
 
-/// Writes a command down, waits for its result, and prints it.
+/// Asks for what is wished, waits for its result, and prints it.
 pub async fn carry_out(
-    session: &mut Session,
-    servers: &Servers,
-    config: &Config,
-    (projection, request): (&str, &Request),
+    console: &mut impl Console,
+    projection: &str,
+    wish: Wish,
     patience: Patience,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    Ok(answer(session, servers, config, (projection, request), patience).await?.print(json))
+    Ok(answer(console, projection, wish, patience).await?.print(json))
 }
 
-/// Writes a command down and waits for its result. How far it is stands on a terminal meanwhile.
+/// Asks for what is wished and waits for its result. How far it is stands on a terminal meanwhile.
 pub async fn answer(
-    session: &mut Session,
-    servers: &Servers,
-    config: &Config,
-    (projection, request): (&str, &Request),
+    console: &mut impl Console,
+    projection: &str,
+    wish: Wish,
     patience: Patience,
 ) -> anyhow::Result<CommandAnswer> {
-    let by = who(config);
-    let id = command::submit(session, &servers.control, projection, request, &by).await?;
+    let id = console.ask(projection, wish).await?;
     let (waited, shown) = (patience.time(), ProgressBar::new_spinner());
-    let outcome = settled(session, servers, id, (waited, &shown)).await;
+    let record = settled(console, id, (waited, &shown)).await;
     shown.finish_and_clear();
-    match outcome? {
-        CommandOutcome::Done(result) => Ok(CommandAnswer::Done { id, result }),
-        CommandOutcome::Failed(reason) => bail!("command {id} failed: {reason}"),
-        CommandOutcome::Waits(reason) => Ok(CommandAnswer::Waits { id, reason }),
-        CommandOutcome::Pending(progress) => {
-            let leader = lease::leader(session, &servers.control, projection).await?;
-            Ok(CommandAnswer::Pending { id, progress, waited, leader })
+    let CommandRecord { state, result, waits, progress, .. } = record?;
+    let result = match result {
+        Some(Value::String(text)) => text,
+        Some(report) => report.to_string(),
+        None => String::new(),
+    };
+    match state {
+        CommandState::Done => Ok(CommandAnswer::Done { id, result }),
+        CommandState::Failed | CommandState::Cancelled => bail!("command {id} failed: {result}"),
+        CommandState::Waits => Ok(CommandAnswer::Waits { id, reason: waits.unwrap_or_default() }),
+        CommandState::Pending => {
+            let leader = console.pause(projection).await?.leader;
+            Ok(CommandAnswer::Pending { id, progress: progress.unwrap_or_default(), waited, leader })
         }
     }
 }
 
-/// Waits for a command's end, or until nothing has happened for some time.
+/// Waits for a command's end, or until nothing has happened for some time. A host that is asked may be started anew meanwhile.
 async fn settled(
-    session: &mut Session,
-    servers: &Servers,
+    console: &mut impl Console,
     id: u64,
     (patience, shown): (Duration, &ProgressBar),
-) -> anyhow::Result<CommandOutcome> {
+) -> anyhow::Result<CommandRecord> {
     let (mut asked, mut seen) = (Instant::now(), String::new());
     loop {
         shown.tick();
-        let outcome = command::outcome(session, &servers.control, id).await?;
-        match &outcome {
-            CommandOutcome::Done(_) | CommandOutcome::Failed(_) => return Ok(outcome),
-            CommandOutcome::Pending(progress) | CommandOutcome::Waits(progress) if *progress != seen => {
-                shown.set_message(first_line(progress).unwrap_or_default());
-                (asked, seen) = (Instant::now(), progress.clone());
+        let record = match console.operation(id).await {
+            Ok(record) => record,
+            Err(error) if error.is::<HostIsAway>() && asked.elapsed() < patience => {
+                tokio::time::sleep(INTERVAL).await;
+                continue;
             }
-            CommandOutcome::Pending(_) | CommandOutcome::Waits(_) => {}
+            Err(error) => {
+                return Err(error
+                    .context(format!("command {id} is written down, and what became of it is not known")));
+            }
+        };
+        if !matches!(record.state, CommandState::Pending | CommandState::Waits) {
+            return Ok(record);
+        }
+        let now = record.waits.as_ref().or(record.progress.as_ref()).cloned().unwrap_or_default();
+        if now != seen {
+            shown.set_message(now.clone());
+            (asked, seen) = (Instant::now(), now);
         }
         if asked.elapsed() >= patience {
-            return Ok(outcome);
+            return Ok(record);
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -5,24 +5,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use super::console::Console;
 use super::output;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use crate::component::registry::short;
-use crate::config::Config;
-use crate::failure::Failure;
-use crate::readmodel::control::command::Request;
-use crate::readmodel::control::take_up::{self, TakeUp};
-use crate::readmodel::control::{lease, pause, registration};
-use crate::readmodel::mysql::session::Session;
-use crate::servers::Servers;
+use crate::operation::deployments::Deployments;
+use crate::operation::standstill::PauseStep;
+use crate::operation::wish::Wish;
+use crate::readmodel::control::deployment::Deployment;
 use crate::status::snapshot::DeploymentSnapshot;
 
 /// The longest time in which a host records what is the case now.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// Among how many of the last deployments one is looked for.
+const LOOKED_AT: u32 = 50;
+
 /// How a deployment is asked for.
 pub struct Ask<'a> {
-    pub config: &'a Config,
     pub projection: &'a str,
     pub patience: Patience,
     pub json: bool,
@@ -36,25 +36,22 @@ enum Came {
     Waits(String),
 }
 
-/// Writes a deployment or a rollback down, waits until the lanes have taken it up, and prints that. Exit code 1 when they have
+/// Asks for a deployment or a rollback, waits until the lanes have taken it up, and prints that. Exit code 1 when they have
 /// not yet.
-pub async fn carry_out(
-    session: &mut Session,
-    servers: &Servers,
-    request: &Request,
-    ask: Ask<'_>,
-) -> anyhow::Result<ExitCode> {
-    let Ask { config, projection, patience, json } = ask;
-    let answer = submit::answer(session, servers, config, (projection, request), patience).await?;
+pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> anyhow::Result<ExitCode> {
+    let Ask { projection, patience, json } = ask;
+    let digest = if let Wish::Deploy { digest, .. } = &wish { Some(digest.clone()) } else { None };
+    let answer = submit::answer(console, projection, wish, patience).await?;
     let CommandAnswer::Done { id, result } = answer else { return Ok(answer.print(json)) };
-    if servers.control.version(session).await?.is_none_or(|version| version < take_up::SINCE) {
+    if !console.reports_take_up().await? {
         let why = "the hosts are of a version that does not report whether their lanes work with it";
         let advice = format!("`laterna deployments {projection}` shows how many do");
         return Ok(print(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
     }
-    match found(session, servers, projection, (id, request)).await? {
+    let all = console.deployments(projection, LOOKED_AT).await?;
+    match found(&all, id, digest.as_deref()) {
         Some(deployment) => {
-            let came = wait(session, servers, projection, (&deployment, patience)).await?;
+            let came = wait(console, projection, (deployment, patience)).await?;
             Ok(print(id, Some(&deployment.digest), &came, json))
         }
         // It has to be built first, or nothing was deployed: its result has that.
@@ -62,46 +59,42 @@ pub async fn carry_out(
     }
 }
 
+fn in_force(all: &Deployments) -> Option<&Deployment> {
+    all.deployments.iter().find(|one| one.state == "deployed")
+}
+
 /// The deployment that a command came to. Where the component was in force already, none was made.
-async fn found(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    (command, request): (u64, &Request),
-) -> Result<Option<TakeUp>, Failure> {
-    let control = &servers.control;
-    if let Some(found) = take_up::of_command(session, control, (projection, command)).await? {
-        return Ok(Some(found));
-    }
-    let in_force = take_up::in_force(session, control, projection).await?;
-    Ok(in_force.filter(|found| matches!(request, Request::Deploy { digest, .. } if *digest == found.digest)))
+fn found<'a>(all: &'a Deployments, command: u64, digest: Option<&str>) -> Option<&'a Deployment> {
+    let is_it = |one: &&Deployment| one.command == Some(command) && one.state != "refused";
+    let made = all.deployments.iter().find(is_it);
+    made.or_else(|| in_force(all).filter(|one| Some(one.digest.as_str()) == digest))
 }
 
 async fn wait(
-    session: &mut Session,
-    servers: &Servers,
+    console: &mut impl Console,
     projection: &str,
-    (deployment, patience): (&TakeUp, Patience),
+    (deployment, patience): (&Deployment, Patience),
 ) -> anyhow::Result<Came> {
-    let (control, asked, digest) = (&servers.control, Instant::now(), short(&deployment.digest));
+    let (asked, digest) = (Instant::now(), short(&deployment.digest));
     loop {
-        let Some(now) = take_up::find(session, control, deployment.id).await? else {
-            bail!("the deployment {} is gone from the control schema", deployment.id)
-        };
-        if let Some(reason) = now.taken_back {
-            bail!("{digest} was deployed and taken back: {reason}")
+        let all = console.deployments(projection, LOOKED_AT).await?;
+        let now = all.deployments.iter().find(|one| one.id == deployment.id);
+        if let Some(reason) = now.filter(|now| now.state == "taken-back").map(|now| now.reason.as_deref()) {
+            bail!("{digest} was deployed and taken back: {}", reason.unwrap_or_default())
         }
-        let in_force = take_up::in_force(session, control, projection).await?;
-        if let Some(later) = in_force.filter(|later| later.id != deployment.id) {
+        if let Some(later) = in_force(&all).filter(|later| later.id != deployment.id) {
             bail!("{digest} is superseded: {} was deployed after it", short(&later.digest))
         }
-        if now.is_whole {
-            let registered = registration::find(session, control, projection).await?;
-            return Ok(Came::Whole { lanes: registered.map_or(0, |found| found.lanes) });
+        let Some(now) = now else {
+            bail!("the deployment {} is gone from the control schema", deployment.id)
+        };
+        if now.taken_up_at.is_some() {
+            return Ok(Came::Whole { lanes: all.lane_count });
         }
-        if let Some(pause @ Failure::Paused { .. }) = pause::find(session, control, projection).await? {
+        let pause = console.pause(projection).await?;
+        if let Some(reason) = pause.reason.filter(|_| pause.step != PauseStep::None) {
             return Ok(Came::Waits(format!(
-                "the projection is {pause}. It is used when the projection is resumed"
+                "the projection is {reason}. It is used when the projection is resumed"
             )));
         }
         // What was true a moment ago is not printed.
@@ -111,8 +104,7 @@ async fn wait(
             return Ok(Came::Waits(format!("{waits}. It is used when the projection goes on")));
         }
         if asked.elapsed() >= patience.time() {
-            let leader = lease::leader(session, control, projection).await?;
-            return Ok(Came::Waits(late(leader.as_deref(), now.waits.as_deref(), projection)));
+            return Ok(Came::Waits(late(pause.leader.as_deref(), now.waits.as_deref(), projection)));
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -6,14 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::runtime::Runtime;
 
+use super::console::Console;
+use super::output;
 use super::submit::{self, CommandAnswer, Patience};
-use super::{compose, output};
-use crate::config::Config;
-use crate::operation::ask;
+use crate::operation::wish::Wish;
 use crate::readmodel::compare::ComparisonReport;
-use crate::readmodel::control::command::Request;
 
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
@@ -30,41 +28,36 @@ pub struct VerifyArguments {
 }
 
 /// Exit code 1 when anything differs; 2 when nobody knows yet.
-pub fn verify(config: &Config, arguments: &VerifyArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub async fn verify(console: &mut impl Console, arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
     let VerifyArguments { projection, repair, patience, json } = arguments;
-    runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let mut session = servers.applier.connect().await?;
-        ask::registered(&mut session, &servers, projection).await?;
-        let request = Request::Verify { repair: *repair };
-        let asked = submit::answer(&mut session, &servers, config, (projection, &request), *patience).await?;
-        let result = match asked {
+    let result =
+        match submit::answer(console, projection, Wish::Verify { repair: *repair }, *patience).await? {
             CommandAnswer::Done { result, .. } => result,
             pending => {
                 pending.print(*json);
                 return Ok(ExitCode::from(super::REFUSED));
             }
         };
-        let report: ComparisonReport = serde_json::from_str(&result).context("the host's report cannot be read")?;
-        if *json {
-            output::line(serde_json::to_string_pretty(&report)?);
-        } else {
-            output::line(report::render(&report));
-        }
-        if report.is_clean() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        if *repair && !*json && report.lacks.is_some() {
-            output::line(format_args!(
-                "\nThe live tables stay: the rebuilt ones wait for your word, since rows may go that the outbox cannot give \
-                 back: laterna generations list {projection}"
-            ));
-        } else if *repair && !*json {
-            output::line(format_args!(
-                "\nThe rebuilt tables take the live ones' place as soon as they have caught up, unless they have more dead \
-                 letters: laterna generations list {projection}"
-            ));
-        }
-        Ok(ExitCode::FAILURE)
-    })
+    let report: ComparisonReport =
+        serde_json::from_str(&result).context("the host's report cannot be read")?;
+    if *json {
+        output::line(serde_json::to_string_pretty(&report)?);
+    } else {
+        output::line(report::render(&report));
+    }
+    if report.is_clean() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if *repair && !*json && report.lacks.is_some() {
+        output::line(format_args!(
+            "\nThe live tables stay: the rebuilt ones wait for your word, since rows may go that the outbox cannot give back: \
+             laterna generations list {projection}"
+        ));
+    } else if *repair && !*json {
+        output::line(format_args!(
+            "\nThe rebuilt tables take the live ones' place as soon as they have caught up, unless they have more dead \
+             letters: laterna generations list {projection}"
+        ));
+    }
+    Ok(ExitCode::FAILURE)
 }

@@ -3,15 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::runtime::Runtime;
 
-use super::{compose, output};
-use crate::component::registry::Versions;
-use crate::config::Config;
+use super::console::{AskedAggregate, Console};
+use super::output;
 use crate::event::Named;
-use crate::operation::load;
 use crate::operation::why::{self, EVENTS, EVENTS_MAX, EventFate, EventStory, RowsNow, ShownAnswer, Why};
-use crate::readmodel::lane::taken::RecentlyTaken;
 use crate::source::{PageFrom, PageMark};
 
 #[derive(Debug, Args)]
@@ -39,31 +35,15 @@ fn limit(text: &str) -> Result<usize, String> {
     limit.ok_or_else(|| format!("it must be 1 to {EVENTS_MAX}"))
 }
 
-pub fn why(config: &Config, arguments: WhyArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
+pub async fn why(console: &mut impl Console, arguments: WhyArguments) -> anyhow::Result<ExitCode> {
     let WhyArguments { projection: name, aggregate, before, after, limit, json } = arguments;
-    let Some(settings) = config.projection.get(&name) else {
-        anyhow::bail!("there is no projection `{name}` in the configuration: add [projection.{name}]")
-    };
-    let engine = compose::engine(config)?;
-    let configured = load::load(&engine, &name, &settings.component, &settings.budget)?;
-    let configured = configured.behind(compose::upcaster(config, &engine, settings)?);
-    let versions = Versions::new(engine, settings.budget.clone(), configured);
     let from = match (before, after) {
         (Some(mark), _) => PageFrom::Before(mark),
         (None, Some(mark)) => PageFrom::After(mark),
         (None, None) => PageFrom::Newest,
     };
-    let told = runtime.block_on(async {
-        let servers = compose::servers(config)?;
-        let documents = why::read(&servers, &aggregate.readings(), &from, limit).await?;
-        let mut session = servers.applier.connect().await?;
-        let mut recent = RecentlyTaken::new(settings.dedupe_window);
-        let taken = recent.look(&mut session, &servers.control, &name, &documents.asked()).await?;
-        let known = documents.known(&mut session, &servers, &versions, (&name, taken)).await?;
-        let (mut why, wanted) = known.told().await?;
-        why.rows = Some(wanted.look(&mut session).await?);
-        anyhow::Ok(why)
-    })?;
+    let asked = AskedAggregate { projection: &name, aggregate: &aggregate, from, limit };
+    let told = console.why(asked).await?;
     if json {
         output::line(serde_json::to_string_pretty(&told)?);
     } else {

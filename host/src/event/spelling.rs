@@ -110,6 +110,15 @@ impl Named {
     }
 }
 
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(aggregate) => f.write_str(&aggregate.exact()),
+            Self::Reads(text) => f.write_str(text),
+        }
+    }
+}
+
 impl FromStr for Named {
     type Err = String;
 

@@ -2,6 +2,7 @@
 
 use super::ask::Refusal;
 use crate::event::{Aggregate, Named};
+use crate::failure::Failure;
 use crate::readmodel::control::command::Letters;
 use crate::readmodel::control::registration;
 use crate::readmodel::lane::dead_letter::{self, Ids, Letter, Selection, ShownLetters};
@@ -98,6 +99,22 @@ fn in_a_shell(aggregate: &Aggregate) -> String {
     aggregate.exact().replace('\'', "\\u0027")
 }
 
+/// How many letters fit.
+pub async fn count(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    mut selection: Selection,
+) -> Result<u64, Failure> {
+    let mut count = 0;
+    loop {
+        let page = dead_letter::ids(session, &servers.control, projection, &selection, IDS_PAGE).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        selection.after = *last;
+        count += page.len() as u64;
+    }
+}
+
 /// One letter, without its document.
 pub async fn find(
     session: &mut Session,
@@ -135,6 +152,8 @@ async fn chosen(
     }
     let count = letters.count();
     if count > 0 {
+        // The letters are named; what fits as well and came later is counted in the end.
+        let like = Selection { until: None, ..like };
         return Ok((Letters::Shown { shown: ShownLetters { generation, letters }, like }, count));
     }
     if let Some(id) = like.id {

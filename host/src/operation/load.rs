@@ -38,11 +38,19 @@ pub fn load_either(
     loading(path, |bytes| LoadedComponent::load(engine, projection, bytes, budget))
 }
 
-/// Reads a file once; an error names the file.
+/// Loads a file; an error names the file.
 fn loading<T>(
     path: &Path,
     load: impl FnOnce(Arc<[u8]>) -> Result<T, Vec<String>>,
 ) -> Result<T, NotDeployable> {
+    let file = path.display();
+    load(read(path)?.into()).map_err(|problems| {
+        NotDeployable(problems.iter().map(|problem| format!("{file}: {problem}")).collect())
+    })
+}
+
+/// Reads the file of a component once, if it can be one.
+pub fn read(path: &Path) -> Result<Vec<u8>, NotDeployable> {
     let file = path.display();
     let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
     let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
@@ -55,8 +63,5 @@ fn loading<T>(
     if length > COMPONENT_BYTES_MAX as u64 {
         return Err(one(format!("has {length} bytes; a component has at most {COMPONENT_BYTES_MAX}")));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    load(bytes.into()).map_err(|problems| {
-        NotDeployable(problems.iter().map(|problem| format!("{file}: {problem}")).collect())
-    })
+    std::fs::read(path).map_err(unreadable)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::shown_sql;
 use crate::component::version::Loaded;
@@ -26,16 +26,29 @@ const CHARACTERS_MAX: usize = 2_000;
 /// How many documents are projected at a time.
 const CHUNK: usize = 200;
 
-/// The result of a shadow run.
-#[derive(Default)]
-pub struct Shadow {
+/// How two components differ.
+#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ShadowReport {
+    /// How many events were projected by both.
     pub events: usize,
+    /// How many of them otherwise than by the component in force.
     pub differences: usize,
+    /// The first of these: the event, and the operations of both.
+    pub told: Vec<String>,
+    /// The same by type of event: what each makes of the first events that differ, as SQL.
+    pub types: Vec<TypeDifferences>,
+}
+
+/// What a shadow run has found so far.
+#[derive(Default)]
+struct Shadow {
+    events: usize,
+    differences: usize,
     by_type: BTreeMap<String, TypeDifferences>,
 }
 
 /// How two components differ about the events of one type.
-#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TypeDifferences {
     pub event_type: String,
     /// How many events of it were projected by both.
@@ -47,7 +60,7 @@ pub struct TypeDifferences {
 }
 
 /// What two components make of one event.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EventDifference {
     /// The event's id.
     pub event: String,
@@ -57,15 +70,23 @@ pub struct EventDifference {
     pub next: Vec<String>,
 }
 
+impl ShadowReport {
+    pub fn differs(&self) -> bool {
+        self.differences > 0
+    }
+}
+
 impl Shadow {
-    /// The types, those of which nothing is projected otherwise included.
-    pub fn types(&self) -> impl Iterator<Item = &TypeDifferences> {
-        self.by_type.values()
+    /// The report; it has the types of which nothing is projected otherwise, too.
+    fn report(self) -> ShadowReport {
+        let told = self.told();
+        let types = self.by_type.into_values().collect();
+        ShadowReport { events: self.events, differences: self.differences, told, types }
     }
 
     /// The first differences, in words.
-    pub fn told(&self) -> Vec<String> {
-        let all = self.types().flat_map(|of| of.shown.iter().map(move |one| (&of.event_type, one)));
+    fn told(&self) -> Vec<String> {
+        let all = self.by_type.values().flat_map(|of| of.shown.iter().map(move |one| (&of.event_type, one)));
         let told = all.map(|(event_type, EventDifference { event, before, next })| {
             let lines = |sign: &str, lines: &[String]| {
                 let lines: Vec<String> = lines.iter().map(|line| format!("\n{sign} {line}")).collect();
@@ -74,10 +95,6 @@ impl Shadow {
             format!("{} {event}{}{}", harmless(event_type), lines("-", before), lines("+", next))
         });
         told.collect()
-    }
-
-    pub fn differs(&self) -> bool {
-        self.differences > 0
     }
 
     fn count(&mut self, event_type: &str, difference: Option<EventDifference>) {
@@ -93,12 +110,11 @@ impl Shadow {
     }
 }
 
-impl fmt::Display for Shadow {
+impl fmt::Display for ShadowReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, differences, .. } = self;
+        let Self { events, differences, told, .. } = self;
         writeln!(f, "{differences} of the last {events} events would be projected otherwise.")?;
-        let told = self.told();
-        for difference in &told {
+        for difference in told {
             writeln!(f, "\n{difference}")?;
         }
         if *differences > told.len() {
@@ -114,7 +130,7 @@ pub async fn compare(
     before: &Loaded,
     next: &Loaded,
     documents: u32,
-) -> Result<Shadow, Failure> {
+) -> Result<ShadowReport, Failure> {
     let documents = servers.outbox.last(documents).await?;
     let events: Vec<_> =
         documents.iter().filter_map(|document| servers.decoder.decode(document).ok()).collect();
@@ -141,7 +157,7 @@ pub async fn compare(
             found.count(&event.event_type, difference);
         }
     }
-    Ok(found)
+    Ok(found.report())
 }
 
 /// The answer of one component to an event, as it can be compared with another one's: by the statements' texts, since

@@ -1,6 +1,6 @@
 //! The generations of a projection as they stand: the live one, and those beside it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ask::Refusal;
 use crate::readmodel::control::generation::{self, Generation, GenerationState};
@@ -9,14 +9,14 @@ use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
 /// All generations.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Generations {
     pub live: LiveGeneration,
     pub aside: Vec<ListedGeneration>,
 }
 
 /// The one that readers read.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LiveGeneration {
     pub generation: u32,
     /// What is deployed; none before the projection has begun.
@@ -28,7 +28,7 @@ pub struct LiveGeneration {
 }
 
 /// One beside it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ListedGeneration {
     #[serde(flatten)]
     pub generation: Generation,
@@ -67,31 +67,28 @@ fn seconds_left(generation: &Generation, events: u64) -> Option<u64> {
     Some(generation.expected.saturating_sub(events).saturating_mul(generation.seconds.max(1)) / events)
 }
 
-/// What a generation is shown to lack; empty where it lacks nothing as far as is known.
-pub async fn lacks(
-    session: &mut Session,
-    servers: &Servers,
-    projection: &str,
-    number: u32,
-) -> Result<String, Refusal> {
-    let standing = generation::list(session, &servers.control, projection).await?;
-    let found = standing.into_iter().find(|one| one.generation == number);
-    Ok(found.and_then(|one| one.lacks).unwrap_or_default())
-}
+impl Generations {
+    /// What a generation is shown to lack; empty where it lacks nothing as far as is known.
+    pub fn lacks(&self, number: u32) -> String {
+        let found = self.aside.iter().map(|one| &one.generation).find(|one| one.generation == number);
+        found.and_then(|one| one.lacks.clone()).unwrap_or_default()
+    }
 
-/// The only generation beside the live one.
-pub async fn only(session: &mut Session, servers: &Servers, projection: &str) -> Result<u32, Refusal> {
-    let mut standing = generation::list(session, &servers.control, projection).await?;
-    standing.retain(|one| one.state != GenerationState::Dropping);
-    match standing.as_slice() {
-        [one] => Ok(one.generation),
-        [] => Err(Refusal::NotThere(format!("`{projection}` has no generation beside the live one"))),
-        several => {
-            let numbers: Vec<String> = several.iter().map(|one| one.generation.to_string()).collect();
-            Err(Refusal::Wrong(format!(
-                "`{projection}` has several generations beside the live one: say which of {}",
-                numbers.join(", ")
-            )))
+    /// The only generation beside the live one.
+    pub fn only(&self, projection: &str) -> Result<u32, Refusal> {
+        let standing = self.aside.iter().map(|one| &one.generation);
+        let standing = standing.filter(|one| one.state != GenerationState::Dropping);
+        let numbers: Vec<u32> = standing.map(|one| one.generation).collect();
+        match numbers[..] {
+            [one] => Ok(one),
+            [] => Err(Refusal::NotThere(format!("`{projection}` has no generation beside the live one"))),
+            _ => {
+                let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+                Err(Refusal::Wrong(format!(
+                    "`{projection}` has several generations beside the live one: say which of {}",
+                    numbers.join(", ")
+                )))
+            }
         }
     }
 }

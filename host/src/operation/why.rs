@@ -11,7 +11,7 @@ mod run;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ask::{self, Refusal};
 use crate::component::registry::Versions;
@@ -40,7 +40,7 @@ pub const EVENTS: usize = 20;
 const COMPONENTS_MAX: usize = 3;
 
 /// An aggregate's story, a page of it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Why {
     pub aggregate: String,
     /// The aggregate as only this one is written.
@@ -57,7 +57,7 @@ pub struct Why {
 }
 
 /// An event, what became of it, and what the projector makes of it.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EventStory {
     /// None where it cannot be read.
     pub event_id: Option<String>,

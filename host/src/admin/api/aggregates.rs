@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
-use crate::event::Named;
+use crate::event::{Aggregate, Named};
 use crate::operation::why::{self, EVENTS, EVENTS_MAX, Why};
 use crate::source::{PageFrom, PageMark};
 
@@ -61,15 +61,58 @@ pub async fn why(
     Path((projection, kind, id)): Path<(String, String, String)>,
     Query(query): Query<WhyQuery>,
 ) -> Result<Json<Why>, Problem> {
-    let versions = shown.versions_of(&projection)?;
     let meant =
         Named::of(&kind, &id).map_err(|wrong| Problem::wrong(format!("the aggregate's id: {wrong}")))?;
+    told(&shown, &caller, &projection, (meant, &query)).await
+}
+
+/// How an aggregate is named.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NamedQuery {
+    /// As account/42, which is each aggregate that reads so; exactly, the type stands in quotation marks, and an id that is a
+    /// text as well.
+    aggregate: String,
+    /// Those before a mark: the `before` of the page that was shown.
+    before: Option<String>,
+    /// Those behind a mark: the `after` of the page that was shown.
+    after: Option<String>,
+    /// How many, 1 to 50; 20 unless given.
+    #[param(minimum = 1, maximum = 50)]
+    limit: Option<usize>,
+}
+
+/// Tells the events of an aggregate that is named as on the command line, where a type may have a slash in it; where several
+/// read so, it has to be named exactly.
+#[utoipa::path(get, path = "/projections/{projection}/aggregates", tag = "projections",
+    params(("projection" = String, Path, description = "The projection's name"), NamedQuery),
+    responses((status = 200, body = Why)))]
+pub async fn why_named(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path(projection): Path<String>,
+    Query(query): Query<NamedQuery>,
+) -> Result<Json<Why>, Problem> {
+    let NamedQuery { aggregate, before, after, limit } = query;
+    let named: Named = aggregate.parse().map_err(|wrong| Problem::wrong(format!("`aggregate`: {wrong}")))?;
+    let query = WhyQuery { before, after, limit };
+    told(&shown, &caller, &projection, (named.readings(), &query)).await
+}
+
+async fn told(
+    shown: &AdminContext,
+    caller: &Caller,
+    projection: &str,
+    (meant, query): (Vec<Aggregate>, &WhyQuery),
+) -> Result<Json<Why>, Problem> {
+    let versions = shown.versions_of(projection)?;
     let servers = shown.desk.servers();
     let documents = why::read(servers, &meant, &query.from()?, query.limit()?).await;
     let documents = documents.map_err(Problem::refused_outside)?;
-    let taken = shown.watch.ask_all(&projection, documents.asked()).await?;
+    let taken = shown.watch.ask_all(projection, documents.asked()).await?;
     let mut seat = shown.desk.sit().await?;
-    let known = documents.known(&mut seat.session, servers, &versions, (&projection, taken)).await;
+    let known = documents.known(&mut seat.session, servers, &versions, (projection, taken)).await;
     let known = seat.rise(known.map_err(Problem::from))?;
     // While guests run, others may ask MySQL.
     let (mut why, wanted) = known.told().await.map_err(Problem::outside)?;

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
@@ -79,7 +79,7 @@ async fn stored(
 }
 
 /// What an uploaded component becomes.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Uploaded {
     /// What a deployment of it names: of the projector and its upcaster together; without an upcaster, the projector's.
     digest: String,
@@ -89,15 +89,27 @@ pub struct Uploaded {
     statements: usize,
 }
 
+/// How a component is stored.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UploadQuery {
+    /// A projector, which is to run without an upcaster.
+    #[serde(default)]
+    #[param(required = false)]
+    without_upcaster: bool,
+}
+
 /// Stores a component for a projection, after it was loaded and its SQL was checked: a projector, which runs behind the upcaster
 /// in force, or an upcaster for the projector in force. Nothing is deployed by that.
 #[utoipa::path(post, path = "/projections/{projection}/components", tag = "components",
     request_body(content = String, content_type = "application/wasm"),
-    params(("projection" = String, Path, description = "The projection's name")),
+    params(("projection" = String, Path, description = "The projection's name"), UploadQuery),
     responses((status = 201, body = Uploaded)))]
 pub async fn upload(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
+    Query(UploadQuery { without_upcaster }): Query<UploadQuery>,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let versions = shown.versions_of(&projection)?;
@@ -112,6 +124,10 @@ pub async fn upload(
             None => None,
         };
         let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
+        if without_upcaster && is_upcaster {
+            return Err(Problem::wrong("it is an upcaster; being without one takes a projector's file"));
+        }
+        let now = now.filter(|_| !without_upcaster);
         let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
         let next = half.beside(now).ok_or_else(alone)?;
         next.store(session, &servers.control).await?;

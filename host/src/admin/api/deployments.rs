@@ -12,13 +12,12 @@ use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
-use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::registry::HowItFits;
-use crate::operation::ask;
+use crate::operation::deployments::{self, Deployments};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, CommandRecord};
-use crate::readmodel::control::deployment::{self, Deployment, LaneChange};
+use crate::readmodel::control::deployment;
 
 /// How many deployments one answer holds.
 const DEPLOYMENTS_MAX: u32 = 200;
@@ -32,13 +31,6 @@ pub struct DeploymentQuery {
     /// How many, 1 to 200; 20 unless given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
-}
-
-/// What was deployed, and from where on each lane works with it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Deployments {
-    deployments: Vec<Deployment>,
-    lanes: Vec<LaneChange>,
 }
 
 /// What a projection was given, the last one first.
@@ -56,21 +48,11 @@ pub async fn list(
         return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {DEPLOYMENTS_MAX}")));
     }
     let mut seat = shown.desk.sit().await?;
-    let found = found(&mut seat, &projection, limit).await;
-    let mut found = seat.rise(found)?;
+    let (session, servers) = (&mut seat.session, &seat.servers);
+    let found = deployments::deployments(session, servers, &projection, limit).await;
+    let mut found = seat.rise(found.map_err(Problem::from))?;
     masking::deployments(&caller, &mut found.deployments);
     Ok(Json(found))
-}
-
-async fn found(
-    Seat { session, servers, .. }: &mut Seat,
-    projection: &str,
-    limit: u32,
-) -> Result<Deployments, Problem> {
-    let generation = ask::registered(session, servers, projection).await?.live_generation;
-    let deployments = deployment::list(session, &servers.control, projection, limit).await?;
-    let lanes = deployment::lane_changes(session, &servers.control, projection, generation).await?;
-    Ok(Deployments { deployments, lanes })
 }
 
 /// What is to be deployed.

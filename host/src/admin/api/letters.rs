@@ -6,7 +6,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::asked::{Asked, ChangeQuery, DryRun};
 use super::body::{self, Body};
@@ -19,9 +18,10 @@ use crate::event::Named;
 use crate::failure::Failure;
 use crate::operation::ask;
 use crate::operation::choice::{self, LetterChoice};
+use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::control::command::CommandRecord;
-use crate::readmodel::lane::dead_letter::{self, Content, Letter, Selection};
+use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -34,6 +34,9 @@ const IDS_MAX: usize = 1_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct LetterQuery {
+    /// One letter.
+    #[serde(default, deserialize_with = "body::number_if_any")]
+    id: Option<u64>,
     /// An aggregate, as account/42; whatever reads so.
     aggregate: Option<String>,
     /// An event's id.
@@ -53,6 +56,10 @@ pub struct LetterQuery {
     /// How many, 1 to 100.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
+    /// Also counts them.
+    #[serde(default)]
+    #[param(required = false)]
+    count: bool,
 }
 
 /// Whether a letter failed, or waits behind one that did.
@@ -80,19 +87,8 @@ pub struct LetterPage {
     /// What `after` of the next page is; none behind the last one.
     next: Option<u64>,
     boundary: Boundary,
-}
-
-/// A letter with everything that is stored of it.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct WholeLetter {
-    #[serde(flatten)]
-    letter: Letter,
-    /// The document as canonical Extended JSON; none where it was erased, is masked, or is no valid BSON.
-    document: Option<Value>,
-    /// Its bytes where they are no valid BSON.
-    document_base64: Option<Value>,
-    /// The operations that the read model refused.
-    operations: Option<String>,
+    /// How many letters fit, those of this page and of the pages behind it; none unless it is asked for.
+    count: Option<u64>,
 }
 
 /// A page of dead letters, the oldest first.
@@ -105,7 +101,7 @@ pub async fn list(
     Path(projection): Path<String>,
     Query(query): Query<LetterQuery>,
 ) -> Result<Json<LetterPage>, Problem> {
-    let LetterQuery { aggregate, event, class, state, heads_only, after, limit } = query;
+    let LetterQuery { id, aggregate, event, class, state, heads_only, after, limit, count } = query;
     let limit = limit.unwrap_or(LETTERS_MAX);
     if !(1..=LETTERS_MAX).contains(&limit) {
         return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {LETTERS_MAX}")));
@@ -115,6 +111,7 @@ pub async fn list(
         LetterState::Held => "held".to_owned(),
     });
     let selection = Selection {
+        id,
         event,
         class: class.map(of_letters).transpose()?,
         state,
@@ -124,7 +121,7 @@ pub async fn list(
     };
     let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
     let mut seat = shown.desk.sit().await?;
-    let page = page(&mut seat, &projection, &selection, limit).await;
+    let page = page(&mut seat, &projection, &selection, (limit, count)).await;
     let mut page = seat.rise(page)?;
     masking::letters(&caller, &mut page.letters);
     Ok(Json(page))
@@ -134,7 +131,7 @@ async fn page(
     Seat { session, servers, .. }: &mut Seat,
     projection: &str,
     selection: &Selection,
-    limit: u32,
+    (limit, counts): (u32, bool),
 ) -> Result<LetterPage, Problem> {
     let generation = ask::registered(session, servers, projection).await?.live_generation;
     let until = dead_letter::newest(session, &servers.control, projection).await?;
@@ -143,7 +140,9 @@ async fn page(
     let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
     let is_full = letters.len() == limit as usize;
     let next = letters.last().map(|last| last.id).filter(|_| is_full);
-    Ok(LetterPage { letters, next, boundary: Boundary { generation, until } })
+    let count =
+        if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
+    Ok(LetterPage { letters, next, boundary: Boundary { generation, until }, count })
 }
 
 /// One dead letter with its document.
@@ -157,35 +156,12 @@ pub async fn show(
     Path((projection, id)): Path<(String, u64)>,
 ) -> Result<Json<WholeLetter>, Problem> {
     let mut seat = shown.desk.sit().await?;
-    let found = whole(&mut seat, &projection, id).await;
-    let mut whole = seat.rise(found)?;
+    let found = whole_letter::read(&mut seat.session, &seat.servers, &projection, id).await;
+    let mut whole = seat.rise(found.map_err(Problem::from))?;
     if !caller.sees_values() {
-        whole.letter.mask();
-        (whole.document, whole.document_base64, whole.operations) = (None, None, None);
+        whole.mask();
     }
     Ok(Json(whole))
-}
-
-async fn whole(
-    Seat { session, servers, .. }: &mut Seat,
-    projection: &str,
-    id: u64,
-) -> Result<WholeLetter, Problem> {
-    ask::registered(session, servers, projection).await?;
-    let letter = choice::find(session, servers, projection, id).await?;
-    let mut contents =
-        dead_letter::contents(session, &servers.control, std::slice::from_ref(&letter)).await?;
-    let is_erased = letter.erased_at.is_some();
-    let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
-    // It may have been replayed or discarded in between.
-    if let Some(Content { document, operations, .. }) = contents.pop().flatten().filter(|_| !is_erased) {
-        whole.operations = operations;
-        match dead_letter::shown_document(document) {
-            ("document", document) => whole.document = Some(document),
-            (_, bytes) => whole.document_base64 = Some(bytes),
-        }
-    }
-    Ok(whole)
 }
 
 /// Which letters a change is about: `ids`, one `aggregate`, one `class`, one `event`, or `all`.
@@ -226,12 +202,16 @@ impl LetterBody {
         if ids.is_none() && boundary.is_none() {
             return Err(Problem::wrong("`boundary` is missing: send that of the list that was shown"));
         }
-        let among = ids.map(|mut ids| {
+        let mut among = ids.map(|mut ids| {
             ids.sort_unstable();
             ids.dedup();
             ids
         });
+        // Of one that cannot be taken it is said why.
+        let id = among.as_deref().and_then(|ids| if let [one] = ids { Some(*one) } else { None });
+        among = among.filter(|_| id.is_none());
         let choice = LetterChoice {
+            id,
             event,
             aggregate: aggregate.as_deref().map(named).transpose()?,
             class: class.map(of_letters).transpose()?,

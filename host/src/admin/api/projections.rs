@@ -11,6 +11,7 @@ use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::recent::RecentFigures;
 use crate::admin::{AdminContext, reasons};
+use crate::operation::standstill::{self, PauseProgress};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;
 use crate::status::snapshot::Snapshot;
@@ -46,6 +47,24 @@ pub async fn recent(
 ) -> Result<Json<RecentFigures>, Problem> {
     shown.snapshot(&projection)?;
     Ok(Json(shown.recent.of(&projection)))
+}
+
+/// Whether an operator pauses a projection, whether its lanes stand still, and who leads it, also where another host does.
+#[utoipa::path(get, path = "/projections/{projection}/pause", tag = "projections",
+    params(("projection" = String, Path, description = "The projection's name")),
+    responses((status = 200, body = PauseProgress)))]
+pub async fn pause_progress(
+    State(shown): State<AdminContext>,
+    Extension(caller): Extension<Caller>,
+    Path(projection): Path<String>,
+) -> Result<Json<PauseProgress>, Problem> {
+    let mut seat = shown.desk.sit().await?;
+    let found = standstill::look(&mut seat.session, &seat.servers, &projection).await;
+    let mut found = seat.rise(found.map_err(Problem::from))?;
+    if !caller.sees_values() {
+        found.reason.iter_mut().for_each(reasons::mask);
+    }
+    Ok(Json(found))
 }
 
 /// Why a projection is paused.

@@ -9,30 +9,23 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use crate::cli::console::{Console, LetterFilter};
 use crate::cli::output;
-use crate::operation::export;
-use crate::readmodel::lane::dead_letter::{self, Selection};
-use crate::readmodel::mysql::session::Session;
-use crate::servers::Servers;
 
-/// Writes all letters that a selection fits, to a file or to standard output.
+/// Writes all letters that a filter fits, to a file or to standard output.
 pub async fn export(
-    session: &mut Session,
-    servers: &Servers,
+    console: &mut impl Console,
     projection: &str,
-    selection: Selection,
+    filter: &LetterFilter,
     file: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     let mut target = ExportTarget::open(file)?;
-    let until = dead_letter::newest(session, &servers.control, projection).await?;
-    let mut selection = Selection { until: Some(until), ..selection };
     let mut count = 0_u64;
-    while let Some(lines) = export::lines(session, servers, projection, &mut selection).await? {
-        for line in lines {
-            target.line(&line)?;
-            count += 1;
-        }
-    }
+    let mut write = |line: &str| {
+        count += 1;
+        target.line(line)
+    };
+    console.export(projection, filter, &mut write).await?;
     target.close()?;
     let letters = if count == 1 { "letter" } else { "letters" };
     eprintln!("{count} {letters} exported");

@@ -1,12 +1,12 @@
 //! What became of an aggregate's events, from what is remembered of some of them. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::readmodel::lane::dead_letter::Letter;
 use crate::readmodel::lane::taken::{TakenAs, TakenFound};
 
 /// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventFate {
     /// What the projector made of it was applied to the live tables.

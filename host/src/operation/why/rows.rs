@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::operation::shown_sql;
@@ -17,7 +17,7 @@ use crate::statement::{Operation, Parameter, Schema, Statement, Table, Value};
 const CONDITIONS_MAX: usize = 20;
 
 /// Some rows of a table as they are now.
-#[derive(Debug, Clone, Default, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RowsNow {
     pub table: String,
     /// Which they are: by the key, or by the condition, that the statement names.

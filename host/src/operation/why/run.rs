@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows::WantedRows;
 use crate::component::version::Loaded;
@@ -25,7 +25,7 @@ const CHARACTERS_MAX: usize = 4_000;
 const PAGE_CHARACTERS_MAX: usize = 1 << 20;
 
 /// A component's answer to an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum ShownAnswer {
     /// Statements, none where the projector makes nothing of it.
@@ -49,7 +49,7 @@ pub enum ShownAnswer {
 }
 
 /// A statement with its values, or masked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ShownStatement {
     /// The name under which the projector declares it.
     pub name: String,

@@ -23,7 +23,7 @@ pub use cancel::{Cancellation, cancel, cancelled_by, ended_by};
 pub use carry_out::{carry_out, carry_out_switch};
 pub use decide::{Act, Step, Tried, decide};
 pub use once::{OnceKey, WrittenBefore, find_once, submit_as};
-pub use record::{CommandRecord, CommandState, RecordFilter, first_line, record, records};
+pub use record::{CommandRecord, CommandState, RecordFilter, record, records};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
 
 /// The longest request, in bytes: the ids of a million letters and more.

@@ -70,7 +70,7 @@ pub struct InForce {
 }
 
 /// A deployment as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Deployment {
     pub id: u64,
     /// Of the projector and its upcaster together; without an upcaster, the projector's.
@@ -90,10 +90,13 @@ pub struct Deployment {
     pub taken_up_at: Option<String>,
     /// Until then, the reason that the host that writes has recorded.
     pub waits: Option<String>,
+    /// The operation that it came of, if any.
+    #[serde(default)]
+    pub command: Option<u64>,
 }
 
 /// The upcaster of a deployment as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct UpcasterShown {
     pub digest: String,
     pub name: String,
@@ -108,7 +111,7 @@ pub struct Halves {
 }
 
 /// From which position on a lane works with a digest.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct LaneChange {
     pub lane: u32,
     pub digest: String,
@@ -356,7 +359,7 @@ pub async fn list(
         "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
          CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
          COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
-         DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits \
+         DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits, d.command \
          FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
          LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
          LEFT JOIN laterna.component u ON u.digest = p.upcaster \
@@ -380,6 +383,7 @@ pub async fn list(
             reason: row.get(8)?,
             taken_up_at: row.get(13)?,
             waits: row.get(14)?,
+            command: row.get(15)?,
         })
     };
     rows?.iter().map(deployment).collect()

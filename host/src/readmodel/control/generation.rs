@@ -7,7 +7,7 @@ mod changing;
 mod contents;
 mod moving;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
 use super::control_sql::{ControlRow, ControlSql};
@@ -23,7 +23,7 @@ pub use contents::{first_new_letter, forget, progress};
 pub use moving::{advance, record_lacks};
 
 /// The purpose of a generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// To take the live one's place.
@@ -44,7 +44,7 @@ impl Purpose {
 }
 
 /// How far a generation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GenerationState {
     /// It is filled, or catches up, beside the live one.
@@ -86,7 +86,7 @@ named!(GenerationState {
 });
 
 /// A part of history.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HistoryFilter {
     /// Events that occurred up to this moment, RFC 3339 in UTC with milliseconds.
     pub until: Option<String>,
@@ -124,7 +124,7 @@ pub struct Wanted<'a> {
 }
 
 /// A generation beside the live one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Generation {
     pub generation: u32,
     /// The schema its tables are in.
@@ -140,7 +140,7 @@ pub struct Generation {
     pub accepted: bool,
     /// How often it tried to.
     pub attempts: u32,
-    #[serde(skip)]
+    #[serde(skip, default = "unsaid")]
     pub origin: Origin,
     #[serde(skip)]
     pub command: Option<u64>,
@@ -157,6 +157,11 @@ pub struct Generation {
     pub lacks: Option<String>,
     /// True where it takes the live one's place all the same.
     pub lacks_accepted: bool,
+}
+
+/// The origin of a generation that another host's API told of, which leaves it out.
+fn unsaid() -> Origin {
+    Origin::Command
 }
 
 /// The schema for a generation's tables while they are not live.

@@ -117,7 +117,7 @@ pub async fn stranger(
 }
 
 /// Who leads a projection, as it was written down last.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct LeaseRecord {
     pub projection: String,
     /// The host that took it.

@@ -124,7 +124,7 @@ impl LaneComponents {
 }
 
 /// Who gave an event up, and why.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct GivenUpBy {
     pub by: String,
     pub why: String,

@@ -42,7 +42,7 @@ const OPERATIONS_BYTES_MAX: usize = 64 << 10;
 pub const MASKED: &str = "(masked)";
 
 /// A stored letter, without its document.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Letter {
     pub id: u64,
     /// `parked` or `held`.

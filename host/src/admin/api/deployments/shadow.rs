@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::is_digest;
 use crate::admin::AdminContext;
 use crate::admin::api::body::Body;
 use crate::admin::problem::Problem;
 use crate::operation::ask;
-use crate::operation::shadow::{self, TypeDifferences};
+use crate::operation::shadow::{self, ShadowReport};
 use crate::readmodel::control::deployment;
 
 /// How many documents are compared at most, and unless that is said.
@@ -25,19 +25,6 @@ pub struct ShadowBody {
     /// Over how many of the outbox's last documents, 1 to 10,000; 1,000 unless given.
     #[schema(minimum = 1, maximum = 10_000)]
     documents: Option<u32>,
-}
-
-/// How two components differ.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct ShadowReport {
-    /// How many events were projected by both.
-    events: usize,
-    /// How many of them otherwise than by the component in force.
-    differences: usize,
-    /// The first of these: the event, and the operations of both.
-    told: Vec<String>,
-    /// The same by type of event: what each makes of the first events that differ, as SQL.
-    types: Vec<TypeDifferences>,
 }
 
 /// Runs a component beside the one in force, and tells where the two differ.
@@ -68,8 +55,6 @@ pub async fn compare(
     }
     .await;
     let (before, next) = seat.rise(both)?;
-    let found = shadow::compare(&servers, &before, &next, documents).await.map_err(Problem::outside)?;
-    let types = found.types().cloned().collect();
-    let told = found.told();
-    Ok(Json(ShadowReport { events: found.events, differences: found.differences, told, types }))
+    let found = shadow::compare(&servers, &before, &next, documents).await;
+    found.map(Json).map_err(Problem::outside)
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 
-use super::{named, of_letters};
+use super::{body, named, of_letters};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
@@ -20,7 +20,10 @@ use crate::readmodel::lane::dead_letter::{self, Selection};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
-    /// An aggregate, as account/42; whatever reads so.
+    /// One letter.
+    #[serde(default, deserialize_with = "body::number_if_any")]
+    id: Option<u64>,
+    /// An aggregate, as account/42; where several read so, it has to be named exactly.
     aggregate: Option<String>,
     /// An event's id.
     event: Option<String>,
@@ -37,21 +40,24 @@ pub async fn lines(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
     Path(projection): Path<String>,
-    Query(ExportQuery { aggregate, event, class }): Query<ExportQuery>,
+    Query(ExportQuery { id, aggregate, event, class }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     if !caller.sees_values() {
         return Err(Problem::hidden(&caller.name));
     }
-    let selection = Selection { event, class: class.map(of_letters).transpose()?, ..Selection::default() };
-    let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
+    let class = class.map(of_letters).transpose()?;
+    let selection = Selection { id, event, class, ..Selection::default() };
+    let named = aggregate.as_deref().map(named).transpose()?;
     let mut seat = shown.desk.sit().await?;
-    let newest = async {
-        ask::registered(&mut seat.session, &seat.servers, &projection).await?;
-        Ok(dead_letter::newest(&mut seat.session, &seat.servers.control, &projection).await?)
+    let chosen = async {
+        let (session, servers) = (&mut seat.session, &seat.servers);
+        ask::registered(session, servers, &projection).await?;
+        let chosen = choice::of_one(session, servers, &projection, selection, named).await?;
+        let until = dead_letter::newest(session, &servers.control, &projection).await?;
+        Ok(Selection { until: Some(until), ..chosen })
     }
     .await;
-    let until = seat.rise(newest)?;
-    let rest = Rest { shown, projection, selection: Selection { until: Some(until), ..selection } };
+    let rest = Rest { selection: seat.rise(chosen)?, shown, projection };
     let lines = stream::try_unfold(rest, async |mut rest| {
         let some = rest.next().await?;
         Ok::<_, std::io::Error>(some.map(|some| (some, rest)))

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::{MySql, QueryBuilder};
 
-use super::Request;
+use super::{CommandOutcome, Request};
 use crate::failure::Failure;
 use crate::readmodel::control::control_sql::{ControlQuery, ControlRow};
 use crate::readmodel::control::schema::Control;
@@ -60,7 +60,7 @@ impl CommandState {
 }
 
 /// A command as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CommandRecord {
     pub id: u64,
     pub projection: String,
@@ -94,6 +94,34 @@ pub struct RecordFilter {
     pub state: Option<CommandState>,
     /// Those before this id.
     pub before: Option<u64>,
+}
+
+impl CommandRecord {
+    /// What hosts of a version before this one tell of a command: how it stands.
+    pub fn of_outcome(id: u64, outcome: CommandOutcome) -> Self {
+        let (state, progress, waits, result) = match outcome {
+            CommandOutcome::Pending(progress) => (CommandState::Pending, first_line(&progress), None, None),
+            CommandOutcome::Waits(reason) => (CommandState::Waits, None, Some(reason), None),
+            CommandOutcome::Done(result) => (CommandState::Done, None, None, Some(told(result))),
+            CommandOutcome::Failed(reason) => (CommandState::Failed, None, None, Some(told(reason))),
+        };
+        let unknown = String::new;
+        Self {
+            id,
+            projection: unknown(),
+            kind: unknown(),
+            request: unknown(),
+            parameters: Map::new(),
+            state,
+            progress,
+            waits,
+            result,
+            requested_by: unknown(),
+            requested_at: unknown(),
+            finished_at: None,
+            cancelled_by: None,
+        }
+    }
 }
 
 const COLUMNS: &str = "id, projection, CAST(state AS CHAR), waits, requested_by, \
@@ -183,10 +211,31 @@ fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
     })
 }
 
-/// How far a command is, as people read it; what is for the host is left out.
-pub fn first_line(progress: &str) -> Option<String> {
+/// How far a command is, as people read it: what is for the host is left out, and counts are told in words.
+fn first_line(progress: &str) -> Option<String> {
     let text = progress.lines().next().unwrap_or_default();
-    (!text.is_empty() && !text.starts_with('{')).then(|| text.to_owned())
+    if text.starts_with('{') {
+        return counts(text);
+    }
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The counts of a command about letters, as far as it has come.
+fn counts(progress: &str) -> Option<String> {
+    const COUNTS: [(&str, &str); 5] = [
+        ("discarded", "discarded"),
+        ("applied", "applied"),
+        ("still_parked", "still parked"),
+        ("erased", "erased"),
+        ("would_apply", "would be applied"),
+    ];
+    let progress: Value = serde_json::from_str(progress).ok()?;
+    let count = |(name, word): (&str, &str)| {
+        let count = progress[name].as_u64().filter(|count| *count > 0)?;
+        Some(format!("{count} {word}"))
+    };
+    let counts: Vec<String> = COUNTS.into_iter().filter_map(count).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 /// A report is one, and everything else a text.
@@ -229,7 +278,11 @@ mod tests {
             "shown": { "generation": 1, "letters": 16 }, "like": { "class": "rejected", "heads_only": true }, "why": "seen"
         });
         assert_eq!(Value::Object(parameters(request)), expected);
-        assert_eq!(first_line("{\"applied\":3}"), None);
+        assert_eq!(
+            first_line(r#"{"still_parked":1,"applied":3,"erased":0,"generation":1}"#).as_deref(),
+            Some("3 applied, 1 still parked")
+        );
+        assert_eq!(first_line(r#"{"generation":1}"#), None);
         assert_eq!(first_line("comparing\n{}").as_deref(), Some("comparing"));
         assert_eq!(told("resumed".into()), Value::String("resumed".into()));
         assert_eq!(told("{\"tables\":[]}".into()), serde_json::json!({ "tables": [] }));

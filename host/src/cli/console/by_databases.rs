@@ -1,0 +1,238 @@
+//! Commands that act on MySQL and MongoDB themselves, with the accounts of the configuration: also where no host runs.
+
+use super::{AskedAggregate, CandidateFile, Console, LetterBoundary, LetterFilter};
+use crate::cli::compose;
+use crate::component::registry::Versions;
+use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
+use crate::config::{Config, Projection};
+use crate::operation::deployments::{self, Deployments};
+use crate::operation::shadow::{self, ShadowReport};
+use crate::operation::standing::{self, Generations};
+use crate::operation::standstill::{self, PauseProgress};
+use crate::operation::whole_letter::{self, WholeLetter};
+use crate::operation::why::{self, Why};
+use crate::operation::wish::Wish;
+use crate::operation::{ask, choice, export, load};
+use crate::projector::Engine;
+use crate::readmodel::control::command::{self, Cancellation, CommandRecord, RecordFilter};
+use crate::readmodel::control::{deployment, take_up};
+use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::lane::taken::RecentlyTaken;
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+
+/// A session at MySQL, and what the configuration names.
+pub struct ByDatabases<'a> {
+    config: &'a Config,
+    servers: Servers,
+    session: Session,
+}
+
+/// A component that was loaded here.
+pub struct LoadedCandidate {
+    next: Loaded,
+    /// The one in force.
+    before: Option<Loaded>,
+}
+
+impl<'a> ByDatabases<'a> {
+    pub async fn connect(config: &'a Config) -> anyhow::Result<Self> {
+        let servers = compose::servers(config)?;
+        let session = servers.applier.connect().await?;
+        Ok(Self { config, servers, session })
+    }
+
+    fn settings(&self, projection: &str) -> anyhow::Result<&'a Projection> {
+        let settings = self.config.projection.get(projection);
+        settings.ok_or_else(|| {
+            anyhow::anyhow!(
+                "there is no projection `{projection}` in the configuration: add [projection.{projection}]"
+            )
+        })
+    }
+
+    async fn in_force(&mut self, engine: &Engine, projection: &str) -> anyhow::Result<Option<Loaded>> {
+        let (session, control, settings) =
+            (&mut self.session, &self.servers.control, self.config.projection.get(projection));
+        let found = deployment::in_force(session, control, projection).await?;
+        let (Some(found), Some(settings)) = (found, settings) else { return Ok(None) };
+        let gone = || anyhow::anyhow!("the component in force is not stored whole: deploy it again");
+        let halves = deployment::halves(session, control, &found.digest).await?;
+        let bytes = deployment::bytes(session, control, &halves.projector).await?.ok_or_else(gone)?;
+        let upcaster = match &halves.upcaster {
+            Some(digest) => Some(deployment::bytes(session, control, digest).await?.ok_or_else(gone)?),
+            None => None,
+        };
+        let (engine, budget, name) = (engine.clone(), settings.budget.clone(), projection.to_owned());
+        let loading = tokio::task::spawn_blocking(move || {
+            let upcaster = upcaster.map(|bytes| LoadedUpcaster::load(&engine, bytes.into(), &budget));
+            Ok(Loaded::load(&engine, &name, bytes.into(), &budget)?.behind(upcaster.transpose()?))
+        });
+        let loaded = loading.await?;
+        Ok(Some(loaded.map_err(|problems: Vec<String>| anyhow::anyhow!(problems.join("\n")))?))
+    }
+}
+
+/// Who asks, for the record.
+fn who(config: &Config) -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", config.host.id)
+}
+
+impl LetterFilter {
+    /// The selection of a list: every letter whose aggregate reads as given.
+    fn selection(&self) -> Selection {
+        let Self { id, aggregate, class, heads_only, after } = self.clone();
+        let rest = Selection { id, class, heads_only, after, ..Selection::default() };
+        choice::reading(rest, aggregate)
+    }
+}
+
+impl Console for ByDatabases<'_> {
+    type Candidate = LoadedCandidate;
+
+    async fn registered(&mut self, projection: &str) -> anyhow::Result<()> {
+        ask::registered(&mut self.session, &self.servers, projection).await?;
+        Ok(())
+    }
+
+    async fn letters(
+        &mut self,
+        projection: &str,
+        filter: &LetterFilter,
+        limit: u32,
+    ) -> anyhow::Result<Vec<Letter>> {
+        let (session, control, selection) = (&mut self.session, &self.servers.control, filter.selection());
+        Ok(dead_letter::select(session, control, projection, &selection, limit).await?)
+    }
+
+    async fn count(&mut self, projection: &str, filter: &LetterFilter) -> anyhow::Result<u64> {
+        Ok(choice::count(&mut self.session, &self.servers, projection, filter.selection()).await?)
+    }
+
+    async fn letter(&mut self, projection: &str, id: u64) -> anyhow::Result<WholeLetter> {
+        Ok(whole_letter::read(&mut self.session, &self.servers, projection, id).await?)
+    }
+
+    async fn export(
+        &mut self,
+        projection: &str,
+        filter: &LetterFilter,
+        write: &mut impl FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let (session, servers) = (&mut self.session, &self.servers);
+        let LetterFilter { id, aggregate, class, .. } = filter.clone();
+        let selection = Selection { id, class, ..Selection::default() };
+        let selection = choice::of_one(session, servers, projection, selection, aggregate).await?;
+        let until = dead_letter::newest(session, &servers.control, projection).await?;
+        let mut selection = Selection { until: Some(until), ..selection };
+        while let Some(lines) = export::lines(session, servers, projection, &mut selection).await? {
+            lines.iter().try_for_each(|line| write(line))?;
+        }
+        Ok(())
+    }
+
+    async fn boundary(&mut self, projection: &str) -> anyhow::Result<LetterBoundary> {
+        let generation = ask::registered(&mut self.session, &self.servers, projection).await?.live_generation;
+        let until = dead_letter::newest(&mut self.session, &self.servers.control, projection).await?;
+        Ok(LetterBoundary { generation, until })
+    }
+
+    async fn would_be_about(&mut self, projection: &str, wish: &Wish) -> anyhow::Result<u64> {
+        let wished = wish.clone().request(&mut self.session, &self.servers, projection).await?;
+        Ok(wished.letters.unwrap_or_default())
+    }
+
+    async fn ask(&mut self, projection: &str, wish: Wish) -> anyhow::Result<u64> {
+        let (session, servers) = (&mut self.session, &self.servers);
+        let request = wish.request(session, servers, projection).await?.request;
+        let by = who(self.config);
+        Ok(command::submit(session, &servers.control, projection, &request, &by).await?)
+    }
+
+    async fn operation(&mut self, id: u64) -> anyhow::Result<CommandRecord> {
+        let (session, control) = (&mut self.session, &self.servers.control);
+        match command::record(session, control, id).await {
+            Ok(found) => found.ok_or_else(|| anyhow::anyhow!("there is no operation {id}")),
+            // The hosts may be of a version that keeps less of it.
+            Err(_) => Ok(CommandRecord::of_outcome(id, command::outcome(session, control, id).await?)),
+        }
+    }
+
+    async fn operations(&mut self, filter: &RecordFilter, limit: u32) -> anyhow::Result<Vec<CommandRecord>> {
+        Ok(command::records(&mut self.session, &self.servers.control, filter, limit).await?)
+    }
+
+    async fn cancel(&mut self, id: u64, is_dry: bool) -> anyhow::Result<Cancellation> {
+        let by = who(self.config);
+        Ok(command::cancel(&mut self.session, &self.servers.control, id, (&by, is_dry)).await?)
+    }
+
+    async fn pause(&mut self, projection: &str) -> anyhow::Result<PauseProgress> {
+        Ok(standstill::look(&mut self.session, &self.servers, projection).await?)
+    }
+
+    async fn reports_take_up(&mut self) -> anyhow::Result<bool> {
+        let version = self.servers.control.version(&mut self.session).await?;
+        Ok(version.is_some_and(|version| version >= take_up::SINCE))
+    }
+
+    async fn deployments(&mut self, projection: &str, limit: u32) -> anyhow::Result<Deployments> {
+        Ok(deployments::deployments(&mut self.session, &self.servers, projection, limit).await?)
+    }
+
+    async fn generations(&mut self, projection: &str) -> anyhow::Result<Generations> {
+        ask::registered(&mut self.session, &self.servers, projection).await?;
+        Ok(standing::generations(&mut self.session, &self.servers, projection).await?)
+    }
+
+    async fn why(&mut self, asked: AskedAggregate<'_>) -> anyhow::Result<Why> {
+        let AskedAggregate { projection, aggregate, from, limit } = asked;
+        let settings = self.settings(projection)?;
+        let engine = compose::engine(self.config)?;
+        let configured = load::load(&engine, projection, &settings.component, &settings.budget)?;
+        let configured = configured.behind(compose::upcaster(self.config, &engine, settings)?);
+        let versions = Versions::new(engine, settings.budget.clone(), configured);
+        let (session, servers) = (&mut self.session, &self.servers);
+        let documents = why::read(servers, &aggregate.readings(), &from, limit).await?;
+        let mut recent = RecentlyTaken::new(settings.dedupe_window);
+        let taken = recent.look(session, &servers.control, projection, &documents.asked()).await?;
+        let known = documents.known(session, servers, &versions, (projection, taken)).await?;
+        let (mut why, wanted) = known.told().await?;
+        why.rows = Some(wanted.look(session).await?);
+        Ok(why)
+    }
+
+    /// Loads and checks the file here before anything is stored.
+    async fn candidate(&mut self, file: CandidateFile<'_>) -> anyhow::Result<LoadedCandidate> {
+        let CandidateFile { projection, file, without_upcaster } = file;
+        let settings = self.settings(projection)?;
+        let engine = compose::engine(self.config)?;
+        let half = load::load_either(&engine, projection, file, &settings.budget)?;
+        if without_upcaster && matches!(half, LoadedComponent::Upcaster(_)) {
+            anyhow::bail!("{}: it is an upcaster; being without one takes a projector's file", file.display())
+        }
+        self.registered(projection).await?;
+        let before = self.in_force(&engine, projection).await?;
+        let beside = before.clone().filter(|_| !without_upcaster);
+        let alone = || anyhow::anyhow!("no projector is in force for this upcaster: deploy one first");
+        let next = half.beside(beside).ok_or_else(alone)?;
+        Ok(LoadedCandidate { next, before })
+    }
+
+    async fn shadow(
+        &mut self,
+        _: &str,
+        LoadedCandidate { next, before }: &LoadedCandidate,
+        documents: u32,
+    ) -> anyhow::Result<ShadowReport> {
+        let none = || anyhow::anyhow!("no component is in force yet: there is nothing to compare with");
+        let before = before.as_ref().ok_or_else(none)?;
+        Ok(shadow::compare(&self.servers, before, next, documents).await?)
+    }
+
+    async fn store(&mut self, LoadedCandidate { next, .. }: LoadedCandidate) -> anyhow::Result<String> {
+        next.store(&mut self.session, &self.servers.control).await?;
+        Ok(next.digest().to_owned())
+    }
+}

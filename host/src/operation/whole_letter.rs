@@ -1,0 +1,55 @@
+//! A dead letter with everything that is stored of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ask::{self, Refusal};
+use super::choice;
+use crate::readmodel::lane::dead_letter::{self, Content, Letter};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+
+/// A letter with everything that is stored of it.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct WholeLetter {
+    #[serde(flatten)]
+    pub letter: Letter,
+    /// The document as canonical Extended JSON; none where it was erased, is masked, or is no valid BSON.
+    pub document: Option<Value>,
+    /// Its bytes where they are no valid BSON.
+    pub document_base64: Option<Value>,
+    /// The operations that the read model refused.
+    pub operations: Option<String>,
+}
+
+impl WholeLetter {
+    /// Takes out what the event, the projector or the row said.
+    pub fn mask(&mut self) {
+        self.letter.mask();
+        (self.document, self.document_base64, self.operations) = (None, None, None);
+    }
+}
+
+/// Reads one letter.
+pub async fn read(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    id: u64,
+) -> Result<WholeLetter, Refusal> {
+    ask::registered(session, servers, projection).await?;
+    let letter = choice::find(session, servers, projection, id).await?;
+    let mut contents =
+        dead_letter::contents(session, &servers.control, std::slice::from_ref(&letter)).await?;
+    let is_erased = letter.erased_at.is_some();
+    let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
+    // It may have been replayed or discarded in between.
+    if let Some(Content { document, operations, .. }) = contents.pop().flatten().filter(|_| !is_erased) {
+        whole.operations = operations;
+        match dead_letter::shown_document(document) {
+            ("document", document) => whole.document = Some(document),
+            (_, bytes) => whole.document_base64 = Some(bytes),
+        }
+    }
+    Ok(whole)
+}
