@@ -1,8 +1,8 @@
 //! What operators' commands act through: MySQL and MongoDB themselves, or a host's API. Both give the same results.
 
+mod host_api;
 mod by_api;
 mod by_databases;
-mod host_api;
 
 use std::path::{Path, PathBuf};
 
