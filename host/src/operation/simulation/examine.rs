@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rows::{AskedCommand, GenerationTables, Rows};
+use crate::readmodel::control::command::overtake::overtakes;
 use crate::readmodel::control::command::{Command, CommandOutcome, Request, Step, WAIT_MAX};
 use crate::readmodel::control::generation::Generation;
 
@@ -55,6 +56,15 @@ pub fn decided(rows: &mut Rows, command: &Command, steps: &[Step]) -> Result<(),
             Step::Deploy if rows.deployments.iter().any(|one| one.command > Some(command.id)) => {
                 return Err(format!(
                     "command {} undoes a deployment that was asked for after it",
+                    command.id
+                ));
+            }
+            Step::Open
+                if overtakes(&command.request)
+                    && rows.deployments.iter().any(|one| one.command > Some(command.id)) =>
+            {
+                return Err(format!(
+                    "command {} has tables built that undo a deployment which was asked for after it",
                     command.id
                 ));
             }
