@@ -103,8 +103,10 @@ async fn a_letter_whose_transaction_has_an_unknown_outcome_is_applied_or_discard
                 number += 1;
                 let letter = parked(&mut lane, number).await;
                 proxy.at_commit(fault);
-                until("the letter is applied", async || lane.apply_letter(&letter, &[add(1)]).await.is_ok())
-                    .await;
+                until("the letter is applied", async || {
+                    lane.apply_letter(&letter, (&[add(1)], "d")).await.is_ok()
+                })
+                .await;
                 applied += 1;
                 assert_eq!(bench.amounts().await, [applied], "{fault:?}");
 

@@ -66,7 +66,9 @@ pub trait ReadModel: Send + 'static {
     ) -> impl Task<Result<Option<Letter>, Failure>>;
     /// A letter's document; none when the letter is gone.
     fn document(&mut self, letter: &Letter) -> impl Task<Result<Option<Vec<u8>>, Failure>>;
-    fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> impl Task<Result<(), Failure>>;
+    /// Applies what the component of this digest made of a letter's event, and takes the letter away.
+    fn apply_letter(&mut self, letter: &Letter, made: (&[Operation], &str))
+    -> impl Task<Result<(), Failure>>;
     fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
     fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;

@@ -82,8 +82,8 @@ impl ReadModel for LaneModel {
         self.document(letter).await
     }
 
-    async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
-        self.apply_letter(letter, operations).await
+    async fn apply_letter(&mut self, letter: &Letter, made: (&[Operation], &str)) -> Result<(), Failure> {
+        self.apply_letter(letter, made).await
     }
 
     async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {

@@ -135,9 +135,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             LetterAnswer::Fails(failure) => return Ok(LetterTry::Fails(failure)),
             LetterAnswer::Gone => return Ok(LetterTry::Applied),
         };
+        // The stage takes up another component between two requests only.
+        let digest = self.hot_swap.deployed().digest.clone();
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
-            match self.model.apply_letter(letter, &operations).await {
+            match self.model.apply_letter(letter, (&operations, &digest)).await {
                 Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
                     Decision::Isolate => return Ok(LetterTry::Fails(failure)),

@@ -1,5 +1,5 @@
-//! With which component events were taken: of the rows of the dedupe window that remember them, and of what the lanes recorded
-//! when they changed theirs. What neither says is not known, and is never guessed.
+//! With which component events were taken: of the rows of the dedupe window that remember them, which say it of letters, and of
+//! what the lanes recorded when they changed theirs. What neither says is not known, and is never guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +33,8 @@ struct TakenRow {
     lane: u32,
     is_letter: bool,
     bound: Option<Position>,
+    /// With which component a letter was applied, where the row says so.
+    digest: Option<String>,
     at: String,
 }
 
@@ -70,7 +72,7 @@ async fn find(session: &mut Session, control: &Control, rows: &[u64]) -> Result<
     let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
     let places = vec!["?"; rows.len()].join(", ");
     let sql = control.sql(&format!(
-        "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ') \
+        "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), digest \
          FROM laterna.dedupe WHERE id IN ({places})"
     ));
     let query = rows.iter().fold(sqlx::query(&sql), |query, id| query.bind(*id));
@@ -83,6 +85,7 @@ async fn find(session: &mut Session, control: &Control, rows: &[u64]) -> Result<
             is_letter: row.try_get::<i64, _>(2)? == 1,
             bound: bound.and_then(|text| serde_json::from_str(&text).ok()),
             at: row.try_get(4)?,
+            digest: row.try_get(5)?,
         })
     };
     found.iter().map(|row| read(row).map_err(failed)).collect()
@@ -101,10 +104,10 @@ impl LaneComponents {
 
     /// The component of a row's events. A batch ends behind the place from which its lane had its component.
     fn of(&self, row: &TakenRow) -> Option<String> {
-        if let Some(only) = self.only() {
-            return Some(only.to_owned());
+        if let Some(known) = row.digest.as_deref().or_else(|| self.only()) {
+            return Some(known.to_owned());
         }
-        // What a letter was replayed with is recorded nowhere.
+        // A letter was taken by itself, at any time: where its row does not say with what, nothing does.
         let bound = row.bound.as_ref().filter(|_| !row.is_letter)?;
         let changes = self.changes.get(&row.lane)?;
         let at = changes.iter().rposition(|(from, _)| from.compare(bound).is_lt())?;
@@ -167,7 +170,7 @@ mod tests {
     }
 
     fn row(lane: u32, bound: Option<u32>) -> TakenRow {
-        TakenRow { id: 1, lane, is_letter: false, bound: bound.map(at), at: String::new() }
+        TakenRow { id: 1, lane, is_letter: false, bound: bound.map(at), digest: None, at: String::new() }
     }
 
     fn lanes(now: &[(u32, &str)]) -> BTreeMap<u32, String> {
@@ -192,6 +195,8 @@ mod tests {
         }
         let letter = TakenRow { is_letter: true, ..row(0, Some(11)) };
         assert_eq!(components.of(&letter), None, "nobody wrote down what it was replayed with");
+        let said = TakenRow { digest: Some("c".into()), ..letter };
+        assert_eq!(components.of(&said).as_deref(), Some("c"), "the row says it");
     }
 
     #[test]

@@ -97,12 +97,13 @@ async fn leave_open(
 
 /// What a letter's event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterOutcome {
+pub enum LetterOutcome<'a> {
     /// It failed again.
     Tried,
-    Applied,
-    /// It came to no operation.
-    Ignored,
+    /// With the component of this digest.
+    Applied(&'a str),
+    /// It came to no operation, with the component of this digest.
+    Ignored(&'a str),
     Discarded,
 }
 
@@ -113,22 +114,22 @@ pub async fn note_letter(
     control: &Control,
     lane: &Lane,
     letter: &Letter,
-    outcome: LetterOutcome,
+    outcome: LetterOutcome<'_>,
 ) -> Result<(), Failure> {
     // Behind the end of every row.
     const NONE: u32 = u32::MAX;
     let Some(key) = &letter.event_key else { return Ok(()) };
     let event_ids = with_length(key);
-    let (ignored_from, discarded_from) = match outcome {
-        LetterOutcome::Tried => (None, None),
-        LetterOutcome::Applied => (Some(NONE), Some(NONE)),
-        LetterOutcome::Ignored => (Some(0), Some(NONE)),
-        LetterOutcome::Discarded => (Some(0), Some(0)),
+    let (ignored_from, discarded_from, digest) = match outcome {
+        LetterOutcome::Tried => (None, None, None),
+        LetterOutcome::Applied(digest) => (Some(NONE), Some(NONE), Some(digest)),
+        LetterOutcome::Ignored(digest) => (Some(0), Some(NONE), Some(digest)),
+        LetterOutcome::Discarded => (Some(0), Some(0), None),
     };
     let sql = control.sql(
         "INSERT INTO laterna.dedupe \
-         (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) \
-         SELECT projection, generation, ?, 0, ?, position, ?, ?, ? FROM laterna.dead_letter WHERE id = ?",
+         (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain, digest) \
+         SELECT projection, generation, ?, 0, ?, position, ?, ?, ?, ? FROM laterna.dead_letter WHERE id = ?",
     );
     sqlx::query(&sql)
         .bind(lane.lane)
@@ -136,6 +137,7 @@ pub async fn note_letter(
         .bind(ignored_from)
         .bind(discarded_from)
         .bind(is_plain(&event_ids))
+        .bind(digest)
         .bind(letter.id)
         .run(connection)
         .await

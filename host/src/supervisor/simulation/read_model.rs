@@ -390,7 +390,11 @@ impl ReadModel for SimulatedReadModel {
         Ok(tables.letters.get(&letter.id).map(document))
     }
 
-    async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+    async fn apply_letter(
+        &mut self,
+        letter: &Letter,
+        (operations, _): (&[Operation], &str),
+    ) -> Result<(), Failure> {
         self.about(letter, (), |model, tables| {
             if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {
                 model.steps.violated(|| model.told("applies a letter that is erased"));

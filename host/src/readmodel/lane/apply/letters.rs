@@ -36,11 +36,18 @@ impl LaneModel {
         .await
     }
 
-    /// Applies a letter's event and takes the letter away. A letter that is gone was applied before.
-    pub async fn apply_letter(&mut self, letter: &Letter, operations: &[Operation]) -> Result<(), Failure> {
+    /// Applies what the component of this digest made of a letter's event, and takes the letter away. A letter that is gone
+    /// was applied before.
+    pub async fn apply_letter(
+        &mut self,
+        letter: &Letter,
+        (operations, digest): (&[Operation], &str),
+    ) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session, &[&model.token()]).await?;
-            let outcome = if operations.is_empty() { LetterOutcome::Ignored } else { LetterOutcome::Applied };
+            let is_nothing = operations.is_empty();
+            let outcome =
+                if is_nothing { LetterOutcome::Ignored(digest) } else { LetterOutcome::Applied(digest) };
             model.note_letter(session, letter, outcome).await?;
             let removed = dead_letter::remove(&mut session.connection, &model.control, letter).await?;
             if removed.is_some() {
@@ -144,7 +151,7 @@ impl LaneModel {
         &self,
         session: &mut Session,
         letter: &Letter,
-        outcome: LetterOutcome,
+        outcome: LetterOutcome<'_>,
     ) -> Result<(), Failure> {
         if outcome == LetterOutcome::Tried && self.acknowledge == Acknowledge::Keep {
             return Ok(());
