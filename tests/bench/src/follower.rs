@@ -61,6 +61,8 @@ pub enum Seen {
 pub struct Running {
     child: Child,
     log: PathBuf,
+    /// Where the host serves its page.
+    admin: Option<u16>,
 }
 
 impl Follower {
@@ -128,7 +130,7 @@ impl Follower {
     }
 
     pub fn start(&self, places: &Places, addresses: &Addresses, load: &Load) -> anyhow::Result<Running> {
-        let log = places.work.join(format!("{}.log", self.name));
+        let (log, mut admin) = (places.work.join(format!("{}.log", self.name)), None);
         let command = match self.kind {
             Kind::Loop(events) => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -143,14 +145,17 @@ impl Follower {
             }
             Kind::Laterna(lanes) => {
                 let settings = lanes.map_or_else(String::new, |lanes| format!("lanes = {lanes}\n"));
-                let (config, _) = configuration(places, addresses, &load.components(places)?, &settings)?;
+                let (config, port) = configuration(places, addresses, &load.components(places)?, &settings)?;
+                admin = Some(port);
                 let mut command = Command::new(&places.host);
                 command.arg("--config").arg(config).arg("run");
                 command
             }
             Kind::Script(_) => script(&self.name, places, addresses, load)?,
         };
-        spawn(command, &log)
+        let mut running = spawn(command, &log)?;
+        running.admin = admin;
+        Ok(running)
     }
 }
 
@@ -186,7 +191,7 @@ fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Running> {
     let program = command.get_program().to_owned();
     let child = command.stderr(File::options().append(true).open(log)?).spawn();
     let child = child.with_context(|| format!("starting {}", program.display()))?;
-    Ok(Running { child, log: log.to_owned() })
+    Ok(Running { child, log: log.to_owned(), admin: None })
 }
 
 /// A configuration with the defaults, and what has to be said: where everything is. Gives the administration's port, too.
@@ -220,6 +225,11 @@ pub fn configuration(
 impl Running {
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The port of the page, where the follower is a host with one.
+    pub fn admin(&self) -> Option<u16> {
+        self.admin
     }
 
     /// An error with its last words, if it has ended.

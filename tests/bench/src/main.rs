@@ -10,7 +10,9 @@ mod follower;
 mod lag;
 mod machine;
 mod measure;
+mod open_page;
 mod options;
+mod pages;
 mod proxy;
 mod readmodel;
 mod rebuild;
@@ -63,6 +65,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }),
         Command::Rebuild(options) => runtime.block_on(rebuild::run(&options)),
+        Command::Pages(options) => runtime.block_on(pages::run(&options)),
         Command::Figure { results, figure } => {
             let text = std::fs::read(&results).with_context(|| format!("reading {}", results.display()))?;
             let results: Results = serde_json::from_slice(&text)?;

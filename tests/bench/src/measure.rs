@@ -92,6 +92,11 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// How many events were committed.
+    pub fn events(&self) -> u64 {
+        self.progress.events
+    }
+
     pub fn to(&self, later: &Self, part: Part) -> Measured {
         let turns = [0, 1].map(|server| Some(later.turns[server]? - self.turns[server]?));
         Measured {
@@ -137,6 +142,11 @@ impl Watch<'_> {
             looks: self.looks,
             turns: self.site.turns(),
         })
+    }
+
+    /// The port of the host's page.
+    pub fn admin(&self) -> Option<u16> {
+        self.running.admin()
     }
 
     async fn look(&mut self) -> anyhow::Result<Progress> {

@@ -23,6 +23,8 @@ pub enum Command {
     Swaps(SwapOptions),
     /// Measure a rebuild alone and beside live traffic, and the latency meanwhile.
     Rebuild(RebuildOptions),
+    /// Measure the throughput while the page is open somewhere, beside that while nobody looks.
+    Pages(PagesOptions),
     /// Draw the figure anew from a file of results.
     Figure {
         /// The file of results.
@@ -165,6 +167,33 @@ pub struct RebuildOptions {
     pub seconds: u64,
     /// File for the results.
     #[arg(long, env = "BENCH_RESULTS", default_value = "target/bench/rebuild.json")]
+    pub results: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PagesOptions {
+    #[command(flatten)]
+    pub places: Places,
+    /// Servers: mysql-socket, mysql-tcp, mariadb-socket, mariadb-tcp.
+    #[arg(long, env = "BENCH_SERVERS", value_delimiter = ',', default_value = "mysql-socket")]
+    pub servers: Vec<String>,
+    /// Open pages, each with another view: overview, projection, letters, aggregate, hosts.
+    #[arg(long, env = "BENCH_CLIENTS", default_value_t = 5)]
+    pub clients: usize,
+    /// Rounds: in each a part with the pages, and one without.
+    #[arg(long, env = "BENCH_ROUNDS", default_value_t = 9)]
+    pub rounds: usize,
+    /// The workload, one of those that `compare` has.
+    #[arg(long, env = "BENCH_WORKLOAD", default_value = "upserts")]
+    pub workload: String,
+    /// Events in the outbox before the host starts.
+    #[arg(long, env = "BENCH_HISTORY", default_value_t = 20_000)]
+    pub history: usize,
+    /// Events that are written in each part.
+    #[arg(long, env = "BENCH_LIVE", default_value_t = 60_000)]
+    pub events: usize,
+    /// File for the results.
+    #[arg(long, env = "BENCH_RESULTS", default_value = "target/bench/pages.json")]
     pub results: PathBuf,
 }
 

@@ -123,6 +123,22 @@ fn the_benchmark_measures_a_rebuild_alone_and_beside_live_traffic() {
 }
 
 #[test]
+fn the_benchmark_measures_a_host_with_open_pages_and_without() {
+    let small = ["--rounds", "2", "--history", "500", "--events", "1000", "--clients", "5"];
+    bench("pages", &[&["pages"], &small[..]].concat());
+    let results = std::fs::read(Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages/results.json"))
+        .expect("there are results");
+    let results: serde_json::Value = serde_json::from_slice(&results).expect("they are JSON");
+    let rounds = results[0]["rounds"].as_array().expect("a list");
+    assert_eq!(rounds.len(), 2, "{results}");
+    for round in rounds {
+        let [with, without] = ["with", "without"].map(|part| round[part]["events"].as_u64());
+        assert_eq!([with, without], [Some(1000); 2], "{round}");
+    }
+    assert!(results[0]["ratio"].as_f64() > Some(0.0), "{results}");
+}
+
+#[test]
 fn what_the_benchmark_does_not_know_is_refused_with_what_it_knows() {
     for (arguments, expect) in [
         (["--workloads", "nothing"], "upserts, large"),
