@@ -2,6 +2,7 @@
 
 mod access;
 mod changes;
+mod compiled;
 mod document;
 mod events;
 mod masked;

@@ -1,4 +1,5 @@
 //! The component versions of a projection: which are loaded on this host, and which one its lanes are to run.
 
 pub mod version;
+pub mod fit;
 pub mod registry;

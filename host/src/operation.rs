@@ -11,6 +11,7 @@ mod generations;
 mod deploy;
 pub mod shown_sql;
 pub mod shadow;
+pub mod sql_changes;
 pub mod why;
 pub mod watch;
 mod letters;

@@ -1,5 +1,5 @@
 //! The one session of MySQL that all requests share, which no lane uses: whoever asks waits for it in a short queue, or is
-//! told to come back.
+//! told to come back. Nobody has it while something is compiled, run or decoded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
+use crate::component::registry::{FoundComponent, Versions};
+use crate::component::version::Loaded;
+use crate::operation::ask;
+use crate::readmodel::control::deployment;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::servers::Servers;
 
@@ -61,6 +65,42 @@ impl Desk {
         let session = within(SESSION_TIMEOUT, "connecting to MySQL", session).await?;
         Ok(Seat { servers: self.servers.clone(), session, kept, _place: place })
     }
+}
+
+impl Desk {
+    /// The component in force of a projection, where there is one. While it is compiled, others have the session.
+    pub async fn component_in_force(
+        &self,
+        versions: &Versions,
+        projection: &str,
+    ) -> Result<Option<Loaded>, Problem> {
+        let mut seat = self.sit().await?;
+        let found = async {
+            let Seat { session, servers, .. } = &mut seat;
+            ask::registered(session, servers, projection).await?;
+            let Some(now) = deployment::in_force(session, &servers.control, projection).await? else {
+                return Ok(None);
+            };
+            Ok::<_, Problem>(Some(versions.find(session, servers, &now.digest).await?))
+        };
+        let found = found.await;
+        match seat.rise(found)? {
+            Some(found) => loaded(versions, found).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The component of a digest. While it is compiled, others have the session.
+    pub async fn component(&self, versions: &Versions, digest: &str) -> Result<Loaded, Problem> {
+        let mut seat = self.sit().await?;
+        let found = versions.find(&mut seat.session, &seat.servers, digest).await;
+        let found = seat.rise(found.map_err(Problem::from))?;
+        loaded(versions, found).await
+    }
+}
+
+async fn loaded(versions: &Versions, found: FoundComponent) -> Result<Loaded, Problem> {
+    versions.loaded(found).await.map_err(Problem::outside)
 }
 
 impl Seat {

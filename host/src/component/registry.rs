@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fit::{HowItFits, fit};
 use super::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::failure::Failure;
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
@@ -18,9 +19,8 @@ use crate::readmodel::control::lease::UnderLease;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::control::{constraint, ownership, pause, registration};
+use crate::readmodel::control::{pause, registration};
 use crate::readmodel::mysql::session::Session;
-use crate::readmodel::tables;
 use crate::servers::Servers;
 use crate::status::Status;
 
@@ -29,6 +29,12 @@ const TRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How many components stay loaded beside the one in force.
 const KEPT_MAX: usize = 4;
+
+/// A component, or a pair, as it was found: loaded here, or as bytes in the control schema.
+pub enum FoundComponent {
+    Loaded(Box<Loaded>),
+    Stored { digest: String, projector: Arc<[u8]>, upcaster: Option<Arc<[u8]>> },
+}
 
 /// The components that are loaded, of one projection.
 pub struct Versions {
@@ -76,8 +82,20 @@ impl Versions {
         servers: &Servers,
         digest: &str,
     ) -> Result<Loaded, Failure> {
+        let found = self.find(session, servers, digest).await?;
+        self.loaded(found).await
+    }
+
+    /// Finds a component, or a pair, that is loaded here, or its bytes. Whoever shares a session gives it back before the bytes
+    /// are compiled.
+    pub async fn find(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        digest: &str,
+    ) -> Result<FoundComponent, Failure> {
         if let Some(loaded) = self.known(digest) {
-            return Ok(loaded);
+            return Ok(FoundComponent::Loaded(Box::new(loaded)));
         }
         let missing = || {
             Failure::misconfigured(
@@ -94,13 +112,26 @@ impl Versions {
             }
             None => None,
         };
+        Ok(FoundComponent::Stored { digest: digest.to_owned(), projector: projector.into(), upcaster })
+    }
+
+    /// Loads what was found, which may take seconds. Asks no server.
+    pub async fn loaded(&self, found: FoundComponent) -> Result<Loaded, Failure> {
+        let (digest, projector, upcaster) = match found {
+            FoundComponent::Loaded(loaded) => return Ok(*loaded),
+            FoundComponent::Stored { digest, projector, upcaster } => (digest, projector, upcaster),
+        };
+        // Another one that found the same may have been faster.
+        if let Some(loaded) = self.known(&digest) {
+            return Ok(loaded);
+        }
         let wrong = |problems: String| {
             Failure::misconfigured(
-                format!("the deployed component {} cannot be loaded here: {problems}", short(digest)),
+                format!("the deployed component {} cannot be loaded here: {problems}", short(&digest)),
                 format!("`laterna rollback {}` goes back to the previous one", self.projection),
             )
         };
-        self.load_stored(projector.into(), upcaster).await.map_err(wrong)
+        self.load_stored(projector, upcaster).await.map_err(wrong)
     }
 
     fn known(&self, digest: &str) -> Option<Loaded> {
@@ -162,7 +193,7 @@ impl Versions {
         let Some(in_force) = in_force else { return Ok((self.configured.clone(), None)) };
         let now = self.get(session, servers, &in_force.digest).await?;
         let Some(next) = self.undeployed_config(session, servers).await? else { return Ok((now, None)) };
-        let fits = self.fit(session, servers, Some(&in_force), &next).await?;
+        let fits = fit(session, servers, Some(&now), &next).await?;
         let runs = if fits == HowItFits::Live { next } else { now };
         Ok((runs, Some(fits)))
     }
@@ -223,7 +254,11 @@ impl Versions {
             canary: Duration::ZERO,
             command: None,
         };
-        match self.fit(session, servers, in_force, next).await? {
+        let now = match in_force {
+            Some(in_force) => Some(self.get(session, servers, &in_force.digest).await?),
+            None => None,
+        };
+        match fit(session, servers, now.as_ref(), next).await? {
             HowItFits::Live => {
                 match overtake::deploy_under_lease(session, control, proposal, epoch).await? {
                     UnderLease::Done(()) => {
@@ -288,40 +323,6 @@ impl Versions {
             UnderLease::Blocked(reason) => self.not_yet(digest, &reason),
         }
         Ok(())
-    }
-
-    /// Checks whether a component can take the place of the one in force.
-    pub async fn fit(
-        &self,
-        session: &mut Session,
-        servers: &Servers,
-        in_force: Option<&InForce>,
-        next: &Loaded,
-    ) -> Result<HowItFits, Failure> {
-        let Some(in_force) = in_force else { return Ok(HowItFits::Live) };
-        let now = self.get(session, servers, &in_force.digest).await?;
-        let (now, next) = (&now.deployed.schema, &next.deployed.schema);
-        if now.tables != next.tables {
-            let (control, name) = (&servers.control, &self.projection);
-            let asked = async {
-                ownership::not_anothers(session, control, name, next).await?;
-                constraint::are_free(session, control, name, next).await
-            };
-            return match asked.await {
-                Ok(()) => Ok(HowItFits::OtherTables),
-                Err(failure @ Failure::Misconfigured { .. }) => Ok(HowItFits::Not(failure.to_string())),
-                Err(failure) => Err(failure),
-            };
-        }
-        match tables::prepare(session, next).await {
-            Ok(()) => Ok(HowItFits::Live),
-            Err(
-                failure @ (Failure::SchemaMismatch { .. }
-                | Failure::Misconfigured { .. }
-                | Failure::Bug { .. }),
-            ) => Ok(HowItFits::Not(failure.without_values())),
-            Err(failure) => Err(failure),
-        }
     }
 
     /// Gives the lanes what is in force.
@@ -439,17 +440,6 @@ impl Versions {
         }
         Ok(())
     }
-}
-
-/// How a component can take the place of the one in force.
-#[derive(Debug, PartialEq, Eq)]
-pub enum HowItFits {
-    /// On the live tables, between two batches.
-    Live,
-    /// With tables that have to be built first.
-    OtherTables,
-    /// Not at all, and why.
-    Not(String),
 }
 
 /// Compiling takes seconds, and never on an async worker.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::commands::{Commands, PATIENCE};
 use super::generations;
-use crate::component::registry::{HowItFits, short};
+use crate::component::fit::{HowItFits, fit};
+use crate::component::registry::short;
 use crate::failure::{Failure, Fault};
 use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
 use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
@@ -123,7 +124,14 @@ async fn prepare(
         }
         Err(failure) => return Err(failure),
     };
-    let fitting = versions.fit(session, servers, in_force.as_ref(), &next);
+    let now = match &in_force {
+        Some(in_force) => {
+            let getting = versions.get(session, servers, &in_force.digest);
+            Some(within(LOAD_PATIENCE, "loading the component in force", getting).await?)
+        }
+        None => None,
+    };
+    let fitting = fit(session, servers, now.as_ref(), &next);
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
         HowItFits::Live => Prepared::Ready { digest, origin, canary },
         HowItFits::OtherTables => Prepared::OtherTables { digest, origin },

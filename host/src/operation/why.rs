@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{self, Refusal};
-use crate::component::registry::Versions;
+use crate::component::registry::{FoundComponent, Versions};
 use crate::component::version::Loaded;
 use crate::event::{Aggregate, Event, Id, Undecodable};
 use crate::failure::Failure;
@@ -103,14 +103,14 @@ pub struct Documents {
     newest: Option<Id>,
 }
 
-/// The page with everything that MySQL knows of it, and the components that answer.
+/// The page with everything that MySQL knows of it, and the components that answer, as they were found.
 pub struct KnownStory {
     documents: Documents,
     taken: Vec<TakenFound>,
     by: std::collections::BTreeMap<u64, TakenBy>,
     given_up: Vec<Option<GivenUpBy>>,
-    in_force: Loaded,
-    others: Vec<Loaded>,
+    in_force: FoundComponent,
+    others: Vec<FoundComponent>,
 }
 
 /// Reads a page of the aggregate that is meant. Several that read so are told apart by their exact names.
@@ -175,7 +175,8 @@ impl Documents {
         let generation = ask::registered(session, servers, projection).await?.live_generation;
         let none = || Refusal::InTheWay("no component is in force yet: nothing was applied".to_owned());
         let in_force = deployment::in_force(session, control, projection).await?.ok_or_else(none)?;
-        let in_force = versions.get(session, servers, &in_force.digest).await?;
+        let digest_in_force = in_force.digest;
+        let in_force = versions.find(session, servers, &digest_in_force).await?;
         let mut answers = taken.into_iter();
         let unread = || TakenFound { what: TakenAs::Unknown("its id cannot be read"), row: None };
         let taken: Vec<TakenFound> = self
@@ -197,10 +198,10 @@ impl Documents {
         }
         let digests: BTreeSet<&str> = by.values().filter_map(|one| one.digest.as_deref()).collect();
         let mut others = Vec::new();
-        for digest in digests.into_iter().filter(|digest| *digest != in_force.digest()).take(COMPONENTS_MAX) {
-            match versions.get(session, servers, digest).await {
-                Ok(loaded) => others.push(loaded),
-                // It is not stored any more, or cannot be loaded by this host: the one in force answers.
+        for digest in digests.into_iter().filter(|digest| *digest != digest_in_force).take(COMPONENTS_MAX) {
+            match versions.find(session, servers, digest).await {
+                Ok(found) => others.push(found),
+                // It is not stored any more: the one in force answers.
                 Err(Failure::Misconfigured { .. }) => {}
                 Err(failure) => return Err(failure.into()),
             }
@@ -217,9 +218,19 @@ fn id(event: &Result<Arc<Event>, Undecodable>) -> Option<&Id> {
 }
 
 impl KnownStory {
-    /// Runs the events again in the sandbox, and tells their story. No server is asked.
-    pub async fn told(self) -> Result<(Why, rows::WantedRows), Failure> {
-        let Self { documents, taken, by, given_up, in_force, others } = self;
+    /// Loads the components, runs the events again in the sandbox, and tells their story. No server is asked.
+    pub async fn told(self, versions: &Versions) -> Result<(Why, rows::WantedRows), Failure> {
+        let Self { documents, taken, by, given_up, in_force, others: found } = self;
+        let in_force = versions.loaded(in_force).await?;
+        let mut others = Vec::with_capacity(found.len());
+        for found in found {
+            match versions.loaded(found).await {
+                Ok(loaded) => others.push(loaded),
+                // This host cannot load it: the one in force answers.
+                Err(Failure::Misconfigured { .. }) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
         let components: Vec<&Loaded> = std::iter::once(&in_force).chain(&others).collect();
         let by = |taken: &TakenFound| taken.row.and_then(|row| by.get(&row).cloned());
         let answering: Vec<usize> = taken

@@ -114,8 +114,8 @@ async fn told(
     let mut seat = shown.desk.sit().await?;
     let known = documents.known(&mut seat.session, servers, &versions, (projection, taken)).await;
     let known = seat.rise(known.map_err(Problem::from))?;
-    // While guests run, others may ask MySQL.
-    let (mut why, wanted) = known.told().await.map_err(Problem::outside)?;
+    // While components are compiled and guests run, others may ask MySQL.
+    let (mut why, wanted) = known.told(&versions).await.map_err(Problem::outside)?;
     if caller.sees_values() {
         let mut seat = shown.desk.sit().await?;
         let rows = wanted.look(&mut seat.session).await;

@@ -12,7 +12,6 @@ use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
-use crate::operation::ask;
 use crate::projector::Outline;
 use crate::readmodel::control::deployment;
 use crate::readmodel::control::stored_component::{self, StoredComponent};
@@ -114,33 +113,24 @@ pub async fn upload(
 ) -> Result<Response, Problem> {
     let versions = shown.versions_of(&projection)?;
     let half = versions.load(bytes.to_vec().into()).await.map_err(Problem::wrong)?;
-    let mut seat = shown.desk.sit().await?;
-    let stored = async {
-        let Seat { session, servers, .. } = &mut seat;
-        ask::registered(session, servers, &projection).await?;
-        let in_force = deployment::in_force(session, &servers.control, &projection).await?;
-        let now = match in_force {
-            Some(in_force) => Some(versions.get(session, servers, &in_force.digest).await?),
-            None => None,
-        };
-        let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
-        if without_upcaster && is_upcaster {
-            return Err(Problem::wrong("it is an upcaster; being without one takes a projector's file"));
-        }
-        let now = now.filter(|_| !without_upcaster);
-        let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
-        let next = half.beside(now).ok_or_else(alone)?;
-        next.store(session, &servers.control).await?;
-        tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
-        Ok(Uploaded {
-            digest: next.digest().to_owned(),
-            projector: next.component.digest().to_owned(),
-            upcaster: next.upcaster.as_ref().map(|upcaster| upcaster.component.digest().to_owned()),
-            tables: next.deployed.schema.table_names(),
-            statements: next.deployed.schema.statements.len(),
-        })
+    let now = shown.desk.component_in_force(&versions, &projection).await?;
+    let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
+    if without_upcaster && is_upcaster {
+        return Err(Problem::wrong("it is an upcaster; being without one takes a projector's file"));
     }
-    .await;
-    let uploaded = seat.rise(stored)?;
+    let now = now.filter(|_| !without_upcaster);
+    let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
+    let next = half.beside(now).ok_or_else(alone)?;
+    let mut seat = shown.desk.sit().await?;
+    let stored = next.store(&mut seat.session, &seat.servers.control).await;
+    seat.rise(stored.map_err(Problem::from))?;
+    tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
+    let uploaded = Uploaded {
+        digest: next.digest().to_owned(),
+        projector: next.component.digest().to_owned(),
+        upcaster: next.upcaster.as_ref().map(|upcaster| upcaster.component.digest().to_owned()),
+        tables: next.deployed.schema.table_names(),
+        statements: next.deployed.schema.statements.len(),
+    };
     Ok((StatusCode::CREATED, Json(uploaded)).into_response())
 }

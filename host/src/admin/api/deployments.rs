@@ -13,11 +13,11 @@ use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
-use crate::component::registry::HowItFits;
+use crate::component::fit::{HowItFits, fit};
 use crate::operation::deployments::{self, Deployments};
+use crate::operation::sql_changes::{self, SqlChange};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, CommandRecord};
-use crate::readmodel::control::deployment;
 
 /// How many deployments one answer holds.
 const DEPLOYMENTS_MAX: u32 = 200;
@@ -78,6 +78,8 @@ pub struct DryDeployment {
     dry: DryRun,
     /// Whether its tables are the live ones. Otherwise others are built beside these first.
     on_live_tables: bool,
+    /// What it declares otherwise than the component in force.
+    sql: Vec<SqlChange>,
 }
 
 /// Gives the projection another component. With `dry_run` it is loaded, and tried on the live tables. `done` says that it is in force; the projection's `deployment` says whether all
@@ -96,21 +98,31 @@ pub async fn deploy(
     if !asked.dry_run {
         return asked.ask(&shown, &projection, wish).await;
     }
-    let versions = shown.versions_of(&projection)?;
+    dry_deployment(&shown, &projection, (wish, &digest)).await.map(|dry| Json(dry).into_response())
+}
+
+/// What would come of a deployment. While its component is compiled, others have the session.
+async fn dry_deployment(
+    shown: &AdminContext,
+    projection: &str,
+    (wish, digest): (Wish, &str),
+) -> Result<DryDeployment, Problem> {
+    let versions = shown.versions_of(projection)?;
     let mut seat = shown.desk.sit().await?;
-    let tried = async {
-        let (session, servers) = (&mut seat.session, &seat.servers);
-        let dry = DryRun::of(&wish.request(session, servers, &projection).await?);
-        let in_force = deployment::in_force(session, &servers.control, &projection).await?;
-        let next = versions.get(session, servers, &digest).await?;
-        match versions.fit(session, servers, in_force.as_ref(), &next).await? {
-            HowItFits::Live => Ok(DryDeployment { dry, on_live_tables: true }),
-            HowItFits::OtherTables => Ok(DryDeployment { dry, on_live_tables: false }),
-            HowItFits::Not(reason) => Err(Problem::conflict(reason)),
-        }
-    }
-    .await;
-    Ok(Json(seat.rise(tried)?).into_response())
+    let wished = wish.request(&mut seat.session, &seat.servers, projection).await;
+    let dry = DryRun::of(&seat.rise(wished.map_err(Problem::from))?);
+    let now = shown.desk.component_in_force(&versions, projection).await?;
+    let next = shown.desk.component(&versions, digest).await?;
+    let mut seat = shown.desk.sit().await?;
+    let fits = fit(&mut seat.session, &seat.servers, now.as_ref(), &next).await;
+    let on_live_tables = match seat.rise(fits.map_err(Problem::from))? {
+        HowItFits::Live => true,
+        HowItFits::OtherTables => false,
+        HowItFits::Not(reason) => return Err(Problem::conflict(reason)),
+    };
+    let manifest = now.as_ref().map(|now| &*now.deployed.manifest);
+    let sql = sql_changes::between(manifest, &next.deployed.manifest);
+    Ok(DryDeployment { dry, on_live_tables, sql })
 }
 
 fn is_digest(text: &str) -> Result<(), Problem> {

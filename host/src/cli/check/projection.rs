@@ -1,7 +1,8 @@
 //! One projection: whether it would begin, or go on, by the functions that a run asks.
 
 use super::CheckReport;
-use crate::component::registry::{HowItFits, Versions};
+use crate::component::fit::HowItFits;
+use crate::component::registry::Versions;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::projector::{Budget, Engine};

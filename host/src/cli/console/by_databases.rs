@@ -198,7 +198,7 @@ impl Console for ByDatabases<'_> {
         let mut recent = RecentlyTaken::new(settings.dedupe_window);
         let taken = recent.look(session, &servers.control, projection, &documents.asked()).await?;
         let known = documents.known(session, servers, &versions, (projection, taken)).await?;
-        let (mut why, wanted) = known.told().await?;
+        let (mut why, wanted) = known.told(&versions).await?;
         why.rows = Some(wanted.look(session).await?);
         Ok(why)
     }

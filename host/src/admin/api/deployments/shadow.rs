@@ -8,9 +8,7 @@ use super::is_digest;
 use crate::admin::AdminContext;
 use crate::admin::api::body::Body;
 use crate::admin::problem::Problem;
-use crate::operation::ask;
 use crate::operation::shadow::{self, ShadowReport};
-use crate::readmodel::control::deployment;
 
 /// How many documents are compared at most, and unless that is said.
 const DOCUMENTS_MAX: u32 = 10_000;
@@ -42,19 +40,9 @@ pub async fn compare(
         return Err(Problem::wrong(format!("`documents` is {documents}; it must be 1 to {DOCUMENTS_MAX}")));
     }
     let versions = shown.versions_of(&projection)?;
-    let mut seat = shown.desk.sit().await?;
-    let servers = seat.servers.clone();
-    let both = async {
-        let (session, servers) = (&mut seat.session, &seat.servers);
-        ask::registered(session, servers, &projection).await?;
-        let none = || Problem::conflict("no component is in force yet: there is nothing to compare with");
-        let in_force =
-            deployment::in_force(session, &servers.control, &projection).await?.ok_or_else(none)?;
-        let before = versions.get(session, servers, &in_force.digest).await?;
-        Ok((before, versions.get(session, servers, &digest).await?))
-    }
-    .await;
-    let (before, next) = seat.rise(both)?;
-    let found = shadow::compare(&servers, &before, &next, documents).await;
+    let none = || Problem::conflict("no component is in force yet: there is nothing to compare with");
+    let before = shown.desk.component_in_force(&versions, &projection).await?.ok_or_else(none)?;
+    let next = shown.desk.component(&versions, &digest).await?;
+    let found = shadow::compare(shown.desk.servers(), &before, &next, documents).await;
     found.map(Json).map_err(Problem::outside)
 }

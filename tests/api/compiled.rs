@@ -1,0 +1,65 @@
+//! Components that have to be compiled for an answer: meanwhile, others ask MySQL.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::guests;
+use crate::support::http::Client;
+use crate::support::{Options, World};
+
+/// Puts a component into the control schema, as another host would that has uploaded it: this one has never compiled it.
+async fn store(world: &World, bytes: &[u8]) -> String {
+    let digest = hex::encode(Sha256::digest(bytes));
+    let mut connection = world.mysql().await;
+    let length = u64::try_from(bytes.len()).expect("it is small");
+    let component = format!(
+        "INSERT INTO {}.component (digest, name, version, bytes) VALUES (?, 'accounts', '1', ?)",
+        world.control()
+    );
+    let component = sqlx::query(&component).bind(&digest).bind(length);
+    component.execute(&mut connection).await.expect("it is stored");
+    let part = format!("INSERT INTO {}.component_part (digest, at, bytes) VALUES (?, 0, ?)", world.control());
+    let part = sqlx::query(&part).bind(&digest).bind(bytes);
+    part.execute(&mut connection).await.expect("it is stored");
+    digest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_component_is_compiled_others_are_answered() {
+    let world = World::new("picky", Options::mysql()).await;
+    let state = world.folder.path().join("state");
+    let host = world.start_with(&[("HOST__STATE", state.to_str().expect("text"))]);
+    host.until_phase("picky", "streaming").await;
+    let digest = store(&world, &guests::bytes("accounts-js")).await;
+    let client = Client::new(host.port);
+    let asking = {
+        let (client, digest) = (client.clone(), digest.clone());
+        tokio::spawn(async move {
+            let path = "/api/v1/projections/picky/deployments?dry_run=true";
+            client.post(path, &json!({ "digest": digest })).await
+        })
+    };
+    let (began, mut longest) = (Instant::now(), Duration::ZERO);
+    while !asking.is_finished() {
+        let asked = Instant::now();
+        let told = client.get("/api/v1/components").await;
+        assert_eq!(told.code, 200, "{told:?}");
+        longest = longest.max(asked.elapsed());
+    }
+    let took = began.elapsed();
+    let dry = asking.await.expect("it is answered");
+    assert_eq!((dry.code, &dry.json()["on_live_tables"]), (200, &false.into()), "{dry:?}");
+    println!("compiled in {took:?}; nobody else waited longer than {longest:?}");
+    assert!(longest < took / 2, "somebody waited {longest:?} while it was compiled, of {took:?}");
+    // Now it is loaded, and its SQL is told beside that of the one in force.
+    let changes = dry.json()["sql"].clone();
+    let told: Vec<(&str, &str)> = changes
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["kind"].as_str().expect("text"), one["name"].as_str().expect("text")))
+        .collect();
+    assert!(told.contains(&("table", "accounts")) && told.contains(&("table", "picked")), "{changes:#}");
+}
