@@ -7,11 +7,14 @@ mod keyboard;
 mod letters;
 mod load;
 pub mod pictures;
+mod tables;
 mod views;
+mod words;
 
 use bson::{Document, doc};
 
 use crate::support::browser::Browser;
+use crate::support::host::BINARY;
 use crate::support::{Host, World};
 
 /// The address of a view.
@@ -40,6 +43,22 @@ fn is_clean(browser: &Browser, host: &Host) {
     let own = format!("http://127.0.0.1:{}/", host.port);
     let asked = browser.asked();
     assert!(!asked.is_empty() && asked.iter().all(|url| url.starts_with(&own)), "{asked:?}");
+}
+
+/// Waits until a command line is seen that begins so, and demands that the program takes all that are seen as they stand.
+async fn until_line(browser: &Browser, begin: &str) {
+    browser.until_seen(begin).await;
+    let lines = browser
+        .run("return [...document.querySelectorAll('.cli code')].flatMap(one => one.innerText.split('\\n'))");
+    let lines: Vec<String> = serde_json::from_value(lines).expect("a list of texts");
+    assert!(lines.iter().any(|line| line.starts_with(begin)), "{begin:?} is no command line: {lines:?}");
+    for line in lines {
+        // Help is printed once everything before it was read.
+        let words = line.strip_prefix("laterna ").unwrap_or_else(|| panic!("{line:?} names another program"));
+        let shell = format!("exec {BINARY} {words} --help");
+        let output = std::process::Command::new("sh").args(["-c", &shell]).output().expect("it runs");
+        assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// How many rows a query of the control schema counts.

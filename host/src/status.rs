@@ -297,6 +297,7 @@ impl Status {
             events: state.lanes.iter().map(|lane| lane.events).sum(),
             ignored: state.ignored,
             unhandled: state.types.unhandled(),
+            commit_times: state.types.commit_times(),
             parked: state.letters.0,
             held: state.letters.1,
             acknowledgement: state.acknowledgement.clone(),

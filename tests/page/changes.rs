@@ -1,6 +1,6 @@
-//! Changes on the page: pausing, deploying, rolling back, verifying, rebuilding; and that it shows what happens while one looks.
+//! Changes on the page: pausing, deploying, rolling back; and that it shows what happens while one looks.
 
-use super::{address, counted, event, is_clean, look};
+use super::{address, counted, event, is_clean, look, until_line};
 use crate::guests;
 use crate::support::{Options, World, until};
 
@@ -13,9 +13,9 @@ async fn a_projection_is_paused_with_a_reason_and_resumed() {
     browser.until_seen("Both sides are in step.").await;
     browser.press("picky").await;
     browser.press("Pause").await;
-    browser.until_seen("laterna pause picky --why").await;
+    until_line(&browser, "laterna pause picky --why").await;
     browser.type_into("dialog input[name=why]", "the tables are moved").await;
-    browser.until_seen("laterna pause picky --why 'the tables are moved'").await;
+    until_line(&browser, "laterna pause picky --why 'the tables are moved'").await;
     browser.click("dialog button[type=submit]").await;
     browser.until_seen("Paused: ").await;
     browser.until_seen("the tables are moved").await;
@@ -79,7 +79,7 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     browser.until_seen("correct the request").await;
     // That it was refused, the browser notes as well.
     browser.noted("browser");
-    browser.choose("input[name=component]", &guests::path("picky-worse")).await;
+    browser.drop_file(".drop", &guests::path("picky-worse")).await;
     browser.until_seen("1 of the last 4 events would be projected otherwise").await;
     // The SQL of the one beside what the other comes to.
     let both = "return [...document.querySelectorAll('.both pre')].map(one => one.innerText).join('|')";
@@ -91,10 +91,11 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     );
     assert!(both.contains("|this one\ntrapped: "), "{both}");
     browser.until_seen("are the live ones").await;
-    browser.until_seen("laterna deploy picky-worse.wasm --projection picky --shadow 1000").await;
+    browser.until_seen("declared as by the component in force").await;
+    until_line(&browser, "laterna deploy picky-worse.wasm --projection picky --shadow 1000").await;
     assert_eq!(counted(&world, "command", "TRUE").await, 0, "nothing was asked for");
     browser.press("Deploy …").await;
-    browser.until_seen("laterna deploy picky-worse.wasm --projection picky --canary 60").await;
+    until_line(&browser, "laterna deploy picky-worse.wasm --projection picky --canary 60").await;
     browser.press("Deploy").await;
     let deployed = async |count: i64| {
         until("it is deployed and taken up", async || {
@@ -112,50 +113,12 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     })
     .await;
     browser.press("Roll back").await;
-    browser.until_seen("laterna rollback picky").await;
+    until_line(&browser, "laterna rollback picky").await;
     browser.click("dialog button[type=submit]").await;
     deployed(3).await;
     until("the list shows all", async || {
         browser.run("return document.querySelectorAll('.timeline li').length") == 3
     })
     .await;
-    is_clean(&browser, &host);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tables_are_compared_repaired_and_made_anew_from_the_page() {
-    let world = World::new("picky", Options::mysql()).await;
-    let host = world.start();
-    world.insert((1..=5).map(|n| event(&format!("e{n}"), "a", n, "ok"))).await;
-    world.until_committed("picky", 5).await;
-    host.until_phase("picky", "streaming").await;
-    world.run(&format!("UPDATE {}.picked SET note = 'by hand' WHERE event_id = 'e2'", world.name)).await;
-    let browser = look(&host, "projections/picky").await;
-    browser.press("Verify").await;
-    browser.until_seen("laterna verify picky").await;
-    browser.press("Compare").await;
-    browser.until_seen("1 row differs from what history makes of the tables").await;
-    browser.until_seen("by hand").await;
-    browser.press("Verify and repair").await;
-    browser.until_seen("laterna verify picky --repair").await;
-    browser.type_into("dialog input[name=typed]", "picky").await;
-    browser.press("Compare and repair").await;
-    until("it is repaired", async || {
-        world.number("SELECT COUNT(*) FROM picked WHERE note = 'by hand'").await == 0
-    })
-    .await;
-    browser.until_seen("kept").await;
-    browser.press("Drop").await;
-    let kept = "return document.querySelector('dialog label b').innerText";
-    browser.until_seen("Its tables go for good").await;
-    let number = browser.run(kept);
-    browser.type_into("dialog input[name=typed]", number.as_str().expect("a number")).await;
-    browser.press("Drop it").await;
-    browser.until_gone("kept").await;
-    browser.press("Rebuild").await;
-    browser.until_seen("laterna rebuild picky").await;
-    browser.click("dialog button[type=submit]").await;
-    browser.until_seen("Generation 3 live").await;
-    assert_eq!(world.number("SELECT COUNT(*) FROM picked").await, 5);
     is_clean(&browser, &host);
 }

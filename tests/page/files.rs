@@ -130,3 +130,17 @@ fn the_libraries_are_what_the_list_says_and_have_their_licences() {
         list.contains("LICENSE-htm") && list.contains("LICENSE-preact") && list.contains("LICENSE-uPlot")
     );
 }
+
+#[test]
+fn each_question_shows_the_command_line_that_does_the_same() {
+    let mut questions = 0;
+    for path in served().iter().filter(|path| path.ends_with(".js") && !path.contains("/vendor/")) {
+        let text = read(&path["/page/".len()..]);
+        for question in text.split("ask({\n").skip(1) {
+            let question = question.lines().take(12).collect::<Vec<_>>().join("\n");
+            assert!(question.contains(" cli: "), "{path} asks without its command line: {question}");
+            questions += 1;
+        }
+    }
+    assert!(questions >= 14, "{questions} questions");
+}

@@ -3,7 +3,7 @@
 
 use bson::doc;
 
-use super::{counted, event, is_clean, look};
+use super::{address, counted, event, is_clean, look, until_line};
 use crate::support::{Options, World, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,14 +24,15 @@ async fn letters_are_tried_discarded_and_erased_as_they_were_shown_and_later_one
     .await;
     browser.click(".letter.parked").await;
     browser.until_seen("\"do\": \"reject\"").await;
-    browser.until_seen("laterna dlq show picky").await;
+    until_line(&browser, "laterna dlq show picky").await;
+    until_line(&browser, "laterna dlq replay picky --id").await;
     browser.press("What would happen now?").await;
     browser.until_seen("With the component in force:").await;
     browser.until_seen("told to reject").await;
     assert_eq!(counted(&world, "dead_letter", "TRUE").await, 6, "a dry run changes nothing");
     browser.press("Discard all …").await;
     browser.until_seen("Discard 3 letters?").await;
-    browser.until_seen("laterna dlq discard picky --all").await;
+    until_line(&browser, "laterna dlq discard picky --all").await;
     // One more comes while the question stands.
     world.insert([event("bad4", "w4", 1, "reject")]).await;
     until("it is a letter", async || counted(&world, "dead_letter", "event_id = 'bad4'").await == 1).await;
@@ -61,6 +62,59 @@ async fn letters_are_tried_discarded_and_erased_as_they_were_shown_and_later_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn letters_of_one_class_are_discarded_with_their_count_confirmed_and_others_stay() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    world.insert((1..=2).map(|n| event(&format!("trap{n}"), &format!("t{n}"), 1, "panic"))).await;
+    world.insert((1..=3).map(|n| event(&format!("bad{n}"), &format!("w{n}"), 1, "reject"))).await;
+    let wrong = doc! { "do": 7, "size": 7, "note": "seven" };
+    world.insert([crate::support::world::event("typed", "x", 1, wrong)]).await;
+    world.until_committed("picky", 6).await;
+    let browser = look(&host, "projections/picky/letters").await;
+    browser.until_seen("6 events could not be applied").await;
+    browser.type_into("select[name=class]", "trapped").await;
+    let drawn = "return document.querySelectorAll('.sequence').length";
+    until("two are left", async || browser.run(drawn) == 2).await;
+    browser.press("Replay these …").await;
+    browser.until_seen("Replay 2 letters?").await;
+    until_line(&browser, "laterna dlq replay picky --reason trapped").await;
+    browser.press("Leave it").await;
+    browser.press("Discard these …").await;
+    browser.until_seen("Discard 2 letters?").await;
+    browser.until_seen("These are those of the class trapped").await;
+    until_line(&browser, "laterna dlq discard picky --reason trapped --why").await;
+    browser.type_into("dialog input[name=why]", "made by a test").await;
+    browser.type_into("dialog input[name=typed]", "2").await;
+    browser.press("Discard 2").await;
+    until("two are discarded", async || counted(&world, "dead_letter", "TRUE").await == 4).await;
+    assert_eq!(counted(&world, "dead_letter", "class = 'trapped'").await, 0);
+    browser.press("Show all").await;
+    until("the others are shown", async || browser.run(drawn) == 4).await;
+    // Two that are chosen, by their ids.
+    for choose in ["w1", "w2"] {
+        browser.click(&format!("input[aria-label$='thing/{choose}']")).await;
+    }
+    browser.press("Discard 2 …").await;
+    browser.until_seen("These are those that you have chosen").await;
+    until_line(&browser, "laterna dlq discard picky --id ").await;
+    browser.press("Leave it").await;
+    // The place of the event that the reason is about, and no other that has the same value.
+    browser.type_into("input[name=event]", "typed\u{e007}").await;
+    until("it is alone", async || browser.run(drawn) == 1).await;
+    browser.press("Replay these …").await;
+    browser.until_seen("Replay 1 letter?").await;
+    until_line(&browser, "laterna dlq replay picky --id ").await;
+    browser.press("Leave it").await;
+    browser.click(".letter.parked").await;
+    browser.until_seen("invalid type").await;
+    let marked =
+        "return [...document.querySelectorAll('.document mark')].map(one => one.innerText.trim()).join('|')";
+    until("its place is marked", async || browser.run(marked) == "\"do\": { \"$numberInt\": \"7\" },").await;
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    is_clean(&browser, &host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn letters_are_replayed_when_the_component_takes_them() {
     let world = World::new("picky", Options::mysql()).await;
     let host = world.start();
@@ -77,11 +131,17 @@ async fn letters_are_replayed_when_the_component_takes_them() {
     note(20).await;
     browser.click(".letter.parked").await;
     browser.press("Replay …").await;
-    browser.until_seen("laterna dlq replay picky --id").await;
+    until_line(&browser, "laterna dlq replay picky --id").await;
     browser.press("Replay 1").await;
     browser.until_seen("Every event was applied").await;
     assert_eq!(world.number("SELECT COUNT(*) FROM picked").await, 2);
     browser.until_seen("No letters").await;
+    // Which component it was applied with is told.
+    let digest = host.status("picky").await.expect("it answers")["digest"].clone();
+    let digest = &digest.as_str().expect("text")[..12];
+    browser.open(&address(&host, "projections/picky/why/thing/w"));
+    browser.until_seen(&format!("as a dead letter that was dealt with, with {digest}")).await;
+    until_line(&browser, "laterna why picky").await;
     is_clean(&browser, &host);
 }
 
@@ -103,7 +163,7 @@ async fn text_that_would_be_a_script_is_shown_and_never_run() {
     let browser = look(&host, "").await;
     browser.until_seen(script).await;
     for view in ["projections/picky", "projections/picky/letters", "operations"] {
-        browser.open(&super::address(&host, view));
+        browser.open(&address(&host, view));
         browser
             .until_seen(if view == "projections/picky/letters" {
                 "<b onclick="
@@ -112,7 +172,7 @@ async fn text_that_would_be_a_script_is_shown_and_never_run() {
             })
             .await;
     }
-    browser.open(&super::address(&host, "projections/picky/letters"));
+    browser.open(&address(&host, "projections/picky/letters"));
     browser.click(".letter.parked").await;
     browser.until_seen("\"note\": \"<script>window.hit = 1</script>").await;
     for view in [
@@ -120,7 +180,7 @@ async fn text_that_would_be_a_script_is_shown_and_never_run() {
         "projections/%ZZ",
         "%3Cimg%20src=x%20onerror=window.hit=1%3E",
     ] {
-        browser.open(&super::address(&host, view));
+        browser.open(&address(&host, view));
         browser.until_seen("Laterna").await;
     }
     assert_eq!(browser.run("return window.hit ?? null"), serde_json::Value::Null);

@@ -220,6 +220,22 @@ impl Browser {
         self.type_into(css, file.to_str().expect("its path is text")).await;
     }
 
+    /// Drags a file over an element and lets it fall there, as a person does.
+    pub async fn drop_file(&self, css: &str, file: &Path) {
+        self.element(css).await;
+        let middle = self.run(&format!(
+            "const one = document.querySelector({}); one.scrollIntoView({{ block: 'center' }}); \
+             const at = one.getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2];",
+            Value::from(css)
+        ));
+        let file = file.canonicalize().expect("it is there");
+        let dragged = json!({ "items": [], "files": [file], "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let event = json!({ "type": kind, "x": middle[0], "y": middle[1], "data": dragged });
+            self.devtools("Input.dispatchDragEvent", &event);
+        }
+    }
+
     /// Presses keys, one after the other, wherever the focus is.
     pub fn keys(&self, keys: &[&str]) {
         let pressed = keys.iter().flat_map(|key| {

@@ -1,5 +1,5 @@
 //! The one session of MySQL that all requests share, which no lane uses: whoever asks waits for it in a short queue, or is
-//! told to come back. Nobody has it while something is compiled, run or decoded.
+//! told to come back. Nobody has it while a component is compiled or run.
 
 use std::sync::Arc;
 use std::time::Duration;

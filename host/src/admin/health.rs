@@ -135,6 +135,7 @@ mod tests {
             events: 0,
             ignored: 0,
             unhandled: vec![],
+            commit_times: vec![],
             parked: 0,
             held: 0,
             acknowledgement: None,

@@ -37,7 +37,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static FILES: [PageFile; 23] = [
+static FILES: [PageFile; 25] = [
     file!("/", HTML, "index.html"),
     file!("lantern.svg", SVG),
     file!("style.css", CSS),
@@ -49,8 +49,10 @@ static FILES: [PageFile; 23] = [
     file!("chart.js", SCRIPT),
     file!("deployments.js", SCRIPT),
     file!("dialog.js", SCRIPT),
+    file!("diff.js", SCRIPT),
     file!("draw.js", SCRIPT),
     file!("hosts.js", SCRIPT),
+    file!("json.js", SCRIPT),
     file!("lantern.js", SCRIPT),
     file!("letter.js", SCRIPT),
     file!("letters.js", SCRIPT),

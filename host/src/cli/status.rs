@@ -116,6 +116,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             events: rows.iter().map(|row| row.events).sum(),
             ignored,
             unhandled: vec![],
+            commit_times: vec![],
             parked,
             held,
             acknowledgement: None,
@@ -309,9 +310,23 @@ fn slower((cost, before): (&TypeCost, Option<u64>)) -> Option<String> {
 }
 
 fn print_fuel(snapshots: &[Snapshot]) {
-    let headings = ["projection", "event type", "digest", "runs", "mean fuel", "99 %", "highest", "before"];
+    let headings = [
+        "projection",
+        "event type",
+        "digest",
+        "runs",
+        "mean fuel",
+        "99 %",
+        "highest",
+        "before",
+        "us in MySQL",
+    ];
     let mut fuel = table::table(&headings);
     for snapshot in snapshots {
+        let in_mysql = |event_type: &str| {
+            let time = snapshot.commit_times.iter().find(|one| one.event_type == event_type);
+            time.map(|one| one.mean_us)
+        };
         for (cost, before) in snapshot.fuel() {
             fuel.add_row([
                 snapshot.projection.clone(),
@@ -322,6 +337,7 @@ fn print_fuel(snapshots: &[Snapshot]) {
                 table::number(cost.p99),
                 table::number(cost.max),
                 before.map(table::number).unwrap_or_default(),
+                in_mysql(&cost.event_type).map(table::number).unwrap_or_default(),
             ]);
         }
     }

@@ -57,21 +57,6 @@ fn changes(
     all.into_values().collect()
 }
 
-impl SqlChange {
-    /// The change for people: what goes behind a minus, what comes behind a plus.
-    pub fn told(&self) -> String {
-        let kind = match self.kind {
-            SqlKind::Table => "table",
-            SqlKind::Statement => "statement",
-        };
-        let lines = |sign: &str, text: Option<&String>| -> String {
-            text.iter().flat_map(|text| text.lines()).map(|line| format!("\n{sign} {line}")).collect()
-        };
-        let Self { name, before, next, .. } = self;
-        format!("{kind} {name}{}{}", lines("-", before.as_ref()), lines("+", next.as_ref()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,8 +83,11 @@ mod tests {
         let before = manifest(&[("a", "A1"), ("b", "B")], &[("set", "S"), ("old", "O")]);
         let next = manifest(&[("a", "A2"), ("b", "B")], &[("new", "N"), ("set", "S")]);
         let found = between(Some(&before), &next);
-        let told: Vec<String> = found.iter().map(SqlChange::told).collect();
-        assert_eq!(told, ["table a\n- A1\n+ A2", "statement new\n+ N", "statement old\n- O"]);
+        let told = found.iter().map(|one| (one.name.as_str(), one.before.as_deref(), one.next.as_deref()));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [("a", Some("A1"), Some("A2")), ("new", None, Some("N")), ("old", Some("O"), None)]
+        );
         assert!(between(Some(&next), &next).is_empty());
         assert_eq!(between(None, &next).len(), 4, "everything is new");
     }

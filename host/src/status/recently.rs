@@ -15,6 +15,12 @@ const SLOT: Duration = Duration::from_secs(10);
 /// The upper ends of the ranges of batches, in events.
 pub(super) const EVENTS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 
+/// The upper ends of the ranges of latencies, in microseconds: from a millisecond to ten seconds.
+const LATENCIES: [u64; 13] = [
+    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
+    10_000_000,
+];
+
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Measured {
@@ -62,6 +68,9 @@ pub struct LastMinute {
     pub committing_ms: Option<Quantiles>,
     /// The events of a batch.
     pub batch_events: Option<Quantiles>,
+    /// How many events took how long, up to 1, 2, 5, 10, 20, 50, 100, 200, 500, 1,000, 2,000, 5,000 milliseconds and more.
+    #[serde(default)]
+    pub latencies: Vec<u64>,
     /// How many batches there were of each size, up to 1, 2, 5, 10, 20, 50, 100, 200, 500, 1,000, 2,000 and more events.
     pub batches: Vec<u64>,
 }
@@ -109,6 +118,7 @@ impl Measurements {
             projecting_ms: quantiles(projecting, 1000),
             committing_ms: quantiles(committing, 1000),
             batch_events: quantiles(batch, 1),
+            latencies: if latency.count() > 0 { latency.by_range(&LATENCIES) } else { vec![] },
             batches: if is_any { batch.by_range(&EVENTS) } else { vec![] },
         }
     }
@@ -146,5 +156,8 @@ mod tests {
         measurements.add_at(at(3_600), Measured::Batch, [1, 3, 40, 9_000].into_iter());
         let batches = measurements.at(at(3_600)).batches;
         assert_eq!(batches, [1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+        measurements.add_at(at(3_600), Measured::Latency, [900, 3_000, 70_000_000].into_iter());
+        let latencies = measurements.at(at(3_600)).latencies;
+        assert_eq!(latencies, [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }
 }

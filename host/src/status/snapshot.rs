@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::oplog::OplogWindow;
 use super::recently::LastMinute;
-use super::types::TypeCount;
+use super::types::{TypeCount, TypeTime};
 use crate::projector::TypeCost;
 use crate::readmodel::control::command::WaitingCommand;
 
@@ -94,6 +94,9 @@ pub struct Snapshot {
     /// Events that the projector does not take, by their type, since this host began to write; of 64 types, and the others.
     #[serde(default)]
     pub unhandled: Vec<TypeCount>,
+    /// How long MySQL takes for events by their type, since this host began to write; of 64 types, and the others.
+    #[serde(default)]
+    pub commit_times: Vec<TypeTime>,
     /// Dead letters that failed, and those that wait behind them.
     pub parked: u64,
     pub held: u64,

@@ -29,12 +29,44 @@ pub struct TypeCount {
 pub(super) struct SeenTypes {
     /// Those that the projector does not take, each with its events.
     unhandled: BTreeMap<String, u64>,
-    /// Those that it takes.
-    #[expect(clippy::zero_sized_map_values, reason = "one function counts both")]
-    applied: BTreeMap<String, ()>,
+    /// Those that it takes, each with what its events cost.
+    applied: BTreeMap<String, CommitCost>,
+}
+
+/// What the events of one type took of the transactions that they were in.
+#[derive(Default)]
+struct CommitCost {
+    events: u64,
+    time: Duration,
+}
+
+/// How long events of a type take in MySQL: each has its share of its transaction's time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TypeTime {
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub events: u64,
+    /// Microseconds of one event, on average.
+    pub mean_us: u64,
 }
 
 impl SeenTypes {
+    pub(super) fn commit_times(&self) -> Vec<TypeTime> {
+        let timed = self.applied.iter().filter(|(_, cost)| cost.events > 0);
+        let one = |(name, cost): (&String, &CommitCost)| TypeTime {
+            event_type: name.clone(),
+            events: cost.events,
+            mean_us: u64::try_from(cost.time.as_micros()).unwrap_or(u64::MAX) / cost.events,
+        };
+        timed.map(one).collect()
+    }
+
+    fn took(&mut self, event_type: &str, events: usize, of_each: Duration) {
+        let cost = self.applied.entry(event_type.to_owned()).or_default();
+        cost.events += events as u64;
+        cost.time += of_each * u32::try_from(events).unwrap_or(u32::MAX);
+    }
+
     pub(super) fn unhandled(&self) -> Vec<TypeCount> {
         let one = |(name, events): (&String, &u64)| TypeCount { event_type: name.clone(), events: *events };
         self.unhandled.iter().map(one).collect()
@@ -96,10 +128,17 @@ impl Status {
             counter!("laterna_unhandled_events_total", &labels(event_type)).increment(events);
         }
         let operations: usize = applied.values().map(|share| share.operations).sum();
+        let mut times = Vec::with_capacity(applied.len());
         for (event_type, share) in applied {
             #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
             let of_each = took.as_secs_f64() * share.operations as f64 / (operations * share.events) as f64;
             histogram!(COMMIT_BY_TYPE, &labels(event_type)).record_many(of_each, share.events);
+            times.push((event_type, share.events, Duration::from_secs_f64(of_each)));
+        }
+        if !times.is_empty() {
+            self.change(|state| {
+                times.iter().for_each(|(name, events, of_each)| state.types.took(name, *events, *of_each));
+            });
         }
     }
 }
@@ -107,6 +146,17 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_a_type_is_the_mean_of_its_events() {
+        let mut types = SeenTypes::default();
+        counted(&mut types.applied, "Seen");
+        assert!(types.commit_times().is_empty(), "nothing was applied");
+        types.took("Opened", 3, Duration::from_micros(100));
+        types.took("Opened", 1, Duration::from_micros(500));
+        let opened = TypeTime { event_type: "Opened".into(), events: 4, mean_us: 200 };
+        assert_eq!(types.commit_times(), [opened]);
+    }
 
     #[test]
     fn types_beyond_a_number_are_counted_together() {

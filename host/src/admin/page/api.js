@@ -47,6 +47,9 @@ export const get = async (path) => (await ask("GET", path)).json();
 /** Asks for a change. With one key it is one change, also where the answer was lost and it is sent again. */
 export const post = async (path, body, key) => (await ask("POST", path, body, key ? { "Idempotency-Key": key } : {})).json();
 
+/** Ends something. */
+export const remove = async (path) => (await ask("DELETE", path)).json();
+
 /** A key for one change. */
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 

@@ -5,17 +5,34 @@ import { html, useEffect, useRef } from "./vendor/preact-htm.js";
 /** Points of a small line. */
 const POINTS = 60;
 
-/** A line without axes: the newest value stands beside it. What it shows is told in words, too. */
-export function Sparkline({ values, label }) {
+/** The highest value of each piece, where there are more values than points. */
+function highest(values) {
     const every = Math.max(1, Math.ceil(values.length / POINTS));
     const points = [];
     for (let from = values.length % every; from < values.length; from += every) {
-        points.push(Math.max(...values.slice(Math.max(0, from), from + every)));
+        points.push(Math.max(...values.slice(from, from + every).map((value) => value ?? 0)));
     }
-    if (points.length < 2) return html`<svg class="spark" viewBox="0 0 100 24" aria-hidden="true"></svg>`;
-    const most = Math.max(1, ...points);
-    const line = points.map((value, index) => `${((index * 100) / (points.length - 1)).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`);
-    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label=${label}><polyline points=${line.join(" ")} /></svg>`;
+    return points;
+}
+
+/** Lines without axes, the first one the strongest: the newest values stand beside them. What they show is told in words, too. */
+export function Sparkline({ lines, label }) {
+    const drawn = lines.map(highest);
+    const count = drawn[0].length;
+    if (count < 2) return html`<svg class="spark" viewBox="0 0 100 24" aria-hidden="true"></svg>`;
+    const most = Math.max(1, ...drawn.flat());
+    const line = (points) => points.map((value, index) => `${((index * 100) / (count - 1)).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(" ");
+    return html`<svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label=${label}>${drawn.map((points) => html`<polyline points=${line(points)} />`)}</svg>`;
+}
+
+/** How many there are of each size, as bars. `sizes` has the upper end of each. */
+export function Histogram({ title, sizes, counts }) {
+    const most = Math.max(1, ...counts);
+    const told = sizes.map((size, index) => counts[index] && `up to ${size}: ${counts[index]}`).filter(Boolean);
+    return html`<figure class="chart histogram"><figcaption>${title} <span class="soft">in the last minute</span></figcaption>
+        <svg viewBox=${`0 0 ${sizes.length * 10} 34`} preserveAspectRatio="xMinYMid" role="img" aria-label=${`${title}: ${told.join(", ")}`}>
+            ${sizes.map((size, index) => html`<rect x=${index * 10 + 1} width="8" y=${24 - (counts[index] / most) * 22} height=${(counts[index] / most) * 22 + 0.6} /><text x=${index * 10 + 5} y="32">${size}</text>`)}
+        </svg></figure>`;
 }
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -3,6 +3,7 @@
 import { html, useState } from "./vendor/preact-htm.js";
 import { at, get, post, upload } from "./api.js";
 import { Act, CommandLine, Trouble, ask, change } from "./dialog.js";
+import { differing } from "./diff.js";
 import { lately, useReading } from "./projection.js";
 import { isOperator } from "./state.js";
 import { bytes, cli, count, duration, moment, plural, short } from "./words.js";
@@ -93,8 +94,10 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
             <div><dt>statements</dt><dd>${count(stored.statements)}, each of them checked</dd></div>`}
             ${outline && html`<div><dt>imports</dt><dd><${Imports} all=${outline.imports} /></dd></div>`}
             ${fits && html`<div><dt>its tables</dt><dd>${fits.on_live_tables ? "are the live ones: the lanes take it up in a moment" : "are others: they are built beside the live ones, which stay until these take their place"}</dd></div>`}
+            ${fits && html`<div><dt>SQL</dt><dd>${fits.sql.length ? html`${plural(fits.sql.length, "declaration differs", "declarations differ")} from the component in force` : "declared as by the component in force"}</dd></div>`}
             ${shadow && html`<div><dt>shadow run</dt><dd>${differences(shadow)}</dd></div>`}
         </dl>
+        ${fits?.sql.length > 0 && html`<${Declarations} changes=${fits.sql} />`}
         ${shadow?.differences > 0 && html`<${Differences} types=${shadow.types} />`}
         ${doing && html`<p class="soft">${doing} …</p>`}
         <${Trouble} problem=${problem} />
@@ -104,6 +107,14 @@ function Inspection({ name, next: { file, stored, outline, fits, shadow, doing, 
         </div>
         ${stored && html`<${CommandLine}>${cli("deploy", file.name, "--projection", name, "--shadow", DOCUMENTS)}<//>`}
     </div>`;
+}
+
+/** Tables and statements that are declared otherwise. */
+function Declarations({ changes }) {
+    return html`<div class="told" tabindex="0" role="region" aria-label="What is declared otherwise">${changes.map((one) => html`<section>
+        <h4>${one.kind} ${one.name} <span class="soft">${one.before === null ? "is new" : one.next === null ? "goes" : "changes"}</span></h4>
+        <pre class="diff">${differing(one.before, one.next).map(([sign, text]) => html`<span class=${{ "−": "gone", "+": "come" }[sign]}>${`${sign} ${text}\n`}</span>`)}</pre>
+    </section>`)}</div>`;
 }
 
 /** What both make of the first events of each type where they differ. */

@@ -2,9 +2,10 @@
 // has to be typed. Then the operation is followed to its end.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
-import { follow, newKey, post } from "./api.js";
+import { follow, newKey, post, remove } from "./api.js";
 import { changed } from "./draw.js";
 import { isOperator } from "./state.js";
+import { cli } from "./words.js";
 
 let question = null;
 const answered = [];
@@ -37,6 +38,13 @@ export const Trouble = ({ problem }) =>
 
 /** Follows an operation that was asked for, where everybody sees it. */
 export async function watch(operation, then) {
+    const known = answered.find((one) => one.id === operation.id);
+    if (known) {
+        // It is followed already.
+        Object.assign(known, operation);
+        changed();
+        return then?.(operation);
+    }
     const item = { ...operation };
     answered.unshift(item);
     answered.splice(4);
@@ -108,12 +116,27 @@ export function Dialog() {
     </dialog>`;
 }
 
+/** Whether an operation goes on. */
+export const isUnderWay = (one) => !["done", "failed", "cancelled"].includes(one.state);
+
+/** Asks whether an operation is to end. Where that is too late, the host says so, and what can be done instead. */
+export const cancel = (one, then) =>
+    ask({
+        title: `Cancel operation ${one.id}, ${one.kind} of ${one.projection}?`,
+        says: "What it has done stays done, and nothing more of it is begun. Tables that it builds beside the live ones are given up.",
+        button: "Cancel it",
+        cli: cli("operations", "cancel", one.id),
+        act: () => remove(`operations/${one.id}`),
+        then,
+    });
+
 /** What became of what was asked for. */
 export const Answers = () => html`<div class="answers" role="status" aria-live="polite">
     ${answered.map(
         (one) => html`<p key=${one.id} class=${`answer ${one.state}`}>
             <b>${one.kind}</b> ${one.projection} <span class="soft">operation ${one.id}</span>
             <span>${{ pending: "goes on", waits: "waits", done: "done", failed: "failed", cancelled: "cancelled" }[one.state]}${outcome(one)}</span>
+            ${isUnderWay(one) && html`<${Act} label=${`Cancel operation ${one.id}`} onClick=${() => cancel(one)}>Cancel …<//>`}
             <button type="button" class="quiet" aria-label=${`Put operation ${one.id} away`} onClick=${() => putAway(one)}>×</button>
         </p>`,
     )}

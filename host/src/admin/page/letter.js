@@ -3,6 +3,7 @@
 import { html, useState } from "./vendor/preact-htm.js";
 import { at, follow, post } from "./api.js";
 import { Act, CommandLine, Trouble, ask } from "./dialog.js";
+import { pieces } from "./json.js";
 import { useReading } from "./projection.js";
 import { bytes, cli, moment, plural, short } from "./words.js";
 
@@ -31,7 +32,7 @@ export function Letter({ name, id, isHead, boundary, again }) {
 
 function Document({ letter }) {
     if (letter.erased_at) return html`<p class="soft">It was erased ${moment(letter.erased_at)}.</p>`;
-    if (letter.document) return html`<h3>The event</h3><pre class="document" tabindex="0" aria-label="The event as JSON">${JSON.stringify(letter.document, null, 2)}</pre>`;
+    if (letter.document) return html`<h3>The event</h3><pre class="document" tabindex="0" aria-label="The event as JSON">${pieces(letter.document, letter.reason).map((piece) => (piece.isNamed ? html`<mark title="named by the reason">${piece.text}</mark>` : piece.text))}</pre>`;
     if (letter.document_base64) return html`<h3>The document, which is no valid BSON</h3><pre class="document" tabindex="0" aria-label="The document in Base64">${letter.document_base64}</pre>`;
     return html`<p class="soft">A viewer does not see what events hold.</p>`;
 }
@@ -82,5 +83,6 @@ function Actions({ name, letter, isHead, again }) {
             ${isHead && html`<${Act} onClick=${rehearse}>What would happen now?<//><${Act} onClick=${replay}>Replay …<//><${Act} danger=${true} onClick=${discard}>Discard …<//>`}
             <${Act} danger=${true} onClick=${erase} disabled=${Boolean(letter.erased_at)}>Erase …<//>
         </div>
-        <${CommandLine}>${cli("dlq", "show", name, letter.id)}<//>`;
+        <${CommandLine}>${cli("dlq", "show", name, letter.id)}<//>
+        ${isHead && html`<${CommandLine}>${cli("dlq", "replay", name, "--id", letter.id, "--dry-run")}<//>`}`;
 }

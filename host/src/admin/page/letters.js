@@ -111,7 +111,6 @@ function meant(filter, boundary, chosen) {
         const ids = [...chosen];
         return { body: { ids }, words: ids.length === 1 ? ["--id", ids[0]] : null, says: "those that you have chosen" };
     }
-    if (filter.event) return { body: { event: filter.event, boundary }, words: null, says: `that of the event ${filter.event}` };
     if (filter.aggregate) return { body: { aggregate: filter.aggregate, boundary }, words: ["--aggregate", filter.aggregate], says: `that of ${filter.aggregate}` };
     if (filter.class) return { body: { class: filter.class, boundary }, words: ["--reason", filter.class], says: `those of the class ${filter.class}` };
     return { body: { all: true, boundary }, words: ["--all"], says: "all" };
@@ -125,8 +124,8 @@ const UNTIL = "Letters that came later are left as they are.";
 function Bulk({ name, filter, page, chosen, heads, choose, again }) {
     const [problem, setProblem] = useState(null);
     const path = `${at(name)}/letters`;
-    // Two filters at once cannot be named in one change: then they are named one by one.
-    const isMixed = Object.values(filter).filter(Boolean).length > 1;
+    // Two filters at once cannot be named in one change, nor an event on the command line: then letters are named one by one.
+    const isMixed = Object.values(filter).filter(Boolean).length > 1 || Boolean(filter.event);
     const named = isMixed && !chosen.size ? new Set(heads.map((head) => head.id)) : chosen;
     const { body, words, says } = meant(filter, page.boundary, named);
     const counted = (then) => async () => {

@@ -1,12 +1,12 @@
 // What was asked for, by whom, how far it is, and what came of it: also the record of who did what.
 
-import { html, useState } from "./vendor/preact-htm.js";
-import { get, query } from "./api.js";
-import { CommandLine, Trouble } from "./dialog.js";
+import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { at, get, query } from "./api.js";
+import { Act, CommandLine, Trouble, cancel, isUnderWay } from "./dialog.js";
 import { useReading } from "./projection.js";
 import { known } from "./state.js";
 import { Report } from "./tables.js";
-import { ago, cli } from "./words.js";
+import { ago, cli, short } from "./words.js";
 
 const KINDS = ["pause", "resume", "deploy", "rollback", "rebuild", "verify", "replay", "rehearse", "discard", "erase", "accept-generation", "return-generation", "drop-generation"];
 const NO_FILTER = { projection: "", kind: "", by: "" };
@@ -43,6 +43,29 @@ export function Operations() {
         <${CommandLine}>${cli("audit", filter.projection || null, ...(filter.by ? ["--by", filter.by] : []), ...(filter.kind ? ["--kind", filter.kind] : []))}<//>`;
 }
 
+/** The operations that begin tables beside the live ones, and are done when those are begun. */
+const BEGINNING = ["deploy", "rollback", "rebuild", "verify"];
+
+/** The states of a generation in which it can be given up by its operation. */
+const BEING_BUILT = ["building", "meeting", "comparing"];
+
+/** The button that ends an operation which goes on, or whose tables are still being built. */
+function Cancel({ one }) {
+    const [isBuilding, setBuilding] = useState(false);
+    const builds = one.state === "done" && BEGINNING.includes(one.kind);
+    useEffect(() => {
+        let isWanted = true;
+        const found = builds ? get(`${at(one.projection)}/generations`) : Promise.resolve({ aside: [] });
+        const isOfIt = (generation) => generation.operation === one.id && BEING_BUILT.includes(generation.state);
+        found.then(({ aside }) => isWanted && setBuilding(aside.some(isOfIt)), () => {});
+        return () => {
+            isWanted = false;
+        };
+    }, [one.id, one.state]);
+    if (!isUnderWay(one) && !isBuilding) return null;
+    return html`<div class="buttons"><${Act} onClick=${() => cancel(one)}>Cancel …<//></div>`;
+}
+
 function Operation({ one, isOpen, toggle }) {
     const [whole, setWhole] = useState(null);
     const show = () => {
@@ -51,7 +74,7 @@ function Operation({ one, isOpen, toggle }) {
     };
     return html`<tr class=${one.state}>
             <td class="number">${one.id}</td>
-            <td><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${show}>${one.request}</button>${one.parameters.why && html`<br /><span class="soft">${one.parameters.why}</span>`}</td>
+            <td><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${show}>${one.request.replace(/[0-9a-f]{64}/, short)}</button>${one.parameters.why && html`<br /><span class="soft">${one.parameters.why}</span>`}</td>
             <td>${one.projection}</td><td>${one.requested_by}</td>
             <td><time datetime=${one.requested_at} title=${one.requested_at}>${ago(one.requested_at)}</time></td>
             <td><span class=${`state ${one.state}`}>${one.state}</span></td>
@@ -59,6 +82,7 @@ function Operation({ one, isOpen, toggle }) {
         ${isOpen && html`<tr class="detail"><td></td><td colspan="5">
             ${one.waits && html`<p>Waits: ${one.waits}</p>`}${one.progress && html`<p>${one.progress}</p>`}
             <${Report} operation=${whole ?? one} />
+            <${Cancel} one=${one} />
             <pre>${JSON.stringify(one.parameters, null, 2)}</pre>
         </td></tr>`}`;
 }

@@ -4,7 +4,7 @@ import { html } from "./vendor/preact-htm.js";
 import { Sparkline } from "./chart.js";
 import { Lantern } from "./lantern.js";
 import { known } from "./state.js";
-import { RANK, count, duration, millis, plural, rate, short, standing } from "./words.js";
+import { RANK, count, duration, lagTrend, millis, plural, rate, short, standing } from "./words.js";
 
 const SAID = { still: "stands still", paused: "is paused", letters: "has letters", behind: "is behind", history: "reads history", starting: "is being started" };
 
@@ -38,6 +38,12 @@ export function Overview() {
         <section class="rows" aria-label="Projections">${all.map((one) => html`<${Row} key=${one.projection.projection} ...${one} />`)}</section>`;
 }
 
+/** Where the lag goes, where it goes anywhere. */
+function Trend({ past }) {
+    const goes = lagTrend(past);
+    return goes && html`<span class=${`trend ${goes}`} role="img" aria-label=${`and ${goes}`} title=${goes}>${goes === "rising" ? "↗" : "↘"}</span>`;
+}
+
 export const link = (name, part = "") => `#/projections/${encodeURIComponent(name)}${part}`;
 
 function Todo({ projection, stands }) {
@@ -53,7 +59,8 @@ function Todo({ projection, stands }) {
 
 function Row({ projection, past, stands }) {
     const name = projection.projection;
-    const latency = (past?.p99 ?? []).map((value) => value ?? 0);
+    const [p99, p50] = [past?.p99 ?? [], past?.p50 ?? []];
+    const most = Math.max(0, ...p99.map((value) => value ?? 0));
     const now = projection.last_minute.latency_ms;
     return html`<article class=${`row ${stands.kind}`} aria-labelledby=${`row-${name}`}>
         <div class="who">
@@ -63,8 +70,8 @@ function Row({ projection, past, stands }) {
         <${Lantern} projection=${projection} past=${past} />
         <dl class="figures">
             <div><dt>events/s</dt><dd>${rate(projection.events_per_second)}</dd></div>
-            <div><dt>lag</dt><dd>${duration(projection.lag_seconds)}</dd></div>
-            <div class="wide"><dt>latency p50, p99</dt><dd>${now ? `${millis(now.p50)}, ${millis(now.p99)}` : "none"}<${Sparkline} values=${latency} label=${`latency of 99 of 100 events in the last hour, at most ${millis(Math.max(0, ...latency))}`} /></dd></div>
+            <div><dt>lag</dt><dd>${duration(projection.lag_seconds)} <${Trend} past=${past} /></dd></div>
+            <div class="wide"><dt>latency p50, p99</dt><dd>${now ? `${millis(now.p50)}, ${millis(now.p99)}` : "none"}<${Sparkline} lines=${[p99, p50]} label=${`latency of 99 of 100 events, and of half of them, in the last hour, at most ${millis(most)}`} /></dd></div>
             <div><dt>letters</dt><dd>${projection.parked ? html`<a href=${link(name, "/letters")}>${count(projection.parked)}${projection.held ? `\u2009+\u2009${count(projection.held)}` : ""}</a>` : "none"}</dd></div>
             <div><dt>oplog left</dt><dd>${projection.oplog ? `${100 - Math.min(100, projection.oplog.used_percent)} %` : "?"}</dd></div>
             <div><dt>component</dt><dd>${projection.component ? html`${projection.component} <code>${short(projection.digest).slice(0, 8)}</code>` : "none"}</dd></div>

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "./vendor/preact-htm.js";
 import { Search } from "./aggregate.js";
 import { at, get, post } from "./api.js";
-import { Chart } from "./chart.js";
+import { Chart, Histogram } from "./chart.js";
 import { Deployments } from "./deployments.js";
 import { Act, ask, change } from "./dialog.js";
 import { Captions, Lantern } from "./lantern.js";
@@ -56,6 +56,8 @@ export function Projection({ name }) {
             <${Chart} title="Lag" unit="s" tone="--ink-soft" at=${past.at} values=${past.lag} />
             <${Chart} title="Latency of 99 of 100 events" unit="ms" tone="--ink-soft" at=${past.at} values=${past.p99} />
             <${Minute} minute=${projection.last_minute} />
+            ${projection.last_minute.latencies.length > 0 && html`<${Histogram} title="Events by their latency in milliseconds" sizes=${TIMES} counts=${projection.last_minute.latencies} />`}
+            ${projection.last_minute.batches.length > 0 && html`<${Histogram} title="Batches by their events" sizes=${SIZES} counts=${projection.last_minute.batches} />`}
         </div>`}
         <${Lanes} projection=${projection} />
         <${Deployments} name=${name} projection=${projection} />
@@ -63,21 +65,18 @@ export function Projection({ name }) {
         <${Costs} projection=${projection} />`;
 }
 
-/** The upper ends of the ranges of batches; the last one has what lies beyond. */
+/** The upper ends of the ranges of batches, in events, and of latencies; the last one has what lies beyond. */
 const SIZES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1k", "2k", "more"];
+const TIMES = ["1", "2", "5", "10", "20", "50", "100", "200", "500", "1 s", "2 s", "5 s", "more"];
 
 /** How long things took in the last minute, and how large batches were. */
 function Minute({ minute }) {
-    const most = Math.max(1, ...minute.batches);
     const of = (title, figures, shown) => figures && html`<tr><th scope="row">${title}</th><td class="number">${shown(figures.p50)}</td><td class="number">${shown(figures.p99)}</td></tr>`;
     return html`<div class="minute">
         <table aria-label="The last minute"><thead><tr><th>The last minute</th><th class="number">half</th><th class="number">99 of 100</th></tr></thead><tbody>
             ${of("Latency", minute.latency_ms, millis)}${of("A batch in the sandbox", minute.projecting_ms, millis)}${of("Its transaction", minute.committing_ms, millis)}${of("Events of a batch", minute.batch_events, count)}
             ${!minute.batch_events && html`<tr><td colspan="3" class="soft">Nothing was applied.</td></tr>`}
         </tbody></table>
-        ${minute.batches.length > 0 && html`<svg class="sizes" viewBox="0 0 120 34" role="img" aria-label=${`Batches by their events: ${SIZES.map((size, index) => minute.batches[index] && `up to ${size}: ${minute.batches[index]}`).filter(Boolean).join(", ")}`}>
-            ${SIZES.map((size, index) => html`<rect x=${index * 10 + 1} width="8" y=${24 - (minute.batches[index] / most) * 22} height=${(minute.batches[index] / most) * 22 + 0.6} /><text x=${index * 10 + 5} y="32">${size}</text>`)}
-        </svg>`}
     </div>`;
 }
 
@@ -121,21 +120,23 @@ function Lanes({ projection }) {
         )}</tbody></table></div></section>`;
 }
 
-/** What events cost: fuel, by type, beside the component before. */
+/** What events cost, by type: fuel, beside the component before, and time in MySQL. */
 function Costs({ projection }) {
     const [now, before] = projection.components ?? [];
     if (!now?.fuel.length) return null;
     const most = Math.max(...now.fuel.map((cost) => cost.mean));
     const earlier = (type) => before?.fuel.find((cost) => cost.type === type)?.mean;
+    const inMysql = (type) => projection.commit_times.find((one) => one.type === type)?.mean_us;
     return html`<section aria-labelledby="costs"><h2 id="costs">What events cost</h2>
         ${now.impure && html`<p>It was caught keeping state, so it gets each event on a fresh instance.</p>`}
         <div class="scroll" tabindex="0" role="region" aria-label="What events cost"><table>
-        <thead><tr><th>Type</th><th class="number">Fuel, mean</th><th></th><th class="number">99 of 100</th><th class="number">Highest</th><th class="number">Before</th><th class="number">Measured</th></tr></thead>
+        <thead><tr><th>Type</th><th class="number">Fuel, mean</th><th></th><th class="number">99 of 100</th><th class="number">Highest</th><th class="number">Before</th><th class="number">Measured</th><th class="number">In MySQL</th></tr></thead>
         <tbody>${now.fuel.map(
             (cost) => html`<tr key=${cost.type}><td>${cost.type}</td><td class="number">${count(cost.mean)}</td>
                 <td class="bar"><meter min="0" max=${most} value=${cost.mean} aria-label=${`fuel of ${cost.type}`}></meter></td>
                 <td class="number">${count(cost.p99)}</td><td class="number">${count(cost.max)}</td>
-                <td class="number">${earlier(cost.type) ? count(earlier(cost.type)) : ""}</td><td class="number">${count(cost.runs)}</td></tr>`,
+                <td class="number">${earlier(cost.type) ? count(earlier(cost.type)) : ""}</td><td class="number">${count(cost.runs)}</td>
+                <td class="number">${inMysql(cost.type) === undefined ? "" : millis(inMysql(cost.type) / 1000)}</td></tr>`,
         )}</tbody></table></div></section>`;
 }
 

@@ -2,6 +2,7 @@
 
 import { get, listen, at } from "./api.js";
 import { changed } from "./draw.js";
+import { stillSince } from "./words.js";
 
 /** How many seconds of the past are kept. */
 const PAST_SECONDS = 3600;
@@ -63,19 +64,13 @@ async function recall(projection) {
 function hear(kind, told) {
     if (kind === "projection") {
         const isNew = !known.projections.has(told.projection);
-        known.projections.set(told.projection, { ...told, seen: Date.now(), ...moved(told) });
+        const still_since = stillSince(known.projections.get(told.projection), told, Date.now());
+        known.projections.set(told.projection, { ...told, still_since });
         if (isNew) recall(told.projection);
         remember(told);
     }
     if (kind === "operation") known.operations.set(told.id, told);
     changed();
-}
-
-/** Since when nothing was committed although something waits: what tells a stall from being behind. */
-function moved(told) {
-    const before = known.projections.get(told.projection);
-    const isStill = before && told.lag_events > 0 && told.events === before.events;
-    return { still_since: isStill ? (before.still_since ?? Date.now()) : null };
 }
 
 /** A projection at rest is told of once; it goes on to be at rest. */

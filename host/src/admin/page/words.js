@@ -26,7 +26,8 @@ export function duration(seconds) {
 export function millis(value) {
     if (value === null || value === undefined) return "?";
     if (value >= 10_000) return duration(value / 1000);
-    return value < 10 ? `${value.toFixed(1)} ms` : `${count(value)} ms`;
+    if (value < 10) return `${value.toFixed(value < 0.1 ? 2 : 1)} ms`;
+    return `${count(value)} ms`;
 }
 
 export const bytes = (value) => {
@@ -67,6 +68,12 @@ function place(failure) {
 /** How long nothing may be committed while something waits before it is called a stall, in milliseconds. */
 const STILL_MS = 15_000;
 
+/** Since when nothing was committed although something waits: what tells a stall from being behind. */
+export function stillSince(before, told, now) {
+    const isStill = before && told.lag_events > 0 && told.events === before.events;
+    return isStill ? (before.still_since ?? now) : null;
+}
+
 /** From when on the read model is called behind, in seconds. */
 const BEHIND_SECONDS = 5;
 
@@ -87,7 +94,7 @@ export function standing(projection, past) {
     if (phase === "stopping" || phase === "stopped") return told("standby", phase === "stopped" ? "Has stopped" : "Is stopping");
     if (projection.still_since && Date.now() - projection.still_since > STILL_MS) {
         const since = duration((Date.now() - projection.still_since) / 1000);
-        const says = `Stands still: ${plural(projection.lag_events, "event")} wait, and none was applied for ${since}`;
+        const says = `Stands still: ${plural(projection.lag_events, "event waits", "events wait")}, and none was applied for ${since}`;
         return told("still", says, { todo: "see what the lanes do now", stopped: "slide" });
     }
     if (projection.parked) return { ...told("letters", letters(projection)), todo: "look at the letters, mend their cause, replay them" };
@@ -108,6 +115,15 @@ export function trend(past) {
     const from = past.at.findIndex((at) => at >= past.at.at(-1) - 30);
     const seconds = past.at.at(-1) - past.at[from];
     return seconds > 0 ? (now - past.behind[from]) / seconds : 0;
+}
+
+/** Whether the lag has been `rising` or `falling` in the last half minute; null where it stays as it is. */
+export function lagTrend(past) {
+    if (!past || past.at.length < 3) return null;
+    const from = past.at.findIndex((at) => at >= past.at.at(-1) - 30);
+    const change = past.lag.at(-1) - past.lag[from];
+    if (Math.abs(change) < 2) return null;
+    return change > 0 ? "rising" : "falling";
 }
 
 function pace(projection, past) {

@@ -335,7 +335,7 @@ impl ReadModel for OperatedReadModel {
         self.has_no_letters()
     }
 
-    async fn apply_letter(&mut self, _letter: &Letter, _operations: &[Operation]) -> Result<(), Failure> {
+    async fn apply_letter(&mut self, _letter: &Letter, _made: (&[Operation], &str)) -> Result<(), Failure> {
         self.has_no_letters()
     }
 

@@ -144,7 +144,8 @@ pub struct Generation {
     pub origin: Origin,
     #[serde(skip)]
     pub command: Option<u64>,
-    #[serde(skip)]
+    /// The operation that began it; none where a host did, or an older one.
+    #[serde(rename = "operation")]
     pub opened_by: Option<u64>,
     pub by: String,
     /// When it was begun, or became what it is.
