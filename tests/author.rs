@@ -7,6 +7,7 @@ mod answers;
 mod changing;
 mod guide;
 mod mistakes;
+mod pictures;
 mod refusals;
 mod totals;
 mod trying;

@@ -76,13 +76,14 @@ async fn a_component_that_is_none_is_refused_with_its_file_and_the_way_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_that_is_not_allowed_is_refused_with_its_statement() {
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("bad-ddl", &["statement"]),
         ("bad-two-statements", &["statement"]),
         ("bad-comment", &["comment"]),
         ("bad-foreign-table", &["table"]),
         ("bad-function", &["NOW", "occurred-at"]),
         ("bad-table", &["primary key"]),
+        ("bad-column", &["statement 0", "no column `colour` in `bad_column`"]),
         ("other-world", &["laterna:projection"]),
         ("http-import", &["wasi:http"]),
     ];
@@ -95,15 +96,15 @@ async fn sql_that_is_not_allowed_is_refused_with_its_statement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_column_that_does_not_exist_is_found_before_any_event_is_touched() {
+async fn a_statement_that_the_server_refuses_is_found_before_any_event_is_touched() {
     for options in [Options::mysql(), Options::mariadb()] {
-        let world = World::new("bad-column", options).await;
+        let world = World::new("bad-ambiguous", options).await;
         world.insert([event("e1", "a", 1, doc! {})]).await;
         let config = config(&world, &[]);
         let check = laterna(&config, &["check"]);
-        assert!(!check.status.success() && said(&check).contains("Unknown column"), "{}", said(&check));
+        assert!(!check.status.success() && said(&check).contains("is ambiguous"), "{}", said(&check));
         let host = world.start();
-        host.until_phase("bad_column", "paused").await;
+        host.until_phase("bad_ambiguous", "paused").await;
         let tables = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
         assert_eq!(world.number(tables).await, 0, "no table was created");
         assert_eq!(world.letters().await, (0, 0));

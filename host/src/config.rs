@@ -131,7 +131,8 @@ impl Config {
         overrides: std::collections::HashMap<String, String>,
     ) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read the configuration {}; name another with --config", path.display())
+            let path = path.display();
+            format!("cannot read the configuration {path}; name another with --config, or write one with `laterna init`")
         })?;
         let read::Read { mut settings, mut problems, given } = read::read::<Self>(&text, overrides);
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -13,6 +13,7 @@ mod expression;
 mod token;
 mod unsupported;
 mod parse;
+mod columns;
 mod ddl;
 mod dml;
 mod named_rows;
@@ -24,6 +25,7 @@ use std::collections::HashMap;
 use crate::statement::{Manifest, Schema, Statement, Table};
 use tables::DeclaredTables;
 
+pub use columns::unknown_columns;
 pub use fill::fill;
 pub use named_rows::{NamedRows, named_rows};
 pub use refusal::{Reason, SqlPlace, SqlRefusal};

@@ -10,6 +10,7 @@ use laterna::readmodel::mysql::bind::fitted;
 use laterna::readmodel::mysql::literal::literal;
 use laterna::sql;
 use laterna::statement::{Operation, Value};
+use laterna::text::harmless_lines;
 use serde_json::Value as Json;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor, Row};
@@ -96,7 +97,7 @@ fn values() -> Vec<Value> {
         decimal("99999999999999999999999999999.0000000001"),
         decimal("+.5"),
         text(""),
-        text("it's a \\ \"?\" `?` -- ? /* ? */ # \r\n\t\0\u{1a} %_"),
+        text("it's a \\ \"?\" `?` -- ? /* ? */ # \r\n\t\0\u{1a}\u{1b}[2J\u{9b} %_"),
         text("🦀 Zoë \u{202e}"),
         Value::Json(r#"{"a":"it's \\ \"?\"","b":[1,null]}"#.to_owned()),
         Value::Bytes(vec![]),
@@ -132,6 +133,7 @@ async fn literals_are_what_is_bound(options: Options) {
     lane.commit(&batch(1, bound)).await.expect("every value can be bound");
     let mut session = bench.world.mysql().await;
     for sql in shown {
+        assert_eq!(harmless_lines(&sql), sql, "it can be printed as it is");
         run_shown(&mut session, &sql).await;
     }
     let rows = "SELECT a.id, a.value <=> b.value AND a.doubled <=> b.doubled AND a.at <=> b.at AS same, \

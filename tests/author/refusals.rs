@@ -140,7 +140,8 @@ fn test_refuses_what_is_no_component_and_what_are_no_events() {
     refused(folder.path(), &["test", recorder, "--events", "good.jsonl", "--update"], "--expect");
     refused(folder.path(), &["test", recorder], "--events");
     let unknown = ["test", recorder, "--events", "good.jsonl", "--projection", "p"];
-    refused(folder.path(), &unknown, "cannot read the configuration laterna.toml");
+    let says = "cannot read the configuration laterna.toml; name another with --config, or write one with `laterna init`";
+    refused(folder.path(), &unknown, says);
 }
 
 #[test]

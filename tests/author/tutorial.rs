@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bson::Document;
 
 use super::guide::{folder, follow};
-use super::repository;
+use super::{pictures, repository};
 use crate::support::host::BINARY;
 use crate::support::world::free_port;
 use crate::support::{Host, Options, World, until};
@@ -23,12 +23,17 @@ struct Block {
 
 fn blocks() -> Vec<Block> {
     let page = fs::read_to_string(repository().join("docs/tutorial.md")).expect("the tutorial is there");
-    let fenced = page.split("\n```").skip(1).step_by(2);
-    let block = |text: &str| {
-        let (kind, text) = text.split_once('\n').unwrap_or((text, ""));
-        Block { kind: kind.to_owned(), text: text.to_owned() }
-    };
-    fenced.map(block).collect()
+    let parts = page.split("\n```").enumerate();
+    let blocks = parts.flat_map(|(at, part)| {
+        let fenced = (at % 2 == 1).then(|| {
+            let (kind, text) = part.split_once('\n').unwrap_or((part, ""));
+            Block { kind: kind.to_owned(), text: text.to_owned() }
+        });
+        let pictures = if at % 2 == 0 { pictures::named(part) } else { Vec::new() };
+        let pictures = pictures.into_iter().map(|text| Block { kind: "picture".to_owned(), text });
+        fenced.into_iter().chain(pictures)
+    });
+    blocks.collect()
 }
 
 /// The language that a reader follows the page in.
@@ -37,7 +42,14 @@ enum Language {
     JavaScript,
     TypeScript,
     Python,
+    Rust,
 }
+
+/// The projector and its version, as the page names their files for JavaScript, Python and Rust.
+const SOURCES: [&str; 4] = ["projector.js", "src/app.py", "src/lib.rs", "Cargo.toml"];
+/// How the two kinds of SDK name a field that is missing.
+const MISSING: [&str; 2] =
+    ["the payload has no cents", "payload of OrderPlaced: missing field `cents` at line 1 column 35"];
 
 impl Language {
     fn name(self) -> &'static str {
@@ -45,6 +57,7 @@ impl Language {
             Self::JavaScript => "javascript",
             Self::TypeScript => "typescript",
             Self::Python => "python",
+            Self::Rust => "rust",
         }
     }
 
@@ -52,7 +65,10 @@ impl Language {
     fn file(self, file: &str) -> Option<&str> {
         match (self, file) {
             (Self::TypeScript, "projector.js") => Some("src/projector.ts"),
-            (Self::Python, "projector.js") | (Self::JavaScript | Self::TypeScript, "src/app.py") => None,
+            (Self::JavaScript, "projector.js")
+            | (Self::Python, "src/app.py")
+            | (Self::Rust, "src/lib.rs" | "Cargo.toml") => Some(file),
+            _ if SOURCES.contains(&file) => None,
             _ => Some(file),
         }
     }
@@ -60,15 +76,33 @@ impl Language {
     /// Lines that stand on the page for JavaScript alone.
     fn is_other(self, line: &str) -> bool {
         self != Self::JavaScript && line.contains("projector.js")
-            || self == Self::Python && line.contains("npm")
+            || matches!(self, Self::Python | Self::Rust) && line.contains("npm")
+    }
+
+    /// What stands in the place of `npm install`: the packages are here already.
+    fn packages(self) -> String {
+        let here = repository();
+        match self {
+            Self::JavaScript | Self::TypeScript => {
+                format!("ln -s {}/target/toolchains/node_modules node_modules", here.display())
+            }
+            Self::Python => "true".to_owned(),
+            Self::Rust => format!("cp {}/plugins/Cargo.lock .", here.display()),
+        }
     }
 }
 
 /// The first line that is shown and does not come, in this order. `…` stands for anything.
-fn missing<'a>(expected: &'a str, output: &str, language: Language) -> Option<&'a str> {
+fn missing(expected: &str, output: &str, language: Language) -> Option<String> {
+    let expected = if language == Language::Rust {
+        expected.replace(MISSING[0], MISSING[1])
+    } else {
+        expected.to_owned()
+    };
     let mut lines = output.lines();
     let counts = |line: &&str| !line.is_empty() && *line != "…" && !language.is_other(line);
-    expected.lines().filter(counts).find(|line| !lines.any(|other| is_like(line, other.trim_end())))
+    let mut expected = expected.lines().filter(counts);
+    expected.find(|line| !lines.any(|other| is_like(line, other.trim_end()))).map(str::to_owned)
 }
 
 fn is_like(shown: &str, line: &str) -> bool {
@@ -131,9 +165,9 @@ struct Reader {
     port: u16,
     host: Option<Host>,
     output: String,
-    /// The commands that gave it.
-    commands: String,
-    /// What the page has shown is compared with it.
+    /// The commands of the last block, as the page has them, and what each gave.
+    commands: Vec<(String, String)>,
+    /// They are in the project's folder.
     inside: bool,
     language: Language,
 }
@@ -143,19 +177,10 @@ impl Reader {
         self.folder.join("sales")
     }
 
-    async fn run(&mut self, commands: &str) {
-        let modules = repository().join("target/toolchains/node_modules");
-        let packages = match self.language {
-            // The compiler is on the path.
-            Language::Python => "true".to_owned(),
-            _ => format!("ln -s {} node_modules", modules.display()),
-        };
-        let commands = commands.replace("npm install", &packages);
-        let commands = commands.replace("--lang javascript", &format!("--lang {}", self.language.name()));
-        let commands = if self.inside { format!("cd sales\n{commands}") } else { commands };
+    async fn run(&mut self, block: &str) {
+        self.commands = block.lines().map(|command| (command.to_owned(), String::new())).collect();
+        self.follow_commands();
         self.inside = true;
-        self.output = follow(&self.folder, &commands, &self.settings);
-        self.commands = commands;
         let busy = format!("SELECT COUNT(*) FROM {}.generation WHERE state <> 'kept'", self.world.control());
         if self.host.is_some() {
             let world = &self.world;
@@ -163,14 +188,26 @@ impl Reader {
         }
     }
 
+    fn follow_commands(&mut self) {
+        let folder = if self.inside { self.project() } else { self.folder.clone() };
+        for (command, output) in &mut self.commands {
+            let command = command.replace("npm install", &self.language.packages());
+            let command = command.replace("--lang javascript", &format!("--lang {}", self.language.name()));
+            let script = format!("cd {}\n{command}", folder.display());
+            *output = follow(&self.folder, &script, &self.settings);
+        }
+        self.output = self.commands.iter().map(|(_, output)| output.as_str()).collect();
+    }
+
     /// What the page shows is what came. How a projection stands is seen a moment later, so whoever looks may look again.
     fn shows(&mut self, text: &str) {
         let began = Instant::now();
         while let Some(line) = missing(text, &self.output, self.language) {
             let output = &self.output;
-            let may_come = self.commands.contains("laterna status") && began.elapsed() < PATIENCE;
+            let may_come = self.commands.iter().any(|(command, _)| command == "laterna status")
+                && began.elapsed() < PATIENCE;
             assert!(may_come, "the page shows `{line}`, which is not there, or not in this order:\n{output}");
-            self.output = follow(&self.folder, &self.commands, &self.settings);
+            self.follow_commands();
         }
     }
 
@@ -200,6 +237,9 @@ impl Reader {
             }
             ("sql", "") => self.output = queried(&self.world, text).await,
             ("", "") => self.shows(text),
+            // The page shows the pictures of JavaScript.
+            ("picture", "") if self.language != Language::JavaScript => {}
+            ("picture", "") => pictures::take(text, &self.commands),
             (_, file) if !file.is_empty() => {
                 let Some(file) = self.language.file(file) else { return };
                 let text = match self.language {
@@ -225,8 +265,7 @@ async fn the_page_is_followed(language: Language) {
         ("LATERNA_HOST__ADMIN", format!("127.0.0.1:{port}")),
         ("LATERNA_HOST__HEALTH", "127.0.0.1:0".to_owned()),
     ];
-    let output = String::new();
-    let commands = String::new();
+    let (output, commands) = (String::new(), Vec::new());
     let mut reader =
         Reader { world, folder, settings, port, host: None, output, commands, inside: false, language };
     let blocks = blocks();
@@ -236,6 +275,17 @@ async fn the_page_is_followed(language: Language) {
     }
     let host = reader.host.take().expect("the page has started it");
     assert!(host.stop().await.success());
+    if language == Language::Rust {
+        let mut rustfmt = Command::new("rustfmt");
+        rustfmt.args(["--check", "--edition", "2024", "src/lib.rs"]).current_dir(reader.project());
+        super::succeeds(&rustfmt.output().expect("rustfmt runs"));
+    }
+}
+
+#[test]
+fn the_tutorial_shows_how_each_sdk_names_a_field_that_is_missing() {
+    let page = fs::read_to_string(repository().join("docs/tutorial.md")).expect("the tutorial is there");
+    assert!(MISSING.iter().all(|words| page.contains(words)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,4 +301,9 @@ async fn the_tutorial_does_the_same_in_typescript() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tutorial_does_the_same_in_python() {
     the_page_is_followed(Language::Python).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tutorial_does_the_same_in_rust() {
+    the_page_is_followed(Language::Rust).await;
 }

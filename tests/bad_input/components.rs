@@ -195,7 +195,11 @@ fn statements() -> Vec<(&'static str, Proof<File>)> {
         ),
         (
             "a column that is not there",
-            Proof::Elsewhere("a_column_that_does_not_exist_is_found_before_any_event_is_touched"),
+            Proof::Elsewhere("a_column_that_no_table_has_is_told_with_the_one_that_is_meant"),
+        ),
+        (
+            "what only the server refuses",
+            Proof::Elsewhere("a_statement_that_the_server_refuses_is_found_before_any_event_is_touched"),
         ),
         (
             "a count of such attacks",

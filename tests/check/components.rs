@@ -7,8 +7,8 @@ pub fn rows() -> Vec<Row> {
     let mut rows = refused();
     for server in BOTH {
         rows.push(
-            Row::new("a column that is not declared", server, Stops("Unknown column", "mend the projector"))
-                .guest("bad-column"),
+            Row::new("a column of two tables", server, Stops("is ambiguous", "mend the projector"))
+                .guest("bad-ambiguous"),
         );
         rows.extend(orders(server));
     }
@@ -21,6 +21,7 @@ fn refused() -> Vec<Row> {
     vec![
         ends("bad-ddl", "statement 0", "one of INSERT, REPLACE, UPDATE and DELETE"),
         ends("bad-table", "primary key", "primary key"),
+        ends("bad-column", "no column `colour` in `bad_column`", "correct the name, or declare the column"),
         ends("bad-function", "NOW", "occurred-at"),
         ends("bad-foreign-table", "table", "declare"),
         ends("http-import", "wasi:http", "wasi:http"),

@@ -1,4 +1,4 @@
-//! Declares a statement on a column that its table lacks: it parses, but the database refuses it.
+//! Declares a statement on a column that its table lacks.
 
 guests::refused!(
     "bad-column",

@@ -519,3 +519,25 @@ async fn a_sum_that_is_inserted_itself_takes_negative_parts() {
         }
     }
 }
+
+/// A sum of a subquery is none of the query around it, which has no rows of its own here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_of_a_subquery_stands_beside_values_and_columns() {
+    check(
+        "CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL, KEY (n))",
+        &[
+            "INSERT INTO t (id, n) VALUES (?, ?)",
+            "INSERT INTO t (id, n) SELECT ?, (SELECT SUM(o.n) FROM t o WHERE o.id < ? AND o.n > 0)",
+            "INSERT INTO t (id, n) SELECT o.id + 100, (SELECT COUNT(*) FROM t i WHERE i.n < o.n) FROM t o WHERE o.id = ?",
+        ],
+        &[
+            (0, vec![Value::Integer(1), Value::Integer(5)]),
+            (0, vec![Value::Integer(2), Value::Integer(7)]),
+            (1, vec![Value::Integer(3), Value::Integer(3)]),
+            (2, vec![Value::Integer(2)]),
+        ],
+        "SELECT CONCAT(id, '=', n) FROM t ORDER BY id",
+        &["1=5", "2=7", "3=12", "102=1"],
+    )
+    .await;
+}

@@ -95,7 +95,7 @@ async fn measure(
 ) -> anyhow::Result<BenchReport> {
     let servers = compose::servers(config)?;
     let connector = match &arguments.mysql {
-        Some(url) => Connector::new("--mysql", &SecretString::from(url.as_str()))?,
+        Some(url) => Connector::of_an_account("--mysql", &SecretString::from(url.as_str()))?,
         None => servers.ddl.clone(),
     };
     let recorded = Recorded::read(&servers, arguments.events).await?;

@@ -57,7 +57,7 @@ fn connections(config: &Config) -> u32 {
 /// Advice about the configuration and the servers that is no obstacle.
 pub fn advice(config: &Config, servers: &Servers) -> Vec<String> {
     let exposed = [&servers.applier, &servers.ddl].into_iter().filter_map(Connector::exposed);
-    config.advice().into_iter().chain(exposed).collect()
+    config.advice().into_iter().chain(servers.outbox.exposed()).chain(exposed).collect()
 }
 
 /// Why these databases cannot stand beside each other: projectors' tables must not meet the host's own, and the

@@ -80,8 +80,13 @@ impl Loaded {
         let component =
             Component::load(engine, &bytes, budget).map_err(|refusal| vec![refusal.to_string()])?;
         let manifest = Arc::new(component.manifest().clone());
-        let schema = sql::check(&manifest)
-            .map_err(|refusals| refusals.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let told =
+            |refusals: &[sql::SqlRefusal]| refusals.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let schema = sql::check(&manifest).map_err(|refusals| told(&refusals))?;
+        let unknown = sql::unknown_columns(&schema);
+        if !unknown.is_empty() {
+            return Err(told(&unknown));
+        }
         let digest = component.digest().to_owned();
         let deployed = Deployed { digest, manifest, upcaster: None, schema: Arc::new(schema) };
         Ok(Self { projection: projection.to_owned(), bytes, component, upcaster: None, deployed })

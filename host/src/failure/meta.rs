@@ -35,6 +35,8 @@ impl Failure {
             Self::UnknownRefusal { .. } => Meta::UNKNOWN_REFUSAL,
             Self::Erased => Meta::ERASED,
             Self::SchemaMismatch { .. } => Meta::SCHEMA_MISMATCH,
+            // MongoDB's codes are below these.
+            Self::AccessDenied { code: 1000.., .. } => Meta::ACCESS_DENIED_BY_MYSQL,
             Self::AccessDenied { .. } => Meta::ACCESS_DENIED,
             Self::ResumeLost { .. } => Meta::RESUME_LOST,
             Self::ReadModelRestored { .. } => Meta::READ_MODEL_RESTORED,
@@ -145,6 +147,10 @@ impl Meta<'static> {
     );
     const ACCESS_DENIED: Self =
         setup("access-denied", "grant the account what it needs, or correct its password");
+    const ACCESS_DENIED_BY_MYSQL: Self = setup(
+        "access-denied",
+        "grant the account what it needs, or correct its password: `laterna grants` prints the SQL for an administrator",
+    );
     const RESUME_LOST: Self = setup(
         "resume-lost",
         "choose how it goes on (docs/operating.md, `When the place in the stream is lost`); until then nothing is written",

@@ -1,12 +1,13 @@
 //! The connection to the outbox: opened, checked, identified.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bson::{Document, RawDocumentBuf, doc};
 use futures_util::{StreamExt, TryStreamExt};
 use mongodb::error::{Error, ErrorKind};
-use mongodb::options::{ClientOptions, ConnectionString, ReadConcern};
+use mongodb::options::{ClientOptions, ConnectionString, HostInfo, ReadConcern, ServerAddress, Tls};
 use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -79,6 +80,26 @@ impl Outbox {
     pub async fn takes_over(&self, other: &Self) {
         *self.uri.write().unwrap_or_else(PoisonError::into_inner) = other.uri();
         self.opened.lock().await.take();
+    }
+
+    /// Advice where the connection may pass other machines in plain text.
+    pub fn exposed(&self) -> Option<String> {
+        let named = ConnectionString::parse(self.uri()).ok()?;
+        let hosts: Vec<&str> = match (&named.host_info, &named.tls) {
+            (HostInfo::HostIdentifiers(servers), None | Some(Tls::Disabled)) => {
+                servers.iter().filter_map(elsewhere).collect()
+            }
+            // Of such a name TLS is the default.
+            (HostInfo::DnsRecord(name), Some(Tls::Disabled)) => vec![name],
+            _ => return None,
+        };
+        (!hosts.is_empty()).then(|| {
+            format!(
+                "the connection of `mongodb.uri` to {} is not encrypted, and whoever is between reads the events: let the URI \
+                 say tls=true, as in mongodb://HOST:27017/?replicaSet=NAME&tls=true",
+                hosts.join(", ")
+            )
+        })
     }
 
     fn uri(&self) -> String {
@@ -328,6 +349,14 @@ fn replica_set(hello: &Document) -> Result<&str, Failure> {
     }
 }
 
+/// The name of a server that is reached over a network.
+fn elsewhere(server: &ServerAddress) -> Option<&str> {
+    let ServerAddress::Tcp { host, .. } = server else { return None };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
+    (!is_here).then_some(host.as_str())
+}
+
 fn unusable(error: &Error) -> Failure {
     Failure::misconfigured(
         format!("`mongodb.uri` is not usable: {error}"),
@@ -338,6 +367,32 @@ fn unusable(error: &Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mongodb_on_another_machine_is_reached_encrypted_or_that_is_told() {
+        let exposed = |uri: &str| {
+            let (database, collection) = ("bank".to_owned(), "outbox".to_owned());
+            Outbox::new(OutboxOptions { uri: uri.to_owned(), database, collection }).expect("a URI").exposed()
+        };
+        for uri in [
+            "mongodb://localhost/?replicaSet=rs0",
+            "mongodb://127.0.0.1:27017,127.4.5.6,[::1]:27018/?replicaSet=rs0",
+            "mongodb://%2Ftmp%2Fmongodb.sock/?replicaSet=rs0",
+            "mongodb://db.example/?replicaSet=rs0&tls=true",
+            "mongodb://db.example/?ssl=true",
+            "mongodb+srv://cluster.db.example/",
+        ] {
+            assert_eq!(exposed(uri), None, "{uri}");
+        }
+        for (uri, says) in [
+            ("mongodb://db.example/?replicaSet=rs0", "`mongodb.uri` to db.example is not encrypted"),
+            ("mongodb://a.example,localhost,10.1.2.3/?tls=false", "to a.example, 10.1.2.3 is not encrypted"),
+            ("mongodb+srv://cluster.db.example/?tls=false", "let the URI say tls=true"),
+        ] {
+            let told = exposed(uri).unwrap_or_else(|| panic!("{uri} is not told"));
+            assert!(told.contains(says), "{told}");
+        }
+    }
 
     #[test]
     fn whoever_answers_is_told_apart() {

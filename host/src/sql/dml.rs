@@ -2,7 +2,7 @@
 //! others.
 //!
 //! Clauses are taken apart field by field, so that a clause a newer parser learns breaks the build here instead of
-//! passing unseen. That a column exists is left to preparing the statement on the server.
+//! passing unseen. Whether its columns exist is looked at afterwards ([`super::unknown_columns`]).
 
 mod settle;
 mod sum;

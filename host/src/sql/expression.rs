@@ -3,6 +3,7 @@
 //! It quotes the identifiers it passes, gives each placeholder its type and collects what is wrong; it changes nothing
 //! else. A kind of node that is not named here is refused, so a newer parser can't let a new one in.
 
+mod bare;
 mod kind;
 mod call;
 mod select;

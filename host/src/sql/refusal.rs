@@ -77,6 +77,8 @@ pub enum Reason {
         "column `{column}` is NOT NULL and has no default, so every INSERT without it fails: give it a value"
     )]
     NoValue { column: String },
+    #[error("there is no column `{column}` in {tables}{meant}: correct the name, or declare the column")]
+    NoColumn { column: String, tables: String, meant: String },
     #[error("it has no WHERE and would touch every row: add one")]
     NoWhere,
     #[error("it has a subquery: read the event instead, or write the rows one statement at a time")]

@@ -28,12 +28,11 @@ pub struct ScratchServer {
 impl ScratchServer {
     /// `url` is empty where the configuration names the server.
     pub fn begin(url: &str, config: &std::path::Path, schema: &Schema) -> anyhow::Result<Self> {
-        let (setting, url) = if url.is_empty() {
-            ("mysql.ddl_url", Config::load(config)?.mysql.ddl_url()?)
+        let connector = if url.is_empty() {
+            Connector::new("mysql.ddl_url", &Config::load(config)?.mysql.ddl_url()?)?
         } else {
-            ("--mysql", SecretString::from(url))
+            Connector::of_an_account("--mysql", &SecretString::from(url))?
         };
-        let connector = Connector::new(setting, &url)?;
         let runtime = Runtime::new()?;
         let trial = runtime.block_on(Trial::begin(&connector, schema))?;
         Ok(Self { runtime, trial, held: BTreeSet::new(), refused: 0 })

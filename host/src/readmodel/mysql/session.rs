@@ -79,18 +79,22 @@ pub const CREATE_DATABASE: &str = "create it, or correct the URL";
 impl Connector {
     /// `setting` is where the URL came from, e.g. `mysql.url`.
     pub fn new(setting: &'static str, url: &SecretString) -> Result<Self, Failure> {
-        let misconfigured =
-            |reason: &str, remedy: &str| Failure::misconfigured(format!("`{setting}` {reason}"), remedy);
-        let options = MySqlConnectOptions::from_str(url.expose_secret()).map_err(|_| {
-            misconfigured("is not a URL like mysql://user:password@host:3306/database", "correct it")
-        })?;
-        let database = options.get_database().unwrap_or_default().to_owned();
-        if database.is_empty() {
-            return Err(misconfigured(
-                "names no database",
+        let options = parsed(setting, url)?;
+        match options.get_database() {
+            Some(database) if !database.is_empty() => Ok(Self::of(setting, database.to_owned(), options)),
+            _ => Err(Failure::misconfigured(
+                format!("`{setting}` names no database"),
                 "end it with /DATABASE, where the read models are",
-            ));
+            )),
         }
+    }
+
+    /// The same where all that is done has a schema of its own: the URL may name any database, or none.
+    pub fn of_an_account(setting: &'static str, url: &SecretString) -> Result<Self, Failure> {
+        Ok(Self::of(setting, "information_schema".to_owned(), parsed(setting, url)?))
+    }
+
+    fn of(setting: &'static str, database: String, options: MySqlConnectOptions) -> Self {
         let options = options
             .pipes_as_concat(false)
             .no_engine_substitution(false)
@@ -98,7 +102,7 @@ impl Connector {
             .disable_statement_logging();
         let account = Arc::new(RwLock::new(options));
         let statements = Arc::new(AtomicUsize::new(STATEMENTS_OF_A_SERVER));
-        Ok(Self { account, setting, database, time: TRANSACTION_TIME, needs: 0, statements })
+        Self { account, setting, database, time: TRANSACTION_TIME, needs: 0, statements }
     }
 
     /// Gives each transaction of a lane so much time.
@@ -284,6 +288,16 @@ impl Connector {
             tokio::time::sleep(SILENCE / 4).await;
         }
     }
+}
+
+/// What a URL says. A message never repeats it.
+fn parsed(setting: &str, url: &SecretString) -> Result<MySqlConnectOptions, Failure> {
+    MySqlConnectOptions::from_str(url.expose_secret()).map_err(|_| {
+        Failure::misconfigured(
+            format!("`{setting}` is not a URL like mysql://user:password@host:3306/database"),
+            "correct it",
+        )
+    })
 }
 
 /// MariaDB cuts what a column has no digits for, MySQL rounds it unless its `sql_mode` forbids that: a day could become the next.

@@ -3,16 +3,14 @@
 //! Whatever could answer differently for the same rows is refused: a LIMIT without an order by a key, columns beside a
 //! sum, locking reads, other schemas.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join,
     JoinConstraint, JoinOperator, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select,
-    SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
 };
 
+use super::bare::{Bare, columns};
 use super::{Context, NamedTable, Walk, Want};
-use crate::sql::function;
 use crate::sql::name::{declared_table, plain_table, quote};
 use crate::sql::refusal::{Reason, not_allowed};
 
@@ -240,7 +238,7 @@ impl Walk<'_> {
             _ => None,
         });
         let expressions: Vec<&Expr> = items.chain(&select.having).collect();
-        let looked: Vec<Bare> = expressions.iter().map(|expr| Bare::of(expr)).collect();
+        let looked: Vec<Bare> = expressions.iter().map(|expr| Bare::of(expr, self.tables)).collect();
         let has_sums = looked.iter().any(|bare| bare.sums);
         if !has_sums && groups.is_empty() {
             return false;
@@ -364,11 +362,9 @@ fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: 
                     Expr::Identifier(name) if is_alone => Some(name),
                     _ => None,
                 };
-                let is_outside = Bare::of(other).columns.iter().all(|column| {
-                    column
-                        .strip_prefix('`')
-                        .and_then(|rest| rest.split_once("`.`"))
-                        .is_some_and(|(owner, _)| owner != source.name)
+                let is_outside = columns(other).iter().all(|column| match column {
+                    Expr::CompoundIdentifier(parts) => parts[0].value != source.name,
+                    _ => false,
                 });
                 match name {
                     Some(Ident { value, .. }) if is_outside => found.push(value.clone()),
@@ -377,36 +373,5 @@ fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: 
             }
         }
         _ => {}
-    }
-}
-
-/// The columns of an expression that stand outside of sums, and whether there are sums.
-struct Bare {
-    columns: Vec<String>,
-    sums: bool,
-}
-
-impl Bare {
-    fn of(expr: &Expr) -> Self {
-        let mut bare = Self { columns: Vec::new(), sums: false };
-        let mut copy = expr.clone();
-        let _ = copy.visit(&mut bare);
-        bare
-    }
-}
-
-impl VisitorMut for Bare {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => self.columns.push(expr.to_string()),
-            Expr::Function(call) if function::is_aggregate(&call.name.to_string()) => {
-                self.sums = true;
-                *expr = Expr::value(Value::Null);
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
     }
 }

@@ -152,6 +152,42 @@ fn rows_that_could_be_others_are_refused() {
 }
 
 #[test]
+fn a_sum_of_a_subquery_is_not_one_of_the_query_around_it() {
+    check_reads(
+        "INSERT INTO orders (id, total) SELECT ?, (SELECT SUM(qty) FROM order_lines WHERE order_id = ?)",
+        &["order_lines"],
+        "orders.id INT|order_lines.order_id INT",
+    );
+    check_reads(
+        "INSERT INTO orders (id, total) SELECT ?, COALESCE((SELECT SUM(l.qty) FROM order_lines l WHERE l.order_id = ?), 0) AS total ON DUPLICATE KEY UPDATE total = VALUES(total)",
+        &["order_lines"],
+        "orders.id INT|order_lines.order_id INT",
+    );
+    check_reads(
+        "INSERT INTO orders (id, name, total) SELECT c.id, c.name, (SELECT SUM(l.qty) FROM order_lines l WHERE l.order_id = c.id) FROM customers c WHERE c.id = ?",
+        &["customers", "order_lines"],
+        "customers.id INT",
+    );
+    check_reads(
+        "INSERT INTO orders (id, total) SELECT c.id, (SELECT SUM(qty) FROM order_lines WHERE order_id = region AND nr = ?) FROM customers c GROUP BY c.id, region",
+        &["customers", "order_lines"],
+        "order_lines.nr INT",
+    );
+    let beside = |sql| check_all(&[(sql, "no: beside GROUP BY or a sum")]);
+    // The column of the query around it stands beside that one's own sum.
+    beside(
+        "INSERT INTO orders (id, total) SELECT COUNT(*), (SELECT SUM(l.qty) FROM order_lines l WHERE l.order_id = c.id) FROM customers c",
+    );
+    beside(
+        "INSERT INTO orders (id, total) SELECT c.id, (SELECT SUM(qty) FROM order_lines WHERE order_id = region) FROM customers c GROUP BY c.id",
+    );
+    // A sum of nothing but the outer query's columns is the outer query's.
+    beside(
+        "INSERT INTO orders (id, total) SELECT c.id, (SELECT SUM(c.region) FROM order_lines l WHERE l.nr = 1) FROM customers c",
+    );
+}
+
+#[test]
 fn values_that_could_be_others_are_refused() {
     check_all(&[
         (
