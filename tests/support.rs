@@ -28,12 +28,20 @@ pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
 }
 
 /// The same, with another patience.
-pub async fn until_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn until_within(patience: Duration, what: &str, condition: impl AsyncFnMut() -> bool) {
+    assert!(comes_within(patience, condition).await, "waited {patience:?} in vain until {what}");
+}
+
+/// Returns true when a condition holds, and false when it does not come.
+pub async fn comes_within(patience: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
     let began = Instant::now();
     while !condition().await {
-        assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what}");
+        if began.elapsed() >= patience {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    true
 }
 
 /// Waits for what lasts for a moment only, e.g. that a fault strikes.

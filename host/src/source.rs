@@ -15,18 +15,21 @@ pub mod connection;
 mod aggregate;
 mod census;
 mod tail;
+mod shared_stream;
 mod history;
 mod anchor;
 mod oversized;
 #[cfg(test)]
 mod random;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::{Anchor, Delivery};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position, Token};
 use history::History;
+use shared_stream::{AtEnd, Meeting, Subscription};
 use stale_member::StaleMember;
 use tail::Tail;
 
@@ -39,6 +42,7 @@ pub use decode::{Decoder, Fields};
 
 pub use history::{CREATE_INDEX, Notes, end as end_of_history};
 pub use resume::{OnLost, ResumePlan};
+pub use shared_stream::SharedStream;
 
 /// How long the server waits for a new event before it answers with an empty batch. It bounds how soon a stop
 /// is noticed and how often an idle stream reports its position; latency does not depend on it.
@@ -62,6 +66,12 @@ pub struct OutboxReader {
     stale_member: StaleMember,
     /// How often something was opened at MongoDB.
     openings: u64,
+    /// The stream that this reader shares with others at the live end, if it does.
+    shared: Option<Arc<SharedStream>>,
+    /// It is at the live end with a cursor of its own.
+    at_end: Option<AtEnd>,
+    /// The shared stream, which is ahead of its own cursor yet.
+    joining: Option<Subscription>,
 }
 
 /// The cursor that is open at MongoDB.
@@ -69,6 +79,8 @@ enum OpenCursor {
     Nothing,
     History(Box<History>),
     Stream(Box<Tail>),
+    /// The stream is open for several readers; this one has come to the token.
+    Shared(Subscription, Token),
     /// Nothing is open, and what stands behind this token is next.
     Behind(Token),
 }
@@ -95,7 +107,16 @@ impl OutboxReader {
             batch_size,
             stale_member,
             openings: 0,
+            shared: None,
+            at_end: None,
+            joining: None,
         }
+    }
+
+    /// Reads the live end together with others.
+    #[must_use]
+    pub fn sharing(self, shared: &Arc<SharedStream>) -> Self {
+        Self { shared: Some(shared.clone()), ..self }
     }
 
     /// Opens only a source that has this event in its history.
@@ -106,7 +127,7 @@ impl OutboxReader {
 
     /// Opens whatever has to be read behind `from`. Whatever was open before is closed.
     pub async fn open(&mut self, from: &Position) -> Result<(), Failure> {
-        self.place = OpenCursor::Nothing;
+        self.close();
         self.openings += 1;
         let opened = match from {
             Position::Scan { start, key, .. } => {
@@ -128,19 +149,29 @@ impl OutboxReader {
         let read = self.read().await;
         match &read {
             Ok(feed) => self.go_on(feed),
-            Err(_) => self.place = OpenCursor::Nothing,
+            Err(_) => self.close(),
         }
         read.map_err(|failure| self.learn(failure))
     }
 
+    fn close(&mut self) {
+        (self.place, self.at_end, self.joining) = (OpenCursor::Nothing, None, None);
+    }
+
     async fn read(&mut self) -> Result<Feed, Failure> {
+        if let OpenCursor::Shared(subscription, token) = &mut self.place {
+            if let Some(read) = subscription.next(token).await {
+                return read;
+            }
+            self.place = OpenCursor::Behind(token.clone());
+        }
         if let (OpenCursor::Behind(token), true) = (&self.place, self.read_mode != ReadMode::Rescue) {
             let token = token.clone();
             self.openings += 1;
             self.place = open_stream(&self.outbox, self.read_mode, self.batch_size, &token).await?;
         }
         match &mut self.place {
-            OpenCursor::Nothing => {
+            OpenCursor::Nothing | OpenCursor::Shared(..) => {
                 Err(Failure::Bug { what: "the outbox is read before it was opened".to_owned() })
             }
             OpenCursor::History(history) => history.next(&self.decoder).await,
@@ -177,9 +208,36 @@ impl OutboxReader {
         if changed {
             self.read_mode = ReadMode::None;
         }
-        if changed || !matches!(self.place, OpenCursor::Stream(_)) {
-            self.place = OpenCursor::Behind(token.clone());
+        match &mut self.place {
+            OpenCursor::Shared(_, at) => at.clone_from(token),
+            OpenCursor::Stream(_) if !changed => self.share(),
+            _ => self.place = OpenCursor::Behind(token.clone()),
         }
+    }
+
+    /// Shares the stream with other readers, as soon as this one is at the live end and so is another.
+    fn share(&mut self) {
+        let Some(shared) = self.shared.clone().filter(|_| self.read_mode == ReadMode::None) else { return };
+        let place = std::mem::replace(&mut self.place, OpenCursor::Nothing);
+        let OpenCursor::Stream(tail) = place else { return };
+        if !tail.is_at_live_end() {
+            (self.place, self.at_end, self.joining) = (OpenCursor::Stream(tail), None, None);
+            return;
+        }
+        self.at_end.get_or_insert_with(|| shared.arrive());
+        let token = tail.position().clone();
+        self.place = match shared.meet(tail, self.joining.take()) {
+            Meeting::Own(tail, joining) => {
+                self.joining = joining;
+                OpenCursor::Stream(tail)
+            }
+            Meeting::Shared(subscription) => {
+                self.at_end = None;
+                // Another one may have opened it.
+                self.openings += 1;
+                OpenCursor::Shared(subscription, token)
+            }
+        };
     }
 
     /// Chooses how the stream is read after a failure.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::http::Client;
-use super::until;
+use super::{PATIENCE, comes_within, until};
 
 /// The host's program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_laterna");
@@ -117,9 +117,15 @@ impl Host {
         all.into_iter().find(|one| one["projection"] == projection)
     }
 
+    /// Waits until a condition holds, and shows the log when it does not come.
+    async fn until_it(&self, what: &str, condition: impl AsyncFnMut() -> bool) {
+        let comes = comes_within(PATIENCE, condition).await;
+        assert!(comes, "waited {PATIENCE:?} in vain until {what}; the log:\n{}", self.log());
+    }
+
     /// Waits until a projection is in a phase.
     pub async fn until_phase(&self, projection: &str, phase: &str) {
-        until(&format!("{projection} is {phase}; the log:\n{}", self.log()), async || {
+        self.until_it(&format!("{projection} is {phase}"), async || {
             self.status(projection).await.is_some_and(|status| status["phase"] == phase)
         })
         .await;
@@ -127,7 +133,7 @@ impl Host {
 
     /// Waits until a projection is in a phase, asked with a client's token.
     pub async fn until_phase_by(&self, client: &Client, projection: &str, phase: &str) {
-        until(&format!("{projection} is {phase}; the log:\n{}", self.log()), async || {
+        self.until_it(&format!("{projection} is {phase}"), async || {
             let asked = client.ask("GET", &format!("/api/v1/projections/{projection}"), b"").await;
             asked.is_some_and(|answer| answer.code == 200 && answer.json()["phase"] == phase)
         })
@@ -136,7 +142,7 @@ impl Host {
 
     /// Waits until it answers health checks.
     pub async fn until_healthy(&self, health: &Client) {
-        until(&format!("the host is alive; the log:\n{}", self.log()), async || {
+        self.until_it("the host is alive", async || {
             health.ask("GET", "/livez", b"").await.is_some_and(|answer| answer.code == 200)
         })
         .await;

@@ -9,7 +9,7 @@ use bson::{Document, RawDocument, doc};
 
 use super::error::classify;
 use super::reply::{documents, malformed, post_batch_token};
-use super::tail::{header, next_reply, pipeline, wall_time};
+use super::tail::{Insert, next_reply, pipeline};
 use super::{AWAIT, Decoder, Feed, Outbox};
 use crate::event::{Delivery, Undecodable};
 use crate::failure::Failure;
@@ -33,8 +33,8 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
     };
     let change = change.map_err(|_| malformed("a change is not BSON"))?;
     let change = change.as_document().ok_or_else(|| malformed("a change is not a document"))?;
-    let (token, time) = header(change)?;
-    let key = change.get_document("documentKey").map_err(|_| malformed("a change has no document key"))?;
+    let Insert { token, time, wall_ms, key, .. } = Insert::read(change)?;
+    let key = key.ok_or_else(|| malformed("a change has no document key"))?;
     let position = Position::Stream { token };
     let (document, event) = match find(outbox, key).await? {
         Found::Document(document) => (Arc::from(document.as_bytes()), decoder.decode(&document)),
@@ -43,7 +43,6 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
             (Arc::from(key.as_bytes()), Err(Undecodable { reason, id: None, aggregate: None }))
         }
     };
-    let wall_ms = wall_time(change, time);
     let delivery = Delivery { position: position.clone(), time, wall_ms, document, event };
     Ok(Feed { deliveries: vec![delivery], position })
 }

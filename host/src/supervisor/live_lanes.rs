@@ -111,8 +111,9 @@ impl Ports for LiveLanes {
     type ReadModel = LaneModel;
 
     fn source(&self, rows: &[LaneRow]) -> Anchored<OutboxReader> {
-        let Servers { outbox, decoder, .. } = &self.host.servers;
-        OutboxReader::new(outbox.clone(), decoder.clone()).anchored(checkpoint::anchor(rows))
+        let Servers { outbox, decoder, shared, .. } = &self.host.servers;
+        let reader = OutboxReader::new(outbox.clone(), decoder.clone()).sharing(shared);
+        reader.anchored(checkpoint::anchor(rows))
     }
 
     fn desired(&self) -> Arc<DesiredVersion<Loaded>> {
