@@ -63,6 +63,8 @@ pub struct HostSettings {
     pub lease_seconds: u32,
     /// How long a stop may take, in seconds.
     pub stop_seconds: u32,
+    /// How much memory the events may take that wait in all projections together, in bytes.
+    pub memory_bytes: u32,
     pub log: LogFormat,
     /// The lines that are logged, unless `LATERNA_LOG` says it.
     pub log_filter: String,
@@ -98,6 +100,7 @@ impl Default for HostSettings {
             state: None,
             lease_seconds: 10,
             stop_seconds: 20,
+            memory_bytes: 256 << 20,
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             otlp: None,

@@ -241,6 +241,11 @@ impl Status {
         self.change(|state| state.lanes.iter().enumerate().filter_map(busy).collect())
     }
 
+    /// Reports how many bytes may wait in all lanes.
+    pub fn has_room(&self, bytes_max: u32) {
+        metrics::gauge!("laterna_queued_bytes_max", "projection" => self.projection.clone()).set(bytes_max);
+    }
+
     pub fn handed_out(&self, lane: usize, deliveries: usize) {
         self.change(|state| state.lanes[lane].waiting += deliveries as u64);
     }

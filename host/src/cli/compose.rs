@@ -9,13 +9,14 @@ use crate::component::version::{Loaded, LoadedUpcaster};
 use crate::config::{self, Config, Projection, Start};
 use crate::operation::load;
 use crate::pipeline::breaker::BreakerSettings;
+use crate::pipeline::room;
 use crate::projector::Engine;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::volume::Limits;
 use crate::readmodel::mysql::session::Connector;
 use crate::servers::Servers;
-use crate::source::{Decoder, Outbox, OutboxOptions};
+use crate::source::{Decoder, Outbox, OutboxOptions, SharedStream};
 use crate::supervisor::settings::{Hold, LetterSettings, Settings};
 
 /// The connections of a projection besides its lanes: for the lease and the control schema's state; and, while there is something
@@ -38,9 +39,12 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
     if let Some(problem) = clash(applier.database(), ddl.database(), &control) {
         anyhow::bail!("{problem}");
     }
+    let outbox = Outbox::new(options)?;
+    let decoder = Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max);
     Ok(Servers {
-        outbox: Outbox::new(options)?,
-        decoder: Decoder::new(config.mongodb.field_names(), config.mongodb.payload_bytes_max),
+        shared: SharedStream::new(outbox.clone(), decoder.clone()),
+        outbox,
+        decoder,
         applier,
         ddl,
         control,
@@ -144,6 +148,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         lanes: projection.lanes,
         batch_max: projection.batch_max,
         window: projection.dedupe_window,
+        queued_bytes_max: room::part_of(config.host.memory_bytes, config.projection.len()),
         acknowledge: config.mongodb.acknowledging().expect("the configuration was checked"),
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),

@@ -5,12 +5,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
-/// How many bytes may wait in all lanes of a projection together, with what they were decoded to.
+/// The most bytes that may wait in all lanes of a projection together, with what they were decoded to.
 pub const QUEUED_BYTES_MAX: u32 = 64 << 20;
+
+/// The least that a projection has, however many share the host's memory.
+const QUEUED_BYTES_MIN: u32 = 1 << 20;
+
+/// A projection's part of what a host has for the queues of so many.
+pub fn part_of(memory_bytes: u32, projections: usize) -> u32 {
+    let projections = u32::try_from(projections).unwrap_or(u32::MAX).max(1);
+    (memory_bytes / projections).clamp(QUEUED_BYTES_MIN, QUEUED_BYTES_MAX)
+}
 
 /// The room in the queues of one run.
 pub struct Room {
     free: Arc<Semaphore>,
+    bytes_max: u32,
     /// Bytes that the queues hold, for the status.
     held: Arc<AtomicU64>,
 }
@@ -25,8 +35,8 @@ pub struct Share {
 }
 
 impl Room {
-    pub fn new(held: Arc<AtomicU64>) -> Self {
-        Self { free: Arc::new(Semaphore::new(QUEUED_BYTES_MAX as usize)), held }
+    pub fn new(bytes_max: u32, held: Arc<AtomicU64>) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes_max as usize)), bytes_max, held }
     }
 
     /// Waits for room for pieces of so many bytes, and gives a share for each. What is larger than all of the room has
@@ -34,7 +44,7 @@ impl Room {
     ///
     /// All pieces at once: a lane may wait for others to pass an event, which they only do when they have got theirs.
     pub async fn take(&self, pieces: &[usize]) -> Vec<Share> {
-        let all = u32::try_from(pieces.iter().sum::<usize>()).unwrap_or(u32::MAX).min(QUEUED_BYTES_MAX);
+        let all = u32::try_from(pieces.iter().sum::<usize>()).unwrap_or(u32::MAX).min(self.bytes_max);
         let permit = self.free.acquire_many(all).await.expect("nobody closes it");
         permit.forget();
         let mut left = all;
@@ -71,7 +81,7 @@ mod tests {
     #[test]
     fn there_is_room_until_all_of_it_is_taken_and_again_when_a_share_is_given_back() {
         let held = Arc::new(AtomicU64::new(0));
-        let room = Room::new(held.clone());
+        let room = Room::new(QUEUED_BYTES_MAX, held.clone());
         let half = QUEUED_BYTES_MAX as usize / 2;
         let mut shares = taken(&room, &[half - 1, 1]).expect("there is room");
         let rest = taken(&room, &[half]).expect("there is as much as is left");
@@ -85,5 +95,12 @@ mod tests {
             taken(&room, &[usize::MAX]).is_some(),
             "what is larger than all of it is not waited for in vain"
         );
+    }
+
+    #[test]
+    fn projections_share_what_the_host_has_and_none_is_left_without() {
+        let memory = 256 << 20;
+        let parts = [0, 1, 4, 16, 10_000].map(|projections| part_of(memory, projections));
+        assert_eq!(parts, [64 << 20, 64 << 20, 64 << 20, 16 << 20, 1 << 20]);
     }
 }

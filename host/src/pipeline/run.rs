@@ -19,6 +19,7 @@ use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
 use super::reader::{Inbox, Reader};
 use super::requests::{LetterRequest, request_queue};
+use super::room::Room;
 use super::size::Size;
 use super::suspects::Suspects;
 use super::window::DedupeWindow;
@@ -49,6 +50,8 @@ pub struct Run<'a, P> {
     pub decoder: &'a Decoder,
     pub batch_max: usize,
     pub window: usize,
+    /// How much may wait in all lanes together.
+    pub queued_bytes_max: u32,
     /// How often lanes hear where the stream stands while none has events.
     pub rest: Duration,
     pub breaker: Arc<Breaker>,
@@ -83,7 +86,10 @@ impl<P: Ports> Run<'_, P> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
         let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let source = self.parts.source(&run_plan.rows);
-        let reader = Reader::new(source, inboxes, self.status.clone(), progress, run_plan.until, self.rest);
+        let room = Room::new(self.queued_bytes_max, self.status.queued_bytes.clone());
+        self.status.has_room(self.queued_bytes_max);
+        let (status, until) = (self.status.clone(), run_plan.until);
+        let reader = Reader::new(source, inboxes, room, status, progress, until, self.rest);
         let stop = self.stop.clone();
         work.spawn(async move {
             tokio::select! {

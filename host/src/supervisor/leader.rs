@@ -34,6 +34,7 @@ pub async fn start<P: ControlPorts>(
         decoder: lanes.decoder(),
         batch_max: settings.batch_max,
         window: settings.window,
+        queued_bytes_max: settings.queued_bytes_max,
         rest: REST_INTERVAL,
         breaker: Arc::new(breaker),
         suspects: carryover.suspects.clone(),

@@ -17,6 +17,8 @@ pub struct Settings {
     pub batch_max: usize,
     /// How many recent event ids are remembered.
     pub window: usize,
+    /// How many bytes may wait in all lanes together.
+    pub queued_bytes_max: u32,
     /// What becomes of the outbox's documents.
     pub acknowledge: Acknowledge,
     /// Whether a projection without a checkpoint begins with the outbox's history.

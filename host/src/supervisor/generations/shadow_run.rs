@@ -55,6 +55,7 @@ impl<S: ShadowPorts> ShadowRun<S> {
             decoder: self.lanes.decoder(),
             batch_max: self.settings.batch_max,
             window: self.settings.window,
+            queued_bytes_max: self.settings.queued_bytes_max,
             // Whether it has caught up is judged by its checkpoints.
             rest: ADVANCE_INTERVAL,
             // Whether its letters are too many is judged at the end.

@@ -18,6 +18,7 @@ use crate::pipeline::breaker::{Breaker, BreakerSettings};
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::pipeline::ports::Task;
 use crate::pipeline::requests::LetterQueues;
+use crate::pipeline::room::QUEUED_BYTES_MAX;
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::acknowledge::Acknowledge;
@@ -66,6 +67,7 @@ pub fn settings(owner: &str) -> Settings {
         lanes: 1,
         batch_max: 10,
         window: WINDOW,
+        queued_bytes_max: QUEUED_BYTES_MAX,
         acknowledge: Acknowledge::Keep,
         from_history: true,
         resume_lost: OnLost::Pause,

@@ -12,7 +12,6 @@ use super::store::{Store, Tables, WishedTry, seed, wish};
 use super::{commands, examine};
 use crate::event::Aggregate;
 use crate::failure::{Failure, Fault};
-use crate::fingerprint::Fingerprint;
 use crate::pipeline::breaker::BreakerSettings;
 use crate::pipeline::ports::ReadModel;
 use crate::position::Position;
@@ -263,7 +262,7 @@ impl SimulatedReadModel {
         let row = &mut tables.lanes[self.lane as usize];
         row.position = batch.position.clone();
         row.anchor = batch.anchor().or(row.anchor.take());
-        row.fingerprint = row.fingerprint.and(Fingerprint::of(&seed(), batch.ids().0));
+        row.fingerprint = row.fingerprint.and(batch.fingerprint());
         let (there, letters_max) = (tables.letters.len() as u64, self.rules.letters_max);
         if fails.is_none() && there > letters && there > letters_max {
             return Err(Failure::LettersFull { letters, bytes: 0, letters_max, bytes_max: u64::MAX });
