@@ -41,18 +41,19 @@ async fn while_a_component_is_compiled_others_are_answered() {
             client.post(path, &json!({ "digest": digest })).await
         })
     };
-    let (began, mut longest) = (Instant::now(), Duration::ZERO);
+    let (began, mut longest, mut answered) = (Instant::now(), Duration::ZERO, 0);
     while !asking.is_finished() {
         let asked = Instant::now();
         let told = client.get("/api/v1/components").await;
         assert_eq!(told.code, 200, "{told:?}");
         longest = longest.max(asked.elapsed());
+        answered += i32::from(!asking.is_finished());
     }
     let took = began.elapsed();
     let dry = asking.await.expect("it is answered");
     assert_eq!((dry.code, &dry.json()["on_live_tables"]), (200, &false.into()), "{dry:?}");
     println!("compiled in {took:?}; nobody else waited longer than {longest:?}");
-    assert!(longest < took / 2, "somebody waited {longest:?} while it was compiled, of {took:?}");
+    assert!(answered >= 3, "{answered} others were answered while it was compiled, in {took:?}");
     // Now it is loaded, and its SQL is told beside that of the one in force.
     let changes = dry.json()["sql"].clone();
     let told: Vec<(&str, &str)> = changes

@@ -125,7 +125,8 @@ async fn drop_beside(mysql: &mut MySqlConnection, control: &str) -> anyhow::Resu
     let named = "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata \
                  WHERE schema_name LIKE ? OR schema_name = ?";
     let named = sqlx::query_scalar(named).bind(like).bind(format!("{control}_scratch"));
-    let beside: Vec<String> = named.fetch_all(&mut *mysql).await?;
+    let named: Vec<String> = named.fetch_all(&mut *mysql).await?;
+    let beside: Vec<String> = named.into_iter().filter(|name| is_beside(name, control)).collect();
     if let Some(first) = beside.first()
         && marks(mysql, control).await?.1 == 0
     {
@@ -135,6 +136,15 @@ async fn drop_beside(mysql: &mut MySqlConnection, control: &str) -> anyhow::Resu
         mysql.execute(format!("DROP DATABASE `{name}`").as_str()).await?;
     }
     Ok(())
+}
+
+/// Returns true for the name of a scratch schema or of a generation's: `…_g`, its number, and the projection.
+fn is_beside(name: &str, control: &str) -> bool {
+    let Some(rest) = name.strip_prefix(control) else { return false };
+    let number = rest.strip_prefix("_g").and_then(|rest| rest.split_once('_')).map(|(number, _)| number);
+    rest == "_scratch"
+        || number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// How many tables a database has, and how many of them are the mark.

@@ -65,9 +65,7 @@ impl Desk {
         let session = within(SESSION_TIMEOUT, "connecting to MySQL", session).await?;
         Ok(Seat { servers: self.servers.clone(), session, kept, _place: place })
     }
-}
 
-impl Desk {
     /// The component in force of a projection, where there is one. While it is compiled, others have the session.
     pub async fn component_in_force(
         &self,

@@ -28,7 +28,14 @@ pub use host_api::{Call, HostApi, HostIsAway};
 #[derive(Debug, Clone, clap::Args)]
 pub struct HostArguments {
     /// Ask the API of this host instead of MySQL, e.g. http://127.0.0.1:7420: no configuration is needed.
-    #[arg(long, global = true, value_name = "URL", env = "LATERNA_HOST", help_heading = "Host")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "LATERNA_HOST",
+        hide_env_values = true,
+        help_heading = "Host"
+    )]
     host: Option<String>,
     /// File that holds nothing but the token to ask it with.
     #[arg(long, global = true, value_name = "FILE", env = "LATERNA_TOKEN_FILE", help_heading = "Host")]

@@ -337,7 +337,9 @@ async fn show(console: &mut impl Console, projection: &str, id: u64, json: bool)
             output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?));
         }
         None if letter.erased_at.is_some() => output::line("The document was erased."),
-        None => output::line("The document is not shown: a token with the role `operator` shows it."),
+        None => output::line(
+            "The document is not shown: the letter is gone meanwhile, or the token is a viewer's.",
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -139,18 +139,20 @@ impl RefusedRequest {
 
 impl HostApi {
     pub fn new(url: &str, token_file: Option<&Path>) -> anyhow::Result<Self> {
-        let wrong = |why: &str| format!("`--host` is {url:?}: {why}; it is like http://127.0.0.1:7420");
-        let parsed = Url::parse(url).with_context(|| wrong("it is no URL"))?;
-        if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() {
-            bail!(wrong("it must begin with http:// or https://"));
-        }
+        // The address may hold a secret: no message repeats it.
+        let wrong = |why: &str| format!("`--host` {why}; it is like http://127.0.0.1:7420");
+        let parsed =
+            Url::parse(url).map_err(|error| anyhow::anyhow!(wrong(&format!("is no URL ({error})"))))?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             bail!(
                 "`--host` holds a name or a password, which others see: put the token into a file, for `--token-file`"
             );
         }
+        if !["http", "https"].contains(&parsed.scheme()) || parsed.host_str().is_none() {
+            bail!(wrong("must begin with http:// or https://"));
+        }
         if parsed.query().is_some() || parsed.fragment().is_some() {
-            bail!(wrong("it must end before `?` and `#`"));
+            bail!(wrong("must end before `?` and `#`"));
         }
         let base = parsed.as_str().trim_end_matches('/').to_owned();
         let settings = ureq::Agent::config_builder()
@@ -179,7 +181,11 @@ impl HostApi {
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_json();
         match read {
             Ok(answer) => Ok((response.status().as_u16(), answer)),
-            Err(ureq::Error::Json(_)) => bail!(self.stranger(response.status().as_u16())),
+            Err(ureq::Error::Json(_)) => bail!(
+                "what answers at {} says something that this version of laterna does not know: it is no host's API, or a \
+                 host of another version; use the laterna of that version",
+                self.base
+            ),
             Err(error) => Err(self.away(&error).into()),
         }
     }
@@ -200,6 +206,10 @@ impl HostApi {
                 return Ok(response);
             }
             let refused = Self::refusal(response);
+            if refused.is_none() && (502..=504).contains(&code) {
+                let reason = format!("what stands before it says {code}");
+                return Err(HostIsAway { url: self.base.clone(), reason }.into());
+            }
             // It was not let in, so nothing of it was done.
             if tries < TRIES && refused.as_ref().is_some_and(|refused| refused.class == "busy") {
                 std::thread::sleep(RETRY);
@@ -306,14 +316,16 @@ mod tests {
     #[test]
     fn an_address_is_a_url_without_secrets() {
         for (url, says) in [
-            ("127.0.0.1:7420", "it must begin with http"),
-            ("ftp://a", "it must begin with http"),
-            ("http://", "it is no URL"),
-            ("http://a:b@c", "put the token into a file"),
-            ("http://a/?b", "it must end before"),
+            ("127.0.0.1:7420", "is no URL"),
+            ("ftp://a", "must begin with http"),
+            ("http://", "is no URL"),
+            ("http://ada:s3cret@db", "put the token into a file"),
+            ("http://ada:s3cret@db:99999", "is no URL"),
+            ("ftp://ada:s3cret@db", "put the token into a file"),
+            ("http://a/?token=s3cret", "must end before"),
         ] {
-            let refused = HostApi::new(url, None).err().map(|error| format!("{error:#}"));
-            assert!(refused.as_ref().is_some_and(|told| told.contains(says)), "{url}: {refused:?}");
+            let refused = HostApi::new(url, None).err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(refused.contains(says) && !refused.contains("s3cret"), "{url}: {refused:?}");
         }
         let base = |url: &str| HostApi::new(url, None).map(|api| api.base).ok();
         assert_eq!(base("http://127.0.0.1:7420/").as_deref(), Some("http://127.0.0.1:7420"));

@@ -68,11 +68,17 @@ pub async fn taken_by(
     Ok(taken.collect())
 }
 
+/// The version of the control schema since which a row about a letter names its component.
+const DIGEST_SINCE: u32 = 12;
+
 async fn find(session: &mut Session, control: &Control, rows: &[u64]) -> Result<Vec<TakenRow>, Failure> {
     let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
     let places = vec!["?"; rows.len()].join(", ");
+    // A control schema that no host of this version has started on yet tells less.
+    let version = control.version(session).await?.unwrap_or_default();
+    let digest = if version < DIGEST_SINCE { "NULL" } else { "digest" };
     let sql = control.sql(&format!(
-        "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), digest \
+        "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), {digest} \
          FROM laterna.dedupe WHERE id IN ({places})"
     ));
     let query = rows.iter().fold(sqlx::query(&sql), |query, id| query.bind(*id));
