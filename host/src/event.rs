@@ -129,12 +129,16 @@ pub struct Aggregate {
 impl Aggregate {
     /// The canonical form: the length of the type as u32 (big endian), the type, the id's key.
     pub fn key(&self) -> Vec<u8> {
-        let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
         let mut key = Vec::with_capacity(size_of::<u32>() + self.kind.len() + self.id.key_bytes());
+        self.write_key(&mut key);
+        key
+    }
+
+    fn write_key(&self, key: &mut Vec<u8>) {
+        let length = u32::try_from(self.kind.len()).expect("a type's length was checked when it was decoded");
         key.extend_from_slice(&length.to_be_bytes());
         key.extend_from_slice(self.kind.as_bytes());
         self.id.write_key(|bytes| key.extend_from_slice(bytes));
-        key
     }
 
     /// The aggregate whose [`Aggregate::key`] this is.
@@ -258,9 +262,12 @@ impl Delivery {
         own + decoded + PIECES * ALLOCATION
     }
 
-    /// The lane this document goes to.
-    pub fn lane(&self, lanes: u32) -> u32 {
-        self.aggregate().map_or(0, |aggregate| aggregate.lane(lanes))
+    /// The lane this document goes to. The buffer is for the aggregate's key.
+    pub fn lane(&self, lanes: u32, buffer: &mut Vec<u8>) -> u32 {
+        let Some(aggregate) = self.aggregate() else { return 0 };
+        buffer.clear();
+        aggregate.write_key(buffer);
+        lane_of(buffer, lanes)
     }
 }
 

@@ -4,7 +4,7 @@
 //! No I/O and no driver types. Where sums are kept belongs to `readmodel`.
 
 use std::collections::HashSet;
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -30,6 +30,30 @@ impl Seed {
     /// The mark of the id with this key, or of other bytes that stand for an event.
     pub fn mark_of_key(&self, key: &[u8]) -> u128 {
         SipHasher24::new_with_key(&self.0).hash(key).as_u128()
+    }
+}
+
+/// Marks are hashes with a secret key already: a set of them hashes no more.
+pub type MarkSet = HashSet<u128, BuildHasherDefault<MarkHasher>>;
+
+/// Takes a mark's first half for its hash.
+#[derive(Debug, Default)]
+pub struct MarkHasher(u64);
+
+impl Hasher for MarkHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a mark is as good a hash as all of it")]
+    fn write_u128(&mut self, mark: u128) {
+        self.0 = mark as u64;
     }
 }
 

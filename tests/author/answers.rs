@@ -125,7 +125,7 @@ async fn literals_are_what_is_bound(options: Options) {
         let parameters = |id| vec![Value::Integer(id), text.clone(), text.clone(), moment.clone()];
         bound.push(Operation { statement: index, parameters: parameters(id) });
         let other = parameters(id + 1000);
-        let sent = fitted(0, statement, &other).expect("every value fits");
+        let sent = fitted(statement, &other).expect("every value fits");
         let literals: Vec<String> = sent.iter().map(literal).collect();
         shown.push(sql::fill(&statement.sql, &literals));
     }

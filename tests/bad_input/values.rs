@@ -177,7 +177,7 @@ fn entry(number: usize, operation: Operation) -> Entry {
         document: Arc::from(&b""[..]),
         event: Ok(Arc::new(event)),
     };
-    Entry { delivery, verdict: Verdict::Apply(vec![operation]) }
+    Entry { delivery, verdict: Verdict::Apply(vec![operation]), mark: Some(number.unsigned_abs().into()) }
 }
 
 fn batch(entries: Vec<Entry>) -> Arc<Batch> {

@@ -39,7 +39,7 @@ struct Table<'a> {
 async fn run(connection: &mut MySqlConnection, schema: &Schema, runs: &[RowRun<'_>]) -> bool {
     for run in runs {
         let statement = &schema.statements[run.statement];
-        let Ok(rows) = run.rows.iter().map(|row| fitted(0, statement, row)).collect::<Result<Vec<_>, _>>()
+        let Ok(rows) = run.rows.iter().map(|row| fitted(statement, row)).collect::<Result<Vec<_>, _>>()
         else {
             return false;
         };

@@ -172,7 +172,7 @@ pub fn entry(number: i64, aggregate: i64, operations: Vec<Operation>) -> Entry {
         document: document.into(),
         event: Ok(Arc::new(event)),
     };
-    Entry { delivery, verdict: Verdict::Apply(operations) }
+    Entry { delivery, verdict: Verdict::Apply(operations), mark: Some(number.unsigned_abs().into()) }
 }
 
 fn place(number: i64) -> Position {

@@ -13,7 +13,7 @@ pub fn declared<'s>(schema: &'s Schema, operation: &Operation) -> Option<&'s Sta
 /// An operation as SQL with its values; empty where it names no statement.
 pub fn statement(schema: &Schema, operation: &Operation) -> String {
     let filled = |statement: &Statement| {
-        let sent = fitted(0, statement, &operation.parameters).unwrap_or_default();
+        let sent = fitted(statement, &operation.parameters).unwrap_or_default();
         let literals: Vec<String> = sent.iter().map(literal).collect();
         sql::fill(&statement.sql, &literals)
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::window::DedupeWindow;
 use crate::event::{Aggregate, Delivery, Undecodable};
 use crate::failure::Failure;
-use crate::fingerprint::Seed;
+use crate::fingerprint::{MarkSet, Seed};
 use crate::position::Position;
 use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
@@ -55,7 +55,8 @@ impl Planner {
 
     /// Plans a batch from what was projected.
     pub fn plan(&self, projected: ProjectedBatch) -> Batch {
-        let (mut seen, mut parked) = (HashSet::new(), HashSet::new());
+        let (mut seen, mut parked) = (MarkSet::default(), HashSet::new());
+        seen.reserve(projected.entries.len());
         let mut entries = Vec::with_capacity(projected.entries.len());
         let window = self.window.marks();
         for (delivery, answered) in projected.entries {
@@ -70,7 +71,7 @@ impl Planner {
                 parked.insert(aggregate.key());
             }
             seen.extend(mark);
-            entries.push(Entry { delivery, verdict });
+            entries.push(Entry { delivery, verdict, mark });
         }
         Batch { entries, position: projected.position, digest: projected.digest }
     }
@@ -82,8 +83,8 @@ impl Planner {
             if let (Verdict::Park { .. }, Some(aggregate)) = (&entry.verdict, entry.delivery.aggregate()) {
                 self.blocked.insert(aggregate.key());
             }
-            if let Some(id) = entry.delivery.id() {
-                window.insert(self.seed.mark(id));
+            if let Some(mark) = entry.mark {
+                window.insert(mark);
             }
         }
     }
@@ -166,7 +167,7 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>
         if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, aggregate) {
             parked.insert(aggregate);
         }
-        Entry { delivery: entry.delivery, verdict }
+        Entry { verdict, ..entry }
     });
     let mut now: Vec<Entry> = entries.collect();
     let Some(split) = split else {

@@ -80,12 +80,12 @@ impl<S: Source> Reader<S> {
     pub fn new(
         source: S,
         inboxes: Vec<Inbox>,
+        room: Room,
         status: Arc<Status>,
         progress: Arc<Frontiers>,
         until: Option<Position>,
         rest: Duration,
     ) -> Self {
-        let room = Room::new(status.queued_bytes.clone());
         let advanced = Instant::now();
         Self { source, inboxes, room, status, progress, until, rest, advanced, has_work: true }
     }
@@ -145,8 +145,9 @@ impl<S: Source> Reader<S> {
     async fn hand_out(&mut self, feed: Feed, position: &Position) -> bool {
         let lanes = u32::try_from(self.inboxes.len()).expect("the configuration bounds the lanes");
         let mut chunks: Vec<Vec<Delivery>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        let mut buffer = Vec::new();
         for delivery in feed.deliveries {
-            let lane = delivery.lane(lanes) as usize;
+            let lane = delivery.lane(lanes, &mut buffer) as usize;
             let is_new = !self.inboxes[lane].position.covers(&delivery.position);
             if is_new && position.covers(&delivery.position) {
                 chunks[lane].push(delivery);
@@ -258,7 +259,9 @@ mod tests {
             };
             status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
             let progress = Arc::new(Frontiers::new((0..lanes).map(|_| start.clone())));
-            let reader = Reader::new(Endless(0), inboxes, status.clone(), progress, None, REST_INTERVAL);
+            let room = Room::new(QUEUED_BYTES_MAX, status.queued_bytes.clone());
+            let reader =
+                Reader::new(Endless(0), inboxes, room, status.clone(), progress, None, REST_INTERVAL);
             let reading = tokio::spawn(reader.run());
             // MySQL is cut off: nothing is taken from the queues.
             let (mut before, mut same) = (0, 0);

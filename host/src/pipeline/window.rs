@@ -1,7 +1,9 @@
 //! The marks of the events that were applied lately, of all lanes: by them, an event that is sent again is known.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::fingerprint::MarkSet;
 
 /// The window of recent events that the lanes of one run share. Each learns from its own commits.
 #[derive(Debug)]
@@ -11,14 +13,14 @@ pub struct DedupeWindow(Mutex<RecentMarks>);
 #[derive(Debug)]
 pub struct RecentMarks {
     size: usize,
-    known: HashSet<u128>,
+    known: MarkSet,
     order: VecDeque<u128>,
 }
 
 impl DedupeWindow {
     /// A window that knows some marks, the oldest one first.
     pub fn new(size: usize, known: impl IntoIterator<Item = u128>) -> Self {
-        let mut marks = RecentMarks { size, known: HashSet::new(), order: VecDeque::new() };
+        let mut marks = RecentMarks { size, known: MarkSet::default(), order: VecDeque::new() };
         for mark in known {
             marks.insert(mark);
         }

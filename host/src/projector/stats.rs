@@ -61,7 +61,12 @@ pub struct Buckets(BTreeMap<u64, u64>);
 
 impl Buckets {
     pub fn add(&mut self, number: u64) {
-        *self.0.entry(bucket(number)).or_default() += 1;
+        self.add_many(number, 1);
+    }
+
+    /// Counts a number that came so many times.
+    pub fn add_many(&mut self, number: u64, times: u64) {
+        *self.0.entry(bucket(number)).or_default() += times;
     }
 
     /// Adds what others counted.

@@ -1,7 +1,5 @@
 //! What a committed batch changes in what is told: counters, histograms, spans, and a line of the log for each parked event.
 
-use std::collections::BTreeMap;
-
 use super::{Status, measures};
 use crate::event::{Aggregate, Id};
 use crate::readmodel::lane::batch::{Batch, Verdict};
@@ -41,12 +39,13 @@ impl Status {
     }
 
     fn count(&self, batch: &Batch) {
-        let mut verdicts: BTreeMap<&'static str, u64> = BTreeMap::new();
+        let mut counts = [0; Verdict::NAMES.len()];
         for entry in &batch.entries {
-            *verdicts.entry(entry.verdict.name()).or_default() += 1;
+            counts[entry.verdict.word()] += 1;
         }
         let projection = self.projection.clone();
-        for (verdict, events) in verdicts {
+        let counted = Verdict::NAMES.into_iter().zip(counts).filter(|(_, events)| *events > 0);
+        for (verdict, events) in counted {
             metrics::counter!("laterna_events_total", "projection" => projection.clone(), "verdict" => verdict)
                 .increment(events);
         }

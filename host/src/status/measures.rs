@@ -10,7 +10,7 @@ use super::recently::Measured;
 use super::{LaneStatus, Status, StatusState};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 
 pub const LATENCY: &str = "laterna_commit_latency_seconds";
 const PROJECTING: &str = "laterna_projecting_seconds";
@@ -52,7 +52,7 @@ pub(super) fn worked(status: &Status, work: Activity, time: Duration) {
         Activity::Committing(1..) => (COMMITTING, Measured::Committing),
         Activity::Committing(0) | Activity::Letter => return,
     };
-    status.measurements.add(measured, std::iter::once(micros(time)));
+    status.measurements.add(measured, micros(time), 1);
     let projection = &status.projection;
     histogram!(name, "projection" => projection.clone()).record(time.as_secs_f64());
 }
@@ -69,28 +69,25 @@ pub(super) fn committed(status: &Status, batch: &Batch) {
         return;
     }
     let named = |name: &'static str| histogram!(name, "projection" => status.projection.clone());
-    status.measurements.add(Measured::Batch, std::iter::once(batch.entries.len() as u64));
+    status.measurements.add(Measured::Batch, batch.entries.len() as u64, 1);
     #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
     named(BATCH).record(batch.entries.len() as f64);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let latency = named(LATENCY);
     let fresh = batch.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate));
     // A clock of MongoDB's that is ahead of this one makes it no less than nothing.
-    let times = fresh.filter_map(|entry| {
-        let took = now.saturating_sub(Duration::from_millis(entry.delivery.wall_ms?));
-        let parent = entry.delivery.event.as_ref().ok().and_then(|event| event.trace_parent());
-        if let Some(parent) = parent.filter(|parent| parent.is_sampled) {
+    let fresh: Vec<&Entry> = fresh.filter(|entry| entry.delivery.wall_ms.is_some()).collect();
+    // Many are of one millisecond.
+    for same in fresh.chunk_by(|a, b| a.delivery.wall_ms == b.delivery.wall_ms) {
+        let written = Duration::from_millis(same[0].delivery.wall_ms.unwrap_or_default());
+        let took = now.saturating_sub(written);
+        let mut parents = same.iter().filter_map(|entry| entry.delivery.event.as_ref().ok()?.trace_parent());
+        if let Some(parent) = parents.find(|parent| parent.is_sampled) {
             status.exemplars.note(&SECONDS, parent, (took, now));
         }
-        Some(took)
-    });
-    status.measurements.add(
-        Measured::Latency,
-        times.map(|time| {
-            latency.record(time.as_secs_f64());
-            micros(time)
-        }),
-    );
+        latency.record_many(took.as_secs_f64(), same.len());
+        status.measurements.add(Measured::Latency, micros(took), same.len() as u64);
+    }
 }
 
 fn micros(time: Duration) -> u64 {

@@ -82,16 +82,16 @@ impl Default for Measurements {
 }
 
 impl Measurements {
-    /// Counts numbers of one kind: microseconds, or events.
-    pub(super) fn add(&self, measured: Measured, numbers: impl Iterator<Item = u64>) {
-        self.add_at(self.began.elapsed(), measured, numbers);
+    /// Counts a number, of microseconds or events, as often as it came.
+    pub(super) fn add(&self, measured: Measured, number: u64, times: u64) {
+        self.add_at(self.began.elapsed(), measured, number, times);
     }
 
     pub(super) fn last_minute(&self) -> LastMinute {
         self.at(self.began.elapsed())
     }
 
-    fn add_at(&self, now: Duration, measured: Measured, numbers: impl Iterator<Item = u64>) {
+    fn add_at(&self, now: Duration, measured: Measured, value: u64, times: u64) {
         let mut slots = self.slots();
         let number = slot(now);
         if slots.back().is_none_or(|last| last.number < number) {
@@ -101,7 +101,7 @@ impl Measurements {
             }
         }
         if let Some(last) = slots.back_mut() {
-            numbers.for_each(|number| last.buckets[measured as usize].add(number));
+            last.buckets[measured as usize].add_many(value, times);
         }
     }
 
@@ -146,17 +146,21 @@ mod tests {
     fn a_quantile_is_of_the_last_minute_and_of_nothing_older() {
         let measurements = Measurements::default();
         let at = Duration::from_secs;
-        measurements.add_at(at(5), Measured::Latency, std::iter::repeat_n(9_000_000, 100));
-        measurements.add_at(at(31), Measured::Latency, std::iter::repeat_n(10_000, 100));
+        measurements.add_at(at(5), Measured::Latency, 9_000_000, 100);
+        measurements.add_at(at(31), Measured::Latency, 10_000, 100);
         let both = measurements.at(at(31)).latency_ms.expect("it was measured");
         assert!(both.p99 >= 9_000.0 && both.count == 200, "{both:?}");
         let later = measurements.at(at(61)).latency_ms.expect("it was measured");
         assert!((10.0..=11.25).contains(&later.p99) && later.count == 100, "{later:?}");
         assert_eq!(measurements.at(at(100)), LastMinute::default(), "all of it is old");
-        measurements.add_at(at(3_600), Measured::Batch, [1, 3, 40, 9_000].into_iter());
+        for size in [1, 3, 40, 9_000] {
+            measurements.add_at(at(3_600), Measured::Batch, size, 1);
+        }
         let batches = measurements.at(at(3_600)).batches;
         assert_eq!(batches, [1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
-        measurements.add_at(at(3_600), Measured::Latency, [900, 3_000, 70_000_000].into_iter());
+        for micros in [900, 3_000, 70_000_000] {
+            measurements.add_at(at(3_600), Measured::Latency, micros, 1);
+        }
         let latencies = measurements.at(at(3_600)).latencies;
         assert_eq!(latencies, [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     }

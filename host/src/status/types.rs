@@ -1,6 +1,6 @@
 //! Events by their type: those that the projector does not take, and how long MySQL takes for the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -92,40 +92,64 @@ struct TypeShare {
     operations: usize,
 }
 
-impl StatusState {
-    /// The events of a batch by their type: those that are passed by, and those that are applied.
-    fn by_type<'a>(&mut self, batch: &'a Batch) -> (BTreeMap<&'a str, u64>, BTreeMap<&'a str, TypeShare>) {
-        let (mut unhandled, mut applied) = (BTreeMap::new(), BTreeMap::<&str, TypeShare>::new());
-        for entry in &batch.entries {
-            let Ok(event) = &entry.delivery.event else { continue };
-            match &entry.verdict {
-                Verdict::Pass(Passed::Unhandled) => {
-                    let name = counted(&mut self.types.unhandled, &event.event_type);
-                    *self.types.unhandled.entry(name.to_owned()).or_default() += 1;
-                    *unhandled.entry(name).or_default() += 1;
-                }
-                Verdict::Apply(operations) if !operations.is_empty() => {
-                    let share =
-                        applied.entry(counted(&mut self.types.applied, &event.event_type)).or_default();
-                    share.events += 1;
-                    share.operations += operations.len();
-                }
-                _ => {}
-            }
-        }
-        (unhandled, applied)
+/// The events of a batch by their type, whatever the types are.
+#[derive(Default)]
+struct ByType<'a>(HashMap<&'a str, TypeShare>);
+
+impl<'a> ByType<'a> {
+    fn add(&mut self, event_type: &'a str, operations: usize) {
+        self.0.entry(event_type).or_default().add(&TypeShare { events: 1, operations });
     }
+
+    /// The same by the names under which types are counted.
+    fn counted<T: Default>(self, known: &mut BTreeMap<String, T>) -> BTreeMap<&'a str, TypeShare> {
+        let mut all = BTreeMap::<&str, TypeShare>::new();
+        for (event_type, share) in self.0 {
+            all.entry(counted(known, event_type)).or_default().add(&share);
+        }
+        all
+    }
+}
+
+impl TypeShare {
+    fn add(&mut self, more: &Self) {
+        self.events += more.events;
+        self.operations += more.operations;
+    }
+}
+
+/// The events of a batch by their type: those that are passed by, and those that are applied.
+fn by_type(batch: &Batch) -> (ByType<'_>, ByType<'_>) {
+    let (mut unhandled, mut applied) = (ByType::default(), ByType::default());
+    for entry in &batch.entries {
+        let Ok(event) = &entry.delivery.event else { continue };
+        match &entry.verdict {
+            Verdict::Pass(Passed::Unhandled) => unhandled.add(&event.event_type, 0),
+            Verdict::Apply(operations) if !operations.is_empty() => {
+                applied.add(&event.event_type, operations.len());
+            }
+            _ => {}
+        }
+    }
+    (unhandled, applied)
 }
 
 impl Status {
     /// Counts a committed batch by the types of its events. Where it has several, each has its share of the time by its
     /// operations.
     pub(super) fn count_types(&self, batch: &Batch, took: Duration) {
-        let (unhandled, applied) = self.change(|state| state.by_type(batch));
+        let (unhandled, applied) = by_type(batch);
+        let (unhandled, applied) = self.change(|StatusState { types, .. }| {
+            let unhandled = unhandled.counted(&mut types.unhandled);
+            for (name, share) in &unhandled {
+                *types.unhandled.entry((*name).to_owned()).or_default() += share.events as u64;
+            }
+            (unhandled, applied.counted(&mut types.applied))
+        });
         let labels =
             |event_type: &str| [("projection", self.projection.clone()), ("type", event_type.to_owned())];
-        for (event_type, events) in unhandled {
-            counter!("laterna_unhandled_events_total", &labels(event_type)).increment(events);
+        for (event_type, share) in unhandled {
+            counter!("laterna_unhandled_events_total", &labels(event_type)).increment(share.events as u64);
         }
         let operations: usize = applied.values().map(|share| share.operations).sum();
         let mut times = Vec::with_capacity(applied.len());

@@ -51,7 +51,9 @@ impl Answers {
                 };
                 let is_held = delivery.aggregate().is_some_and(|aggregate| held.contains(aggregate));
                 match verdict {
-                    Some(verdict) if !is_held => entries.push(Entry { delivery: delivery.clone(), verdict }),
+                    Some(verdict) if !is_held => {
+                        entries.push(Entry { delivery: delivery.clone(), verdict, mark: None });
+                    }
                     Some(_) => {}
                     None => held.extend(delivery.aggregate().cloned()),
                 }

@@ -315,7 +315,7 @@ impl LaneModel {
             turn: self.token(),
             schema: self.schema.clone(),
             outdated: self.outdated_mark(),
-            fingerprint: self.fingerprint.and(self.added_by(batch)?),
+            fingerprint: self.fingerprint.and(batch.fingerprint()),
             changes_component: batch.digest != self.digest,
             batch: batch.clone(),
         })

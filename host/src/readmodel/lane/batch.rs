@@ -4,6 +4,7 @@
 
 use crate::event::{Anchor, Delivery, Id};
 use crate::failure::Failure;
+use crate::fingerprint::Fingerprint;
 use crate::position::Position;
 use crate::statement::Operation;
 
@@ -20,6 +21,8 @@ pub struct Batch {
 pub struct Entry {
     pub delivery: Delivery,
     pub verdict: Verdict,
+    /// The mark of its event's id, where it has one.
+    pub mark: Option<u128>,
 }
 
 /// The verdict on one delivery.
@@ -92,6 +95,12 @@ impl Batch {
         all
     }
 
+    /// Which events the batch adds to those of its lane: all that have an id, but those that came again.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let fresh = self.entries.iter().filter(|entry| entry.verdict != Verdict::Pass(Passed::Duplicate));
+        fresh.filter_map(|entry| entry.mark).fold(Fingerprint::default(), Fingerprint::with)
+    }
+
     /// The ids that enter the dedupe window, and those of duplicates, which are in it.
     pub fn ids(&self) -> (Vec<&Id>, Vec<&Id>) {
         let (mut fresh, mut repeated) = (Vec::with_capacity(self.entries.len()), Vec::new());
@@ -108,17 +117,22 @@ impl Verdict {
     pub const NAMES: [&'static str; 7] =
         ["applied", "unhandled", "ignored", "duplicate", "discarded", "parked", "held"];
 
+    /// The word for it, in metrics: its place among [`Self::NAMES`].
+    pub fn word(&self) -> usize {
+        match self {
+            Self::Apply(_) => 0,
+            Self::Pass(Passed::Unhandled) => 1,
+            Self::Pass(Passed::Ignored) => 2,
+            Self::Pass(Passed::Duplicate) => 3,
+            Self::Pass(Passed::Discarded) => 4,
+            Self::Park { .. } => 5,
+            Self::Hold => 6,
+        }
+    }
+
     /// The word for it, in metrics.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Apply(_) => "applied",
-            Self::Pass(Passed::Unhandled) => "unhandled",
-            Self::Pass(Passed::Ignored) => "ignored",
-            Self::Pass(Passed::Duplicate) => "duplicate",
-            Self::Pass(Passed::Discarded) => "discarded",
-            Self::Park { .. } => "parked",
-            Self::Hold => "held",
-        }
+        Self::NAMES[self.word()]
     }
 }
 

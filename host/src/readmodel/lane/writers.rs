@@ -294,7 +294,7 @@ mod tests {
                 document: Arc::from(&[][..]),
                 event,
             };
-            let entry = Entry { delivery, verdict: Verdict::Pass(Passed::Unhandled) };
+            let entry = Entry { delivery, verdict: Verdict::Pass(Passed::Unhandled), mark: None };
             let lane = Lane { projection: "p".into(), generation: 1, lane };
             LaneBatch {
                 turn: BatchToken { lane, epoch: 1, batch: 0, stamp: 1 },

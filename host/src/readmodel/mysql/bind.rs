@@ -45,29 +45,38 @@ impl<'q> Encode<'q, MySql> for Digits<'q> {
     }
 }
 
-/// The values that are sent for one operation, which is the number `operation` of its event.
-pub fn fitted<'v>(
+/// The values that are sent for an operation.
+pub fn fitted<'v>(statement: &Statement, values: &'v [Value]) -> Result<Vec<Sent<'v>>, Failure> {
+    let mut fitted = Vec::with_capacity(values.len());
+    fit_each(0, statement, values, |sent| fitted.push(sent))?;
+    Ok(fitted)
+}
+
+/// Fits each value of an operation, which is the number `operation` of its event.
+fn fit_each<'v>(
     operation: usize,
     statement: &Statement,
     values: &'v [Value],
-) -> Result<Vec<Sent<'v>>, Failure> {
+    mut take: impl FnMut(Sent<'v>),
+) -> Result<(), Failure> {
     let (expected, given) = (statement.parameters.len(), values.len());
     if expected != given {
         let statement = statement.name.clone();
         return Err(Failure::ParameterCount { operation, statement, expected, given });
     }
     let places = statement.parameters.iter().zip(values).enumerate();
-    let fitted = places.map(|(parameter, (place, value))| {
-        fit(place, value).map_err(|mut reason| {
+    for (parameter, (place, value)) in places {
+        let sent = fit(place, value).map_err(|mut reason| {
             if let Some(column) = place.column.as_ref().filter(|column| statement.adds.contains(column)) {
                 // A number that is below zero, and would be right as a part of the sum.
                 reason = format!("{reason}. It adds to `{column}`: {}", Statement::SUMS);
             }
             let statement = statement.name.clone();
             Failure::BadValue { operation, statement, parameter, reason }
-        })
-    });
-    fitted.collect()
+        })?;
+        take(sent);
+    }
+    Ok(())
 }
 
 /// Checks what is left to check when a projector has answered: that each operation names a declared statement, has
@@ -80,7 +89,7 @@ pub fn judge(schema: &Schema, operations: &[Operation]) -> Result<(), Failure> {
             index: operation.statement,
             declared: schema.statements.len(),
         })?;
-        fitted(index, statement, &operation.parameters)?;
+        fit_each(index, statement, &operation.parameters, drop)?;
     }
     Ok(())
 }
@@ -225,7 +234,7 @@ mod tests {
                 }
                 return Ok(());
             }
-            let sent = fitted(0, &statement, &values).expect("it was judged");
+            let sent = fitted(&statement, &values).expect("it was judged");
             for ((parameter, value), sent) in statement.parameters.iter().zip(&values).zip(&sent) {
                 let nothing = Parameter { required: false, ..parameter.clone() };
                 let null = fit(&nothing, &Value::Null).expect("NULL fits");

@@ -9,10 +9,13 @@ use crate::statement::{Keyed, Merge, Parameter, Statement, Type, Value};
 /// A primary key. Two that differ are of two rows on every server. Two that are equal may be of two rows as well: blanks at
 /// the end count in some collations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key<'a>(Vec<KeyColumn<'a>>);
+pub(super) enum Key<'a> {
+    One(KeyColumn<'a>),
+    Many(Vec<KeyColumn<'a>>),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum KeyColumn<'a> {
+pub(super) enum KeyColumn<'a> {
     Integer(i64),
     Text(&'a str),
     Bytes(&'a [u8]),
@@ -32,7 +35,10 @@ pub(super) fn of<'a>(statement: &Statement, keyed: &Keyed, values: &'a [Value]) 
         }
         _ => None,
     };
-    keyed.key.iter().map(part).collect::<Option<_>>().map(Key)
+    match &keyed.key[..] {
+        [only] => part(only).map(Key::One),
+        several => several.iter().map(part).collect::<Option<_>>().map(Key::Many),
+    }
 }
 
 /// Returns true where a row that is inserted with this key is the one that is found by it: no column cuts or fills it up.

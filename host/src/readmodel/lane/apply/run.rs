@@ -35,7 +35,7 @@ impl LaneModel {
         let is_mariadb = session.is_mariadb();
         for run in runs {
             let statement = &self.schema.statements[run.statement];
-            let rows = run.rows.iter().map(|values| fitted(0, statement, values));
+            let rows = run.rows.iter().map(|values| fitted(statement, values));
             let rows: Vec<Vec<Sent<'_>>> = rows.collect::<Result<_, _>>()?;
             let rows_max = rows_max(&rows, statement, session.packet_bytes_max)?;
             for piece in coalesce::pieces(statement, &rows, rows_max) {

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::LaneModel;
 use crate::failure::Failure;
-use crate::fingerprint::{Fingerprint, Seed};
+use crate::fingerprint::Seed;
 use crate::readmodel::control::deployment;
 use crate::readmodel::lane::acknowledge::Acknowledge;
-use crate::readmodel::lane::batch::{Batch, Entry};
+use crate::readmodel::lane::batch::Entry;
 use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed};
 use crate::readmodel::lane::dedupe::{self, DedupeMark};
 use crate::readmodel::lane::lane_batch::{LaneBatch, Pace};
@@ -92,11 +92,6 @@ impl LaneModel {
         let last = batch.anchor();
         let advance = Advance::of(batch, letters, *fingerprint, last.as_ref());
         checkpoint::close(&mut session.connection, &self.control, turn, advance).await
-    }
-
-    /// Which events a batch adds to those of the lane: all that have an id, but those that came again.
-    pub(super) fn added_by(&self, batch: &Batch) -> Result<Fingerprint, Failure> {
-        Ok(Fingerprint::of(self.seed()?, batch.ids().0))
     }
 
     /// The key of the marks, which the lane reads when it is loaded.
