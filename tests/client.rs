@@ -114,7 +114,7 @@ async fn with_letters(options: Options) -> World {
     world
 }
 
-async fn looks_the_same(both: &BothWays<'_>) {
+fn looks_the_same(both: &BothWays<'_>) {
     let id = both.id_of("bad1");
     for arguments in [
         &["dlq", "list", "picky"][..],
@@ -260,7 +260,7 @@ async fn a_command_says_the_same_through_the_databases_and_through_a_host() {
         let world = with_letters(options).await;
         let both = BothWays::start(&world).await;
         until("all are there", async || world.letters().await == (11, 1)).await;
-        looks_the_same(&both).await;
+        looks_the_same(&both);
         letters_change_alike(&both);
         if is_mysql {
             everything_else_changes_alike(&both).await;

@@ -80,7 +80,7 @@ async fn the_projections_of_a_host_read_one_change_stream_and_each_gets_every_ev
                 world.insert(events(sequence..sequence + 1, 10)).await;
             }
         };
-        let (_, killed) = tokio::join!(write, database.run_command(kill));
+        let ((), killed) = tokio::join!(write, database.run_command(kill));
         killed.expect("they are killed");
     }
     assert_all_have(&world, 60).await;

@@ -113,27 +113,7 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
     assert!(!bodies.contains(CANARY), "a span holds what an event holds");
     let log = host.log();
     assert!(log.lines().any(|line| line.contains("parked:") && line.contains(ids(FAILING).0)), "{log}");
-
-    // The latency leads to the traces that are kept, for whoever asks for OpenMetrics.
-    let open = client
-        .with("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.2")
-        .get("/metrics")
-        .await;
-    assert!(open.header("content-type").starts_with("application/openmetrics-text"), "{open:?}");
-    assert!(open.text.ends_with("# EOF\n") && !open.text.contains("_total counter"), "{}", open.text);
-    let exemplars: Vec<&str> = open.text.lines().filter(|line| line.contains(" # {trace_id=")).collect();
-    assert!(
-        exemplars
-            .iter()
-            .all(|line| line.starts_with("laterna_commit_latency_seconds_bucket{projection=\"picky\""))
-    );
-    let leads_to = |parent| exemplars.iter().any(|line| line.contains(ids(parent).0));
-    assert!((leads_to(SAMPLED) || leads_to(FAILING)) && !leads_to(UNSAMPLED), "{exemplars:?}");
-    let plain = client.get("/metrics").await;
-    assert!(
-        plain.header("content-type").starts_with("text/plain") && !plain.text.contains("trace_id"),
-        "{plain:?}"
-    );
+    the_latency_leads_to_traces(&client).await;
 
     // What is asked for last goes out with the stop.
     host.until_phase("picky", "paused").await;
@@ -162,6 +142,29 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
             "{span:?}"
         );
     }
+}
+
+/// The latency leads to the traces that are kept, for whoever asks for `OpenMetrics`.
+async fn the_latency_leads_to_traces(client: &Client) {
+    let open = client
+        .with("Accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.2")
+        .get("/metrics")
+        .await;
+    assert!(open.header("content-type").starts_with("application/openmetrics-text"), "{open:?}");
+    assert!(open.text.ends_with("# EOF\n") && !open.text.contains("_total counter"), "{}", open.text);
+    let exemplars: Vec<&str> = open.text.lines().filter(|line| line.contains(" # {trace_id=")).collect();
+    assert!(
+        exemplars
+            .iter()
+            .all(|line| line.starts_with("laterna_commit_latency_seconds_bucket{projection=\"picky\""))
+    );
+    let leads_to = |parent| exemplars.iter().any(|line| line.contains(ids(parent).0));
+    assert!((leads_to(SAMPLED) || leads_to(FAILING)) && !leads_to(UNSAMPLED), "{exemplars:?}");
+    let plain = client.get("/metrics").await;
+    assert!(
+        plain.header("content-type").starts_with("text/plain") && !plain.text.contains("trace_id"),
+        "{plain:?}"
+    );
 }
 
 /// The sum of a counter's samples.

@@ -23,7 +23,7 @@ pub fn take(name: &str, commands: &[(String, String)]) {
     let mut screen = String::new();
     for (command, output) in commands {
         assert!(!output.trim().is_empty(), "{command} says nothing");
-        screen += &format!("\u{1b}[1;32m$\u{1b}[0m \u{1b}[1m{command}\u{1b}[0m\n");
+        screen.extend(["\u{1b}[1;32m$\u{1b}[0m \u{1b}[1m", command, "\u{1b}[0m\n"]);
         screen.extend(output.lines().map(|line| wrapped(line.trim_end()) + "\n"));
     }
     let picture = Term::new().render_svg(screen.trim_end()) + "\n";

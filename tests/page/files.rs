@@ -134,7 +134,9 @@ fn the_libraries_are_what_the_list_says_and_have_their_licences() {
 #[test]
 fn each_question_shows_the_command_line_that_does_the_same() {
     let mut questions = 0;
-    for path in served().iter().filter(|path| path.ends_with(".js") && !path.contains("/vendor/")) {
+    for path in served().iter().filter(|path| {
+        path.rsplit_once('.').is_some_and(|(_, kind)| kind == "js") && !path.contains("/vendor/")
+    }) {
         let text = read(&path["/page/".len()..]);
         for question in text.split("ask({\n").skip(1) {
             let question = question.lines().take(12).collect::<Vec<_>>().join("\n");

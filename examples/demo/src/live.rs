@@ -190,8 +190,8 @@ impl Live {
         });
         let listener =
             TcpListener::bind(("127.0.0.1", parts.port)).await.context("listening for the page")?;
-        let ports = [listener.local_addr()?.port(), stage.hosts[0].port, stage.hosts[1].port];
-        let doors = open_doors(settings.also_at.as_deref(), &ports).await?;
+        let served_at = [listener.local_addr()?.port(), stage.hosts[0].port, stage.hosts[1].port];
+        let doors = open_doors(settings.also_at.as_deref(), &served_at).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(page::serve(listener, stage.clone()));
         stage.open_accounts().await?;
@@ -200,7 +200,7 @@ impl Live {
         tasks.spawn(watch.keep(publish));
         stage.until_ready().await?;
         stage.hosts[1].start()?;
-        Ok(Self { stage, ports, _doors: doors, _tasks: tasks })
+        Ok(Self { stage, ports: served_at, _doors: doors, _tasks: tasks })
     }
 }
 

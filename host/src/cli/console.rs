@@ -27,7 +27,7 @@ pub use host_api::{Call, HostApi, HostIsAway};
 /// The host that commands ask, where one is named.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HostArguments {
-    /// Ask the API of this host instead of MySQL, e.g. http://127.0.0.1:7420: no configuration is needed.
+    /// Ask the API of this host instead of MySQL, e.g. `http://127.0.0.1:7420`: no configuration is needed.
     #[arg(
         long,
         global = true,

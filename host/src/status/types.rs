@@ -161,7 +161,9 @@ impl Status {
         }
         if !times.is_empty() {
             self.change(|state| {
-                times.iter().for_each(|(name, events, of_each)| state.types.took(name, *events, *of_each));
+                for (name, events, of_each) in &times {
+                    state.types.took(name, *events, *of_each);
+                }
             });
         }
     }

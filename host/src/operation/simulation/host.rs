@@ -92,12 +92,12 @@ impl ControlPorts for OperatedHost {
 
     async fn renew(&self, _: &mut Option<()>, epoch: u64) -> Result<(), Failure> {
         self.ask("renews the lease").await?;
-        self.world.under(epoch, |rows| rows.renew())
+        self.world.under(epoch, super::rows::Rows::renew)
     }
 
     async fn release(&self, epoch: u64) -> Result<(), Failure> {
         self.ask("gives the lease back").await?;
-        self.world.under(epoch, |rows| rows.release())
+        self.world.under(epoch, super::rows::Rows::release)
     }
 
     async fn open_breaker(&self, _epoch: u64, reason: &str) -> Result<(), Failure> {

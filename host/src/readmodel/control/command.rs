@@ -192,7 +192,7 @@ pub async fn pending(
         let text: String = row.get(1)?;
         match serde_json::from_str(&text) {
             Ok(request) => {
-                commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? })
+                commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? });
             }
             Err(error) => {
                 let reason = format!("this version of the host does not know the command: {error}");

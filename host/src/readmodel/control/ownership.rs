@@ -168,5 +168,5 @@ async fn names(session: &mut Session, sql: &str) -> Result<Vec<[String; 3]>, Fai
     let rows = sql.rows(&mut session.connection).await?;
     let name =
         |row: &ControlRow| -> Result<[String; 3], Failure> { Ok([row.get(0)?, row.get(1)?, row.get(2)?]) };
-    rows.iter().map(|row| name(row)).collect()
+    rows.iter().map(name).collect()
 }

@@ -227,7 +227,7 @@ impl LaneModel {
                 return Ok(());
             }
         }
-        let part = self.part(batch)?;
+        let part = self.part(batch);
         let (fingerprint, outdated) = (part.fingerprint, part.outdated.is_some());
         let began = Instant::now();
         let mark = self.write_in_turn(part).await?;
@@ -310,15 +310,15 @@ impl LaneModel {
     }
 
     /// What the lane brings to a transaction for a batch.
-    fn part(&self, batch: &Arc<Batch>) -> Result<LaneBatch, Failure> {
-        Ok(LaneBatch {
+    fn part(&self, batch: &Arc<Batch>) -> LaneBatch {
+        LaneBatch {
             turn: self.token(),
             schema: self.schema.clone(),
             outdated: self.outdated_mark(),
             fingerprint: self.fingerprint.and(batch.fingerprint()),
             changes_component: batch.digest != self.digest,
             batch: batch.clone(),
-        })
+        }
     }
 
     /// Finds the entries that MySQL refuses, by running halves behind savepoints; nothing stays of it. An entry

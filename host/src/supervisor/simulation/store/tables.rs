@@ -167,6 +167,7 @@ impl Tables {
     }
 
     /// The tables of another generation, before anything is in them.
+    #[must_use]
     pub fn made_anew(&self, generation: u32, lanes: u32, beginning: &Position) -> Self {
         let events = self.written.len();
         let mut tables = Self {
