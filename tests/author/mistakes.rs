@@ -138,7 +138,7 @@ const SCRIPT: [Told; 22] = [
         "values",
         &[
             "VALUES ('2026-01-31T12:00:00.500Z', '1969-12-31T23:59:59.999Z')",
-            "VALUES ('9007199254740993', '\\u0001\\u0002')",
+            "VALUES ('9007199254740993', CONCAT(_utf8mb4 X'0102'))",
             "VALUES ('2026-01-31T12:00:00.500Z', NULL)",
             "VALUES ('ab😀', '{\"$date\":\"2026-01-31T12:00:00.5Z\"}')",
         ],
@@ -229,7 +229,7 @@ fn python_names_the_statement_the_parameter_and_the_line_of_a_mistake() {
             "values",
             &[
                 "VALUES ('2026-01-31T12:00:00.500Z', '1969-12-31T23:59:59.999Z')",
-                "VALUES ('9007199254740993', '\\u0001\\u0002')",
+                "VALUES ('9007199254740993', CONCAT(_utf8mb4 X'0102'))",
                 "VALUES ('0.00000001', NULL)",
                 "'{\"$date\":\"2026-01-31T12:00:00.5Z\"}')",
             ],

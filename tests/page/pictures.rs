@@ -142,7 +142,7 @@ async fn the_pictures_of_the_documents_are_taken() {
 fn the_documents_show_each_picture_and_all_are_small() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let read = |file: &str| std::fs::read_to_string(docs.join(file)).expect("it can be read");
-    let shown = read("operating.md") + &read("../README.md");
+    let shown = read("operating.md") + &read("tutorial.md") + &read("../README.md");
     let (mut bytes, mut pictures) = (0, 0);
     for entry in std::fs::read_dir(docs.join("images")).expect("it can be read") {
         let entry = entry.expect("it can be read");

@@ -85,7 +85,7 @@ export function Queries() {
         <p class="soft">Rows that three projectors keep.</p>
         ${!mysql.accounts && html`<${Gone} what="MySQL is away." goes="Commands go on." why=${mysql.why} />`}
         ${mysql.accounts &&
-        html`<div class="scroll"><table class="rows">
+        html`<div class="scroll" tabindex="0" role="region" aria-label="Rows of accounts"><table class="rows">
             <thead><tr><th>accounts</th><th class="number">balance</th>${hasCurrency && html`<th class="new">currency</th>`}<th class="number">sequence</th></tr></thead>
             <tbody>${mysql.accounts.map(
                 (row) => html`<tr key=${row.id} class=${differs(row) ? "differs" : ""}>

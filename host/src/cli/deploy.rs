@@ -60,7 +60,7 @@ pub struct ListArguments {
     /// Name of the projection.
     projection: String,
     /// Print at most this many, the newest first.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(long, default_value_t = 20)]
     limit: u32,
     /// Print JSON.
     #[arg(long)]

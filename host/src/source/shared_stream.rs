@@ -25,11 +25,11 @@ const FEED_BYTES: usize = 512;
 pub struct SharedStream {
     outbox: Outbox,
     decoder: Decoder,
-    state: Mutex<State>,
+    state: Mutex<SharedState>,
 }
 
 #[derive(Default)]
-struct State {
+struct SharedState {
     /// How many projections are at the live end with a cursor of their own.
     at_end: usize,
     running: Option<SharedCursor>,
@@ -111,7 +111,7 @@ impl SharedStream {
         !is_last && !running.subscribers.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

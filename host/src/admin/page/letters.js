@@ -68,7 +68,7 @@ export function Letters({ name }) {
         ${heads.length > 0 && html`<${Bulk} name=${name} filter=${filter} page=${page} chosen=${chosen} heads=${heads} choose=${choose} again=${again} />`}
         <ol class="sequences" aria-label="Letters, one line an aggregate, the oldest first">
             ${heads.map((head) => html`<${Sequence} key=${head.id} name=${name} head=${head} behind=${behind.get(head.id) ?? []} isChosen=${chosen.has(head.id)}
-                toggle=${() => choose(toggled(chosen, head.id))} open=${open} setOpen=${setOpen} boundary=${page.boundary} again=${again} />`)}
+                toggle=${() => choose((now) => toggled(now, head.id))} open=${open} setOpen=${setOpen} boundary=${page.boundary} again=${again} />`)}
         </ol>
         ${page && !heads.length && html`<p class="empty">${after ? "No more letters." : "No letters: every event was applied."}</p>`}
         <div class="buttons pages">

@@ -7,7 +7,9 @@ import { lately, useReading } from "./projection.js";
 import { cli, count, duration, moment, plural, short } from "./words.js";
 
 export function Tables({ name, projection }) {
-    const { value, problem, again } = useReading(`${at(name)}/generations`, projection.beside?.events, projection.beside?.generation, lately(name));
+    const { phase, digest, beside, deployment } = projection;
+    // What takes the place of the live tables tells so by the component that it works with.
+    const { value, problem, again } = useReading(`${at(name)}/generations`, beside?.events, beside?.generation, phase, digest, deployment?.taken_up, lately(name));
     const [report, setReport] = useState(null);
     const rebuild = () =>
         ask({
