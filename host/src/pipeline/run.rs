@@ -42,12 +42,17 @@ pub trait Ports {
     /// The component version that the lanes are to work with.
     fn desired(&self) -> Arc<DesiredVersion<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
+    /// Decodes the documents of letters that are tried again.
+    fn decoder(&self) -> &Decoder;
+    /// A parked event holds back the whole stream, and not only its aggregate.
+    fn holds_stream(&self) -> bool;
+    /// Shows with what the lanes begin.
+    fn report(&self, status: &Status, run_plan: &RunPlan);
 }
 
 /// The parts that all tasks of a run share.
 pub struct Run<'a, P> {
     pub parts: &'a P,
-    pub decoder: &'a Decoder,
     pub batch_max: usize,
     pub window: usize,
     /// How much may wait in all lanes together.
@@ -56,8 +61,6 @@ pub struct Run<'a, P> {
     pub rest: Duration,
     pub breaker: Arc<Breaker>,
     pub suspects: Arc<Suspects>,
-    /// A parked event holds back the whole stream, and not only its aggregate.
-    pub holds_stream: bool,
     pub status: &'a Arc<Status>,
     /// Ends reader and lanes when they have finished what they have begun.
     pub stop: &'a CancellationToken,
@@ -195,11 +198,11 @@ impl<P: Ports> Run<'_, P> {
                 status: self.status.clone(),
                 lane: number,
                 progress: progress.clone(),
-                decoder: self.decoder.clone(),
+                decoder: self.parts.decoder().clone(),
                 breaker: self.breaker.clone(),
                 suspects: self.suspects.clone(),
                 size: Size::any(),
-                holds_stream: self.holds_stream,
+                holds_stream: self.parts.holds_stream(),
                 stop: self.stop.clone(),
             }
             .run(),

@@ -9,7 +9,7 @@ use super::term::Term;
 use super::{Carryover, Supervisor};
 use crate::failure::Failure;
 use crate::pipeline::reader::REST_INTERVAL;
-use crate::pipeline::run::{Run, RunPlan, TaskSet};
+use crate::pipeline::run::{Ports, Run, RunPlan, TaskSet};
 use crate::position::Position;
 
 /// Makes everything ready, and starts the lanes, then what feeds them. `until` is where they end, because another generation
@@ -31,14 +31,12 @@ pub async fn start<P: ControlPorts>(
     let (breaker, held) = lanes.opening().await?;
     let run = Run {
         parts: &lanes,
-        decoder: lanes.decoder(),
         batch_max: settings.batch_max,
         window: settings.window,
         queued_bytes_max: settings.queued_bytes_max,
         rest: REST_INTERVAL,
         breaker: Arc::new(breaker),
         suspects: carryover.suspects.clone(),
-        holds_stream: lanes.holds_stream(),
         status,
         stop,
     };

@@ -57,20 +57,6 @@ impl LiveLanes {
 }
 
 impl LanePorts for LiveLanes {
-    fn decoder(&self) -> &Decoder {
-        &self.host.servers.decoder
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        let loaded = &self.loaded;
-        status.starts(&loaded.title(), &loaded.deployed.digest, self.epoch, &run_plan.rows);
-        status.shows(&loaded.component);
-    }
-
-    fn holds_stream(&self) -> bool {
-        self.hold_check.holds_stream
-    }
-
     async fn opening(&self) -> Result<(Breaker, Option<Failure>), Failure> {
         let OnServers { servers, settings, .. } = &self.host;
         let mut session = servers.applier.connect().await?;
@@ -128,5 +114,19 @@ impl Ports for LiveLanes {
             .with_limits(settings.letters.limits)
             .acknowledging(settings.acknowledge)
             .taking_turns(&self.writers)
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.host.servers.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        self.hold_check.holds_stream
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        let loaded = &self.loaded;
+        status.starts(&loaded.title(), &loaded.deployed.digest, self.epoch, &run_plan.rows);
+        status.shows(&loaded.component);
     }
 }

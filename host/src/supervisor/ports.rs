@@ -14,7 +14,6 @@ use crate::pipeline::breaker::Breaker;
 use crate::pipeline::ports::Task;
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::readmodel::control::lease::Acquired;
-use crate::source::Decoder;
 use crate::status::Status;
 
 /// A lease that this host holds.
@@ -64,11 +63,6 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
 
 /// The live lanes of one run, ready to start.
 pub trait LanePorts: Ports + Send + Sync {
-    fn decoder(&self) -> &Decoder;
-    /// Shows with what the lanes begin.
-    fn report(&self, status: &Status, run_plan: &RunPlan);
-    /// A parked event holds back the whole stream, and not only its aggregate.
-    fn holds_stream(&self) -> bool;
     /// The breaker of the run, and what holds the events back, if anything does.
     fn opening(&self) -> impl Task<Result<(Breaker, Option<Failure>), Failure>>;
     /// Waits until something else, or nothing, holds the events back.

@@ -44,25 +44,9 @@ impl OperatedLane {
         let desired = Arc::new(DesiredVersion::new(OperatedVersion::of(&generation.digest)));
         Self { host, epoch, generation, desired, decoder: decoder() }
     }
-
-    fn shows(&self, status: &Status, run_plan: &RunPlan) {
-        status.starts("operated", &self.generation.digest, self.epoch, &run_plan.rows);
-    }
 }
 
 impl LanePorts for OperatedLane {
-    fn decoder(&self) -> &Decoder {
-        &self.decoder
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        self.shows(status, run_plan);
-    }
-
-    fn holds_stream(&self) -> bool {
-        false
-    }
-
     async fn opening(&self) -> Result<(Breaker, Option<Failure>), Failure> {
         Ok((Breaker::off(), None))
     }
@@ -89,18 +73,6 @@ impl LanePorts for OperatedLane {
 impl ShadowPorts for OperatedLane {
     fn generation(&self) -> &Generation {
         &self.generation
-    }
-
-    fn decoder(&self) -> &Decoder {
-        &self.decoder
-    }
-
-    fn holds_stream(&self) -> bool {
-        false
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        self.shows(status, run_plan);
     }
 
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
@@ -131,6 +103,18 @@ impl Ports for OperatedLane {
     fn read_model(&self, _lane: u32) -> OperatedReadModel {
         let (host, epoch) = (self.host.clone(), self.epoch);
         OperatedReadModel { host, epoch, generation: self.generation.generation, batch: 0 }
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        false
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        status.starts("operated", &self.generation.digest, self.epoch, &run_plan.rows);
     }
 }
 

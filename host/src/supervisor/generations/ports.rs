@@ -13,7 +13,6 @@ use crate::readmodel::control::generation::{Generation, GenerationState, Purpose
 use crate::readmodel::cut_over::CutOverOutcome;
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter::GivenUp;
-use crate::source::Decoder;
 use crate::status::Status;
 use crate::supervisor::settings::Settings;
 use crate::supervisor::term::Term;
@@ -97,10 +96,6 @@ pub trait GenerationPorts: Clone + Send + 'static {
 /// The lanes of a generation beside the live one.
 pub trait ShadowPorts: Ports + Send + Sync + 'static {
     fn generation(&self) -> &Generation;
-    fn decoder(&self) -> &Decoder;
-    fn holds_stream(&self) -> bool;
-    /// Shows with what the lanes begin.
-    fn report(&self, status: &Status, run_plan: &RunPlan);
     /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand, and where they end.
     fn prepare(&self, until: Option<Position>) -> impl Task<Result<RunPlan, Failure>>;
 }

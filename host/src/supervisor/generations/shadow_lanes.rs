@@ -107,20 +107,6 @@ impl ShadowPorts for ShadowLanes {
         &self.generation
     }
 
-    fn decoder(&self) -> &Decoder {
-        &self.servers.decoder
-    }
-
-    fn holds_stream(&self) -> bool {
-        holds_stream(&self.host.settings, &self.loaded)
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        let manifest = &self.loaded.deployed.manifest;
-        let component = format!("{} {}", manifest.name, manifest.version);
-        status.starts(&component, self.loaded.digest(), self.term.epoch, &run_plan.rows);
-    }
-
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let (control, settings, epoch) = (&self.servers.control, &self.host.settings, self.term.epoch);
         let number = self.generation.generation;
@@ -181,5 +167,19 @@ impl Ports for ShadowLanes {
             // Nobody is told of what it applied before it is live; until then its marks stay.
             .acknowledging(settings.acknowledge)
             .with_share(settings.rebuild_percent)
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.servers.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        holds_stream(&self.host.settings, &self.loaded)
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        let manifest = &self.loaded.deployed.manifest;
+        let component = format!("{} {}", manifest.name, manifest.version);
+        status.starts(&component, self.loaded.digest(), self.term.epoch, &run_plan.rows);
     }
 }

@@ -52,7 +52,6 @@ impl<S: ShadowPorts> ShadowRun<S> {
         let (mut work, stop) = (TaskSet::new(), CancellationToken::new());
         let run = Run {
             parts: &self.lanes,
-            decoder: self.lanes.decoder(),
             batch_max: self.settings.batch_max,
             window: self.settings.window,
             queued_bytes_max: self.settings.queued_bytes_max,
@@ -61,7 +60,6 @@ impl<S: ShadowPorts> ShadowRun<S> {
             // Whether its letters are too many is judged at the end.
             breaker: Arc::new(Breaker::off()),
             suspects: Arc::default(),
-            holds_stream: self.lanes.holds_stream(),
             status: &self.status,
             stop: &stop,
         };

@@ -347,18 +347,6 @@ impl ShadowPorts for SimulatedShadow {
         &self.generation
     }
 
-    fn decoder(&self) -> &Decoder {
-        &self.decoder
-    }
-
-    fn holds_stream(&self) -> bool {
-        self.host.habits.holds_stream
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        status.starts("simulated", &self.generation.digest, self.epoch, &run_plan.rows);
-    }
-
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let (store, number) = (&self.host.store, self.generation.generation);
         self.host.ask(&format!("prepares generation {number}")).await?;
@@ -394,6 +382,18 @@ impl Ports for SimulatedShadow {
 
     fn read_model(&self, lane: u32) -> SimulatedReadModel {
         self.host.read_model(lane, self.generation.generation, self.epoch, None)
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        self.host.habits.holds_stream
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        status.starts("simulated", &self.generation.digest, self.epoch, &run_plan.rows);
     }
 }
 

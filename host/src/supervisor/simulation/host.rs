@@ -313,18 +313,6 @@ pub struct Simulated {
 }
 
 impl LanePorts for Simulated {
-    fn decoder(&self) -> &Decoder {
-        &self.decoder
-    }
-
-    fn report(&self, status: &Status, run_plan: &RunPlan) {
-        status.starts("simulated", &deployed(self.host.version).digest, self.epoch, &run_plan.rows);
-    }
-
-    fn holds_stream(&self) -> bool {
-        self.host.habits.holds_stream
-    }
-
     async fn opening(&self) -> Result<(Breaker, Option<Failure>), Failure> {
         let host = &self.host;
         host.steps.step(&host.life, 1, || format!("{} asks what holds the events", host.name)).await;
@@ -363,6 +351,18 @@ impl Ports for Simulated {
 
     fn read_model(&self, lane: u32) -> SimulatedReadModel {
         self.host.read_model(lane, self.generation, self.epoch, self.breaker)
+    }
+
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    fn holds_stream(&self) -> bool {
+        self.host.habits.holds_stream
+    }
+
+    fn report(&self, status: &Status, run_plan: &RunPlan) {
+        status.starts("simulated", &deployed(self.host.version).digest, self.epoch, &run_plan.rows);
     }
 }
 
