@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fit::{HowItFits, fit};
-use super::version::{Loaded, LoadedComponent, LoadedUpcaster};
+use super::version::{Loaded, LoadedComponent};
 use crate::failure::Failure;
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::projector::{Budget, Engine};
 use crate::readmodel::control::command::overtake;
-use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
+use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal, StoredHalves};
 use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::control::lease::UnderLease;
 use crate::readmodel::control::poller::ControlFeed;
@@ -33,7 +33,7 @@ const KEPT_MAX: usize = 4;
 /// A component, or a pair, as it was found: loaded here, or as bytes in the control schema.
 pub enum FoundComponent {
     Loaded(Box<Loaded>),
-    Stored { digest: String, projector: Arc<[u8]>, upcaster: Option<Arc<[u8]>> },
+    Stored { digest: String, halves: StoredHalves },
 }
 
 /// The components that are loaded, of one projection.
@@ -62,15 +62,10 @@ impl Versions {
     }
 
     /// Loads what is stored.
-    async fn load_stored(&self, projector: Arc<[u8]>, upcaster: Option<Arc<[u8]>>) -> Result<Loaded, String> {
+    async fn load_stored(&self, halves: StoredHalves) -> Result<Loaded, String> {
         let (engine, budget, projection) =
             (self.engine.clone(), self.budget.clone(), self.projection.clone());
-        let loaded = on_a_thread(move || {
-            let load = |bytes| LoadedUpcaster::load(&engine, bytes, &budget);
-            let upcaster = upcaster.map(load).transpose()?;
-            Ok(Loaded::load(&engine, &projection, projector, &budget)?.behind(upcaster))
-        });
-        let loaded = loaded.await?;
+        let loaded = on_a_thread(move || Loaded::load_halves(&engine, &projection, halves, &budget)).await?;
         self.keep(loaded.clone());
         Ok(loaded)
     }
@@ -103,23 +98,15 @@ impl Versions {
                 "deploy it again",
             )
         };
-        let control = &servers.control;
-        let halves = deployment::halves(session, control, digest).await?;
-        let projector = deployment::bytes(session, control, &halves.projector).await?.ok_or_else(missing)?;
-        let upcaster = match &halves.upcaster {
-            Some(upcaster) => {
-                Some(deployment::bytes(session, control, upcaster).await?.ok_or_else(missing)?.into())
-            }
-            None => None,
-        };
-        Ok(FoundComponent::Stored { digest: digest.to_owned(), projector: projector.into(), upcaster })
+        let halves = deployment::stored(session, &servers.control, digest).await?.ok_or_else(missing)?;
+        Ok(FoundComponent::Stored { digest: digest.to_owned(), halves })
     }
 
     /// Loads what was found, which may take seconds. Asks no server.
     pub async fn loaded(&self, found: FoundComponent) -> Result<Loaded, Failure> {
-        let (digest, projector, upcaster) = match found {
+        let (digest, halves) = match found {
             FoundComponent::Loaded(loaded) => return Ok(*loaded),
-            FoundComponent::Stored { digest, projector, upcaster } => (digest, projector, upcaster),
+            FoundComponent::Stored { digest, halves } => (digest, halves),
         };
         // Another one that found the same may have been faster.
         if let Some(loaded) = self.known(&digest) {
@@ -131,7 +118,7 @@ impl Versions {
                 format!("`laterna rollback {}` goes back to the previous one", self.projection),
             )
         };
-        self.load_stored(projector, upcaster).await.map_err(wrong)
+        self.load_stored(halves).await.map_err(wrong)
     }
 
     fn known(&self, digest: &str) -> Option<Loaded> {

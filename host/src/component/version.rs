@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::Failure;
 use crate::pipeline::ports::Deployed;
 use crate::projector::{Budget, Component, ComponentKind, Engine, Outline, Upcasting};
-use crate::readmodel::control::deployment;
+use crate::readmodel::control::deployment::{self, StoredHalves};
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::session::Session;
 use crate::sql;
@@ -90,6 +90,17 @@ impl Loaded {
         let digest = component.digest().to_owned();
         let deployed = Deployed { digest, manifest, upcaster: None, schema: Arc::new(schema) };
         Ok(Self { projection: projection.to_owned(), bytes, component, upcaster: None, deployed })
+    }
+
+    /// Loads and checks what is stored of a deployed digest: a projector, behind its upcaster where it has one.
+    pub fn load_halves(
+        engine: &Engine,
+        projection: &str,
+        StoredHalves { projector, upcaster }: StoredHalves,
+        budget: &Budget,
+    ) -> Result<Self, Vec<String>> {
+        let upcaster = upcaster.map(|bytes| LoadedUpcaster::load(engine, bytes, budget)).transpose()?;
+        Ok(Self::load(engine, projection, projector, budget)?.behind(upcaster))
     }
 
     /// Returns this projector behind another upcaster, or behind none.

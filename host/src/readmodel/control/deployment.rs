@@ -3,6 +3,7 @@
 //! They are stored here so that every host has them, and a way back needs no file. Of a projection's deployments, one is
 //! in force: the last that was neither refused nor taken back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::mysql::MySqlConnection;
@@ -110,6 +111,12 @@ pub struct Halves {
     pub upcaster: Option<String>,
 }
 
+/// The bytes of those components.
+pub struct StoredHalves {
+    pub projector: Arc<[u8]>,
+    pub upcaster: Option<Arc<[u8]>>,
+}
+
 /// From which position on a lane works with a digest.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct LaneChange {
@@ -208,6 +215,21 @@ pub async fn bytes(
         bytes.extend(row.get::<&[u8]>(0)?);
     }
     Ok(Some(bytes))
+}
+
+/// Reads the bytes of a deployed digest: those of a chain's two, or of the projector alone. None when they are not stored whole.
+pub async fn stored(
+    session: &mut Session,
+    control: &Control,
+    digest: &str,
+) -> Result<Option<StoredHalves>, Failure> {
+    let halves = halves(session, control, digest).await?;
+    let Some(projector) = bytes(session, control, &halves.projector).await? else { return Ok(None) };
+    let Some(upcaster) = halves.upcaster else {
+        return Ok(Some(StoredHalves { projector: projector.into(), upcaster: None }));
+    };
+    let upcaster = bytes(session, control, &upcaster).await?;
+    Ok(upcaster.map(|upcaster| StoredHalves { projector: projector.into(), upcaster: Some(upcaster.into()) }))
 }
 
 /// Reads the deployment that a projection works with, or is to work with.
