@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::stale_member::StaleMember;
-use super::tail::Tail;
+use super::tail::{Tail, token_of};
 use super::{Decoder, Feed, Outbox};
 use crate::event::Delivery;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub struct SharedStream {
 struct SharedState {
     /// How many projections are at the live end with a cursor of their own.
     at_end: usize,
-    running: Option<SharedCursor>,
+    cursor: Option<SharedCursor>,
 }
 
 /// The cursor that is shared now.
@@ -42,16 +42,26 @@ struct SharedCursor {
     subscribers: Vec<Subscriber>,
 }
 
+/// A reply as it waits for each subscriber, or the failure that ended the cursor.
+type SharedReply = Result<Arc<SharedFeed>, Failure>;
+
+#[derive(Clone)]
+struct SharedFeed {
+    feed: Feed,
+    /// How many bytes it holds while it waits.
+    bytes: usize,
+}
+
 struct Subscriber {
-    feeds: mpsc::UnboundedSender<Result<Arc<Feed>, Failure>>,
+    replies: mpsc::UnboundedSender<SharedReply>,
     queued_bytes: Arc<AtomicUsize>,
 }
 
 /// A projection's part in the shared stream.
 pub struct Subscription {
-    feeds: mpsc::UnboundedReceiver<Result<Arc<Feed>, Failure>>,
+    replies: mpsc::UnboundedReceiver<SharedReply>,
     queued_bytes: Arc<AtomicUsize>,
-    /// The first feed begins here.
+    /// The first reply begins here.
     from: Token,
 }
 
@@ -82,10 +92,10 @@ impl SharedStream {
     pub fn meet(self: &Arc<Self>, tail: Box<Tail>, joining: Option<Subscription>) -> Meeting {
         let mut state = self.lock();
         let at_end = state.at_end;
-        if let Some(running) = &mut state.running {
-            let subscribed = joining.filter(|subscription| !subscription.feeds.is_closed());
-            let subscription = subscribed.unwrap_or_else(|| running.subscribe());
-            return if running.goes_on_from(tail.position(), &subscription) {
+        if let Some(cursor) = &mut state.cursor {
+            let subscribed = joining.filter(|subscription| !subscription.replies.is_closed());
+            let subscription = subscribed.unwrap_or_else(|| cursor.subscribe());
+            return if cursor.goes_on_from(tail.position(), &subscription) {
                 Meeting::Shared(subscription)
             } else {
                 Meeting::Own(tail, Some(subscription))
@@ -94,9 +104,9 @@ impl SharedStream {
         if at_end < 2 || !tail.has_full_replies() {
             return Meeting::Own(tail, None);
         }
-        let mut running = SharedCursor { position: tail.position().clone(), subscribers: vec![] };
-        let subscription = running.subscribe();
-        state.running = Some(running);
+        let mut cursor = SharedCursor { position: tail.position().clone(), subscribers: vec![] };
+        let subscription = cursor.subscribe();
+        state.cursor = Some(cursor);
         drop(state);
         tokio::spawn(SharedReader(self.clone()).run(tail));
         Meeting::Shared(subscription)
@@ -105,10 +115,10 @@ impl SharedStream {
     /// Gives a reply to the subscribers. False when there are none any more, or it was the last.
     fn give(&self, read: Result<Feed, Failure>) -> bool {
         let mut state = self.lock();
-        let Some(running) = &mut state.running else { return false };
+        let Some(cursor) = &mut state.cursor else { return false };
         let is_last = read.is_err();
-        running.give(read);
-        !is_last && !running.subscribers.is_empty()
+        cursor.give(read);
+        !is_last && !cursor.subscribers.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, SharedState> {
@@ -137,7 +147,7 @@ impl SharedReader {
 
 impl Drop for SharedReader {
     fn drop(&mut self) {
-        self.0.lock().running = None;
+        self.0.lock().cursor = None;
     }
 }
 
@@ -155,31 +165,28 @@ impl SharedCursor {
 
     /// Gives a reply to the subscribers, and lets those go that are gone, or for which too much waits.
     fn give(&mut self, read: Result<Feed, Failure>) {
-        let mut bytes = 0;
-        if let Ok(feed) = &read {
-            bytes = held_bytes(feed);
-            if let Position::Stream { token } = &feed.position {
-                self.position.clone_from(token);
-            }
+        if let Ok(Feed { position: Position::Stream { token }, .. }) = &read {
+            self.position.clone_from(token);
         }
-        let read = read.map(Arc::new);
-        self.subscribers.retain(|subscriber| subscriber.takes(&read, bytes));
+        let reply = read.map(|feed| Arc::new(SharedFeed { bytes: held_bytes(&feed), feed }));
+        self.subscribers.retain(|subscriber| subscriber.takes(&reply));
     }
 
     fn subscribe(&mut self) -> Subscription {
-        let (sender, feeds) = mpsc::unbounded_channel();
+        let (sender, replies) = mpsc::unbounded_channel();
         let queued_bytes = Arc::new(AtomicUsize::new(0));
-        self.subscribers.push(Subscriber { feeds: sender, queued_bytes: queued_bytes.clone() });
-        Subscription { feeds, queued_bytes, from: self.position.clone() }
+        self.subscribers.push(Subscriber { replies: sender, queued_bytes: queued_bytes.clone() });
+        Subscription { replies, queued_bytes, from: self.position.clone() }
     }
 }
 
 impl Subscriber {
     /// False when it is gone, or has to go: too much waits for it.
-    fn takes(&self, read: &Result<Arc<Feed>, Failure>, bytes: usize) -> bool {
+    fn takes(&self, reply: &SharedReply) -> bool {
+        let bytes = reply.as_ref().map_or(0, |shared| shared.bytes);
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let has_room = before == 0 || before + bytes <= QUEUE_BYTES_MAX;
-        has_room && self.feeds.send(read.clone()).is_ok()
+        has_room && self.replies.send(reply.clone()).is_ok()
     }
 }
 
@@ -187,16 +194,16 @@ impl Subscription {
     /// The next reply; none when the subscription is over, and what stands behind the last one has to be read otherwise.
     pub async fn next(&mut self, behind: &Token) -> Option<Result<Feed, Failure>> {
         loop {
-            let feed = match self.feeds.recv().await? {
-                Ok(feed) => feed,
+            let shared = match self.replies.recv().await? {
+                Ok(shared) => shared,
                 Err(failure) => return Some(Err(failure)),
             };
-            self.queued_bytes.fetch_sub(held_bytes(&feed), Ordering::Relaxed);
-            if matches!(&feed.position, Position::Stream { token } if token.data < behind.data) {
+            self.queued_bytes.fetch_sub(shared.bytes, Ordering::Relaxed);
+            if matches!(&shared.feed.position, Position::Stream { token } if token.data < behind.data) {
                 continue;
             }
-            let mut feed = Arc::unwrap_or_clone(feed);
-            let is_known = |delivery: &Delivery| matches!(&delivery.position, Position::Stream { token } if token.data <= behind.data);
+            let mut feed = Arc::unwrap_or_clone(shared).feed;
+            let is_known = |delivery: &Delivery| token_of(delivery).data <= behind.data;
             if feed.deliveries.first().is_some_and(is_known) {
                 feed.deliveries.retain(|delivery| !is_known(delivery));
             }
@@ -233,7 +240,7 @@ mod tests {
         Feed { deliveries, position: Position::Stream { token: token(to) } }
     }
 
-    fn running(at: u32) -> SharedCursor {
+    fn cursor(at: u32) -> SharedCursor {
         SharedCursor { position: token(at), subscribers: vec![] }
     }
 
@@ -248,56 +255,56 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_subscriber_has_already_is_left_out_and_nothing_else() {
-        let mut running = running(3);
-        let mut subscription = running.subscribe();
-        running.give(Ok(feed(3, 5, 1)));
-        running.give(Ok(feed(5, 9, 1)));
-        running.give(Ok(feed(9, 9, 1)));
+        let mut cursor = cursor(3);
+        let mut subscription = cursor.subscribe();
+        cursor.give(Ok(feed(3, 5, 1)));
+        cursor.give(Ok(feed(5, 9, 1)));
+        cursor.give(Ok(feed(9, 9, 1)));
         assert_eq!(next(&mut subscription, 7).await, Some(vec![token(8), token(9)]));
         assert_eq!(next(&mut subscription, 9).await, Some(vec![]), "it hears that the stream is still there");
     }
 
     #[test]
     fn only_a_stream_without_a_gap_that_is_not_behind_is_joined() {
-        let mut running = running(5);
-        let subscription = running.subscribe();
-        running.give(Ok(feed(5, 8, 1)));
-        let joins = |here| running.goes_on_from(&token(here), &subscription);
+        let mut cursor = cursor(5);
+        let subscription = cursor.subscribe();
+        cursor.give(Ok(feed(5, 8, 1)));
+        let joins = |here| cursor.goes_on_from(&token(here), &subscription);
         assert_eq!([4, 5, 8, 9].map(joins), [false, true, true, false]);
     }
 
     #[tokio::test]
     async fn for_whom_too_much_waits_goes_and_gets_what_waits_before() {
-        let mut running = running(0);
-        let (mut slow, mut fast) = (running.subscribe(), running.subscribe());
+        let mut cursor = cursor(0);
+        let (mut slow, mut fast) = (cursor.subscribe(), cursor.subscribe());
         let half = QUEUE_BYTES_MAX / 2 + 1;
-        running.give(Ok(feed(0, 1, half)));
+        cursor.give(Ok(feed(0, 1, half)));
         assert_eq!(next(&mut fast, 0).await.map(|places| places.len()), Some(1));
-        running.give(Ok(feed(1, 2, half)));
-        assert_eq!(running.subscribers.len(), 1);
+        cursor.give(Ok(feed(1, 2, half)));
+        assert_eq!(cursor.subscribers.len(), 1);
         assert_eq!(next(&mut slow, 0).await, Some(vec![token(1)]));
         assert_eq!(next(&mut slow, 1).await, None, "the rest it has to read for itself");
         assert_eq!(next(&mut fast, 1).await, Some(vec![token(2)]));
         // What is larger than all of the room is taken where nothing else waits.
-        running.give(Ok(feed(2, 3, 2 * QUEUE_BYTES_MAX)));
+        cursor.give(Ok(feed(2, 3, 2 * QUEUE_BYTES_MAX)));
         assert_eq!(next(&mut fast, 2).await, Some(vec![token(3)]));
     }
 
     #[test]
     fn who_takes_nothing_while_nothing_happens_goes_at_last() {
-        let mut running = running(0);
-        let _idle = running.subscribe();
+        let mut cursor = cursor(0);
+        let _idle = cursor.subscribe();
         for _ in 0..=QUEUE_BYTES_MAX / FEED_BYTES {
-            running.give(Ok(feed(0, 0, 0)));
+            cursor.give(Ok(feed(0, 0, 0)));
         }
-        assert!(running.subscribers.is_empty());
+        assert!(cursor.subscribers.is_empty());
     }
 
     #[tokio::test]
     async fn a_failure_is_each_subscribers() {
-        let mut running = running(0);
-        let mut subscriptions = [running.subscribe(), running.subscribe()];
-        running.give(Err(Failure::SourceUnusable { message: "away".to_owned() }));
+        let mut cursor = cursor(0);
+        let mut subscriptions = [cursor.subscribe(), cursor.subscribe()];
+        cursor.give(Err(Failure::SourceUnusable { message: "away".to_owned() }));
         for subscription in &mut subscriptions {
             assert!(matches!(subscription.next(&token(0)).await, Some(Err(Failure::SourceUnusable { .. }))));
         }

@@ -112,7 +112,8 @@ pub async fn next_reply(
     }
 }
 
-fn token_of(delivery: &Delivery) -> &Token {
+/// The token of a delivery, or the one behind which its history ends.
+pub fn token_of(delivery: &Delivery) -> &Token {
     match &delivery.position {
         Position::Stream { token } | Position::Scan { start: token, .. } => token,
     }

@@ -81,7 +81,8 @@ pub(super) fn committed(status: &Status, batch: &Batch) {
     for same in fresh.chunk_by(|a, b| a.delivery.wall_ms == b.delivery.wall_ms) {
         let written = Duration::from_millis(same[0].delivery.wall_ms.unwrap_or_default());
         let took = now.saturating_sub(written);
-        let mut parents = same.iter().filter_map(|entry| entry.delivery.event.as_ref().ok()?.trace_parent());
+        let newest = same.iter().rev();
+        let mut parents = newest.filter_map(|entry| entry.delivery.event.as_ref().ok()?.trace_parent());
         if let Some(parent) = parents.find(|parent| parent.is_sampled) {
             status.exemplars.note(&SECONDS, parent, (took, now));
         }
