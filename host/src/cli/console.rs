@@ -10,6 +10,7 @@ use anyhow::bail;
 
 use crate::config::Config;
 use crate::event::Named;
+use crate::operation::choice::LetterBoundary;
 use crate::operation::deployments::Deployments;
 use crate::operation::shadow::ShadowReport;
 use crate::operation::standing::Generations;
@@ -78,13 +79,6 @@ pub struct LetterFilter {
     pub heads_only: bool,
     /// Those behind this id.
     pub after: u64,
-}
-
-/// Up to where letters were shown.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub struct LetterBoundary {
-    pub generation: u32,
-    pub until: u64,
 }
 
 /// A component that is to be deployed.

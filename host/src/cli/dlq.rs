@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::console::{Console, LetterBoundary, LetterFilter};
+use super::console::{Console, LetterFilter};
 use super::submit::{self, Patience};
 use super::{output, table};
 use crate::event::Named;
 use crate::failure::Failure;
-use crate::operation::choice::LetterChoice;
+use crate::operation::choice::{LetterBoundary, LetterChoice};
 use crate::operation::whole_letter::WholeLetter;
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::lane::dead_letter::Letter;

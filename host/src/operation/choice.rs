@@ -1,6 +1,8 @@
 //! Which letters a command will be about: those that were there when they were chosen, each by its id, and no other.
 
-use super::ask::Refusal;
+use serde::{Deserialize, Serialize};
+
+use super::ask::{self, Refusal};
 use crate::event::{Aggregate, Named};
 use crate::failure::Failure;
 use crate::readmodel::control::command::Letters;
@@ -29,6 +31,28 @@ pub struct LetterChoice {
     pub among: Option<Vec<u64>>,
     /// Those up to this id.
     pub until: Option<u64>,
+}
+
+/// Up to where letters were shown: a change that names it leaves those alone that came later.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Boundary)]
+#[serde(deny_unknown_fields)]
+pub struct LetterBoundary {
+    /// The generation that was live.
+    pub generation: u32,
+    /// The newest letter's id.
+    pub until: u64,
+}
+
+/// Reads up to where there are letters now.
+pub async fn boundary(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+) -> Result<LetterBoundary, Refusal> {
+    let generation = ask::registered(session, servers, projection).await?.live_generation;
+    let until = dead_letter::newest(session, &servers.control, projection).await?;
+    Ok(LetterBoundary { generation, until })
 }
 
 /// The letters that are meant, and how many they are; a refusal where there are none, which says why.

@@ -16,8 +16,7 @@ use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::event::Named;
 use crate::failure::Failure;
-use crate::operation::ask;
-use crate::operation::choice::{self, LetterChoice};
+use crate::operation::choice::{self, LetterBoundary, LetterChoice};
 use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::control::command::CommandRecord;
@@ -70,23 +69,13 @@ pub enum LetterState {
     Held,
 }
 
-/// Up to where letters were shown: a change that names it leaves those alone that came later.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Boundary {
-    /// The generation that was live.
-    generation: u32,
-    /// The newest letter's id.
-    until: u64,
-}
-
 /// A page of letters.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct LetterPage {
     letters: Vec<Letter>,
     /// What `after` of the next page is; none behind the last one.
     next: Option<u64>,
-    boundary: Boundary,
+    boundary: LetterBoundary,
     /// How many letters fit, those of this page and of the pages behind it; none unless it is asked for.
     count: Option<u64>,
 }
@@ -133,16 +122,15 @@ async fn page(
     selection: &Selection,
     (limit, counts): (u32, bool),
 ) -> Result<LetterPage, Problem> {
-    let generation = ask::registered(session, servers, projection).await?.live_generation;
-    let until = dead_letter::newest(session, &servers.control, projection).await?;
+    let boundary = choice::boundary(session, servers, projection).await?;
     // What comes between the two is behind the boundary, and not shown.
-    let selection = Selection { until: Some(until), ..selection.clone() };
+    let selection = Selection { until: Some(boundary.until), ..selection.clone() };
     let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
     let is_full = letters.len() == limit as usize;
     let next = letters.last().map(|last| last.id).filter(|_| is_full);
     let count =
         if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
-    Ok(LetterPage { letters, next, boundary: Boundary { generation, until }, count })
+    Ok(LetterPage { letters, next, boundary, count })
 }
 
 /// One dead letter with its document.
@@ -180,7 +168,7 @@ pub struct LetterBody {
     all: bool,
     /// Up to where they were shown, from the list; needed unless `ids` names them.
     #[serde(default, deserialize_with = "body::object")]
-    boundary: Option<Boundary>,
+    boundary: Option<LetterBoundary>,
     /// How many they are, where that was confirmed: with another number nothing is done.
     count: Option<u64>,
     /// Why: recorded, and needed unless they are replayed.

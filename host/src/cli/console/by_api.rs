@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::host_api::{Call, HostApi, encoded, query};
-use super::{AskedAggregate, CandidateFile, Console, LetterBoundary, LetterFilter};
+use super::{AskedAggregate, CandidateFile, Console, LetterFilter};
 use crate::event::Named;
-use crate::operation::choice::LetterChoice;
+use crate::operation::choice::{LetterBoundary, LetterChoice};
 use crate::operation::deployments::Deployments;
 use crate::operation::load;
 use crate::operation::shadow::ShadowReport;

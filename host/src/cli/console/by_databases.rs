@@ -1,10 +1,11 @@
 //! Commands that act on MySQL and MongoDB themselves, with the accounts of the configuration: also where no host runs.
 
-use super::{AskedAggregate, CandidateFile, Console, LetterBoundary, LetterFilter};
+use super::{AskedAggregate, CandidateFile, Console, LetterFilter};
 use crate::cli::compose;
 use crate::component::registry::Versions;
-use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
+use crate::component::version::{Loaded, LoadedComponent};
 use crate::config::{Config, Projection};
+use crate::operation::choice::LetterBoundary;
 use crate::operation::deployments::{self, Deployments};
 use crate::operation::shadow::{self, ShadowReport};
 use crate::operation::standing::{self, Generations};
@@ -57,19 +58,12 @@ impl<'a> ByDatabases<'a> {
         let found = deployment::in_force(session, control, projection).await?;
         let (Some(found), Some(settings)) = (found, settings) else { return Ok(None) };
         let gone = || anyhow::anyhow!("the component in force is not stored whole: deploy it again");
-        let halves = deployment::halves(session, control, &found.digest).await?;
-        let bytes = deployment::bytes(session, control, &halves.projector).await?.ok_or_else(gone)?;
-        let upcaster = match &halves.upcaster {
-            Some(digest) => Some(deployment::bytes(session, control, digest).await?.ok_or_else(gone)?),
-            None => None,
-        };
+        let halves = deployment::stored(session, control, &found.digest).await?.ok_or_else(gone)?;
         let (engine, budget, name) = (engine.clone(), settings.budget.clone(), projection.to_owned());
-        let loading = tokio::task::spawn_blocking(move || {
-            let upcaster = upcaster.map(|bytes| LoadedUpcaster::load(&engine, bytes.into(), &budget));
-            Ok(Loaded::load(&engine, &name, bytes.into(), &budget)?.behind(upcaster.transpose()?))
-        });
-        let loaded = loading.await?;
-        Ok(Some(loaded.map_err(|problems: Vec<String>| anyhow::anyhow!(problems.join("\n")))?))
+        let loading =
+            tokio::task::spawn_blocking(move || Loaded::load_halves(&engine, &name, halves, &budget));
+        let loaded = loading.await?.map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+        Ok(Some(loaded))
     }
 }
 
@@ -133,9 +127,7 @@ impl Console for ByDatabases<'_> {
     }
 
     async fn boundary(&mut self, projection: &str) -> anyhow::Result<LetterBoundary> {
-        let generation = ask::registered(&mut self.session, &self.servers, projection).await?.live_generation;
-        let until = dead_letter::newest(&mut self.session, &self.servers.control, projection).await?;
-        Ok(LetterBoundary { generation, until })
+        Ok(choice::boundary(&mut self.session, &self.servers, projection).await?)
     }
 
     async fn would_be_about(&mut self, projection: &str, wish: &Wish) -> anyhow::Result<u64> {
