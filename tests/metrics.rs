@@ -23,7 +23,7 @@ fn quoted(text: &str) -> impl Iterator<Item = String> {
 
 /// What the guide says of each metric. Those of an upcaster are as those of the projector.
 fn documented() -> BTreeMap<String, Kind> {
-    let guide = include_str!("../docs/operating.md");
+    let guide = include_str!("../docs/metrics.md");
     let (mut all, mut alike) = (BTreeMap::new(), vec![]);
     for row in guide.lines().filter(|row| row.starts_with("| `laterna_") || row.starts_with("| `process_")) {
         let cells: Vec<&str> = row.split('|').collect();

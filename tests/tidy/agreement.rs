@@ -258,7 +258,7 @@ fn the_example_has_every_setting_and_nobody_names_one_that_there_is_not() {
     assert!(found.is_empty(), "{} wrong:\n{}", found.len(), found.join("\n"));
 }
 
-/// The metrics that the table of the guide for operators has.
+/// The metrics that the table of a document has.
 fn documented_metrics(text: &str) -> BTreeSet<String> {
     let is_row = |line: &&str| ["| `laterna_", "| `process_"].iter().any(|start| line.starts_with(start));
     let rows = text.lines().filter(is_row);
@@ -286,7 +286,7 @@ fn the_guide_has_every_metric_and_no_other() {
     let made_up = "| `laterna_a`, `laterna_b_total` | counter |\n| `no` |\n";
     assert_eq!(documented_metrics(made_up).into_iter().collect::<Vec<_>>(), ["laterna_a", "laterna_b_total"]);
     let tree = repository();
-    let documented = documented_metrics(&tree["docs/operating.md"]);
+    let documented = documented_metrics(&tree["docs/metrics.md"]);
     let recorded = recorded_metrics(host(&tree));
     assert!(recorded.len() > 20, "{recorded:?}");
     let missing: Vec<_> = recorded.difference(&documented).collect();
