@@ -47,9 +47,9 @@ impl WhyQuery {
     }
 }
 
-/// Tells the events of an aggregate in their order: what became of each, with which component, and the SQL that this makes of
-/// it, run again in the sandbox; beside them the rows that this SQL names, as they are now. The id is an integer, an
-/// `ObjectId`, a UUID or a text as it reads; a text that reads like one of the others stands in quotation marks.
+/// Lists the events of an aggregate in order: what became of each, with which component, and the SQL that this component makes of
+/// it, run again in the sandbox; and the rows that this SQL names, as they are now. The id is an integer, an
+/// `ObjectId`, a UUID or a text; put a text that reads like one of the others in quotation marks.
 #[utoipa::path(get, path = "/projections/{projection}/aggregates/{type}/{id}", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name"),
         ("type" = String, Path, description = "The aggregate's type"),
@@ -83,8 +83,8 @@ pub struct NamedQuery {
     limit: Option<usize>,
 }
 
-/// Tells the events of an aggregate that is named as on the command line, where a type may have a slash in it; where several
-/// read so, it has to be named exactly.
+/// Lists the events of an aggregate that is named as on the command line, so its type may contain a slash. If several aggregates
+/// read so, give the exact name.
 #[utoipa::path(get, path = "/projections/{projection}/aggregates", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name"), NamedQuery),
     responses((status = 200, body = Why)))]

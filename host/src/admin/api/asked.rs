@@ -25,7 +25,7 @@ const KEY_MAX: usize = 200;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ChangeQuery {
-    /// Only tells what would be asked for. Of a replay it is tried, and nothing stays of it.
+    /// Only shows what would be asked for. A replay is tried and rolled back.
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,

@@ -99,8 +99,8 @@ pub struct UploadQuery {
     without_upcaster: bool,
 }
 
-/// Stores a component for a projection, after it was loaded and its SQL was checked: a projector, which runs behind the upcaster
-/// in force, or an upcaster for the projector in force. Nothing is deployed by that.
+/// Loads a component for a projection, checks its SQL, and stores it: a projector, which runs after the upcaster
+/// in force, or an upcaster for the projector in force. It deploys nothing.
 #[utoipa::path(post, path = "/projections/{projection}/components", tag = "components",
     request_body(content = String, content_type = "application/wasm"),
     params(("projection" = String, Path, description = "The projection's name"), UploadQuery),

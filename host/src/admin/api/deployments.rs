@@ -33,7 +33,7 @@ pub struct DeploymentQuery {
     limit: Option<u32>,
 }
 
-/// What a projection was given, the last one first.
+/// Lists the deployments of a projection, the newest first.
 #[utoipa::path(get, path = "/projections/{projection}/deployments", tag = "deployments",
     params(("projection" = String, Path, description = "The projection's name"), DeploymentQuery),
     responses((status = 200, body = Deployments)))]
@@ -82,7 +82,7 @@ pub struct DryDeployment {
     sql: Vec<SqlChange>,
 }
 
-/// Gives the projection another component. With `dry_run` it is loaded, and tried on the live tables. `done` says that it is in force; the projection's `deployment` says whether all
+/// Deploys a component to the projection. With `dry_run` it is only loaded, and tried on the live tables. `done` means that it is in force; the projection's `deployment` says whether all
 /// lanes work with it.
 #[utoipa::path(post, path = "/projections/{projection}/deployments", tag = "deployments", request_body = DeployBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
@@ -130,7 +130,7 @@ fn is_digest(text: &str) -> Result<(), Problem> {
     if is_one { Ok(()) } else { Err(Problem::wrong("`digest` must be 64 of 0-9 and a-f")) }
 }
 
-/// Goes back to the component before.
+/// Rolls back to the previous component.
 #[utoipa::path(post, path = "/projections/{projection}/rollback", tag = "deployments",
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]

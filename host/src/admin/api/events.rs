@@ -149,8 +149,8 @@ fn event(name: &str, data: &impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// What changes, as server-sent events: `projection` with how one stands, first of each, then of those that change; and
-/// `operation` with one that is new or goes on.
+/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; and
+/// `operation` with one that is new or makes progress.
 #[utoipa::path(get, path = "/events", tag = "events",
     responses((status = 200, body = String, content_type = "text/event-stream")))]
 pub async fn follow(

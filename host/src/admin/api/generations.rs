@@ -50,7 +50,7 @@ pub struct RebuildBody {
     aggregate: Option<String>,
 }
 
-/// Makes the tables anew from history beside the live ones, and lets them take their place.
+/// Rebuilds the tables from history beside the live ones, and swaps them in.
 #[utoipa::path(post, path = "/projections/{projection}/generations", tag = "generations", request_body = RebuildBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
@@ -71,7 +71,7 @@ pub struct AcceptBody {
     shown: Option<String>,
 }
 
-/// Lets a generation take the live one's place though it has dead letters of events that the live one took, and without the
+/// Lets a generation replace the live one even if it has dead letters of events that the live one has applied, and without the
 /// events that it was shown to lack.
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/accept", tag = "generations",
     request_body = AcceptBody,
@@ -88,7 +88,7 @@ pub async fn accept(
     asked.ask(&shown, &projection, wish).await
 }
 
-/// Lets a generation that was live before catch up, and take the live one's place again.
+/// Lets a generation that was live before catch up, and swaps it in again.
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/return", tag = "generations",
     params(("projection" = String, Path, description = "The projection's name"),
         ("generation" = u32, Path, description = "Its number"), ChangeQuery),
@@ -101,7 +101,7 @@ pub async fn bring_back(
     asked.ask(&shown, &projection, Wish::Return { generation }).await
 }
 
-/// Gives a generation up, with its tables and its dead letters.
+/// Drops a generation with its tables and its dead letters.
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/drop", tag = "generations",
     params(("projection" = String, Path, description = "The projection's name"),
         ("generation" = u32, Path, description = "Its number"), ChangeQuery),

@@ -17,7 +17,7 @@ pub struct Hosts {
     leases: Vec<LeaseRecord>,
 }
 
-/// Who leads which projection, also those of other hosts.
+/// Lists who leads which projection, other hosts included.
 #[utoipa::path(get, path = "/hosts", tag = "hosts", responses((status = 200, body = Hosts)))]
 pub async fn list(State(shown): State<AdminContext>) -> Result<Json<Hosts>, Problem> {
     let mut seat = shown.desk.sit().await?;

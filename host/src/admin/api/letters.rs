@@ -212,7 +212,7 @@ impl LetterBody {
     }
 }
 
-/// Tries the heads of letters again; what they hold back follows. With `dry_run` the operation tells what it would come to.
+/// Replays the heads of letters; what they hold back follows. With `dry_run` the operation reports what would happen.
 #[utoipa::path(post, path = "/projections/{projection}/letters/replay", tag = "letters", request_body = LetterBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord)))]
@@ -227,7 +227,7 @@ pub async fn replay(
     asked.ask(&shown, &projection, wish).await
 }
 
-/// Gives the heads of letters up; what they hold back is tried at once.
+/// Discards the heads of letters; what they hold back is tried at once.
 #[utoipa::path(post, path = "/projections/{projection}/letters/discard", tag = "letters", request_body = LetterBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
@@ -240,7 +240,7 @@ pub async fn discard(
     asked.ask(&shown, &projection, body.wish(|why| LetterWish::Discard { why })?).await
 }
 
-/// Erases what letters hold of their events, for good. They keep their places, and can only be discarded then.
+/// Erases documents, operations and reasons of letters for good. Then they can only be discarded.
 #[utoipa::path(post, path = "/projections/{projection}/letters/erase", tag = "letters", request_body = LetterBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]

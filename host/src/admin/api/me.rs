@@ -14,7 +14,7 @@ pub struct Me {
     role: CallerRole,
 }
 
-/// Who asks: the token's name and role.
+/// Shows who asks: the token's name and role.
 #[utoipa::path(get, path = "/me", tag = "callers", responses((status = 200, body = Me)))]
 pub async fn show(Extension(Caller { name, role }): Extension<Caller>) -> Json<Me> {
     Json(Me { name, role })

@@ -94,14 +94,14 @@ pub async fn show(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DryRunQuery {
-    /// Only tells what would come of it.
+    /// Only shows what would happen.
     #[serde(default)]
     #[param(required = false)]
     pub dry_run: bool,
 }
 
-/// Ends an operation that is not done yet: one that waits, a rebuild or a verification that is being built, a replay before its
-/// next letter. 200: it is over; 202: the host that carries it out ends it.
+/// Cancels an operation that is not done yet: one that waits, a rebuild or a verification that is being built, a replay before its
+/// next letter. 200: it has ended; 202: the host that carries it out will end it.
 #[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
     params(("id" = u64, Path, description = "Its number"), DryRunQuery),
     responses((status = 200, body = CommandRecord), (status = 202, body = CommandRecord)))]

@@ -37,7 +37,7 @@ pub async fn show(
     Ok(Json(reasons::seen_by(&caller, shown.snapshot(&projection)?)))
 }
 
-/// How one projection stood during the last hour, as far as this host has run.
+/// Shows the last hour of a projection, as far as this host has run.
 #[utoipa::path(get, path = "/projections/{projection}/recent", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name")),
     responses((status = 200, body = RecentFigures)))]
@@ -49,7 +49,7 @@ pub async fn recent(
     Ok(Json(shown.recent.of(&projection)))
 }
 
-/// Whether an operator pauses a projection, whether its lanes stand still, and who leads it, also where another host does.
+/// Shows whether an operator pauses a projection, whether its lanes stand still, and which host leads it.
 #[utoipa::path(get, path = "/projections/{projection}/pause", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name")),
     responses((status = 200, body = PauseProgress)))]
@@ -75,7 +75,7 @@ pub struct PauseBody {
     why: String,
 }
 
-/// Takes no events until it is resumed. Letters can still be replayed and discarded.
+/// Pauses a projection until it is resumed. Letters can still be replayed and discarded.
 #[utoipa::path(post, path = "/projections/{projection}/pause", tag = "projections", request_body = PauseBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
@@ -88,7 +88,7 @@ pub async fn pause(
     asked.ask(&shown, &projection, Wish::Pause { why }).await
 }
 
-/// Takes events again, also where the breaker paused it.
+/// Resumes a projection, also if its breaker paused it.
 #[utoipa::path(post, path = "/projections/{projection}/resume", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
@@ -108,7 +108,7 @@ pub struct VerifyBody {
     repair: bool,
 }
 
-/// Makes the tables anew beside the live ones and compares both; the operation's result is the report.
+/// Rebuilds the tables beside the live ones and compares both; the operation's result is the report.
 #[utoipa::path(post, path = "/projections/{projection}/verifications", tag = "projections",
     request_body = VerifyBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),

@@ -9,7 +9,7 @@ use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::reload::Reloaded;
 
-/// Reads the configuration and the files that it names anew, and takes over what can be without a restart; what cannot is named.
+/// Reloads the configuration and the files that it names, applies what needs no restart, and names the rest.
 /// A configuration that is not valid, or whose accounts are refused, changes nothing.
 #[utoipa::path(post, path = "/reload", tag = "hosts", params(DryRunQuery),
     responses((status = 200, body = Reloaded)))]

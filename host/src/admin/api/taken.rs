@@ -71,8 +71,8 @@ pub struct LetterInTheWay {
     letter: Letter,
 }
 
-/// What has become of an event, by its id: a text, an integer, an `ObjectId` or a UUID as it reads; a text that reads like one
-/// of the others stands in quotation marks. The answer is of a moment after it was asked for.
+/// Shows what became of an event, by its id: a text, an integer, an `ObjectId` or a UUID; put a text that reads like one
+/// of the others in quotation marks. The answer is of a moment after the request came.
 #[utoipa::path(get, path = "/projections/{projection}/events/{id}", tag = "projections",
     params(("projection" = String, Path, description = "The projection's name"),
         ("id" = String, Path, description = "The event's id"), TakenQuery),

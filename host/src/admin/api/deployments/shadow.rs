@@ -25,7 +25,7 @@ pub struct ShadowBody {
     documents: Option<u32>,
 }
 
-/// Runs a component beside the one in force, and tells where the two differ.
+/// Runs a component beside the one in force, and shows where the two differ.
 #[utoipa::path(post, path = "/projections/{projection}/shadow", tag = "deployments", request_body = ShadowBody,
     params(("projection" = String, Path, description = "The projection's name")),
     responses((status = 200, body = ShadowReport)))]
