@@ -220,16 +220,23 @@ impl Reader {
         self.host = Some(host);
     }
 
+    /// The page's tools are not here: the world has the database, and the driver writes the same documents. The index
+    /// that history needs is the reader's affair.
+    async fn fill(&self, text: &str) {
+        let [create, import] = text.lines().collect::<Vec<_>>()[..] else { panic!("two commands: {text}") };
+        assert!(create.starts_with("mysql ") && create.contains("CREATE DATABASE shop"), "{create}");
+        assert!(import.starts_with("mongoimport ") && import.ends_with(" events.jsonl"), "{import}");
+        self.world.outbox.drop_indexes().await.expect("the index is dropped");
+        let events = fs::read_to_string(self.project().join("events.jsonl")).expect("they are there");
+        let document = |line| serde_json::from_str::<Document>(line).expect("it is Extended JSON");
+        self.world.insert(events.lines().map(document)).await;
+    }
+
     async fn follow(&mut self, Block { kind, text }: &Block) {
         match kind.split_once(' ').unwrap_or((kind, "")) {
             ("sh", "") => self.run(text).await,
             ("sh", "in-a-terminal-of-its-own") => self.start().await,
-            // The page's tool is not here: the same documents are written by the driver.
-            ("sh", "with-other-tools") => {
-                let events = fs::read_to_string(self.project().join("events.jsonl")).expect("they are there");
-                let document = |line| serde_json::from_str::<Document>(line).expect("it is Extended JSON");
-                self.world.insert(events.lines().map(document)).await;
-            }
+            ("sh", "with-other-tools") => self.fill(text).await,
             ("diff", file) => {
                 if let Some(file) = self.language.file(file) {
                     edit(&self.project().join(file), text);
