@@ -213,7 +213,7 @@ const TRIES: [(&str, &str, &str); 33] = [
     ("invalid", "rejected", "told to reject"),
     ("unsupported", "rejected", "unsupported"),
     ("failed", "rejected", "told to fail"),
-    ("loop", "out-of-fuel", "an endless loop, or raise `budget.fuel`"),
+    ("loop", "out-of-fuel", "it loops endlessly, or it needs a larger `budget.fuel`"),
     ("memory", "out-of-memory", "raise `budget.memory_bytes`"),
     ("huge", "output-too-large", "at once"),
     ("many-operations", "output-too-large", "20000 operations, at most 10000 are taken"),

@@ -71,17 +71,17 @@ enum Operator {
     Run,
     /// Print the SQL that creates the databases and accounts of the configuration, for an administrator.
     Grants(grants::GrantsArguments),
-    /// Check the configuration, components, servers and privileges, with what to do.
+    /// Check the configuration, components, servers and privileges; print what to do.
     Check(check::CheckArguments),
     /// Ask the running host whether it is alive: for a container's health check (exit code 1 if it is not).
     Health(health::HealthArguments),
-    /// Show where each projection stands.
+    /// Show the state of each projection: lag, throughput, dead letters.
     Status(status::StatusArguments),
     #[command(flatten)]
     Console(ConsoleCommand),
     /// Measure a projection stage by stage in a scratch schema, and say what would help.
     Bench(bench::BenchArguments),
-    /// Have the running host read its configuration anew; what needs a restart is named.
+    /// Reload the configuration of the running host; print what needs a restart.
     Reload(reload::ReloadArguments),
     /// Forget a projection that is no longer wanted (its tables stay).
     Forget(forget::ForgetArguments),
@@ -90,7 +90,7 @@ enum Operator {
 /// The commands that do the same through the databases and through a host's API.
 #[derive(Debug, Subcommand)]
 enum ConsoleCommand {
-    /// Show why an aggregate's rows are as they are: its events, what became of each, and the SQL that each becomes.
+    /// Show why an aggregate's rows are as they are: its events, what became of each, and their SQL.
     Why(why::WhyArguments),
     /// List, show, export, replay, discard and erase dead letters.
     Dlq(dlq::DlqArguments),
@@ -110,9 +110,9 @@ enum ConsoleCommand {
     Generations(generations::GenerationsArguments),
     /// List deployments: which component, by whom, when, and the outcome.
     Deployments(deploy::ListArguments),
-    /// List what was asked for, by whom, when, and what came of it.
+    /// List who asked for what, when, and the result.
     Audit(audit::AuditArguments),
-    /// List and cancel what was asked for.
+    /// List and cancel operations (what people asked for).
     Operations(operations::OperationsArguments),
 }
 

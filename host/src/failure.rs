@@ -58,7 +58,7 @@ pub enum Lost {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
     // ---- the event's fault: the host parks it, holds what is behind it in its aggregate, and commits the others;
-    // ---- the operator mends the writer or the projector, then replays or discards the letter.
+    // ---- the operator fixes the writer or the projector, then replays or discards the letter.
     /// The document is not an event: a field is missing, has a wrong type or is beyond a limit. The writer's fault.
     #[error("the document is not an event: {reason}")]
     Undecodable { reason: String },
@@ -70,12 +70,12 @@ pub enum Failure {
     Trapped { message: String },
     /// The component did not answer within its fuel. Deterministic: the machine's speed plays no part.
     #[error(
-        "the projector used up its budget of {fuel} fuel for one event: an endless loop, or raise `budget.fuel`"
+        "the projector used up its budget of {fuel} fuel for one event: it loops endlessly, or it needs a larger `budget.fuel`"
     )]
     OutOfFuel { fuel: u64 },
     /// The component wanted more memory than its budget.
     #[error(
-        "the projector wanted more than its {limit_bytes} bytes of memory: raise `budget.memory_bytes` if it needs them"
+        "the projector needs more than its {limit_bytes} bytes of memory: raise `budget.memory_bytes` if that is right"
     )]
     OutOfMemory { limit_bytes: usize },
     /// The component answered with more operations or bytes than its budget.
@@ -121,12 +121,12 @@ pub enum Failure {
     UnknownRefusal { code: u16, message: String },
     /// The letter's document was erased, so nothing is left to try.
     #[error(
-        "the letter was erased: nothing is left that could be replayed; discard it, and what it holds back follows"
+        "the letter was erased: nothing is left to replay; discard it, and the events that it holds back follow"
     )]
     Erased,
 
     // ---- the set-up's fault: the host pauses the projection, parks nothing, and looks again from time to time;
-    // ---- the operator mends what the reason names, and it goes on by itself.
+    // ---- the operator fixes what the reason names, and it goes on by itself.
     /// A table or column is missing, or a statement does not fit it. Whoever changed the tables is at fault.
     #[error("the read model's tables do not fit the projector (error {code}): {message}")]
     SchemaMismatch { code: u16, message: String },
@@ -140,8 +140,8 @@ pub enum Failure {
     /// The read model's tables and the control schema are of different moments: one was restored without the other. Going on
     /// would lose rows or write them twice.
     #[error(
-        "{found}; one of both was restored without the other. Nothing is written until you choose: restore both from one \
-         backup; or `laterna rebuild {projection}` makes the tables anew from the outbox, beside these"
+        "{found}; one of the two was restored without the other. Nothing is written until you choose: restore both from one \
+         backup; or run `laterna rebuild {projection}`, which makes new tables from the outbox, beside these"
     )]
     ReadModelRestored { projection: String, found: String },
     /// Anything else that an operator has to settle; the remedy is one sentence without a full stop.
@@ -150,8 +150,8 @@ pub enum Failure {
     /// There is no room for another dead letter.
     #[error(
         "{letters} dead letters of {bytes} bytes leave no room for another one (`dead_letters_max` is {letters_max}, \
-         `dead_letter_bytes_max` is {bytes_max}): mend what parks them, then replay or discard letters, or raise the \
-         limit; it goes on by itself when there is room"
+         `dead_letter_bytes_max` is {bytes_max}): fix what parks them, then replay or discard letters, or raise the \
+         limit; the projection goes on by itself when there is room"
     )]
     LettersFull { letters: u64, bytes: u64, letters_max: u64, bytes_max: u64 },
     /// So many different aggregates were parked in a short time that the projector looks broken.
@@ -159,8 +159,8 @@ pub enum Failure {
     BreakerOpen { reason: String },
     /// The order of the whole stream is kept, and a dead letter stands in it.
     #[error(
-        "{letters} dead letter(s) stand in the way of the stream's order: replay or discard them (`laterna dlq`), then it \
-         goes on by itself; `hold = \"aggregate\"` would hold back only their aggregates"
+        "{letters} dead letter(s) hold back the stream, because its order counts: replay or discard them (`laterna dlq`), \
+         then it goes on by itself; `hold = \"aggregate\"` would hold back only their aggregates"
     )]
     StreamHeld { letters: u64 },
     /// An operator paused the projection.
@@ -175,7 +175,7 @@ pub enum Failure {
     Bug { what: String },
 
     // ---- the environment's fault: the host tries the same again for as long as it takes, and reports it; the operator
-    // ---- mends the server or the network, and nothing in the host.
+    // ---- fixes the server or the network, and nothing in the host.
     /// The guest ran against the clock's backstop, not its fuel: the machine is overloaded.
     #[error(
         "the projector did not answer within {limit_ms} ms although it had fuel left: the machine is overloaded"
@@ -305,10 +305,9 @@ impl Failure {
             }
             Self::TooSlow { message } => Self::Misconfigured {
                 reason: format!("MySQL is too slow for {all}: {message}"),
-                remedy:
-                    "look for a missing index, for locks and for what else the server is busy with, or raise \
-                         `mysql.statement_seconds`; it goes on by itself"
-                        .to_owned(),
+                remedy: "look for a missing index, for locks and for other load on the server, or raise \
+                         `mysql.statement_seconds`; the projection goes on by itself"
+                    .to_owned(),
             },
             other => other.clone(),
         }

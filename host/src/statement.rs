@@ -300,9 +300,8 @@ impl Schema {
             (!statement.reads.is_empty()).then(|| {
                 let tables: Vec<String> = statement.reads.iter().map(|table| format!("`{table}`")).collect();
                 format!(
-                    "statement `{}` reads {} besides the table that it writes: what is read must be what the projection \
-                     wrote in order, which is rows of any aggregate under `ordering: stream`, and rows of the event's own \
-                     aggregate under `ordering: aggregate`",
+                    "statement `{}` reads {} besides the table that it writes: let it read only rows that events of the \
+                     same aggregate wrote (rows of others may be older or newer), or use `ordering: stream`",
                     statement.name,
                     tables.join(", ")
                 )

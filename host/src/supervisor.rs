@@ -55,7 +55,7 @@ const START_PATIENCE: Duration = Duration::from_secs(75);
 /// How long a host that could not renew its lease leaves it to one that can.
 const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often a paused projection looks whether its set-up was mended.
+/// How often a paused projection looks whether its set-up was fixed.
 const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Retry interval while a generation is built: each retry reopens the scan of history.

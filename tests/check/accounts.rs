@@ -117,7 +117,7 @@ fn passwords(server: Server) -> Vec<Row> {
         Row::new(
             "an account that is not there",
             server,
-            Stops("access denied", "grant the account what it needs"),
+            Stops("access denied", "give the account the missing privileges"),
         )
         .line("url =", url("nobody_at_all:x")),
     ]

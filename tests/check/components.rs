@@ -7,7 +7,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = refused();
     for server in BOTH {
         rows.push(
-            Row::new("a column of two tables", server, Stops("is ambiguous", "mend the projector"))
+            Row::new("a column of two tables", server, Stops("is ambiguous", "fix the projector"))
                 .guest("bad-ambiguous"),
         );
         rows.extend(orders(server));

@@ -1,4 +1,4 @@
-//! `laterna check --fix`: what mends a set-up is printed, or run where the accounts may.
+//! `laterna check --fix`: what fixes a set-up is printed, or run where the accounts may.
 
 use bson::doc;
 
@@ -17,10 +17,10 @@ async fn an_index_that_is_missing_is_printed_or_made() {
     assert!(said(&printed).contains(&format!("use {}", world.name)), "{}", said(&printed));
     assert_eq!(world.outbox.list_index_names().await.expect("they are listed").len(), 1, "nothing was made");
     let made = laterna(&config, &["check", "--fix=run"]);
-    assert!(said(&made).contains("The index for history is made."), "{}", said(&made));
+    assert!(said(&made).contains("The index for history is created."), "{}", said(&made));
     let check = laterna(&config, &["check", "--fix"]);
     assert!(check.status.success(), "{}", said(&check));
-    assert!(said(&check).contains("There is nothing that this command could mend."), "{}", said(&check));
+    assert!(said(&check).contains("There is nothing that this command can fix."), "{}", said(&check));
 }
 
 #[tokio::test(flavor = "multi_thread")]

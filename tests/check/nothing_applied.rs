@@ -25,7 +25,7 @@ async fn a_stray_table_that_is_dropped_leaves_nothing_to_bring_back() {
         // The host that paused looks again by itself.
         world.until_committed("recorder", 20).await;
         world.assert_recorded(20, 1).await;
-        assert!(!host.log().contains("bring back the tables"), "{}", host.log());
+        assert!(!host.log().contains("restore the tables"), "{}", host.log());
     }
 }
 

@@ -120,7 +120,7 @@ fn tied(server: Server) -> Vec<Row> {
 /// What has begun, and was changed since.
 fn gone(server: Server) -> Vec<Row> {
     let mismatch = |name: &str, says: &'static str| {
-        Row::new(name, server, Stops(says, "bring back the tables as the projector declares them")).begun()
+        Row::new(name, server, Stops(says, "restore the tables as the projector declares them")).begun()
     };
     vec![
         mismatch("a table that is gone", "doesn't exist").sql("DROP TABLE DB.last_seen"),

@@ -218,14 +218,14 @@ async fn in_stream_order(extra: &'static str) -> (World, Host) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_in_the_streams_order_holds_everything_until_it_is_dealt_with() {
     let (world, host) = in_stream_order("start = \"now\"").await;
-    until_paused(&host, "stream_order", "in the way of the stream's order").await;
+    until_paused(&host, "stream_order", "hold back the stream").await;
     assert_eq!(world.number("SELECT COUNT(*) FROM stream_order").await, 10);
     assert_eq!(world.letters().await, (1, 0));
     let replay = said(&dlq(&world, &host, &["replay", "stream_order", "--all"]));
     assert!(replay.contains("0 applied, 1 still parked"), "{replay}");
     host.kill();
     let host = world.start();
-    until_paused(&host, "stream_order", "in the way of the stream's order").await;
+    until_paused(&host, "stream_order", "hold back the stream").await;
     assert_eq!(world.number("SELECT COUNT(*) FROM stream_order").await, 10);
     world.run(&format!("ALTER TABLE {}.stream_order DROP CONSTRAINT no_such", world.name)).await;
     let replay = said(&dlq(&world, &host, &["replay", "stream_order", "--all"]));
@@ -250,7 +250,7 @@ async fn a_projection_may_hold_the_stream_although_its_projector_does_not_ask_fo
     let world = World::new("picky", Options { lanes: 1, extra, ..Options::mysql() }).await;
     world.insert(documents(0..5)).await;
     let host = world.start();
-    until_paused(&host, "picky", "in the way of the stream's order").await;
+    until_paused(&host, "picky", "hold back the stream").await;
     assert_eq!(world.number("SELECT COUNT(*) FROM picked").await, 2);
     let discard = said(&dlq(&world, &host, &["discard", "picky", "--all", "--why", "x", "--yes"]));
     assert!(discard.contains("1 discarded"), "{discard}");

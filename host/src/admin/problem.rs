@@ -108,8 +108,7 @@ impl Problem {
     /// An event that whoever asks waits for in vain.
     pub fn dead_letter(state: &str, letter: u64) -> Self {
         let detail = format!("the event is {state}: it is the dead letter {letter}");
-        let remedy =
-            "replay or discard it when what it was parked for is mended; its class says what that is";
+        let remedy = "replay or discard it when the cause is fixed; its class says what that is";
         Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
     }
 

@@ -15,9 +15,9 @@ const PAGE: u32 = 200;
 
 #[derive(Debug, Args)]
 pub struct AuditArguments {
-    /// Only what was asked of this projection.
+    /// Only what was asked for this projection.
     projection: Option<String>,
-    /// Only what this one asked for: a token's name, or USER@HOST.
+    /// Only what this person or token asked for: a token's name, or USER@HOST.
     #[arg(long)]
     by: Option<String>,
     /// Only commands of this kind, e.g. discard.
@@ -29,10 +29,10 @@ pub struct AuditArguments {
     /// Only those before this id: the next page.
     #[arg(long, value_name = "ID")]
     before: Option<u64>,
-    /// At most so many, the newest first.
+    /// Print at most this many, the newest first.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// For machines: one JSON object a line.
+    /// Print JSON, one object a line.
     #[arg(long)]
     json: bool,
 }

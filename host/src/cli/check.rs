@@ -26,13 +26,13 @@ use fix::{Fix, HowToFix};
 
 #[derive(Debug, Args, Default)]
 pub struct CheckArguments {
-    /// Also print what mends the failures: accounts and grants as SQL, the index for history as a command. With
-    /// `--fix=run` it is run where the configured accounts may; nothing is ever dropped.
+    /// Also print what fixes the failures: accounts and grants as SQL, the index for history as a command. With
+    /// `--fix=run`, run it as far as the configured accounts may; nothing is ever dropped.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "print", require_equals = true)]
     fix: Option<HowToFix>,
 }
 
-/// The lines, whether any of them is a failure, and what mends it.
+/// The lines, whether any of them is a failure, and what fixes it.
 #[derive(Default)]
 struct CheckReport {
     lines: usize,
@@ -84,7 +84,7 @@ fn told(failure: &Failure) -> String {
     let said = reason(failure, OnLost::Pause);
     let is_settled = match failure {
         Failure::AccessDenied { message, .. } => message.contains("as an administrator: "),
-        Failure::SchemaMismatch { message, .. } => message.contains("mend the projector"),
+        Failure::SchemaMismatch { message, .. } => message.contains("fix the projector"),
         Failure::Misconfigured { .. }
         | Failure::ResumeLost { .. }
         | Failure::LettersFull { .. }

@@ -23,8 +23,8 @@ pub struct DeployArguments {
     /// Name of the projection.
     #[arg(long, short)]
     projection: String,
-    /// Run it first beside the component in force over the last N documents of the outbox, and show where the two differ.
-    /// Nothing is deployed when they do, unless `--anyway` is given.
+    /// First run the new component and the one in force over the last N documents of the outbox, and show where they differ.
+    /// If they do, deploy nothing, unless `--anyway` is given.
     #[arg(long, value_name = "N")]
     shadow: Option<u32>,
     /// Run the projector in the file without an upcaster from then on.

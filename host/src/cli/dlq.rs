@@ -25,10 +25,10 @@ const PAGE: u32 = 200;
 /// How many letters are listed unless more are asked for.
 const SHOWN: u64 = 50;
 
-const AGGREGATES: &str = "An aggregate is named by its type and id, as `dlq list` shows it: account/42. Where that is not \
-    enough, because several read the same (the number 42 and the text \"42\"), the type stands in quotation marks, and an id \
-    that is a text as well: '\"account\"/42' or '\"account\"/\"42\"'. A command is about the letters that there are when \
-    it is asked for; those that come later are left as they are.";
+const AGGREGATES: &str = "An aggregate's name is its type and id, as `dlq list` shows it: account/42. If several aggregates read \
+    the same (the number 42 and the text \"42\"), give the exact name: the type in quotation marks, and an id that is a text \
+    as well: '\"account\"/42' or '\"account\"/\"42\"'. A command is about the letters that exist when you run it; later \
+    ones are left as they are.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AGGREGATES)]
@@ -52,7 +52,7 @@ enum DlqCommand {
         /// Print at most this many letters [default: 50, with `--json` all].
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         limit: Option<u32>,
-        /// Print letters behind this id: the next page.
+        /// Print letters after this id: the next page.
         #[arg(long, default_value_t = 0)]
         after: u64,
         /// Print JSON, one object a line.
@@ -113,8 +113,8 @@ enum DlqCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Erase the documents, operations and reasons of dead letters for good (they keep their places, and can only be
-    /// discarded then).
+    /// Erase the documents, operations and reasons of dead letters for good (then they can only be
+    /// discarded).
     #[command(after_help = AGGREGATES)]
     Erase {
         /// Name of the projection.

@@ -16,14 +16,14 @@ use crate::readmodel::control::generation::{Generation, GenerationState};
 pub struct RebuildArguments {
     /// Name of the projection.
     projection: String,
-    /// Swap the tables in although they lack events as dead letters that the live ones have.
+    /// Swap the tables in even if they have dead letters of events that the live ones have applied.
     #[arg(long)]
     accept: bool,
-    /// Rebuild from events up to this moment only (RFC 3339, e.g. 2026-01-31T12:00:00Z), to be looked at; it never becomes live.
+    /// Rebuild from events up to this moment only (RFC 3339, e.g. 2026-01-31T12:00:00Z), to look at; these tables never become live.
     #[arg(long, value_name = "TIME", conflicts_with = "accept")]
     until: Option<String>,
-    /// Rebuild from events of this aggregate only, to be looked at; it never becomes live. account/42 is each aggregate that reads
-    /// so; exactly, the type stands in quotation marks, and an id that is a text as well: '"account"/"42"'.
+    /// Rebuild from events of this aggregate only, to look at; these tables never become live. account/42 means each aggregate
+    /// that reads so; in an exact name the type is in quotation marks, and an id that is a text as well: '"account"/"42"'.
     #[arg(long, value_name = "TYPE/ID", conflicts_with = "accept", value_parser = ask::aggregate)]
     only_aggregate: Option<String>,
     #[command(flatten)]

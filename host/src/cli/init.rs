@@ -23,8 +23,8 @@ pub struct InitArguments {
     /// MongoDB database that has the outbox.
     #[arg(long)]
     database: Option<String>,
-    /// Where MySQL is, and the database for read models: two accounts with random passwords are named. Or the URL of an
-    /// account that there is.
+    /// Address of MySQL and the database for read models; the file then names two new accounts with random passwords. Or the
+    /// URL of an account that exists.
     #[arg(long, value_name = "HOST:PORT/DATABASE")]
     mysql: Option<String>,
     /// Name of the projection.
@@ -62,7 +62,7 @@ pub fn init(path: &Path, arguments: InitArguments) -> anyhow::Result<ExitCode> {
         let _ = std::fs::remove_file(path);
     })?;
     output::line(format_args!(
-        "{} is written. Only you can read it: there are passwords in it.\n",
+        "{} is written. Only you can read it, because it contains passwords.\n",
         path.display()
     ));
     output::line(next(path, &url)?);
@@ -163,9 +163,9 @@ fn next(path: &Path, url: &str) -> anyhow::Result<String> {
         format!(" --config {}", path.display())
     };
     Ok(format!(
-        "Make the databases and the accounts, as an administrator of MySQL:\n  \
+        "Create the databases and the accounts, as an administrator of MySQL:\n  \
          laterna{config} grants | mysql --host={host} --port={port} --user=root --password\n\
-         Then, as often as you like:\n  \
+         Then test everything, and start:\n  \
          laterna{config} check\n  \
          laterna{config} run"
     ))

@@ -39,7 +39,7 @@ pub struct NewArguments {
     /// Language of the project.
     #[arg(long, short)]
     lang: Language,
-    /// Create an upcaster, which brings old versions of events into the form of today.
+    /// Create an upcaster, which turns old versions of events into the current one.
     #[arg(long)]
     upcaster: bool,
 }

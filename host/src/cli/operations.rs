@@ -17,20 +17,20 @@ pub struct OperationsArguments {
 
 #[derive(Debug, Subcommand)]
 enum OperationsAction {
-    /// List them, the newest first (as `laterna audit`).
+    /// List operations, the newest first (as `laterna audit`).
     List(audit::AuditArguments),
-    /// End one that is not done yet: one that waits, a rebuild or a verification, a replay between two letters.
+    /// Cancel an operation that is not done yet: one that waits, a rebuild or a verification, a replay between two letters.
     Cancel(CancelArguments),
 }
 
 #[derive(Debug, Args)]
 struct CancelArguments {
-    /// Its number, as `laterna operations list` shows it.
+    /// Number of the operation, as `laterna operations list` shows it.
     id: u64,
-    /// Say what would come of it, and change nothing.
+    /// Print what would happen, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// For machines: one JSON object.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

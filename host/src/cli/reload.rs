@@ -20,10 +20,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReloadArguments {
-    /// Say what would be taken over, and change nothing.
+    /// Print what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// For machines: one JSON object.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -28,10 +28,10 @@ pub struct StatusArguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Show each lane, too.
+    /// Also show each lane.
     #[arg(long)]
     lanes: bool,
-    /// Show the fuel of events, by type, beside the previous component's.
+    /// Show the fuel of each event type, for this component and the previous one.
     #[arg(long)]
     fuel: bool,
 }

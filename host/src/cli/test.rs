@@ -38,13 +38,13 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 pub struct TestArguments {
     /// File of the component (`.wasm`): a projector, or an upcaster, whose events are shown.
     component: PathBuf,
-    /// File of the upcaster that the projector runs behind.
+    /// File of the upcaster that runs before the projector.
     #[arg(long, value_name = "FILE")]
     upcaster: Option<PathBuf>,
     /// The events: one document of the outbox a line, as Extended JSON; what `mongoexport` writes will do.
     #[arg(long, value_name = "FILE.jsonl")]
     events: PathBuf,
-    /// File of the expected answers, as this command printed them; lines that begin with `-- |` do not count.
+    /// File of the expected answers, as this command printed them; lines that begin with `-- |` are not compared.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
     /// Write the answers to the file of `--expect` instead of comparing them.

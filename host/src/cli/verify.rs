@@ -17,7 +17,7 @@ use crate::readmodel::compare::ComparisonReport;
 pub struct VerifyArguments {
     /// Name of the projection.
     projection: String,
-    /// Swap in the tables that were made anew where they differ.
+    /// If the tables differ, swap in the rebuilt ones.
     #[arg(long)]
     repair: bool,
     #[command(flatten)]

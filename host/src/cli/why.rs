@@ -16,10 +16,10 @@ pub struct WhyArguments {
     projection: String,
     /// The aggregate, e.g. account/42.
     aggregate: Named,
-    /// Show the events before this mark, which a page before has printed.
+    /// Show the events before this mark; each page prints its marks.
     #[arg(long, value_name = "MARK", conflicts_with = "after")]
     before: Option<PageMark>,
-    /// Show the events behind this mark.
+    /// Show the events after this mark.
     #[arg(long, value_name = "MARK")]
     after: Option<PageMark>,
     /// Show at most this many events, up to 50 [default: the last 20].

@@ -105,76 +105,82 @@ const fn fenced(class: &'static str, remedy: &'static str) -> Meta<'static> {
 }
 
 impl Meta<'static> {
-    const UNDECODABLE: Self =
-        event("undecodable", "mend the writer, write a correct document, and discard this one");
+    const UNDECODABLE: Self = event(
+        "undecodable",
+        "correct the service that writes the outbox, write a correct event, and discard this one",
+    );
     const REJECTED: Self =
-        event("rejected", "deploy a projector that accepts the event and replay it, or discard it");
-    const TRAPPED: Self = event("trapped", "mend the projector, deploy it, and replay the event");
+        event("rejected", "deploy a projector that accepts the event, then replay it; or discard it");
+    const TRAPPED: Self = event("trapped", "fix the projector, deploy it, then replay the event");
     const OUT_OF_FUEL: Self =
-        event("out-of-fuel", "mend the projector or raise `budget.fuel`, and replay the event");
+        event("out-of-fuel", "fix the projector or raise `budget.fuel`, then replay the event");
     const OUT_OF_MEMORY: Self =
-        event("out-of-memory", "mend the projector or raise `budget.memory_bytes`, and replay the event");
+        event("out-of-memory", "fix the projector or raise `budget.memory_bytes`, then replay the event");
     const OUTPUT_TOO_LARGE: Self = event(
         "output-too-large",
-        "mend the projector or raise `budget.operations` or `budget.output_bytes`, and replay the event",
+        "fix the projector, or raise `budget.operations` or `budget.output_bytes`, then replay the event",
     );
     const UNKNOWN_STATEMENT: Self =
-        event("unknown-statement", "mend the projector, deploy it, and replay the event");
+        event("unknown-statement", "fix the projector, deploy it, then replay the event");
     const PARAMETER_COUNT: Self =
-        event("parameter-count", "mend the projector, deploy it, and replay the event");
+        event("parameter-count", "fix the projector, deploy it, then replay the event");
     const BAD_VALUE: Self =
-        event("bad-value", "mend the projector, or the writer of the value, and replay the event");
-    const UPCASTER: Self = event("upcaster", "mend the upcaster, deploy it, and replay the event");
-    const REFUSED_VALUE: Self =
-        event("refused-value", "mend the writer, or the projector with its table, and replay the event");
-    const KEY_CONFLICT: Self =
-        event("key-conflict", "remove the row in the way, or wait for the parent row, and replay the event");
+        event("bad-value", "fix the projector, or the service that wrote the value, then replay the event");
+    const UPCASTER: Self = event("upcaster", "fix the upcaster, deploy it, then replay the event");
+    const REFUSED_VALUE: Self = event(
+        "refused-value",
+        "fix the projector with its table, then replay the event; or fix the writer and discard it",
+    );
+    const KEY_CONFLICT: Self = event(
+        "key-conflict",
+        "remove the conflicting row, or wait for the missing parent row, then replay the event",
+    );
     const TOO_LARGE: Self = event(
         "too-large",
-        "raise what the error names in MySQL, or let the projector do less for one event, and replay the event",
+        "raise the MySQL variable that the error names, or let the projector write less for one event, then replay it",
     );
     const TOO_SLOW: Self = event(
         "too-slow",
-        "give the statement an index, or raise `mysql.statement_seconds`, and replay the event",
+        "add an index for the statement, or raise `mysql.statement_seconds`, then replay the event",
     );
     const UNKNOWN_REFUSAL: Self =
-        event("unknown", "look up the error, mend the projector or the writer, and replay the event");
-    const ERASED: Self = event("erased", "discard the letter; what it holds back follows");
+        event("unknown", "look up the error code, fix the projector or the writer, then replay the event");
+    const ERASED: Self = event("erased", "discard the letter; the events that it holds back follow at once");
 
     const SCHEMA_MISMATCH: Self = setup(
         "schema-mismatch",
-        "bring back the tables as the projector declares them, or run the component that fits them",
+        "restore the tables as the projector declares them, or deploy a component that fits them",
     );
     const ACCESS_DENIED: Self =
-        setup("access-denied", "grant the account what it needs, or correct its password");
+        setup("access-denied", "give the account the missing privileges, or correct its password");
     const ACCESS_DENIED_BY_MYSQL: Self = setup(
         "access-denied",
-        "grant the account what it needs, or correct its password: `laterna grants` prints the SQL for an administrator",
+        "give the account the missing privileges, or correct its password: `laterna grants` prints the SQL for an administrator",
     );
     const RESUME_LOST: Self = setup(
         "resume-lost",
-        "choose how it goes on (docs/operating.md, `When the place in the stream is lost`); until then nothing is written",
+        "choose how to go on (docs/operating.md, `When the place in the stream is lost`); nothing is written until then",
     );
     const READ_MODEL_RESTORED: Self = setup(
         "read-model-restored",
-        "restore the tables and the control schema from one backup, or `laterna rebuild`",
+        "restore the tables and the control schema from one backup, or run `laterna rebuild`",
     );
     /// The remedy is the failure's own.
     const MISCONFIGURED: Self = setup("misconfigured", "");
     const LETTERS_FULL: Self = setup(
         "letters-full",
-        "mend what parks the events, then replay or discard letters, or raise `dead_letters_max`",
+        "fix what parks the events, then replay or discard letters; or raise the limit that the reason names",
     );
     const BREAKER_OPEN: Self = setup(
         "breaker-open",
-        "mend the projector and deploy it, or, if the events are at fault, `laterna resume`",
+        "fix the projector and deploy it; or run `laterna resume`, and the events become dead letters",
     );
     const STREAM_HELD: Self =
-        setup("stream-held", "replay or discard the letter; the stream goes on by itself");
-    const PAUSED: Self = setup("paused", "`laterna resume` when what it was paused for is done");
-    const UNKNOWN: Self = setup("unknown", "look up the error, mend its cause, and report it");
+        setup("stream-held", "replay or discard the letter; the projection then goes on by itself");
+    const PAUSED: Self = setup("paused", "run `laterna resume` when the reason for the pause is gone");
+    const UNKNOWN: Self = setup("unknown", "look up the error code, fix its cause, and report it");
     const BUG: Self =
-        setup("bug", "report it with the host's log; it is tried again, and a restart of the host may help");
+        setup("bug", "report it with the host's log; the host tries again by itself, and a restart may help");
 
     const DEADLINE: Self =
         environment("deadline", "give the machine more processor time, or run fewer lanes");
@@ -184,43 +190,48 @@ impl Meta<'static> {
     );
     const INTERRUPTED: Self = environment(
         "interrupted",
-        "nothing; the projection's next run goes on with it, on this host or another one",
+        "nothing; the next run of the projection goes on with it, on this host or another one",
     );
-    const LOST_RACE: Self = environment("lost-race", "nothing; it is tried again");
+    const LOST_RACE: Self = environment("lost-race", "nothing; the host tries again");
     const CONNECTION_LOST: Self =
         environment("connection-lost", "make sure that MySQL runs and is reachable from this host");
     const LIMIT_REACHED: Self =
-        environment("limit-reached", "raise the limit that the reason names, or end what else uses it up");
+        environment("limit-reached", "raise the limit that the reason names, or reduce what else uses it");
     const TIMED_OUT: Self = environment(
         "timed-out",
-        "find out what MySQL is busy with: load, disks, locks, replicas that it waits for",
+        "find out what MySQL is busy with: load, disks, locks, or replicas that it waits for",
     );
     const TRANSACTION_LOST: Self =
-        environment("transaction-lost", "find out who else writes to or locks these tables");
+        environment("transaction-lost", "find out who else writes to these tables or locks them");
     const TRANSACTION_VANISHED: Self = environment(
         "transaction-lost",
-        "connect to MySQL itself, without a proxy that shares sessions, and look into its error log",
+        "connect to MySQL directly, without a proxy that shares sessions, and look at its error log",
     );
     const CANNOT_WRITE: Self =
-        environment("cannot-write", "free space in MySQL, or point `mysql.url` at the primary");
+        environment("cannot-write", "free disk space for MySQL, or let `mysql.url` name the primary");
     const SOURCE_UNAVAILABLE: Self = environment(
         "source-unavailable",
         "make sure that MongoDB has a primary and is reachable from this host",
     );
     const SOURCE_UNUSABLE: Self =
-        environment("source-unavailable", "look into the state and the log of the replica set's member");
+        environment("source-unavailable", "look at the state and the log of the replica set's members");
     const NO_PRIMARY: Self = environment(
         "no-primary",
-        "let `mongodb.uri` find the primary: without directConnection=true, ending with ?replicaSet=NAME",
+        "let `mongodb.uri` find the primary: without directConnection=true, and with ?replicaSet=NAME at its end",
     );
     const SOURCE_STALLED: Self =
         environment("source-stalled", "bring back a majority of the replica set's members");
     const OVERSIZED: Self = environment("oversized", "nothing; the event is read in two parts");
-    const COMMITS_LOST: Self = environment("commits-lost", "make MySQL's commits durable");
+    const COMMITS_LOST: Self = environment(
+        "commits-lost",
+        "set innodb_flush_log_at_trx_commit = 1 and sync_binlog = 1 in MySQL, so that it keeps its commits",
+    );
     const TAKEN_BACK: Self =
-        environment("taken-back", "mend the component and deploy it again; the previous one goes on");
+        environment("taken-back", "fix the component and deploy it again; the previous one goes on");
 
     const FENCED: Self = fenced("fenced", "nothing; if it happens often, raise `host.lease_seconds`");
-    const LEASE_EXPIRED: Self =
-        fenced("lease-expired", "make sure that MySQL answers this host well within `host.lease_seconds`");
+    const LEASE_EXPIRED: Self = fenced(
+        "lease-expired",
+        "make sure that MySQL answers this host in much less than `host.lease_seconds`",
+    );
 }

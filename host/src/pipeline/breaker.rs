@@ -140,7 +140,7 @@ impl Breaker {
         (aggregates.len() >= aggregates_max && share).then(|| {
             format!(
                 "{} different aggregates would be parked within {seconds} s, {parked} of {projected} events: the \
-                 projector looks broken, not the events; deploy another component, or let them be parked: laterna resume",
+                 projector looks broken, not the events; deploy a component that works, or run `laterna resume` to let the events be parked",
                 aggregates.len()
             )
         })

@@ -205,7 +205,7 @@ impl<R: World> Guest<R> {
                 digest = self.component.short_digest(),
                 event = %event.id.spelled(),
                 "the {} answers otherwise about this event among others than alone: it keeps state, or looks at an event's \
-                 place in its list. From here on it gets each event on a fresh instance, which is slower; mend it and \
+                 place in its list. From here on it gets each event on a fresh instance, which is slower; fix it and \
                  deploy it again. Earlier answers may be wrong: `laterna verify` finds out",
                 R::KIND.noun()
             );

@@ -50,7 +50,7 @@ pub fn by_code(code: i32, message: String) -> Failure {
         // IndexNotFound, and refusals of a hint (BadValue).
         2 | 27 => Failure::misconfigured(
             message,
-            "bring back the index that history is read by (`laterna check` names it), and restart",
+            "create the index for history again (`laterna check` prints the command), and restart",
         ),
         _ => Failure::SourceUnavailable { message },
     }

@@ -97,7 +97,7 @@ export function standing(projection, past) {
         const says = `Stands still: ${plural(projection.lag_events, "event waits", "events wait")}, and none was applied for ${since}`;
         return told("still", says, { todo: "see what the lanes do now", stopped: "slide" });
     }
-    if (projection.parked) return { ...told("letters", letters(projection)), todo: "look at the letters, mend their cause, replay them" };
+    if (projection.parked) return { ...told("letters", letters(projection)), todo: "look at the letters, fix their cause, replay them" };
     if (phase === "history") return told("history", `Reads history${pace(projection, past)}`);
     if (projection.lag_seconds > BEHIND_SECONDS) return told("behind", `Behind by ${duration(projection.lag_seconds)}${pace(projection, past)}`);
     return told("in-step", "In step");

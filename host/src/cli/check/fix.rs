@@ -1,4 +1,4 @@
-//! `laterna check --fix`: what mends what was found, printed, or run where the configured accounts may.
+//! `laterna check --fix`: what fixes what was found, printed, or run where the configured accounts may.
 
 use clap::ValueEnum;
 
@@ -6,16 +6,16 @@ use crate::cli::{compose, grants, output};
 use crate::config::Config;
 use crate::readmodel::mysql::session::Connector;
 
-/// What becomes of what mends.
+/// What becomes of what fixes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum HowToFix {
-    /// It is printed.
+    /// Print it.
     Print,
-    /// It is run.
+    /// Run it.
     Run,
 }
 
-/// What mends a failure.
+/// What fixes a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fix {
     /// Databases, accounts and their grants.
@@ -24,10 +24,10 @@ pub enum Fix {
     Index(String),
 }
 
-/// Prints what mends the failures, or runs it.
+/// Prints what fixes the failures, or runs it.
 pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Result<()> {
     if fixes.is_empty() {
-        output::line("\nThere is nothing that this command could mend.");
+        output::line("\nThere is nothing that this command can fix.");
         return Ok(());
     }
     if let Some(Fix::Index(asked)) = fixes.iter().find(|fix| matches!(fix, Fix::Index(_))) {
@@ -37,7 +37,7 @@ pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Resul
         accounts(config, how).await;
     }
     if how == HowToFix::Run {
-        output::line("Say `laterna check` again.");
+        output::line("Run `laterna check` again.");
     }
     Ok(())
 }
@@ -52,10 +52,10 @@ async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<()
     }
     let servers = compose::servers(config)?;
     match servers.outbox.create_history_index(servers.decoder.fields()).await {
-        Ok(()) => output::line("\nThe index for history is made."),
+        Ok(()) => output::line("\nThe index for history is created."),
         Err(failure) => {
             output::line(format_args!(
-                "\nThe index for history is not made: {failure}. In mongosh:\n{script}"
+                "\nThe index for history could not be created: {failure}. In mongosh:\n{script}"
             ));
         }
     }

@@ -170,7 +170,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 let (aggregates, refused) = (evidence.failing, suspect.without_values());
                 let reason = format!(
                     "{refused}; so it is with the events of {aggregates} aggregates in a row, for some minutes, and \
-                     no other event passes: mend the cause, or let them be parked; then: laterna resume"
+                     no other event passes: fix the cause; or run `laterna resume` to let the events be parked"
                 );
                 Err(Failure::BreakerOpen { reason })
             }

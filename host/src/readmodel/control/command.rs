@@ -158,7 +158,7 @@ pub const WAIT_MAX: Duration = Duration::from_hours(1);
 /// Why a command is given up that has waited for too long.
 pub fn given_up(reason: &str) -> String {
     format!(
-        "given up after an hour in which it could not be carried out: {reason}; ask again when that is mended"
+        "given up after an hour in which it could not be carried out: {reason}; ask again when that is fixed"
     )
 }
 

@@ -68,7 +68,7 @@ fn of_the_projector(failure: Failure) -> Failure {
         Failure::SchemaMismatch { code, message } => Failure::SchemaMismatch {
             code,
             message: format!(
-                "{message}; the tables are as the projector itself declares them: mend the projector"
+                "{message}; the tables are as the projector itself declares them: fix the projector"
             ),
         },
         failure => failure,

@@ -79,7 +79,7 @@ fn own_tables_are_read_and_that_is_told() {
         note.starts_with("statement `it` reads `order_lines` besides the table that it writes"),
         "{note}"
     );
-    assert!(note.contains("rows of the event's own aggregate under `ordering: aggregate`"), "{note}");
+    assert!(note.contains("only rows that events of the same aggregate wrote"), "{note}");
 }
 
 #[test]
