@@ -48,6 +48,7 @@ mod rest;
 mod restored;
 mod reload;
 mod resume;
+mod services;
 mod shared_stream;
 mod spine;
 mod stop;
