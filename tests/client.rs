@@ -193,6 +193,40 @@ fn letters_change_alike(both: &BothWays<'_>) {
     }
 }
 
+/// What a deployment would be is told alike, and nothing is deployed by that.
+fn a_deployment_is_looked_at_alike(both: &BothWays<'_>) {
+    let before = both.same(&["deployments", "picky", "--json"]);
+    let path = |name: &str| guests::path(name).to_str().expect("text").to_owned();
+    let (worse, tables, upcaster) = (path("picky-worse"), path("picky-tables"), path("upcaster"));
+    let look = |file| ["deploy", file, "--projection", "picky", "--dry-run"];
+    let told = both.same(&[&look(&tables)[..], &["--shadow", "100"]].concat());
+    for says in [
+        "its tables are others",
+        "declarations differ",
+        "\n+ CREATE TABLE",
+        "would be projected otherwise",
+        "unless `--anyway` is given",
+    ] {
+        assert!(told.contains(says), "{says:?} is not in {told}");
+    }
+    let told = both.same(&look(&worse));
+    for says in ["the live ones", "imports     laterna:projection", "Nothing is deployed. The same"] {
+        assert!(told.contains(says), "{says:?} is not in {told}");
+    }
+    assert!(both.same(&look(&upcaster)).contains("\nupcaster "));
+    let json = [&look(&tables)[..], &["--shadow", "100", "--anyway", "--json"]].concat();
+    let told: Value = serde_json::from_str(&both.same(&json)).expect("one object");
+    assert_eq!(told["deployment"]["on_live_tables"], false, "{told}");
+    assert_eq!(told["deployment"]["parameters"]["digest"], told["component"]["digest"], "{told}");
+    assert!(told["shadow"]["differences"].as_u64() > Some(0), "{told}");
+    assert_eq!(before, both.same(&["deployments", "picky", "--json"]));
+    for told in [said(&both.direct(&["hosts"])), said(&both.asked(&["hosts"]))] {
+        assert!(told.contains("picky") && told.contains("until 2"), "{told}");
+    }
+    let told: Value = serde_json::from_str(&said(&both.asked(&["hosts", "--json"]))).expect("one object");
+    assert_eq!((&told["leases"][0]["held"], &told["phases"]["picky"]), (&true.into(), &"streaming".into()));
+}
+
 async fn everything_else_changes_alike(both: &BothWays<'_>) {
     let pause = ["pause", "picky", "--why", "a test"];
     both.direct(&pause);
@@ -262,6 +296,7 @@ async fn a_command_says_the_same_through_the_databases_and_through_a_host() {
         until("all are there", async || world.letters().await == (11, 1)).await;
         looks_the_same(&both);
         letters_change_alike(&both);
+        a_deployment_is_looked_at_alike(&both);
         if is_mysql {
             everything_else_changes_alike(&both).await;
         }

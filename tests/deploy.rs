@@ -202,6 +202,8 @@ async fn what_does_not_fit_is_refused_and_the_component_in_force_goes_on() {
     refused(&deploy_named(&world, &host, "http-import", &[]), "wasi:http");
     // What the manifest says of the tables is not what the tables are: the database is asked before anything changes.
     world.run(&format!("ALTER TABLE {}.last_seen DROP COLUMN disorder", world.name)).await;
+    refused(&deploy_named(&world, &host, "second", &["--dry-run"]), "disorder");
+    assert_eq!(last(&world, &host).0, "first", "a dry run is no deployment");
     refused(&deploy_named(&world, &host, "second", &[]), "disorder");
     let mend = "ALTER TABLE {}.last_seen ADD COLUMN disorder BIGINT NOT NULL DEFAULT 0";
     world.run(&mend.replace("{}", &world.name)).await;

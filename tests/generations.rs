@@ -3,6 +3,7 @@
 mod deaths;
 mod given_up;
 mod purged;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

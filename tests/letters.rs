@@ -96,6 +96,10 @@ async fn a_discarded_head_is_recorded_and_what_it_held_back_follows() {
     let id = world.number(&head).await.to_string();
     let show = said(&dlq(&world, &host, &["show", "recorder", &id]));
     assert!(show.contains("key-conflict") && show.contains("\"aggregateId\""), "{show}");
+    assert!(
+        show.contains("\nreason:\n  ") && show.contains("\ndocument:\n{\n") && !show.contains("$number"),
+        "{show}"
+    );
 
     let refused = dlq(&world, &host, &["discard", "recorder", "--id", &id, "--why", "wrong"]);
     assert!(!refused.status.success() && said(&refused).contains("--yes"), "nobody confirmed it");

@@ -19,6 +19,11 @@ async fn a_standby_takes_over_from_a_host_that_is_killed() {
     world.until_committed("recorder", 1).await;
     let second = world.start();
     second.until_phase("recorder", "standby").await;
+    for (host, phase) in [(&first, "streaming"), (&second, "standby")] {
+        let told = said(&laterna(&world.config(host.port), &["hosts"]));
+        let line = told.lines().find(|line| line.trim_start().starts_with("recorder")).unwrap_or_default();
+        assert!(line.contains("until 2") && line.trim_end().ends_with(phase), "{told}");
+    }
     assert_eq!(second.get("/readyz").await.expect("it answers").0, 200, "standing by is no fault");
     first.kill();
     second.until_phase("recorder", "streaming").await;

@@ -2,9 +2,11 @@
 
 mod component;
 mod output;
+mod progress;
 mod grants;
 mod new;
 mod compose;
+mod own_host;
 mod console;
 mod health;
 mod check;
@@ -15,8 +17,10 @@ mod reloader;
 mod run;
 mod shell;
 mod submit;
+mod following;
 mod pause;
 mod table;
+mod hosts;
 mod audit;
 mod bench;
 mod build;
@@ -112,6 +116,8 @@ enum ConsoleCommand {
     Deployments(deploy::ListArguments),
     /// List who asked for what, when, and the result.
     Audit(audit::AuditArguments),
+    /// List who leads which projection, under which epoch, and until when its lease is good.
+    Hosts(hosts::HostsArguments),
     /// List and cancel operations (what people asked for).
     Operations(operations::OperationsArguments),
 }
@@ -202,6 +208,7 @@ impl ConsoleCommand {
             Self::Generations(arguments) => generations::generations(console, &arguments).await,
             Self::Deployments(arguments) => deploy::list(console, &arguments).await,
             Self::Audit(arguments) => audit::audit(console, arguments).await,
+            Self::Hosts(arguments) => hosts::hosts(console, &arguments).await,
             Self::Operations(arguments) => operations::operations(console, arguments).await,
         }
     }

@@ -5,6 +5,8 @@ pub mod choice;
 pub mod commands;
 pub mod deployments;
 pub mod standstill;
+pub mod hosts;
+pub mod pages;
 pub mod whole_letter;
 pub mod export;
 mod generations;
@@ -22,5 +24,6 @@ pub mod standing;
 mod take_up;
 mod waiting;
 pub mod wish;
+pub mod dry_run;
 #[cfg(test)]
 mod simulation;

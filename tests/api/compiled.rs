@@ -1,13 +1,15 @@
-//! Components that have to be compiled for an answer: meanwhile, others ask MySQL.
+//! Components that have to be compiled for an answer, and letters that have to be decoded: meanwhile, others ask MySQL.
 
 use std::time::{Duration, Instant};
 
+use bson::doc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::guests;
 use crate::support::http::Client;
-use crate::support::{Options, World};
+use crate::support::world::event;
+use crate::support::{Options, World, until};
 
 /// Puts a component into the control schema, as another host would that has uploaded it: this one has never compiled it.
 async fn store(world: &World, bytes: &[u8]) -> String {
@@ -63,4 +65,37 @@ async fn while_a_component_is_compiled_others_are_answered() {
         .map(|one| (one["kind"].as_str().expect("text"), one["name"].as_str().expect("text")))
         .collect();
     assert!(told.contains(&("table", "accounts")) && told.contains(&("table", "picked")), "{changes:#}");
+}
+
+/// How long an answer takes, and the longest that others wait meanwhile.
+async fn meanwhile(client: &Client, path: &str) -> (usize, Duration, Duration) {
+    let (asking, path) = (client.clone(), path.to_owned());
+    let began = Instant::now();
+    let asked = tokio::spawn(async move { asking.download(&path).await.len() });
+    let mut longest = Duration::ZERO;
+    while !asked.is_finished() {
+        let other = Instant::now();
+        assert_eq!(client.get("/api/v1/components").await.code, 200);
+        longest = longest.max(other.elapsed());
+    }
+    (asked.await.expect("it is answered"), began.elapsed(), longest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_large_letter_is_decoded_others_are_answered() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    host.until_phase("picky", "streaming").await;
+    let many: Vec<i32> = (0..400_000).collect();
+    world.insert([event("large", "w1", 1, doc! { "do": "reject", "many": many })]).await;
+    until("it is a letter", async || world.letters().await == (1, 0)).await;
+    let client = Client::new(host.port);
+    let letters = "/api/v1/projections/picky/letters";
+    let id = client.get(letters).await.json()["letters"][0]["id"].to_string();
+    for path in [format!("{letters}/{id}"), format!("{letters}/export")] {
+        let (bytes, took, longest) = meanwhile(&client, &path).await;
+        println!("{path}: {bytes} bytes in {took:?}; nobody else waited longer than {longest:?}");
+        assert!(bytes > 5_000_000, "it is whole: {bytes} bytes");
+        assert!(longest < took / 3, "others waited for {longest:?} of {took:?}");
+    }
 }

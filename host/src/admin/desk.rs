@@ -1,5 +1,5 @@
 //! The one session of MySQL that all requests share, which no lane uses: whoever asks waits for it in a short queue, or is
-//! told to come back. Nobody has it while a component is compiled or run.
+//! told to come back. Nobody has it while a component is compiled or run, or a letter is decoded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +95,11 @@ impl Desk {
         let found = seat.rise(found.map_err(Problem::from))?;
         loaded(versions, found).await
     }
+}
+
+/// Does what takes long and asks no server, where it holds up nobody: neither who waits for the session nor a lane.
+pub async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::broken())
 }
 
 async fn loaded(versions: &Versions, found: FoundComponent) -> Result<Loaded, Problem> {

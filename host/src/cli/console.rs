@@ -12,6 +12,9 @@ use crate::config::Config;
 use crate::event::Named;
 use crate::operation::choice::LetterBoundary;
 use crate::operation::deployments::Deployments;
+use crate::operation::dry_run::DryDeployment;
+use crate::operation::hosts::Hosts;
+use crate::operation::load::Uploaded;
 use crate::operation::shadow::ShadowReport;
 use crate::operation::standing::Generations;
 use crate::operation::standstill::PauseProgress;
@@ -126,12 +129,22 @@ pub trait Console {
     async fn operations(&mut self, filter: &RecordFilter, limit: u32) -> anyhow::Result<Vec<CommandRecord>>;
     async fn cancel(&mut self, id: u64, is_dry: bool) -> anyhow::Result<Cancellation>;
     async fn pause(&mut self, projection: &str) -> anyhow::Result<PauseProgress>;
+    async fn hosts(&mut self) -> anyhow::Result<Hosts>;
     /// Returns true where hosts report whether their lanes work with what is deployed.
     async fn reports_take_up(&mut self) -> anyhow::Result<bool>;
     async fn deployments(&mut self, projection: &str, limit: u32) -> anyhow::Result<Deployments>;
     async fn generations(&mut self, projection: &str) -> anyhow::Result<Generations>;
     async fn why(&mut self, asked: AskedAggregate<'_>) -> anyhow::Result<Why>;
     async fn candidate(&mut self, file: CandidateFile<'_>) -> anyhow::Result<Self::Candidate>;
+    /// What it would be deployed as.
+    fn told<'c>(&self, candidate: &'c Self::Candidate) -> &'c Uploaded;
+    /// What would come of a deployment of it. Nothing is deployed.
+    async fn dry_deployment(
+        &mut self,
+        projection: &str,
+        candidate: &Self::Candidate,
+        canary_seconds: u32,
+    ) -> anyhow::Result<DryDeployment>;
     async fn shadow(
         &mut self,
         projection: &str,

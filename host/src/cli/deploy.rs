@@ -1,6 +1,8 @@
 //! `laterna deploy` (with its canary window), `laterna rollback` and `laterna deployments`: a projection's component, changed
 //! while it runs.
 
+mod dry_run;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,6 +35,10 @@ pub struct DeployArguments {
     /// Deploy although the shadow run shows differences.
     #[arg(long, requires = "shadow")]
     anyway: bool,
+    /// Print what it is, what it declares otherwise than the component in force, and, with `--shadow`, what it would do
+    /// otherwise. Nothing is deployed.
+    #[arg(long)]
+    dry_run: bool,
     /// Canary window: if the new component fails an event that the previous one accepts, roll back, and park nothing; 0: no
     /// window.
     #[arg(long, value_name = "SECONDS", default_value_t = CANARY_SECONDS_DEFAULT)]
@@ -69,15 +75,34 @@ pub struct ListArguments {
 
 /// The file is loaded and checked before anything is deployed.
 pub async fn deploy(console: &mut impl Console, arguments: &DeployArguments) -> anyhow::Result<ExitCode> {
-    let DeployArguments { file, projection, shadow, without_upcaster, anyway, canary, patience, json } =
-        arguments;
+    let DeployArguments {
+        file,
+        projection,
+        shadow,
+        without_upcaster,
+        anyway,
+        dry_run,
+        canary,
+        patience,
+        json,
+    } = arguments;
     let file = CandidateFile { projection, file, without_upcaster: *without_upcaster };
     let candidate = console.candidate(file).await?;
+    if *dry_run {
+        return dry_run::look(console, &candidate, arguments).await;
+    }
     if let Some(documents) = shadow {
         let found = console.shadow(projection, &candidate, *documents).await?;
-        output::line(&found);
-        if found.differs() && !anyway {
+        let stops = found.differs() && !anyway;
+        if *json {
+            output::line(serde_json::json!({ "shadow": found }));
+        } else {
+            output::line(&found);
+        }
+        if stops && !json {
             output::line("Nothing is deployed; `--anyway` deploys all the same.");
+        }
+        if stops {
             return Ok(ExitCode::FAILURE);
         }
     }

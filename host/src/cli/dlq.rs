@@ -1,6 +1,7 @@
 //! `laterna dlq`: dead letters, listed and shown; what is to change is written down as a command and waited for.
 
 mod export;
+mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::console::{Console, LetterFilter};
 use super::submit::{self, Patience};
-use super::{output, table};
+use super::{following, output, table};
 use crate::event::Named;
 use crate::failure::Failure;
 use crate::operation::choice::{LetterBoundary, LetterChoice};
@@ -224,7 +225,7 @@ pub async fn dlq(console: &mut impl Console, arguments: DlqArguments) -> anyhow:
         DlqCommand::Replay { choice, dry_run, patience, json, .. } => {
             let what = if dry_run { LetterWish::Rehearse } else { LetterWish::Replay };
             let wish = chosen(console, &name, what, choice.heads()).await?;
-            submit::carry_out(console, &name, wish, patience, json).await
+            following::carry_out(console, &name, wish, patience, json).await
         }
         DlqCommand::Discard { choice, why, yes, json, .. } => {
             let what = LetterWish::Discard { why: submit::reason(&why)? };
@@ -238,13 +239,13 @@ pub async fn dlq(console: &mut impl Console, arguments: DlqArguments) -> anyhow:
                     limits.count = Some(count);
                 }
             }
-            submit::carry_out(console, &name, wish, Patience::default(), json).await
+            following::carry_out(console, &name, wish, Patience::default(), json).await
         }
         DlqCommand::Erase { target: EraseTarget { id, aggregate, event }, why, json, .. } => {
             let what = LetterWish::Erase { why: submit::reason(&why)? };
             let target = LetterChoice { id, event, aggregate, ..LetterChoice::default() };
             let wish = chosen(console, &name, what, target).await?;
-            submit::carry_out(console, &name, wish, Patience::default(), json).await
+            following::carry_out(console, &name, wish, Patience::default(), json).await
         }
     }
 }
@@ -321,26 +322,18 @@ fn cells(letter: &Letter) -> [String; 8] {
 }
 
 async fn show(console: &mut impl Console, projection: &str, id: u64, json: bool) -> anyhow::Result<ExitCode> {
-    let WholeLetter { letter, document, document_base64, .. } = console.letter(projection, id).await?;
+    let whole = console.letter(projection, id).await?;
+    if !json {
+        output::line(show::render(whole));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let WholeLetter { letter, document, document_base64, .. } = whole;
     let mut value = serde_json::to_value(&letter)?;
     let document = document.map(|document| ("document", document));
     let document = document.or_else(|| document_base64.map(|bytes| ("document_base64", bytes)));
-    if json {
-        let (name, document) = document.unwrap_or(("document", Value::Null));
-        value[name] = document;
-        output::line(value);
-        return Ok(ExitCode::SUCCESS);
-    }
-    output::line(serde_json::to_string_pretty(&value)?);
-    match document {
-        Some((name, document)) => {
-            output::line(format_args!("{name}:\n{}", serde_json::to_string_pretty(&document)?));
-        }
-        None if letter.erased_at.is_some() => output::line("The document was erased."),
-        None => output::line(
-            "The document is not shown: the letter is gone meanwhile, or the token is a viewer's.",
-        ),
-    }
+    let (name, document) = document.unwrap_or(("document", Value::Null));
+    value[name] = document;
+    output::line(value);
     Ok(ExitCode::SUCCESS)
 }
 

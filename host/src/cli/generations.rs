@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::console::Console;
-use super::submit::{self, Patience};
-use super::{output, table};
+use super::submit::Patience;
+use super::{following, output, table};
 use crate::operation::ask;
 use crate::operation::standing::{Generations, ListedGeneration};
 use crate::operation::wish::Wish;
@@ -74,7 +74,7 @@ pub async fn rebuild(console: &mut impl Console, arguments: &RebuildArguments) -
     let moment = |text: &str| ask::moment(text).ok_or_else(|| wrong(text));
     let until = until.as_deref().map(moment).transpose()?;
     let wish = Wish::Rebuild { accept: *accept, until, aggregate: only_aggregate.clone() };
-    submit::carry_out(console, projection, wish, *patience, *json).await
+    following::carry_out(console, projection, wish, *patience, *json).await
 }
 
 pub async fn generations(
@@ -97,7 +97,7 @@ pub async fn generations(
         GenerationsCommand::Return(_) => Wish::Return { generation },
         _ => Wish::Drop { generation },
     };
-    submit::carry_out(console, &one.projection, wish, Patience::default(), one.json).await
+    following::carry_out(console, &one.projection, wish, Patience::default(), one.json).await
 }
 
 async fn list(console: &mut impl Console, projection: &str, json: bool) -> anyhow::Result<ExitCode> {

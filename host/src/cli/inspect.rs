@@ -46,7 +46,8 @@ pub fn inspect(arguments: &InspectArguments) -> anyhow::Result<ExitCode> {
     Ok(if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn row(name: &str, text: impl std::fmt::Display) {
+/// A line of what a component is; what goes on in further lines stands below.
+pub fn row(name: &str, text: impl std::fmt::Display) {
     for (at, line) in text.to_string().lines().enumerate() {
         let name = if at == 0 { name } else { "" };
         output::line(format_args!("{name:<11} {line}"));

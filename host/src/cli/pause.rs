@@ -7,6 +7,8 @@ use anyhow::bail;
 use clap::Args;
 
 use super::console::Console;
+use super::following;
+use super::progress::Progress;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use crate::operation::standstill::PauseStep;
 use crate::operation::wish::Wish;
@@ -51,7 +53,7 @@ pub async fn pause(console: &mut impl Console, arguments: &PauseArguments) -> an
 
 pub async fn resume(console: &mut impl Console, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
     let ResumeArguments { projection, patience, json } = arguments;
-    submit::carry_out(console, projection, Wish::Resume, *patience, *json).await
+    following::carry_out(console, projection, Wish::Resume, *patience, *json).await
 }
 
 /// Waits until no lane takes events any more. What goes on still, where that takes too long.
@@ -60,7 +62,8 @@ async fn until_still(
     projection: &str,
     patience: Patience,
 ) -> anyhow::Result<Option<String>> {
-    let asked = Instant::now();
+    let (asked, shown) = (Instant::now(), Progress::new());
+    shown.show("the lanes finish what they have begun");
     loop {
         let pause = console.pause(projection).await?;
         match pause.step {

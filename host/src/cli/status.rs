@@ -1,16 +1,13 @@
 //! `laterna status`: the state of the projections, from the running host; without one, from MySQL.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
-use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
 use super::console::{Call, Target};
-use super::{compose, output, table};
-use crate::admin::tokens;
+use super::{compose, output, own_host, table};
 use crate::component::registry::short;
 use crate::config::Config;
 use crate::projector::TypeCost;
@@ -39,7 +36,7 @@ pub struct StatusArguments {
 pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
     let (mut snapshots, silent) = match target {
         Target::Host(api) => (api.call(&Call::get("/api/v1/projections"))?, None),
-        Target::Config(config) => match ask(config) {
+        Target::Config(config) => match own_host::status(config) {
             Ok(snapshots) => (snapshots, None),
             Err(_) => (runtime.block_on(stored(config))?, Some(config.host.admin)),
         },
@@ -60,18 +57,6 @@ pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -
     }
     print(&snapshots, arguments);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads the status from the running host.
-fn ask(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(3))).build().into();
-    let mut asked = agent.get(format!("http://{}/status", config.host.admin));
-    if let Some(token) = tokens::own(config.host.tokens.as_deref()) {
-        asked = asked.header("Authorization", format!("Bearer {}", token.expose_secret()));
-    }
-    let mut response = asked.call()?;
-    response.body_mut().read_json().context("the endpoint's answer is not a status")
 }
 
 /// Reads the status from the control schema, where no host answers.

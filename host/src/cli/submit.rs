@@ -4,34 +4,38 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::console::{Console, HostIsAway};
 use super::output;
+use super::progress::{self, Progress};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::{CommandRecord, CommandState};
 
 /// How long to wait for what was asked for.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Patience {
-    /// Longest wait without progress.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    wait: u32,
+    /// Wait to the end, and at most this long without progress [default: to the end at a terminal, else for the command's
+    /// result; 60 s].
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u32>,
     /// Write the command down, and do not wait for its result.
     #[arg(long, conflicts_with = "wait")]
     no_wait: bool,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
-        Self { wait: 60, no_wait: false }
-    }
-}
+/// The longest wait without progress unless another one is asked for, in seconds.
+const WAIT_DEFAULT: u32 = 60;
 
 impl Patience {
+    /// The longest wait without progress.
     pub fn time(self) -> Duration {
-        Duration::from_secs(if self.no_wait { 0 } else { self.wait.into() })
+        Duration::from_secs(if self.no_wait { 0 } else { self.wait.unwrap_or(WAIT_DEFAULT).into() })
+    }
+
+    /// Whether to wait also for what goes on when the command is done: tables that are built.
+    pub fn is_to_the_end(self) -> bool {
+        !self.no_wait && (self.wait.is_some() || progress::is_watched())
     }
 }
 
@@ -116,17 +120,6 @@ impl CommandAnswer {
     }
 }
 
-/// Asks for what is wished, waits for its result, and prints it.
-pub async fn carry_out(
-    console: &mut impl Console,
-    projection: &str,
-    wish: Wish,
-    patience: Patience,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    Ok(answer(console, projection, wish, patience).await?.print(json))
-}
-
 /// Asks for what is wished and waits for its result. How far it is stands on a terminal meanwhile.
 pub async fn answer(
     console: &mut impl Console,
@@ -135,10 +128,8 @@ pub async fn answer(
     patience: Patience,
 ) -> anyhow::Result<CommandAnswer> {
     let id = console.ask(projection, wish).await?;
-    let (waited, shown) = (patience.time(), ProgressBar::new_spinner());
-    let record = settled(console, id, (waited, &shown)).await;
-    shown.finish_and_clear();
-    let CommandRecord { state, result, waits, progress, .. } = record?;
+    let waited = patience.time();
+    let CommandRecord { state, result, waits, progress, .. } = settled(console, id, waited).await?;
     let result = match result {
         Some(Value::String(text)) => text,
         Some(report) => report.to_string(),
@@ -156,14 +147,9 @@ pub async fn answer(
 }
 
 /// Waits for a command's end, or until nothing has happened for some time. A host that is asked may be started anew meanwhile.
-async fn settled(
-    console: &mut impl Console,
-    id: u64,
-    (patience, shown): (Duration, &ProgressBar),
-) -> anyhow::Result<CommandRecord> {
-    let (mut asked, mut seen) = (Instant::now(), String::new());
+async fn settled(console: &mut impl Console, id: u64, patience: Duration) -> anyhow::Result<CommandRecord> {
+    let (mut asked, mut seen, shown) = (Instant::now(), String::new(), Progress::new());
     loop {
-        shown.tick();
         let record = match console.operation(id).await {
             Ok(record) => record,
             Err(error) if error.is::<HostIsAway>() && asked.elapsed() < patience => {
@@ -180,7 +166,7 @@ async fn settled(
         }
         let now = record.waits.as_ref().or(record.progress.as_ref()).cloned().unwrap_or_default();
         if now != seen {
-            shown.set_message(now.clone());
+            shown.show(&now);
             (asked, seen) = (Instant::now(), now);
         }
         if asked.elapsed() >= patience {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use super::console::Console;
-use super::output;
+use super::progress::Progress;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
+use super::{following, output};
 use crate::component::registry::short;
 use crate::operation::deployments::Deployments;
 use crate::operation::standstill::PauseStep;
@@ -55,7 +56,10 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
             Ok(print(id, Some(&deployment.digest), &came, json))
         }
         // It has to be built first, or nothing was deployed: its result has that.
-        None => Ok(CommandAnswer::Done { id, result }.print(json)),
+        None => {
+            let done = CommandAnswer::Done { id, result };
+            Ok(following::to_the_end(console, projection, done, patience).await?.print(json))
+        }
     }
 }
 
@@ -75,7 +79,7 @@ async fn wait(
     projection: &str,
     (deployment, patience): (&Deployment, Patience),
 ) -> anyhow::Result<Came> {
-    let (asked, digest) = (Instant::now(), short(&deployment.digest));
+    let (asked, digest, shown) = (Instant::now(), short(&deployment.digest), Progress::new());
     loop {
         let all = console.deployments(projection, LOOKED_AT).await?;
         let now = all.deployments.iter().find(|one| one.id == deployment.id);
@@ -103,6 +107,7 @@ async fn wait(
         if let Some(waits) = now.waits.as_ref().filter(is_held) {
             return Ok(Came::Waits(format!("{waits}. It is used when the projection goes on")));
         }
+        shown.show(&format!("{digest}: {}", now.waits.as_deref().unwrap_or("the lanes take it up")));
         if asked.elapsed() >= patience.time() {
             return Ok(Came::Waits(late(pause.leader.as_deref(), now.waits.as_deref(), projection)));
         }

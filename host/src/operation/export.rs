@@ -16,22 +16,34 @@ const PAGE: u32 = 200;
 /// How many bytes of documents are read at a time; one document may have more.
 const BYTES_MAX: u64 = 4 << 20;
 
-/// The lines of the next letters that fit, and the selection of those behind them; none behind the last one.
-pub async fn lines(
+/// Letters as they were read, not decoded yet: whoever shares a session gives it back first.
+#[derive(Debug)]
+pub struct StoredPage(Vec<(Letter, Content)>);
+
+/// The next letters that fit, and the selection of those behind them; none behind the last one.
+pub async fn page(
     session: &mut Session,
     servers: &Servers,
     projection: &str,
     selection: &mut Selection,
-) -> Result<Option<Vec<String>>, Failure> {
+) -> Result<Option<StoredPage>, Failure> {
     let control = &servers.control;
-    let page = dead_letter::select(session, control, projection, selection, PAGE).await?;
-    let some = &page[..fitting(&page)];
+    let mut some = dead_letter::select(session, control, projection, selection, PAGE).await?;
+    some.truncate(fitting(&some));
     let Some(last) = some.last() else { return Ok(None) };
     selection.after = last.id;
-    let contents = dead_letter::contents(session, control, some).await?;
+    let contents = dead_letter::contents(session, control, &some).await?;
     // It was replayed or discarded in between.
-    let there = some.iter().zip(contents).filter_map(|(letter, content)| Some((letter, content?)));
-    Ok(Some(there.map(|(letter, content)| line(letter, content)).collect()))
+    let there = some.into_iter().zip(contents).filter_map(|(letter, content)| Some((letter, content?)));
+    Ok(Some(StoredPage(there.collect())))
+}
+
+impl StoredPage {
+    /// Decodes the letters, each to a line with its end. Asks no server.
+    pub fn lines(self) -> String {
+        let lines = self.0.into_iter().map(|(letter, content)| line(&letter, content) + "\n");
+        lines.collect()
+    }
 }
 
 /// How many of these letters are read together: one at least.

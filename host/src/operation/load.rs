@@ -5,13 +5,53 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
-use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine};
+use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine, Outline};
 
 /// Why a file cannot be deployed: one line a problem, each with the file's name.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct NotDeployable(pub Vec<String>);
+
+/// What an uploaded component becomes.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Uploaded {
+    /// What a deployment of it names: of the projector and its upcaster together; without an upcaster, the projector's.
+    pub digest: String,
+    /// What it is called itself, and its version.
+    pub name: String,
+    pub version: String,
+    pub projector: String,
+    pub upcaster: Option<String>,
+    /// What the given one asks of its host.
+    pub imports: Vec<String>,
+    pub tables: Vec<String>,
+    pub statements: usize,
+}
+
+impl Uploaded {
+    /// Of a pair, of which the upcaster or the projector was given.
+    pub fn of(next: &Loaded, is_upcaster: bool) -> Self {
+        let own = &next.deployed.manifest;
+        let given = next.upcaster.as_ref().filter(|_| is_upcaster);
+        let (name, version, bytes) = match given.map(|given| (given.component.manifest(), &given.bytes)) {
+            Some((manifest, bytes)) => (&manifest.name, &manifest.version, bytes),
+            None => (&own.name, &own.version, &next.bytes),
+        };
+        Self {
+            digest: next.digest().to_owned(),
+            name: name.clone(),
+            version: version.clone(),
+            imports: Outline::read(bytes).map(|outline| outline.imports).unwrap_or_default(),
+            projector: next.component.digest().to_owned(),
+            upcaster: next.upcaster.as_ref().map(|upcaster| upcaster.component.digest().to_owned()),
+            tables: next.deployed.schema.table_names(),
+            statements: next.deployed.schema.statements.len(),
+        }
+    }
+}
 
 /// Loads a projector. Compiling may take seconds: not to be called on an async worker.
 pub fn load(

@@ -44,12 +44,14 @@ pub async fn generations(
     projection: &str,
 ) -> Result<Generations, Refusal> {
     let control = &servers.control;
+    // One that takes the live one's place just now is told once, and never as gone.
+    let listed = generation::list(session, control, projection).await?;
     let found = registration::find(session, control, projection).await?;
     let live = found.map_or(1, |found| found.live_generation);
     let digest = deployment::in_force(session, control, projection).await?.map(|found| found.digest);
     let (events, letters) = generation::progress(session, control, projection, live).await?;
     let mut aside = Vec::new();
-    for generation in generation::list(session, control, projection).await? {
+    for generation in listed.into_iter().filter(|one| one.generation != live) {
         let (events, letters) =
             generation::progress(session, control, projection, generation.generation).await?;
         let seconds_left = seconds_left(&generation, events);

@@ -30,26 +30,42 @@ impl WholeLetter {
     }
 }
 
+/// A letter and what is stored of it, not decoded yet: a large document takes seconds, and whoever shares a session gives it
+/// back first.
+#[derive(Debug)]
+pub struct StoredLetter {
+    letter: Letter,
+    /// None where it may have been replayed or discarded in between.
+    content: Option<Content>,
+}
+
 /// Reads one letter.
 pub async fn read(
     session: &mut Session,
     servers: &Servers,
     projection: &str,
     id: u64,
-) -> Result<WholeLetter, Refusal> {
+) -> Result<StoredLetter, Refusal> {
     ask::registered(session, servers, projection).await?;
     let letter = choice::find(session, servers, projection, id).await?;
     let mut contents =
         dead_letter::contents(session, &servers.control, std::slice::from_ref(&letter)).await?;
-    let is_erased = letter.erased_at.is_some();
-    let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
-    // It may have been replayed or discarded in between.
-    if let Some(Content { document, operations, .. }) = contents.pop().flatten().filter(|_| !is_erased) {
-        whole.operations = operations;
-        match dead_letter::shown_document(document) {
-            ("document", document) => whole.document = Some(document),
-            (_, bytes) => whole.document_base64 = Some(bytes),
+    Ok(StoredLetter { letter, content: contents.pop().flatten() })
+}
+
+impl StoredLetter {
+    /// Decodes it. Asks no server.
+    pub fn whole(self) -> WholeLetter {
+        let Self { letter, content } = self;
+        let is_erased = letter.erased_at.is_some();
+        let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
+        if let Some(Content { document, operations, .. }) = content.filter(|_| !is_erased) {
+            whole.operations = operations;
+            match dead_letter::shown_document(document) {
+                ("document", document) => whole.document = Some(document),
+                (_, bytes) => whole.document_base64 = Some(bytes),
+            }
         }
+        whole
     }
-    Ok(whole)
 }

@@ -167,6 +167,12 @@ pub struct ComponentSnapshot {
 }
 
 impl Snapshot {
+    /// The projection and the word for its phase.
+    #[must_use]
+    pub fn named_phase(&self) -> (String, String) {
+        (self.projection.clone(), self.phase.name().to_owned())
+    }
+
     /// What the component at work costs, with what the one before took for the same type on average.
     pub fn fuel(&self) -> impl Iterator<Item = (&TypeCost, Option<u64>)> {
         let now = self.components.first().map_or(&[][..], |component| &component.fuel);

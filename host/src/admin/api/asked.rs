@@ -6,16 +6,16 @@ use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestPartsExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
+use crate::operation::dry_run::DryRun;
 use crate::operation::wish::{Wish, Wished};
 use crate::readmodel::control::command::{self, CommandRecord, OnceKey, WrittenBefore};
-use serde_json::{Map, Value};
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 200;
@@ -29,24 +29,6 @@ pub struct ChangeQuery {
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
-}
-
-/// What a change would be.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct DryRun {
-    /// What would be asked for, in words.
-    would: String,
-    /// How many letters it would be about.
-    letters: Option<u64>,
-    /// What it would be asked for with.
-    parameters: Map<String, Value>,
-}
-
-impl DryRun {
-    pub fn of(wished: &Wished) -> Self {
-        let Wished { request, letters } = wished;
-        Self { would: request.told(), letters: *letters, parameters: request.parameters() }
-    }
 }
 
 /// Who asks for a change, and how.

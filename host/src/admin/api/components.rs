@@ -12,6 +12,7 @@ use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
+use crate::operation::load::Uploaded;
 use crate::projector::Outline;
 use crate::readmodel::control::deployment;
 use crate::readmodel::control::stored_component::{self, StoredComponent};
@@ -77,17 +78,6 @@ async fn stored(
     Ok((component, bytes.ok_or_else(none)?))
 }
 
-/// What an uploaded component becomes.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Uploaded {
-    /// What a deployment of it names: of the projector and its upcaster together; without an upcaster, the projector's.
-    digest: String,
-    projector: String,
-    upcaster: Option<String>,
-    tables: Vec<String>,
-    statements: usize,
-}
-
 /// How a component is stored.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -125,12 +115,5 @@ pub async fn upload(
     let stored = next.store(&mut seat.session, &seat.servers.control).await;
     seat.rise(stored.map_err(Problem::from))?;
     tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
-    let uploaded = Uploaded {
-        digest: next.digest().to_owned(),
-        projector: next.component.digest().to_owned(),
-        upcaster: next.upcaster.as_ref().map(|upcaster| upcaster.component.digest().to_owned()),
-        tables: next.deployed.schema.table_names(),
-        statements: next.deployed.schema.statements.len(),
-    };
-    Ok((StatusCode::CREATED, Json(uploaded)).into_response())
+    Ok((StatusCode::CREATED, Json(Uploaded::of(&next, is_upcaster))).into_response())
 }

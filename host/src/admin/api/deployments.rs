@@ -5,17 +5,16 @@ pub mod shadow;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery, DryRun};
+use super::asked::{Asked, ChangeQuery};
 use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
-use crate::component::fit::{HowItFits, fit};
 use crate::operation::deployments::{self, Deployments};
-use crate::operation::sql_changes::{self, SqlChange};
+use crate::operation::dry_run::{DryDeployment, DryRun};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, CommandRecord};
 
@@ -71,19 +70,8 @@ fn canary_seconds() -> u32 {
     CANARY_SECONDS_DEFAULT
 }
 
-/// A deployment that would be.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct DryDeployment {
-    #[serde(flatten)]
-    dry: DryRun,
-    /// Whether its tables are the live ones. Otherwise others are built beside these first.
-    on_live_tables: bool,
-    /// What it declares otherwise than the component in force.
-    sql: Vec<SqlChange>,
-}
-
-/// Deploys a component to the projection. With `dry_run` it is only loaded, and tried on the live tables. `done` means that it is in force; the projection's `deployment` says whether all
-/// lanes work with it.
+/// Deploys a component to the projection. With `dry_run` it is only loaded, and tried on the live tables. `done` means that
+/// it is in force; the projection's `deployment` says whether all lanes work with it.
 #[utoipa::path(post, path = "/projections/{projection}/deployments", tag = "deployments", request_body = DeployBody,
     params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryDeployment)))]
@@ -114,15 +102,8 @@ async fn dry_deployment(
     let now = shown.desk.component_in_force(&versions, projection).await?;
     let next = shown.desk.component(&versions, digest).await?;
     let mut seat = shown.desk.sit().await?;
-    let fits = fit(&mut seat.session, &seat.servers, now.as_ref(), &next).await;
-    let on_live_tables = match seat.rise(fits.map_err(Problem::from))? {
-        HowItFits::Live => true,
-        HowItFits::OtherTables => false,
-        HowItFits::Not(reason) => return Err(Problem::conflict(reason)),
-    };
-    let manifest = now.as_ref().map(|now| &*now.deployed.manifest);
-    let sql = sql_changes::between(manifest, &next.deployed.manifest);
-    Ok(DryDeployment { dry, on_live_tables, sql })
+    let found = DryDeployment::look(&mut seat.session, &seat.servers, (now.as_ref(), &next), dry).await;
+    seat.rise(found.map_err(Problem::from))
 }
 
 fn is_digest(text: &str) -> Result<(), Problem> {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery, DryRun};
+use super::asked::{Asked, ChangeQuery};
 use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
@@ -13,6 +13,7 @@ use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::ask;
+use crate::operation::dry_run::DryRun;
 use crate::operation::standing::{self, Generations};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;

@@ -5,22 +5,24 @@ pub mod export;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery, DryRun};
+use super::asked::{Asked, ChangeQuery};
 use super::body::{self, Body};
 use super::masking;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
-use crate::admin::desk::Seat;
+use crate::admin::desk;
 use crate::admin::problem::Problem;
 use crate::event::Named;
 use crate::failure::Failure;
 use crate::operation::choice::{self, LetterBoundary, LetterChoice};
+use crate::operation::dry_run::DryRun;
+use crate::operation::pages::LetterPage;
 use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::control::command::CommandRecord;
-use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::lane::dead_letter::Selection;
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -69,17 +71,6 @@ pub enum LetterState {
     Held,
 }
 
-/// A page of letters.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct LetterPage {
-    letters: Vec<Letter>,
-    /// What `after` of the next page is; none behind the last one.
-    next: Option<u64>,
-    boundary: LetterBoundary,
-    /// How many letters fit, those of this page and of the pages behind it; none unless it is asked for.
-    count: Option<u64>,
-}
-
 /// A page of dead letters, the oldest first.
 #[utoipa::path(get, path = "/projections/{projection}/letters", tag = "letters",
     params(("projection" = String, Path, description = "The projection's name"), LetterQuery),
@@ -110,27 +101,11 @@ pub async fn list(
     };
     let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
     let mut seat = shown.desk.sit().await?;
-    let page = page(&mut seat, &projection, &selection, (limit, count)).await;
-    let mut page = seat.rise(page)?;
+    let (session, servers) = (&mut seat.session, &seat.servers);
+    let page = LetterPage::read(session, servers, &projection, &selection, (limit, count)).await;
+    let mut page = seat.rise(page.map_err(Problem::from))?;
     masking::letters(&caller, &mut page.letters);
     Ok(Json(page))
-}
-
-async fn page(
-    Seat { session, servers, .. }: &mut Seat,
-    projection: &str,
-    selection: &Selection,
-    (limit, counts): (u32, bool),
-) -> Result<LetterPage, Problem> {
-    let boundary = choice::boundary(session, servers, projection).await?;
-    // What comes between the two is behind the boundary, and not shown.
-    let selection = Selection { until: Some(boundary.until), ..selection.clone() };
-    let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
-    let is_full = letters.len() == limit as usize;
-    let next = letters.last().map(|last| last.id).filter(|_| is_full);
-    let count =
-        if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
-    Ok(LetterPage { letters, next, boundary, count })
 }
 
 /// One dead letter with its document.
@@ -145,7 +120,9 @@ pub async fn show(
 ) -> Result<Json<WholeLetter>, Problem> {
     let mut seat = shown.desk.sit().await?;
     let found = whole_letter::read(&mut seat.session, &seat.servers, &projection, id).await;
-    let mut whole = seat.rise(found.map_err(Problem::from))?;
+    let stored = seat.rise(found.map_err(Problem::from))?;
+    // While it is decoded, others have the session.
+    let mut whole = desk::on_a_thread(move || stored.whole()).await?;
     if !caller.sees_values() {
         whole.mask();
     }

@@ -3,13 +3,14 @@
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{body, masking};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
+use crate::operation::pages::OperationPage;
 use crate::readmodel::control::command::{self, Cancellation, CommandRecord, CommandState, RecordFilter};
 
 /// How many operations one answer holds.
@@ -39,14 +40,6 @@ pub struct OperationQuery {
     limit: Option<u32>,
 }
 
-/// A page of operations.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct OperationPage {
-    operations: Vec<CommandRecord>,
-    /// What `before` of the next page is; none behind the last one.
-    next: Option<u64>,
-}
-
 /// A page of operations, the newest first. It is also the record of who did what.
 #[utoipa::path(get, path = "/operations", tag = "operations", params(OperationQuery),
     responses((status = 200, body = OperationPage)))]
@@ -62,14 +55,12 @@ pub async fn list(
     }
     let filter = RecordFilter { projection, by, kind, is_over, state, before };
     let mut seat = shown.desk.sit().await?;
-    let found = command::records(&mut seat.session, &seat.servers.control, &filter, limit).await;
-    let mut operations = seat.rise(found.map_err(Problem::from))?;
-    for record in &mut operations {
+    let found = OperationPage::read(&mut seat.session, &seat.servers, &filter, limit).await;
+    let mut page = seat.rise(found.map_err(Problem::from))?;
+    for record in &mut page.operations {
         masking::command(&caller, record);
     }
-    let is_full = operations.len() == limit as usize;
-    let next = operations.last().map(|last| last.id).filter(|_| is_full);
-    Ok(Json(OperationPage { operations, next }))
+    Ok(Json(page))
 }
 
 /// One operation, with the whole of its result.

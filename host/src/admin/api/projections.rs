@@ -5,12 +5,13 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery, DryRun};
+use super::asked::{Asked, ChangeQuery};
 use super::body::Body;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::recent::RecentFigures;
 use crate::admin::{AdminContext, reasons};
+use crate::operation::dry_run::DryRun;
 use crate::operation::standstill::{self, PauseProgress};
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CommandRecord;

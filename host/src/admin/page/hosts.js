@@ -32,5 +32,5 @@ export function Hosts() {
                 </tr>`,
             )}</tbody>
         </table></div>`}
-        <${CommandLine}>${cli("status", "--lanes")}<//>`;
+        <${CommandLine}>${cli("hosts")}<//>`;
 }

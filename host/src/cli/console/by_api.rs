@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader};
 
 use anyhow::Context;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::host_api::{Call, HostApi, encoded, query};
@@ -11,7 +10,10 @@ use super::{AskedAggregate, CandidateFile, Console, LetterFilter};
 use crate::event::Named;
 use crate::operation::choice::{LetterBoundary, LetterChoice};
 use crate::operation::deployments::Deployments;
-use crate::operation::load;
+use crate::operation::dry_run::DryDeployment;
+use crate::operation::hosts::Hosts;
+use crate::operation::load::{self, Uploaded};
+use crate::operation::pages::{LetterPage, OperationPage};
 use crate::operation::shadow::ShadowReport;
 use crate::operation::standing::Generations;
 use crate::operation::standstill::PauseProgress;
@@ -26,25 +28,6 @@ const BASE: &str = "/api/v1";
 
 /// How many letters the API gives at a time.
 const LETTERS_MAX: u32 = 100;
-
-/// The answer to a question about letters.
-#[derive(Deserialize)]
-struct LettersAnswer {
-    letters: Vec<Letter>,
-    boundary: LetterBoundary,
-    count: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct OperationsAnswer {
-    operations: Vec<CommandRecord>,
-}
-
-/// What a component is stored under.
-#[derive(Deserialize)]
-pub struct UploadedDigest {
-    digest: String,
-}
 
 fn at(projection: &str, rest: &str) -> String {
     format!("{BASE}/projections/{}{rest}", encoded(projection))
@@ -106,9 +89,8 @@ fn asked(wish: &Wish) -> (String, Value) {
 }
 
 impl HostApi {
-    fn letters_answer(&self, projection: &str, query: &str) -> anyhow::Result<LettersAnswer> {
-        let mut answer: LettersAnswer =
-            self.call(&Call::get(&at(projection, &format!("/letters{query}"))))?;
+    fn letter_page(&self, projection: &str, query: &str) -> anyhow::Result<LetterPage> {
+        let mut answer: LetterPage = self.call(&Call::get(&at(projection, &format!("/letters{query}"))))?;
         for letter in &mut answer.letters {
             let exact = letter.aggregate_exact.as_deref().and_then(|exact| exact.parse().ok());
             if let Some(Named::Exact(aggregate)) = exact {
@@ -120,7 +102,7 @@ impl HostApi {
 }
 
 impl Console for HostApi {
-    type Candidate = UploadedDigest;
+    type Candidate = Uploaded;
 
     async fn registered(&mut self, projection: &str) -> anyhow::Result<()> {
         self.deployments(projection, 1).await?;
@@ -133,11 +115,11 @@ impl Console for HostApi {
         filter: &LetterFilter,
         limit: u32,
     ) -> anyhow::Result<Vec<Letter>> {
-        Ok(self.letters_answer(projection, &filter.query(limit, false))?.letters)
+        Ok(self.letter_page(projection, &filter.query(limit, false))?.letters)
     }
 
     async fn count(&mut self, projection: &str, filter: &LetterFilter) -> anyhow::Result<u64> {
-        Ok(self.letters_answer(projection, &filter.query(1, true))?.count.unwrap_or_default())
+        Ok(self.letter_page(projection, &filter.query(1, true))?.count.unwrap_or_default())
     }
 
     async fn letter(&mut self, projection: &str, id: u64) -> anyhow::Result<WholeLetter> {
@@ -164,7 +146,7 @@ impl Console for HostApi {
     }
 
     async fn boundary(&mut self, projection: &str) -> anyhow::Result<LetterBoundary> {
-        Ok(self.letters_answer(projection, &LetterFilter::default().query(1, false))?.boundary)
+        Ok(self.letter_page(projection, &LetterFilter::default().query(1, false))?.boundary)
     }
 
     async fn would_be_about(&mut self, projection: &str, wish: &Wish) -> anyhow::Result<u64> {
@@ -194,7 +176,7 @@ impl Console for HostApi {
             ("before", before.map(|before| before.to_string())),
             ("limit", Some(limit.to_string())),
         ]);
-        let answer: OperationsAnswer = self.call(&Call::get(&format!("{BASE}/operations{which}")))?;
+        let answer: OperationPage = self.call(&Call::get(&format!("{BASE}/operations{which}")))?;
         Ok(answer.operations)
     }
 
@@ -206,6 +188,10 @@ impl Console for HostApi {
 
     async fn pause(&mut self, projection: &str) -> anyhow::Result<PauseProgress> {
         self.call(&Call::get(&at(projection, "/pause")))
+    }
+
+    async fn hosts(&mut self) -> anyhow::Result<Hosts> {
+        self.call(&Call::get(&format!("{BASE}/hosts")))
     }
 
     async fn reports_take_up(&mut self) -> anyhow::Result<bool> {
@@ -237,7 +223,7 @@ impl Console for HostApi {
     }
 
     /// The host loads and checks it, and stores it.
-    async fn candidate(&mut self, file: CandidateFile<'_>) -> anyhow::Result<UploadedDigest> {
+    async fn candidate(&mut self, file: CandidateFile<'_>) -> anyhow::Result<Uploaded> {
         let CandidateFile { projection, file, without_upcaster } = file;
         let bytes = load::read(file)?;
         let path = at(projection, &format!("/components?without_upcaster={without_upcaster}"));
@@ -249,17 +235,31 @@ impl Console for HostApi {
         self.call(&Call::component(&path, bytes)).map_err(of_file)
     }
 
+    fn told<'c>(&self, candidate: &'c Uploaded) -> &'c Uploaded {
+        candidate
+    }
+
+    async fn dry_deployment(
+        &mut self,
+        projection: &str,
+        candidate: &Uploaded,
+        canary_seconds: u32,
+    ) -> anyhow::Result<DryDeployment> {
+        let body = json!({ "digest": candidate.digest, "canary_seconds": canary_seconds });
+        self.call(&Call::post(&at(projection, "/deployments?dry_run=true"), &body).long())
+    }
+
     async fn shadow(
         &mut self,
         projection: &str,
-        candidate: &UploadedDigest,
+        candidate: &Uploaded,
         documents: u32,
     ) -> anyhow::Result<ShadowReport> {
         let body = json!({ "digest": candidate.digest, "documents": documents });
         self.call(&Call::post(&at(projection, "/shadow"), &body).long())
     }
 
-    async fn store(&mut self, candidate: UploadedDigest) -> anyhow::Result<String> {
+    async fn store(&mut self, candidate: Uploaded) -> anyhow::Result<String> {
         Ok(candidate.digest)
     }
 }

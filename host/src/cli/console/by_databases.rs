@@ -1,26 +1,30 @@
 //! Commands that act on MySQL and MongoDB themselves, with the accounts of the configuration: also where no host runs.
 
 use super::{AskedAggregate, CandidateFile, Console, LetterFilter};
-use crate::cli::compose;
+use crate::cli::{compose, own_host};
 use crate::component::registry::Versions;
 use crate::component::version::{Loaded, LoadedComponent};
 use crate::config::{Config, Projection};
 use crate::operation::choice::LetterBoundary;
 use crate::operation::deployments::{self, Deployments};
+use crate::operation::dry_run::{DryDeployment, DryRun};
+use crate::operation::hosts::Hosts;
+use crate::operation::load::Uploaded;
 use crate::operation::shadow::{self, ShadowReport};
 use crate::operation::standing::{self, Generations};
 use crate::operation::standstill::{self, PauseProgress};
 use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::why::{self, Why};
-use crate::operation::wish::Wish;
+use crate::operation::wish::{Wish, Wished};
 use crate::operation::{ask, choice, export, load};
 use crate::projector::Engine;
-use crate::readmodel::control::command::{self, Cancellation, CommandRecord, RecordFilter};
+use crate::readmodel::control::command::{self, Cancellation, CommandRecord, RecordFilter, Request};
 use crate::readmodel::control::{deployment, take_up};
 use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
 use crate::readmodel::lane::taken::RecentlyTaken;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
+use crate::status::snapshot::Snapshot;
 
 /// A session at MySQL, and what the configuration names.
 pub struct ByDatabases<'a> {
@@ -34,6 +38,7 @@ pub struct LoadedCandidate {
     next: Loaded,
     /// The one in force.
     before: Option<Loaded>,
+    told: Uploaded,
 }
 
 impl<'a> ByDatabases<'a> {
@@ -105,7 +110,7 @@ impl Console for ByDatabases<'_> {
     }
 
     async fn letter(&mut self, projection: &str, id: u64) -> anyhow::Result<WholeLetter> {
-        Ok(whole_letter::read(&mut self.session, &self.servers, projection, id).await?)
+        Ok(whole_letter::read(&mut self.session, &self.servers, projection, id).await?.whole())
     }
 
     async fn export(
@@ -120,8 +125,8 @@ impl Console for ByDatabases<'_> {
         let selection = choice::of_one(session, servers, projection, selection, aggregate).await?;
         let until = dead_letter::newest(session, &servers.control, projection).await?;
         let mut selection = Selection { until: Some(until), ..selection };
-        while let Some(lines) = export::lines(session, servers, projection, &mut selection).await? {
-            lines.iter().try_for_each(|line| write(line))?;
+        while let Some(page) = export::page(session, servers, projection, &mut selection).await? {
+            page.lines().lines().try_for_each(&mut *write)?;
         }
         Ok(())
     }
@@ -164,6 +169,14 @@ impl Console for ByDatabases<'_> {
         Ok(standstill::look(&mut self.session, &self.servers, projection).await?)
     }
 
+    /// The host of this configuration tells what it does, where it runs.
+    async fn hosts(&mut self) -> anyhow::Result<Hosts> {
+        let phases =
+            own_host::status(self.config).unwrap_or_default().iter().map(Snapshot::named_phase).collect();
+        let here = &self.config.host.id;
+        Ok(Hosts::read(&mut self.session, &self.servers, here, phases).await?)
+    }
+
     async fn reports_take_up(&mut self) -> anyhow::Result<bool> {
         let version = self.servers.control.version(&mut self.session).await?;
         Ok(version.is_some_and(|version| version >= take_up::SINCE))
@@ -201,7 +214,8 @@ impl Console for ByDatabases<'_> {
         let settings = self.settings(projection)?;
         let engine = compose::engine(self.config)?;
         let half = load::load_either(&engine, projection, file, &settings.budget)?;
-        if without_upcaster && matches!(half, LoadedComponent::Upcaster(_)) {
+        let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
+        if without_upcaster && is_upcaster {
             anyhow::bail!("{}: it is an upcaster; being without one takes a projector's file", file.display())
         }
         self.registered(projection).await?;
@@ -209,13 +223,30 @@ impl Console for ByDatabases<'_> {
         let beside = before.clone().filter(|_| !without_upcaster);
         let alone = || anyhow::anyhow!("no projector is in force for this upcaster: deploy one first");
         let next = half.beside(beside).ok_or_else(alone)?;
-        Ok(LoadedCandidate { next, before })
+        let told = Uploaded::of(&next, is_upcaster);
+        Ok(LoadedCandidate { next, before, told })
+    }
+
+    fn told<'c>(&self, candidate: &'c LoadedCandidate) -> &'c Uploaded {
+        &candidate.told
+    }
+
+    async fn dry_deployment(
+        &mut self,
+        _: &str,
+        LoadedCandidate { next, before, .. }: &LoadedCandidate,
+        canary_seconds: u32,
+    ) -> anyhow::Result<DryDeployment> {
+        let request = Request::Deploy { digest: next.digest().to_owned(), canary_seconds };
+        let dry = DryRun::of(&Wished { request, letters: None });
+        let (session, servers) = (&mut self.session, &self.servers);
+        Ok(DryDeployment::look(session, servers, (before.as_ref(), next), dry).await?)
     }
 
     async fn shadow(
         &mut self,
         _: &str,
-        LoadedCandidate { next, before }: &LoadedCandidate,
+        LoadedCandidate { next, before, .. }: &LoadedCandidate,
         documents: u32,
     ) -> anyhow::Result<ShadowReport> {
         let none = || anyhow::anyhow!("no component is in force yet: there is nothing to compare with");

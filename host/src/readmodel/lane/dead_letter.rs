@@ -25,7 +25,7 @@ use crate::readmodel::mysql::session::Session;
 use crate::statement::Operation;
 use crate::text::harmless;
 
-pub use document::{Content, contents, document, shown_document};
+pub use document::{Content, contents, document, readable_document, shown_document};
 pub use selection::{
     Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest,
     of_events, reading, select,

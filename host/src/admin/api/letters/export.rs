@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{body, named, of_letters};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
+use crate::admin::desk;
 use crate::admin::problem::Problem;
 use crate::operation::{ask, choice, export};
 use crate::readmodel::lane::dead_letter::{self, Selection};
@@ -77,8 +78,9 @@ impl Rest {
         let ends = |problem: Problem| std::io::Error::other(problem.detail);
         let mut seat = self.shown.desk.sit().await.map_err(ends)?;
         let (session, servers) = (&mut seat.session, &seat.servers);
-        let some = export::lines(session, servers, &self.projection, &mut self.selection).await;
-        let some = seat.rise(some.map_err(Problem::from)).map_err(ends)?;
-        Ok(some.map(|lines| lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()))
+        let some = export::page(session, servers, &self.projection, &mut self.selection).await;
+        let Some(page) = seat.rise(some.map_err(Problem::from)).map_err(ends)? else { return Ok(None) };
+        // While they are decoded, others have the session.
+        desk::on_a_thread(move || page.lines()).await.map(Some).map_err(ends)
     }
 }

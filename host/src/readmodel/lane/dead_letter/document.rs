@@ -124,6 +124,29 @@ pub fn shown_document(bytes: Vec<u8>) -> (&'static str, serde_json::Value) {
     ("document_base64", binary["$binary"]["base64"].clone())
 }
 
+/// A document as people read it, from canonical Extended JSON: dates, ids and numbers as they are written, and not by their
+/// types.
+pub fn readable_document(document: serde_json::Value) -> serde_json::Value {
+    // What nobody can read otherwise stays as it is.
+    bson::Bson::try_from(document.clone()).map_or(document, readable)
+}
+
+fn readable(value: bson::Bson) -> serde_json::Value {
+    use bson::Bson;
+    match value {
+        Bson::Document(fields) => serde_json::Value::Object(
+            fields.into_iter().map(|(name, value)| (name, readable(value))).collect(),
+        ),
+        Bson::Array(items) => items.into_iter().map(readable).collect(),
+        Bson::DateTime(at) => {
+            at.try_to_rfc3339_string().map_or_else(|_| Bson::DateTime(at).into_relaxed_extjson(), Into::into)
+        }
+        Bson::ObjectId(id) => id.to_hex().into(),
+        Bson::Decimal128(number) => number.to_string().into(),
+        other => other.into_relaxed_extjson(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +169,19 @@ mod tests {
         assert_eq!(value["a"]["$numberLong"], "5");
         assert_eq!(value["b"]["$numberInt"], "5");
         assert_eq!(shown_document(vec![1, 2, 3]), ("document_base64", "AQID".into()));
+    }
+
+    #[test]
+    fn people_read_dates_ids_and_decimals_as_they_are_written() {
+        let at = bson::DateTime::from_millis(1_767_225_600_000);
+        let id = bson::oid::ObjectId::from_bytes([7; 12]);
+        let amount: bson::Decimal128 = "12.50".parse().expect("a decimal");
+        let document = bson::doc! { "_id": id, "at": [at], "amount": amount, "count": 5_i64, "text": "a" };
+        let bytes = bson::serialize_to_vec(&document).expect("it is a document");
+        let (_, stored) = shown_document(bytes);
+        let expected = serde_json::json!({
+            "_id": "070707070707070707070707", "at": ["2026-01-01T00:00:00Z"], "amount": "12.50", "count": 5, "text": "a"
+        });
+        assert_eq!(readable_document(stored), expected);
     }
 }

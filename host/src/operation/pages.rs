@@ -1,0 +1,66 @@
+//! Pages of what is listed: letters, and what was asked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::ask::Refusal;
+use super::choice::{self, LetterBoundary};
+use crate::failure::Failure;
+use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
+use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::mysql::session::Session;
+use crate::servers::Servers;
+
+/// A page of letters.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LetterPage {
+    pub letters: Vec<Letter>,
+    /// What `after` of the next page is; none behind the last one.
+    next: Option<u64>,
+    pub boundary: LetterBoundary,
+    /// How many letters fit, those of this page and of the pages behind it; none unless it is asked for.
+    pub count: Option<u64>,
+}
+
+impl LetterPage {
+    /// Reads a page of at most so many letters, and counts all that fit where that is asked for.
+    pub async fn read(
+        session: &mut Session,
+        servers: &Servers,
+        projection: &str,
+        selection: &Selection,
+        (limit, counts): (u32, bool),
+    ) -> Result<Self, Refusal> {
+        let boundary = choice::boundary(session, servers, projection).await?;
+        // What comes between the two is behind the boundary, and not shown.
+        let selection = Selection { until: Some(boundary.until), ..selection.clone() };
+        let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
+        let is_full = letters.len() == limit as usize;
+        let next = letters.last().map(|last| last.id).filter(|_| is_full);
+        let count =
+            if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
+        Ok(Self { letters, next, boundary, count })
+    }
+}
+
+/// A page of operations.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OperationPage {
+    pub operations: Vec<CommandRecord>,
+    /// What `before` of the next page is; none behind the last one.
+    next: Option<u64>,
+}
+
+impl OperationPage {
+    /// Reads a page of at most so many operations, the newest first.
+    pub async fn read(
+        session: &mut Session,
+        servers: &Servers,
+        filter: &RecordFilter,
+        limit: u32,
+    ) -> Result<Self, Failure> {
+        let operations = command::records(session, &servers.control, filter, limit).await?;
+        let is_full = operations.len() == limit as usize;
+        let next = operations.last().map(|last| last.id).filter(|_| is_full);
+        Ok(Self { operations, next })
+    }
+}
