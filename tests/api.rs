@@ -1,5 +1,6 @@
 //! The API of `host.admin` and the health of `host.health`, as a program that asks them sees both.
 
+mod abuse;
 mod access;
 mod changes;
 mod compiled;
@@ -9,6 +10,7 @@ mod masked;
 mod mischief;
 mod random;
 mod reads;
+mod repeated;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,7 +1,9 @@
 //! The manifests of examples/deploy/kubernetes: held against the API's schemas, and run as they say, two replicas on real servers.
-//! What a cluster would do is done by hand: mounts are folders, each pod's address is a port, and probes are asked.
+//! What a cluster would do is done by hand: mounts are folders, each pod's address is a port, and probes are asked. By
+//! `dev/kubernetes/under-engine`, each pod is a container.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -145,6 +147,11 @@ struct Cluster<'a> {
     pods: u32,
 }
 
+/// The image that pods are containers of, under an engine; without one they are processes of this machine.
+fn image() -> Option<String> {
+    std::env::var("LATERNA_TEST_IMAGE").ok()
+}
+
 /// A pod.
 struct Pod {
     name: String,
@@ -171,7 +178,14 @@ impl Cluster<'_> {
             let volumes = pod["volumes"].as_array().expect("volumes");
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("it is there");
             if volume["secret"].is_object() {
-                let mysql = self.world.host_url();
+                let mysql = match image() {
+                    None => self.world.host_url(),
+                    // The socket is no file of the container's.
+                    Some(_) => {
+                        let port = std::env::var("LATERNA_MYSQL_PORT").expect("the servers have ports");
+                        self.world.url_at(port.parse().expect("a number"))
+                    }
+                };
                 for (key, value) in [
                     ("mongodb-uri", &self.world.options.mongodb),
                     ("mysql-url", &mysql),
@@ -188,8 +202,8 @@ impl Cluster<'_> {
         std::fs::copy(guests::path("accounts"), plugins.join("accounts.wasm")).expect("it is copied");
         mounts.insert("/plugins".to_owned(), plugins);
         let text = find(&self.documents, "ConfigMap")["data"]["laterna.toml"].as_str().expect("it is there");
-        std::fs::write(mounts["/etc/laterna"].join("laterna.toml"), here(&mounts, text))
-            .expect("it is written");
+        let text = if image().is_some() { text.to_owned() } else { here(&mounts, text) };
+        std::fs::write(mounts["/etc/laterna"].join("laterna.toml"), text).expect("it is written");
         mounts
     }
 
@@ -199,28 +213,41 @@ impl Cluster<'_> {
         let name = format!("laterna-{}", self.pods);
         let (mounts, container) = (self.mounts(&name), self.container().clone());
         let (health, admin) = (free_port(), free_port());
-        let mut command = Command::new(BINARY);
-        command.env_clear();
+        let mut variables = BTreeMap::new();
         for variable in container["env"].as_array().expect("variables") {
             let value = match &variable["valueFrom"]["fieldRef"]["fieldPath"] {
-                Value::Null => here(&mounts, variable["value"].as_str().expect("a value")),
+                Value::Null => variable["value"].as_str().expect("a value").to_owned(),
                 field => {
                     assert_eq!(field, "metadata.name");
                     name.clone()
                 }
             };
-            command.env(variable["name"].as_str().expect("a name"), value);
+            variables.insert(variable["name"].as_str().expect("a name").to_owned(), value);
         }
         // A pod has an address of its own; here it has ports. The databases are those of this test.
-        command.env("LATERNA_HOST__HEALTH", format!("127.0.0.1:{health}"));
-        command.env("LATERNA_HOST__ADMIN", format!("127.0.0.1:{admin}"));
-        command.env("LATERNA_MONGODB__DATABASE", &self.world.name);
-        command.env("LATERNA_MYSQL__CONTROL_SCHEMA", self.world.control());
-        if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
-            command.env("LLVM_PROFILE_FILE", profile);
-        }
+        variables.insert("LATERNA_HOST__HEALTH".to_owned(), format!("127.0.0.1:{health}"));
+        variables.insert("LATERNA_HOST__ADMIN".to_owned(), format!("127.0.0.1:{admin}"));
+        variables.insert("LATERNA_MONGODB__DATABASE".to_owned(), self.world.name.clone());
+        variables.insert("LATERNA_MYSQL__CONTROL_SCHEMA".to_owned(), self.world.control());
         let arguments = container["args"].as_array().expect("arguments");
-        command.args(arguments.iter().map(|argument| here(&mounts, argument.as_str().expect("text"))));
+        let arguments = arguments.iter().map(|argument| argument.as_str().expect("text"));
+        let command = match image() {
+            Some(image) => {
+                let mut command = self.contained(&name, &mounts, &variables);
+                command.arg(image).args(arguments);
+                command
+            }
+            None => {
+                let mut command = Command::new(BINARY);
+                command.env_clear();
+                command.envs(variables.iter().map(|(name, value)| (name, here(&mounts, value))));
+                if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
+                    command.env("LLVM_PROFILE_FILE", profile);
+                }
+                command.args(arguments.map(|argument| here(&mounts, argument)));
+                command
+            }
+        };
         let log = self.world.folder.path().join(format!("{name}.log"));
         let host = Host::start_exactly(command, &log, admin);
         let path = |probe: &str| container[probe]["httpGet"]["path"].as_str().expect("a path").to_owned();
@@ -231,6 +258,47 @@ impl Cluster<'_> {
         until_within(patience, "the startup probe succeeds", async || pod.succeeds("startupProbe").await)
             .await;
         pod
+    }
+
+    /// The engine's command that runs a pod as a container, up to its image.
+    fn contained(
+        &self,
+        name: &str,
+        mounts: &BTreeMap<String, PathBuf>,
+        variables: &BTreeMap<String, String>,
+    ) -> Command {
+        let (container, pod) = (
+            self.container(),
+            &find(&self.documents, "Deployment")["spec"]["template"]["spec"]["securityContext"],
+        );
+        let mut command = Command::new("docker");
+        command.args(["run", "--rm", "--network", "host", "--name", &contained_name(name)]);
+        command.arg("--user").arg(format!("{}:{}", pod["runAsUser"], pod["runAsGroup"]));
+        let own = &container["securityContext"];
+        assert_eq!(
+            (&own["readOnlyRootFilesystem"], &own["allowPrivilegeEscalation"]),
+            (&true.into(), &false.into())
+        );
+        command.args(["--read-only", "--security-opt", "no-new-privileges"]);
+        for capability in own["capabilities"]["drop"].as_array().expect("capabilities") {
+            command.args(["--cap-drop", capability.as_str().expect("a name")]);
+        }
+        for (path, folder) in mounts {
+            let mounted = container["volumeMounts"].as_array().expect("mounts");
+            let is_written =
+                mounted.iter().any(|mount| mount["mountPath"] == *path && mount["readOnly"] != true);
+            // What `fsGroup` does.
+            let mode = std::fs::Permissions::from_mode(if is_written { 0o777 } else { 0o755 });
+            std::fs::set_permissions(folder, mode).expect("it is ours");
+            let how = if is_written { "" } else { ":ro" };
+            command.arg("--volume").arg(format!("{}:{path}{how}", folder.display()));
+        }
+        for (name, value) in variables {
+            command.arg("--env").arg(format!("{name}={value}"));
+        }
+        // An instrumented binary would write beside itself.
+        command.args(["--env", "LLVM_PROFILE_FILE=/dev/null"]);
+        command
     }
 
     async fn start_ready(&mut self) -> Pod {
@@ -257,7 +325,23 @@ impl Cluster<'_> {
     }
 }
 
+/// The name of a pod's container.
+fn contained_name(pod: &str) -> String {
+    format!("{pod}-{}", std::process::id())
+}
+
 impl Pod {
+    /// Ends it as a node does that fails.
+    async fn kill(self) {
+        if image().is_none() {
+            return self.host.kill();
+        }
+        let killed =
+            Command::new("docker").args(["kill", "--signal", "KILL", &contained_name(&self.name)]).output();
+        assert!(killed.expect("the engine answers").status.success());
+        assert!(!self.host.ended().await.success());
+    }
+
     async fn succeeds(&self, probe: &str) -> bool {
         let answer = self.health.ask("GET", &self.probes[probe], b"").await;
         answer.is_some_and(|answer| (200..400).contains(&answer.code))
@@ -314,7 +398,7 @@ async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update()
     // The one that leads is killed, and the other one leads within the lease.
     let leading = usize::from(!pods[0].leads().await);
     until("it leads", async || pods[leading].leads().await).await;
-    pods.remove(leading).host.kill();
+    pods.remove(leading).kill().await;
     let within = Duration::from_secs(u64::try_from(lease).expect("seconds"));
     until_within(within, "the other one leads", async || pods[0].leads().await).await;
     pods.push(cluster.start_ready().await);

@@ -9,6 +9,7 @@ mod support;
 
 mod acknowledge;
 mod api;
+mod audit;
 mod author;
 mod bad_input;
 mod bank;

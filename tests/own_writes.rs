@@ -500,3 +500,48 @@ async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_take
     let seen: u64 = looking.join_all().await.iter().sum();
     assert!(seen > 100, "{seen} were seen as applied");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_another_host_carries_out_tells_no_event_as_applied_that_cannot_be_read() {
+    let world = Arc::new(World::new("recorder", Options { lanes: 4, ..Options::mysql() }).await);
+    let first = world.start();
+    first.until_phase("recorder", "streaming").await;
+    let second = world.start();
+    second.until_phase("recorder", "standby").await;
+    let client = Client::new(second.port);
+    let (written, is_over) = (Written::default(), Arc::new(Mutex::new(false)));
+    let looking = {
+        let (world, written, is_over) = (world.clone(), written.clone(), is_over.clone());
+        let sql = documented(&world, "recorder");
+        tokio::spawn(async move { look_in_snapshots(&world, sql, written, is_over).await })
+    };
+    let commands = {
+        let (world, client, written) = (world.clone(), client.clone(), written.clone());
+        tokio::spawn(async move { command(&world, &client, 10, 0, &written).await })
+    };
+    until("some are written", async || world.number("SELECT COUNT(*) FROM recorded").await > 100).await;
+    // Somebody reads, so that the tables cannot change places; then the host is killed which wants them to.
+    let mut reader = world.mysql().await;
+    for sql in ["START TRANSACTION", "SELECT * FROM recorded LIMIT 1"] {
+        reader.execute(sql).await.expect("it reads");
+    }
+    let asked = client.post("/api/v1/projections/recorder/generations", &json!({})).await;
+    assert_eq!(asked.code, 202, "{asked:?}");
+    let generations = async || client.get("/api/v1/projections/recorder/generations").await.json();
+    until("it is held up", async || {
+        generations().await["aside"][0]["reason"].as_str().is_some_and(|reason| reason.contains("reading"))
+    })
+    .await;
+    first.kill();
+    assert_eq!(generations().await["live"]["generation"], 1, "nobody has done it yet");
+    reader.execute("ROLLBACK").await.expect("it ends");
+    second.until_phase("recorder", "streaming").await;
+    until("the tables have changed places", async || generations().await["live"]["generation"] == 2).await;
+    let told = commands.await.expect("everybody was told the truth");
+    assert!(told.values().sum::<u64>() == 10 * COMMANDS && told["applied"] > 0, "{told:?}");
+    let events = i64::try_from(10 * COMMANDS).expect("few");
+    until("all are there", async || world.number("SELECT COUNT(*) FROM recorded").await == events).await;
+    until("all were looked at", async || written.lock().expect("nobody panicked").is_empty()).await;
+    *is_over.lock().expect("nobody panicked") = true;
+    assert!(looking.await.expect("it saw no lie") > 100);
+}

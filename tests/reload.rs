@@ -1,5 +1,7 @@
 //! A running host reads its configuration anew: what can be is taken over, the rest is named, and what is wrong changes nothing.
 
+mod projections;
+
 use std::path::{Path, PathBuf};
 
 use bson::{Document, doc};
@@ -112,8 +114,7 @@ async fn rotated(options: Options) {
     account(&world, "updateUser", "two").await;
     write(&files.url, &world.host_url());
     write(&files.tokens, &tokens(TOKENS[1]));
-    let text = files.text.replacen("[host]\n", "[host]\nlog_filter = \"error\"\n", 1);
-    let text = text.replacen("lanes = 4", "lanes = 3", 1);
+    let text = files.text.replacen("[host]\n", "[host]\nlog = \"json\"\nlog_filter = \"error\"\n", 1);
     let text = text.replacen("app:one@", "app:two@", 1).replacen(
         "replicaSet=rs0",
         "replicaSet=rs0&appName=rotated",
@@ -123,10 +124,7 @@ async fn rotated(options: Options) {
     write(&files.config, &text);
     let all = reload(&old).await;
     let applied = ["host.tokens", "host.log_filter", "mysql.url", "mysql.ddl_url", "mongodb.uri"];
-    assert_eq!(
-        (all.code, all.json()),
-        (200, json!({ "applied": applied, "needs_restart": ["projection.picky.lanes"] }))
-    );
+    assert_eq!((all.code, all.json()), (200, json!({ "applied": applied, "needs_restart": ["host.log"] })));
     assert_eq!(reload(&old).await.code, 401, "nobody has it any more");
     end_sessions(&world, &name).await;
     world.insert([failing("quiet")]).await;
@@ -170,7 +168,7 @@ async fn rotated(options: Options) {
     };
     let (code, dry) = told(&["reload", "--dry-run"]);
     assert!(code == Some(1) && dry.contains("host.log_filter: would be taken over"), "{dry}");
-    assert!(dry.contains("projection.picky.lanes: differs, and needs a restart"), "{dry}");
+    assert!(dry.contains("host.log: differs, and needs a restart"), "{dry}");
     let (_, done) = told(&["reload"]);
     assert!(done.contains("host.log_filter: taken over"), "{done}");
     world.insert([failing("loud")]).await;

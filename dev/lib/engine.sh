@@ -60,6 +60,19 @@ need_base_image() {
     docker import "$archive" "$base_image" >/dev/null
 }
 
+# build_image BINARY IMAGE FOLDER: only the binary is sent to the engine.
+build_image() {
+    local binary=$1 image=$2 context=$3/context
+    say "Building $image from $binary ..."
+    mkdir -p "$context/dist"
+    cp "$binary" "$context/dist/laterna"
+    chmod 0755 "$context/dist/laterna"
+    # The newer builder is a plug-in of its own, and may be missing.
+    if ! docker buildx version >/dev/null 2>&1; then export DOCKER_BUILDKIT=0; fi
+    docker build --quiet --network host --file "$repository/Dockerfile" --target from-binary \
+        --build-arg BINARY=dist/laterna --tag "$image" "$context" >/dev/null
+}
+
 make_base_archive() {
     local folder
     [[ ! -f $1 ]] || return 0

@@ -14,6 +14,7 @@ mod bounds;
 mod desk;
 mod recent;
 pub mod reload;
+pub mod running;
 pub mod tokens;
 mod callers;
 mod letters;
@@ -22,7 +23,6 @@ mod api;
 mod health;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -36,11 +36,11 @@ use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
 use crate::component::registry::Versions;
-use crate::status::Status;
 use crate::status::snapshot::Snapshot;
 use callers::Caller;
 use problem::Problem;
 use reload::ReloadDesk;
+use running::{RunningProjection, RunningProjections};
 use tokens::TokensInForce;
 
 pub use api::document as openapi;
@@ -58,9 +58,7 @@ const API_CONNECTIONS_MAX: usize = 512;
 pub struct AdminContext {
     /// The `host.id`.
     pub host: Arc<str>,
-    pub projections: Vec<Arc<Status>>,
-    /// Their components.
-    pub versions: Arc<BTreeMap<String, Arc<Versions>>>,
+    pub projections: RunningProjections,
     pub desk: Desk,
     pub feed: EventFeed,
     pub watch: TakenWatch,
@@ -71,7 +69,7 @@ pub struct AdminContext {
 
 impl AdminContext {
     fn snapshots(&self) -> Vec<Snapshot> {
-        self.projections.iter().map(|status| status.snapshot()).collect()
+        self.projections.statuses().iter().map(|status| status.snapshot()).collect()
     }
 
     fn snapshots_for(&self, caller: &Caller) -> Vec<Snapshot> {
@@ -79,12 +77,15 @@ impl AdminContext {
     }
 
     fn versions_of(&self, projection: &str) -> Result<Arc<Versions>, Problem> {
-        self.versions.get(projection).cloned().ok_or_else(|| Problem::no_projection(projection))
+        self.running(projection).map(|one| one.versions)
     }
 
     fn snapshot(&self, projection: &str) -> Result<Snapshot, Problem> {
-        let found = self.projections.iter().find(|status| status.projection() == projection);
-        found.map(|status| status.snapshot()).ok_or_else(|| Problem::no_projection(projection))
+        self.running(projection).map(|one| one.status.snapshot())
+    }
+
+    fn running(&self, projection: &str) -> Result<RunningProjection, Problem> {
+        self.projections.find(projection).ok_or_else(|| Problem::no_projection(projection))
     }
 }
 

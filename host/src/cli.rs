@@ -7,6 +7,7 @@ mod grants;
 mod new;
 mod compose;
 mod own_host;
+mod fleet;
 mod console;
 mod health;
 mod check;

@@ -12,12 +12,13 @@ mod read;
 mod secret;
 mod outbox;
 mod read_model;
+mod taking_over;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use outbox::{Acknowledging, FieldNames, Mongodb, Preset};
 pub use projection::{BreakerConfig, HoldSetting, Projection, Start, Upcaster};
 use read::Given;
 pub use read_model::Mysql;
+pub use taking_over::TakenOver;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +67,8 @@ pub struct HostSettings {
     pub stop_seconds: u32,
     /// How much memory the events may take that wait in all projections together, in bytes.
     pub memory_bytes: u32,
+    /// After how many days the audit forgets operations that are over; 0: never.
+    pub audit_retention_days: u32,
     pub log: LogFormat,
     /// The lines that are logged, unless `LATERNA_LOG` says it.
     pub log_filter: String,
@@ -101,6 +105,7 @@ impl Default for HostSettings {
             lease_seconds: 10,
             stop_seconds: 20,
             memory_bytes: 256 << 20,
+            audit_retention_days: 0,
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             otlp: None,
@@ -120,13 +125,6 @@ impl Config {
     /// Advice that is no obstacle: each in one line that names the setting and the remedy.
     pub fn advice(&self) -> Vec<String> {
         check::advice(self)
-    }
-
-    /// The paths of the settings that differ between two configurations, but those that are chosen.
-    pub fn differences(&self, other: &Self, is_chosen: impl Fn(&str) -> bool) -> Vec<String> {
-        let paths: BTreeSet<&String> = self.given.keys().chain(other.given.keys()).collect();
-        let differ = |path: &&&String| !is_chosen(path) && self.given.get(**path) != other.given.get(**path);
-        paths.iter().filter(differ).map(|path| (*path).clone()).collect()
     }
 
     fn from_sources(

@@ -2,6 +2,7 @@
 //! table: it cannot begin a line, steer a terminal, or turn the text around it. Pure.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// The text with every character escaped, as JSON does, that is not shown as itself: line breaks, control characters, and
 /// those that change the direction of text or have no width.
@@ -33,6 +34,13 @@ pub fn without_quotations(message: &str) -> String {
         (Some(first), _) => format!("{}'…", &message[..first]),
         _ => message.to_owned(),
     }
+}
+
+/// Returns true where the name of a host, or its address, is this machine's own: what goes there passes no network.
+pub fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }
 
 /// Returns true for a character that could be taken for something else than itself.

@@ -100,7 +100,6 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(generations::bring_back))
         .routes(routes!(generations::give_up))
         .routes(routes!(hosts::list))
-        .routes(routes!(reload::reload))
         .routes(routes!(me::show))
         .routes(routes!(operations::list))
         .routes(routes!(operations::show, operations::cancel))
@@ -117,7 +116,9 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(components::upload))
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(deployments::deploy))
-        .routes(routes!(deployments::shadow::compare));
+        .routes(routes!(deployments::shadow::compare))
+        // It loads components, and waits for projections that end.
+        .routes(routes!(reload::reload));
     let (few, mut document) =
         OpenApiRouter::with_openapi(Described::openapi()).nest(BASE, few).split_for_parts();
     let (large, uploads) = OpenApiRouter::new().nest(BASE, large).split_for_parts();

@@ -13,6 +13,7 @@ use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::AdminContext;
 use super::problem::{self, Problem};
@@ -44,6 +45,9 @@ pub const UPLOAD: RequestBounds =
 pub const LOOK: RequestBounds =
     RequestBounds { requests_max: 2, bytes_max: 1 << 10, timeout: Duration::from_mins(1) };
 
+/// How long a body may stand still: who sends nothing keeps a place from others.
+const BODY_STALL: Duration = Duration::from_secs(25);
+
 /// Puts bounds around routes.
 pub fn bound(
     routes: Router<AdminContext>,
@@ -56,6 +60,7 @@ pub fn bound(
     routes
         .layer(middleware::from_fn(move |request, next| to_the_end(timeout, request, next)))
         .layer(RequestBodyLimitLayer::new(bytes_max))
+        .layer(RequestBodyTimeoutLayer::new(BODY_STALL))
         .layer(one_of_few)
         .layer(middleware::map_response(problem::everywhere))
         .layer(middleware::map_response(unkept))

@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection may take until a request's header has come, from its begin or from the answer before.
@@ -25,6 +26,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest header, in bytes, and how many lines it may have.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 const HEADER_LINES_MAX: usize = 64;
+
+/// How long a client may take nothing of an answer: who does not read keeps a place from others.
+const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long connections may go on at a stop.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -122,6 +126,8 @@ async fn converse(
             answer
         }
     });
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(SEND_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

@@ -15,14 +15,14 @@ use crate::text::harmless;
 const HEARTBEAT_MAX: Duration = Duration::from_secs(90);
 
 pub async fn live(State(shown): State<AdminContext>) -> (StatusCode, String) {
-    let slowest = shown.projections.iter().map(|status| status.heartbeat_age()).max().unwrap_or_default();
+    let statuses = shown.projections.statuses();
+    let slowest = statuses.iter().map(|status| status.heartbeat_age()).max().unwrap_or_default();
     let code = if slowest < HEARTBEAT_MAX { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, format!("the slowest loop turned {} s ago\n", slowest.as_secs()))
 }
 
 pub async fn ready(State(shown): State<AdminContext>) -> (StatusCode, String) {
-    let obstacles: Vec<String> =
-        shown.projections.iter().filter_map(|status| obstacle(&status.snapshot())).collect();
+    let obstacles: Vec<String> = shown.snapshots().iter().filter_map(obstacle).collect();
     if obstacles.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
     } else {
@@ -52,18 +52,18 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
 
 /// All metrics, in the format of Prometheus, or as `OpenMetrics` text with exemplars.
 pub async fn metrics(State(shown): State<AdminContext>, headers: HeaderMap) -> Response {
-    let snapshots = shown.snapshots();
+    let (snapshots, statuses) = (shown.snapshots(), shown.projections.statuses());
     snapshots.iter().for_each(measure);
-    for status in &shown.projections {
+    for status in &statuses {
         metrics::gauge!("laterna_lag_seconds", "projection" => status.projection().to_owned())
             .set(status.lag());
     }
     process::measure();
-    let text = shown.metrics.render() + &fuel::metrics(&snapshots);
+    let text = shown.projections.without_gone(shown.metrics.render()) + &fuel::metrics(&snapshots);
     if !openmetrics::is_asked_for(&headers) {
         return text.into_response();
     }
-    let exemplars = shown.projections.iter().map(|one| (one.projection().to_owned(), one.exemplars()));
+    let exemplars = statuses.iter().map(|one| (one.projection().to_owned(), one.exemplars()));
     let rendered = openmetrics::render(&text, &exemplars.collect());
     ([(CONTENT_TYPE, openmetrics::MEDIA_TYPE)], rendered).into_response()
 }

@@ -1,7 +1,6 @@
 //! Which names the endpoint answers to. A browser sends the name that it was told: where a foreign page makes its own
 //! name point to this machine, its requests come from here, and bear that name. It does not look at paths.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -10,6 +9,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+
+use crate::text::is_this_machine;
 
 /// The longest name that is repeated in an answer, in characters.
 const TOLD_MAX: usize = 100;
@@ -47,11 +48,7 @@ fn is_ours(names: &[String], authority: &str) -> bool {
         return false;
     }
     let host = parsed.host();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_name = |name: &str| host.eq_ignore_ascii_case(name);
-    is_name("localhost")
-        || address.is_ok_and(|address| address.to_canonical().is_loopback())
-        || names.iter().any(|name| is_name(name))
+    is_this_machine(host) || names.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

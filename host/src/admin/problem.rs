@@ -112,10 +112,9 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "conflict", detail, remedy)
     }
 
-    pub fn key_is_taken(operation: u64) -> Self {
-        let detail = format!(
-            "the operation {operation} was asked for with this `Idempotency-Key`, and it is another one"
-        );
+    /// `what` was asked for with the same key.
+    pub fn key_is_taken(what: &str) -> Self {
+        let detail = format!("{what} was asked for with this `Idempotency-Key`, and it is another one");
         let remedy = "give each change a key of its own, and only the same one again the same key";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", detail, remedy)
     }
@@ -129,6 +128,11 @@ impl Problem {
         let detail = format!("there was no answer within {seconds} s");
         let remedy = "try again; send a body in one go";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed-out", detail, remedy)
+    }
+
+    pub fn stalled() -> Self {
+        let remedy = "send it in one go";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timed-out", "nothing more of the body came", remedy)
     }
 
     /// The task that answered has panicked.
@@ -182,6 +186,9 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// The end of what is said by the one who bounds the time between two pieces of a body.
+const STALLED_BODY: &str = "data was not received within the designated timeout";
+
 /// Gives what was refused before a handler saw it, in one line of text or none, the form of all problems.
 pub async fn everywhere(response: Response) -> Response {
     let status = response.status();
@@ -203,6 +210,7 @@ pub async fn everywhere(response: Response) -> Response {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "too-large", detail("the body is too long"), "send a shorter one")
         }
+        StatusCode::BAD_REQUEST if told.ends_with(STALLED_BODY) => Problem::stalled(),
         status => Problem::not_understood(status, detail("it is not understood")),
     };
     let mut response = problem.into_response();

@@ -68,6 +68,7 @@ impl RecentPast {
 
     fn add(&self, at: u64, snapshots: &[Snapshot]) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|projection, _| snapshots.iter().any(|snapshot| snapshot.projection == *projection));
         for snapshot in snapshots {
             let RecentSamples { last_at, samples } = all.entry(snapshot.projection.clone()).or_default();
             *last_at = at;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
+use super::running::RunningProjections;
 use crate::failure::Failure;
 use crate::readmodel::lane::taken::{AskedEvent, RecentlyTaken, TakenAs, TakenFound};
 use crate::readmodel::mysql::session::{Session, within};
@@ -33,7 +34,7 @@ const WAITING_MAX: usize = 512;
 /// Where events are asked for.
 #[derive(Clone)]
 pub struct TakenWatch {
-    windows: Arc<BTreeMap<String, usize>>,
+    projections: RunningProjections,
     servers: Servers,
     questions: mpsc::Sender<Question>,
     asked: Arc<tokio::sync::Mutex<mpsc::Receiver<Question>>>,
@@ -51,18 +52,18 @@ struct Question {
 /// What the one who looks has at hand.
 struct Watcher {
     servers: Servers,
-    windows: Arc<BTreeMap<String, usize>>,
+    projections: RunningProjections,
     session: Option<Session>,
-    recent: BTreeMap<String, RecentlyTaken>,
+    /// Of each projection, with how many events of it are remembered.
+    recent: BTreeMap<String, (usize, RecentlyTaken)>,
     waiting: Vec<Question>,
 }
 
 impl TakenWatch {
-    /// `windows`: how many events of each projection are remembered.
-    pub fn new(servers: Servers, windows: BTreeMap<String, usize>) -> Self {
+    pub fn new(servers: Servers, projections: RunningProjections) -> Self {
         let (questions, asked) = mpsc::channel(WAITING_MAX);
         let asked = Arc::new(tokio::sync::Mutex::new(asked));
-        Self { windows: Arc::new(windows), servers, questions, asked }
+        Self { projections, servers, questions, asked }
     }
 
     /// What has become of an event, as it stands after it was asked: at once, or while it was not taken within a time.
@@ -97,8 +98,8 @@ impl TakenWatch {
     pub async fn run(&self, stop: CancellationToken) {
         let mut asked = self.asked.lock().await;
         let (session, recent) = (None, BTreeMap::new());
-        let (servers, windows) = (self.servers.clone(), self.windows.clone());
-        let mut watcher = Watcher { servers, windows, session, recent, waiting: vec![] };
+        let (servers, projections) = (self.servers.clone(), self.projections.clone());
+        let mut watcher = Watcher { servers, projections, session, recent, waiting: vec![] };
         stop.run_until_cancelled(watcher.run(&mut asked)).await;
     }
 }
@@ -109,6 +110,7 @@ impl Watcher {
             if self.waiting.is_empty() {
                 let Ok(question) = tokio::time::timeout(KEPT, asked.recv()).await else {
                     self.session = None;
+                    self.recent.retain(|projection, _| self.projections.find(projection).is_some());
                     continue;
                 };
                 let Some(question) = question else { return };
@@ -174,8 +176,14 @@ impl Watcher {
             Some(session) => session,
             None => self.servers.applier.connect().await?,
         };
-        let window = self.windows.get(projection).copied().unwrap_or_default();
-        let recent = self.recent.entry(projection.to_owned()).or_insert_with(|| RecentlyTaken::new(window));
+        let window = self.projections.find(projection).map(|one| one.window).unwrap_or_default();
+        let anew = || (window, RecentlyTaken::new(window));
+        let known = self.recent.entry(projection.to_owned()).or_insert_with(anew);
+        // It may remember more events since it was begun anew, or fewer.
+        if known.0 != window {
+            *known = anew();
+        }
+        let recent = &mut known.1;
         let taken = recent.look(&mut session, &self.servers.control, projection, events).await?;
         self.session = Some(session);
         Ok(taken)

@@ -9,7 +9,7 @@ use crate::component::version::{Loaded, LoadedUpcaster};
 use crate::config::{self, Config, Projection, Start};
 use crate::operation::load;
 use crate::pipeline::breaker::BreakerSettings;
-use crate::pipeline::room;
+use crate::pipeline::room::RoomPart;
 use crate::projector::Engine;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::acknowledge::Acknowledge;
@@ -31,9 +31,10 @@ pub fn servers(config: &Config) -> anyhow::Result<Servers> {
         database: config.mongodb.database.clone(),
         collection: config.mongodb.outbox.clone(),
     };
-    let time = Duration::from_secs(config.mysql.statement_seconds.into());
     let needs = connections(config);
-    let applier = Connector::new("mysql.url", &config.mysql.url()?)?.giving(time).of_a_host_that_needs(needs);
+    let applier = Connector::new("mysql.url", &config.mysql.url()?)?
+        .giving(config.mysql.statement_seconds)
+        .of_a_host_that_needs(needs);
     let ddl = Connector::new("mysql.ddl_url", &config.mysql.ddl_url()?)?.of_a_host_that_needs(needs);
     let control = Control::new(&config.mysql.control_schema);
     if let Some(problem) = clash(applier.database(), ddl.database(), &control) {
@@ -86,8 +87,11 @@ pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     Engine::new(Some(&config.state().join("components")))
 }
 
+/// The components that a configuration names, by the projections.
+pub type LoadedComponents = BTreeMap<String, Loaded>;
+
 /// All components of a configuration, or every problem with them.
-pub fn components(config: &Config, engine: &Engine) -> anyhow::Result<BTreeMap<String, Loaded>> {
+pub fn components(config: &Config, engine: &Engine) -> anyhow::Result<LoadedComponents> {
     let (mut loaded, mut problems) = (BTreeMap::new(), Vec::new());
     for (name, projection) in &config.projection {
         let upcaster = match upcaster(config, engine, projection) {
@@ -139,8 +143,13 @@ pub fn shared_tables(loaded: &BTreeMap<String, Loaded>) -> Vec<String> {
     problems
 }
 
+/// What each projection of a configuration may hold in its queues.
+pub fn room(config: &Config) -> RoomPart {
+    RoomPart::of(config.host.memory_bytes, config.projection.len())
+}
+
 /// How a projection of a configuration is to run.
-pub fn settings(config: &Config, name: &str, projection: &Projection) -> Settings {
+pub fn settings(config: &Config, name: &str, projection: &Projection, room: &RoomPart) -> Settings {
     let config::BreakerConfig { aggregates, seconds, percent } = projection.breaker;
     Settings {
         name: name.to_owned(),
@@ -148,7 +157,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
         lanes: projection.lanes,
         batch_max: projection.batch_max,
         window: projection.dedupe_window,
-        queued_bytes_max: room::part_of(config.host.memory_bytes, config.projection.len()),
+        room: room.clone(),
         acknowledge: config.mongodb.acknowledging().expect("the configuration was checked"),
         from_history: projection.start == Start::History,
         lease_ttl: Duration::from_secs(config.host.lease_seconds.into()),
@@ -167,6 +176,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection) -> Setting
             retention_days: projection.letter_retention_days,
             replay_after_deployment: projection.replay_after_deployment,
         },
+        audit_retention_days: config.host.audit_retention_days,
         rebuild_percent: projection.rebuild_percent,
     }
 }

@@ -15,8 +15,8 @@ use crate::admin::tokens;
 use crate::config::Config;
 use crate::text::harmless;
 
-/// How long the host may take: it tries the accounts of servers.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the host may take: it tries the accounts of servers, loads components, and ends what is begun anew.
+const PATIENCE: Duration = Duration::from_mins(4);
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReloadArguments {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -14,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 
 use super::compose;
+use super::fleet::{Fleet, FleetChanges};
 use crate::admin::reload::{ReloadRequest, Reloaded};
 use crate::admin::tokens::{Tokens, TokensInForce};
-use crate::config::Config;
+use crate::config::{Config, TakenOver};
 use crate::failure::{Failure, Fault};
 use crate::readmodel::mysql::session::{Connector, within};
 use crate::servers::Servers;
@@ -26,8 +28,8 @@ use crate::telemetry::{LOG_VARIABLE, LogFilter};
 /// How long a server may take to say whether it takes an account.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// The settings that are taken over without a restart.
-const APPLIED: [&str; 8] = [
+/// The settings that are compared by what stands in their files, and told apart from the others.
+const COMPARED: [&str; 8] = [
     "host.tokens",
     "host.log_filter",
     "mongodb.uri",
@@ -41,13 +43,14 @@ const APPLIED: [&str; 8] = [
 /// Reads the configuration anew.
 pub struct Reloader {
     pub path: PathBuf,
-    /// The configuration that the host was started with.
-    pub config: Config,
+    /// The configuration in force.
+    pub config: Arc<Config>,
     pub in_force: InForceSecrets,
     pub servers: Servers,
     pub tokens: TokensInForce,
     pub filter: LogFilter,
     pub requests: mpsc::Receiver<ReloadRequest>,
+    pub fleet: Fleet,
 }
 
 /// The values in force of the settings that are taken over.
@@ -72,6 +75,9 @@ impl InForceSecrets {
 /// A configuration that was read and checked, with what is to be taken over.
 struct CheckedConfig {
     reloaded: Reloaded,
+    config: Arc<Config>,
+    changes: FleetChanges,
+    figures: Servers,
     tokens: Tokens,
     filter: Option<(Targets, String)>,
     applier: Option<(Connector, SecretString)>,
@@ -87,11 +93,19 @@ impl Reloader {
         }
     }
 
-    /// Waits for signals and requests, until a stop is asked for.
+    /// Waits for signals and requests, until a stop is asked for and all projections have ended.
     pub async fn run(mut self, mut hangups: Signal, stop: CancellationToken) {
+        // A reload that a stop comes upon is dropped: what it was to change, nobody needs any more.
+        stop.run_until_cancelled(self.reload_whenever_asked(&mut hangups)).await;
+        let Self { mut fleet, requests, .. } = self;
+        // Whoever waits to ask is told that nobody answers any more.
+        drop(requests);
+        fleet.ended().await;
+    }
+
+    async fn reload_whenever_asked(&mut self, hangups: &mut Signal) {
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 _ = hangups.recv() => {
                     let _ = self.reload(false, "SIGHUP").await;
                 }
@@ -99,6 +113,7 @@ impl Reloader {
                     // Whoever asked may have gone away.
                     let _ = answer.send(self.reload(is_dry, &by).await);
                 }
+                () = self.fleet.ended() => return,
             }
         }
     }
@@ -133,10 +148,13 @@ impl Reloader {
         let tokens = Tokens::read(next.host.tokens.as_deref())?;
         stays_guarded(self.config.host.admin, &tokens)?;
         let (servers, secrets) = (compose::servers(&next)?, InForceSecrets::of(&next)?);
-        let mut told = Reloaded {
-            needs_restart: self.config.differences(&next, |path| APPLIED.contains(&path)),
-            ..Reloaded::default()
-        };
+        let TakenOver { config, applied, staying } = self.config.taking_over(next);
+        let config = Arc::new(config);
+        let (loading, engine) = (config.clone(), self.fleet.engine.clone());
+        let loaded = tokio::task::spawn_blocking(move || compose::components(&loading, &engine)).await??;
+        let changes = self.fleet.changes(&config, loaded);
+        let differing = applied.into_iter().filter(|path| !COMPARED.contains(&path.as_str())).collect();
+        let mut told = Reloaded { applied: self.fleet.told(&changes, differing), needs_restart: staying };
         if *self.tokens.get() != tokens {
             told.applied.push("host.tokens".to_owned());
         }
@@ -157,8 +175,9 @@ impl Reloader {
         let applier = applier.await?;
         let ddl =
             account(&mut told, "mysql.ddl_url", (&own.ddl, &servers.ddl), (&known.ddl, secrets.ddl)).await?;
-        let outbox = self.outbox(&mut told, servers.outbox, secrets.mongodb).await?;
-        Ok(CheckedConfig { reloaded: told, tokens, filter: other_filter, applier, ddl, outbox })
+        let outbox = self.outbox(&mut told, servers.outbox.clone(), secrets.mongodb).await?;
+        let (filter, figures) = (other_filter, servers);
+        Ok(CheckedConfig { reloaded: told, config, changes, figures, tokens, filter, applier, ddl, outbox })
     }
 
     async fn outbox(
@@ -181,7 +200,8 @@ impl Reloader {
 
     /// Takes over what was checked.
     async fn take_over(&mut self, checked: CheckedConfig) -> anyhow::Result<Reloaded> {
-        let CheckedConfig { reloaded, tokens, filter, applier, ddl, outbox } = checked;
+        let CheckedConfig { reloaded, config, changes, figures, tokens, filter, applier, ddl, outbox } =
+            checked;
         if let Some((filter, text)) = filter {
             self.filter.change(filter)?;
             self.in_force.filter = text;
@@ -199,6 +219,11 @@ impl Reloader {
             self.servers.outbox.takes_over(&next).await;
             self.in_force.mongodb = secret;
         }
+        self.servers.applier.takes_figures_of(&figures.applier);
+        self.servers.ddl.takes_figures_of(&figures.ddl);
+        self.servers.decoder.takes_payloads_up_to(config.mongodb.payload_bytes_max);
+        self.fleet.follow(&config, changes).await;
+        self.config = config;
         Ok(reloaded)
     }
 }

@@ -18,7 +18,7 @@ use crate::readmodel::lane::dead_letter;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 
-/// How often it is looked for letters, and for rows in results of comparisons, that are older than they may be.
+/// How often it is looked for letters, operations, and rows in results of comparisons, that are older than they may be.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Interval in which the reasons of waiting commands are recorded, while no lane runs.
@@ -143,6 +143,7 @@ impl Commands {
         }
         if retention {
             letters::erase_outdated(self, &mut session, lanes).await?;
+            self.remove_outdated(&mut session).await?;
         }
         let control = &self.servers.control;
         let asked = command::next(&mut session, control, &self.projection, CommandKind::Letters);
@@ -150,6 +151,25 @@ impl Commands {
             self.carry_out(&mut session, lanes, &command).await?;
         }
         *kept = Some(session);
+        Ok(())
+    }
+
+    /// The audit keeps operations no longer than the configuration says.
+    async fn remove_outdated(&self, session: &mut Session) -> Result<(), Failure> {
+        let (control, projection, days) =
+            (&self.servers.control, &self.projection, self.audit_retention_days);
+        if days == 0 {
+            return Ok(());
+        }
+        let removing = command::remove_outdated(session, control, projection, days);
+        let removed = within(PATIENCE, "removing outdated operations", removing).await?;
+        if removed > 0 {
+            tracing::info!(
+                projection,
+                operations = removed,
+                "removed operations from the audit that were over {days} days ago"
+            );
+        }
         Ok(())
     }
 

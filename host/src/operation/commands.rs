@@ -33,6 +33,8 @@ pub struct Commands {
     pub projection: String,
     pub versions: Arc<Versions>,
     pub settings: LetterSettings,
+    /// After how many days the audit forgets what is over; 0: never.
+    pub audit_retention_days: u32,
     pub letter_queues: LetterQueues,
     pub status: Arc<Status>,
     /// How the control schema says that the projection stands.

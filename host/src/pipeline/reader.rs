@@ -194,7 +194,7 @@ fn held_by(deliveries: &[Delivery], position: &Position) -> usize {
 mod tests {
     use super::*;
     use crate::event::{Aggregate, Event, Id};
-    use crate::pipeline::room::QUEUED_BYTES_MAX;
+    use crate::pipeline::room::{QUEUED_BYTES_MAX, RoomPart};
     use crate::position::Token;
     use crate::readmodel::lane::checkpoint::LaneRow;
 
@@ -259,7 +259,7 @@ mod tests {
             };
             status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
             let progress = Arc::new(Frontiers::new((0..lanes).map(|_| start.clone())));
-            let room = Room::new(QUEUED_BYTES_MAX, status.queued_bytes.clone());
+            let room = Room::new(RoomPart::of(QUEUED_BYTES_MAX, 1), status.queued_bytes.clone());
             let reader =
                 Reader::new(Endless(0), inboxes, room, status.clone(), progress, None, REST_INTERVAL);
             let reading = tokio::spawn(reader.run());

@@ -19,7 +19,7 @@ use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
 use super::reader::{Inbox, Reader};
 use super::requests::{LetterRequest, request_queue};
-use super::room::Room;
+use super::room::{Room, RoomPart};
 use super::size::Size;
 use super::suspects::Suspects;
 use super::window::DedupeWindow;
@@ -56,7 +56,7 @@ pub struct Run<'a, P> {
     pub batch_max: usize,
     pub window: usize,
     /// How much may wait in all lanes together.
-    pub queued_bytes_max: u32,
+    pub room: &'a RoomPart,
     /// How often lanes hear where the stream stands while none has events.
     pub rest: Duration,
     pub breaker: Arc<Breaker>,
@@ -89,8 +89,8 @@ impl<P: Ports> Run<'_, P> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
         let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let source = self.parts.source(&run_plan.rows);
-        let room = Room::new(self.queued_bytes_max, self.status.queued_bytes.clone());
-        self.status.has_room(self.queued_bytes_max);
+        let room = Room::new(self.room.clone(), self.status.queued_bytes.clone());
+        self.status.has_room(self.room.bytes());
         let (status, until) = (self.status.clone(), run_plan.until);
         let reader = Reader::new(source, inboxes, room, status, progress, until, self.rest);
         let stop = self.stop.clone();

@@ -12,5 +12,6 @@ pub mod stored_component;
 pub mod take_up;
 pub mod generation;
 pub mod command;
+pub mod answer;
 pub mod snapshot;
 pub mod poller;

@@ -1,6 +1,5 @@
 //! The connection to the outbox: opened, checked, identified.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::refusal::RefusedPrimary;
 use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Token};
+use crate::text::is_this_machine;
 
 /// Interval in which the driver checks each server, unless the URI sets another one. By itself it would take 10 s.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -352,9 +352,7 @@ fn replica_set(hello: &Document) -> Result<&str, Failure> {
 /// The name of a server that is reached over a network.
 fn elsewhere(server: &ServerAddress) -> Option<&str> {
     let ServerAddress::Tcp { host, .. } = server else { return None };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-    let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
-    (!is_here).then_some(host.as_str())
+    (!is_this_machine(host)).then_some(host.as_str())
 }
 
 fn unusable(error: &Error) -> Failure {

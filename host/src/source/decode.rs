@@ -3,6 +3,7 @@
 //! No I/O. A document that does not fit is never dropped: what could be read of it comes back with the reason.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bson::RawDocument;
 use bson::raw::RawBsonRef;
@@ -67,12 +68,17 @@ impl Fields {
 pub struct Decoder {
     fields: Fields,
     /// The longest JSON text of a payload or of metadata.
-    payload_bytes_max: usize,
+    payload_bytes_max: Arc<AtomicUsize>,
 }
 
 impl Decoder {
     pub fn new(fields: Fields, payload_bytes_max: usize) -> Self {
-        Self { fields, payload_bytes_max }
+        Self { fields, payload_bytes_max: Arc::new(AtomicUsize::new(payload_bytes_max)) }
+    }
+
+    /// Takes payloads of another length from now on, also in its copies.
+    pub fn takes_payloads_up_to(&self, payload_bytes_max: usize) {
+        self.payload_bytes_max.store(payload_bytes_max, Ordering::Relaxed);
     }
 
     pub fn fields(&self) -> &Fields {
@@ -111,7 +117,8 @@ impl Decoder {
     fn field(&self, name: &str, value: RawBsonRef<'_>, envelope: &mut Envelope) -> Result<(), String> {
         let fields = &self.fields;
         let json = |value| {
-            to_json(value, self.payload_bytes_max).map_err(|error| format!("has no JSON form: {error}"))
+            to_json(value, self.payload_bytes_max.load(Ordering::Relaxed))
+                .map_err(|error| format!("has no JSON form: {error}"))
         };
         match name {
             "_id" => once(&mut envelope.id, id(value)?),

@@ -33,7 +33,7 @@ pub async fn start<P: ControlPorts>(
         parts: &lanes,
         batch_max: settings.batch_max,
         window: settings.window,
-        queued_bytes_max: settings.queued_bytes_max,
+        room: &settings.room,
         rest: REST_INTERVAL,
         breaker: Arc::new(breaker),
         suspects: carryover.suspects.clone(),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::pipeline::breaker::BreakerSettings;
+use crate::pipeline::room::RoomPart;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::volume::Limits;
 use crate::source::OnLost;
 
 /// How a projection is to run.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Settings {
     pub name: String,
     /// Who this host is.
@@ -18,7 +19,7 @@ pub struct Settings {
     /// How many recent event ids are remembered.
     pub window: usize,
     /// How many bytes may wait in all lanes together.
-    pub queued_bytes_max: u32,
+    pub room: RoomPart,
     /// What becomes of the outbox's documents.
     pub acknowledge: Acknowledge,
     /// Whether a projection without a checkpoint begins with the outbox's history.
@@ -28,12 +29,14 @@ pub struct Settings {
     pub lease_ttl: Duration,
     pub stop_timeout: Duration,
     pub letters: LetterSettings,
+    /// After how many days the audit forgets operations that are over; 0: never.
+    pub audit_retention_days: u32,
     /// How much of the time lanes beside the live ones may take, in percent.
     pub rebuild_percent: u32,
 }
 
 /// How dead letters are dealt with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LetterSettings {
     pub limits: Limits,
     pub breaker: BreakerSettings,

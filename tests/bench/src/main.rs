@@ -4,6 +4,7 @@
 //! checkpoint that they commit, and have to leave the same rows behind; a run that leaves others is an error.
 
 mod compare;
+mod crowd;
 mod figure;
 mod floor;
 mod follower;

@@ -37,6 +37,16 @@ impl Looked {
         Ok(Self { port, projection: projection.to_owned(), aggregate })
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What all views ask for.
+    pub fn all_paths(&self) -> Vec<String> {
+        let own = ["/api/v1/projections", "/api/v1/operations", "/metrics"].map(str::to_owned);
+        own.into_iter().chain(self.views().into_iter().flatten()).collect()
+    }
+
     /// What each view asks for when it is drawn, beside what all ask for.
     fn views(&self) -> [Vec<String>; 5] {
         let of = |part: &str| format!("/api/v1/projections/{}/{part}", self.projection);

@@ -23,7 +23,7 @@ pub enum Command {
     Swaps(SwapOptions),
     /// Measure a rebuild alone and beside live traffic, and the latency meanwhile.
     Rebuild(RebuildOptions),
-    /// Measure the throughput while the page is open somewhere, beside that while nobody looks.
+    /// Measure the throughput while the page is open somewhere, or under abuse, beside that while nobody looks.
     Pages(PagesOptions),
     /// Draw the figure anew from a file of results.
     Figure {
@@ -177,9 +177,16 @@ pub struct PagesOptions {
     /// Servers: mysql-socket, mysql-tcp, mariadb-socket, mariadb-tcp.
     #[arg(long, env = "BENCH_SERVERS", value_delimiter = ',', default_value = "mysql-socket")]
     pub servers: Vec<String>,
-    /// Open pages, each with another view: overview, projection, letters, aggregate, hosts.
-    #[arg(long, env = "BENCH_CLIENTS", default_value_t = 5)]
-    pub clients: usize,
+    /// Open pages, each with another view: overview, projection, letters, aggregate, hosts. With `--abuse`, how many ask at once.
+    /// [default: 5, or 400]
+    #[arg(long, env = "BENCH_CLIENTS")]
+    pub clients: Option<usize>,
+    /// Instead of pages: those who mean harm. They ask for everything at once, keep slow connections open, and send what is too large.
+    #[arg(long)]
+    pub abuse: bool,
+    /// How often those who mean harm ask at once, in milliseconds.
+    #[arg(long, env = "BENCH_ABUSE_MS", default_value_t = 2_000)]
+    pub abuse_ms: u64,
     /// Rounds: in each a part with the pages, and one without.
     #[arg(long, env = "BENCH_ROUNDS", default_value_t = 9)]
     pub rounds: usize,
@@ -195,6 +202,13 @@ pub struct PagesOptions {
     /// File for the results.
     #[arg(long, env = "BENCH_RESULTS", default_value = "target/bench/pages.json")]
     pub results: PathBuf,
+}
+
+impl PagesOptions {
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.clients.unwrap_or(if self.abuse { 400 } else { 5 })
+    }
 }
 
 impl Places {

@@ -1,11 +1,14 @@
-//! The host while its page is open somewhere, beside the same host while nobody looks: how many events a second its lanes commit.
+//! The host while its page is open somewhere, or while it is abused, beside the same host while nobody looks: how many events a second its lanes commit.
 //! The two take turns, in one run of the host.
+
+use std::time::Duration;
 
 use anyhow::Context;
 use bson::RawDocumentBuf;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use crate::crowd::Crowd;
 use crate::follower::Follower;
 use crate::measure::{self, Watch};
 use crate::open_page::{Looked, OpenPages};
@@ -24,7 +27,9 @@ struct PagesMeasured {
     rounds: Vec<Round>,
     /// The median of the rounds' ratios.
     ratio: f64,
-    /// Events of their streams that all clients were told of while it was measured.
+    /// They mean harm.
+    is_abused: bool,
+    /// Events of their streams that all clients were told of while it was measured, or requests that were answered.
     told: u64,
 }
 
@@ -47,9 +52,11 @@ pub async fn run(options: &PagesOptions) -> anyhow::Result<()> {
         let measured = measure(&site, options).await?;
         let ratios: Vec<f64> = measured.rounds.iter().map(|round| round.ratio).collect();
         println!(
-            "{} open pages, told of {} changes: ratio of the throughput {:.3} ({:.3} - {:.3}) in {} rounds",
+            "{} {}, {} {}: ratio of the throughput {:.3} ({:.3} - {:.3}) in {} rounds",
             measured.clients,
+            if measured.is_abused { "who mean harm" } else { "open pages" },
             measured.told,
+            if measured.is_abused { "answers" } else { "changes told" },
             measured.ratio,
             ratios.iter().copied().fold(f64::INFINITY, f64::min),
             ratios.iter().copied().fold(0.0, f64::max),
@@ -71,11 +78,13 @@ async fn measure(site: &Site, options: &PagesOptions) -> anyhow::Result<PagesMea
     let port = watch.admin().context("the host serves no page")?;
     let first = load.live_documents().first().context("there are no events to be measured")?;
     let looked = Looked::of(port, load.projections.first().map_or("", |one| &one.name), first)?;
-    let mut parts = Parts { site, watch, documents: load.live_documents().chunks(options.events), told: 0 };
+    let clients = options.clients();
+    let mut parts =
+        Parts { site, options, watch, documents: load.live_documents().chunks(options.events), told: 0 };
     let mut rounds = Vec::new();
     while rounds.len() < options.rounds {
         // Whichever is first has the colder machine: they take turns in that, too.
-        let clients = [0, options.clients];
+        let clients = [0, clients];
         let (one, other) = if rounds.len() % 2 == 0 { (0, 1) } else { (1, 0) };
         let mut both = [None, None];
         for which in [one, other] {
@@ -105,16 +114,48 @@ async fn measure(site: &Site, options: &PagesOptions) -> anyhow::Result<PagesMea
     Ok(PagesMeasured {
         machine: machine::description(),
         server: site.target.name.clone(),
-        clients: options.clients,
+        clients,
+        is_abused: options.abuse,
         ratio: report::median(counted).context("no round was measured")?,
         rounds,
         told,
     })
 }
 
+/// Those who come while it is measured.
+enum Visitors {
+    Pages(OpenPages),
+    Crowd(Crowd),
+}
+
+impl Visitors {
+    async fn come(looked: &Looked, clients: usize, options: &PagesOptions) -> anyhow::Result<Self> {
+        Ok(if options.abuse {
+            Self::Crowd(Crowd::gather(looked, clients, Duration::from_millis(options.abuse_ms)))
+        } else {
+            Self::Pages(OpenPages::open(looked, clients).await?)
+        })
+    }
+
+    fn told(&self) -> u64 {
+        match self {
+            Self::Pages(pages) => pages.told(),
+            Self::Crowd(crowd) => crowd.answered(),
+        }
+    }
+
+    fn check(self) -> anyhow::Result<()> {
+        match self {
+            Self::Pages(pages) => pages.check(),
+            Self::Crowd(crowd) => crowd.check(),
+        }
+    }
+}
+
 /// The parts of one run, one after the other.
 struct Parts<'a> {
     site: &'a Site,
+    options: &'a PagesOptions,
     watch: Watch<'a>,
     documents: std::slice::Chunks<'a, RawDocumentBuf>,
     told: u64,
@@ -124,9 +165,9 @@ impl Parts<'_> {
     /// Writes as fast as one writer can, while so many clients look.
     async fn part(&mut self, looked: &Looked, clients: usize) -> anyhow::Result<Measured> {
         let documents = self.documents.next().context("the documents have come to their end")?;
-        let pages = OpenPages::open(looked, clients).await?;
+        let visitors = Visitors::come(looked, clients, self.options).await?;
         let began = self.watch.moment().await?;
-        let before = pages.told();
+        let before = visitors.told();
         let all = began.events() + documents.len() as u64;
         let (written, ended) = tokio::join!(
             workload::insert(&self.site.client, documents),
@@ -134,8 +175,8 @@ impl Parts<'_> {
         );
         written?;
         let ended = ended?;
-        self.told += pages.told() - before;
-        pages.check()?;
+        self.told += visitors.told() - before;
+        visitors.check()?;
         Ok(began.to(&ended, Part::Live))
     }
 }

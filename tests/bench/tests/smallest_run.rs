@@ -122,11 +122,11 @@ fn the_benchmark_measures_a_rebuild_alone_and_beside_live_traffic() {
     assert!(results[0]["ordinary_ms"]["p99"].as_f64() > Some(0.0), "{results}");
 }
 
-#[test]
-fn the_benchmark_measures_a_host_with_open_pages_and_without() {
-    let small = ["--rounds", "2", "--history", "500", "--events", "1000", "--clients", "5"];
-    bench("pages", &[&["pages"], &small[..]].concat());
-    let results = std::fs::read(Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages/results.json"))
+/// Measures a host while others come, and while nobody does.
+fn visited(name: &str, arguments: &[&str]) {
+    let small = ["pages", "--rounds", "2", "--history", "500", "--events", "1000"];
+    bench(name, &[&small[..], arguments].concat());
+    let results = std::fs::read(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).join("results.json"))
         .expect("there are results");
     let results: serde_json::Value = serde_json::from_slice(&results).expect("they are JSON");
     let rounds = results[0]["rounds"].as_array().expect("a list");
@@ -136,6 +136,16 @@ fn the_benchmark_measures_a_host_with_open_pages_and_without() {
         assert_eq!([with, without], [Some(1000); 2], "{round}");
     }
     assert!(results[0]["ratio"].as_f64() > Some(0.0), "{results}");
+}
+
+#[test]
+fn the_benchmark_measures_a_host_with_open_pages_and_without() {
+    visited("pages", &["--clients", "5"]);
+}
+
+#[test]
+fn the_benchmark_measures_a_host_under_abuse_and_without() {
+    visited("abuse", &["--abuse", "--abuse-ms", "200"]);
 }
 
 #[test]

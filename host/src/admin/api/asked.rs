@@ -35,24 +35,43 @@ pub struct ChangeQuery {
 pub struct Asked {
     caller: Caller,
     pub dry_run: bool,
-    /// The key of a request that may come twice, by its hash.
-    key: Option<String>,
+    key: RepeatKey,
+}
+
+/// The key of a request that may come twice, by its hash.
+#[derive(Debug, Clone)]
+pub struct RepeatKey(Option<String>);
+
+impl RepeatKey {
+    /// What the request is known again by, where it has a key; with what it asks for.
+    pub fn once(&self, asked: &[&[u8]]) -> Option<OnceKey> {
+        self.0.clone().map(|key| OnceKey { key, asked: digits(asked) })
+    }
+}
+
+impl FromRequestParts<AdminContext> for RepeatKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AdminContext) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::no_token)?;
+        match parts.headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) {
+            None => Ok(Self(None)),
+            Some(key) if key.is_empty() || key.len() > KEY_MAX => {
+                Err(Problem::wrong(format!("`Idempotency-Key` must have 1 to {KEY_MAX} bytes")))
+            }
+            Some(key) => Ok(Self(Some(digits(&[caller.name.as_bytes(), key])))),
+        }
+    }
 }
 
 impl FromRequestParts<AdminContext> for Asked {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AdminContext) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, shown: &AdminContext) -> Result<Self, Problem> {
         let query = parts.extract::<Query<ChangeQuery>>().await;
         let Query(ChangeQuery { dry_run }) = query.map_err(|wrong| Problem::wrong(wrong.body_text()))?;
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::no_token)?;
-        let key = match parts.headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) {
-            None => None,
-            Some(key) if key.is_empty() || key.len() > KEY_MAX => {
-                return Err(Problem::wrong(format!("`Idempotency-Key` must have 1 to {KEY_MAX} bytes")));
-            }
-            Some(key) => Some(digits(&[caller.name.as_bytes(), key])),
-        };
+        let key = RepeatKey::from_request_parts(parts, shown).await?;
         Ok(Self { caller, dry_run, key })
     }
 }
@@ -68,13 +87,14 @@ impl Asked {
     async fn written(&self, seat: &mut Seat, projection: &str, wish: Wish) -> Result<Response, Problem> {
         let Seat { session, servers, .. } = seat;
         let control = servers.control.clone();
-        let once =
-            self.key.clone().map(|key| OnceKey { key, asked: digits(&[format!("{wish:?}").as_bytes()]) });
+        let once = self.key.once(&[format!("{wish:?}").as_bytes()]);
         // What it was about may be gone: the first request has done it.
         if let Some(once) = once.as_ref().filter(|_| !self.dry_run) {
             match command::find_once(session, &control, projection, once).await? {
                 WrittenBefore::Same(id) => return accepted(seat, id).await,
-                WrittenBefore::Another(id) => return Err(Problem::key_is_taken(id)),
+                WrittenBefore::Another(id) => {
+                    return Err(Problem::key_is_taken(&format!("the operation {id}")));
+                }
                 WrittenBefore::Nothing => {}
             }
         }

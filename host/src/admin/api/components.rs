@@ -8,12 +8,14 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::asked::RepeatKey;
 use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
 use crate::operation::load::Uploaded;
 use crate::projector::Outline;
+use crate::readmodel::control::answer::{self, AnsweredBefore};
 use crate::readmodel::control::deployment;
 use crate::readmodel::control::stored_component::{self, StoredComponent};
 
@@ -99,9 +101,19 @@ pub async fn upload(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     Query(UploadQuery { without_upcaster }): Query<UploadQuery>,
+    key: RepeatKey,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let versions = shown.versions_of(&projection)?;
+    let once = key.once(&[&bytes, &[u8::from(without_upcaster)]]);
+    if let Some(once) = &once {
+        let mut seat = shown.desk.sit().await?;
+        let found = answer::find_answer(&mut seat.session, &seat.servers.control, &projection, once).await;
+        match seat.rise(found.map_err(Problem::from))? {
+            AnsweredBefore::Nothing => {}
+            before => return answered(before),
+        }
+    }
     let half = versions.load(bytes.to_vec().into()).await.map_err(Problem::wrong)?;
     let now = shown.desk.component_in_force(&versions, &projection).await?;
     let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
@@ -111,9 +123,31 @@ pub async fn upload(
     let now = now.filter(|_| !without_upcaster);
     let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
     let next = half.beside(now).ok_or_else(alone)?;
+    let uploaded =
+        serde_json::to_string(&Uploaded::of(&next, is_upcaster)).expect("it holds only text and numbers");
     let mut seat = shown.desk.sit().await?;
-    let stored = next.store(&mut seat.session, &seat.servers.control).await;
-    seat.rise(stored.map_err(Problem::from))?;
+    let stored = async {
+        let Seat { session, servers, .. } = &mut seat;
+        next.store(session, &servers.control).await?;
+        match &once {
+            None => Ok(AnsweredBefore::Same(uploaded)),
+            Some(once) => {
+                answer::keep_answer(session, &servers.control, &projection, (once, &uploaded)).await
+            }
+        }
+    };
+    let stored = stored.await;
+    let stored = seat.rise(stored.map_err(Problem::from))?;
     tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
-    Ok((StatusCode::CREATED, Json(Uploaded::of(&next, is_upcaster))).into_response())
+    answered(stored)
+}
+
+/// The answer to an upload, which is that of the first one under its key.
+fn answered(before: AnsweredBefore) -> Result<Response, Problem> {
+    match before {
+        AnsweredBefore::Same(body) => {
+            Ok((StatusCode::CREATED, [(CONTENT_TYPE, "application/json")], body).into_response())
+        }
+        AnsweredBefore::Another | AnsweredBefore::Nothing => Err(Problem::key_is_taken("an upload")),
+    }
 }

@@ -1,7 +1,7 @@
 //! What changes, as it changes: server-sent events of how projections stand and of operations. One reader looks for all who
 //! listen, and only while somebody does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
+use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -48,6 +49,8 @@ pub struct EventFeed {
 enum Told {
     Projection(Arc<Snapshot>),
     Operation(Arc<CommandRecord>),
+    /// This host does not run a projection of this name any more.
+    Gone(String),
 }
 
 impl Default for EventFeed {
@@ -61,6 +64,8 @@ impl Default for EventFeed {
 #[derive(Default)]
 struct Known {
     projections: BTreeMap<String, Snapshot>,
+    /// Those that there were, also while nobody listened: whoever comes is told of them before the next look.
+    names: BTreeSet<String>,
     /// None before the first look: what is old is no news.
     operations: Option<BTreeMap<u64, CommandRecord>>,
 }
@@ -71,7 +76,8 @@ impl EventFeed {
         let mut known = Known::default();
         while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
             if self.told.receiver_count() == 0 {
-                known = Known::default();
+                let names = shown.snapshots().into_iter().map(|snapshot| snapshot.projection).collect();
+                known = Known { names, ..Known::default() };
                 continue;
             }
             self.look_at_projections(shown, &mut known);
@@ -81,7 +87,14 @@ impl EventFeed {
     }
 
     fn look_at_projections(&self, shown: &AdminContext, known: &mut Known) {
-        for snapshot in shown.snapshots() {
+        let snapshots = shown.snapshots();
+        let names: BTreeSet<String> = snapshots.iter().map(|snapshot| snapshot.projection.clone()).collect();
+        for gone in known.names.difference(&names) {
+            known.projections.remove(gone);
+            let _ = self.told.send(Told::Gone(gone.clone()));
+        }
+        known.names = names;
+        for snapshot in snapshots {
             let before = known.projections.insert(snapshot.projection.clone(), snapshot.clone());
             if before.is_none_or(|before| before != snapshot) {
                 // Nobody listens any more.
@@ -139,6 +152,9 @@ impl Listener {
                 masking::command(&self.caller, &mut record);
                 event("operation", &record).into_iter().collect()
             }
+            Ok(Told::Gone(projection)) => {
+                event("gone", &json!({ "projection": projection })).into_iter().collect()
+            }
             Err(RecvError::Lagged(_)) => self.all(),
             Err(RecvError::Closed) => return None,
         })
@@ -149,8 +165,8 @@ fn event(name: &str, data: &impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; and
-/// `operation` with one that is new or makes progress.
+/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; `gone` with the
+/// name of one that this host does not run any more; and `operation` with one that is new or makes progress.
 #[utoipa::path(get, path = "/events", tag = "events",
     responses((status = 200, body = String, content_type = "text/event-stream")))]
 pub async fn follow(

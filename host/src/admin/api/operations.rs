@@ -5,17 +5,24 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
+use super::asked::RepeatKey;
 use super::{body, masking};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::pages::OperationPage;
-use crate::readmodel::control::command::{self, Cancellation, CommandRecord, CommandState, RecordFilter};
+use crate::readmodel::control::answer::{self, AnsweredBefore};
+use crate::readmodel::control::command::{
+    self, Cancellation, CommandRecord, CommandState, OnceKey, RecordFilter,
+};
 
 /// How many operations one answer holds.
 const OPERATIONS_MAX: u32 = 200;
 const OPERATIONS: u32 = 50;
+
+/// What the keys of cancellations are about. It is the name of no projection.
+const CANCELLATIONS: &str = "DELETE operations";
 
 /// Which operations are listed: those that fit everything that is given.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -101,10 +108,33 @@ pub async fn cancel(
     Extension(caller): Extension<Caller>,
     Path(id): Path<u64>,
     Query(DryRunQuery { dry_run }): Query<DryRunQuery>,
+    key: RepeatKey,
 ) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
     let mut seat = shown.desk.sit().await?;
-    let cancelled = cancelled(&mut seat, &caller, (id, dry_run)).await;
+    let once = key.once(&[&id.to_be_bytes()]).filter(|_| !dry_run);
+    let cancelled = cancelled_once(&mut seat, &caller, (id, dry_run), once).await;
     seat.rise(cancelled)
+}
+
+/// Cancels, or tells how it stands where the same was asked for under this key before.
+async fn cancelled_once(
+    seat: &mut Seat,
+    caller: &Caller,
+    (id, is_dry): (u64, bool),
+    once: Option<OnceKey>,
+) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+    let control = seat.servers.control.clone();
+    if let Some(once) = &once
+        && answer::find_answer(&mut seat.session, &control, CANCELLATIONS, once).await?
+            == AnsweredBefore::Another
+    {
+        return Err(Problem::key_is_taken("the end of an operation"));
+    }
+    let cancelled = cancelled(seat, caller, (id, is_dry)).await?;
+    if let Some(once) = &once {
+        answer::keep_answer(&mut seat.session, &control, CANCELLATIONS, (once, "")).await?;
+    }
+    Ok(cancelled)
 }
 
 async fn cancelled(

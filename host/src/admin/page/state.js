@@ -69,6 +69,7 @@ function hear(kind, told) {
         if (isNew) recall(told.projection);
         remember(told);
     }
+    if (kind === "gone") known.projections.delete(told.projection);
     if (kind === "operation") known.operations.set(told.id, told);
     changed();
 }

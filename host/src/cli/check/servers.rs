@@ -46,7 +46,7 @@ pub async fn check(
     let schemas = loaded.iter().map(|(name, loaded)| (name.as_str(), &*loaded.deployed.schema));
     let shared = constraint::shared(&ddl, schemas);
     for (name, loaded) in loaded {
-        let settings = compose::settings(config, name, &config.projection[name]);
+        let settings = compose::settings(config, name, &config.projection[name], &compose::room(config));
         let budget = &config.projection[name].budget;
         let own = shared.iter().filter(|(projection, _)| projection == name);
         let shared = own.map(|(_, problem)| problem.as_str()).collect();

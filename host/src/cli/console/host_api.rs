@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
     }
 
     pub fn delete(path: &'a str) -> Self {
-        Self { method: Method::DELETE, ..Self::get(path) }
+        Self { method: Method::DELETE, key: Some(key()), ..Self::get(path) }
     }
 
     /// Asks for a change, which is one operation however often the request arrives.
@@ -91,8 +91,7 @@ impl<'a> Call<'a> {
 
     /// Sends a component.
     pub fn component(path: &'a str, bytes: Vec<u8>) -> Self {
-        Self { kind: "application/wasm", body: Some(bytes), key: None, ..Self::post(path, &Value::Null) }
-            .long()
+        Self { kind: "application/wasm", body: Some(bytes), ..Self::post(path, &Value::Null) }.long()
     }
 
     pub fn long(self) -> Self {

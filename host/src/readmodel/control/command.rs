@@ -5,6 +5,7 @@ pub mod overtake;
 mod decide;
 mod carry_out;
 mod once;
+mod outdated;
 mod record;
 mod request;
 
@@ -23,6 +24,7 @@ pub use cancel::{Cancellation, cancel, cancelled_by, ended_by};
 pub use carry_out::{carry_out, carry_out_switch};
 pub use decide::{Act, Step, Tried, decide};
 pub use once::{OnceKey, WrittenBefore, find_once, submit_as};
+pub use outdated::remove_outdated;
 pub use record::{CommandRecord, CommandState, RecordFilter, record, records};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
 

@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 12] = [
+const STEPS: [&[&str]; 13] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -139,10 +139,25 @@ const STEPS: [&[&str]; 12] = [
     &OUTCOMES,
     &CANCELS,
     &REPLAYS,
+    &ANSWERS,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 12;
+pub const VERSION: u32 = 13;
+
+/// Version 13.
+const ANSWERS: [&str; 1] = [
+    // What requests were answered that may come twice and are no commands, by their keys: uploads and cancellations.
+    "CREATE TABLE IF NOT EXISTS laterna.answer (
+        scope VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+        once CHAR(32) CHARACTER SET ascii NOT NULL,
+        asked CHAR(32) CHARACTER SET ascii NOT NULL,
+        body MEDIUMTEXT NOT NULL,
+        answered_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+        PRIMARY KEY (scope, once),
+        KEY by_time (answered_at)
+    ) ENGINE=InnoDB",
+];
 
 /// Version 12.
 const REPLAYS: [&str; 1] = [

@@ -6,9 +6,8 @@
 pub mod presence;
 mod server_settings;
 
-use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::error::classify;
 use super::query::{RunQuery, send};
 use crate::failure::Failure;
 use crate::statement::TextOrder;
+use crate::text::is_this_machine;
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(4);
 
 /// The longest transaction of a lane, where the configuration sets no other.
-const TRANSACTION_TIME: Duration = Duration::from_secs(30);
+const TRANSACTION_SECONDS: u64 = 30;
 
 /// How many statements a session keeps prepared, at most and at least.
 const STATEMENTS_KEPT: usize = 512;
@@ -65,12 +65,18 @@ pub struct Connector {
     /// The setting that names the account in messages, never a secret.
     setting: &'static str,
     database: String,
-    /// How long a lane's transaction may take.
-    time: Duration,
+    /// Its numbers; all connectors that were made of one share them.
+    figures: Arc<ConnectorFigures>,
+}
+
+#[derive(Debug)]
+struct ConnectorFigures {
+    /// How many seconds a lane's transaction may take.
+    seconds: AtomicU64,
     /// How many connections the host needs in all; 0 where that is not known.
-    needs: u32,
+    needs: AtomicU32,
     /// The server's `max_prepared_stmt_count`, as it was last.
-    statements: Arc<AtomicUsize>,
+    statements: AtomicUsize,
 }
 
 /// The remedy where the URL names a database that is not there.
@@ -101,30 +107,36 @@ impl Connector {
             .timezone(None)
             .disable_statement_logging();
         let account = Arc::new(RwLock::new(options));
-        let statements = Arc::new(AtomicUsize::new(STATEMENTS_OF_A_SERVER));
-        Self { account, setting, database, time: TRANSACTION_TIME, needs: 0, statements }
+        let figures = Arc::new(ConnectorFigures {
+            seconds: AtomicU64::new(TRANSACTION_SECONDS),
+            needs: AtomicU32::new(0),
+            statements: AtomicUsize::new(STATEMENTS_OF_A_SERVER),
+        });
+        Self { account, setting, database, figures }
     }
 
     /// Gives each transaction of a lane so much time.
     #[must_use]
-    pub fn giving(self, time: Duration) -> Self {
-        Self { time, ..self }
+    pub fn giving(self, seconds: u32) -> Self {
+        self.figures.seconds.store(seconds.into(), Ordering::Relaxed);
+        self
     }
 
     /// Sets how many connections the host needs in all, for the message when one is refused.
     #[must_use]
     pub fn of_a_host_that_needs(self, needs: u32) -> Self {
-        Self { needs, ..self }
+        self.figures.needs.store(needs, Ordering::Relaxed);
+        self
     }
 
     /// How many connections the host needs in all.
     pub fn needs(&self) -> u32 {
-        self.needs
+        self.figures.needs.load(Ordering::Relaxed)
     }
 
     /// How long a lane's transaction may take; beyond, it is ended.
     pub fn time(&self) -> Duration {
-        self.time
+        Duration::from_secs(self.figures.seconds.load(Ordering::Relaxed))
     }
 
     /// The database that holds the read models.
@@ -151,6 +163,12 @@ impl Connector {
         *self.account.write().unwrap_or_else(PoisonError::into_inner) = options;
     }
 
+    /// Gives lanes as much time as the other one does, and counts as many connections, also in its copies.
+    pub fn takes_figures_of(&self, other: &Self) {
+        self.figures.seconds.store(other.time().as_secs(), Ordering::Relaxed);
+        self.figures.needs.store(other.needs(), Ordering::Relaxed);
+    }
+
     fn options(&self) -> MySqlConnectOptions {
         let account = self.account.read().unwrap_or_else(PoisonError::into_inner);
         account.clone().database(&self.database)
@@ -160,9 +178,7 @@ impl Connector {
     pub fn exposed(&self) -> Option<String> {
         let options = self.options();
         let host = options.get_host();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-        let is_here = host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback());
-        if is_here || options.get_socket().is_some() {
+        if is_this_machine(host) || options.get_socket().is_some() {
             return None;
         }
         let how = match options.get_ssl_mode() {
@@ -185,8 +201,8 @@ impl Connector {
 
     /// How many statements a session keeps prepared.
     fn statements_kept(&self) -> usize {
-        let sessions = usize::try_from(self.needs).unwrap_or(usize::MAX).max(1);
-        let share = self.statements.load(Ordering::Relaxed) / SHARE_OF_STATEMENTS / sessions;
+        let sessions = usize::try_from(self.needs()).unwrap_or(usize::MAX).max(1);
+        let share = self.figures.statements.load(Ordering::Relaxed) / SHARE_OF_STATEMENTS / sessions;
         share.clamp(STATEMENTS_KEPT_MIN, STATEMENTS_KEPT)
     }
 
@@ -230,7 +246,7 @@ impl Connector {
             ));
         }
         let statements = usize::try_from(row.try_get::<i64, _>(8).map_err(read)?).unwrap_or(0);
-        self.statements.store(statements, Ordering::Relaxed);
+        self.figures.statements.store(statements, Ordering::Relaxed);
         Ok(Session {
             id: row.try_get(0).map_err(read)?,
             version: row.try_get(1).map_err(read)?,
@@ -264,8 +280,8 @@ impl Connector {
             Failure::SchemaMismatch { code: 1049, message } => {
                 Failure::misconfigured(message, CREATE_DATABASE)
             }
-            Failure::LimitReached { code, message } if self.needs > 0 => {
-                let needs = self.needs;
+            Failure::LimitReached { code, message } if self.needs() > 0 => {
+                let needs = self.needs();
                 let message = format!(
                     "{message}; this host's projections need {needs} connections, and for each generation that is built as many \
                      more as it has lanes, and one"
@@ -368,7 +384,7 @@ mod tests {
         assert_eq!(connector.statements_kept(), 512);
         let of = |needs| connector.clone().of_a_host_that_needs(needs).statements_kept();
         assert_eq!([1, 15, 75, 1000].map(of), [512, 273, 54, 8]);
-        connector.statements.store(240, Ordering::Relaxed);
+        connector.figures.statements.store(240, Ordering::Relaxed);
         assert_eq!([1, 3, 75].map(of), [60, 20, 8]);
     }
 

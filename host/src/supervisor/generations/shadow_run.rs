@@ -54,7 +54,7 @@ impl<S: ShadowPorts> ShadowRun<S> {
             parts: &self.lanes,
             batch_max: self.settings.batch_max,
             window: self.settings.window,
-            queued_bytes_max: self.settings.queued_bytes_max,
+            room: &self.settings.room,
             // Whether it has caught up is judged by its checkpoints.
             rest: ADVANCE_INTERVAL,
             // Whether its letters are too many is judged at the end.

@@ -18,7 +18,7 @@ use crate::pipeline::breaker::{Breaker, BreakerSettings};
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::pipeline::ports::Task;
 use crate::pipeline::requests::LetterQueues;
-use crate::pipeline::room::QUEUED_BYTES_MAX;
+use crate::pipeline::room::{QUEUED_BYTES_MAX, RoomPart};
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::acknowledge::Acknowledge;
@@ -67,7 +67,7 @@ pub fn settings(owner: &str) -> Settings {
         lanes: 1,
         batch_max: 10,
         window: WINDOW,
-        queued_bytes_max: QUEUED_BYTES_MAX,
+        room: RoomPart::of(QUEUED_BYTES_MAX, 1),
         acknowledge: Acknowledge::Keep,
         from_history: true,
         resume_lost: OnLost::Pause,
@@ -80,6 +80,7 @@ pub fn settings(owner: &str) -> Settings {
             retention_days: 0,
             replay_after_deployment: false,
         },
+        audit_retention_days: 0,
         rebuild_percent: 100,
     }
 }
