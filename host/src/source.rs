@@ -252,7 +252,7 @@ impl OutboxReader {
                 self.read_mode = ReadMode::None;
                 return Failure::misconfigured(
                     format!("{failure}, even without its document: its `_id` is too long to be read"),
-                    "delete the document, and begin anew behind it",
+                    "delete the document in MongoDB, then run `laterna rebuild`, which reads history without it",
                 );
             }
         };

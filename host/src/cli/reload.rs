@@ -68,8 +68,11 @@ fn ask(config: &Config, is_dry: bool) -> anyhow::Result<Reloaded> {
     if let Some(token) = tokens::own(config.host.tokens.as_deref()) {
         asked = asked.header("Authorization", format!("Bearer {}", token.expose_secret()));
     }
-    let silence =
-        || format!("no host answers on {address}; a host that is started reads its configuration anyway");
+    let silence = || {
+        format!(
+            "no host answers on {address}, so nothing is reloaded; `laterna run` reads the configuration when it starts"
+        )
+    };
     let mut response = asked.send_empty().with_context(silence)?;
     let code = response.status().as_u16();
     let told: Value = response.body_mut().read_json().context("the host's answer is not JSON")?;

@@ -31,7 +31,8 @@ pub async fn registered(
     let found = registration::find(session, &servers.control, projection).await?;
     found.ok_or_else(|| {
         Refusal::NotThere(format!(
-            "there is no projection `{projection}` in the control schema; laterna status lists them"
+            "there is no projection `{projection}` in the control schema: `laterna run` adds a configured one \
+             when it first starts, and `laterna status` lists the existing ones"
         ))
     })
 }

@@ -204,7 +204,7 @@ impl Checked<'_> {
         };
         let aggregate = aggregate.map(named).transpose()?;
         if accept && (until.is_some() || aggregate.is_some()) {
-            let told = "`accept` is about taking the live one's place, which a part of history never does";
+            let told = "`accept` is for tables that are swapped in; those of a part of history never are";
             return Err(Refusal::Wrong(told.to_owned()));
         }
         self.room_for_another().await?;

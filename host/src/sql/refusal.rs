@@ -66,7 +66,7 @@ pub enum Reason {
     Unsupported { form: String, remedy: &'static str },
     #[error("from `{declared}` on, it would be sent as `{read}`: write it that way")]
     Rewritten { declared: String, read: String },
-    #[error("it does not survive being written anew ({detail}): write it more simply")]
+    #[error("the host cannot write it back as the same statement ({detail}): write it more simply")]
     Unfaithful { detail: String },
 
     #[error("`{found}` is not one of {expected}")]
@@ -92,11 +92,11 @@ pub enum Reason {
     #[error("{name} is random, so replaying the event would give another row: derive it from the event's id")]
     Random { name: String },
     #[error(
-        "function {name} is not on the list: compute it in the projector and pass it as a parameter, or, where it is of \
-         a column, write it with functions that are"
+        "function {name} is not allowed: compute the value in the projector and pass it as a parameter; or, if it comes from \
+         a column, use functions that are allowed (docs/writing-a-projector.md lists them)"
     )]
     Function { name: String },
-    #[error("function {name} is not called here, since {why}: write {instead}")]
+    #[error("function {name} is not allowed, because {why}: write {instead}")]
     OtherFunction { name: &'static str, why: &'static str, instead: &'static str },
 
     #[error("the CREATE TABLE names `{found}`: let both names be the same")]

@@ -194,7 +194,7 @@ pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(
 pub(super) fn not_registered(projection: &str) -> Failure {
     Failure::misconfigured(
         format!("`{projection}` is not registered any more"),
-        "take it out of the configuration if it was forgotten on purpose; otherwise restart the host, and it begins anew",
+        "if it was forgotten on purpose, take it out of the configuration; otherwise restart the host, and it begins again",
     )
 }
 

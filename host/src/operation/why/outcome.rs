@@ -58,13 +58,13 @@ impl EventFate {
     }
 }
 
-const FORGOTTEN: &str = "it is none of the events that are remembered, so it is not known what it came to, nor with which component";
+const FORGOTTEN: &str = "the host does not remember this event any more, so it is unknown what became of it, and with which component";
 
 const NEVER_SEEN: &str =
-    "it is none of the events that are remembered: it was taken before those, or is not taken yet";
+    "the host does not remember this event: it was handled before the remembered ones, or not yet";
 
-const PASSED_BY: &str = "a later event of the aggregate was taken, and this one is none of those that are remembered: it was taken \
-    before them, or the projection began behind it";
+const PASSED_BY: &str = "the host does not remember this event, but has handled a later one of the aggregate: it handled this one \
+    before the remembered ones, or the projection began after it";
 
 /// What is known of a page's events, in their order. Those of an aggregate are taken in their order, and remembered in it: so
 /// what one of them came to tells of those before it, and of those behind it. `newest`: what became of the last one there is,

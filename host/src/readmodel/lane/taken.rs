@@ -252,7 +252,7 @@ fn answer(
         _ if passed <= time => TakenAs::Pending,
         Some(since) if since < time => TakenAs::Passed,
         _ => TakenAs::Unknown(
-            "the live tables were made from history that may have lacked it, and it is none of the events that are remembered",
+            "the live tables were made from history that may have lacked it, and the host does not remember it",
         ),
     }
 }

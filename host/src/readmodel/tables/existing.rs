@@ -36,7 +36,7 @@ pub async fn misfit(
                  declares it: {what}"
             ),
             format!(
-                "drop it (DROP TABLE `{table}`), and the host makes it, or give the projector another table name"
+                "drop it (DROP TABLE `{table}`), and the host creates it; or give the projector another table name"
             ),
         ))
     };

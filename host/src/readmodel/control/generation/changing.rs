@@ -110,7 +110,7 @@ fn obstacle(found: &Generation, standing: &[Generation], change: &Change) -> Opt
         Change::Accept { shown: Some(shown) } => {
             let lacks = found.lacks.as_ref().filter(|lacks| !found.lacks_accepted && *lacks != shown)?;
             Some(format!(
-                "it was found since you looked what generation {number} lacks: {lacks}; accept it again if that may be so"
+                "since you looked, it was found that generation {number} lacks events: {lacks}; accept it again if you agree"
             ))
         }
         Change::Return if state != GenerationState::Kept => {
