@@ -155,7 +155,7 @@ async fn the_story_of_an_aggregate(options: Options) {
     world.run(&format!("DELETE FROM {}.dedupe ORDER BY id LIMIT 1", world.control())).await;
     let lines = told(&world, host.port, &["thing/w"]);
     assert!(
-        lines.contains("-- unknown\n-- a later event of the aggregate was taken, and this one is none"),
+        lines.contains("-- unknown\n-- the host does not remember this event, but has handled a later one"),
         "{lines}"
     );
     assert!(lines.contains("makes of it:\nINSERT INTO `picked`"), "{lines}");

@@ -179,7 +179,7 @@ fn functions_that_are_not_called_say_why_and_what_to_write() {
         ("id = JSON_ARRAY_INSERT(id, '$[0]', 1, '$', 1)", "no: MariaDB loses the document"),
         ("id = JSON_ARRAY_INSERT(id, ?, 1)", "no: MariaDB loses the document"),
         ("id = FORMAT(n, 2)", "no: its answer depends on a locale"),
-        ("id = UUID_NEW(n)", "no: where it is of a column, write it with functions that are"),
+        ("id = UUID_NEW(n)", "no: if it comes from a column, use functions that are allowed"),
     ]);
     // Their advice is taken.
     check_conditions(&[
