@@ -147,7 +147,9 @@ impl Fleet {
         }
         while !ended.is_empty() {
             let Some(name) = self.next_end().await else { return };
-            ended.remove(&name);
+            if !ended.remove(&name) {
+                continue;
+            }
             match begun.remove(&name) {
                 Some((plan, loaded)) => self.begin(plan, loaded),
                 None => self.shown.take_away(&name),

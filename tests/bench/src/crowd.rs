@@ -96,6 +96,6 @@ async fn be_slow(port: u16) -> anyhow::Result<()> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: local").await?;
         // How it ends is the host's affair.
-        let _ = stream.read(&mut [0]).await;
+        let _ = stream.read_u8().await;
     }
 }
