@@ -3,6 +3,7 @@
 mod deaths;
 mod given_up;
 mod purged;
+mod switching;
 mod waiting;
 
 use std::sync::Arc;

@@ -60,6 +60,12 @@ async fn a_row_that_another_lane_still_owes_is_waited_for_however_long_it_takes(
         assert_eq!(world.letters().await, (0, 0));
         assert_eq!(world.number("SELECT COUNT(*) FROM knows").await, 1);
         assert_eq!(world.number("SELECT COUNT(*) FROM person").await, 2);
+        // However often it was tried, one line says so, and one with the count that it is over.
+        let log = host.log();
+        let tries = log.lines().filter(|line| line.contains("key conflict") && line.contains("trying again"));
+        assert_eq!(tries.count(), 1, "{log}");
+        let over = |line: &str| line.contains("the lane goes on after") && line.contains("key conflict");
+        assert!(log.lines().any(over), "{log}");
     }
 }
 

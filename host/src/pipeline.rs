@@ -9,6 +9,7 @@ mod window;
 pub mod plan;
 pub mod decide;
 pub mod frontier;
+pub mod rendezvous;
 pub mod reader;
 pub mod breaker;
 pub mod suspects;

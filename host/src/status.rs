@@ -11,10 +11,11 @@ mod commands;
 pub mod recently;
 pub mod exemplars;
 pub mod measures;
-mod committed;
-mod traces;
+mod retries;
 mod types;
 pub mod snapshot;
+mod committed;
+mod traces;
 mod component_stats;
 mod take_up;
 mod state;
@@ -25,7 +26,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Fault};
-use crate::position::Position;
 use crate::projector::Component;
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::source::Feed;
@@ -176,6 +176,7 @@ impl Status {
                 events: row.events,
                 waiting: 0,
                 trouble: None,
+                retries: None,
                 digest: None,
                 handed_on: VecDeque::new(),
                 projected: None,
@@ -206,16 +207,12 @@ impl Status {
     }
 
     pub fn source_answers(&self, feed: &Feed) {
-        let phase = match feed.position {
-            Position::Scan { .. } => Phase::History,
-            Position::Stream { .. } => Phase::Streaming,
-        };
-        let stalled = self.change(|state| {
+        let (stalled, phase) = self.change(|state| {
             let moved = state.read_up_to.as_ref() != Some(&feed.position);
             state.read_up_to = Some(feed.position.clone());
             let newest = feed.deliveries.iter().rev().find_map(|delivery| delivery.wall_ms);
             state.read_wall_ms = newest.or(state.read_wall_ms);
-            state.stillness.answered(moved, Instant::now())
+            (state.stillness.answered(moved, Instant::now()), state.course())
         });
         if stalled {
             let failure = stalled_source();
@@ -248,13 +245,6 @@ impl Status {
 
     pub fn handed_out(&self, lane: usize, deliveries: usize) {
         self.change(|state| state.lanes[lane].waiting += deliveries as u64);
-    }
-
-    pub fn lane_waits(&self, lane: usize, failure: &Failure) {
-        self.count_failure(failure);
-        measures::tries_again(&self.projection, failure);
-        tracing::warn!(projection = self.projection, lane, "{}; trying again", failure.without_values());
-        self.change(|state| state.lanes[lane].trouble = Some(failure.clone()));
     }
 
     /// The number of batches that the lanes have committed here.
@@ -330,8 +320,8 @@ mod tests {
     use super::activity::Activity;
     use super::snapshot::DeploymentSnapshot;
     use super::*;
-    use crate::position::ClusterTime;
     use crate::position::Token;
+    use crate::position::{ClusterTime, Position};
 
     pub(super) fn at(seconds: u32) -> Position {
         Position::Stream {

@@ -45,6 +45,9 @@ const GENERATIONS_PATIENCE: Duration = Duration::from_mins(15);
 /// How often a standby asks for the lease.
 const STANDBY_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often a host asks whose own session of the run before has not ended yet.
+const OWN_INTERVAL: Duration = Duration::from_millis(25);
+
 /// How long MySQL may take to answer a question about the lease: it waits for rows that an old host's last transaction
 /// still holds.
 const LEASE_PATIENCE: Duration = Duration::from_secs(15);
@@ -207,7 +210,8 @@ impl<P: ControlPorts> Supervisor<P> {
         tasks.lease.spawn(monitor::keep_lease(ports.clone(), lease));
         tasks.lease.spawn(monitor::beat(ports.status().clone()));
         let run = CancellationToken::new();
-        let term = Term { epoch, alone: CancellationToken::new(), waited_for: carryover.waited_for.clone() };
+        let (alone, waited_for) = (CancellationToken::new(), carryover.waited_for.clone());
+        let term = Term { epoch, alone, waited_for, rendezvous: Arc::default() };
         // It is large, and handed on through a few functions.
         let starting = Box::pin(self.start(&term, (&mut tasks.work, &mut tasks.beside), &run, carryover));
         let started = tokio::select! {
@@ -284,7 +288,8 @@ impl<P: ControlPorts> Supervisor<P> {
         let mut session = None;
         loop {
             let asked = Instant::now();
-            match within(LEASE_PATIENCE, "asking for the lease", self.ports.acquire(&mut session)).await? {
+            let asking = self.ports.acquire(&mut session);
+            let is_another = match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
                     return Ok(Lease { epoch, session, good_until: asked + *lease_ttl });
@@ -299,10 +304,11 @@ impl<P: ControlPorts> Supervisor<P> {
                     if is_another || !self.ports.status().is_paused() {
                         self.ports.status().enter(Phase::Standby { owner: other });
                     }
+                    is_another
                 }
-            }
+            };
             self.ports.status().beat();
-            tokio::time::sleep(STANDBY_INTERVAL).await;
+            tokio::time::sleep(if is_another { STANDBY_INTERVAL } else { OWN_INTERVAL }).await;
         }
     }
 

@@ -199,7 +199,7 @@ impl Commands {
         // Whoever waits for the command finds the numbers that it left.
         let counting = dead_letter::count(session, control, projection);
         self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
-        tracing::info!(projection, command = command.id, ?outcome, "the command is done");
+        tracing::info!(projection, command = command.id, "{}", outcome.told());
         self.traces(command, since, outcome.error());
         self.status.command_goes_on(command.id);
         let finishing = command::finish(session, control, command.id, &outcome);

@@ -34,7 +34,7 @@ pub struct ListedGeneration {
     pub generation: Generation,
     pub events: u64,
     pub letters: u64,
-    /// How long it will take still, at the pace it has had.
+    /// In how many seconds it takes the live one's place, at the pace of the last seconds; none where nobody can tell.
     pub seconds_left: Option<u64>,
 }
 
@@ -54,19 +54,22 @@ pub async fn generations(
     for generation in listed.into_iter().filter(|one| one.generation != live) {
         let (events, letters) =
             generation::progress(session, control, projection, generation.generation).await?;
-        let seconds_left = seconds_left(&generation, events);
+        let seconds_left = seconds_left(&generation);
         aside.push(ListedGeneration { generation, events, letters, seconds_left });
     }
     let place = servers.applier.database().to_owned();
     Ok(Generations { live: LiveGeneration { generation: live, digest, events, letters, place }, aside })
 }
 
-/// How long the rest of history takes at the pace of what was read of it.
-fn seconds_left(generation: &Generation, events: u64) -> Option<u64> {
-    if generation.state != GenerationState::Building || !generation.part.is_all() || events == 0 {
-        return None;
+/// For how long a generation is built still, as the host that builds it judges; nothing where that judgement is overdue.
+fn seconds_left(generation: &Generation) -> Option<u64> {
+    match generation.state {
+        GenerationState::Building if generation.reason.is_none() => {
+            generation.seconds_left.and_then(|left| u64::try_from(left).ok()).filter(|left| *left > 0)
+        }
+        GenerationState::Meeting | GenerationState::CuttingOver => Some(1),
+        _ => None,
     }
-    Some(generation.expected.saturating_sub(events).saturating_mul(generation.seconds.max(1)) / events)
 }
 
 impl Generations {

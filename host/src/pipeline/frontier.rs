@@ -88,6 +88,17 @@ impl Frontiers {
         });
     }
 
+    /// Everything up to here is committed.
+    pub fn done(&self) -> Position {
+        let state = self.lock();
+        let done = |lane: &LaneProgress| match &state.handed_out {
+            Some(handed) if lane.waiting == 0 && lane.committed.compare(handed).is_lt() => handed.clone(),
+            _ => lane.committed.clone(),
+        };
+        let least = state.lanes.iter().map(done).min_by(Position::compare);
+        least.expect("a projection has at least one lane")
+    }
+
     /// A lane can go no further than what stands before a position. Ends when any other lane has moved since it was
     /// looked at.
     pub async fn stuck(&self, lane: usize, position: &Position, seen: &OtherLanes) {

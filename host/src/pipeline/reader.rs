@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::frontier::Frontiers;
 use super::ports::Source;
+use super::rendezvous::Party;
 use super::room::{Room, Share};
 use crate::event::Delivery;
 use crate::failure::Failure;
@@ -69,6 +70,8 @@ pub struct Reader<S> {
     progress: Arc<Frontiers>,
     /// Where to end: everything up to here is handed out, and nothing behind it.
     until: Option<Position>,
+    /// Its part in a meeting with another reader, for which it may end earlier.
+    party: Party,
     /// How often lanes hear where the stream stands while none has events.
     rest: Duration,
     advanced: Instant,
@@ -83,14 +86,19 @@ impl<S: Source> Reader<S> {
         room: Room,
         status: Arc<Status>,
         progress: Arc<Frontiers>,
-        until: Option<Position>,
+        (until, party): (Option<Position>, Party),
         rest: Duration,
     ) -> Self {
         let advanced = Instant::now();
-        Self { source, inboxes, room, status, progress, until, rest, advanced, has_work: true }
+        let furthest = inboxes.iter().map(|inbox| &inbox.position).max_by(|a, b| a.compare(b));
+        // Who has an end already cannot be given another one.
+        if let Some(furthest) = furthest.filter(|_| until.is_none()) {
+            party.begins(furthest.clone(), progress.clone());
+        }
+        Self { source, inboxes, room, status, progress, until, party, rest, advanced, has_work: true }
     }
 
-    /// Reads until `until`, or for ever. The source's outages are waited out; anything else is returned.
+    /// Reads until `until`, until where it meets another reader, or for ever. The source's outages are waited out; anything else is returned.
     pub async fn run(mut self) -> Result<(), Failure> {
         let oldest = self.inboxes.iter().map(|inbox| &inbox.position).min_by(|a, b| a.compare(b));
         let mut position = oldest.expect("a projection has at least one lane").clone();
@@ -102,13 +110,14 @@ impl<S: Source> Reader<S> {
             if self.until.as_ref().is_some_and(|until| position.compare(until) != Ordering::Less) {
                 return Ok(());
             }
-            let read = if open {
-                self.source.next().await
-            } else {
-                match self.source.open(&position).await {
-                    Ok(()) => self.source.next().await,
-                    Err(failure) => Err(failure),
+            self.party.goes_on().await;
+            let read = tokio::select! {
+                biased;
+                () = self.party.arrives(&position) => {
+                    self.part().await;
+                    return Ok(());
                 }
+                read = read(&mut self.source, (!open).then_some(&position)) => read,
             };
             open = read.is_ok();
             match read {
@@ -118,11 +127,8 @@ impl<S: Source> Reader<S> {
                         backoff = Backoff::new();
                     }
                     self.status.source_answers(&feed);
-                    position = self
-                        .until
-                        .clone()
-                        .filter(|until| until.compare(&feed.position).is_lt())
-                        .unwrap_or(feed.position.clone());
+                    let until = self.until.clone().filter(|until| until.compare(&feed.position).is_lt());
+                    position = self.party.reaches(until.unwrap_or(feed.position.clone()));
                     if !self.hand_out(feed, &position).await {
                         return Ok(());
                     }
@@ -141,6 +147,13 @@ impl<S: Source> Reader<S> {
         }
     }
 
+    /// Brings all lanes to where both readers end.
+    async fn part(&mut self) {
+        if let Some(until) = self.party.until() {
+            self.hand_out(Feed { deliveries: vec![], position: until.clone() }, &until).await;
+        }
+    }
+
     /// Hands a feed to the lanes, up to a position. False when a lane is gone.
     async fn hand_out(&mut self, feed: Feed, position: &Position) -> bool {
         let lanes = u32::try_from(self.inboxes.len()).expect("the configuration bounds the lanes");
@@ -153,7 +166,15 @@ impl<S: Source> Reader<S> {
                 chunks[lane].push(delivery);
             }
         }
-        let ends = self.until.as_ref() == Some(position);
+        let ends = self.until.as_ref() == Some(position) || self.party.until().as_ref() == Some(position);
+        if let Some(last) = chunks
+            .iter()
+            .filter_map(|chunk| chunk.last())
+            .map(|one| &one.position)
+            .max_by(|a, b| a.compare(b))
+        {
+            self.party.handed_out(last.clone());
+        }
         self.has_work |= chunks.iter().any(|deliveries| !deliveries.is_empty());
         let interval = if self.has_work { ADVANCE_INTERVAL } else { self.rest };
         let all = ends || self.advanced.elapsed() >= interval;
@@ -183,6 +204,14 @@ impl<S: Source> Reader<S> {
     }
 }
 
+/// What a source gives next, where it has to be opened behind a position first.
+async fn read<S: Source>(source: &mut S, behind: Option<&Position>) -> Result<Feed, Failure> {
+    if let Some(behind) = behind {
+        source.open(behind).await?;
+    }
+    source.next().await
+}
+
 /// How many bytes a chunk holds.
 fn held_by(deliveries: &[Delivery], position: &Position) -> usize {
     size_of::<DeliveryChunk>()
@@ -194,6 +223,7 @@ fn held_by(deliveries: &[Delivery], position: &Position) -> usize {
 mod tests {
     use super::*;
     use crate::event::{Aggregate, Event, Id};
+    use crate::pipeline::rendezvous::{Rendezvous, Side};
     use crate::pipeline::room::{QUEUED_BYTES_MAX, RoomPart};
     use crate::position::Token;
     use crate::readmodel::lane::checkpoint::LaneRow;
@@ -260,8 +290,8 @@ mod tests {
             status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
             let progress = Arc::new(Frontiers::new((0..lanes).map(|_| start.clone())));
             let room = Room::new(RoomPart::of(QUEUED_BYTES_MAX, 1), status.queued_bytes.clone());
-            let reader =
-                Reader::new(Endless(0), inboxes, room, status.clone(), progress, None, REST_INTERVAL);
+            let end = (None, Arc::new(Rendezvous::default()).party(Side::Live));
+            let reader = Reader::new(Endless(0), inboxes, room, status.clone(), progress, end, REST_INTERVAL);
             let reading = tokio::spawn(reader.run());
             // MySQL is cut off: nothing is taken from the queues.
             let (mut before, mut same) = (0, 0);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ use super::plan::Planner;
 use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
 use super::reader::{Inbox, Reader};
+use super::rendezvous::{Rendezvous, Side};
 use super::requests::{LetterRequest, request_queue};
 use super::room::{Room, RoomPart};
 use super::size::Size;
@@ -62,6 +64,8 @@ pub struct Run<'a, P> {
     pub breaker: Arc<Breaker>,
     pub suspects: Arc<Suspects>,
     pub status: &'a Arc<Status>,
+    /// Where its reader meets that of other tables, and which of the two it is.
+    pub meets: (&'a Arc<Rendezvous>, Side),
     /// Ends reader and lanes when they have finished what they have begun.
     pub stop: &'a CancellationToken,
 }
@@ -91,16 +95,19 @@ impl<P: Ports> Run<'_, P> {
         let source = self.parts.source(&run_plan.rows);
         let room = Room::new(self.room.clone(), self.status.queued_bytes.clone());
         self.status.has_room(self.room.bytes());
-        let (status, until) = (self.status.clone(), run_plan.until);
-        let reader = Reader::new(source, inboxes, room, status, progress, until, self.rest);
+        let (rendezvous, side) = (self.meets.0.clone(), self.meets.1);
+        let end = (run_plan.until, rendezvous.party(side));
+        let reader = Reader::new(source, inboxes, room, self.status.clone(), progress, end, self.rest);
         let stop = self.stop.clone();
-        work.spawn(async move {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Ok(()),
-                ended = reader.run() => ended,
+        let reading = async move {
+            reader.run().await?;
+            // The lanes come to their end; the run does so when the other side is there, too.
+            if side == Side::Live {
+                rendezvous.over().await;
             }
-        });
+            Ok(())
+        };
+        work.spawn(async move { stop.run_until_cancelled(reading).await.unwrap_or(Ok(())) });
         Ok(requests)
     }
 
@@ -133,10 +140,8 @@ impl<P: Ports> Run<'_, P> {
         run_plan: &RunPlan,
         progress: &Arc<Frontiers>,
     ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
-        let mut loaded = vec![];
-        for row in &run_plan.rows {
-            loaded.push(self.load(row).await?);
-        }
+        // One after the other, they would be what a start takes longest for.
+        let mut loaded = try_join_all(run_plan.rows.iter().map(|row| self.load(row))).await?;
         // None of them writes any more, and none writes yet.
         let mut past = match loaded.last_mut() {
             Some((model, _)) => model.remembered().await?,

@@ -55,9 +55,8 @@ impl CutOver<'_> {
     /// Cuts over, or goes on with it where it was interrupted. No lane of the projection may run. After a failure it is not
     /// known whether it happened: [`CutOver::run`] again, under the next epoch, finds out.
     pub async fn run(&self) -> Result<CutOverOutcome, Failure> {
-        let mut ddl = self.ddl.connect().await?;
+        let (mut ddl, mut guard) = tokio::try_join!(self.ddl.connect(), self.applier.connect())?;
         lease::mark_renaming(&mut ddl, self.control, self.projection).await?;
-        let mut guard = self.applier.connect().await?;
         if !self.record_intent(&mut guard, ddl.id).await? {
             return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }

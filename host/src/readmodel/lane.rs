@@ -9,6 +9,7 @@ pub mod dedupe;
 pub mod taken;
 pub mod applied_by;
 pub mod lane_batch;
+pub mod time_share;
 pub mod writers;
 pub mod acknowledge;
 pub mod apply;

@@ -1,5 +1,7 @@
 //! What a committed batch changes in what is told: counters, histograms, spans, and a line of the log for each parked event.
 
+use super::retries::Retries;
+use super::snapshot::Phase;
 use super::{Status, measures};
 use crate::event::{Aggregate, Id};
 use crate::readmodel::lane::batch::{Batch, Verdict};
@@ -7,7 +9,7 @@ use crate::readmodel::lane::batch::{Batch, Verdict};
 impl Status {
     pub fn committed(&self, lane: usize, batch: &Batch) {
         let events = batch.entries.len() as u64;
-        self.change(|state| {
+        let (retries, phase) = self.change(|state| {
             let lane = &mut state.lanes[lane];
             lane.position.clone_from(&batch.position);
             lane.wall_ms =
@@ -15,12 +17,22 @@ impl Status {
             lane.events += events;
             lane.waiting = lane.waiting.saturating_sub(events);
             lane.trouble = None;
+            let retries = lane.retries.take();
             state.rate.add(events);
             state.batches += 1;
             if let Some(canary) = &mut state.canary {
                 canary.committed(&batch.digest, events);
             }
+            // The reader may have been in the stream for long.
+            let is_over = state.phase == Phase::History && state.course() == Phase::Streaming;
+            (retries, is_over.then_some(Phase::Streaming))
         });
+        if let Some(phase) = phase {
+            self.enter(phase);
+        }
+        if let Some(line) = retries.and_then(Retries::over) {
+            tracing::info!(projection = self.projection, lane, "{line}");
+        }
         self.count(batch);
         measures::committed(self, batch);
         let took = self.traces_batch(lane, batch);
@@ -50,5 +62,37 @@ impl Status {
                 .increment(events);
         }
         metrics::counter!("laterna_batches_total", "projection" => projection).increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Position, Token};
+    use crate::readmodel::lane::checkpoint::LaneRow;
+    use crate::source::Feed;
+    use crate::status::tests::row;
+
+    #[test]
+    fn it_is_history_until_the_last_lane_has_applied_it() {
+        let start = Token { data: "82".into(), type_bits: None };
+        let history = Position::Scan { start: start.clone(), key: None, beside: 0 };
+        let stream = Position::Stream { token: start };
+        let status = Status::new("accounts");
+        let rows = [0, 1].map(|lane| LaneRow { position: history.clone(), ..row(lane, 1000) });
+        status.starts("accounts 1", "", 1, &rows);
+        let phase = || status.snapshot().phase;
+        status.source_answers(&Feed { deliveries: vec![], position: history });
+        assert_eq!(phase(), Phase::History);
+        status.source_answers(&Feed { deliveries: vec![], position: stream.clone() });
+        assert_eq!(phase(), Phase::History, "the lanes have it before them");
+        let applied = |lane| {
+            let batch = Batch { digest: String::new(), entries: vec![], position: stream.clone() };
+            status.committed(lane, &batch);
+        };
+        applied(0);
+        assert_eq!(phase(), Phase::History);
+        applied(1);
+        assert_eq!(phase(), Phase::Streaming);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::activity::Activity;
 use super::component_stats::ComponentStats;
 use super::oplog::{Alarm, OplogWindow};
+use super::retries::Retries;
 use super::snapshot::{Acknowledgement, Beside, DeploymentSnapshot, LaneSnapshot, Phase};
 use super::take_up::CanaryWindow;
 use super::throughput::{Rate, Stillness, stalled_source};
@@ -65,6 +66,8 @@ pub(super) struct LaneStatus {
     pub(super) events: u64,
     pub(super) waiting: u64,
     pub(super) trouble: Option<Failure>,
+    /// What it tries again and again.
+    pub(super) retries: Option<Retries>,
     /// The digest of what its first stage works with; none while it does not run.
     pub(super) digest: Option<String>,
     /// The batches that its second stage is not through with, oldest first.
@@ -115,6 +118,14 @@ impl StatusState {
         (self.documents, self.letters, self.ignored) = (0, (0, 0), 0);
         (self.acknowledgement, self.beside, self.types) = (None, None, SeenTypes::default());
         self.commands.clear();
+    }
+
+    /// What reader and lanes are at: history, until all of it is applied.
+    pub(super) fn course(&self) -> Phase {
+        let lanes = self.lanes.iter().map(|lane| &lane.position);
+        let is_history =
+            lanes.chain(&self.read_up_to).any(|position| matches!(position, Position::Scan { .. }));
+        if is_history { Phase::History } else { Phase::Streaming }
     }
 
     /// What is being waited out.

@@ -1,7 +1,8 @@
 //! Generations beside the live one: what a run finds of them when it begins, and what it does for them.
 //!
-//! While one is built, the live lanes go on. When it has caught up, the run ends; the next one brings both to one position
-//! and ends; and the one after it changes them, or takes the picture in which they are compared, before its lanes begin.
+//! While one is built, the live lanes go on. When it has caught up, both come to one position, and the run ends; the next one changes
+//! them, or takes the picture in which they are compared, before its lanes begin. Where the live lanes cannot run, or somebody died
+//! before both were there, a run of its own brings both to one position.
 
 pub mod completeness;
 mod filtered_source;
@@ -13,6 +14,9 @@ pub mod rebuild_after_loss;
 mod shadow_lanes;
 pub mod context;
 mod shadow_run;
+mod approach;
+mod pace;
+mod watch;
 mod builder;
 
 use std::sync::atomic::Ordering;
@@ -67,7 +71,7 @@ impl<P: GenerationPorts> BesideLanes<P> {
     /// Starts what is to be done beside the live lanes. A run in which both meet ends when both are there, or when it takes
     /// too long: what is to take the live one's place need not wait for lanes that do not move.
     pub fn start(self, work: &mut TaskSet, beside: &mut TaskSet, run: &CancellationToken) {
-        let Self { ports, step } = self;
+        let Self { mut ports, step } = self;
         let run = run.clone();
         match step {
             NextStep::Meeting(generation, until) => {
@@ -86,7 +90,10 @@ impl<P: GenerationPorts> BesideLanes<P> {
             NextStep::Nothing | NextStep::Work => {}
         }
         beside.spawn(async move {
-            Box::pin(Building::new(ports).run()).await?;
+            if let Some(met) = Box::pin(Building::new(ports.clone()).run()).await? {
+                ports.term().rendezvous.ends();
+                followed(&mut ports, &met).await?;
+            }
             // The lanes finish what they have; the next run begins with the meeting.
             run.cancel();
             std::future::pending().await
@@ -102,21 +109,26 @@ async fn align<P: GenerationPorts>(
     met: CancellationToken,
     run: CancellationToken,
 ) -> Result<(), Failure> {
-    let there = meet(&mut ports, &generation, until, &run).await?;
-    let Term { alone, waited_for, .. } = ports.term().clone();
-    if !alone.is_cancelled() {
+    if meet(&mut ports, &generation, until, &run).await? {
         met.cancel();
-        // The live lanes have as much time again.
-        alone.run_until_cancelled(tokio::time::sleep(MEETING_PATIENCE)).await;
-    }
-    if there {
-        waited_for.store(generation.generation, Ordering::Relaxed);
-    }
-    if there && generation.purpose.is_compared() {
-        back_to_work(&mut ports, &generation, "the live lanes do not come to one position with it").await?;
+        followed(&mut ports, &generation).await?;
     }
     run.cancel();
     std::future::pending().await
+}
+
+/// Gives the live lanes time to come where a generation is; when they do, the run ends, and this with it.
+async fn followed<P: GenerationPorts>(ports: &mut P, generation: &Generation) -> Result<(), Failure> {
+    let Term { alone, waited_for, .. } = ports.term().clone();
+    if !alone.is_cancelled() {
+        // As much as the generation had.
+        alone.run_until_cancelled(tokio::time::sleep(MEETING_PATIENCE)).await;
+    }
+    waited_for.store(generation.generation, Ordering::Relaxed);
+    if generation.purpose.is_compared() {
+        back_to_work(ports, generation, "the live lanes do not come to one position with it").await?;
+    }
+    Ok(())
 }
 
 /// Whether anything is to be done beside the live generation.
@@ -212,6 +224,11 @@ async fn cut_over<P: GenerationPorts>(
     }
 }
 
+/// Why a generation and the live one did not meet.
+fn late() -> String {
+    format!("both did not come to one position within {} s", MEETING_PATIENCE.as_secs())
+}
+
 /// Brings a generation to the position at which the live lanes end. False when it did not come there.
 async fn meet<P: GenerationPorts>(
     ports: &mut P,
@@ -220,7 +237,8 @@ async fn meet<P: GenerationPorts>(
     run: &CancellationToken,
 ) -> Result<bool, Failure> {
     let meeting = async {
-        let shadow = ShadowRun::new(ports.open(generation).await?, ports.settings());
+        let rendezvous = ports.term().rendezvous.clone();
+        let shadow = ShadowRun::new(ports.open(generation).await?, ports.settings(), rendezvous);
         shadow.run(Some(until)).await
     };
     let ended = tokio::select! {
@@ -234,7 +252,7 @@ async fn meet<P: GenerationPorts>(
             return Err(failure);
         }
         Ok(Err(failure)) => failure.without_values(),
-        Err(_) => format!("both did not come to one position within {} s", MEETING_PATIENCE.as_secs()),
+        Err(_) => late(),
     };
     back_to_work(ports, generation, &why).await?;
     run.cancel();

@@ -9,6 +9,7 @@ use super::term::Term;
 use super::{Carryover, Supervisor};
 use crate::failure::Failure;
 use crate::pipeline::reader::REST_INTERVAL;
+use crate::pipeline::rendezvous::Side;
 use crate::pipeline::run::{Ports, Run, RunPlan, TaskSet};
 use crate::position::Position;
 
@@ -38,6 +39,7 @@ pub async fn start<P: ControlPorts>(
         breaker: Arc::new(breaker),
         suspects: carryover.suspects.clone(),
         status,
+        meets: (&term.rendezvous, Side::Live),
         stop,
     };
     let takes_events = held.is_none();

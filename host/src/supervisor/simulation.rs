@@ -51,3 +51,24 @@ fn a_seed_is_one_schedule_to_the_last_word() {
         assert_eq!(schedule.play(false).steps, first.steps, "seed {seed}: to be recorded changes nothing");
     }
 }
+
+#[test]
+fn generations_meet_the_live_one_while_it_runs() {
+    let (mut live, mut apart) = (0, 0);
+    for seed in 0..40 {
+        let mut schedule = LaneSchedule::of(seed);
+        // Nobody dies, and nothing keeps the live lanes from running: only the stop before the end is a reason for a run of its own.
+        (schedule.crashes, schedule.losses) = (vec![], vec![]);
+        (schedule.failures, schedule.hosts, schedule.resizes) = (0, 1, false);
+        (schedule.broken, schedule.strange, schedule.put_back) = (None, None, None);
+        schedule.habits.source.lost = None;
+        (schedule.habits.holds_stream, schedule.habits.letters_max) = (false, u64::MAX);
+        (schedule.habits.breaker, schedule.habits.take_overs, schedule.generations) = (None, 0, 8);
+        let played = schedule.play(true);
+        assert_eq!(played.ended.err(), None, "seed {seed}");
+        let noted = |what: &str| played.record.iter().filter(|line| line.ends_with(what)).count();
+        (live, apart) = (live + noted(generations::LIVE), apart + noted(generations::APART));
+    }
+    assert!(live > 400, "{live} generations became live only");
+    assert!(apart < live / 50, "{apart} of {live} met the live one in a run of their own");
+}

@@ -28,8 +28,7 @@ pub async fn prepare(
     loaded: &Loaded,
     epoch: u64,
 ) -> Result<(u32, RunPlan), Failure> {
-    let mut session = servers.ddl.connect().await?;
-    let mut applier = servers.applier.connect().await?;
+    let (mut session, mut applier) = tokio::try_join!(servers.ddl.connect(), servers.applier.connect())?;
     let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
     let found = registration::find(&mut session, control, name).await?;
     let (ddl, readers) = (&mut session, &mut applier);

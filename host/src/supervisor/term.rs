@@ -5,6 +5,8 @@ use std::sync::atomic::AtomicU32;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::pipeline::rendezvous::Rendezvous;
+
 /// The time during which a host holds the lease under one epoch: one run.
 #[derive(Clone)]
 pub struct Term {
@@ -13,4 +15,6 @@ pub struct Term {
     pub alone: CancellationToken,
     /// The generation for which the live lanes had their time to come to one position with it, in the run before.
     pub waited_for: Arc<AtomicU32>,
+    /// Where the live lanes and those of another generation come to one position.
+    pub rendezvous: Arc<Rendezvous>,
 }

@@ -124,6 +124,10 @@ impl GenerationPorts for OperatedGenerations {
         self.under(|rows| rows.record_lacks(generation, purpose, lacks))
     }
 
+    async fn record_left(&mut self, _generation: u32, _seconds: Option<u64>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
         self.host.ask(&format!("records what generation {generation} waits for: {reason:?}")).await?;
         self.under(|rows| rows.standing.explain(generation, reason))

@@ -75,6 +75,8 @@ impl ShadowPorts for OperatedLane {
         &self.generation
     }
 
+    fn hurries(&self, _is_hurried: bool) {}
+
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let number = self.generation.generation;
         self.host.ask(&format!("prepares generation {number}")).await?;

@@ -97,6 +97,17 @@ impl CommandOutcome {
     pub fn error(&self) -> Option<&str> {
         if let Self::Failed(why) = self { Some(why) } else { None }
     }
+
+    /// What became of it, in one line.
+    pub fn told(&self) -> String {
+        let (what, text) = match self {
+            Self::Done(result) => ("is done", result),
+            Self::Failed(why) => ("failed", why),
+            Self::Pending(progress) => ("goes on", progress),
+            Self::Waits(reason) => ("waits", reason),
+        };
+        format!("the command {what}: {}", text.lines().next().unwrap_or_default())
+    }
 }
 
 /// Writes a command down; it is carried out by whichever host writes for the projection.

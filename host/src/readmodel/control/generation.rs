@@ -20,7 +20,7 @@ use crate::text::quoted;
 
 pub use changing::{Change, Changed, changing, is_taking_over, opening};
 pub use contents::{first_new_letter, forget, progress};
-pub use moving::{advance, record_lacks};
+pub use moving::{advance, record_lacks, record_left};
 
 /// The purpose of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -158,6 +158,9 @@ pub struct Generation {
     pub lacks: Option<String>,
     /// True where it takes the live one's place all the same.
     pub lacks_accepted: bool,
+    /// For how many seconds it will be built still, as the host that builds it judged last.
+    #[serde(skip)]
+    pub seconds_left: Option<i64>,
 }
 
 /// The origin of a generation that another host's API told of, which leaves it out.
@@ -180,7 +183,7 @@ const COLUMNS: &str = "generation, place, CAST(purpose AS CHAR), CAST(state AS C
     only_aggregate, expected, CAST(accepted AS SIGNED), attempts, CAST(origin AS CHAR), command, requested_by, \
     DATE_FORMAT(since, '%Y-%m-%dT%H:%i:%sZ'), \
     CAST(GREATEST(TIMESTAMPDIFF(SECOND, since, CURRENT_TIMESTAMP(6)), 0) AS UNSIGNED), reason, lacks, \
-    CAST(lacks_accepted AS SIGNED), opened_by";
+    CAST(lacks_accepted AS SIGNED), opened_by, TIMESTAMPDIFF(SECOND, CURRENT_TIMESTAMP(6), ready_at)";
 
 #[cfg(test)]
 impl Generation {
@@ -206,6 +209,7 @@ impl Generation {
             reason: None,
             lacks: None,
             lacks_accepted: false,
+            seconds_left: None,
         }
     }
 }
@@ -269,6 +273,7 @@ fn one(row: &ControlRow) -> Result<Generation, Failure> {
         lacks: row.get(17)?,
         lacks_accepted: row.is(18)?,
         opened_by: row.get(19)?,
+        seconds_left: row.get(20)?,
     })
 }
 

@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 13] = [
+const STEPS: [&[&str]; 14] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -140,10 +140,17 @@ const STEPS: [&[&str]; 13] = [
     &CANCELS,
     &REPLAYS,
     &ANSWERS,
+    &TIMES_LEFT,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
+
+/// Version 14.
+const TIMES_LEFT: [&str; 1] = [
+    // When a generation that is built will take the live one's place, as the host that builds it judged last. NULL: not known.
+    "ALTER TABLE laterna.generation ADD COLUMN ready_at TIMESTAMP(6) NULL",
+];
 
 /// Version 13.
 const ANSWERS: [&str; 1] = [

@@ -22,6 +22,7 @@ use super::checkpoint::{self, BatchToken, LaneRow};
 use super::dead_letter::{self, Discarded};
 use super::dedupe::{self, DedupeMark, Remembered};
 use super::lane_batch::LaneBatch;
+use super::time_share::TimeShare;
 use super::volume::Limits;
 use super::writers::{Leading, Turn, Writers};
 use super::{Lane, witness};
@@ -86,8 +87,8 @@ pub struct LaneModel {
     session: Option<Session>,
     /// A session in which a commit may still be running.
     uncertain: Option<u64>,
-    /// How much of the time its commits may take, in percent.
-    percent: u32,
+    /// How much of the time its commits may take.
+    share: TimeShare,
     /// Those who write for all lanes of the run; none where this lane has nobody to share with.
     writers: Option<Arc<Writers>>,
     /// The next batch is written alone, because what was written together failed.
@@ -126,7 +127,7 @@ impl LaneModel {
             marked: 0,
             session: None,
             uncertain: None,
-            percent: 100,
+            share: TimeShare::default(),
             writers: None,
             alone: false,
             reached: AtomicUsize::new(0),
@@ -136,8 +137,8 @@ impl LaneModel {
 
     /// Leaves the server to others for the rest of the time.
     #[must_use]
-    pub fn with_share(self, percent: u32) -> Self {
-        Self { percent: percent.clamp(1, 100), ..self }
+    pub fn with_share(self, share: TimeShare) -> Self {
+        Self { share, ..self }
     }
 
     /// Takes turns with the other lanes of the run, and writes together with them.
@@ -241,7 +242,7 @@ impl LaneModel {
         }
         self.marked += mark.map_or(0, |mark| mark.events as usize);
         self.marks.extend(mark);
-        tokio::time::sleep(rest(began.elapsed(), self.percent)).await;
+        self.share.rest(began.elapsed()).await;
         Ok(())
     }
 
@@ -445,22 +446,5 @@ impl LaneModel {
         let last = self.marks.get(MARKS_PRUNED - 1)?;
         let oldest: usize = self.marks.iter().take(MARKS_PRUNED).map(|mark| mark.events as usize).sum();
         (self.marked - oldest >= self.window).then_some(*last)
-    }
-}
-
-/// How long to rest after work of so long, where it may take so much of the time.
-fn rest(worked: Duration, percent: u32) -> Duration {
-    worked * (100 - percent) / percent
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_of_the_time_is_kept_by_resting() {
-        let worked = Duration::from_millis(60);
-        let rests = [100, 75, 50, 10, 1].map(|percent| rest(worked, percent).as_millis());
-        assert_eq!(rests, [0, 20, 60, 540, 5940]);
     }
 }

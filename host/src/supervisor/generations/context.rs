@@ -167,6 +167,12 @@ impl GenerationPorts for GenerationContext {
         })
     }
 
+    async fn record_left(&mut self, generation: u32, seconds: Option<u64>) -> Result<(), Failure> {
+        ask!(self, "recording how long a generation will take", |session, control, name| {
+            generation::record_left(session, control, name, (generation, seconds))
+        })
+    }
+
     async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
         ask!(self, "recording what a generation waits for", |session, control, name| {
             generation::explain(session, control, name, generation, reason)

@@ -62,6 +62,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
         purpose: Purpose,
         lacks: &str,
     ) -> impl Task<Result<bool, Failure>>;
+    /// Records for how many seconds a generation will not have caught up yet; nothing where that cannot be told.
+    fn record_left(&mut self, generation: u32, seconds: Option<u64>) -> impl Task<Result<(), Failure>>;
     /// Records what a generation waits for; nothing any more, where that is over.
     fn explain(&mut self, generation: u32, reason: Option<&str>) -> impl Task<Result<(), Failure>>;
     /// Puts a generation in the live one's place. No lane of the projection may run.
@@ -96,6 +98,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
 /// The lanes of a generation beside the live one.
 pub trait ShadowPorts: Ports + Send + Sync + 'static {
     fn generation(&self) -> &Generation;
+    /// Whether the lanes may take all of the time, and not only their share of it.
+    fn hurries(&self, is_hurried: bool);
     /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand, and where they end.
     fn prepare(&self, until: Option<Position>) -> impl Task<Result<RunPlan, Failure>>;
 }

@@ -15,6 +15,7 @@ use crate::readmodel::control::{constraint, ownership, registration};
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::readmodel::lane::dead_letter::{self, GivenUp};
+use crate::readmodel::lane::time_share::TimeShare;
 use crate::readmodel::lane::{Lane, volume, witness};
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::{cut_over, tables};
@@ -37,6 +38,7 @@ pub struct ShadowLanes {
     generation: Generation,
     loaded: Loaded,
     desired: Arc<DesiredVersion<Loaded>>,
+    share: TimeShare,
 }
 
 impl ShadowLanes {
@@ -45,7 +47,8 @@ impl ShadowLanes {
         servers.applier = servers.applier.in_database(&generation.place);
         servers.ddl = servers.ddl.in_database(&generation.place);
         let desired = Arc::new(DesiredVersion::new(loaded.clone()));
-        Self { host, term, servers, generation, loaded, desired }
+        let share = TimeShare::of(host.settings.rebuild_percent);
+        Self { host, term, servers, generation, loaded, desired, share }
     }
 
     /// Gives letters up as a shadow run does, where no lane can run as long as they are there.
@@ -107,6 +110,10 @@ impl ShadowPorts for ShadowLanes {
         &self.generation
     }
 
+    fn hurries(&self, is_hurried: bool) {
+        self.share.set(if is_hurried { 100 } else { self.host.settings.rebuild_percent });
+    }
+
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let (control, settings, epoch) = (&self.servers.control, &self.host.settings, self.term.epoch);
         let number = self.generation.generation;
@@ -166,7 +173,7 @@ impl Ports for ShadowLanes {
             .with_limits(settings.letters.limits)
             // Nobody is told of what it applied before it is live; until then its marks stay.
             .acknowledging(settings.acknowledge)
-            .with_share(settings.rebuild_percent)
+            .with_share(self.share.clone())
     }
 
     fn decoder(&self) -> &Decoder {

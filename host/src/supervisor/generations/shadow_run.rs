@@ -9,6 +9,7 @@ use super::ports::ShadowPorts;
 use crate::failure::Failure;
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::reader::ADVANCE_INTERVAL;
+use crate::pipeline::rendezvous::{Rendezvous, Side};
 use crate::pipeline::requests::{self, LetterAction, LetterQueues};
 use crate::pipeline::run::{Run, RunPlan, TaskSet, finished};
 use crate::position::Position;
@@ -22,19 +23,20 @@ const START_PATIENCE: Duration = Duration::from_secs(75);
 
 pub struct ShadowRun<S> {
     pub lanes: S,
+    rendezvous: Arc<Rendezvous>,
     settings: Settings,
     status: Arc<Status>,
     requests: LetterQueues,
 }
 
 impl<S: ShadowPorts> ShadowRun<S> {
-    pub fn new(lanes: S, settings: &Settings) -> Self {
+    pub fn new(lanes: S, settings: &Settings, rendezvous: Arc<Rendezvous>) -> Self {
         let name = format!("{}@{}", settings.name, lanes.generation().generation);
         let (status, requests) = (Arc::new(Status::new(&name)), LetterQueues::default());
-        Self { lanes, settings: settings.clone(), status, requests }
+        Self { lanes, rendezvous, settings: settings.clone(), status, requests }
     }
 
-    /// Fills the tables up to a position, or for ever.
+    /// Fills the tables up to a position, up to where they meet the live ones, or for ever.
     pub async fn run(&self, until: Option<Position>) -> Result<(), Failure> {
         loop {
             let preparing = self.lanes.prepare(until.clone());
@@ -61,6 +63,7 @@ impl<S: ShadowPorts> ShadowRun<S> {
             breaker: Arc::new(Breaker::off()),
             suspects: Arc::default(),
             status: &self.status,
+            meets: (&self.rendezvous, Side::Beside),
             stop: &stop,
         };
         self.requests.replace(run.start(&mut work, run_plan).await?);

@@ -31,6 +31,10 @@ use crate::supervisor::term::Term;
 /// Interval in which a host looks whether there are generations.
 const INTERVAL: std::time::Duration = std::time::Duration::from_millis(300);
 
+/// What is noted of a generation that meets the live one in a run of its own, and of one that is live.
+pub const APART: &str = "meets the live one in a run of its own";
+pub const LIVE: &str = "is live";
+
 /// The generations beside the live one: their rows in the control schema, and their tables.
 #[derive(Default)]
 pub struct BesideTables {
@@ -119,7 +123,7 @@ impl Store {
         state.beside.rows.change_places(number, kept, next.digest.clone());
         state.beside.tables.insert(kept, live);
         drop(state);
-        self.steps.note(|| format!("generation {number} is live"));
+        self.steps.note(|| format!("generation {number} {LIVE}"));
         self.replace_live(tables);
         Ok(())
     }
@@ -251,6 +255,10 @@ impl GenerationPorts for SimulatedGenerations {
         Ok(false)
     }
 
+    async fn record_left(&mut self, _generation: u32, _seconds: Option<u64>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
         self.ask("records what one waits for").await?;
         self.host.store.state().beside.rows.explain(generation, reason);
@@ -295,6 +303,9 @@ impl GenerationPorts for SimulatedGenerations {
 
     async fn open(&mut self, generation: &Generation) -> Result<SimulatedShadow, Failure> {
         self.ask("loads a component").await?;
+        if generation.state == GenerationState::Meeting {
+            self.host.steps.note(|| format!("generation {} {APART}", generation.generation));
+        }
         let version = self.host.version_of(generation.digest.parse().unwrap_or(1));
         let desired = Arc::new(DesiredVersion::new(version));
         let (host, epoch) = (self.host.clone(), self.epoch());
@@ -346,6 +357,8 @@ impl ShadowPorts for SimulatedShadow {
     fn generation(&self) -> &Generation {
         &self.generation
     }
+
+    fn hurries(&self, _is_hurried: bool) {}
 
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let (store, number) = (&self.host.store, self.generation.generation);

@@ -6,6 +6,9 @@ use crate::readmodel::control::lease;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::session::Session;
 
+/// A longer time is not told, in seconds.
+const YEAR: u64 = 365 * 24 * 3600;
+
 /// The row of a generation after a move.
 struct Moved<'a> {
     state: GenerationState,
@@ -44,6 +47,24 @@ pub async fn record_lacks(
     let (reason, lacks) = (Some(lacks), Some(lacks));
     let to = Moved { state: GenerationState::Building, purpose, reason, lacks, is_attempt: false };
     move_to(session, control, lease, generation, to).await
+}
+
+/// Records in how many seconds a generation will take the live one's place; nothing where nobody can tell.
+pub async fn record_left(
+    session: &mut Session,
+    control: &Control,
+    projection: &str,
+    (generation, seconds): (u32, Option<u64>),
+) -> Result<(), Failure> {
+    let sql = control.statement(
+        "recording how long a generation will take",
+        "UPDATE laterna.generation SET ready_at = CURRENT_TIMESTAMP(6) + INTERVAL ? SECOND \
+         WHERE projection = ? AND generation = ? AND state = 'building'",
+    );
+    // What lies beyond is no time that a timestamp holds.
+    let seconds = seconds.filter(|seconds| *seconds < YEAR);
+    sql.bind(seconds).bind(projection).bind(generation).run(&mut session.connection).await?;
+    Ok(())
 }
 
 async fn move_to(
