@@ -33,7 +33,7 @@ COPY ${BINARY} /usr/local/bin/laterna
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package laterna --bin laterna
+RUN cargo build --locked --release --package laterna --bin laterna --features jemalloc
 
 FROM run
 COPY --from=build /src/target/release/laterna /usr/local/bin/laterna

@@ -55,7 +55,7 @@ bench-peers: ## Installs what else the benchmark can measure beside it, below ta
 build: ## The release binary and the projectors
 	dev/prerequisites
 	dev/build-plugins rust
-	cargo build --workspace --locked --release
+	cargo build --workspace --locked --release --features laterna/jemalloc
 	ls -l --human-readable target/release/laterna plugins/dist/*.wasm
 
 services: ## MongoDB and MySQL for development, on the loopback
@@ -90,7 +90,7 @@ format: ## Formats everything
 
 container: ## The main job with the host in a container: not root, read-only, no capabilities
 	dev/build-plugins rust
-	cargo build --workspace --locked --release
+	cargo build --workspace --locked --release --features laterna/jemalloc
 	dev/services up mongodb mysql
 	eval "$$(dev/services env)"
 	# The demo makes databases, accounts and a configuration; then the container goes on where its host stopped.

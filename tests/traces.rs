@@ -55,10 +55,12 @@ async fn one_trace_leads_from_whoever_wrote_an_event_to_its_row() {
         .insert([
             traced(event("good", "a", 1, payload("ok")), SAMPLED),
             traced(event("bad", "b", 1, payload("reject")), FAILING),
-            traced(event("unsampled", "c", 1, payload("ok")), UNSAMPLED),
             event("untraced", "d", 1, payload("ok")),
         ])
         .await;
+    world.until_committed("picky", 3).await;
+    // It comes last, so that it would be the newest of its bucket.
+    world.insert([traced(event("unsampled", "c", 1, payload("ok")), UNSAMPLED)]).await;
     world.until_committed("picky", 4).await;
     let client = Client::new(host.port);
     client.post("/api/v1/projections/picky/pause", &json!({ "why": "a test" })).await;

@@ -16,6 +16,7 @@ use super::room::Share;
 use crate::event::{Delivery, Event, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
+use crate::readmodel::lane::writers::{OnTheWay, Writers};
 use crate::readmodel::mysql::bind::judge;
 use crate::retry::Backoff;
 use crate::statement::Schema;
@@ -33,6 +34,8 @@ pub struct ProjectedWork {
     pub projected: ProjectedBatch,
     pub schema: Arc<Schema>,
     pub shares: Vec<Share>,
+    /// Others wait for it, to be written together.
+    pub on_the_way: Option<OnTheWay>,
 }
 
 /// The queue between the stages.
@@ -46,6 +49,8 @@ pub struct ProjectStage<V: Version> {
     pub batch_max: usize,
     pub chunks: mpsc::Receiver<DeliveryChunk>,
     pub work: mpsc::Sender<ProjectedWork>,
+    /// Those who write for all lanes, where they write together.
+    pub writers: Option<Arc<Writers>>,
     pub status: Arc<Status>,
     pub lane: usize,
     pub stop: CancellationToken,
@@ -70,16 +75,21 @@ impl<V: Version> ProjectStage<V> {
                 waiting.push_back(chunk);
             }
             let (deliveries, position, shares) = take(&mut waiting, self.batch_max);
+            let on_the_way = self.writers.as_ref().map(|writers| writers.expect(self.number()));
             self.follow()?;
             let answers = self.project(&deliveries).await?;
             let entries = deliveries.into_iter().zip(answers).collect();
             let Deployed { digest, schema, .. } = self.hot_swap.deployed().clone();
             self.status.hands_on(self.lane, &digest);
             let projected = ProjectedBatch { entries, position, digest };
-            if self.work.send(ProjectedWork { projected, schema, shares }).await.is_err() {
+            if self.work.send(ProjectedWork { projected, schema, shares, on_the_way }).await.is_err() {
                 return Ok(());
             }
         }
+    }
+
+    fn number(&self) -> u32 {
+        u32::try_from(self.lane).unwrap_or(u32::MAX)
     }
 
     /// The next chunk, or none at the end. Who waits for it takes up another component at once.

@@ -30,6 +30,7 @@ use crate::position::Position;
 use crate::readmodel::lane::apply::LoadedLane;
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dedupe::Remembered;
+use crate::readmodel::lane::writers::Writers;
 use crate::source::Decoder;
 use crate::status::Status;
 
@@ -44,6 +45,10 @@ pub trait Ports {
     /// The component version that the lanes are to work with.
     fn desired(&self) -> Arc<DesiredVersion<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
+    /// Those who write for all lanes, where the read models of lanes write together.
+    fn writers(&self) -> Option<Arc<Writers>> {
+        None
+    }
     /// Decodes the documents of letters that are tried again.
     fn decoder(&self) -> &Decoder;
     /// A parked event holds back the whole stream, and not only its aggregate.
@@ -187,6 +192,7 @@ impl<P: Ports> Run<'_, P> {
                 batch_max: self.batch_max,
                 chunks,
                 work: to_apply,
+                writers: self.parts.writers(),
                 status: self.status.clone(),
                 lane: number,
                 stop: self.stop.clone(),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::log_limit::LogLimit;
@@ -172,7 +173,7 @@ fn upper_end(bucket: u64) -> u64 {
 /// Chooses which events are run by themselves: of each type one in 16, then in 32, and one in 1024 in the end.
 #[derive(Default)]
 pub(super) struct Sampler {
-    places: HashMap<String, usize>,
+    places: HashMap<String, usize, RandomState>,
     all: Vec<Due>,
 }
 

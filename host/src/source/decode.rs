@@ -283,8 +283,19 @@ fn rfc3339(millis: i64) -> Option<String> {
     }
     let seconds = time::OffsetDateTime::from_unix_timestamp(millis.div_euclid(1000)).ok()?;
     let ((year, month, day), (hour, minute, second)) = (seconds.to_calendar_date(), seconds.to_hms());
-    let (month, millis) = (u8::from(month), millis.rem_euclid(1000));
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"))
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut write = |places: std::ops::Range<usize>, mut number: u64| {
+        for digit in text[places].iter_mut().rev() {
+            *digit += u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+    };
+    write(0..4, u64::try_from(year).ok()?);
+    write(20..23, u64::try_from(millis.rem_euclid(1000)).ok()?);
+    for (place, number) in [(5, month.into()), (8, day), (11, hour), (14, minute), (17, second)] {
+        write(place..place + 2, number.into());
+    }
+    std::str::from_utf8(&text).ok().map(str::to_owned)
 }
 
 fn wrong_type(value: &RawBsonRef<'_>, expected: &str) -> String {

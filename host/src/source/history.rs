@@ -217,7 +217,7 @@ impl StreamWatch {
     }
 
     fn has_shown(&self, document: &RawDocument) -> bool {
-        self.marks.of(document).is_some_and(|mark| self.shown.contains(&mark))
+        !self.shown.is_empty() && self.marks.of(document).is_some_and(|mark| self.shown.contains(&mark))
     }
 }
 

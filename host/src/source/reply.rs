@@ -56,12 +56,20 @@ pub fn raw_id(document: &RawDocument) -> Option<bson::RawDocumentBuf> {
 
 /// A document's place in history; none when the host does not know how MongoDB sorts one of its values.
 pub fn scan_key(document: &RawDocument, fields: &Fields) -> Option<ScanKey> {
-    let part = |name: &str| match document.get(name).ok()? {
-        Some(value) => indexed(value),
-        None => Some(KeyPart::Missing),
-    };
-    let (kind, id) = (part(&fields.aggregate_type)?, part(&fields.aggregate_id)?);
-    Some(ScanKey([kind, id, part(&fields.sequence)?, part("_id")?]))
+    let names = [&fields.aggregate_type, &fields.aggregate_id, &fields.sequence, "_id"];
+    let mut parts = [const { None }; 4];
+    for element in document.iter_elements() {
+        let element = element.ok()?;
+        for (part, name) in parts.iter_mut().zip(names) {
+            if part.is_none() && element.key().as_str() == name {
+                *part = Some(indexed(element.value().ok()?)?);
+            }
+        }
+        if parts.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    Some(ScanKey(parts.map(|part| part.unwrap_or(KeyPart::Missing))))
 }
 
 /// The first value under which an index has a field: of an array, each element by itself.

@@ -15,6 +15,8 @@ mod key;
 
 use std::{borrow::Cow, collections::HashMap};
 
+use foldhash::fast::RandomState;
+
 use crate::statement::{Keyed, Operation, Schema, Statement, Value};
 use key::Key;
 
@@ -79,7 +81,7 @@ struct Group<'a> {
     /// The runs that an operation may still join: one for each statement and its kinds.
     open: Vec<usize>,
     /// Where a row was touched last, of those that operations on other rows may pass.
-    touched: HashMap<Key<'a>, TouchedAt>,
+    touched: HashMap<Key<'a>, TouchedAt, RandomState>,
 }
 
 #[derive(Clone, Copy)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use metrics::{counter, histogram};
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +95,7 @@ struct TypeShare {
 
 /// The events of a batch by their type, whatever the types are.
 #[derive(Default)]
-struct ByType<'a>(HashMap<&'a str, TypeShare>);
+struct ByType<'a>(HashMap<&'a str, TypeShare, RandomState>);
 
 impl<'a> ByType<'a> {
     fn add(&mut self, event_type: &'a str, operations: usize) {

@@ -116,6 +116,10 @@ impl Ports for LiveLanes {
             .taking_turns(&self.writers)
     }
 
+    fn writers(&self) -> Option<Arc<Writers>> {
+        Some(self.writers.clone())
+    }
+
     fn decoder(&self) -> &Decoder {
         &self.host.servers.decoder
     }

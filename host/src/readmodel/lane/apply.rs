@@ -279,7 +279,7 @@ impl LaneModel {
         let gathered = &mut leading;
         let written = self
             .bounded(session, async |model: &Self, session: &mut Session| {
-                model.write(session, || gathered.gather()).await
+                model.write(session, gathered.gather()).await
             })
             .await;
         match written {
@@ -304,7 +304,7 @@ impl LaneModel {
         let parts = std::slice::from_ref(part);
         let written = self
             .bounded(session, async |model: &Self, session: &mut Session| {
-                model.write(session, || parts).await
+                model.write(session, std::future::ready(parts)).await
             })
             .await?;
         Ok(written.marks.into_iter().next().flatten())

@@ -4,14 +4,19 @@
 //! So a lane keeps its order and its checkpoint, and a transaction costs the server what one lane's would. How many write at a
 //! time follows the distance: where the host mostly waits for answers, more of them hide the way.
 
+mod distance;
+
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::dedupe::DedupeMark;
 use super::lane_batch::{LaneBatch, Pace};
+use distance::Distance;
 
 /// Whoever led is gone, and nobody knows how far it came; no session has this number.
 const LOST: Turn = Turn::Lost { session: 0 };
@@ -23,6 +28,8 @@ pub const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Writers {
     state: Mutex<WritersState>,
+    /// A lane came, or will not come.
+    arrivals: Notify,
     lanes: u32,
     /// How many events are written together at most.
     entries_max: usize,
@@ -36,7 +43,28 @@ struct WritersState {
     /// How many may write at a time.
     most: u32,
     waiting: VecDeque<Waiting>,
+    /// How many batches each lane has on the way to its turn, or in it.
+    on_the_way: BTreeMap<u32, u32>,
     distance: Distance,
+}
+
+/// A batch of a lane, from its projecting until it is written: those who write wait for it.
+#[derive(Debug)]
+pub struct OnTheWay {
+    writers: Arc<Writers>,
+    lane: u32,
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut batches) = self.writers.lock().on_the_way.entry(self.lane) {
+            *batches.get_mut() -= 1;
+            if *batches.get() == 0 {
+                batches.remove();
+            }
+        }
+        self.writers.arrivals.notify_waiters();
+    }
 }
 
 #[derive(Debug)]
@@ -67,14 +95,23 @@ pub struct Leading {
     parts: Vec<LaneBatch>,
     /// To whom all parts but the first belong.
     words: Vec<oneshot::Sender<Turn>>,
+    /// How long it waited for them.
+    waited: Duration,
 }
 
 impl Writers {
     /// Those of so many lanes, whose batches have so many events at most.
     pub fn new(lanes: u32, entries_max: usize, patience: Duration) -> Arc<Self> {
-        let state =
-            WritersState { running: 0, most: 1, waiting: VecDeque::new(), distance: Distance::default() };
-        Arc::new(Self { state: Mutex::new(state), lanes: lanes.max(1), entries_max, patience })
+        let (waiting, on_the_way) = (VecDeque::new(), BTreeMap::new());
+        let state = WritersState { running: 0, most: 1, waiting, on_the_way, distance: Distance::default() };
+        let (state, arrivals) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { state, arrivals, lanes: lanes.max(1), entries_max, patience })
+    }
+
+    /// Notes that a batch of a lane is on its way.
+    pub fn expect(self: &Arc<Self>, lane: u32) -> OnTheWay {
+        *self.lock().on_the_way.entry(lane).or_default() += 1;
+        OnTheWay { writers: self.clone(), lane }
     }
 
     /// Waits until it is this part's turn, or another lane has taken it along.
@@ -92,6 +129,7 @@ impl Writers {
             state.waiting.push_back(Waiting { part, word });
             (lane, waits)
         };
+        self.arrivals.notify_waiters();
         if let Ok(word) = tokio::time::timeout(self.patience, &mut waits).await {
             return word.unwrap_or(LOST);
         }
@@ -104,7 +142,13 @@ impl Writers {
 
     /// Lets a part be written at once, and alone. Nobody waits for it.
     pub fn alone(self: &Arc<Self>, part: LaneBatch) -> Leading {
-        Leading { writers: self.clone(), is_counted: false, parts: vec![part], words: vec![] }
+        Leading {
+            writers: self.clone(),
+            is_counted: false,
+            parts: vec![part],
+            words: vec![],
+            waited: Duration::ZERO,
+        }
     }
 
     /// How many transactions are being written.
@@ -119,7 +163,13 @@ impl Writers {
 
     fn lead(self: &Arc<Self>, state: &mut WritersState, part: LaneBatch) -> Leading {
         state.running += 1;
-        Leading { writers: self.clone(), is_counted: true, parts: vec![part], words: vec![] }
+        Leading {
+            writers: self.clone(),
+            is_counted: true,
+            parts: vec![part],
+            words: vec![],
+            waited: Duration::ZERO,
+        }
     }
 
     /// One writes no more: whoever waits longest is next.
@@ -157,11 +207,39 @@ impl Leading {
         &self.parts
     }
 
-    /// Takes along those that wait now, and fit: the last moment is best.
-    pub fn gather(&mut self) -> &[LaneBatch] {
+    /// Takes along those that wait now, and fit, and for a moment waits for those whose batch is on its way: the last moment
+    /// is best.
+    pub async fn gather(&mut self) -> &[LaneBatch] {
         if !self.is_counted {
             return &self.parts;
         }
+        let (writers, began) = (self.writers.clone(), Instant::now());
+        let until = began + writers.lock().distance.gathering();
+        loop {
+            let arrival = writers.arrivals.notified();
+            tokio::pin!(arrival);
+            arrival.as_mut().enable();
+            self.take_along();
+            if !self.is_awaiting() || timeout_at(until, arrival).await.is_err() {
+                break;
+            }
+        }
+        self.waited = began.elapsed();
+        &self.parts
+    }
+
+    /// Returns true where another lane's batch is on its way, and there may be room for it.
+    fn is_awaiting(&self) -> bool {
+        let state = self.writers.lock();
+        let is_here = |lane: u32| {
+            let parts = self.parts.iter().chain(state.waiting.iter().map(|waiting| &waiting.part));
+            parts.map(|part| part.turn.lane.lane).any(|here| here == lane)
+        };
+        // Others write as well, which may be what is on its way.
+        state.running == 1 && state.on_the_way.keys().any(|lane| !is_here(*lane))
+    }
+
+    fn take_along(&mut self) {
         let mut state = self.writers.lock();
         let mut entries: usize = self.parts.iter().map(|part| part.batch.entries.len()).sum();
         for waiting in std::mem::take(&mut state.waiting) {
@@ -178,14 +256,12 @@ impl Leading {
                 state.waiting.push_back(waiting);
             }
         }
-        drop(state);
-        &self.parts
     }
 
     /// Learns from a transaction that took so long.
     pub fn took(&self, pace: Pace, time: Duration) {
         let mut state = self.writers.lock();
-        state.distance.learn(pace, time);
+        state.distance.learn(pace, time.saturating_sub(self.waited));
         state.most = state.distance.writers().clamp(1, self.writers.lanes);
     }
 
@@ -221,41 +297,6 @@ impl Drop for Leading {
         if self.is_counted {
             self.writers.pass_on();
         }
-    }
-}
-
-/// How much of a transaction's time the host waits for the way.
-#[derive(Debug, Default)]
-struct Distance {
-    /// The shortest way there and back of late.
-    round_trip: Option<Duration>,
-    /// Both on average.
-    time: Duration,
-    on_the_way: Duration,
-}
-
-impl Distance {
-    fn learn(&mut self, pace: Pace, time: Duration) {
-        // It grows slowly: one that was short for once is no change of the distance, and one that was long is none at all.
-        let known = self.round_trip.map_or(pace.round_trip, |known| known + known / 32);
-        let round_trip = known.min(pace.round_trip);
-        self.round_trip = Some(round_trip);
-        let on_the_way = (round_trip * pace.round_trips).min(time);
-        let average = |known: Duration, new: Duration| {
-            if known.is_zero() { new } else { (known * 7 + new) / 8 }
-        };
-        self.time = average(self.time, time);
-        self.on_the_way = average(self.on_the_way, on_the_way);
-    }
-
-    /// With how many writers the server has something to do all the time.
-    fn writers(&self) -> u32 {
-        let at_work = self.time.saturating_sub(self.on_the_way).max(self.time / 64);
-        if at_work.is_zero() {
-            return 1;
-        }
-        let writers = (self.time + at_work / 2).as_nanos() / at_work.as_nanos();
-        u32::try_from(writers).unwrap_or(u32::MAX)
     }
 }
 
@@ -334,7 +375,7 @@ mod tests {
         assert_eq!((of.writers.running(), of.writers.waiting()), (1, 2));
         first.written(vec![None]);
         let Turn::Lead(mut leading) = second.await.expect("it ends") else { panic!("it is its turn") };
-        leading.gather();
+        leading.gather().await;
         assert_eq!(lanes(&leading), [1, 2]);
         let mark = DedupeMark { row: 7, lane: 2, events: 1 };
         assert_eq!(leading.written(vec![None, Some(mark)]), None);
@@ -374,7 +415,7 @@ mod tests {
         drop(first);
         let [second, third, fourth] = waiting;
         let Ok(Turn::Lead(mut leading)) = second.await else { panic!("it is its turn") };
-        leading.gather();
+        leading.gather().await;
         assert_eq!(lanes(&leading), [1, 2]);
         assert_eq!(of.writers.waiting(), 1);
         drop(leading);
@@ -383,6 +424,29 @@ mod tests {
             "its leader is gone, and nobody knows how far it came"
         );
         assert!(matches!(fourth.await, Ok(Turn::Lead(leading)) if lanes(&leading) == [3]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_is_on_its_way_is_waited_for_and_one_that_does_not_come_is_not_for_long() {
+        let of = Lanes::new();
+        let (comes, fails, own) = (of.writers.expect(1), of.writers.expect(2), of.writers.expect(0));
+        let mut leading = of.leads(0).await;
+        leading.gather().await;
+        assert_eq!(lanes(&leading), [0], "how long a transaction takes is not known yet");
+        leading.took(Pace { round_trip: Duration::ZERO, round_trips: 6 }, Duration::from_millis(4));
+        let began = Instant::now();
+        let (gathered, _) = tokio::join!(leading.gather(), async {
+            let waits = of.asks(1, 1).await;
+            drop(fails);
+            waits
+        });
+        assert_eq!((gathered.len(), began.elapsed()), (2, Duration::ZERO), "nobody else is on the way");
+        let never = of.writers.expect(3);
+        leading.gather().await;
+        assert_eq!((lanes(&leading), began.elapsed().as_millis()), (vec![0, 1], 2), "half of a transaction");
+        drop((comes, own, never));
+        leading.gather().await;
+        assert_eq!(began.elapsed().as_millis(), 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -404,40 +468,8 @@ mod tests {
         let (second, third) = (of.asks(1, 1).await, of.asks(2, 1).await);
         drop(first);
         let Ok(Turn::Lead(mut leading)) = second.await else { panic!("it is its turn") };
-        leading.gather();
+        leading.gather().await;
         assert_eq!(leading.part_ways().turn.lane.lane, 1);
         assert!(matches!(third.await, Ok(Turn::Alone(part)) if part.turn.lane.lane == 2));
-    }
-
-    fn pace(round_trip_us: u64, round_trips: u32) -> Pace {
-        Pace { round_trip: Duration::from_micros(round_trip_us), round_trips }
-    }
-
-    fn writers(round_trip_us: u64, round_trips: u32, time_us: u64) -> u32 {
-        let mut distance = Distance::default();
-        for _ in 0..50 {
-            distance.learn(pace(round_trip_us, round_trips), Duration::from_micros(time_us));
-        }
-        distance.writers()
-    }
-
-    #[test]
-    fn as_many_write_as_keep_the_server_at_work() {
-        assert_eq!(Distance::default().writers(), 1, "nothing is known yet");
-        assert_eq!(writers(50, 6, 2300), 1, "on the same machine");
-        assert_eq!(writers(500, 6, 5000), 3, "3 ms on the way, 2 ms at work");
-        assert_eq!(writers(5000, 6, 32_000), 16, "30 ms on the way, 2 ms at work");
-        assert_eq!(writers(5000, 6, 30_000), 64, "what is at work cannot be seen any more");
-        assert_eq!(writers(5000, 6, 10_000), 64, "more than all of the time is on the way");
-    }
-
-    #[test]
-    fn a_round_trip_that_was_slow_for_once_is_no_distance() {
-        let mut distance = Distance::default();
-        for time in 0..64 {
-            let slow = if time % 8 == 0 { 40 } else { 20_000 };
-            distance.learn(pace(slow, 6), Duration::from_millis(2));
-        }
-        assert_eq!(distance.writers(), 1);
     }
 }

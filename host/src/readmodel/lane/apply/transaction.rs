@@ -32,11 +32,11 @@ impl LaneModel {
     pub(super) async fn write<'p>(
         &self,
         session: &mut Session,
-        parts: impl FnOnce() -> &'p [LaneBatch],
+        parts: impl Future<Output = &'p [LaneBatch]>,
     ) -> Result<CommittedTransaction, Failure> {
         let (asked, before) = (Instant::now(), counted());
         begin(session).await?;
-        let (round_trip, parts) = (asked.elapsed(), parts());
+        let (round_trip, parts) = (asked.elapsed(), parts.await);
         let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
         self.open(session, &turns).await?;
         let mut marks = Vec::with_capacity(parts.len());
