@@ -178,13 +178,12 @@ impl Cluster<'_> {
             let volumes = pod["volumes"].as_array().expect("volumes");
             let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("it is there");
             if volume["secret"].is_object() {
-                let mysql = match image() {
-                    None => self.world.host_url(),
+                let mysql = if image().is_some() {
                     // The socket is no file of the container's.
-                    Some(_) => {
-                        let port = std::env::var("LATERNA_MYSQL_PORT").expect("the servers have ports");
-                        self.world.url_at(port.parse().expect("a number"))
-                    }
+                    let port = std::env::var("LATERNA_MYSQL_PORT").expect("the servers have ports");
+                    self.world.url_at(port.parse().expect("a number"))
+                } else {
+                    self.world.host_url()
                 };
                 for (key, value) in [
                     ("mongodb-uri", &self.world.options.mongodb),
@@ -231,22 +230,19 @@ impl Cluster<'_> {
         variables.insert("LATERNA_MYSQL__CONTROL_SCHEMA".to_owned(), self.world.control());
         let arguments = container["args"].as_array().expect("arguments");
         let arguments = arguments.iter().map(|argument| argument.as_str().expect("text"));
-        let command = match image() {
-            Some(image) => {
-                let mut command = self.contained(&name, &mounts, &variables);
-                command.arg(image).args(arguments);
-                command
+        let command = if let Some(image) = image() {
+            let mut command = self.contained(&name, &mounts, &variables);
+            command.arg(image).args(arguments);
+            command
+        } else {
+            let mut command = Command::new(BINARY);
+            command.env_clear();
+            command.envs(variables.iter().map(|(name, value)| (name, here(&mounts, value))));
+            if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
+                command.env("LLVM_PROFILE_FILE", profile);
             }
-            None => {
-                let mut command = Command::new(BINARY);
-                command.env_clear();
-                command.envs(variables.iter().map(|(name, value)| (name, here(&mounts, value))));
-                if let Some(profile) = std::env::var_os("LLVM_PROFILE_FILE") {
-                    command.env("LLVM_PROFILE_FILE", profile);
-                }
-                command.args(arguments.map(|argument| here(&mounts, argument)));
-                command
-            }
+            command.args(arguments.map(|argument| here(&mounts, argument)));
+            command
         };
         let log = self.world.folder.path().join(format!("{name}.log"));
         let host = Host::start_exactly(command, &log, admin);

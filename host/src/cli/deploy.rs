@@ -17,6 +17,7 @@ use crate::operation::deployments::Deployments;
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CANARY_SECONDS_DEFAULT;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub struct DeployArguments {
     /// File of the component: a projector, which then runs behind the upcaster in force, or an upcaster for the projector in

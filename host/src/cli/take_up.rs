@@ -50,17 +50,13 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
         return Ok(print(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
     }
     let all = console.deployments(projection, LOOKED_AT).await?;
-    match found(&all, id, digest.as_deref()) {
-        Some(deployment) => {
-            let came = wait(console, projection, (deployment, patience)).await?;
-            Ok(print(id, Some(&deployment.digest), &came, json))
-        }
+    let Some(deployment) = found(&all, id, digest.as_deref()) else {
         // It has to be built first, or nothing was deployed: its result has that.
-        None => {
-            let done = CommandAnswer::Done { id, result };
-            Ok(following::to_the_end(console, projection, done, patience).await?.print(json))
-        }
-    }
+        let done = CommandAnswer::Done { id, result };
+        return Ok(following::to_the_end(console, projection, done, patience).await?.print(json));
+    };
+    let came = wait(console, projection, (deployment, patience)).await?;
+    Ok(print(id, Some(&deployment.digest), &came, json))
 }
 
 fn in_force(all: &Deployments) -> Option<&Deployment> {

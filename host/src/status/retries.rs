@@ -51,13 +51,13 @@ impl Status {
     pub fn lane_waits(&self, lane: usize, failure: &Failure) {
         self.count_failure(failure);
         measures::tries_again(&self.projection, failure);
-        let line = self.change(|state| {
+        let message = self.change(|state| {
             let state = &mut state.lanes[lane];
             state.trouble = Some(failure.clone());
             Retries::add(&mut state.retries, &failure.without_values())
         });
-        if let Some(line) = line {
-            tracing::warn!(projection = self.projection, lane, "{line}");
+        if let Some(message) = message {
+            tracing::warn!(projection = self.projection, lane, "{message}");
         }
     }
 }
