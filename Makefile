@@ -65,7 +65,7 @@ services: ## MongoDB and MySQL for development, on the loopback
 services-down: ## Stops them; their data stays
 	dev/services down
 
-lint: ## Formatting, clippy, what dependencies may be, and shellcheck; warnings are errors
+lint: ## Formatting, clippy, what dependencies may be, the API's description, and shellcheck; warnings are errors
 	dev/prerequisites
 	echo "== Formatting."
 	cargo fmt --all --check
@@ -77,6 +77,8 @@ lint: ## Formatting, clippy, what dependencies may be, and shellcheck; warnings 
 	cargo clippy $(plugins) --examples --lib --target wasm32-wasip2 --quiet -- --deny warnings
 	echo "== Licences, sources and doubles of the dependencies. The first time its tool is built: two minutes."
 	dev/deny
+	echo "== The API's description."
+	dev/api/lint
 	if command -v shellcheck >/dev/null; then
 		echo "== Shellcheck."
 		shellcheck --external-sources $(scripts)

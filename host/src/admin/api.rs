@@ -19,6 +19,7 @@ mod taken;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Json, Router};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +43,18 @@ const BASE: &str = "/api/v1";
     ),
     components(schemas(Problem, letters::LetterState)),
     security((), ("token" = [])),
+    servers((url = "/", description = "This host")),
+    tags(
+        (name = "projections", description = "What each projection does, and what it is told to do"),
+        (name = "letters", description = "Events that failed, and those that wait behind them"),
+        (name = "deployments", description = "Which component a projection runs"),
+        (name = "generations", description = "Tables that are built beside the live ones"),
+        (name = "components", description = "What is stored, to be deployed"),
+        (name = "operations", description = "Every change that was asked for, and what came of it"),
+        (name = "hosts", description = "Hosts, what they lead, and their configuration"),
+        (name = "events", description = "A stream of what changes"),
+        (name = "callers", description = "Who asks")
+    ),
     modifiers(&TokenSecurity)
 )]
 struct Described;
@@ -58,7 +71,8 @@ impl Modify for TokenSecurity {
     }
 }
 
-/// What holds for every operation: it has a name of its own, and may be refused, always in the same form.
+/// What holds for every operation: it has a name of its own, says what its answers are, and may be refused, always in the same
+/// form.
 struct EachOperation;
 
 impl Modify for EachOperation {
@@ -68,13 +82,33 @@ impl Modify for EachOperation {
             for operation in all.into_iter().flatten() {
                 let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
                 operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
-                let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
-                let response = ResponseBuilder::new()
-                    .description("Why it is not done")
-                    .content(problem::MEDIA_TYPE, problem);
-                operation.responses.responses.insert("default".to_owned(), RefOr::T(response.build()));
+                describe_answers(operation);
             }
         }
+    }
+}
+
+/// Describes each answer that has no description of its own, and how a request is refused.
+fn describe_answers(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    let is_change = responses.contains_key("202");
+    for (status, response) in responses.iter_mut() {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            let description = match status.as_str() {
+                "202" => "The command is written down; `Location` is its operation",
+                "201" => "It is stored",
+                _ if is_change => "What it would come to, where `dry_run` is true",
+                _ => "The answer",
+            };
+            description.clone_into(&mut response.description);
+        }
+    }
+    for status in ["4XX", "default"] {
+        let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
+        let response =
+            ResponseBuilder::new().description("Why it is not done").content(problem::MEDIA_TYPE, problem);
+        responses.insert(status.to_owned(), RefOr::T(response.build()));
     }
 }
 
