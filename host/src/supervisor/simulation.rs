@@ -70,5 +70,6 @@ fn generations_meet_the_live_one_while_it_runs() {
         (live, apart) = (live + noted(generations::LIVE), apart + noted(generations::APART));
     }
     assert!(live > 400, "{live} generations became live only");
-    assert!(apart < live / 50, "{apart} of {live} met the live one in a run of their own");
+    // Most meet while nothing is written, where both stand at one position anyway.
+    assert!(apart < live / 200, "{apart} of {live} met the live one in a run of their own");
 }
