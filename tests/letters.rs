@@ -5,6 +5,7 @@ mod commands;
 mod keys;
 mod limits;
 mod survival;
+mod told;
 
 use std::process::Output;
 

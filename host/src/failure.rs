@@ -8,7 +8,7 @@ mod meta;
 use crate::statement::UpcasterManifest;
 use crate::text::without_quotations;
 
-pub use meta::Meta;
+pub use meta::{Meta, remedy_of_letters};
 
 /// The remedy where rows of the control schema are missing or damaged.
 pub const RESTORE_TOGETHER: &str =

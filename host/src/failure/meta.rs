@@ -88,6 +88,12 @@ impl Failure {
     }
 }
 
+/// The remedy for the letters of a class; none for a class that no letter has.
+#[must_use]
+pub fn remedy_of_letters(class: &str) -> Option<&'static str> {
+    Meta::OF_EVENTS.iter().find(|meta| meta.class == class).map(|meta| meta.remedy)
+}
+
 const fn event(class: &'static str, remedy: &'static str) -> Meta<'static> {
     Meta { class, fault: Fault::Event, remedy }
 }
@@ -105,6 +111,26 @@ const fn fenced(class: &'static str, remedy: &'static str) -> Meta<'static> {
 }
 
 impl Meta<'static> {
+    /// The failures that make letters.
+    const OF_EVENTS: [Self; 16] = [
+        Self::UNDECODABLE,
+        Self::REJECTED,
+        Self::TRAPPED,
+        Self::OUT_OF_FUEL,
+        Self::OUT_OF_MEMORY,
+        Self::OUTPUT_TOO_LARGE,
+        Self::UNKNOWN_STATEMENT,
+        Self::PARAMETER_COUNT,
+        Self::BAD_VALUE,
+        Self::UPCASTER,
+        Self::REFUSED_VALUE,
+        Self::KEY_CONFLICT,
+        Self::TOO_LARGE,
+        Self::TOO_SLOW,
+        Self::UNKNOWN_REFUSAL,
+        Self::ERASED,
+    ];
+
     const UNDECODABLE: Self = event(
         "undecodable",
         "correct the service that writes the outbox, write a correct event, and discard this one",

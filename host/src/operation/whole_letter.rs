@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::ask::{self, Refusal};
 use super::choice;
+use crate::failure::remedy_of_letters;
 use crate::readmodel::lane::dead_letter::{self, Content, Letter};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -14,6 +15,8 @@ use crate::servers::Servers;
 pub struct WholeLetter {
     #[serde(flatten)]
     pub letter: Letter,
+    /// What to do about it, as its class says; none for a letter that waits behind another one.
+    pub remedy: Option<String>,
     /// The document as canonical Extended JSON; none where it was erased, is masked, or is no valid BSON.
     pub document: Option<Value>,
     /// Its bytes where they are no valid BSON.
@@ -58,7 +61,9 @@ impl StoredLetter {
     pub fn whole(self) -> WholeLetter {
         let Self { letter, content } = self;
         let is_erased = letter.erased_at.is_some();
-        let mut whole = WholeLetter { letter, document: None, document_base64: None, operations: None };
+        let remedy = letter.class.as_deref().and_then(remedy_of_letters).map(str::to_owned);
+        let mut whole =
+            WholeLetter { letter, remedy, document: None, document_base64: None, operations: None };
         if let Some(Content { document, operations, .. }) = content.filter(|_| !is_erased) {
             whole.operations = operations;
             match dead_letter::shown_document(document) {

@@ -45,7 +45,10 @@ impl Status {
                 let (class, reason) = (failure.class(), failure.without_values());
                 let parent = entry.delivery.event.as_ref().ok().and_then(|event| event.trace_parent());
                 let trace_id = parent.map(|parent| hex::encode(parent.trace_id));
-                tracing::warn!(projection, class, event, aggregate, trace_id, "parked: {reason}");
+                let remedy = failure.remedy();
+                tracing::warn!(projection, class, remedy, event, aggregate, trace_id, "parked: {reason}");
+                let labels = [("projection", projection.clone()), ("class", class.to_owned())];
+                metrics::counter!("laterna_parked_events_total", &labels).increment(1);
             }
         }
     }

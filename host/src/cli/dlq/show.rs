@@ -8,13 +8,13 @@ use crate::readmodel::lane::dead_letter::{self, Letter};
 use crate::text::harmless;
 
 /// A letter with its document as text.
-pub fn render(WholeLetter { letter, document, document_base64, operations }: WholeLetter) -> String {
+pub fn render(WholeLetter { letter, remedy, document, document_base64, operations }: WholeLetter) -> String {
     let mut text = String::new();
     for (name, value) in facts(&letter) {
         // A String takes whatever is written.
         let _ = writeln!(text, "{name:<11}{value}");
     }
-    for (name, lines) in [("reason", &letter.reason), ("operations", &operations)] {
+    for (name, lines) in [("reason", &letter.reason), ("what to do", &remedy), ("operations", &operations)] {
         let Some(lines) = lines else { continue };
         let _ = writeln!(text, "\n{name}:");
         for line in lines.lines() {
