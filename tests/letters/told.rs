@@ -20,8 +20,8 @@ async fn log_metric_command_line_and_api_agree_on_a_letters_class_and_what_to_do
     let client = Client::new(host.port);
     let by_api = client.get(&format!("/api/v1/projections/recorder/letters/{head}")).await.json();
     assert_eq!((&by_api["class"], &by_api["remedy"]), (&shown["class"], &shown["remedy"]));
-    let held = client.get(&format!("/api/v1/projections/recorder/letters/{}", head + 1)).await.json();
-    assert_eq!((&held["state"], &held["remedy"]), (&Value::from("held"), &Value::Null));
+    let behind = client.get(&format!("/api/v1/projections/recorder/letters/{}", head + 1)).await.json();
+    assert_eq!((&behind["state"], &behind["remedy"]), (&Value::from("held"), &Value::Null));
 
     let log = host.log();
     let parked = log.lines().find(|line| line.contains("parked:")).expect("it is logged");
