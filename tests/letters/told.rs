@@ -35,5 +35,5 @@ async fn log_metric_command_line_and_api_agree_on_a_letters_class_and_what_to_do
         "{people}"
     );
     let list = said(&dlq(&world, &host, &["list", "recorder", "--reason", "key-conflict"]));
-    assert!(list.contains("key-conflict") && list.contains("e2"), "{list}");
+    assert!(list.contains("thing/a") && list.contains("  key-conflict  "), "{list}");
 }
