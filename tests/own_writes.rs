@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::support::http::{Answer, Client};
 use crate::support::world::{event, laterna, said};
-use crate::support::{Mysqld, Options, World, some_time, until, until_then};
+use crate::support::{Host, Mysqld, Options, World, some_time, until, until_then};
 
 /// The SELECT of the guide, for a projection of a world.
 fn documented(world: &World, projection: &str) -> String {
@@ -458,13 +458,19 @@ async fn command(
     told
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_takes_its_place() {
+/// A host that leads with four lanes, and one that stands by.
+async fn leader_and_standby() -> (Arc<World>, Host, Host) {
     let world = Arc::new(World::new("recorder", Options { lanes: 4, ..Options::mysql() }).await);
     let first = world.start();
     first.until_phase("recorder", "streaming").await;
     let second = world.start();
     second.until_phase("recorder", "standby").await;
+    (world, first, second)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_takes_its_place() {
+    let (world, first, second) = leader_and_standby().await;
     // The one that stands by answers, too, and lives on.
     let client = Client::new(second.port);
     let (written, is_over) = (Written::default(), Arc::new(Mutex::new(false)));
@@ -503,11 +509,7 @@ async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_take
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_that_another_host_carries_out_tells_no_event_as_applied_that_cannot_be_read() {
-    let world = Arc::new(World::new("recorder", Options { lanes: 4, ..Options::mysql() }).await);
-    let first = world.start();
-    first.until_phase("recorder", "streaming").await;
-    let second = world.start();
-    second.until_phase("recorder", "standby").await;
+    let (world, first, second) = leader_and_standby().await;
     let client = Client::new(second.port);
     let (written, is_over) = (Written::default(), Arc::new(Mutex::new(false)));
     let looking = {

@@ -15,6 +15,14 @@ use crate::projector::{Budget, COMPONENT_BYTES_MAX, Engine, Outline};
 #[error("{}", .0.join("\n"))]
 pub struct NotDeployable(pub Vec<String>);
 
+impl NotDeployable {
+    /// The problems of one file.
+    pub fn of<T: std::fmt::Display>(path: &Path, problems: impl IntoIterator<Item = T>) -> Self {
+        let file = path.display();
+        Self(problems.into_iter().map(|problem| format!("{file}: {problem}")).collect())
+    }
+}
+
 /// What an uploaded component becomes.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Uploaded {
@@ -83,16 +91,12 @@ fn loading<T>(
     path: &Path,
     load: impl FnOnce(Arc<[u8]>) -> Result<T, Vec<String>>,
 ) -> Result<T, NotDeployable> {
-    let file = path.display();
-    load(read(path)?.into()).map_err(|problems| {
-        NotDeployable(problems.iter().map(|problem| format!("{file}: {problem}")).collect())
-    })
+    load(read(path)?.into()).map_err(|problems| NotDeployable::of(path, problems))
 }
 
 /// Reads the file of a component once, if it can be one.
 pub fn read(path: &Path) -> Result<Vec<u8>, NotDeployable> {
-    let file = path.display();
-    let one = |problem: String| NotDeployable(vec![format!("{file}: {problem}")]);
+    let one = |problem: String| NotDeployable::of(path, [problem]);
     let unreadable = |error: std::io::Error| one(format!("cannot be read: {error}"));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     // A pipe or a device would be read for ever.

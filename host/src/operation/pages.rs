@@ -34,12 +34,16 @@ impl LetterPage {
         // What comes between the two is behind the boundary, and not shown.
         let selection = Selection { until: Some(boundary.until), ..selection.clone() };
         let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
-        let is_full = letters.len() == limit as usize;
-        let next = letters.last().map(|last| last.id).filter(|_| is_full);
+        let next = next(&letters, limit, |letter| letter.id);
         let count =
             if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
         Ok(Self { letters, next, boundary, count })
     }
+}
+
+/// The id behind which the next page begins; none behind a page that is not full.
+fn next<T>(page: &[T], limit: u32, id: impl Fn(&T) -> u64) -> Option<u64> {
+    page.last().map(id).filter(|_| page.len() == limit as usize)
 }
 
 /// A page of operations.
@@ -59,8 +63,7 @@ impl OperationPage {
         limit: u32,
     ) -> Result<Self, Failure> {
         let operations = command::records(session, &servers.control, filter, limit).await?;
-        let is_full = operations.len() == limit as usize;
-        let next = operations.last().map(|last| last.id).filter(|_| is_full);
+        let next = next(&operations, limit, |operation| operation.id);
         Ok(Self { operations, next })
     }
 }

@@ -34,7 +34,7 @@ pub struct ProjectedWork {
     pub projected: ProjectedBatch,
     pub schema: Arc<Schema>,
     pub shares: Vec<Share>,
-    /// Others wait for it, to be written together.
+    /// Lets the lanes that write wait for this batch, and write it together with theirs.
     pub on_the_way: Option<OnTheWay>,
 }
 
@@ -49,7 +49,7 @@ pub struct ProjectStage<V: Version> {
     pub batch_max: usize,
     pub chunks: mpsc::Receiver<DeliveryChunk>,
     pub work: mpsc::Sender<ProjectedWork>,
-    /// Those who write for all lanes, where they write together.
+    /// The lanes' turns at MySQL, where lanes write together.
     pub writers: Option<Arc<Writers>>,
     pub status: Arc<Status>,
     pub lane: usize,

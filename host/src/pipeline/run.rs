@@ -45,7 +45,7 @@ pub trait Ports {
     /// The component version that the lanes are to work with.
     fn desired(&self) -> Arc<DesiredVersion<Self::Version>>;
     fn read_model(&self, lane: u32) -> Self::ReadModel;
-    /// Those who write for all lanes, where the read models of lanes write together.
+    /// The lanes' turns at MySQL, where lanes write together.
     fn writers(&self) -> Option<Arc<Writers>> {
         None
     }

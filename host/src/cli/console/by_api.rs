@@ -12,7 +12,7 @@ use crate::operation::choice::{LetterBoundary, LetterChoice};
 use crate::operation::deployments::Deployments;
 use crate::operation::dry_run::DryDeployment;
 use crate::operation::hosts::Hosts;
-use crate::operation::load::{self, Uploaded};
+use crate::operation::load::{self, NotDeployable, Uploaded};
 use crate::operation::pages::{LetterPage, OperationPage};
 use crate::operation::shadow::ShadowReport;
 use crate::operation::standing::Generations;
@@ -227,12 +227,8 @@ impl Console for HostApi {
         let CandidateFile { projection, file, without_upcaster } = file;
         let bytes = load::read(file)?;
         let path = at(projection, &format!("/components?without_upcaster={without_upcaster}"));
-        let of_file = |error: anyhow::Error| {
-            let lines: Vec<String> =
-                error.to_string().lines().map(|line| format!("{}: {line}", file.display())).collect();
-            anyhow::anyhow!(lines.join("\n"))
-        };
-        self.call(&Call::component(&path, bytes)).map_err(of_file)
+        let sent = self.call(&Call::component(&path, bytes));
+        sent.map_err(|error| NotDeployable::of(file, error.to_string().lines()).into())
     }
 
     fn told<'c>(&self, candidate: &'c Uploaded) -> &'c Uploaded {

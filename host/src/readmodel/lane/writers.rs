@@ -28,7 +28,7 @@ pub const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Writers {
     state: Mutex<WritersState>,
-    /// A lane came, or will not come.
+    /// Wakes whoever gathers: a lane came, or its batch will not come.
     arrivals: Notify,
     lanes: u32,
     /// How many events are written together at most.
@@ -95,7 +95,7 @@ pub struct Leading {
     parts: Vec<LaneBatch>,
     /// To whom all parts but the first belong.
     words: Vec<oneshot::Sender<Turn>>,
-    /// How long it waited for them.
+    /// How long it waited for other lanes.
     waited: Duration,
 }
 
@@ -142,13 +142,7 @@ impl Writers {
 
     /// Lets a part be written at once, and alone. Nobody waits for it.
     pub fn alone(self: &Arc<Self>, part: LaneBatch) -> Leading {
-        Leading {
-            writers: self.clone(),
-            is_counted: false,
-            parts: vec![part],
-            words: vec![],
-            waited: Duration::ZERO,
-        }
+        self.leading(part, false)
     }
 
     /// How many transactions are being written.
@@ -163,13 +157,12 @@ impl Writers {
 
     fn lead(self: &Arc<Self>, state: &mut WritersState, part: LaneBatch) -> Leading {
         state.running += 1;
-        Leading {
-            writers: self.clone(),
-            is_counted: true,
-            parts: vec![part],
-            words: vec![],
-            waited: Duration::ZERO,
-        }
+        self.leading(part, true)
+    }
+
+    fn leading(self: &Arc<Self>, part: LaneBatch, is_counted: bool) -> Leading {
+        let (parts, words, waited) = (vec![part], vec![], Duration::ZERO);
+        Leading { writers: self.clone(), is_counted, parts, words, waited }
     }
 
     /// One writes no more: whoever waits longest is next.
