@@ -210,14 +210,10 @@ impl Rows {
 
     /// As `overtake::lock` reads it.
     pub fn lock(&self, command: &Command) -> Locked {
-        let others = self.commands.values().filter(|other| {
-            let is_later =
-                other.command.id > command.id && matches!(other.ended, Some(CommandOutcome::Done(_)));
-            overtakes(&other.command.request) && (other.ended.is_none() || is_later)
-        });
+        let is_other = |one: &&AskedCommand| one.ended.is_none() && overtakes(&one.command.request);
+        let others = self.commands.values().filter(is_other);
         let other = |other: &AskedCommand| Other {
             id: other.command.id,
-            is_pending: other.ended.is_none(),
             is_rollback: other.command.request == Request::Rollback,
         };
         Locked {

@@ -32,7 +32,7 @@ pub enum Way {
 pub struct LockedRows {
     /// True while the command is still to be done.
     pub is_pending: bool,
-    /// Of those that deploy, or go back: those that are not done, and those that were asked for after the command and are.
+    /// Commands that deploy, or go back, and are not done. Whichever is done first has ended those that were asked for before it.
     pub deployments: Vec<Other>,
     /// The deployment that is in force, and its digest.
     pub in_force: Option<(u64, String)>,
@@ -61,18 +61,13 @@ pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &L
         let is_same = seen.is_none() || in_force == seen;
         return (if is_same { Way::Free } else { Way::Waits(BETWEEN.to_owned()) }, nothing);
     }
-    let others = &rows.deployments;
-    if let Some(later) = others.iter().find(|other| other.id > command.id && !other.is_pending) {
-        let why = format!("superseded by command {}, which was asked for after it", later.id);
-        return (Way::Ends(CommandOutcome::Failed(why)), nothing);
-    }
     if in_force != seen {
         return (Way::Waits(BETWEEN.to_owned()), nothing);
     }
     if let Some(obstacle) = generation::is_taking_over(&rows.standing) {
         return (Way::Waits(obstacle), nothing);
     }
-    let earlier = || others.iter().filter(|other| other.id < command.id && other.is_pending);
+    let earlier = || rows.deployments.iter().filter(|other| other.id < command.id);
     let digest = rows.in_force.as_ref().map(|(_, digest)| digest.as_str()).unwrap_or_default();
     // What was deployed and has to be built first is not in force yet: that is what is taken back.
     let comes = |one: &Generation| one.is_built() && one.purpose == Purpose::Replace && one.digest != digest;
@@ -114,8 +109,8 @@ pub async fn lock(
 ) -> Result<LockedRows, Failure> {
     let mut rows = LockedRows::default();
     if overtakes(&command.request) {
-        rows.deployments = deployments(connection, control, projection, command.id).await?;
-        rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id && other.is_pending);
+        rows.deployments = deployments(connection, control, projection).await?;
+        rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id);
     } else {
         rows.is_pending = is_pending(connection, control, command.id).await?;
     }
@@ -150,32 +145,30 @@ pub fn superseded(command: &Command) -> String {
     )
 }
 
-/// A command that deploys, or goes back.
+/// A command that deploys, or goes back, and is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other {
     pub id: u64,
-    /// It is not done.
-    pub is_pending: bool,
     pub is_rollback: bool,
 }
 
-/// Those that are not done, and those that were asked for after this one and are; locked, in the same order by everybody.
+/// Locks the commands that deploy, or go back, and are not done, in the same order whoever does so.
 async fn deployments(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
-    command: u64,
 ) -> Result<Vec<Other>, Failure> {
-    let sql = control.statement("reading commands", format!(
-        "SELECT id, CAST(state AS CHAR), CAST({} AS SIGNED) FROM laterna.command \
-         WHERE projection = ? AND (state = 'pending' OR (state = 'done' AND id > ?)) AND {} ORDER BY id FOR UPDATE",
-        asks_for(&["rollback"]),
-        asks_for(&["rollback", "deploy"])
-    ));
-    let rows = sql.bind(projection).bind(command).rows(connection).await?;
-    let one = |row: &ControlRow| {
-        Ok(Other { id: row.get(0)?, is_pending: row.get::<String>(1)? == "pending", is_rollback: row.is(2)? })
-    };
+    let sql = control.statement(
+        "reading commands",
+        format!(
+            "SELECT id, CAST({} AS SIGNED) FROM laterna.command \
+         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id FOR UPDATE",
+            asks_for(&["rollback"]),
+            asks_for(&["rollback", "deploy"])
+        ),
+    );
+    let rows = sql.bind(projection).rows(connection).await?;
+    let one = |row: &ControlRow| Ok(Other { id: row.get(0)?, is_rollback: row.is(1)? });
     rows.iter().map(one).collect()
 }
 
