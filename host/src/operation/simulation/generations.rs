@@ -215,6 +215,11 @@ impl OperatedHost {
     /// As `rebuild_after_loss::begin`: other tables are made unasked, beside the live ones, if the outbox holds all that
     /// those were made from.
     pub async fn rebuild(&self, epoch: u64) -> Result<(), Failure> {
+        if self.live_lanes.count() > 0 {
+            self.world
+                .steps
+                .violated(|| "a rebuild begins while live lanes run, which may commit on".to_owned());
+        }
         let replaces = |one: &Generation| {
             one.purpose == Purpose::Replace
                 && !matches!(one.state, GenerationState::Kept | GenerationState::Dropping)

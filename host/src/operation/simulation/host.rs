@@ -1,6 +1,7 @@
 //! A simulated host: the real supervisor and the real queue of commands, on the rows and the outbox that all share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,32 @@ pub struct OperatedHost {
     pub life: Life,
     pub settings: Settings,
     pub status: Arc<Status>,
+    /// How many of its live lanes are there.
+    pub live_lanes: LaneCount,
+}
+
+/// A count of live lanes.
+#[derive(Clone, Default)]
+pub struct LaneCount(Arc<AtomicUsize>);
+
+/// A live lane, as long as it is there.
+pub struct CountedLane(LaneCount);
+
+impl LaneCount {
+    pub fn begin(&self) -> CountedLane {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        CountedLane(self.clone())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for CountedLane {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl OperatedHost {

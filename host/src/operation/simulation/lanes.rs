@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bson::doc;
 use tokio_util::sync::CancellationToken;
 
-use super::host::{INTERVAL, OperatedHost, SOME};
+use super::host::{CountedLane, INTERVAL, OperatedHost, SOME};
 use super::rows::{FIRST, Rows, SharedWorld, seed, stream, taken};
 use crate::event::{Event, Id};
 use crate::failure::{Failure, Lost};
@@ -15,7 +15,7 @@ use crate::pipeline::hot_swap::{Desired, DesiredVersion};
 use crate::pipeline::ports::{Answer, Deployed, Made, Projector, ReadModel, Source, Task, Version};
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::position::{KeyPart, Position, ScanKey};
-use crate::readmodel::control::generation::Generation;
+use crate::readmodel::control::generation::{Generation, GenerationState};
 use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
 use crate::readmodel::lane::checkpoint::LaneRow;
@@ -75,7 +75,7 @@ impl ShadowPorts for OperatedLane {
         &self.generation
     }
 
-    fn hurries(&self, _is_hurried: bool) {}
+    fn takes_share(&self, _percent: u32) {}
 
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let number = self.generation.generation;
@@ -103,8 +103,9 @@ impl Ports for OperatedLane {
     }
 
     fn read_model(&self, _lane: u32) -> OperatedReadModel {
-        let (host, epoch) = (self.host.clone(), self.epoch);
-        OperatedReadModel { host, epoch, generation: self.generation.generation, batch: 0 }
+        let (host, epoch, generation) = (self.host.clone(), self.epoch, self.generation.generation);
+        let live = (self.generation.state == GenerationState::Kept).then(|| host.live_lanes.begin());
+        OperatedReadModel { host, epoch, generation, batch: 0, _live: live }
     }
 
     fn decoder(&self) -> &Decoder {
@@ -228,6 +229,8 @@ pub struct OperatedReadModel {
     epoch: u64,
     generation: u32,
     batch: u64,
+    /// Counted as long as it is there.
+    _live: Option<CountedLane>,
 }
 
 impl OperatedReadModel {

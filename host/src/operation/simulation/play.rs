@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::host::OperatedHost;
+use super::host::{LaneCount, OperatedHost};
 use super::rows::{AskedCommand, PROJECTION, SharedWorld, taken};
 use super::{OperatorSchedule, examine};
 use crate::readmodel::control::command::{Command, Request};
@@ -111,6 +111,7 @@ impl OperatorPlay {
                     ..settings(&self.hosted.to_string())
                 },
                 status: Arc::new(Status::new(PROJECTION)),
+                live_lanes: LaneCount::default(),
             };
             self.hosts.push((host.clone(), tokio::spawn(host.work())));
             self.up = Instant::now();
