@@ -4,8 +4,10 @@
 //! nobody has to catch up in a run of its own while the live tables stand.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::frontier::Frontiers;
 use crate::position::Position;
@@ -30,8 +32,8 @@ struct RendezvousState {
     beside: Option<Course>,
     /// The position at which both end.
     until: Option<Position>,
-    /// The live reader waits for the other one.
-    is_held: bool,
+    /// Until then the live reader waits for the other one.
+    held_until: Option<Instant>,
     /// Nobody has to wait for the other side any more.
     is_over: bool,
 }
@@ -72,9 +74,16 @@ impl Rendezvous {
         Some(ReaderDistance { live: live.last_event.clone(), beside: beside.frontiers.done() })
     }
 
-    /// Has the live reader wait, or go on.
-    pub fn holds_live(&self, is_held: bool) {
-        self.change(|state| state.is_held = is_held && state.until.is_none());
+    /// Has the live reader wait for so long from now on. It goes on by itself, whoever is late to say so.
+    pub fn holds_live(&self, time: Duration) {
+        self.change(|state| {
+            state.held_until = Some(Instant::now() + time).filter(|_| state.until.is_none());
+        });
+    }
+
+    /// Has the live reader go on.
+    pub fn lets_live_go(&self) {
+        self.change(|state| state.held_until = None);
     }
 
     /// Both end at one position, which neither has passed. False where one of them does not read.
@@ -83,7 +92,7 @@ impl Rendezvous {
             let (Some(live), Some(beside)) = (&state.live, &state.beside) else { return false };
             let both = [&live.reached, &beside.reached];
             state.until = both.into_iter().max_by(|a, b| a.compare(b)).cloned();
-            state.is_held = false;
+            state.held_until = None;
             true
         })
     }
@@ -95,7 +104,7 @@ impl Rendezvous {
 
     /// Nobody has to wait for the other side any more.
     pub fn ends(&self) {
-        self.change(|state| (state.is_over, state.is_held) = (true, false));
+        self.change(|state| (state.is_over, state.held_until) = (true, None));
     }
 
     /// Waits until the other side is there too, or nobody waits for it any more; not at all where there is no such meeting.
@@ -176,8 +185,15 @@ impl Party {
 
     /// Waits as long as the live reader has to.
     pub async fn goes_on(&self) {
-        if self.side == Side::Live {
-            self.rendezvous.until(|state| !state.is_held).await;
+        if self.side == Side::Beside {
+            return;
+        }
+        loop {
+            let held_until = self.rendezvous.lock().held_until;
+            let Some(until) = held_until.filter(|until| *until > Instant::now()) else { return };
+            let changes = self.rendezvous.until(|state| state.held_until != Some(until));
+            // Either way it is looked again.
+            let _ = timeout_at(until, changes).await;
         }
     }
 
@@ -251,14 +267,23 @@ mod tests {
         assert!(!rendezvous.has_live());
     }
 
-    #[test]
-    fn the_live_reader_waits_as_long_as_it_is_held_and_for_the_other_side_in_the_end() {
+    #[tokio::test(start_paused = true)]
+    async fn the_live_reader_waits_as_long_as_it_is_held_and_for_the_other_side_in_the_end() {
+        const WAITS: Duration = Duration::from_millis(400);
         let (rendezvous, live, beside) = both(4, 5);
-        rendezvous.holds_live(true);
+        let began = Instant::now();
+        rendezvous.holds_live(WAITS);
+        live.goes_on().await;
+        assert_eq!(began.elapsed(), WAITS, "it goes on by itself");
+        rendezvous.holds_live(WAITS);
+        assert!(!is_ready(live.goes_on()));
+        rendezvous.lets_live_go();
+        assert!(is_ready(live.goes_on()));
+        rendezvous.holds_live(WAITS);
         assert!(!is_ready(live.goes_on()) && is_ready(beside.goes_on()));
         assert!(rendezvous.fix());
         assert!(is_ready(live.goes_on()), "it has to come to the end");
-        rendezvous.holds_live(true);
+        rendezvous.holds_live(WAITS);
         assert!(is_ready(live.goes_on()));
         assert!(!is_ready(rendezvous.over()));
         rendezvous.ends();

@@ -4,7 +4,9 @@
 //! them, or takes the picture in which they are compared, before its lanes begin. Where the live lanes cannot run, or somebody died
 //! before both were there, a run of its own brings both to one position.
 
+pub mod background;
 pub mod completeness;
+mod effort;
 mod filtered_source;
 pub mod meeting;
 mod picture;
@@ -81,15 +83,18 @@ impl<P: GenerationPorts> BesideLanes<P> {
                     over.run_until_cancelled(arrived.cancelled()).await;
                     Ok(())
                 });
-                beside.spawn(align(ports, *generation, until, met, run));
+                let background = ports.background();
+                beside.spawn_on(align(ports, *generation, until, met, run), &background);
                 return;
             }
             NextStep::Comparing(generation, picture) => {
-                beside.spawn(comparison::compare(ports.clone(), picture, *generation));
+                let background = ports.background();
+                beside.spawn_on(comparison::compare(ports.clone(), picture, *generation), &background);
             }
             NextStep::Nothing | NextStep::Work => {}
         }
-        beside.spawn(async move {
+        let background = ports.background();
+        let building = async move {
             if let Some(met) = Box::pin(Building::new(ports.clone()).run()).await? {
                 ports.term().rendezvous.ends();
                 followed(&mut ports, &met).await?;
@@ -97,7 +102,8 @@ impl<P: GenerationPorts> BesideLanes<P> {
             // The lanes finish what they have; the next run begins with the meeting.
             run.cancel();
             std::future::pending().await
-        });
+        };
+        beside.spawn_on(building, &background);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::examine;
@@ -54,6 +55,10 @@ impl GenerationPorts for OperatedGenerations {
 
     fn status(&self) -> &Arc<Status> {
         &self.host.status
+    }
+
+    fn background(&self) -> Handle {
+        Handle::current()
     }
 
     async fn live(&mut self) -> Result<Option<u32>, Failure> {

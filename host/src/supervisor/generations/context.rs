@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::PATIENCE;
+use super::background;
 use super::completeness;
 use super::picture::Picture;
 use super::ports::GenerationPorts;
@@ -82,6 +85,10 @@ impl GenerationPorts for GenerationContext {
 
     fn status(&self) -> &Arc<Status> {
         &self.host.status
+    }
+
+    fn background(&self) -> Handle {
+        background::handle()
     }
 
     async fn live(&mut self) -> Result<Option<u32>, Failure> {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::failure::Failure;
 use crate::pipeline::ports::Task;
 use crate::pipeline::run::{Ports, RunPlan};
@@ -27,6 +29,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
     fn settings(&self) -> &Settings;
     /// The status of the live lanes.
     fn status(&self) -> &Arc<Status>;
+    /// Where generations are built: on threads that go behind those of the live lanes.
+    fn background(&self) -> Handle;
 
     /// The live generation, once it has lanes.
     fn live(&mut self) -> impl Task<Result<Option<u32>, Failure>>;
@@ -98,8 +102,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
 /// The lanes of a generation beside the live one.
 pub trait ShadowPorts: Ports + Send + Sync + 'static {
     fn generation(&self) -> &Generation;
-    /// Whether the lanes may take all of the time, and not only their share of it.
-    fn hurries(&self, is_hurried: bool);
+    /// From now on the lanes may keep the server busy for so much of the time, in percent.
+    fn takes_share(&self, percent: u32);
     /// Makes schema, tables and lanes where there are none yet, and says where the lanes stand, and where they end.
     fn prepare(&self, until: Option<Position>) -> impl Task<Result<RunPlan, Failure>>;
 }

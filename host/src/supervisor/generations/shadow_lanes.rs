@@ -110,8 +110,8 @@ impl ShadowPorts for ShadowLanes {
         &self.generation
     }
 
-    fn hurries(&self, is_hurried: bool) {
-        self.share.set(if is_hurried { 100 } else { self.host.settings.rebuild_percent });
+    fn takes_share(&self, percent: u32) {
+        self.share.set(percent);
     }
 
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {

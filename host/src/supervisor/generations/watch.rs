@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::approach::Approach;
+use super::effort::Effort;
 use super::pace::{BEHIND_MAX, GenerationPace, PaceSample};
 use super::ports::{GenerationPorts, ShadowPorts};
 use super::shadow_run::ShadowRun;
@@ -32,12 +33,11 @@ pub const SETUP_INTERVAL: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(20);
 const ROUND: Duration = Duration::from_millis(400);
 
-/// How many such rounds there are before the live lanes wait for the others, and how many in all before they are left alone.
-const FREE_ROUNDS: u32 = 5;
-const ROUNDS_MAX: u32 = 100;
+/// How long is between two such looks.
+const BETWEEN: Duration = Duration::from_millis(50);
 
-/// How long is between two rounds; there, live lanes that wait go on.
-const LET_GO: Duration = Duration::from_millis(50);
+/// How long the live reader waits at most for lanes that come no nearer all the same; then it is left alone for a while.
+const IN_VAIN_MAX: Duration = Duration::from_secs(30);
 
 /// How often the pace is measured.
 const MEASURED: Duration = Duration::from_secs(1);
@@ -68,29 +68,29 @@ pub struct Watch<'a, P: GenerationPorts> {
     /// When its pace was measured last.
     measured: Option<Instant>,
     approach: Approach,
-    /// The lanes take all of the time.
-    is_hurried: bool,
-    /// How often it has tried to come near the live one.
-    rounds: u32,
-    /// Until when it does not try again.
+    /// The lanes have caught up, and are to come near the live ones.
+    is_aligning: bool,
+    /// Since when the live reader has waited for lanes that come no nearer.
+    in_vain_since: Option<Instant>,
+    /// Until when the live reader is left alone.
     rests_until: Instant,
 }
 
 impl<'a, P: GenerationPorts> Watch<'a, P> {
     pub fn new(ports: P, shadow: &'a ShadowRun<P::Shadow>) -> Self {
         let (rendezvous, now) = (ports.term().rendezvous.clone(), Instant::now());
-        let told = shadow.lanes.generation().reason.clone();
+        let (told, share) = (shadow.lanes.generation().reason.clone(), ports.settings().rebuild_percent);
         Self {
             ports,
             shadow,
             rendezvous,
             since: now,
             told,
-            pace: GenerationPace::default(),
+            pace: GenerationPace::new(share),
             measured: None,
             approach: Approach::default(),
-            is_hurried: false,
-            rounds: 0,
+            is_aligning: false,
+            in_vain_since: None,
             rests_until: now,
         }
     }
@@ -98,7 +98,7 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
     /// Looks after lanes that run: whether they have caught up, and whether they are still wanted.
     pub async fn run(mut self) -> Result<End, Failure> {
         loop {
-            tokio::time::sleep(if self.rounds > 0 { LET_GO } else { INTERVAL }).await;
+            tokio::time::sleep(self.between_looks()).await;
             if let Some(end) = within(PATIENCE, "looking after a generation", self.look()).await? {
                 return Ok(end);
             }
@@ -121,7 +121,9 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
             return Ok(Some(End::Over));
         };
         report_progress(&mut self.ports, &now).await?;
-        let why_not = if self.has_caught_up(&now).await? {
+        // Live lanes that are slower than their source are met where they are.
+        self.is_aligning = self.has_caught_up(&now).await? || self.is_near();
+        let why_not = if self.is_aligning {
             let given_up = self.ports.given_up(number).await?;
             if !given_up.is_empty() {
                 Box::pin(self.shadow.give_up(&given_up)).await?;
@@ -132,10 +134,13 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
             // What kept it before is over.
             return self.ports.explain(number, None).await.map(|()| None);
         } else {
-            self.catches_up().await;
+            if self.pace.effort().live_waits().is_some() {
+                self.comes_near().await;
+            }
             return Ok(None);
         };
         if let Some(why) = why_not {
+            self.makes(Effort::Share);
             if self.told.as_ref() != Some(&why) {
                 let (projection, generation) = (&self.ports.settings().name, number);
                 tracing::warn!(projection, generation, "it waits: {why}");
@@ -147,8 +152,11 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
         let is_looked_at = now.purpose == Purpose::Look;
         // Live lanes that cannot go on are met where they stand, in a run of its own.
         let meets = !is_looked_at && self.rendezvous.has_live() && !self.ports.term().alone.is_cancelled();
-        if meets && !self.comes_near().await {
-            return Ok(None);
+        if meets {
+            self.makes(self.pace.effort().max(Effort::All));
+            if !self.comes_near().await {
+                return Ok(None);
+            }
         }
         let to = if is_looked_at { GenerationState::Kept } else { GenerationState::Meeting };
         let moved = self.ports.advance(&now, (to, now.purpose), None).await?;
@@ -165,60 +173,62 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
         Ok(Some(if moved && !is_looked_at { End::Meets } else { End::Over }))
     }
 
-    /// Waits a little for the lanes to come near the live ones, and returns whether they are. When they have tried for some time,
-    /// the live lanes wait for them for most of the time, so that they come near however much is written.
+    /// How long it is until the next look. Live lanes that wait go on meanwhile.
+    fn between_looks(&self) -> Duration {
+        match self.pace.effort().live_waits() {
+            Some((_, goes)) => goes,
+            None if self.is_aligning => BETWEEN,
+            None => INTERVAL,
+        }
+    }
+
+    /// Waits a little for the lanes to come near the live ones, and returns true where they are. The live reader waits as well, as far
+    /// as the effort says.
     async fn comes_near(&mut self) -> bool {
         let now = Instant::now();
         if now < self.rests_until {
             return false;
         }
-        self.hurries(true);
-        self.rounds += 1;
-        if self.rounds > ROUNDS_MAX {
-            self.rests();
-            return false;
+        let waits = self.pace.effort().live_waits().map(|(waits, _)| waits);
+        if let Some(waits) = waits {
+            self.rendezvous.holds_live(waits);
         }
-        self.rendezvous.holds_live(self.rounds > FREE_ROUNDS);
-        let is_near = loop {
-            let distance = self.rendezvous.distance();
-            if distance.is_some_and(|distance| self.approach.is_near(Instant::now(), &distance)) {
-                break true;
-            }
-            if now.elapsed() > ROUND {
-                break false;
+        let until = now + waits.unwrap_or(ROUND);
+        while !self.is_near() {
+            if Instant::now() >= until {
+                self.rendezvous.lets_live_go();
+                self.may_rest(now);
+                return false;
             }
             tokio::time::sleep(TICK).await;
-        };
-        self.rendezvous.holds_live(is_near && self.rounds > FREE_ROUNDS);
-        is_near
-    }
-
-    /// Gives the lanes all of the time, or only their share of it.
-    fn hurries(&mut self, is_hurried: bool) {
-        if std::mem::replace(&mut self.is_hurried, is_hurried) != is_hurried {
-            self.shadow.lanes.hurries(is_hurried);
-            self.pace.changes();
         }
-    }
-
-    /// Does more for lanes that have not caught up and do not come nearer: they get all of the time, and then the live ones wait.
-    async fn catches_up(&mut self) {
-        match self.pace.stalls(Instant::now()) {
-            0 => {
-                self.hurries(false);
-                self.rounds = 0;
-            }
-            1 => self.hurries(true),
-            _ => {
-                self.rounds = self.rounds.max(FREE_ROUNDS);
-                self.comes_near().await;
-                self.rendezvous.holds_live(false);
-            }
+        if waits.is_some() {
+            // Until both have their end.
+            self.rendezvous.holds_live(ROUND);
         }
+        true
     }
 
-    /// Leaves the live lanes alone for a while: the others do not come near however much these wait.
-    fn rests(&mut self) {
+    fn is_near(&mut self) -> bool {
+        let distance = self.rendezvous.distance();
+        distance.is_some_and(|distance| self.approach.is_near(Instant::now(), &distance))
+    }
+
+    /// Does so much for the lanes.
+    fn makes(&mut self, effort: Effort) {
+        self.pace.makes(effort);
+        self.shadow.lanes.takes_share(effort.percent(self.ports.settings().rebuild_percent));
+    }
+
+    /// Leaves the live lanes alone for a while where the others come no nearer however much these wait.
+    fn may_rest(&mut self, now: Instant) {
+        if self.pace.effort() != Effort::Most || !self.pace.is_stuck() {
+            self.in_vain_since = None;
+            return;
+        }
+        if now - *self.in_vain_since.get_or_insert(now) < IN_VAIN_MAX {
+            return;
+        }
         let (projection, generation) =
             (&self.ports.settings().name, self.shadow.lanes.generation().generation);
         tracing::warn!(
@@ -227,8 +237,9 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
             "it does not come near the live one, although the live lanes wait for it; they go on for {} s, then it is tried again",
             SETUP_INTERVAL.as_secs()
         );
-        self.rounds = 0;
-        self.rests_until = Instant::now() + SETUP_INTERVAL;
+        self.in_vain_since = None;
+        self.rests_until = now + SETUP_INTERVAL;
+        self.pace.makes(Effort::All);
     }
 
     async fn has_caught_up(&mut self, next: &Generation) -> Result<bool, Failure> {
@@ -253,7 +264,10 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
         let (events, _) = self.ports.progress(next.generation).await?;
         let live = self.ports.live().await?.unwrap_or(FIRST_GENERATION);
         let (live, _) = self.ports.progress(live).await?;
-        self.pace.add(PaceSample { at, events, live, behind });
+        if at >= self.rests_until {
+            self.pace.add(PaceSample { at, events, live, behind });
+            self.makes(self.pace.effort());
+        }
         let left = self.pace.left(next.expected, next.seconds).filter(|_| at >= self.rests_until);
         self.ports.record_left(next.generation, left).await
     }
@@ -296,7 +310,7 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
 impl<P: GenerationPorts> Drop for Watch<'_, P> {
     fn drop(&mut self) {
         // Nobody waits for lanes that nobody looks after.
-        self.rendezvous.holds_live(false);
+        self.rendezvous.lets_live_go();
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::examine;
 use super::generation_rows::GenerationRows;
 use super::host::Host;
@@ -162,6 +164,10 @@ impl GenerationPorts for SimulatedGenerations {
 
     fn status(&self) -> &Arc<Status> {
         &self.host.status
+    }
+
+    fn background(&self) -> Handle {
+        Handle::current()
     }
 
     async fn live(&mut self) -> Result<Option<u32>, Failure> {
@@ -358,7 +364,7 @@ impl ShadowPorts for SimulatedShadow {
         &self.generation
     }
 
-    fn hurries(&self, _is_hurried: bool) {}
+    fn takes_share(&self, _percent: u32) {}
 
     async fn prepare(&self, until: Option<Position>) -> Result<RunPlan, Failure> {
         let (store, number) = (&self.host.store, self.generation.generation);

@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is.
 pub const LOOK: Duration = Duration::from_millis(200);
 
+/// How long writers go on where generations come and go.
+pub const WRITING: Duration = Duration::from_mins(1);
+
 /// How long it may take until it is noticed that the source was put back.
 const NOTICE: Duration = Duration::from_mins(20);
 
@@ -162,9 +165,11 @@ impl LaneSchedule {
 }
 
 impl LaneSchedule {
-    /// Where there are generations, no other tables take the live ones' place in other ways, and no commits are lost.
+    /// Where there are generations, writers go on through their switches, no other tables take the live ones' place in other ways,
+    /// and no commits are lost.
     fn where_generations_are_real(mut self) -> Self {
         if self.generations > 0 {
+            self.shape.span = WRITING;
             self.habits.take_overs = 0;
             self.losses.clear();
             self.put_back = None;
