@@ -5,12 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bson::Document;
-
 use super::guide::{folder, follow};
 use super::{pictures, repository};
 use crate::support::host::BINARY;
-use crate::support::world::free_port;
+use crate::support::world::{free_port, said};
 use crate::support::{Host, Options, World, until};
 
 /// How long what a host shows may take to be so.
@@ -220,16 +218,27 @@ impl Reader {
         self.host = Some(host);
     }
 
-    /// The page's tools are not here: the world has the database, and the driver writes the same documents. The index
-    /// that history needs is the reader's affair.
+    /// Runs the commands of tools that a reader may not have, by what `dev/services` has in their place, in the world's databases. The
+    /// index that history needs is the reader's affair.
     async fn fill(&self, text: &str) {
-        let [create, import] = text.lines().collect::<Vec<_>>()[..] else { panic!("two commands: {text}") };
-        assert!(create.starts_with("mysql ") && create.contains("CREATE DATABASE shop"), "{create}");
-        assert!(import.starts_with("mongoimport ") && import.ends_with(" events.jsonl"), "{import}");
+        let tools = repository().join("dev/services");
+        let (name, uri) = (&self.world.name, &self.world.options.mongodb);
+        let (servers, options) = uri.split_once("/?").expect("a URI without a database");
+        let port = std::env::var("LATERNA_MYSQL_PORT").expect("dev/services env says it");
+        let script = text
+            .replace("CREATE DATABASE shop", &format!("CREATE DATABASE IF NOT EXISTS {name}"))
+            .replace("mongodb://127.0.0.1:27017/shop?replicaSet=rs0", &format!("{servers}/{name}?{options}"))
+            .replace(
+                "mysql --host 127.0.0.1 ",
+                &format!("{} mysql --host 127.0.0.1 --port {port} ", tools.display()),
+            )
+            .replace("mongoimport --uri", &format!("{} mongoimport --uri", tools.display()));
+        assert_eq!(script.matches(name.as_str()).count(), 2, "{script}");
         self.world.outbox.drop_indexes().await.expect("the index is dropped");
-        let events = fs::read_to_string(self.project().join("events.jsonl")).expect("they are there");
-        let document = |line| serde_json::from_str::<Document>(line).expect("it is Extended JSON");
-        self.world.insert(events.lines().map(document)).await;
+        let mut command = Command::new("bash");
+        let filled =
+            command.args(["-ec", script.as_str()]).current_dir(self.project()).output().expect("bash runs");
+        assert!(filled.status.success() && said(&filled).contains("imported"), "{}", said(&filled));
     }
 
     async fn follow(&mut self, Block { kind, text }: &Block) {
