@@ -57,8 +57,32 @@ impl Mysqld {
         let (port, arguments) = (free_port(), vec![]);
         let mut server = Self { data, port, flavor, arguments, environment, child: None, folder };
         server.start();
-        server.until_ready().await;
+        while !server.comes_up().await {
+            std::fs::remove_file(server.folder.path().join("log")).expect("it has logged why");
+            server.port = free_port();
+            server.start();
+        }
         server
+    }
+
+    /// False where something else has taken the port since it was found free.
+    async fn comes_up(&mut self) -> bool {
+        let mut has_ended = false;
+        until("the private server answers, or has ended", async || {
+            has_ended = !self.is_running();
+            has_ended || self.answers().await
+        })
+        .await;
+        let log = self.log();
+        assert!(!has_ended || log.contains("Address already in use"), "the server has ended:\n{log}");
+        !has_ended
+    }
+
+    async fn answers(&self) -> bool {
+        let url: MySqlConnectOptions = self.options().mysql.parse().expect("a URL");
+        let Ok(connection) = url.connect().await else { return false };
+        let _ = connection.close().await;
+        true
     }
 
     /// The shared MongoDB and this server.
@@ -106,13 +130,7 @@ impl Mysqld {
     }
 
     pub async fn until_ready(&self) {
-        let url: MySqlConnectOptions = self.options().mysql.parse().expect("a URL");
-        until("the private server answers", async || {
-            let Ok(connection) = url.connect().await else { return false };
-            let _ = connection.close().await;
-            true
-        })
-        .await;
+        until("the private server answers", async || self.answers().await).await;
     }
 
     /// What the server logged so far.

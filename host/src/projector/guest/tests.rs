@@ -334,20 +334,20 @@ fn after_a_trap_the_next_list_has_a_new_instance() {
 #[test]
 fn a_deadline_is_the_environments_fault() {
     let engine = Engine::new(None).expect("an engine starts");
-    let budget = Budget { fuel: 1_000_000_000, ..budget() };
+    let budget = Budget { fuel: 100_000_000_000, ..budget() };
     let component = Component::load(&engine, &bytes("(loop $forever (br $forever)) unreachable"), &budget);
     let mut guest = Guest::new(component.expect("it loads"), "test");
-    // The loop has fuel for hundreds of milliseconds, but time flies: ten seconds pass in fifty milliseconds.
+    // The loop has fuel for a minute, but time flies: a thousand seconds pass in fifty milliseconds.
     let (running, ended) = mpsc::channel::<()>();
     let clock = thread::spawn(move || {
         while ended.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
-            (0..20).for_each(|_| engine.wasmtime().increment_epoch());
+            (0..2000).for_each(|_| engine.wasmtime().increment_epoch());
         }
     });
     let failure = guest.project(&[&event(1), &event(2)]).expect_err("no verdict");
     drop(running);
     clock.join().expect("the clock does not panic");
-    assert_eq!(failure, Failure::Deadline { limit_ms: 10_000 });
+    assert_eq!(failure, Failure::Deadline { limit_ms: 1_000_000 });
     assert_eq!(failure.fault(), Fault::Environment);
 }
 
