@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Fault};
 use crate::projector::Component;
 use crate::readmodel::lane::checkpoint::LaneRow;
+use crate::readmodel::lane::dead_letter::{LetterCounts, with_remedies};
 use crate::source::Feed;
 use component_stats::ComponentStats;
 use exemplars::Exemplars;
@@ -83,7 +84,7 @@ impl Status {
             oplog_alarm: Alarm::None,
             stillness: Stillness::default(),
             documents: 0,
-            letters: (0, 0),
+            letters: LetterCounts::default(),
             ignored: 0,
             acknowledgement: None,
             beside: None,
@@ -293,8 +294,9 @@ impl Status {
             ignored: state.ignored,
             unhandled: state.types.unhandled(),
             commit_times: state.types.commit_times(),
-            parked: state.letters.0,
-            held: state.letters.1,
+            parked: state.letters.parked(),
+            held: state.letters.held,
+            letters: with_remedies(&state.letters.by_class),
             acknowledgement: state.acknowledgement.clone(),
             beside: state.beside.clone(),
             commands: state.commands.values().cloned().collect(),

@@ -1,13 +1,14 @@
 //! Whoever hears of a letter hears the same class and the same remedy, wherever they look.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{blocked, dlq};
+use super::{blocked, blocked_with, dlq};
 use crate::support::http::Client;
-use crate::support::world::said;
+use crate::support::world::{laterna, said};
+use crate::support::{Options, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_metric_command_line_and_api_agree_on_a_letters_class_and_what_to_do() {
+async fn log_metric_status_audit_and_api_agree_on_a_letters_class_and_what_to_do() {
     let (world, host) = blocked().await;
     let head = format!("SELECT MIN(id) FROM {}.dead_letter", world.control());
     let head = world.number(&head).await;
@@ -36,4 +37,61 @@ async fn log_metric_command_line_and_api_agree_on_a_letters_class_and_what_to_do
     );
     let list = said(&dlq(&world, &host, &["list", "recorder", "--reason", "key-conflict"]));
     assert!(list.contains("thing/a") && list.contains("  key-conflict  "), "{list}");
+
+    // How the projection stands: from the host by either way.
+    let expected = json!([{ "class": "key-conflict", "letters": 1, "remedy": remedy }]);
+    let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
+    let status = client.get("/api/v1/projections/recorder").await.json();
+    assert_eq!(status["letters"], expected, "{status}");
+    let json = said(&laterna(&config, &["status", "recorder", "--json"]));
+    let told: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(
+        (&told[0]["letters"], &told[0]["parked"], &told[0]["held"]),
+        (&expected, &json!(1), &json!(2))
+    );
+    let people = said(&laterna(&config, &["status", "recorder"]));
+    assert!(people.contains(&format!("what to do about 1 (key-conflict): {remedy}")), "{people}");
+
+    // Who did what: the class is the one of the letter when something was asked for, also when it is gone.
+    let asked = json!({ "ids": [head], "why": "a test" });
+    let asked = client.post("/api/v1/projections/recorder/letters/discard", &asked).await;
+    assert_eq!(asked.code, 202, "{asked:?}");
+    let mut operation = Value::Null;
+    until("it is discarded", async || {
+        operation = client.get(asked.header("location")).await.json();
+        operation["state"] == "done"
+    })
+    .await;
+    assert_eq!((&operation["letters"], &operation["parameters"]["shown"]["letters"]), (&expected, &json!(1)));
+    let json = said(&laterna(&config, &["audit", "recorder", "--kind", "discard", "--json"]));
+    let told: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(told["letters"], expected, "{told}");
+    let people = said(&laterna(&config, &["audit", "recorder"]));
+    assert!(people.contains("discard 1 letter(s) (1 key-conflict): a test"), "{people}");
+    assert!(people.contains(&format!("what to do about letters (key-conflict): {remedy}")), "{people}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_host_the_status_has_the_letters_classes_too_on_mysql() {
+    without_a_host(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_host_the_status_has_the_letters_classes_too_on_mariadb() {
+    without_a_host(Options::mariadb()).await;
+}
+
+async fn without_a_host(options: Options) {
+    let (world, host) = blocked_with(options).await;
+    let status = async || {
+        let status = Client::new(host.port).get("/api/v1/projections/recorder").await.json();
+        status["letters"].clone()
+    };
+    until("the host counts it", async || status().await[0]["letters"] == 1).await;
+    let counted = status().await;
+    let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
+    assert!(host.stop().await.success());
+    let json = said(&laterna(&config, &["status", "recorder", "--json"]));
+    let told: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&told[0]["phase"], &told[0]["letters"]), (&json!("stopped"), &counted), "{told}");
 }

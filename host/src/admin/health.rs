@@ -138,6 +138,7 @@ mod tests {
             commit_times: vec![],
             parked: 0,
             held: 0,
+            letters: vec![],
             acknowledgement: None,
             beside: None,
             commands: vec![],

@@ -1,5 +1,6 @@
 //! `laterna audit`: who asked for what, when, and what came of it; from the control schema, or from a host that is asked.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use super::console::Console;
 use super::{output, table};
 use crate::readmodel::control::command::{CommandRecord, CommandState, RecordFilter};
+use crate::readmodel::lane::dead_letter::ClassCount;
 use crate::text::harmless;
 
 /// How many commands are read at a time.
@@ -45,6 +47,7 @@ pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> any
     let state = state.as_deref().and_then(CommandState::from_name);
     let mut filter = RecordFilter { projection, by, kind, state, before, ..RecordFilter::default() };
     let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
+    let mut remedies = BTreeMap::new();
     let mut left = limit;
     while left > 0 {
         let page = console.operations(&filter, left.min(PAGE)).await?;
@@ -56,11 +59,15 @@ pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> any
                 output::line(serde_json::to_string(record)?);
             } else {
                 shown.add_row(cells(record));
+                remedies.extend(record.letters.iter().map(|one| (one.class.clone(), one.remedy.clone())));
             }
         }
     }
     if !json {
         output::line(shown.trim_fmt());
+        for (class, remedy) in remedies {
+            output::line(format_args!("what to do about letters ({class}): {remedy}"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +75,11 @@ pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> any
 fn cells(record: &CommandRecord) -> [String; 7] {
     const CHARACTERS: usize = 80;
     let why = record.parameters.get("why").and_then(Value::as_str);
-    let what = why.map_or_else(|| record.request.clone(), |why| format!("{}: {why}", record.request));
+    let classes: Vec<String> =
+        record.letters.iter().map(|ClassCount { class, letters, .. }| format!("{letters} {class}")).collect();
+    let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let what = format!("{}{classes}{why}", record.request);
     let came = match &record.result {
         Some(Value::String(text)) => text.lines().next().unwrap_or_default().to_owned(),
         Some(_) => "a report".to_owned(),

@@ -10,7 +10,7 @@ use super::{compose, output};
 use crate::config::Config;
 use crate::operation::ask;
 use crate::readmodel::forget::{self, Forgotten};
-use crate::readmodel::lane::dead_letter;
+use crate::readmodel::lane::dead_letter::{self, Selection};
 use crate::servers::Servers;
 
 #[derive(Debug, Args)]
@@ -33,8 +33,9 @@ async fn carry_out(
     let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
     ask::registered(&mut session, &servers, projection).await?;
-    let (parked, held) = dead_letter::count(&mut session, &servers.control, projection).await?;
-    if !yes && !is_confirmed(projection, parked + held)? {
+    let all = Selection::default();
+    let letters = dead_letter::count(&mut session, &servers.control, projection, &all).await?.all();
+    if !yes && !is_confirmed(projection, letters)? {
         return Ok(ExitCode::FAILURE);
     }
     let Servers { ddl, control, .. } = &servers;

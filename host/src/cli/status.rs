@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::projector::TypeCost;
 use crate::readmodel::control::command::{self, WaitingCommand};
 use crate::readmodel::control::{pause, registration, take_up};
-use crate::readmodel::lane::{checkpoint, dead_letter};
+use crate::readmodel::lane::checkpoint;
+use crate::readmodel::lane::dead_letter::{self, ClassCount, Selection};
 use crate::status::recently::{LastMinute, Quantiles};
 use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use crate::text::harmless;
@@ -67,7 +68,8 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     for registration in registration::all(&mut session, &servers.control).await? {
         let (name, generation) = (registration.projection, registration.live_generation);
         let rows = checkpoint::rows(&mut session, &servers.control, &name, generation).await?;
-        let (parked, held) = dead_letter::count(&mut session, &servers.control, &name).await?;
+        let all = Selection::default();
+        let letters = dead_letter::count(&mut session, &servers.control, &name, &all).await?;
         // A host of a version before this one has no such count.
         let ignored = checkpoint::ignored(&mut session, &servers.control, &name).await.unwrap_or_default();
         // Nor does it show what its commands wait for.
@@ -102,8 +104,9 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             ignored,
             unhandled: vec![],
             commit_times: vec![],
-            parked,
-            held,
+            parked: letters.parked(),
+            held: letters.held,
+            letters: dead_letter::with_remedies(&letters.by_class),
             acknowledgement: None,
             beside: None,
             commands,
@@ -285,6 +288,10 @@ fn notes(snapshot: &Snapshot) {
     }
     if snapshot.parked > 0 {
         output::line(format_args!("\n{name} has dead letters: laterna dlq list {name}"));
+        for ClassCount { class, letters, remedy } in &snapshot.letters {
+            let letters = table::number(*letters);
+            output::line(format_args!("  what to do about {letters} ({class}): {remedy}"));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pipeline::giving;
 use crate::pipeline::requests::LetterRequest;
 use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::lane::dead_letter;
+use crate::readmodel::lane::dead_letter::{self, Selection};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 
@@ -197,7 +197,8 @@ impl Commands {
             Err(failure) => CommandOutcome::Failed(failure.without_values()),
         };
         // Whoever waits for the command finds the numbers that it left.
-        let counting = dead_letter::count(session, control, projection);
+        let all = Selection::default();
+        let counting = dead_letter::count(session, control, projection, &all);
         self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
         tracing::info!(projection, command = command.id, "{}", outcome.told());
         self.traces(command, since, outcome.error());

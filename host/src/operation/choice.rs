@@ -177,8 +177,11 @@ async fn chosen(
     let count = letters.count();
     if count > 0 {
         // The letters are named; what fits as well and came later is counted in the end.
+        let counted = Selection { until: Some(page.after), ..like.clone() };
+        let classes = dead_letter::count(session, control, projection, &counted).await?.by_class;
         let like = Selection { until: None, ..like };
-        return Ok((Letters::Shown { shown: ShownLetters { generation, letters }, like }, count));
+        let shown = ShownLetters { generation, letters, classes };
+        return Ok((Letters::Shown { shown, like }, count));
     }
     if let Some(id) = like.id {
         let letter = find(session, servers, projection, id).await?;

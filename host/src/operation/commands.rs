@@ -48,9 +48,10 @@ impl Commands {
         self.versions.desired.get().current.digest().to_owned()
     }
 
-    /// Has a span made of what was carried out just now.
+    /// Counts what was carried out just now, and has a span made of it.
     pub(super) fn traces(&self, command: &Command, since: Instant, error: Option<&str>) {
         let operation = OperationSpan { id: command.id, took: since.elapsed(), error };
+        self.status.carried_out(error.is_none());
         self.status.traces().operation(&self.projection, command.request.word(), operation);
     }
 

@@ -127,6 +127,10 @@ impl Status {
         }
         counter!("laterna_retries_total", "projection" => projection(), "class" => "connection-lost")
             .increment(0);
+        for outcome in ["done", "failed"] {
+            counter!("laterna_operations_total", "projection" => projection(), "outcome" => outcome)
+                .increment(0);
+        }
         for verdict in Verdict::NAMES {
             counter!("laterna_events_total", "projection" => projection(), "verdict" => verdict).increment(0);
         }
@@ -160,6 +164,7 @@ impl StatusState {
 mod tests {
     use super::super::tests::{at, row};
     use crate::position::ClusterTime;
+    use crate::readmodel::lane::dead_letter::LetterCounts;
     use crate::status::Status;
     use crate::status::snapshot::Phase;
 
@@ -187,7 +192,8 @@ mod tests {
     #[test]
     fn a_standby_shows_nothing_of_the_time_when_it_wrote() {
         let status = reading(1_000, 1_000, 1_300);
-        status.observed_letters((3, 4), Some(5));
+        let letters = LetterCounts { held: 4, by_class: [("rejected".to_owned(), 3)].into() };
+        status.observed_letters(letters, Some(5));
         status.observed_oplog(Some(ClusterTime { seconds: 900, increment: 1 }));
         let before = status.snapshot();
         assert_eq!((before.lag_seconds, before.parked), (300, 3));
@@ -195,6 +201,7 @@ mod tests {
         status.enter(Phase::Standby { owner: "another".into() });
         let after = status.snapshot();
         assert_eq!((after.lag_seconds, after.lag_events, after.parked, after.held), (0, 0, 0, 0));
+        assert!(before.letters[0].class == "rejected" && after.letters.is_empty());
         assert!(status.lag() == 0.0 && after.oplog.is_none() && after.lanes.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use super::oplog::Alarm;
 use super::{Server, Status};
 use crate::failure::Failure;
 use crate::position::ClusterTime;
+use crate::readmodel::lane::dead_letter::LetterCounts;
 
 impl Status {
     /// What a server answered to an observation, or that it did not.
@@ -19,9 +20,22 @@ impl Status {
         });
     }
 
-    /// How many letters are parked and held; of how many events the upcaster made nothing, where that was counted, too.
-    pub fn observed_letters(&self, letters: (u64, u64), ignored: Option<u64>) {
+    /// How many letters there are; of how many events the upcaster made nothing, where that was counted, too.
+    pub fn observed_letters(&self, letters: LetterCounts, ignored: Option<u64>) {
         self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
+    }
+
+    /// How many commands are not over.
+    pub fn observed_commands(&self, pending: u64) {
+        metrics::gauge!("laterna_operations_pending", "projection" => self.projection.clone())
+            .set(u32::try_from(pending).unwrap_or(u32::MAX));
+    }
+
+    /// A command is over, as this host carried it out.
+    pub fn carried_out(&self, is_done: bool) {
+        let outcome = if is_done { "done" } else { "failed" };
+        let labels = [("projection", self.projection.clone()), ("outcome", outcome.to_owned())];
+        metrics::counter!("laterna_operations_total", &labels).increment(1);
     }
 
     /// Letters were erased.

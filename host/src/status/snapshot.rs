@@ -7,6 +7,7 @@ use super::recently::LastMinute;
 use super::types::{TypeCount, TypeTime};
 use crate::projector::TypeCost;
 use crate::readmodel::control::command::WaitingCommand;
+use crate::readmodel::lane::dead_letter::ClassCount;
 
 /// What a projection is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -100,6 +101,9 @@ pub struct Snapshot {
     /// Dead letters that failed, and those that wait behind them.
     pub parked: u64,
     pub held: u64,
+    /// Those that failed, by class, each with what to do about them.
+    #[serde(default)]
+    pub letters: Vec<ClassCount>,
     /// How the outbox is told of it; none where its documents are kept.
     #[serde(default)]
     pub acknowledgement: Option<Acknowledgement>,

@@ -15,6 +15,7 @@ use super::types::SeenTypes;
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::control::command::WaitingCommand;
+use crate::readmodel::lane::dead_letter::LetterCounts;
 
 /// All that is known of a projection.
 pub(super) struct StatusState {
@@ -46,7 +47,7 @@ pub(super) struct StatusState {
     pub(super) oplog_alarm: Alarm,
     pub(super) stillness: Stillness,
     pub(super) documents: u64,
-    pub(super) letters: (u64, u64),
+    pub(super) letters: LetterCounts,
     pub(super) ignored: u64,
     pub(super) acknowledgement: Option<Acknowledgement>,
     pub(super) beside: Option<Beside>,
@@ -115,7 +116,7 @@ impl StatusState {
     pub(super) fn forget_what_the_leader_knows(&mut self) {
         self.lanes.clear();
         (self.read_up_to, self.read_wall_ms, self.source_time, self.oplog_begin) = (None, None, None, None);
-        (self.documents, self.letters, self.ignored) = (0, (0, 0), 0);
+        (self.documents, self.letters, self.ignored) = (0, LetterCounts::default(), 0);
         (self.acknowledgement, self.beside, self.types) = (None, None, SeenTypes::default());
         self.commands.clear();
     }

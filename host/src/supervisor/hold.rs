@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::readmodel::control::pause;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::lane::dead_letter;
+use crate::readmodel::lane::dead_letter::{self, Selection};
 use crate::readmodel::lane::volume::{self, Volume};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -42,9 +42,10 @@ impl HoldCheck {
             return Ok(Some(pause));
         }
         if self.holds_stream {
-            let (parked, held) = dead_letter::count(session, control, &self.projection).await?;
-            if parked + held > 0 {
-                return Ok(Some(Failure::StreamHeld { letters: parked + held }));
+            let all = Selection::default();
+            let letters = dead_letter::count(session, control, &self.projection, &all).await?.all();
+            if letters > 0 {
+                return Ok(Some(Failure::StreamHeld { letters }));
             }
         }
         let Some(full) = &self.full else { return Ok(None) };
@@ -57,7 +58,7 @@ impl HoldCheck {
         if let Some(pause) = &snapshot.pause {
             return Some(pause.clone());
         }
-        let letters = snapshot.letters.0 + snapshot.letters.1;
+        let letters = snapshot.letters.all();
         if self.holds_stream && letters > 0 {
             return Some(Failure::StreamHeld { letters });
         }

@@ -87,7 +87,8 @@ pub async fn observe(
         let mut poll = feed.poll();
         loop {
             if let Some(snapshot) = &poll.snapshot {
-                status.observed_letters(snapshot.letters, Some(snapshot.ignored));
+                status.observed_letters(snapshot.letters.clone(), Some(snapshot.ignored));
+                status.observed_commands(snapshot.commands.all());
             }
             status.observes(Server::ReadModel, poll.trouble);
             poll = feed.next().await;

@@ -9,6 +9,7 @@ use super::pause;
 use super::schema::Control;
 use super::take_up::TakeUp;
 use crate::failure::Failure;
+use crate::readmodel::lane::dead_letter::{KIND, LetterCounts};
 use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::mysql::session::Session;
 
@@ -24,8 +25,8 @@ pub struct ControlSnapshot {
     /// The number of generations that something is to be done about: all but those that are kept.
     pub generations: u64,
     pub commands: PendingCommands,
-    /// The live generation's dead letters, parked and held.
-    pub letters: (u64, u64),
+    /// The live generation's dead letters.
+    pub letters: LetterCounts,
     /// The dead letters and their bytes, as the lanes of the live generation count them.
     pub volume: Volume,
     /// The number of events that the upcaster made nothing of.
@@ -38,6 +39,13 @@ pub struct PendingCommands {
     pub letters: u64,
     pub switches: u64,
     pub deployments: u64,
+}
+
+impl PendingCommands {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.letters + self.switches + self.deployments
+    }
 }
 
 impl ControlSnapshot {
@@ -59,7 +67,7 @@ impl ControlSnapshot {
                 switches: count("command_switches")?,
                 deployments: count("command_deployments")?,
             },
-            letters: (count("parked")?, count("held")?),
+            letters: letters(row.get("letter_kinds")?)?,
             volume: Volume { letters: row.get("letters")?, bytes: row.get("letter_bytes")? },
             ignored: count("ignored")?,
         })
@@ -69,9 +77,17 @@ impl ControlSnapshot {
 impl ControlSnapshot {
     /// Returns true where more differs than the counts of events and letters.
     pub fn differs(&self, before: &Self) -> bool {
-        let Self { letters, volume, ignored, .. } = *before;
+        let Self { letters, volume, ignored, .. } = before.clone();
         *before != Self { letters, volume, ignored, ..self.clone() }
     }
+}
+
+/// The counts of letters, from a JSON object of their kinds; none where there is no letter.
+fn letters(kinds: Option<String>) -> Result<LetterCounts, Failure> {
+    let Some(text) = kinds else { return Ok(LetterCounts::default()) };
+    let kinds = serde_json::from_str(&text);
+    let kinds = kinds.map_err(|error| Failure::Bug { what: format!("counts of dead letters: {error}") })?;
+    Ok(LetterCounts::of(kinds))
 }
 
 fn deployment(row: &ControlRow) -> Result<Option<TakeUp>, Failure> {
@@ -100,10 +116,10 @@ fn sql(control: &Control) -> ControlSql<'static> {
          JOIN (SELECT CAST(COUNT(*) AS UNSIGNED) AS generations FROM laterna.generation WHERE projection = ? AND state <> 'kept') AS g \
          JOIN (SELECT {} AS command_letters, {} AS command_switches, {} AS command_deployments \
              FROM laterna.command WHERE projection = ? AND state = 'pending') AS m \
-         JOIN (SELECT CAST(COALESCE(SUM(d.state = 'parked'), 0) AS UNSIGNED) AS parked, \
-             CAST(COALESCE(SUM(d.state = 'held'), 0) AS UNSIGNED) AS held FROM laterna.dead_letter d \
+         JOIN (SELECT CAST(JSON_OBJECTAGG(k.kind, k.letters) AS CHAR) AS letter_kinds FROM \
+             (SELECT {KIND} AS kind, COUNT(*) AS letters FROM laterna.dead_letter d \
              JOIN laterna.projection p ON p.projection = d.projection AND p.live_generation = d.generation \
-             WHERE d.projection = ?) AS l \
+             WHERE d.projection = ? GROUP BY 1) AS k) AS l \
          JOIN (SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) AS ignored, \
              CAST(COALESCE(SUM(c.letters), 0) AS SIGNED) AS letters, \
              CAST(COALESCE(SUM(c.letter_bytes), 0) AS SIGNED) AS letter_bytes FROM laterna.checkpoint c \

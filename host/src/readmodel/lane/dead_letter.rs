@@ -6,6 +6,7 @@
 mod document;
 mod same;
 mod selection;
+mod counts;
 mod shown;
 
 use sqlx::mysql::MySqlConnection;
@@ -25,10 +26,11 @@ use crate::readmodel::mysql::session::Session;
 use crate::statement::Operation;
 use crate::text::harmless;
 
+pub use counts::{ClassCount, KIND, LetterCounts, count, with_remedies};
 pub use document::{Content, contents, document, readable_document, shown_document};
 pub use selection::{
-    Discarded, GivenUp, Selection, behind, blocked, count, discarded, given_up, ids, length, newest,
-    of_events, reading, select,
+    Discarded, GivenUp, Selection, behind, blocked, discarded, given_up, ids, length, newest, of_events,
+    reading, select,
 };
 pub use shown::{Ids, ShownLetters};
 

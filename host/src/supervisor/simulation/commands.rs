@@ -77,7 +77,8 @@ impl Store {
         let id = state.commands.len() as u64 + 1;
         let tables = &state.tables;
         let found: Vec<Letter> = fitting(&state, &like).cloned().collect();
-        let mut shown = ShownLetters { generation: tables.generation, letters: Ids::default() };
+        let mut shown =
+            ShownLetters { generation: tables.generation, letters: Ids::default(), classes: BTreeMap::new() };
         for letter in &found {
             shown.letters.push(letter.id).expect("letters are in order");
         }

@@ -8,6 +8,7 @@ use super::{CommandOutcome, Request};
 use crate::failure::Failure;
 use crate::readmodel::control::control_sql::{ControlQuery, ControlRow};
 use crate::readmodel::control::schema::Control;
+use crate::readmodel::lane::dead_letter::{ClassCount, with_remedies};
 use crate::readmodel::mysql::session::Session;
 
 /// The longest request and result that lists read, in bytes; those of one command are read whole.
@@ -70,6 +71,9 @@ pub struct CommandRecord {
     pub request: String,
     /// What it was asked for with. Letters are counted, not listed.
     pub parameters: Map<String, Value>,
+    /// The parked ones of its letters by class, as they were when it was asked for, each class with what to do about it.
+    #[serde(default)]
+    pub letters: Vec<ClassCount>,
     pub state: CommandState,
     /// How far it is, while it is not over.
     pub progress: Option<String>,
@@ -112,6 +116,7 @@ impl CommandRecord {
             kind: unknown(),
             request: unknown(),
             parameters: Map::new(),
+            letters: vec![],
             state,
             progress,
             waits,
@@ -193,6 +198,7 @@ fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
     let is_over = matches!(state, CommandState::Done | CommandState::Failed | CommandState::Cancelled);
     let kind = beginning.split('"').nth(3).unwrap_or_default().to_owned();
     let parsed = request.as_deref().and_then(|text| serde_json::from_str::<Request>(text).ok());
+    let classes = parsed.as_ref().and_then(Request::shown).map(|shown| with_remedies(&shown.classes));
     let progress = result.as_ref().filter(|_| !is_over).and_then(|text| first_line(text));
     Ok(CommandRecord {
         id: row.get(0)?,
@@ -200,6 +206,7 @@ fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
         request: parsed.map_or_else(|| kind.clone(), |request| request.told()),
         kind,
         parameters: request.as_deref().map(parameters).unwrap_or_default(),
+        letters: classes.unwrap_or_default(),
         state,
         progress,
         waits: waits.filter(|_| !is_over),
@@ -260,6 +267,7 @@ fn parameters(request: &str) -> Map<String, Value> {
     let ids = all.get("shown").and_then(|shown| shown["letters"].as_str()?.parse::<super::Ids>().ok());
     if let (Some(Value::Object(shown)), Some(ids)) = (all.get_mut("shown"), ids) {
         shown.insert("letters".to_owned(), ids.count().into());
+        shown.remove("classes");
     }
     if let Some(Value::Object(like)) = all.get_mut("like") {
         like.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)) && *value != 0);
@@ -273,7 +281,7 @@ mod tests {
 
     #[test]
     fn letters_are_counted_and_what_is_for_the_host_is_left_out() {
-        let request = r#"{"do":"discard","shown":{"generation":1,"letters":"3-17,20"},"like":{"id":null,"class":"rejected","heads_only":true,"after":0},"why":"seen"}"#;
+        let request = r#"{"do":"discard","shown":{"generation":1,"letters":"3-17,20","classes":{"rejected":16}},"like":{"id":null,"class":"rejected","heads_only":true,"after":0},"why":"seen"}"#;
         let expected = serde_json::json!({
             "shown": { "generation": 1, "letters": 16 }, "like": { "class": "rejected", "heads_only": true }, "why": "seen"
         });

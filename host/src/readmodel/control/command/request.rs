@@ -93,6 +93,19 @@ impl Request {
         }
     }
 
+    /// The letters that it is about, where it names each.
+    pub fn shown(&self) -> Option<&ShownLetters> {
+        let (Self::Replay { letters }
+        | Self::Discard { letters, .. }
+        | Self::Rehearse { letters }
+        | Self::Erase { letters, .. }) = self
+        else {
+            return None;
+        };
+        let Letters::Shown { shown, .. } = letters else { return None };
+        Some(shown)
+    }
+
     /// Returns true for what lanes do, one letter after the other.
     pub fn is_about_letters(&self) -> bool {
         let is_it = matches!(self, Self::Replay { .. } | Self::Discard { .. } | Self::Rehearse { .. });

@@ -150,7 +150,7 @@ pub async fn reading(
 }
 
 /// Adds what is given to the condition.
-fn narrow(sql: &mut QueryBuilder<'_, MySql>, control: &Control, selection: &Selection) {
+pub(super) fn narrow(sql: &mut QueryBuilder<'_, MySql>, control: &Control, selection: &Selection) {
     let Selection { id, event, aggregate, class, state, until, other_than_digest, .. } = selection.clone();
     if let Some(ids) = &selection.among {
         sql.push(" AND d.id IN (0");
@@ -214,23 +214,6 @@ pub async fn newest(session: &mut Session, control: &Control, projection: &str) 
     );
     let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
     row.try_get(0).map_err(failed)
-}
-
-/// How many letters a projection has: parked, held.
-pub async fn count(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<(u64, u64), Failure> {
-    let failed = |error: sqlx::Error| classify("counting dead letters", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(SUM(d.state = 'parked'), 0) AS UNSIGNED), \
-         CAST(COALESCE(SUM(d.state = 'held'), 0) AS UNSIGNED) \
-         FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
-    Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
 }
 
 /// How many letters wait in the row of this one's aggregate, from it on; 1 where it has none.

@@ -1,6 +1,7 @@
 //! The letters that an operator was shown before a command about them was written: the command is about these, and no
 //! other, whatever is parked meanwhile. Pure.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct ShownLetters {
     pub generation: u32,
     pub letters: Ids,
+    /// How many of them were parked, by class. Older command lines do not say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, u64>,
 }
 
 /// Ids of letters in ascending order. Written as ranges, as in `3-17,20`.
