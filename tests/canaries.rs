@@ -1,6 +1,9 @@
 //! Values of events stay in dead letters, and nothing that comes from outside forges a line of the log or steers a terminal.
 
 use bson::{Document, doc};
+use laterna::readmodel::control::command::{ClearedUpTo, clear_samples};
+use laterna::readmodel::control::schema::Control;
+use laterna::readmodel::mysql::session::Connector;
 use sqlx::Row;
 
 use crate::guests;
@@ -143,6 +146,45 @@ async fn rows_that_a_comparison_found_are_not_kept_in_its_result() {
         let row = &world.rows(&kept.replace("{}", &world.control())).await[0];
         let report: serde_json::Value = serde_json::from_str(&row.get::<String, _>(0)).expect("it is JSON");
         assert_eq!(report["tables"][0]["different"]["rows"], 1, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_result_is_looked_at_once_for_rows_that_are_not_kept() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let world = World::new("picky", options).await;
+        let (control, schema) = (Control::new(&world.control()), world.control());
+        let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
+        let mut session = connector.connect().await.expect("MySQL answers");
+        control.migrate(&mut session).await.expect("it is created");
+        let ended = async |first: u32, count: u32, minutes: u32| {
+            let sql = format!(
+                "INSERT INTO {schema}.command (id, projection, request, state, result, requested_by, finished_at) \
+                 WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < {count}) \
+                 SELECT {first} + n, 'picky', '{{\"do\":\"verify\",\"repair\":false}}', 'done', \
+                 '{{\"tables\":[{{\"samples\":[\"{SECRET}\"]}}]}}', 'a test', \
+                 CURRENT_TIMESTAMP(6) - INTERVAL {minutes} MINUTE FROM n"
+            );
+            world.run(&sql).await;
+        };
+        let left = format!(
+            "SELECT CAST(COALESCE(SUM(id), 0) AS SIGNED) FROM {schema}.command WHERE result LIKE '%{SECRET}%'"
+        );
+        let mut cleared = ClearedUpTo::default();
+        // More than a page, all of one moment; and one that is not old enough.
+        ended(100, 700, 90).await;
+        ended(10, 1, 50).await;
+        clear_samples(&mut session, &control, "picky", &mut cleared).await.expect("MySQL answers");
+        assert_eq!(world.number(&left).await, 10);
+        // What is over later comes later, whatever its id; what was over before the last look is not read again.
+        world
+            .run(&format!(
+                "UPDATE {schema}.command SET finished_at = finished_at - INTERVAL 11 MINUTE WHERE id = 10"
+            ))
+            .await;
+        ended(5000, 1, 100).await;
+        clear_samples(&mut session, &control, "picky", &mut cleared).await.expect("MySQL answers");
+        assert_eq!(world.number(&left).await, 5000);
     }
 }
 

@@ -57,6 +57,7 @@ mod take_up;
 mod takeover;
 mod tidy;
 mod traces;
+mod unused_components;
 mod upcasters;
 mod verify;
 mod why;

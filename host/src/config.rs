@@ -69,6 +69,8 @@ pub struct HostSettings {
     pub memory_bytes: u32,
     /// After how many days the audit forgets operations that are over; 0: never.
     pub audit_retention_days: u32,
+    /// After how many days a component is removed that nothing refers to; 0: never.
+    pub component_retention_days: u32,
     pub log: LogFormat,
     /// The lines that are logged, unless `LATERNA_LOG` says it.
     pub log_filter: String,
@@ -106,6 +108,7 @@ impl Default for HostSettings {
             stop_seconds: 20,
             memory_bytes: 256 << 20,
             audit_retention_days: 0,
+            component_retention_days: 30,
             log: LogFormat::Text,
             log_filter: "info".to_owned(),
             otlp: None,

@@ -17,6 +17,7 @@ pub mod sql_changes;
 pub mod why;
 pub mod watch;
 mod letters;
+mod unused_components;
 mod carry_out;
 pub mod load;
 mod queue;

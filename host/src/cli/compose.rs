@@ -177,6 +177,7 @@ pub fn settings(config: &Config, name: &str, projection: &Projection, room: &Roo
             replay_after_deployment: projection.replay_after_deployment,
         },
         audit_retention_days: config.host.audit_retention_days,
+        component_retention_days: config.host.component_retention_days,
         rebuild_percent: projection.rebuild_percent,
     }
 }

@@ -203,6 +203,7 @@ impl Fleet {
             versions: versions.clone(),
             settings: settings.letters,
             audit_retention_days: settings.audit_retention_days,
+            component_retention_days: settings.component_retention_days,
             letter_queues: orders.clone(),
             status: status.clone(),
             feed: feed.clone(),

@@ -21,6 +21,13 @@ pub fn problems(config: &Config) -> Vec<String> {
     range(&mut problems, "host.stop_seconds", config.host.stop_seconds.into(), 1, 600);
     range(&mut problems, "host.memory_bytes", config.host.memory_bytes.into(), 16 << 20, 2 << 30);
     range(&mut problems, "host.audit_retention_days", config.host.audit_retention_days.into(), 0, 36_500);
+    range(
+        &mut problems,
+        "host.component_retention_days",
+        config.host.component_retention_days.into(),
+        0,
+        36_500,
+    );
     range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
     check_acknowledging(&mut problems, &config.mongodb);
     if config.host.id.is_empty() || config.host.id.len() > 200 {

@@ -12,11 +12,12 @@ const PROJECTION: &str = "projection.accounts";
 
 /// Every number that can be set, with the least and the largest that is taken. A bound that is checked and does not
 /// stand here is found by `every_bound_stands_in_the_list`.
-const BOUNDS: [(&str, &str, u64, u64); 22] = [
+const BOUNDS: [(&str, &str, u64, u64); 23] = [
     ("host", "lease_seconds", 2, 300),
     ("host", "stop_seconds", 1, 600),
     ("host", "memory_bytes", 16 << 20, 2 << 30),
     ("host", "audit_retention_days", 0, 36_500),
+    ("host", "component_retention_days", 0, 36_500),
     ("mysql", "statement_seconds", 2, 600),
     ("mongodb", "payload_bytes_max", 1024, 32 << 20),
     ("mongodb", "delete_after_seconds", 0, 31 * 86_400),

@@ -12,7 +12,7 @@ use super::letters;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving;
 use crate::pipeline::requests::LetterRequest;
-use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome};
+use crate::readmodel::control::command::{self, ClearedUpTo, Command, CommandKind, CommandOutcome};
 use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::lane::dead_letter::{self, Selection};
 use crate::readmodel::mysql::session::{Session, within};
@@ -31,6 +31,7 @@ impl Commands {
             self.carry_out_switches(),
             self.carry_out_deployments(),
             self.carry_out_letters(),
+            self.remove_unused_components(),
             self.report_take_up()
         );
     }
@@ -39,6 +40,7 @@ impl Commands {
     async fn carry_out_switches(&self) {
         let mut kept = None;
         let mut looked: Option<Instant> = None;
+        let mut cleared = ClearedUpTo::default();
         let mut backoff = Backoff::new();
         let mut wait = INTERVAL;
         loop {
@@ -48,16 +50,20 @@ impl Commands {
             if clears {
                 looked = Some(Instant::now());
             }
-            let turn = self.carry_out_switch(&mut kept, clears).await;
+            let turn = self.carry_out_switch(&mut kept, clears.then_some(&mut cleared)).await;
             wait = self.wait_after(turn, &mut backoff);
         }
     }
 
-    async fn carry_out_switch(&self, kept: &mut Option<Session>, clears: bool) -> Result<(), Failure> {
+    async fn carry_out_switch(
+        &self,
+        kept: &mut Option<Session>,
+        clears: Option<&mut ClearedUpTo>,
+    ) -> Result<(), Failure> {
         let mut session = self.session(kept).await?;
         let (control, projection) = (&self.servers.control, &self.projection);
-        if clears {
-            let clearing = command::clear_samples(&mut session, control, projection);
+        if let Some(cleared) = clears {
+            let clearing = command::clear_samples(&mut session, control, projection, cleared);
             within(PATIENCE, "clearing the samples of comparisons", clearing).await?;
         }
         let asked = command::next(&mut session, control, projection, CommandKind::Switches);

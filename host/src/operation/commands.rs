@@ -35,6 +35,8 @@ pub struct Commands {
     pub settings: LetterSettings,
     /// After how many days the audit forgets what is over; 0: never.
     pub audit_retention_days: u32,
+    /// After how many days a component is removed that nothing refers to; 0: never.
+    pub component_retention_days: u32,
     pub letter_queues: LetterQueues,
     pub status: Arc<Status>,
     /// How the control schema says that the projection stands.

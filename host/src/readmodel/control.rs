@@ -9,6 +9,7 @@ pub mod constraint;
 pub mod pause;
 pub mod deployment;
 pub mod stored_component;
+pub mod unused_component;
 pub mod take_up;
 pub mod generation;
 pub mod command;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub letters: LetterSettings,
     /// After how many days the audit forgets operations that are over; 0: never.
     pub audit_retention_days: u32,
+    /// After how many days a component is removed that nothing refers to; 0: never.
+    pub component_retention_days: u32,
     /// How much of the time lanes beside the live ones may take, in percent.
     pub rebuild_percent: u32,
 }

@@ -8,6 +8,7 @@ mod once;
 mod outdated;
 mod record;
 mod request;
+mod samples;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub use once::{OnceKey, WrittenBefore, find_once, submit_as};
 pub use outdated::remove_outdated;
 pub use record::{CommandRecord, CommandState, RecordFilter, record, records};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
+pub use samples::{ClearedUpTo, clear_samples, remove_samples};
 
 /// The longest request, in bytes: the ids of a million letters and more.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -328,69 +330,6 @@ pub(super) async fn finish_in(
     );
     sql.bind(state).bind(result).bind(id).run(connection).await?;
     Ok(())
-}
-
-/// How long the rows stay in the result of a comparison, whose values nothing else erases.
-const SAMPLES_MINUTES: u32 = 60;
-
-/// How many results are cleared at a time.
-const CLEARED_MAX: u32 = 20;
-
-/// Takes the sampled rows out of results of comparisons that are older than they may be; what was counted stays.
-pub async fn clear_samples(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "clearing the samples of comparisons",
-        format!(
-            "SELECT id, result FROM laterna.command WHERE projection = ? AND state = 'done' \
-         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE AND {} \
-         AND IF(JSON_VALID(result), JSON_EXTRACT(result, '$**.samples[0]'), NULL) IS NOT NULL \
-         ORDER BY id LIMIT {CLEARED_MAX}",
-            asks_for(&["verify"])
-        ),
-    );
-    let rows = sql.bind(projection).rows(&mut session.connection).await?;
-    let clear = control.statement(
-        "clearing the samples of comparisons",
-        "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'",
-    );
-    for row in rows {
-        let (id, result): (u64, String) = (row.get(0)?, row.get(1)?);
-        let cleared = without_samples(&result);
-        clear.bind(cleared).bind(id).run(&mut session.connection).await?;
-    }
-    Ok(())
-}
-
-/// Takes the sampled rows out of a report, wherever they stand in it.
-pub fn remove_samples(report: &mut serde_json::Value) {
-    match report {
-        serde_json::Value::Object(fields) => {
-            for (name, value) in fields {
-                if name == "samples" {
-                    *value = serde_json::Value::Array(vec![]);
-                } else {
-                    remove_samples(value);
-                }
-            }
-        }
-        serde_json::Value::Array(values) => values.iter_mut().for_each(remove_samples),
-        _ => {}
-    }
-}
-
-/// A stored report without its sampled rows, whichever host wrote it.
-fn without_samples(report: &str) -> String {
-    match serde_json::from_str(report) {
-        Ok(mut report) => {
-            remove_samples(&mut report);
-            report.to_string()
-        }
-        Err(_) => "what it found is not kept any longer".to_owned(),
-    }
 }
 
 /// How a command stands.

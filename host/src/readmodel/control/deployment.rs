@@ -127,14 +127,18 @@ pub struct LaneChange {
     pub at: String,
 }
 
-/// Stores a component, once.
+/// Stores a component, once. One that is stored already counts as stored now.
 pub async fn store(
     session: &mut Session,
     control: &Control,
     (digest, bytes): (&str, &[u8]),
     (name, version): (&str, &str),
 ) -> Result<(), Failure> {
-    if is_stored(session, control, digest).await? {
+    let again = control.statement(
+        "storing the component",
+        "UPDATE laterna.component SET stored_at = CURRENT_TIMESTAMP(6) WHERE digest = ?",
+    );
+    if again.bind(digest).run(&mut session.connection).await?.rows_affected() > 0 {
         return Ok(());
     }
     let room = (session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);

@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 14] = [
+const STEPS: [&[&str]; 15] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -141,10 +141,17 @@ const STEPS: [&[&str]; 14] = [
     &REPLAYS,
     &ANSWERS,
     &TIMES_LEFT,
+    &ENDS,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 14;
+pub const VERSION: u32 = 15;
+
+/// Version 15.
+const ENDS: [&str; 1] = [
+    // What was over last, for whoever looks at that from time to time.
+    "ALTER TABLE laterna.command ADD KEY by_end (projection, finished_at)",
+];
 
 /// Version 14.
 const TIMES_LEFT: [&str; 1] = [

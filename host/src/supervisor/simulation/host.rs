@@ -81,6 +81,7 @@ pub fn settings(owner: &str) -> Settings {
             replay_after_deployment: false,
         },
         audit_retention_days: 0,
+        component_retention_days: 0,
         rebuild_percent: 100,
     }
 }

@@ -1,0 +1,53 @@
+//! The leader of a projection looks from time to time for components that nothing refers to any more.
+
+use std::time::{Duration, Instant};
+
+use super::commands::{Commands, PATIENCE};
+use crate::failure::Failure;
+use crate::readmodel::control::unused_component::remove_unused;
+use crate::readmodel::mysql::session::within;
+
+/// Interval of the looks: each reads what letters and replays refer to.
+const INTERVAL: Duration = Duration::from_hours(1);
+
+/// Interval in which it is seen whether this host leads.
+const TICK: Duration = Duration::from_secs(1);
+
+impl Commands {
+    /// Removes what is not needed, while this host leads, until it is dropped.
+    pub(super) async fn remove_unused_components(&self) {
+        if self.component_retention_days == 0 {
+            return;
+        }
+        let mut looked: Option<Instant> = None;
+        loop {
+            self.rest(TICK).await;
+            let is_due = looked.is_none_or(|looked| looked.elapsed() >= INTERVAL);
+            if !is_due || self.letter_queues.lanes().is_empty() {
+                continue;
+            }
+            looked = Some(Instant::now());
+            if let Err(failure) = self.look_for_unused_components().await {
+                let reason = failure.without_values();
+                tracing::warn!(
+                    projection = self.projection,
+                    "unused components: {reason}; looking again in an hour"
+                );
+            }
+        }
+    }
+
+    async fn look_for_unused_components(&self) -> Result<(), Failure> {
+        let days = self.component_retention_days;
+        let mut session = self.servers.applier.connect().await?;
+        let removing = remove_unused(&mut session, &self.servers.control, days);
+        for digest in within(PATIENCE, "removing components that nothing refers to", removing).await? {
+            tracing::info!(
+                projection = self.projection,
+                digest,
+                "removed a component that nothing has referred to for {days} days"
+            );
+        }
+        Ok(())
+    }
+}
