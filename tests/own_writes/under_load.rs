@@ -8,6 +8,7 @@ use bson::doc;
 use serde_json::json;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, Executor, Row};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{documented, done, selected, state};
@@ -21,6 +22,9 @@ const TOGETHER: u64 = 10;
 
 /// How long whoever wrote an event waits for an answer about it, as long as one request may.
 const WAIT: Duration = Duration::from_secs(15);
+
+/// How many read rows of events at a time: each has a session.
+const READERS_MAX: usize = 8;
 
 /// Events that were written lately, for whoever looks at them.
 type Written = Arc<Mutex<VecDeque<String>>>;
@@ -80,12 +84,12 @@ async fn command(
     from: u64,
     written: &Written,
 ) -> HashMap<String, u64> {
-    let mut asking = JoinSet::new();
+    let (mut asking, reading) = (JoinSet::new(), Arc::new(Semaphore::new(READERS_MAX)));
     let began = Instant::now();
     for first in (from..from + seconds * COMMANDS).step_by(usize::try_from(TOGETHER).expect("few")) {
         until_then(began + Duration::from_micros(1_000_000 / COMMANDS * (first - from))).await;
-        let (outbox, client, url, written) =
-            (world.outbox.clone(), client.clone(), world.url(), written.clone());
+        let (outbox, client, url, written, reading) =
+            (world.outbox.clone(), client.clone(), world.url(), written.clone(), reading.clone());
         asking.spawn(async move {
             let documents =
                 (first..first + TOGETHER).map(|n| event(&format!("e{n}"), &format!("a{n}"), 1, doc! {}));
@@ -94,8 +98,8 @@ async fn command(
             written.lock().expect("nobody panicked").extend(ids.clone());
             let mut answers = JoinSet::new();
             for id in ids {
-                let (client, url) = (client.clone(), url.clone());
-                answers.spawn(async move { told_the_truth(&client, &url, &id).await });
+                let (client, url, reading) = (client.clone(), url.clone(), reading.clone());
+                answers.spawn(async move { told_the_truth(&client, (&url, &reading), &id).await });
             }
             answers.join_all().await
         });
@@ -107,12 +111,13 @@ async fn command(
     told
 }
 
-/// The state that a caller is told of its event. Three of ten that are told `applied` read their rows.
-async fn told_the_truth(client: &Client, url: &str, id: &str) -> String {
+/// The state that a caller is told of its event. One of ten that are told `applied` reads its row.
+async fn told_the_truth(client: &Client, (url, reading): (&str, &Semaphore), id: &str) -> String {
     let Some(answer) = answered(client, id).await else { return "unheard".to_owned() };
     let (code, told) = state(&answer);
     assert!(!matches!(code, 404 | 409), "{id}: {answer:?}");
-    if told == "applied" && id.ends_with(['0', '4', '8']) {
+    if told == "applied" && id.ends_with('4') {
+        let _one_of_few = reading.acquire().await.expect("nobody closes it");
         let options: MySqlConnectOptions = url.parse().expect("a URL");
         let mut connection = options.connect().await.expect("MySQL answers");
         let row = sqlx::query("SELECT COUNT(*) FROM recorded WHERE event_id = ?").bind(id);
