@@ -20,6 +20,9 @@ use crate::support::{Host, Options, World, some_time, until, until_then};
 const COMMANDS: u64 = 500;
 const TOGETHER: u64 = 10;
 
+/// How many a second while somebody's reading holds up a switch.
+const WHILE_SWITCHING: u64 = 300;
+
 /// How long whoever wrote an event waits for an answer about it, as long as one request may.
 const WAIT: Duration = Duration::from_secs(15);
 
@@ -80,14 +83,15 @@ fn assert_answered(told: &HashMap<String, u64>, all: u64) {
 async fn command(
     world: &World,
     client: &Client,
+    rate: u64,
     seconds: u64,
     from: u64,
     written: &Written,
 ) -> HashMap<String, u64> {
     let (mut asking, reading) = (JoinSet::new(), Arc::new(Semaphore::new(READERS_MAX)));
     let began = Instant::now();
-    for first in (from..from + seconds * COMMANDS).step_by(usize::try_from(TOGETHER).expect("few")) {
-        until_then(began + Duration::from_micros(1_000_000 / COMMANDS * (first - from))).await;
+    for first in (from..from + seconds * rate).step_by(usize::try_from(TOGETHER).expect("few")) {
+        until_then(began + Duration::from_micros(1_000_000 / rate * (first - from))).await;
         let (outbox, client, url, written, reading) =
             (world.outbox.clone(), client.clone(), world.url(), written.clone(), reading.clone());
         asking.spawn(async move {
@@ -149,14 +153,14 @@ async fn nothing_is_said_to_be_applied_that_cannot_be_read_whatever_dies_or_take
         let (world, sql, written, is_over) = (world.clone(), sql.clone(), written.clone(), is_over.clone());
         looking.spawn(async move { look_in_snapshots(&world, sql, written, is_over).await });
     }
-    let quiet = command(&world, &client, 4, 0, &written).await;
+    let quiet = command(&world, &client, COMMANDS, 4, 0, &written).await;
     assert_answered(&quiet, 4 * COMMANDS);
     let sessions =
         "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%dedupe FORCE INDEX%'";
     assert!(world.number(sessions).await <= 2, "one session asks for all of them");
     let rest = {
         let (world, client, written) = (world.clone(), client.clone(), written.clone());
-        tokio::spawn(async move { command(&world, &client, 8, 4 * COMMANDS, &written).await })
+        tokio::spawn(async move { command(&world, &client, COMMANDS, 8, 4 * COMMANDS, &written).await })
     };
     until("some are written", async || world.number("SELECT COUNT(*) FROM recorded").await > 2500).await;
     first.kill();
@@ -187,7 +191,7 @@ async fn a_switch_that_another_host_carries_out_tells_no_event_as_applied_that_c
     };
     let commands = {
         let (world, client, written) = (world.clone(), client.clone(), written.clone());
-        tokio::spawn(async move { command(&world, &client, 10, 0, &written).await })
+        tokio::spawn(async move { command(&world, &client, WHILE_SWITCHING, 10, 0, &written).await })
     };
     until("some are written", async || world.number("SELECT COUNT(*) FROM recorded").await > 100).await;
     // Somebody reads, so that the tables cannot change places; then the host is killed which wants them to.
@@ -208,8 +212,8 @@ async fn a_switch_that_another_host_carries_out_tells_no_event_as_applied_that_c
     second.until_phase("recorder", "streaming").await;
     until("the tables have changed places", async || generations().await["live"]["generation"] == 2).await;
     let told = commands.await.expect("everybody was told the truth");
-    assert!(told.values().sum::<u64>() == 10 * COMMANDS && told["applied"] > 0, "{told:?}");
-    let events = i64::try_from(10 * COMMANDS).expect("few");
+    assert!(told.values().sum::<u64>() == 10 * WHILE_SWITCHING && told["applied"] > 0, "{told:?}");
+    let events = i64::try_from(10 * WHILE_SWITCHING).expect("few");
     until("all are there", async || world.number("SELECT COUNT(*) FROM recorded").await == events).await;
     until("all were looked at", async || written.lock().expect("nobody panicked").is_empty()).await;
     *is_over.lock().expect("nobody panicked") = true;
