@@ -41,7 +41,12 @@ async fn log_metric_status_audit_and_api_agree_on_a_letters_class_and_what_to_do
     // How the projection stands: from the host by either way.
     let expected = json!([{ "class": "key-conflict", "letters": 1, "remedy": remedy }]);
     let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
-    let status = client.get("/api/v1/projections/recorder").await.json();
+    let mut status = Value::Null;
+    until("the host has counted it", async || {
+        status = client.get("/api/v1/projections/recorder").await.json();
+        status["parked"] == 1 && status["held"] == 2
+    })
+    .await;
     assert_eq!(status["letters"], expected, "{status}");
     let json = said(&laterna(&config, &["status", "recorder", "--json"]));
     let told: Value = serde_json::from_str(&json).expect("it is JSON");
