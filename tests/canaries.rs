@@ -1,7 +1,7 @@
 //! Values of events stay in dead letters, and nothing that comes from outside forges a line of the log or steers a terminal.
 
 use bson::{Document, doc};
-use laterna::readmodel::control::command::{ClearedUpTo, clear_samples};
+use laterna::readmodel::control::command::ClearedUpTo;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::mysql::session::Connector;
 use sqlx::Row;
@@ -174,7 +174,7 @@ async fn each_result_is_looked_at_once_for_rows_that_are_not_kept() {
         // More than a page, all of one moment; and one that is not old enough.
         ended(100, 700, 90).await;
         ended(10, 1, 50).await;
-        clear_samples(&mut session, &control, "picky", &mut cleared).await.expect("MySQL answers");
+        control.of(&mut session, "picky").clear_samples(&mut cleared).await.expect("MySQL answers");
         assert_eq!(world.number(&left).await, 10);
         // What is over later comes later, whatever its id; what was over before the last look is not read again.
         world
@@ -183,7 +183,7 @@ async fn each_result_is_looked_at_once_for_rows_that_are_not_kept() {
             ))
             .await;
         ended(5000, 1, 100).await;
-        clear_samples(&mut session, &control, "picky", &mut cleared).await.expect("MySQL answers");
+        control.of(&mut session, "picky").clear_samples(&mut cleared).await.expect("MySQL answers");
         assert_eq!(world.number(&left).await, 5000);
     }
 }

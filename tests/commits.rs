@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use bson::doc;
 use laterna::failure::Failure;
-use laterna::readmodel::control::lease;
 use laterna::readmodel::control::lease::Acquired;
 use laterna::readmodel::lane::apply::LaneModel;
 use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
-use laterna::readmodel::lane::checkpoint;
 use laterna::readmodel::lane::dead_letter::Letter;
 use rand::Rng;
 
@@ -147,7 +145,8 @@ async fn a_change_of_lanes_with_an_unknown_outcome_happened_or_did_not() {
                 until("the lanes are replaced", async || {
                     let Ok(mut session) = bench.connector.connect().await else { return false };
                     // As a start does it: what the rows say comes first.
-                    let rows = checkpoint::rows(&mut session, &bench.control, "p", 1).await;
+                    let mut db = bench.control.of(&mut session, "p");
+                    let rows = db.lane_rows(1).await;
                     let found = rows.expect("MySQL answers").len();
                     assert!(
                         [lanes, wanted].contains(&u32::try_from(found).expect("it is small")),
@@ -158,8 +157,8 @@ async fn a_change_of_lanes_with_an_unknown_outcome_happened_or_did_not() {
                     }
                     // The time limit is the statement's own, which is longer than what a test waits for.
                     let start = start();
-                    let replaced =
-                        checkpoint::replace(&mut session, &bench.control, "p", 1, 1, wanted, &start);
+                    let mut leader = db.under(1);
+                    let replaced = leader.replace_lanes(1, wanted, &start);
                     matches!(tokio::time::timeout(Duration::from_secs(5), replaced).await, Ok(Ok(())))
                 })
                 .await;
@@ -190,14 +189,8 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
                 let mut mine = None;
                 until("the lease is taken", async || {
                     let Ok(mut session) = bench.connector.connect().await else { return false };
-                    let asked = lease::acquire(
-                        &mut session,
-                        &bench.connector,
-                        &bench.control,
-                        "p",
-                        "a test",
-                        Duration::from_mins(1),
-                    );
+                    let mut db = bench.control.of(&mut session, "p");
+                    let asked = db.acquire_lease(&bench.connector, "a test", Duration::from_mins(1));
                     match tokio::time::timeout(Duration::from_secs(5), asked).await {
                         // The session goes, and with it the claim: so the next round can take it.
                         Ok(Ok(Acquired::Mine { epoch })) => mine = Some(epoch),

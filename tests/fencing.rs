@@ -1,7 +1,6 @@
 //! One lane's writing, tried at the library: who may commit, and what a failed commit leaves behind.
 
 use laterna::failure::Failure;
-use laterna::readmodel::lane::checkpoint;
 use sqlx::Executor;
 
 use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};
@@ -47,7 +46,7 @@ async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
     let bench = Bench::new(Options::mysql()).await;
     assert_eq!(bench.take_lease().await, 2);
     let mut session = bench.connector.connect().await.expect("MySQL answers");
-    let refused = checkpoint::replace(&mut session, &bench.control, "p", 1, 1, 7, &start()).await;
+    let refused = bench.control.of(&mut session, "p").under(1).replace_lanes(1, 7, &start()).await;
     assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bson::doc;
-use laterna::readmodel::control::lease;
 use laterna::readmodel::control::lease::Acquired;
 use laterna::readmodel::mysql::session::{Connector, Session};
 
@@ -154,7 +153,7 @@ async fn a_session_that_an_account_does_not_see_is_not_taken_for_gone() {
         };
         let (ours, others) = (connector(&one), connector(&other));
         let acquire = async |session: &mut Session, ddl: &Connector, owner: &str| {
-            lease::acquire(session, ddl, control, "p", owner, Duration::from_mins(1)).await
+            control.of(session, "p").acquire_lease(ddl, owner, Duration::from_mins(1)).await
         };
         let taken = |owner: &str| Ok(Acquired::Taken { owner: owner.to_owned() });
         let connect = async |connector: &Connector| connector.connect().await.expect("MySQL answers");
@@ -175,7 +174,7 @@ async fn a_session_that_an_account_does_not_see_is_not_taken_for_gone() {
         assert_eq!(acquire(&mut holder, &others, "other").await, taken("other"));
 
         let mut renaming = connect(&others).await;
-        lease::mark_renaming(&mut renaming, control, "p").await.expect("nobody else renames");
+        control.of(&mut renaming, "p").mark_renaming().await.expect("nobody else renames");
         let expire = format!(
             "UPDATE {lease} SET ddl_connection_id = {}, expires_at = CURRENT_TIMESTAMP(6) - INTERVAL 1 SECOND",
             renaming.id

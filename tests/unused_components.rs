@@ -1,6 +1,5 @@
 //! Components that nothing refers to any more are removed from the control schema, and no other.
 
-use laterna::readmodel::control::deployment;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::mysql::session::Connector;
 
@@ -100,8 +99,8 @@ async fn unused_are_removed(options: Options) {
     let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
     let mut session = connector.connect().await.expect("MySQL answers");
     let (schema, digest) = (Control::new(&control), "b".repeat(64));
-    let storing = deployment::store(&mut session, &schema, (&digest, b"xx"), ("made-up", "1"));
-    storing.await.expect("MySQL answers");
+    let mut db = schema.on(&mut session);
+    db.store_component(&digest, b"xx", "made-up", "1").await.expect("MySQL answers");
     let fresh = format!("{all} WHERE stored_at > CURRENT_TIMESTAMP(6) - INTERVAL 1 DAY");
     assert_eq!(world.number(&fresh).await, 1);
     assert!(host.stop().await.success());

@@ -6,10 +6,7 @@ use bson::doc;
 use laterna::failure::Failure;
 use laterna::operation::load;
 use laterna::projector::{Budget, Engine};
-use laterna::readmodel::control::lease;
 use laterna::readmodel::control::lease::Acquired;
-use laterna::readmodel::control::ownership;
-use laterna::readmodel::control::registration;
 use laterna::readmodel::control::registration::Registration;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::mysql::session::{Connector, Session};
@@ -369,10 +366,10 @@ async fn register(connector: &Connector, session: &mut Session, control: &Contro
         lanes: 0,
         source: "{}".to_owned(),
     };
-    registration::register(session, control, &registration).await.expect("it is registered");
+    let mut db = control.of(session, projection);
+    db.register(&registration).await.expect("it is registered");
     let ttl = std::time::Duration::from_mins(1);
-    match lease::acquire(session, connector, control, projection, "a test", ttl).await.expect("MySQL answers")
-    {
+    match db.acquire_lease(connector, "a test", ttl).await.expect("MySQL answers") {
         Acquired::Mine { epoch } => epoch,
         Acquired::Taken { owner } => panic!("taken by {owner}"),
     }
@@ -385,27 +382,28 @@ async fn a_table_is_whose_claimed_it_first(options: Options) {
     let connector = &bench.connector;
     let epoch = register(connector, &mut one, control, "one").await;
     let other = register(connector, &mut two, control, "two").await;
-    ownership::not_anothers(&mut two, control, "two", schema).await.expect("they are nobody's");
+    let (mut one, mut two) = (control.of(&mut one, "one"), control.of(&mut two, "two"));
+    two.tables_are_not_anothers(schema).await.expect("they are nobody's");
     for _ in 0..2 {
-        ownership::claim(&mut one, control, "one", epoch, schema).await.expect("they are nobody's");
-        let refused = ownership::claim(&mut two, control, "two", other, schema).await;
+        one.under(epoch).claim_tables(schema).await.expect("they are nobody's");
+        let refused = two.under(other).claim_tables(schema).await;
         let Err(refused @ Failure::Misconfigured { .. }) = refused else { panic!("{refused:?}") };
         let reason = refused.to_string();
         assert!(
             reason.contains("`totals`") && reason.contains("`one`") && reason.contains("`two`"),
             "{reason}"
         );
-        assert!(ownership::not_anothers(&mut two, control, "two", schema).await.is_err());
+        assert!(two.tables_are_not_anothers(schema).await.is_err());
     }
-    let stale = ownership::claim(&mut one, control, "one", epoch - 1, schema).await;
+    let stale = one.under(epoch - 1).claim_tables(schema).await;
     assert!(matches!(stale, Err(Failure::Fenced { .. })), "{stale:?}");
-    registration::withdraw(&mut one, control, "one").await.expect("it is forgotten");
-    ownership::claim(&mut two, control, "two", other, schema).await.expect("they are free");
+    one.withdraw().await.expect("it is forgotten");
+    two.under(other).claim_tables(schema).await.expect("they are free");
     // A table of the same name in another database is another table.
     let elsewhere = format!("USE {}", bench.world.control());
     let mut three = bench.direct().await;
     sqlx::Executor::execute(&mut three.connection, elsewhere.as_str()).await.expect("it is there");
-    ownership::not_anothers(&mut three, control, "three", schema).await.expect("it is another one");
+    control.of(&mut three, "three").tables_are_not_anothers(schema).await.expect("it is another one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

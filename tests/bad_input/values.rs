@@ -7,16 +7,13 @@ use std::time::Duration;
 use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::failure::Fault;
 use laterna::position::{Position, Token};
-use laterna::readmodel::control::lease;
 use laterna::readmodel::control::lease::Acquired;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::lane::Lane;
 use laterna::readmodel::lane::apply::LaneModel;
 use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
-use laterna::readmodel::lane::checkpoint;
 use laterna::readmodel::mysql::bind::judge;
 use laterna::readmodel::mysql::session::Connector;
-use laterna::readmodel::tables;
 use laterna::sql;
 use laterna::statement::{
     Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
@@ -198,13 +195,13 @@ async fn lane(world: &World, schema: Schema) -> LaneModel {
     let mut session = connector.connect().await.expect("MySQL answers");
     control.migrate(&mut session).await.expect("the control schema is created");
     let order = session.text_order();
-    tables::create_missing(&mut session, &control, "p", &schema, order).await.expect("the table is created");
+    let mut db = control.of(&mut session, "p");
+    db.create_missing_tables(&schema, order).await.expect("the table is created");
     let ttl = Duration::from_mins(1);
-    let acquired =
-        lease::acquire(&mut session, &connector, &control, "p", "a test", ttl).await.expect("MySQL answers");
+    let acquired = db.acquire_lease(&connector, "a test", ttl).await.expect("MySQL answers");
     let Acquired::Mine { epoch } = acquired else { panic!("nobody else is there") };
     let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
-    checkpoint::replace(&mut session, &control, "p", 1, epoch, 1, &start).await.expect("the lane is placed");
+    db.under(epoch).replace_lanes(1, 1, &start).await.expect("the lane is placed");
     let lane = Lane { projection: "p".into(), generation: 1, lane: 0 };
     let mut model = LaneModel::new(connector, control, lane, epoch, Arc::new(schema), 1000);
     model.load().await.expect("the lane loads");

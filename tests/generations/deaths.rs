@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use laterna::failure::Failure;
-use laterna::readmodel::control::generation;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::cut_over::{CutOver, CutOverOutcome};
 use laterna::readmodel::lane::witness;
@@ -195,7 +194,7 @@ async fn a_generation_that_was_dropped_meanwhile_takes_no_place() {
     let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
     let mut session = connector.connect().await.expect("MySQL answers");
     let control = Control::new(&name);
-    let next = generation::list(&mut session, &control, PROJECTION).await.expect("they are read").remove(0);
+    let next = control.of(&mut session, PROJECTION).generations().await.expect("they are read").remove(0);
     let epoch =
         u64::try_from(world.number(&format!("SELECT epoch FROM {name}.lease")).await).expect("a number");
     let live_tables = ["stamped".to_owned(), "last_seen".to_owned()];

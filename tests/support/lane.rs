@@ -6,15 +6,12 @@ use std::time::Duration;
 use bson::doc;
 use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::position::{Position, Token};
-use laterna::readmodel::control::lease;
 use laterna::readmodel::control::lease::Acquired;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::lane::Lane;
 use laterna::readmodel::lane::apply::LaneModel;
 use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
-use laterna::readmodel::lane::checkpoint;
 use laterna::readmodel::mysql::session::{Connector, Session};
-use laterna::readmodel::tables;
 use laterna::sql;
 use laterna::statement::{
     Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
@@ -44,9 +41,8 @@ impl Bench {
         let bench = Self { world, control, connector, schema };
         let mut session = bench.direct().await;
         bench.control.migrate(&mut session).await.expect("the control schema is created");
-        let (control, schema) = (&bench.control, &bench.schema);
         let order = session.text_order();
-        let made = tables::create_missing(&mut session, control, "p", schema, order).await;
+        let made = bench.control.of(&mut session, "p").create_missing_tables(&bench.schema, order).await;
         made.expect("the tables are created");
         let epoch = bench.take_lease().await;
         bench.place(&mut session, epoch, 1).await;
@@ -55,7 +51,7 @@ impl Bench {
 
     /// Gives the projection new lanes.
     pub async fn place(&self, session: &mut Session, epoch: u64, lanes: u32) {
-        let placed = checkpoint::replace(session, &self.control, "p", 1, epoch, lanes, &start()).await;
+        let placed = self.control.of(session, "p").under(epoch).replace_lanes(1, lanes, &start()).await;
         placed.expect("the lanes are placed");
     }
 
@@ -70,10 +66,8 @@ impl Bench {
         self.world.run(&format!("UPDATE IGNORE {}.lease SET connection_id = 0", self.world.control())).await;
         let mut session = self.direct().await;
         let ttl = Duration::from_mins(1);
-        match lease::acquire(&mut session, &self.connector, &self.control, "p", "a test", ttl)
-            .await
-            .expect("MySQL answers")
-        {
+        let mut db = self.control.of(&mut session, "p");
+        match db.acquire_lease(&self.connector, "a test", ttl).await.expect("MySQL answers") {
             Acquired::Mine { epoch } => epoch,
             Acquired::Taken { owner } => panic!("taken by {owner}"),
         }

@@ -10,7 +10,6 @@ use super::problem::Problem;
 use crate::component::registry::{FoundComponent, Versions};
 use crate::component::version::Loaded;
 use crate::operation::ask;
-use crate::readmodel::control::deployment;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::servers::Servers;
 
@@ -76,7 +75,7 @@ impl Desk {
         let found = async {
             let Seat { session, servers, .. } = &mut seat;
             ask::registered(session, servers, projection).await?;
-            let Some(now) = deployment::in_force(session, &servers.control, projection).await? else {
+            let Some(now) = servers.control.of(session, projection).deployment_in_force().await? else {
                 return Ok(None);
             };
             Ok::<_, Problem>(Some(versions.find(session, servers, &now.digest).await?))

@@ -8,7 +8,7 @@ use super::callers::Caller;
 use super::problem::Problem;
 use crate::event::Named;
 use crate::operation::choice;
-use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::lane::dead_letter::{Letter, Selection};
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -47,7 +47,7 @@ pub async fn letters(
     let selection = choice::reading(selection, named);
     let mut seat = shown.desk.sit().await?;
     let control = &seat.servers.control;
-    let found = dead_letter::select(&mut seat.session, control, &projection, &selection, limit).await;
+    let found = control.of(&mut seat.session, &projection).letters(&selection, limit).await;
     let mut page = seat.rise(found.map_err(Problem::from))?;
     if !caller.sees_values() {
         page.iter_mut().for_each(Letter::mask);

@@ -172,10 +172,7 @@ impl Watcher {
         projection: &str,
         events: &[AskedEvent],
     ) -> Result<Vec<TakenFound>, Failure> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.servers.applier.connect().await?,
-        };
+        let mut session = self.servers.applier.kept_or_new(&mut self.session).await?;
         let window = self.projections.find(projection).map(|one| one.window).unwrap_or_default();
         let anew = || (window, RecentlyTaken::new(window));
         let known = self.recent.entry(projection.to_owned()).or_insert_with(anew);
@@ -184,7 +181,7 @@ impl Watcher {
             *known = anew();
         }
         let recent = &mut known.1;
-        let taken = recent.look(&mut session, &self.servers.control, projection, events).await?;
+        let taken = recent.look(&mut self.servers.control.of(&mut session, projection), events).await?;
         self.session = Some(session);
         Ok(taken)
     }

@@ -9,8 +9,8 @@ use tokio::runtime::Runtime;
 use super::{compose, output};
 use crate::config::Config;
 use crate::operation::ask;
-use crate::readmodel::forget::{self, Forgotten};
-use crate::readmodel::lane::dead_letter::{self, Selection};
+use crate::readmodel::forget::Forgotten;
+use crate::readmodel::lane::dead_letter::Selection;
 use crate::servers::Servers;
 
 #[derive(Debug, Args)]
@@ -33,13 +33,13 @@ async fn carry_out(
     let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
     ask::registered(&mut session, &servers, projection).await?;
-    let all = Selection::default();
-    let letters = dead_letter::count(&mut session, &servers.control, projection, &all).await?.all();
+    let mut db = servers.control.of(&mut session, projection);
+    let letters = db.count_letters(&Selection::default()).await?.all();
     if !yes && !is_confirmed(projection, letters)? {
         return Ok(ExitCode::FAILURE);
     }
     let Servers { ddl, control, .. } = &servers;
-    match forget::forget(&mut session, ddl, control, projection, &config.host.id).await? {
+    match control.of(&mut session, projection).forget(ddl, &config.host.id).await? {
         Forgotten::Done { tables, generations } => {
             output::line(format_args!("`{projection}` is forgotten."));
             if generations > 0 {

@@ -11,10 +11,8 @@ use super::{compose, output, own_host, table};
 use crate::component::registry::short;
 use crate::config::Config;
 use crate::projector::TypeCost;
-use crate::readmodel::control::command::{self, WaitingCommand};
-use crate::readmodel::control::{pause, registration, take_up};
-use crate::readmodel::lane::checkpoint;
-use crate::readmodel::lane::dead_letter::{self, ClassCount, Selection};
+use crate::readmodel::control::command::WaitingCommand;
+use crate::readmodel::lane::dead_letter::{ClassCount, Selection, with_remedies};
 use crate::status::recently::{LastMinute, Quantiles};
 use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
 use crate::text::harmless;
@@ -65,18 +63,18 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     let servers = compose::servers(config)?;
     let mut session = servers.applier.connect().await?;
     let mut snapshots = Vec::new();
-    for registration in registration::all(&mut session, &servers.control).await? {
+    for registration in servers.control.on(&mut session).registrations().await? {
         let (name, generation) = (registration.projection, registration.live_generation);
-        let rows = checkpoint::rows(&mut session, &servers.control, &name, generation).await?;
-        let all = Selection::default();
-        let letters = dead_letter::count(&mut session, &servers.control, &name, &all).await?;
+        let mut db = servers.control.of(&mut session, &name);
+        let rows = db.lane_rows(generation).await?;
+        let letters = db.count_letters(&Selection::default()).await?;
         // A host of a version before this one has no such count.
-        let ignored = checkpoint::ignored(&mut session, &servers.control, &name).await.unwrap_or_default();
+        let ignored = db.count_ignored().await.unwrap_or_default();
         // Nor does it show what its commands wait for.
-        let commands = command::waiting(&mut session, &servers.control, &name).await.unwrap_or_default();
-        let pause = pause::find(&mut session, &servers.control, &name).await?;
+        let commands = db.waiting_commands().await.unwrap_or_default();
+        let pause = db.find_pause().await?;
         // Nor whether its lanes work with what is deployed.
-        let deployed = take_up::in_force(&mut session, &servers.control, &name).await.ok().flatten();
+        let deployed = db.take_up_in_force().await.ok().flatten();
         let deployment = deployed.map(|found| DeploymentSnapshot {
             digest: found.digest,
             taken_up: found.is_whole,
@@ -106,7 +104,7 @@ async fn stored(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
             commit_times: vec![],
             parked: letters.parked(),
             held: letters.held,
-            letters: dead_letter::with_remedies(&letters.by_class),
+            letters: with_remedies(&letters.by_class),
             acknowledgement: None,
             beside: None,
             commands,

@@ -2,7 +2,6 @@
 
 use super::version::Loaded;
 use crate::failure::Failure;
-use crate::readmodel::control::{constraint, ownership};
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables;
 use crate::servers::Servers;
@@ -30,8 +29,9 @@ pub async fn fit(
     if now.tables != next.tables {
         let control = &servers.control;
         let asked = async {
-            ownership::not_anothers(session, control, projection, next).await?;
-            constraint::are_free(session, control, projection, next).await
+            let mut db = control.of(session, projection);
+            db.tables_are_not_anothers(next).await?;
+            db.constraints_are_free(next).await
         };
         return match asked.await {
             Ok(()) => Ok(HowItFits::OtherTables),

@@ -12,14 +12,12 @@ use super::version::{Loaded, LoadedComponent};
 use crate::failure::Failure;
 use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
 use crate::projector::{Budget, Engine};
-use crate::readmodel::control::command::overtake;
-use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal, StoredHalves};
+use crate::readmodel::control::control_db::LeaderDb;
+use crate::readmodel::control::deployment::{InForce, Origin, Proposal, StoredHalves};
 use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::control::lease::UnderLease;
 use crate::readmodel::control::poller::ControlFeed;
-use crate::readmodel::control::schema::Control;
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::control::{pause, registration};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::status::Status;
@@ -98,7 +96,7 @@ impl Versions {
                 "deploy it again",
             )
         };
-        let halves = deployment::stored(session, &servers.control, digest).await?.ok_or_else(missing)?;
+        let halves = servers.control.on(session).stored_halves(digest).await?.ok_or_else(missing)?;
         Ok(FoundComponent::Stored { digest: digest.to_owned(), halves })
     }
 
@@ -144,16 +142,17 @@ impl Versions {
         let mut session = servers.applier.connect().await?;
         let control = &servers.control;
         // Before a projection has begun, there are no tables that a component would have to fit.
-        let registered = registration::find(&mut session, control, &self.projection).await?;
+        let mut db = control.of(&mut session, &self.projection);
+        let registered = db.registration().await?;
         let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
         // A run that ended by it may not have recorded it.
-        self.record_taken_back(&mut session, control, epoch).await?;
-        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        self.record_taken_back(&mut db.under(epoch)).await?;
+        let in_force = db.deployment_in_force().await?;
         let in_force = in_force.filter(|_| has_begun);
         if let Some(next) = self.undeployed_config(&mut session, servers).await? {
             self.deploy_config(&mut session, servers, (owner, epoch), in_force.as_ref(), &next).await?;
         }
-        let in_force = deployment::in_force(&mut session, control, &self.projection).await?;
+        let in_force = control.of(&mut session, &self.projection).deployment_in_force().await?;
         if let Some(in_force) = in_force {
             self.give(&mut session, servers, &in_force).await?;
         }
@@ -176,7 +175,7 @@ impl Versions {
         session: &mut Session,
         servers: &Servers,
     ) -> Result<(Loaded, Option<HowItFits>), Failure> {
-        let in_force = deployment::in_force(session, &servers.control, &self.projection).await?;
+        let in_force = servers.control.of(session, &self.projection).deployment_in_force().await?;
         let Some(in_force) = in_force else { return Ok((self.configured.clone(), None)) };
         let now = self.get(session, servers, &in_force.digest).await?;
         let Some(next) = self.undeployed_config(session, servers).await? else { return Ok((now, None)) };
@@ -194,17 +193,16 @@ impl Versions {
     ) -> Result<Option<Loaded>, Failure> {
         let (control, name) = (&servers.control, &self.projection);
         let Loaded { component, upcaster, .. } = &self.configured;
-        let is_known = deployment::was_configured(session, control, name, component.digest()).await?;
+        let mut db = control.of(session, name);
+        let is_known = db.was_configured(component.digest()).await?;
         let brings = match upcaster {
-            Some(upcaster) => {
-                !deployment::was_configured(session, control, name, upcaster.component.digest()).await?
-            }
+            Some(upcaster) => !db.was_configured(upcaster.component.digest()).await?,
             None => false,
         };
         if is_known && !brings {
             return Ok(None);
         }
-        let Some(in_force) = deployment::in_force(session, control, name).await? else {
+        let Some(in_force) = db.deployment_in_force().await? else {
             return Ok(Some(self.configured.clone()));
         };
         let now = self.get(session, servers, &in_force.digest).await?;
@@ -225,14 +223,14 @@ impl Versions {
         next: &Loaded,
     ) -> Result<(), Failure> {
         let (control, digest) = (&servers.control, next.digest());
-        let standing = generation::list(session, control, &self.projection).await?;
+        let standing = control.of(session, &self.projection).generations().await?;
         let is_built = |one: &generation::Generation| {
             one.digest == digest && one.state != generation::GenerationState::Kept
         };
         if standing.iter().any(is_built) {
             return Ok(());
         }
-        next.store(session, control).await?;
+        next.store(&mut control.on(session)).await?;
         let proposal = Proposal {
             projection: &self.projection,
             digest,
@@ -247,7 +245,12 @@ impl Versions {
         };
         match fit(session, servers, now.as_ref(), next).await? {
             HowItFits::Live => {
-                match overtake::deploy_under_lease(session, control, proposal, epoch).await? {
+                match control
+                    .of(session, proposal.projection)
+                    .under(epoch)
+                    .deploy_over_others(proposal)
+                    .await?
+                {
                     UnderLease::Done(()) => {
                         tracing::info!(projection = self.projection, digest, "deployed as configured");
                     }
@@ -262,7 +265,7 @@ impl Versions {
                     digest,
                     "the configured component is not deployed, and the one before goes on: {reason}"
                 );
-                deployment::refuse(session, control, proposal, &reason).await?;
+                control.on(session).refuse_deployment(proposal, &reason).await?;
             }
         }
         Ok(())
@@ -296,11 +299,12 @@ impl Versions {
             by: proposal.by,
             overtakes: Some("superseded by the component that the configuration names"),
         };
-        match generation::open_under_lease(session, &servers.control, wanted, epoch).await? {
+        let mut db = servers.control.of(session, wanted.projection);
+        match db.under(epoch).open_generation(wanted).await? {
             UnderLease::Done(generation) => {
                 let reason =
                     format!("its tables are other ones, and are built first, as generation {generation}");
-                deployment::refuse(session, &servers.control, proposal, &reason).await?;
+                db.refuse_deployment(proposal, &reason).await?;
                 tracing::info!(
                     projection = self.projection,
                     digest,
@@ -388,16 +392,11 @@ impl Versions {
     }
 
     /// Records what the lanes took back on their own.
-    async fn record_taken_back(
-        &self,
-        session: &mut Session,
-        control: &Control,
-        epoch: u64,
-    ) -> Result<(), Failure> {
+    async fn record_taken_back(&self, db: &mut LeaderDb<'_>) -> Result<(), Failure> {
         let Some(taken_back) = self.desired.taken_back().borrow().clone() else { return Ok(()) };
         let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
         tracing::error!(projection = self.projection, digest, "the deployment is taken back: {reason}");
-        deployment::take_back(session, control, &self.projection, epoch, (digest, reason)).await?;
+        db.take_deployment_back(digest, reason).await?;
         self.desired.recorded();
         Ok(())
     }
@@ -414,8 +413,8 @@ impl Versions {
     async fn look(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
         let (control, name) = (&servers.control, &self.projection);
         let mut session = servers.applier.connect().await?;
-        self.record_taken_back(&mut session, control, epoch).await?;
-        if let Some(in_force) = deployment::in_force(&mut session, control, name).await? {
+        self.record_taken_back(&mut control.of(&mut session, &self.projection).under(epoch)).await?;
+        if let Some(in_force) = control.of(&mut session, name).deployment_in_force().await? {
             self.give(&mut session, servers, &in_force).await?;
         }
         let current = self.desired.get().current;
@@ -423,7 +422,7 @@ impl Versions {
             status.changes(&current.title(), current.digest());
             status.shows(&current.component);
             // Events that it holds back go on: this component may do better.
-            pause::close_breaker_of_others(&mut session, control, name, epoch, current.digest()).await?;
+            control.of(&mut session, name).under(epoch).close_breaker_of_others(current.digest()).await?;
         }
         Ok(())
     }

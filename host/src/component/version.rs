@@ -7,9 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::failure::Failure;
 use crate::pipeline::ports::Deployed;
 use crate::projector::{Budget, Component, ComponentKind, Engine, Outline, Upcasting};
-use crate::readmodel::control::deployment::{self, StoredHalves};
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::control_db::ControlDb;
+use crate::readmodel::control::deployment::StoredHalves;
 use crate::sql;
 
 /// A component that was loaded and checked, the upcaster before it, and what a lane needs of them.
@@ -128,15 +127,13 @@ impl Loaded {
     }
 
     /// Stores what is not stored yet, so that every host has it.
-    pub async fn store(&self, session: &mut Session, control: &Control) -> Result<(), Failure> {
+    pub async fn store(&self, db: &mut ControlDb<'_>) -> Result<(), Failure> {
         let (manifest, own) = (&self.deployed.manifest, self.component.digest());
-        let about = (manifest.name.as_str(), manifest.version.as_str());
-        deployment::store(session, control, (own, &self.bytes), about).await?;
+        db.store_component(own, &self.bytes, &manifest.name, &manifest.version).await?;
         let Some(upcaster) = &self.upcaster else { return Ok(()) };
         let (manifest, its) = (upcaster.component.manifest(), upcaster.component.digest());
-        let about = (manifest.name.as_str(), manifest.version.as_str());
-        deployment::store(session, control, (its, &upcaster.bytes), about).await?;
-        deployment::store_pair(session, control, self.digest(), (own, its)).await
+        db.store_component(its, &upcaster.bytes, &manifest.name, &manifest.version).await?;
+        db.store_pair(self.digest(), own, its).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::event::Named;
 use crate::failure::Failure;
-use crate::readmodel::control::registration::{self, Registration};
+use crate::readmodel::control::registration::Registration;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -28,7 +28,7 @@ pub async fn registered(
     servers: &Servers,
     projection: &str,
 ) -> Result<Registration, Refusal> {
-    let found = registration::find(session, &servers.control, projection).await?;
+    let found = servers.control.of(session, projection).registration().await?;
     found.ok_or_else(|| {
         Refusal::NotThere(format!(
             "there is no projection `{projection}` in the control schema: `laterna run` adds a configured one \

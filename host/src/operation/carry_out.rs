@@ -12,9 +12,9 @@ use super::letters;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving;
 use crate::pipeline::requests::LetterRequest;
-use crate::readmodel::control::command::{self, ClearedUpTo, Command, CommandKind, CommandOutcome};
+use crate::readmodel::control::command::{ClearedUpTo, Command, CommandKind, CommandOutcome};
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::lane::dead_letter::{self, Selection};
+use crate::readmodel::lane::dead_letter::Selection;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 
@@ -60,13 +60,13 @@ impl Commands {
         kept: &mut Option<Session>,
         clears: Option<&mut ClearedUpTo>,
     ) -> Result<(), Failure> {
-        let mut session = self.session(kept).await?;
-        let (control, projection) = (&self.servers.control, &self.projection);
+        let mut session = self.servers.applier.kept_or_new(kept).await?;
+        let projection = &self.projection;
+        let mut db = self.db(&mut session);
         if let Some(cleared) = clears {
-            let clearing = command::clear_samples(&mut session, control, projection, cleared);
-            within(PATIENCE, "clearing the samples of comparisons", clearing).await?;
+            within(PATIENCE, "clearing the samples of comparisons", db.clear_samples(cleared)).await?;
         }
-        let asked = command::next(&mut session, control, projection, CommandKind::Switches);
+        let asked = db.next_command(CommandKind::Switches);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             tracing::info!(
                 projection,
@@ -75,8 +75,7 @@ impl Commands {
                 "carrying out a command"
             );
             let since = Instant::now();
-            let switching = command::carry_out_switch(&mut session, control, projection, &command);
-            within(PATIENCE, "carrying a command out", switching).await?;
+            within(PATIENCE, "carrying a command out", db.carry_out_switch(&command)).await?;
             self.traces(&command, since, None);
         }
         *kept = Some(session);
@@ -141,7 +140,7 @@ impl Commands {
         begins: bool,
         retention: bool,
     ) -> Result<(), Failure> {
-        let mut session = self.session(kept).await?;
+        let mut session = self.servers.applier.kept_or_new(kept).await?;
         if begins {
             letters::go_on_with_interrupted(self, &mut session, lanes).await?;
             letters::give_up_again(self, &mut session, lanes).await?;
@@ -151,8 +150,8 @@ impl Commands {
             letters::erase_outdated(self, &mut session, lanes).await?;
             self.remove_outdated(&mut session).await?;
         }
-        let control = &self.servers.control;
-        let asked = command::next(&mut session, control, &self.projection, CommandKind::Letters);
+        let mut db = self.db(&mut session);
+        let asked = db.next_command(CommandKind::Letters);
         if let Some(command) = within(LOOK, "reading commands", asked).await? {
             self.carry_out(&mut session, lanes, &command).await?;
         }
@@ -162,13 +161,13 @@ impl Commands {
 
     /// The audit keeps operations no longer than the configuration says.
     async fn remove_outdated(&self, session: &mut Session) -> Result<(), Failure> {
-        let (control, projection, days) =
-            (&self.servers.control, &self.projection, self.audit_retention_days);
+        let (projection, days) = (&self.projection, self.audit_retention_days);
         if days == 0 {
             return Ok(());
         }
-        let removing = command::remove_outdated(session, control, projection, days);
-        let removed = within(PATIENCE, "removing outdated operations", removing).await?;
+        let mut db = self.db(session);
+        let removed =
+            within(PATIENCE, "removing outdated operations", db.remove_outdated_commands(days)).await?;
         if removed > 0 {
             tracing::info!(
                 projection,
@@ -185,7 +184,7 @@ impl Commands {
         lanes: &[mpsc::Sender<LetterRequest>],
         command: &Command,
     ) -> Result<(), Failure> {
-        let (control, projection) = (&self.servers.control, &self.projection);
+        let projection = &self.projection;
         tracing::info!(
             projection,
             command = command.id,
@@ -203,13 +202,13 @@ impl Commands {
             Err(failure) => CommandOutcome::Failed(failure.without_values()),
         };
         // Whoever waits for the command finds the numbers that it left.
-        let all = Selection::default();
-        let counting = dead_letter::count(session, control, projection, &all);
-        self.status.observed_letters(within(PATIENCE, "counting dead letters", counting).await?, None);
+        let mut db = self.db(session);
+        let counted =
+            within(PATIENCE, "counting dead letters", db.count_letters(&Selection::default())).await?;
+        self.status.observed_letters(counted, None);
         tracing::info!(projection, command = command.id, "{}", outcome.told());
         self.traces(command, since, outcome.error());
         self.status.command_goes_on(command.id);
-        let finishing = command::finish(session, control, command.id, &outcome);
-        within(PATIENCE, "recording a command's result", finishing).await
+        within(PATIENCE, "recording a command's result", db.finish_command(command.id, &outcome)).await
     }
 }

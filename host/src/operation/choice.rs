@@ -6,8 +6,7 @@ use super::ask::{self, Refusal};
 use crate::event::{Aggregate, Named};
 use crate::failure::Failure;
 use crate::readmodel::control::command::Letters;
-use crate::readmodel::control::registration;
-use crate::readmodel::lane::dead_letter::{self, Ids, Letter, Selection, ShownLetters};
+use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection, ShownLetters};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -51,7 +50,7 @@ pub async fn boundary(
     projection: &str,
 ) -> Result<LetterBoundary, Refusal> {
     let generation = ask::registered(session, servers, projection).await?.live_generation;
-    let until = dead_letter::newest(session, &servers.control, projection).await?;
+    let until = servers.control.of(session, projection).newest_letter().await?;
     Ok(LetterBoundary { generation, until })
 }
 
@@ -101,7 +100,7 @@ pub async fn of_one(
         Some(Named::Exact(aggregate)) => return Ok(of(selection, &aggregate)),
         Some(Named::Reads(text)) => text,
     };
-    match &dead_letter::reading(session, &servers.control, projection, &text).await?[..] {
+    match &servers.control.of(session, projection).aggregates_reading(&text).await?[..] {
         // Nothing fits; whoever asks says so.
         [] => Ok(Selection { aggregate: Some(text), ..selection }),
         [aggregate] => Ok(of(selection, aggregate)),
@@ -132,7 +131,7 @@ pub async fn count(
 ) -> Result<u64, Failure> {
     let mut count = 0;
     loop {
-        let page = dead_letter::ids(session, &servers.control, projection, &selection, IDS_PAGE).await?;
+        let page = servers.control.of(session, projection).letter_ids(&selection, IDS_PAGE).await?;
         let Some(last) = page.last() else { return Ok(count) };
         selection.after = *last;
         count += page.len() as u64;
@@ -147,7 +146,7 @@ pub async fn find(
     id: u64,
 ) -> Result<Letter, Refusal> {
     let selection = Selection { id: Some(id), ..Selection::default() };
-    let mut found = dead_letter::select(session, &servers.control, projection, &selection, 1).await?;
+    let mut found = servers.control.of(session, projection).letters(&selection, 1).await?;
     found.pop().ok_or_else(|| {
         Refusal::NotThere(format!(
             "`{projection}` has no dead letter {id}; laterna dlq list {projection} shows those it has"
@@ -163,11 +162,12 @@ async fn chosen(
     like: Selection,
 ) -> Result<(Letters, u64), Refusal> {
     let control = &servers.control;
-    let found = registration::find(session, control, projection).await?;
+    let mut db = control.of(session, projection);
+    let found = db.registration().await?;
     let generation = found.map_or(1, |found| found.live_generation);
     let (mut letters, mut page) = (Ids::default(), like.clone());
     loop {
-        let found = dead_letter::ids(session, control, projection, &page, IDS_PAGE).await?;
+        let found = db.letter_ids(&page, IDS_PAGE).await?;
         let Some(last) = found.last() else { break };
         page.after = *last;
         for id in found {
@@ -178,7 +178,7 @@ async fn chosen(
     if count > 0 {
         // The letters are named; what fits as well and came later is counted in the end.
         let counted = Selection { until: Some(page.after), ..like.clone() };
-        let classes = dead_letter::count(session, control, projection, &counted).await?.by_class;
+        let classes = db.count_letters(&counted).await?.by_class;
         let like = Selection { until: None, ..like };
         let shown = ShownLetters { generation, letters, classes };
         return Ok((Letters::Shown { shown, like }, count));
@@ -201,7 +201,7 @@ async fn one_event(
     letters: &Letters,
 ) -> Result<(), Refusal> {
     let Letters::Shown { like, .. } = letters else { return Ok(()) };
-    let found = dead_letter::select(session, &servers.control, projection, like, PAGE).await?;
+    let found = servers.control.of(session, projection).letters(like, PAGE).await?;
     let one = |letter: &Letter| {
         let (event, aggregate) = (letter.event_spelled(), letter.aggregate_spelled());
         let (event, aggregate) = (event.unwrap_or_default(), aggregate.unwrap_or_default());

@@ -9,6 +9,7 @@ use crate::component::registry::Versions;
 use crate::failure::Failure;
 use crate::pipeline::requests::LetterQueues;
 use crate::readmodel::control::command::Command;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::mysql::session::Session;
@@ -57,12 +58,9 @@ impl Commands {
         self.status.traces().operation(&self.projection, command.request.word(), operation);
     }
 
-    /// A session that answered before, or a new one.
-    pub(super) async fn session(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
-        match kept.take() {
-            Some(session) => Ok(session),
-            None => self.servers.applier.connect().await,
-        }
+    /// The projection's rows in a session.
+    pub(super) fn db<'a>(&'a self, session: &'a mut Session) -> ProjectionDb<'a> {
+        self.servers.control.of(session, &self.projection)
     }
 
     /// How long to wait after a turn: longer with each that failed in a row.

@@ -8,8 +8,8 @@ use super::generations;
 use crate::component::fit::{HowItFits, fit};
 use crate::component::registry::short;
 use crate::failure::{Failure, Fault};
-use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
-use crate::readmodel::control::deployment::{self, InForce, Origin, Proposal};
+use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Tried};
+use crate::readmodel::control::deployment::{InForce, Origin, Proposal};
 use crate::readmodel::mysql::session::{Session, within};
 
 /// How long reading and compiling a component may take.
@@ -21,7 +21,6 @@ pub(super) async fn carry_out(
     session: &mut Session,
     asked: &Command,
 ) -> Result<Tried, Failure> {
-    let control = &commands.servers.control;
     let carried_out = match &asked.request {
         Request::Deploy { .. } | Request::Rollback => deploy(commands, session, asked).await,
         _ => generations::carry_out(commands, session, asked).await,
@@ -29,7 +28,7 @@ pub(super) async fn carry_out(
     match carried_out {
         Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
             let outcome = CommandOutcome::Failed(failure.without_values());
-            command::finish(session, control, asked.id, &outcome).await?;
+            commands.db(session).finish_command(asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
         carried_out => carried_out,
@@ -37,8 +36,8 @@ pub(super) async fn carry_out(
 }
 
 async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Tried, Failure> {
-    let (control, projection) = (&commands.servers.control, commands.projection.as_str());
-    let in_force = deployment::in_force(session, control, projection).await?;
+    let projection = commands.projection.as_str();
+    let in_force = commands.db(session).deployment_in_force().await?;
     let seen = in_force.as_ref().map(|in_force| in_force.id);
     match prepare(commands, session, asked, in_force).await {
         Ok(Prepared::Ready { digest, origin, canary }) => {
@@ -51,17 +50,26 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 command: Some(asked.id),
             };
             let result = format!("deployed {}", short(&digest));
-            let (asked, act) = ((asked, seen), Act::Deploy(Some(proposal)));
-            let deploying = command::carry_out(session, control, projection, asked, act, |_| result.clone());
-            let tried = within(PATIENCE, "recording the deployment", deploying).await;
+            let act = Act::Deploy(Some(proposal));
+            let mut db = commands.db(session);
+            let tried = within(
+                PATIENCE,
+                "recording the deployment",
+                db.carry_out(asked, seen, act, |_| result.clone()),
+            )
+            .await;
             commands.feed.nudge();
             tried
         }
         Ok(Prepared::Nowhere) => {
             let none = format!("`{projection}` has had one component only: there is none to go back to");
-            let (asked, act) = ((asked, seen), Act::Deploy(None));
-            let ending = command::carry_out(session, control, projection, asked, act, |_| none.clone());
-            within(PATIENCE, "recording the rollback", ending).await
+            let mut db = commands.db(session);
+            within(
+                PATIENCE,
+                "recording the rollback",
+                db.carry_out(asked, seen, Act::Deploy(None), |_| none.clone()),
+            )
+            .await
         }
         Ok(Prepared::OtherTables { digest, origin }) => {
             generations::deploy(commands, session, (asked, seen), (&digest, origin)).await
@@ -75,9 +83,10 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 canary: Duration::ZERO,
                 command: Some(asked.id),
             };
-            deployment::refuse(session, control, proposal, &reason).await?;
+            let mut db = commands.db(session);
+            db.refuse_deployment(proposal, &reason).await?;
             let outcome = CommandOutcome::Failed(format!("{} is refused: {reason}", short(&digest)));
-            command::finish(session, control, asked.id, &outcome).await?;
+            db.finish_command(asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
         Err(failure) => Err(failure),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ask::{self, Refusal};
-use crate::readmodel::control::deployment::{self, Deployment, LaneChange};
+use crate::readmodel::control::deployment::{Deployment, LaneChange};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -24,8 +24,9 @@ pub async fn deployments(
     limit: u32,
 ) -> Result<Deployments, Refusal> {
     let (control, registered) = (&servers.control, ask::registered(session, servers, projection).await?);
-    let deployments = deployment::list(session, control, projection, limit).await?;
+    let mut db = control.of(session, projection);
+    let deployments = db.deployments(limit).await?;
     let generation = registered.live_generation;
-    let lanes = deployment::lane_changes(session, control, projection, generation).await?;
+    let lanes = db.lane_changes(generation).await?;
     Ok(Deployments { deployments, lanes, lane_count: registered.lanes })
 }

@@ -28,11 +28,12 @@ pub async fn page(
     selection: &mut Selection,
 ) -> Result<Option<StoredPage>, Failure> {
     let control = &servers.control;
-    let mut some = dead_letter::select(session, control, projection, selection, PAGE).await?;
+    let mut db = control.of(session, projection);
+    let mut some = db.letters(selection, PAGE).await?;
     some.truncate(fitting(&some));
     let Some(last) = some.last() else { return Ok(None) };
     selection.after = last.id;
-    let contents = dead_letter::contents(session, control, &some).await?;
+    let contents = db.letter_contents(&some).await?;
     // It was replayed or discarded in between.
     let there = some.into_iter().zip(contents).filter_map(|(letter, content)| Some((letter, content?)));
     Ok(Some(StoredPage(there.collect())))

@@ -4,10 +4,9 @@ use super::commands::{Commands, PATIENCE};
 use crate::component::registry::short;
 use crate::failure::Failure;
 use crate::readmodel::control::command::overtake;
-use crate::readmodel::control::command::{self, Act, Command, CommandOutcome, Request, Tried};
-use crate::readmodel::control::deployment::{self, Origin};
-use crate::readmodel::control::generation::{self, Change, GenerationState, HistoryFilter, Purpose, Wanted};
-use crate::readmodel::control::registration;
+use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Tried};
+use crate::readmodel::control::deployment::Origin;
+use crate::readmodel::control::generation::{Change, GenerationState, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::supervisor::generations::rebuild_after_loss;
 
@@ -39,12 +38,12 @@ pub(super) async fn carry_out(
         other => {
             let outcome =
                 CommandOutcome::Failed(format!("it does not concern generations: {}", other.told()));
-            command::finish(session, &commands.servers.control, asked.id, &outcome).await?;
+            commands.db(session).finish_command(asked.id, &outcome).await?;
             return Ok(Tried::Over);
         }
     };
-    let (servers, projection) = (&commands.servers, &commands.projection);
-    let in_force = deployment::in_force(session, &servers.control, projection).await?;
+    let projection = &commands.projection;
+    let in_force = commands.db(session).deployment_in_force().await?;
     let in_force = in_force.ok_or_else(|| not_begun(projection))?;
     if let Some(left) = in_force.canary.filter(|_| purpose != Purpose::Verify) {
         return Err(Failure::misconfigured(
@@ -84,7 +83,7 @@ pub(super) async fn open(
 ) -> Result<Tried, Failure> {
     let (servers, projection) = (&commands.servers, &commands.projection);
     let loaded = commands.versions.get(session, servers, digest).await?;
-    let found = registration::find(session, &servers.control, projection).await?;
+    let found = commands.db(session).registration().await?;
     found.ok_or_else(|| not_begun(projection))?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
     within(PATIENCE, "asking for history", rebuild_after_loss::is_possible(servers, &loaded, &identity))
@@ -113,18 +112,17 @@ pub(super) async fn open(
             short(digest)
         )
     };
-    let (control, asked, act) = (&servers.control, (asked, seen), Act::Open(wanted));
-    let opening = command::carry_out(session, control, projection, asked, act, result);
-    within(PATIENCE, "beginning a generation", opening).await
+    let mut db = commands.db(session);
+    within(PATIENCE, "beginning a generation", db.carry_out(asked, seen, Act::Open(wanted), result)).await
 }
 
 async fn change(
     commands: &Commands,
     session: &mut Session,
-    asked: (&Command, Option<u64>),
+    (asked, seen): (&Command, Option<u64>),
     (generation, change): (u32, Change),
 ) -> Result<Tried, Failure> {
-    let (control, projection) = (&commands.servers.control, &commands.projection);
+    let projection = &commands.projection;
     let done = change.clone();
     let result = |number| match done {
         Change::Accept { .. } => {
@@ -134,8 +132,8 @@ async fn change(
         Change::Drop => format!("generation {number} is dropped"),
     };
     let act = Act::Change { projection, generation, change };
-    let changing = command::carry_out(session, control, projection, asked, act, result);
-    within(PATIENCE, "changing a generation", changing).await
+    let mut db = commands.db(session);
+    within(PATIENCE, "changing a generation", db.carry_out(asked, seen, act, result)).await
 }
 
 /// A component whose tables are not the live ones: a generation that was made with it and is kept returns; otherwise one is
@@ -146,7 +144,7 @@ pub(super) async fn deploy(
     asked: (&Command, Option<u64>),
     (digest, origin): (&str, Origin),
 ) -> Result<Tried, Failure> {
-    let standing = generation::list(session, &commands.servers.control, &commands.projection).await?;
+    let standing = commands.db(session).generations().await?;
     let kept = standing
         .iter()
         .rev()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::readmodel::control::lease::{self, LeaseRecord};
+use crate::readmodel::control::lease::LeaseRecord;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -28,7 +28,7 @@ impl Hosts {
         here: &str,
         phases: BTreeMap<String, String>,
     ) -> Result<Self, Failure> {
-        let leases = lease::all(session, &servers.control).await?;
+        let leases = servers.control.on(session).leases().await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(Self { here: here.to_owned(), version, leases, phases })
     }

@@ -8,9 +8,8 @@ use crate::event::Aggregate;
 use crate::failure::Failure;
 use crate::pipeline::giving::{self, ANSWER, Book};
 use crate::pipeline::requests::{LetterAction, LetterRequest, give};
-use crate::readmodel::control::command::{self, Command, Letters, Request};
-use crate::readmodel::control::registration;
-use crate::readmodel::lane::dead_letter::{self, GivenUp, Letter, Selection};
+use crate::readmodel::control::command::{Command, Letters, Request};
+use crate::readmodel::lane::dead_letter::{GivenUp, Letter, Selection};
 use crate::readmodel::mysql::session::{Session, within};
 
 /// How many letters are read at a time.
@@ -31,38 +30,33 @@ impl Book for StoredLetters<'_> {
     }
 
     async fn select(&mut self, selection: &Selection, limit: u32) -> Result<Vec<Letter>, Failure> {
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = dead_letter::select(self.session, control, projection, selection, limit);
-        within(PATIENCE, "reading dead letters", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "reading dead letters", db.letters(selection, limit)).await
     }
 
     async fn ids(&mut self, selection: &Selection, limit: u32) -> Result<Vec<u64>, Failure> {
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = dead_letter::ids(self.session, control, projection, selection, limit);
-        within(PATIENCE, "reading dead letters", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "reading dead letters", db.letter_ids(selection, limit)).await
     }
 
     async fn newest(&mut self) -> Result<u64, Failure> {
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = dead_letter::newest(self.session, control, projection);
-        within(PATIENCE, "reading dead letters", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "reading dead letters", db.newest_letter()).await
     }
 
     async fn length(&mut self, letter: &Letter) -> Result<u64, Failure> {
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = dead_letter::length(self.session, control, projection, letter);
-        within(PATIENCE, "counting dead letters", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "counting dead letters", db.letters_in_row(letter)).await
     }
 
     async fn reading(&mut self, text: &str) -> Result<Vec<Aggregate>, Failure> {
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = dead_letter::reading(self.session, control, projection, text);
-        within(PATIENCE, "reading dead letters", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "reading dead letters", db.aggregates_reading(text)).await
     }
 
     async fn record(&mut self, command: u64, sum: &str) -> Result<(), Failure> {
-        let recording = command::record_progress(self.session, &self.commands.servers.control, command, sum);
-        within(PATIENCE, "recording a command's progress", recording).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "recording a command's progress", db.record_command_progress(command, sum)).await
     }
 
     async fn is_late(&mut self, command: &Command, lane: usize) -> Result<(), Failure> {
@@ -73,8 +67,8 @@ impl Book for StoredLetters<'_> {
     }
 
     async fn ended_by(&mut self, command: u64) -> Result<Option<String>, Failure> {
-        let asked = command::ended_by(self.session, &self.commands.servers.control, command);
-        within(PATIENCE, "looking whether a command was cancelled", asked).await
+        let mut db = self.commands.db(self.session);
+        within(PATIENCE, "looking whether a command was cancelled", db.command_ended_by(command)).await
     }
 
     async fn goes_on(&mut self, command: u64) -> Result<(), Failure> {
@@ -83,8 +77,8 @@ impl Book for StoredLetters<'_> {
 }
 
 async fn live_generation(commands: &Commands, session: &mut Session) -> Result<Option<u32>, Failure> {
-    let finding = registration::find(session, &commands.servers.control, &commands.projection);
-    let live = within(PATIENCE, "reading the projections", finding).await?;
+    let mut db = commands.db(session);
+    let live = within(PATIENCE, "reading the projections", db.registration()).await?;
     Ok(live.map(|live| live.live_generation))
 }
 
@@ -94,11 +88,11 @@ pub(super) async fn give_up_again(
     session: &mut Session,
     lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
-    let (control, projection) = (&commands.servers.control, &commands.projection);
     let Some(live) = live_generation(commands, session).await? else { return Ok(()) };
     loop {
-        let asked = dead_letter::given_up(session, control, projection, live, PAGE);
-        let found = within(PATIENCE, "reading letters that were given up", asked).await?;
+        let mut db = commands.db(session);
+        let found =
+            within(PATIENCE, "reading letters that were given up", db.given_up_letters(live, PAGE)).await?;
         let mut discarded = 0;
         for GivenUp { letter, who, why } in found {
             discarded += give(lanes, letter, LetterAction::Discard { who, why }, None).await?.discarded;
@@ -137,16 +131,16 @@ pub(super) async fn replay_after_deployment(
     if !commands.settings.replay_after_deployment {
         return Ok(());
     }
-    let (control, projection, digest) = (&commands.servers.control, &commands.projection, &commands.digest());
+    let (projection, digest) = (&commands.projection, &commands.digest());
     let letters =
         Selection { heads_only: true, other_than_digest: Some(digest.clone()), ..Selection::default() };
-    let asked = dead_letter::select(session, control, projection, &letters, 1);
-    if within(PATIENCE, "reading dead letters", asked).await?.is_empty() {
+    let mut db = commands.db(session);
+    if within(PATIENCE, "reading dead letters", db.letters(&letters, 1)).await?.is_empty() {
         return Ok(());
     }
     let request = Request::Replay { letters: Letters::Fitting { letters } };
     let key = format!("replay-after-{digest}");
-    let writing = command::submit_once(session, control, projection, &request, "deployment", &key);
+    let writing = db.submit_once(&request, "deployment", &key);
     if within(PATIENCE, "writing a command", writing).await? {
         tracing::info!(projection, digest, "another component: what others failed is tried again");
     }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ask::Refusal;
 use super::choice::{self, LetterBoundary};
 use crate::failure::Failure;
-use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
-use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::control::command::{CommandRecord, RecordFilter};
+use crate::readmodel::lane::dead_letter::{Letter, Selection};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -33,7 +33,7 @@ impl LetterPage {
         let boundary = choice::boundary(session, servers, projection).await?;
         // What comes between the two is behind the boundary, and not shown.
         let selection = Selection { until: Some(boundary.until), ..selection.clone() };
-        let letters = dead_letter::select(session, &servers.control, projection, &selection, limit).await?;
+        let letters = servers.control.of(session, projection).letters(&selection, limit).await?;
         let next = next(&letters, limit, |letter| letter.id);
         let count =
             if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
@@ -62,7 +62,7 @@ impl OperationPage {
         filter: &RecordFilter,
         limit: u32,
     ) -> Result<Self, Failure> {
-        let operations = command::records(session, &servers.control, filter, limit).await?;
+        let operations = servers.control.on(session).command_records(filter, limit).await?;
         let next = next(&operations, limit, |operation| operation.id);
         Ok(Self { operations, next })
     }

@@ -14,7 +14,7 @@ use super::commands::{Commands, INTERVAL, LOOK};
 use super::deploy;
 use crate::failure::Failure;
 use crate::pipeline::ports::Task;
-use crate::readmodel::control::command::{self, Command, CommandKind, Tried};
+use crate::readmodel::control::command::{Command, CommandKind, Tried};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 
@@ -76,10 +76,9 @@ struct StoredCommands {
 
 impl CommandDesk for StoredCommands {
     async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
-        let mut session = self.commands.session(&mut self.kept).await?;
-        let (control, projection) = (&self.commands.servers.control, &self.commands.projection);
-        let asked = command::pending(&mut session, control, projection, CommandKind::Deployments);
-        let pending = within(LOOK, "reading commands", asked).await?;
+        let mut session = self.commands.servers.applier.kept_or_new(&mut self.kept).await?;
+        let mut db = self.commands.db(&mut session);
+        let pending = within(LOOK, "reading commands", db.pending_commands(CommandKind::Deployments)).await?;
         self.kept = Some(session);
         Ok(pending)
     }
@@ -96,7 +95,7 @@ impl CommandDesk for StoredCommands {
             let mut session = own.servers.applier.connect().await?;
             let tried = deploy::carry_out(&own, &mut session, &command).await?;
             if tried == Tried::Over {
-                let outcome = command::outcome(&mut session, &own.servers.control, command.id).await?;
+                let outcome = own.db(&mut session).command_outcome(command.id).await?;
                 own.traces(&command, since, outcome.error());
             }
             Ok(tried)
@@ -105,14 +104,14 @@ impl CommandDesk for StoredCommands {
     }
 
     async fn waits(&mut self, command: &Command, reason: &str) -> Result<(), Failure> {
-        let mut session = self.commands.session(&mut self.kept).await?;
+        let mut session = self.commands.servers.applier.kept_or_new(&mut self.kept).await?;
         self.commands.waits(&mut session, command, reason).await?;
         self.kept = Some(session);
         Ok(())
     }
 
     async fn goes_on(&mut self, command: u64) -> Result<(), Failure> {
-        let mut session = self.commands.session(&mut self.kept).await?;
+        let mut session = self.commands.servers.applier.kept_or_new(&mut self.kept).await?;
         self.commands.goes_on(&mut session, command).await?;
         self.kept = Some(session);
         Ok(())

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ask::Refusal;
-use crate::readmodel::control::generation::{self, Generation, GenerationState};
-use crate::readmodel::control::{deployment, registration};
+use crate::readmodel::control::generation::{Generation, GenerationState};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -43,17 +42,16 @@ pub async fn generations(
     servers: &Servers,
     projection: &str,
 ) -> Result<Generations, Refusal> {
-    let control = &servers.control;
+    let mut db = servers.control.of(session, projection);
     // One that takes the live one's place just now is told once, and never as gone.
-    let listed = generation::list(session, control, projection).await?;
-    let found = registration::find(session, control, projection).await?;
+    let listed = db.generations().await?;
+    let found = db.registration().await?;
     let live = found.map_or(1, |found| found.live_generation);
-    let digest = deployment::in_force(session, control, projection).await?.map(|found| found.digest);
-    let (events, letters) = generation::progress(session, control, projection, live).await?;
+    let digest = db.deployment_in_force().await?.map(|found| found.digest);
+    let (events, letters) = db.generation_progress(live).await?;
     let mut aside = Vec::new();
     for generation in listed.into_iter().filter(|one| one.generation != live) {
-        let (events, letters) =
-            generation::progress(session, control, projection, generation.generation).await?;
+        let (events, letters) = db.generation_progress(generation.generation).await?;
         let seconds_left = seconds_left(&generation);
         aside.push(ListedGeneration { generation, events, letters, seconds_left });
     }

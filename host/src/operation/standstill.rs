@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{self, Refusal};
 use crate::failure::Failure;
-use crate::readmodel::control::pause::{self, Pause};
-use crate::readmodel::control::{lease, take_up};
+use crate::readmodel::control::pause::Pause;
+use crate::readmodel::control::take_up;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -39,22 +39,22 @@ pub async fn look(
     servers: &Servers,
     projection: &str,
 ) -> Result<PauseProgress, Refusal> {
-    let control = &servers.control;
     ask::registered(session, servers, projection).await?;
-    let reason = match pause::find(session, control, projection).await? {
+    let mut db = servers.control.of(session, projection);
+    let reason = match db.find_pause().await? {
         Some(pause @ Failure::Paused { .. }) => Some(pause.to_string()),
         _ => None,
     };
-    let leader = lease::leader(session, control, projection).await?;
-    let is_reported = control.version(session).await?.is_some_and(|version| version >= take_up::SINCE);
+    let leader = db.lease_holder().await?;
+    let is_reported = db.version().await?.is_some_and(|version| version >= take_up::SINCE);
     let step = match reason {
         None => PauseStep::None,
         Some(_) if !is_reported => PauseStep::Unreported,
-        Some(_) => match pause::progress(session, control, projection).await? {
+        Some(_) => match db.pause_progress().await? {
             Pause::Still => PauseStep::Still,
             Pause::Over => PauseStep::None,
             // Whoever takes the lease from now on finds the pause.
-            Pause::Asked if lease::is_deserted(session, control, projection).await? => PauseStep::Still,
+            Pause::Asked if db.is_deserted().await? => PauseStep::Still,
             Pause::Asked => PauseStep::Asked,
         },
     };

@@ -3,7 +3,7 @@
 
 use super::commands::{Commands, INTERVAL, LOOK};
 use crate::failure::Failure;
-use crate::readmodel::control::take_up::{self, TakeUp, TakenUp};
+use crate::readmodel::control::take_up::{TakeUp, TakenUp};
 use crate::readmodel::mysql::session::within;
 use crate::retry::Backoff;
 use crate::status::snapshot::DeploymentSnapshot;
@@ -59,7 +59,8 @@ impl Commands {
         let Self { servers, projection, status, .. } = self;
         let control = &servers.control;
         let mut session = servers.applier.connect().await?;
-        let Some(found) = take_up::in_force(&mut session, control, projection).await? else {
+        let mut db = control.of(&mut session, projection);
+        let Some(found) = db.take_up_in_force().await? else {
             status.shows_deployment(None);
             return Ok(None);
         };
@@ -67,8 +68,7 @@ impl Commands {
         if !is_whole {
             match status.take_up(&found.digest) {
                 TakeUpProgress::Whole { epoch } => {
-                    let own = (projection.as_str(), epoch);
-                    let taken_up = take_up::record_whole(&mut session, control, own, found.id).await?;
+                    let taken_up = db.under(epoch).record_taken_up(found.id).await?;
                     // Any host may have carried the command out; the lanes are this one's.
                     if let Some(TakenUp { command: id, took }) = taken_up {
                         let span = OperationSpan { id, took, error: None };
@@ -82,7 +82,7 @@ impl Commands {
                     (is_whole, waits) = (true, None);
                 }
                 TakeUpProgress::Waits(why) if waits.as_ref() != Some(&why) => {
-                    take_up::record_wait(&mut session, control, found.id, &why).await?;
+                    db.record_deployment_waits(found.id, &why).await?;
                     waits = Some(why);
                 }
                 TakeUpProgress::Waits(_) | TakeUpProgress::NotHere => {}

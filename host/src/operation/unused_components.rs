@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::commands::{Commands, PATIENCE};
 use crate::failure::Failure;
-use crate::readmodel::control::unused_component::remove_unused;
 use crate::readmodel::mysql::session::within;
 
 /// Interval of the looks: each reads what letters and replays refer to.
@@ -40,7 +39,8 @@ impl Commands {
     async fn look_for_unused_components(&self) -> Result<(), Failure> {
         let days = self.component_retention_days;
         let mut session = self.servers.applier.connect().await?;
-        let removing = remove_unused(&mut session, &self.servers.control, days);
+        let mut db = self.db(&mut session);
+        let removing = db.remove_unused_components(days);
         for digest in within(PATIENCE, "removing components that nothing refers to", removing).await? {
             tracing::info!(
                 projection = self.projection,

@@ -18,9 +18,8 @@ impl Commands {
     ) -> Result<(), Failure> {
         let waited = Duration::from_secs(self.note(session, command, reason).await?);
         let Some(reason) = command::bound(waited, reason) else { return Ok(()) };
-        let (control, projection) = (&self.servers.control, &self.projection);
-        tracing::error!(projection, command = command.id, "a command is {reason}");
-        let finishing = command::finish(session, control, command.id, &CommandOutcome::Failed(reason)).await;
+        tracing::error!(projection = self.projection, command = command.id, "a command is {reason}");
+        let finishing = self.db(session).finish_command(command.id, &CommandOutcome::Failed(reason)).await;
         self.status.command_goes_on(command.id);
         finishing
     }
@@ -32,15 +31,19 @@ impl Commands {
         command: &Command,
         reason: &str,
     ) -> Result<u64, Failure> {
-        let (control, projection) = (&self.servers.control, &self.projection);
         let request = command.request.told();
         let waiting =
             WaitingCommand { id: command.id, request: request.clone(), reason: Some(reason.to_owned()) };
         if self.status.command_waits(&waiting) {
-            tracing::warn!(projection, command = command.id, request, "a command waits: {reason}");
+            tracing::warn!(
+                projection = self.projection,
+                command = command.id,
+                request,
+                "a command waits: {reason}"
+            );
         }
-        let recording = command::waits(session, control, command.id, reason);
-        within(PATIENCE, "recording what a command waits for", recording).await
+        let mut db = self.db(session);
+        within(PATIENCE, "recording what a command waits for", db.command_waits(command.id, reason)).await
     }
 
     /// A command that waited goes on, or is over.
@@ -48,8 +51,8 @@ impl Commands {
         if !self.status.command_goes_on(command) {
             return Ok(());
         }
-        let recording = command::goes_on(session, &self.servers.control, command);
-        within(PATIENCE, "recording that a command goes on", recording).await
+        let mut db = self.db(session);
+        within(PATIENCE, "recording that a command goes on", db.command_goes_on(command)).await
     }
 
     /// Commands about letters wait for lanes that cannot run, and this host is the one whose lanes they are.
@@ -57,8 +60,8 @@ impl Commands {
         let Some(obstacle) = self.status.keeps_lanes() else { return Ok(()) };
         let reason = obstacle.without_values();
         let mut session = self.servers.applier.connect().await?;
-        let control = &self.servers.control;
-        let asked = command::pending(&mut session, control, &self.projection, CommandKind::Letters);
+        let mut db = self.db(&mut session);
+        let asked = db.pending_commands(CommandKind::Letters);
         for command in within(LOOK, "reading commands", asked).await? {
             self.waits(&mut session, &command, &reason).await?;
         }

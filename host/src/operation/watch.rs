@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::component::registry::{Versions, short};
 use crate::failure::Failure;
-use crate::readmodel::control::command::{self, CANARY_SECONDS_DEFAULT, Request};
-use crate::readmodel::control::deployment;
+use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, Request};
 use crate::servers::Servers;
 
 /// Interval in which a file is checked. It is complete when two checks find the same size and time.
@@ -69,7 +68,7 @@ impl FileWatch {
         };
         let mut session = self.servers.applier.connect().await?;
         let control = &self.servers.control;
-        let now = match deployment::in_force(&mut session, control, projection).await? {
+        let now = match control.of(&mut session, projection).deployment_in_force().await? {
             Some(in_force) => Some(self.versions.get(&mut session, &self.servers, &in_force.digest).await?),
             None => None,
         };
@@ -79,9 +78,9 @@ impl FileWatch {
         if in_force.as_deref() == Some(digest) {
             return Ok(());
         }
-        next.store(&mut session, control).await?;
+        next.store(&mut control.on(&mut session)).await?;
         let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: CANARY_SECONDS_DEFAULT };
-        command::submit(&mut session, control, projection, &request, "the watched file").await?;
+        control.of(&mut session, projection).submit(&request, "the watched file").await?;
         tracing::info!(projection, "{file} has changed: {} is to be deployed", short(digest));
         Ok(())
     }

@@ -51,8 +51,7 @@ pub async fn read(
 ) -> Result<StoredLetter, Refusal> {
     ask::registered(session, servers, projection).await?;
     let letter = choice::find(session, servers, projection, id).await?;
-    let mut contents =
-        dead_letter::contents(session, &servers.control, std::slice::from_ref(&letter)).await?;
+    let mut contents = servers.control.on(session).letter_contents(std::slice::from_ref(&letter)).await?;
     Ok(StoredLetter { letter, content: contents.pop().flatten() })
 }
 

@@ -18,8 +18,7 @@ use crate::component::registry::{FoundComponent, Versions};
 use crate::component::version::Loaded;
 use crate::event::{Aggregate, Event, Id, Undecodable};
 use crate::failure::Failure;
-use crate::readmodel::control::deployment;
-use crate::readmodel::lane::applied_by::{self, GivenUpBy, TakenBy};
+use crate::readmodel::lane::applied_by::{GivenUpBy, TakenBy};
 use crate::readmodel::lane::dead_letter::{Letter, MASKED};
 use crate::readmodel::lane::taken::{AskedEvent, TakenAs, TakenFound};
 use crate::readmodel::mysql::session::Session;
@@ -174,7 +173,7 @@ impl Documents {
         let control = &servers.control;
         let generation = ask::registered(session, servers, projection).await?.live_generation;
         let none = || Refusal::InTheWay("no component is in force yet: nothing was applied".to_owned());
-        let in_force = deployment::in_force(session, control, projection).await?.ok_or_else(none)?;
+        let in_force = control.of(session, projection).deployment_in_force().await?.ok_or_else(none)?;
         let digest_in_force = in_force.digest;
         let in_force = versions.find(session, servers, &digest_in_force).await?;
         let mut answers = taken.into_iter();
@@ -186,13 +185,12 @@ impl Documents {
             .collect();
         let taken = settled(taken, answers.next().map(|newest| newest.what).as_ref());
         let rows: Vec<u64> = taken.iter().filter_map(|one| one.row).collect();
-        let by = applied_by::taken_by(session, control, (projection, generation), &rows).await?;
+        let mut db = control.of(session, projection);
+        let by = db.taken_by(generation, &rows).await?;
         let mut given_up = Vec::with_capacity(taken.len());
         for (event, taken) in self.events.iter().zip(&taken) {
             given_up.push(match (id(event), &taken.what) {
-                (Some(id), TakenAs::Discarded) => {
-                    applied_by::given_up_by(session, control, projection, id).await?
-                }
+                (Some(id), TakenAs::Discarded) => db.given_up_by(id).await?,
                 _ => None,
             });
         }

@@ -3,9 +3,8 @@
 
 use super::ask::{self, Refusal};
 use super::choice::{LetterChoice, choose};
-use crate::readmodel::control::command::{self, Request};
+use crate::readmodel::control::command::Request;
 use crate::readmodel::control::generation::{self, Change, Generation};
-use crate::readmodel::control::{deployment, pause};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -157,7 +156,7 @@ impl Checked<'_> {
 
     async fn resume(&mut self) -> Result<Request, Refusal> {
         let (control, projection) = (&self.servers.control, self.projection);
-        let is_running = pause::find(self.session, control, projection).await?.is_none();
+        let is_running = control.of(self.session, projection).find_pause().await?.is_none();
         if is_running && self.is_idle().await? {
             let told = format!("nothing pauses `{projection}`: neither an operator nor its breaker");
             return Err(Refusal::InTheWay(told));
@@ -166,9 +165,10 @@ impl Checked<'_> {
     }
 
     async fn deploy(&mut self, digest: String, canary_seconds: u32) -> Result<Request, Refusal> {
-        let halves = deployment::halves(self.session, &self.servers.control, &digest).await?;
+        let mut db = self.servers.control.on(self.session);
+        let halves = db.halves(&digest).await?;
         for half in [Some(halves.projector), halves.upcaster].into_iter().flatten() {
-            if !deployment::is_stored(self.session, &self.servers.control, &half).await? {
+            if !db.is_component_stored(&half).await? {
                 return Err(Refusal::NotThere(format!(
                     "no component {half} is in the control schema; upload it first"
                 )));
@@ -179,7 +179,7 @@ impl Checked<'_> {
 
     async fn rollback(&mut self) -> Result<Request, Refusal> {
         let projection = self.projection;
-        let in_force = deployment::in_force(self.session, &self.servers.control, projection).await?;
+        let in_force = self.servers.control.of(self.session, projection).deployment_in_force().await?;
         let is_first = in_force.is_none_or(|in_force| in_force.previous.is_none());
         if is_first && self.is_idle().await? && self.standing().await?.is_empty() {
             let told = format!("`{projection}` has had one component only: there is none to go back to");
@@ -231,12 +231,12 @@ impl Checked<'_> {
     }
 
     async fn standing(&mut self) -> Result<Vec<Generation>, Refusal> {
-        Ok(generation::list(self.session, &self.servers.control, self.projection).await?)
+        Ok(self.servers.control.of(self.session, self.projection).generations().await?)
     }
 
     /// Whether no command is still to be carried out.
     async fn is_idle(&mut self) -> Result<bool, Refusal> {
-        let waiting = command::waiting(self.session, &self.servers.control, self.projection).await?;
+        let waiting = self.servers.control.of(self.session, self.projection).waiting_commands().await?;
         Ok(waiting.is_empty())
     }
 }

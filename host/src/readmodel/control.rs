@@ -2,6 +2,7 @@
 
 pub mod schema;
 pub mod control_sql;
+pub mod control_db;
 pub mod registration;
 pub mod lease;
 pub mod ownership;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
 
+use super::control::control_db::prove_epoch;
 use super::control::deployment::{self, Proposal};
 use super::control::generation::{Generation, place};
+use super::control::ownership;
 use super::control::schema::Control;
-use super::control::{lease, ownership};
 use super::lane::witness;
 use super::mysql::error::{classify, number};
 use super::mysql::query::{RunQuery, send};
@@ -56,7 +57,7 @@ impl CutOver<'_> {
     /// known whether it happened: [`CutOver::run`] again, under the next epoch, finds out.
     pub async fn run(&self) -> Result<CutOverOutcome, Failure> {
         let (mut ddl, mut guard) = tokio::try_join!(self.ddl.connect(), self.applier.connect())?;
-        lease::mark_renaming(&mut ddl, self.control, self.projection).await?;
+        self.control.of(&mut ddl, self.projection).mark_renaming().await?;
         if !self.record_intent(&mut guard, ddl.id).await? {
             return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }
@@ -108,7 +109,7 @@ impl CutOver<'_> {
         let asked = async {
             make_place(ddl, self.applier.database(), aside).await?;
             unmark_place(ddl, aside).await?;
-            witness::drop(ddl, self.control, self.projection, aside).await?;
+            self.control.of(ddl, self.projection).drop_witness(aside).await?;
             self.wrong_names(ddl, aside).await
         };
         match asked.await {
@@ -126,7 +127,7 @@ impl CutOver<'_> {
         let sessions = self.control.sql(
             "UPDATE laterna.lease SET ddl_connection_id = ?, guard_connection_id = ? WHERE projection = ? AND epoch = ?",
         );
-        lease::prove(connection, self.control, self.projection, self.epoch).await?;
+        prove_epoch(connection, self.control, self.projection, self.epoch).await?;
         let sessions = sqlx::query(&sessions).bind(ddl).bind(id).bind(self.projection).bind(self.epoch);
         sessions.run(connection).await.map_err(failed)?;
         let state = self.control.sql(
@@ -242,7 +243,7 @@ impl CutOver<'_> {
         let connection = &mut guard.connection;
         send(connection, "ROLLBACK").await.map_err(failed)?;
         send(connection, "BEGIN").await.map_err(failed)?;
-        lease::prove(connection, self.control, self.projection, self.epoch).await?;
+        prove_epoch(connection, self.control, self.projection, self.epoch).await?;
         self.forget_sessions(connection).await?;
         let sql = self.control.sql(
             "UPDATE laterna.generation SET state = 'building', attempts = attempts + 1, reason = ? \

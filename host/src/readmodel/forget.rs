@@ -4,12 +4,10 @@
 
 use std::time::Duration;
 
-use super::control::lease::{self, Acquired};
-use super::control::schema::Control;
-use super::control::{generation, ownership, pause};
+use super::control::control_db::{LeaderDb, ProjectionDb};
+use super::control::lease::Acquired;
 use super::cut_over;
-use super::lane::witness;
-use super::mysql::session::{Connector, Session};
+use super::mysql::session::Connector;
 use crate::failure::Failure;
 
 /// How long another host has to wait for the lease if this process is killed where MySQL does not notice.
@@ -39,50 +37,39 @@ pub enum Forgotten {
     Runs { owner: String },
 }
 
-/// Forgets a projection under its lease. Killed anywhere, it can be begun again.
-pub async fn forget(
-    session: &mut Session,
-    ddl: &Connector,
-    control: &Control,
-    projection: &str,
-    by: &str,
-) -> Result<Forgotten, Failure> {
-    let epoch = match lease::acquire(session, ddl, control, projection, by, LEASE).await? {
-        Acquired::Mine { epoch } => epoch,
-        Acquired::Taken { owner } => return Ok(Forgotten::Runs { owner }),
-    };
-    let tables = ownership::tables(session, control, projection).await?;
-    let generations = generation::list(session, control, projection).await?;
-    let mut work = Forgetting { session, control, projection, epoch };
-    work.pause(by).await?;
-    if !generations.is_empty() {
-        let mut ddl = ddl.connect().await?;
-        for generation in &generations {
-            cut_over::drop_place(&mut ddl, &generation.place).await?;
+impl ProjectionDb<'_> {
+    /// Forgets the projection under its lease, which is taken for `by`; `ddl` is the account that drops tables. Killed anywhere, it
+    /// can be begun again.
+    pub async fn forget(&mut self, ddl: &Connector, by: &str) -> Result<Forgotten, Failure> {
+        let epoch = match self.acquire_lease(ddl, by, LEASE).await? {
+            Acquired::Mine { epoch } => epoch,
+            Acquired::Taken { owner } => return Ok(Forgotten::Runs { owner }),
+        };
+        let tables = self.tables().await?;
+        let generations = self.generations().await?;
+        let (control, projection) = (self.control, self.projection);
+        let mut leader = self.under(epoch);
+        leader.pause_until_forgotten(by).await?;
+        if !generations.is_empty() {
+            let mut ddl = ddl.connect().await?;
+            for generation in &generations {
+                cut_over::drop_place(&mut ddl, &generation.place).await?;
+            }
         }
+        leader.remove_rows().await?;
+        // Until then its lanes have rows.
+        control.of(&mut ddl.connect().await?, projection).drop_witness(ddl.database()).await?;
+        leader.release_lease().await?;
+        Ok(Forgotten::Done { tables, generations: generations.len() })
     }
-    work.remove_rows().await?;
-    // Until then its lanes have rows.
-    witness::drop(&mut ddl.connect().await?, control, projection, ddl.database()).await?;
-    lease::release(session, control, projection, epoch).await?;
-    Ok(Forgotten::Done { tables, generations: generations.len() })
 }
 
-struct Forgetting<'a> {
-    session: &'a mut Session,
-    control: &'a Control,
-    projection: &'a str,
-    epoch: u64,
-}
-
-impl Forgetting<'_> {
+impl LeaderDb<'_> {
     /// Keeps a host that starts after a crash of this from going on without what is gone.
-    async fn pause(&mut self, by: &str) -> Result<(), Failure> {
-        let Self { session, control, projection, epoch } = self;
-        let mut transaction = session.begin(FORGETTING).await?;
-        lease::prove(&mut transaction, control, projection, *epoch).await?;
-        let why = format!("it is being forgotten; run `laterna forget {projection}` again");
-        pause::pause(&mut transaction, control, projection, by, &why).await?;
+    async fn pause_until_forgotten(&mut self, by: &str) -> Result<(), Failure> {
+        let why = format!("it is being forgotten; run `laterna forget {}` again", self.projection);
+        let mut transaction = self.begin(FORGETTING).await?;
+        transaction.pause(by, &why).await?;
         transaction.commit().await
     }
 
@@ -90,41 +77,37 @@ impl Forgetting<'_> {
     /// last, at once.
     async fn remove_rows(&mut self) -> Result<(), Failure> {
         let parts = "letter IN (SELECT id FROM laterna.dead_letter WHERE projection = ?)";
-        self.remove("dead_letter_part", parts).await?;
-        for table in self.tables().await? {
+        self.remove_rows_of("dead_letter_part", parts).await?;
+        for table in self.tables_of_projections().await? {
             if !AT_LAST.contains(&table.as_str()) && table != LEASES {
-                self.remove(&table, "projection = ?").await?;
+                self.remove_rows_of(&table, "projection = ?").await?;
             }
         }
-        let Self { session, control, projection, epoch } = self;
-        let mut transaction = session.begin(FORGETTING).await?;
-        lease::prove(&mut transaction, control, projection, *epoch).await?;
+        let mut transaction = self.begin(FORGETTING).await?;
         for table in AT_LAST {
-            let sql =
-                control.statement(FORGETTING, format!("DELETE FROM laterna.{table} WHERE projection = ?"));
-            sql.bind(&**projection).run(&mut transaction).await?;
+            let text = format!("DELETE FROM laterna.{table} WHERE projection = ?");
+            let sql = transaction.statement(FORGETTING, text);
+            sql.bind(transaction.projection).run(&mut transaction).await?;
         }
         transaction.commit().await
     }
 
     /// The control tables that hold rows of projections, those of later versions included.
-    async fn tables(&mut self) -> Result<Vec<String>, Failure> {
+    async fn tables_of_projections(&mut self) -> Result<Vec<String>, Failure> {
         let sql = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.columns \
                    WHERE table_schema = ? AND column_name = 'projection' ORDER BY table_name";
-        let sql = self.control.statement(FORGETTING, sql);
-        let rows = sql.bind(self.control.schema()).rows(&mut self.session.connection).await?;
+        let sql = self.statement(FORGETTING, sql);
+        let rows = sql.bind(self.control.schema()).rows(self.connection()).await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    async fn remove(&mut self, table: &str, whose: &str) -> Result<(), Failure> {
-        let Self { session, control, projection, epoch } = self;
-        let sql =
-            control.statement(FORGETTING, format!("DELETE FROM laterna.{table} WHERE {whose} LIMIT {ROWS}"));
+    async fn remove_rows_of(&mut self, table: &str, whose: &str) -> Result<(), Failure> {
+        let text = format!("DELETE FROM laterna.{table} WHERE {whose} LIMIT {ROWS}");
+        let sql = self.statement(FORGETTING, text);
         loop {
-            lease::renew(session, control, projection, *epoch, LEASE).await?;
-            let mut transaction = session.begin(FORGETTING).await?;
-            lease::prove(&mut transaction, control, projection, *epoch).await?;
-            let gone = sql.bind(&**projection).run(&mut transaction).await?;
+            self.renew_lease(LEASE).await?;
+            let mut transaction = self.begin(FORGETTING).await?;
+            let gone = sql.bind(transaction.projection).run(&mut transaction).await?;
             transaction.commit().await?;
             if gone.rows_affected() < ROWS {
                 return Ok(());

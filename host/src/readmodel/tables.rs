@@ -11,12 +11,11 @@ pub mod scratch_lanes;
 use sqlx::Row;
 
 use super::control::constraint;
-use super::control::schema::Control;
-use super::lane::witness;
 use super::mysql::error::classify;
 use super::mysql::query::{RunQuery, send};
 use super::mysql::session::Session;
 use crate::failure::Failure;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::statement::{Schema, Table, TextOrder};
 
 pub use collation::text_order_of;
@@ -40,17 +39,13 @@ pub async fn are_empty(session: &mut Session, schema: &Schema) -> Result<(), Fai
     Ok(())
 }
 
-/// Creates the tables that do not exist, and their witness. Those that exist must be empty.
-pub async fn create_missing(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    schema: &Schema,
-    order: TextOrder,
-) -> Result<(), Failure> {
-    are_empty(session, schema).await?;
-    create_absent(session, schema, order).await?;
-    witness::create(session, control, projection).await
+impl ProjectionDb<'_> {
+    /// Creates the tables that do not exist, and their witness. Those that exist must be empty.
+    pub async fn create_missing_tables(&mut self, schema: &Schema, order: TextOrder) -> Result<(), Failure> {
+        are_empty(self.session, schema).await?;
+        create_absent(self.session, schema, order).await?;
+        self.create_witness().await
+    }
 }
 
 /// Creates the tables that do not exist.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::Id;
 use crate::failure::{Failure, Fault};
-use crate::readmodel::lane::acknowledge::{self, Acknowledge, LaneAt, PAGE, PendingAcknowledgement};
+use crate::readmodel::lane::acknowledge::{Acknowledge, LaneAt, PAGE, PendingAcknowledgement};
 use crate::readmodel::lane::{Lane, dead_letter};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
@@ -98,10 +98,7 @@ impl Acknowledger {
 
     /// A page of each lane. A session in which something failed, or was given up, is not kept.
     async fn round(&mut self) -> Result<Round, Failure> {
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => self.servers.applier.connect().await?,
-        };
+        let mut session = self.servers.applier.kept_or_new(&mut self.session).await?;
         self.count(&mut session).await?;
         let round = match self.policy {
             Acknowledge::Keep => Round::default(),
@@ -118,7 +115,8 @@ impl Acknowledger {
         }
         let Some(Lane { projection, generation, .. }) = self.lanes.first() else { return Ok(()) };
         let (control, level) = (&self.servers.control, self.policy.level());
-        let waiting = acknowledge::count_waiting(session, control, projection, *generation, level).await?;
+        let waiting =
+            control.of(session, projection).count_pending_acknowledgements(*generation, level).await?;
         self.status.acknowledgements_waiting(waiting);
         self.counted = Some(Instant::now());
         Ok(())
@@ -128,13 +126,14 @@ impl Acknowledger {
         let mut round = Round::default();
         let (control, level) = (&self.servers.control, self.policy.level());
         for lane in &self.lanes {
-            let rows = acknowledge::waiting(session, control, lane, 0, Duration::ZERO).await?;
+            let mut db = control.on(session);
+            let rows = db.pending_acknowledgements(lane, 0, Duration::ZERO).await?;
             round.more |= rows.len() == PAGE as usize;
             let ids: Vec<Id> = rows.iter().flat_map(|row| row.ids.clone()).collect();
             if ids.is_empty() {
                 continue;
             }
-            let exceptions = acknowledge::exceptions(session, control, lane, &ids).await?;
+            let exceptions = db.letter_states(lane, &ids).await?;
             let status = |id: &Id| exceptions.get(&dead_letter::key_of(id)).copied().unwrap_or("applied");
             let marks: Vec<DocumentMark> = rows.iter().flat_map(|row| marks(row, status)).collect();
             let refused = self.servers.outbox.mark(&lane.projection, &marks).await?;
@@ -143,7 +142,7 @@ impl Acknowledger {
                 tracing::warn!(projection, refused, "documents that cannot bear a mark were passed by");
             }
             let told: Vec<u64> = rows.iter().map(|row| row.row).collect();
-            acknowledge::record(session, control, &told, level).await?;
+            db.record_acknowledged(&told, level).await?;
             for mark in marks {
                 self.status.acknowledged(mark.status, mark.ids.len() as u64);
             }
@@ -167,11 +166,12 @@ impl Acknowledger {
         // A row that does not say where its events lie is done with, and its documents stay.
         let known = rows.iter().filter(|row| row.bound.is_some());
         let mut ids: Vec<Id> = known.flat_map(|row| row.ids.clone()).collect();
-        let letters = acknowledge::in_letters(session, control, &ids).await?;
+        let mut db = control.on(session);
+        let letters = db.in_letters(&ids).await?;
         ids.retain(|id| !letters.contains(&dead_letter::key_of(id)));
         let deleted = self.servers.outbox.delete(&ids).await?;
         let told: Vec<u64> = rows.iter().map(|row| row.row).collect();
-        acknowledge::record(session, control, &told, self.policy.level()).await?;
+        db.record_acknowledged(&told, self.policy.level()).await?;
         self.status.acknowledged("deleted", deleted);
         Ok(())
     }
@@ -204,7 +204,7 @@ struct DeletionRound<'a> {
 
 impl Deletions for DeletionRound<'_> {
     async fn all_lanes(&mut self) -> Result<Vec<LaneAt>, Failure> {
-        acknowledge::all_lanes(self.session, &self.acknowledger.servers.control).await
+        self.acknowledger.servers.control.on(self.session).lanes_of_all().await
     }
 
     async fn waiting(&mut self) -> Result<Vec<DeletionPage>, Failure> {
@@ -214,7 +214,7 @@ impl Deletions for DeletionRound<'_> {
             // Rows that were marked before the setting changed wait as well.
             for level in 0..policy.level() {
                 let rows =
-                    acknowledge::waiting(self.session, &servers.control, lane, level, self.age).await?;
+                    servers.control.on(self.session).pending_acknowledgements(lane, level, self.age).await?;
                 pages.push(DeletionPage { is_full: rows.len() == PAGE as usize, rows });
             }
         }

@@ -14,8 +14,7 @@ use super::term::Term;
 use super::{LEASE_PATIENCE, START_PATIENCE, startup};
 use crate::failure::Failure;
 use crate::pipeline::run::RunPlan;
-use crate::readmodel::control::lease::{self, Acquired};
-use crate::readmodel::control::pause;
+use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::writers::{PATIENCE, Writers};
 use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
@@ -45,36 +44,34 @@ impl ControlPorts for OnServers {
     }
 
     async fn acquire(&self, kept: &mut Option<Session>) -> Result<Acquired, Failure> {
-        let Settings { name, owner, lease_ttl, .. } = &self.settings;
-        let (mut session, control) = (self.session(kept).await?, &self.servers.control);
-        let acquired =
-            lease::acquire(&mut session, &self.servers.ddl, control, name, owner, *lease_ttl).await?;
+        let Settings { owner, lease_ttl, .. } = &self.settings;
+        let mut session = self.servers.applier.kept_or_new(kept).await?;
+        let mut db = self.db(&mut session);
+        let acquired = db.acquire_lease(&self.servers.ddl, owner, *lease_ttl).await?;
         if let Acquired::Mine { epoch } = acquired {
             // Earlier epochs commit nothing any more, and no lane of this one begins while a pause stands.
-            pause::record_still(&mut session, control, name, epoch).await?;
+            db.under(epoch).record_still().await?;
         }
         *kept = Some(session);
         Ok(acquired)
     }
 
     async fn renew(&self, kept: &mut Option<Session>, epoch: u64) -> Result<(), Failure> {
-        let mut session = self.session(kept).await?;
-        let Settings { name, lease_ttl, .. } = &self.settings;
-        lease::renew(&mut session, &self.servers.control, name, epoch, *lease_ttl).await?;
+        let mut session = self.servers.applier.kept_or_new(kept).await?;
+        self.db(&mut session).under(epoch).renew_lease(self.settings.lease_ttl).await?;
         *kept = Some(session);
         Ok(())
     }
 
     async fn release(&self, epoch: u64) -> Result<(), Failure> {
         let mut session = self.servers.applier.connect().await?;
-        lease::release(&mut session, &self.servers.control, &self.settings.name, epoch).await
+        self.db(&mut session).under(epoch).release_lease().await
     }
 
     async fn open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
         let mut session = self.servers.applier.connect().await?;
         let current = self.versions.desired.get().current;
-        let (control, name) = (&self.servers.control, &self.settings.name);
-        pause::open_breaker(&mut session, control, name, epoch, current.digest(), reason).await
+        self.db(&mut session).under(epoch).open_breaker(current.digest(), reason).await
     }
 
     /// A failure of privileges with all that the accounts lack, and not only what was met first.

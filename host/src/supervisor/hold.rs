@@ -6,11 +6,10 @@
 use super::settings::{Hold, Settings};
 use crate::component::version::Loaded;
 use crate::failure::Failure;
-use crate::readmodel::control::pause;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::lane::dead_letter::{self, Selection};
-use crate::readmodel::lane::volume::{self, Volume};
+use crate::readmodel::lane::dead_letter::Selection;
+use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::statement::Ordering;
@@ -38,18 +37,18 @@ impl HoldCheck {
     /// What keeps the events back, if anything does.
     pub async fn ask(&self, session: &mut Session) -> Result<Option<Failure>, Failure> {
         let control = &self.servers.control;
-        if let Some(pause) = pause::find(session, control, &self.projection).await? {
+        let mut db = control.of(session, &self.projection);
+        if let Some(pause) = db.find_pause().await? {
             return Ok(Some(pause));
         }
         if self.holds_stream {
-            let all = Selection::default();
-            let letters = dead_letter::count(session, control, &self.projection, &all).await?.all();
+            let letters = db.count_letters(&Selection::default()).await?.all();
             if letters > 0 {
                 return Ok(Some(Failure::StreamHeld { letters }));
             }
         }
         let Some(full) = &self.full else { return Ok(None) };
-        let used = volume::used(&mut session.connection, control, &self.projection, self.generation).await?;
+        let used = db.letters_used(self.generation).await?;
         Ok(is_full(full, used).then(|| full.clone()))
     }
 

@@ -15,7 +15,6 @@ use crate::pipeline::breaker::Breaker;
 use crate::pipeline::hot_swap::DesiredVersion;
 use crate::pipeline::ports::Task;
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
-use crate::readmodel::control::pause;
 use crate::readmodel::lane::Lane;
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
@@ -44,10 +43,11 @@ impl LiveLanes {
     async fn breaker(&self, session: &mut Session) -> Result<Breaker, Failure> {
         let OnServers { servers, settings, .. } = &self.host;
         let (control, name, digest) = (&servers.control, &settings.name, &self.loaded.deployed.digest);
-        if pause::close_breaker_of_others(session, control, name, self.epoch, digest).await? {
+        let mut db = control.of(session, name);
+        if db.under(self.epoch).close_breaker_of_others(digest).await? {
             tracing::info!(projection = name, digest, "another component: the breaker is closed");
         }
-        let muted = pause::breaker_is_muted(session, control, name, digest).await?;
+        let muted = db.breaker_is_muted(digest).await?;
         Ok(if muted { Breaker::muted() } else { Breaker::new(settings.letters.breaker) })
     }
 
@@ -63,7 +63,7 @@ impl LanePorts for LiveLanes {
         let breaker = self.breaker(&mut session).await?;
         let held = self.hold_check.ask(&mut session).await?;
         if let Some(Failure::Paused { .. }) = &held {
-            pause::record_still(&mut session, &servers.control, &settings.name, self.epoch).await?;
+            servers.control.of(&mut session, &settings.name).under(self.epoch).record_still().await?;
         }
         Ok((breaker, held))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::Settings;
 use crate::component::registry::Versions;
-use crate::failure::Failure;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -21,11 +21,8 @@ pub struct OnServers {
 }
 
 impl OnServers {
-    /// The kept session, or a new one.
-    pub async fn session(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
-        match kept.take() {
-            Some(session) => Ok(session),
-            None => self.servers.applier.connect().await,
-        }
+    /// The projection's rows in a session.
+    pub fn db<'a>(&'a self, session: &'a mut Session) -> ProjectionDb<'a> {
+        self.servers.control.of(session, &self.settings.name)
     }
 }

@@ -9,10 +9,8 @@ use crate::component::version::Loaded;
 use crate::failure::{Failure, Lost};
 use crate::pipeline::run::RunPlan;
 use crate::position::{ClusterTime, Position};
-use crate::readmodel::control::ownership;
-use crate::readmodel::control::registration::{self, Registration};
-use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::readmodel::lane::{volume, witness};
+use crate::readmodel::control::registration::Registration;
+use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables;
 use crate::servers::Servers;
@@ -30,13 +28,13 @@ pub async fn prepare(
 ) -> Result<(u32, RunPlan), Failure> {
     let (mut session, mut applier) = tokio::try_join!(servers.ddl.connect(), servers.applier.connect())?;
     let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
-    let found = registration::find(&mut session, control, name).await?;
+    let found = control.of(&mut session, name).registration().await?;
     let (ddl, readers) = (&mut session, &mut applier);
     let mut readiness = Readiness { servers, settings, loaded, applier: readers, ddl };
     let generation = match Standing::of(name, found)? {
         Standing::Begun(registration) => {
             readiness.ask_to_go_on(&registration).await?.demand_none()?;
-            ownership::claim(&mut session, control, name, epoch, schema).await?;
+            control.of(&mut session, name).under(epoch).claim_tables(schema).await?;
             registration.live_generation
         }
         Standing::New => {
@@ -46,15 +44,15 @@ pub async fn prepare(
             FIRST_GENERATION
         }
     };
-    let rows = checkpoint::rows(&mut applier, control, name, generation).await?;
+    let rows = control.of(&mut applier, name).lane_rows(generation).await?;
     if readiness::nothing_was_applied(&rows) {
         let order = session.text_order();
         tables::create_absent(&mut session, schema, order).await?;
     }
-    witness::demand(&mut applier, &servers.ddl, control, (name.as_str(), epoch), generation).await?;
+    control.of(&mut applier, name).under(epoch).demand_witness(&servers.ddl, generation).await?;
     tables::prepare(&mut applier, schema).await?;
-    volume::recount(&mut applier, control, name, generation, epoch).await?;
-    let rows = checkpoint::rows(&mut applier, control, name, generation).await?;
+    control.of(&mut applier, name).under(epoch).recount_letters(generation).await?;
+    let rows = control.of(&mut applier, name).lane_rows(generation).await?;
     not_from_the_future(servers, &rows).await?;
     Ok((generation, run_plan((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
 }
@@ -79,9 +77,10 @@ pub(super) async fn run_plan(
         None => return Err(readiness::checkpoints_gone(projection)),
     };
     let (control, name) = (&servers.control, &settings.name);
-    checkpoint::replace(session, control, name, generation, epoch, lanes, &furthest).await?;
+    let mut db = control.of(session, name);
+    db.under(epoch).replace_lanes(generation, lanes, &furthest).await?;
     tracing::info!(projection, from, to = lanes, "the number of lanes changed");
-    let rows = checkpoint::rows(session, control, name, generation).await?;
+    let rows = db.lane_rows(generation).await?;
     Ok(RunPlan { rows, until: None })
 }
 
@@ -144,7 +143,7 @@ impl Beginning for First<'_> {
     async fn register(&mut self) -> Result<(), Failure> {
         let Self { servers, settings, loaded, session, identity, .. } = self;
         let (control, name, schema) = (&servers.control, &settings.name, &loaded.deployed.schema);
-        ownership::not_anothers(session, control, name, schema).await?;
+        control.of(session, name).tables_are_not_anothers(schema).await?;
         let start = servers.outbox.current_token().await?;
         let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
         let position = if history {
@@ -154,32 +153,32 @@ impl Beginning for First<'_> {
             Position::Stream { token: start }
         };
         let order = session.text_order();
-        tables::create_missing(session, control, name, schema, order).await?;
+        control.of(session, name).create_missing_tables(schema, order).await?;
         let registration = Registration {
             projection: settings.name.clone(),
             live_generation: FIRST_GENERATION,
             lanes: 0,
             source: serde_json::to_string(identity).expect("an identity holds only text"),
         };
-        registration::register(session, control, &registration).await?;
+        control.on(session).register(&registration).await?;
         self.position = Some(position);
         Ok(())
     }
 
     async fn claim(&mut self) -> Result<(), Failure> {
         let (control, schema) = (&self.servers.control, &self.loaded.deployed.schema);
-        ownership::claim(self.session, control, &self.settings.name, self.epoch, schema).await
+        control.of(self.session, &self.settings.name).under(self.epoch).claim_tables(schema).await
     }
 
     async fn withdraw(&mut self) -> Result<(), Failure> {
-        registration::withdraw(self.session, &self.servers.control, &self.settings.name).await
+        self.servers.control.of(self.session, &self.settings.name).withdraw().await
     }
 
     async fn place(&mut self) -> Result<(), Failure> {
         let Self { servers, settings, loaded, session, epoch, position, .. } = self;
         let (control, name, lanes) = (&servers.control, &settings.name, lanes(settings, loaded));
         let Some(position) = position else { return Ok(()) };
-        checkpoint::replace(session, control, name, FIRST_GENERATION, *epoch, lanes, position).await
+        control.of(session, name).under(*epoch).replace_lanes(FIRST_GENERATION, lanes, position).await
     }
 }
 

@@ -15,7 +15,7 @@ use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::dry_run::DryRun;
 use crate::operation::wish::{Wish, Wished};
-use crate::readmodel::control::command::{self, CommandRecord, OnceKey, WrittenBefore};
+use crate::readmodel::control::command::{CommandRecord, OnceKey, WrittenBefore};
 
 /// The longest key, in bytes.
 const KEY_MAX: usize = 200;
@@ -90,7 +90,7 @@ impl Asked {
         let once = self.key.once(&[format!("{wish:?}").as_bytes()]);
         // What it was about may be gone: the first request has done it.
         if let Some(once) = once.as_ref().filter(|_| !self.dry_run) {
-            match command::find_once(session, &control, projection, once).await? {
+            match control.of(session, projection).find_once(once).await? {
                 WrittenBefore::Same(id) => return accepted(seat, id).await,
                 WrittenBefore::Another(id) => {
                     return Err(Problem::key_is_taken(&format!("the operation {id}")));
@@ -105,9 +105,10 @@ impl Asked {
             return Ok(Json(DryRun::of(&Wished { request, letters })).into_response());
         }
         let by = &self.caller.name;
+        let mut db = control.of(session, projection);
         let id = match once {
-            Some(once) => command::submit_as(session, &control, (projection, &request), by, &once).await?,
-            None => command::submit(session, &control, projection, &request, by).await?,
+            Some(once) => db.submit_as(&request, by, &once).await?,
+            None => db.submit(&request, by).await?,
         };
         tracing::info!(projection, command = id, by, request = request.told(), "asked for over the API");
         accepted(seat, id).await
@@ -116,7 +117,7 @@ impl Asked {
 
 /// Says that a command is written down, and where it can be watched.
 async fn accepted(seat: &mut Seat, id: u64) -> Result<Response, Problem> {
-    let found = command::record(&mut seat.session, &seat.servers.control, id).await?;
+    let found = seat.servers.control.on(&mut seat.session).command_record(id).await?;
     let record: CommandRecord =
         found.ok_or_else(|| Problem::not_found(format!("the operation {id} is gone")))?;
     let place = format!("{}/operations/{id}", super::BASE);

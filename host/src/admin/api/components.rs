@@ -15,9 +15,8 @@ use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
 use crate::operation::load::Uploaded;
 use crate::projector::Outline;
-use crate::readmodel::control::answer::{self, AnsweredBefore};
-use crate::readmodel::control::deployment;
-use crate::readmodel::control::stored_component::{self, StoredComponent};
+use crate::readmodel::control::answer::AnsweredBefore;
+use crate::readmodel::control::stored_component::StoredComponent;
 
 /// How many components one answer holds.
 const COMPONENTS_MAX: u32 = 200;
@@ -36,7 +35,7 @@ pub struct InspectedComponent {
     responses((status = 200, body = Vec<StoredComponent>)))]
 pub async fn list(State(shown): State<AdminContext>) -> Result<Json<Vec<StoredComponent>>, Problem> {
     let mut seat = shown.desk.sit().await?;
-    let found = stored_component::list(&mut seat.session, &seat.servers.control, None, COMPONENTS_MAX).await;
+    let found = seat.servers.control.on(&mut seat.session).components(None, COMPONENTS_MAX).await;
     seat.rise(found.map_err(Problem::from)).map(Json)
 }
 
@@ -74,9 +73,10 @@ async fn stored(
     digest: &str,
 ) -> Result<(StoredComponent, Vec<u8>), Problem> {
     let none = || Problem::not_found("there is no component of this digest in the control schema");
-    let found = stored_component::list(session, &servers.control, Some(digest), 1).await?;
+    let mut db = servers.control.on(session);
+    let found = db.components(Some(digest), 1).await?;
     let component = found.into_iter().next().ok_or_else(none)?;
-    let bytes = deployment::bytes(session, &servers.control, &component.digest).await?;
+    let bytes = db.component_bytes(&component.digest).await?;
     Ok((component, bytes.ok_or_else(none)?))
 }
 
@@ -108,7 +108,7 @@ pub async fn upload(
     let once = key.once(&[&bytes, &[u8::from(without_upcaster)]]);
     if let Some(once) = &once {
         let mut seat = shown.desk.sit().await?;
-        let found = answer::find_answer(&mut seat.session, &seat.servers.control, &projection, once).await;
+        let found = seat.servers.control.on(&mut seat.session).find_answer(&projection, once).await;
         match seat.rise(found.map_err(Problem::from))? {
             AnsweredBefore::Nothing => {}
             before => return answered(before),
@@ -128,12 +128,11 @@ pub async fn upload(
     let mut seat = shown.desk.sit().await?;
     let stored = async {
         let Seat { session, servers, .. } = &mut seat;
-        next.store(session, &servers.control).await?;
+        let mut db = servers.control.on(session);
+        next.store(&mut db).await?;
         match &once {
             None => Ok(AnsweredBefore::Same(uploaded)),
-            Some(once) => {
-                answer::keep_answer(session, &servers.control, &projection, (once, &uploaded)).await
-            }
+            Some(once) => db.keep_answer(&projection, once, &uploaded).await,
         }
     };
     let stored = stored.await;

@@ -21,7 +21,7 @@ use super::masking;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::{AdminContext, reasons};
-use crate::readmodel::control::command::{self, CommandRecord, RecordFilter};
+use crate::readmodel::control::command::{CommandRecord, RecordFilter};
 use crate::status::snapshot::Snapshot;
 
 /// How often it is looked for changes.
@@ -107,7 +107,7 @@ impl EventFeed {
     async fn look_at_operations(&self, shown: &AdminContext, known: &mut Known) {
         let Ok(mut seat) = shown.desk.sit().await else { return };
         let filter = RecordFilter::default();
-        let found = command::records(&mut seat.session, &seat.servers.control, &filter, OPERATIONS).await;
+        let found = seat.servers.control.on(&mut seat.session).command_records(&filter, OPERATIONS).await;
         let Ok(found) = seat.rise(found.map_err(Problem::from)) else { return };
         let found: BTreeMap<u64, CommandRecord> =
             found.into_iter().map(|record| (record.id, record)).collect();

@@ -12,10 +12,8 @@ use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::operation::pages::OperationPage;
-use crate::readmodel::control::answer::{self, AnsweredBefore};
-use crate::readmodel::control::command::{
-    self, Cancellation, CommandRecord, CommandState, OnceKey, RecordFilter,
-};
+use crate::readmodel::control::answer::AnsweredBefore;
+use crate::readmodel::control::command::{Cancellation, CommandRecord, CommandState, OnceKey, RecordFilter};
 
 /// How many operations one answer holds.
 const OPERATIONS_MAX: u32 = 200;
@@ -80,7 +78,7 @@ pub async fn show(
     Path(id): Path<u64>,
 ) -> Result<Json<CommandRecord>, Problem> {
     let mut seat = shown.desk.sit().await?;
-    let found = command::record(&mut seat.session, &seat.servers.control, id).await;
+    let found = seat.servers.control.on(&mut seat.session).command_record(id).await;
     let found = seat.rise(found.map_err(Problem::from))?;
     let mut record = found.ok_or_else(|| Problem::not_found(format!("there is no operation {id}")))?;
     masking::command(&caller, &mut record);
@@ -125,14 +123,13 @@ async fn cancelled_once(
 ) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
     let control = seat.servers.control.clone();
     if let Some(once) = &once
-        && answer::find_answer(&mut seat.session, &control, CANCELLATIONS, once).await?
-            == AnsweredBefore::Another
+        && control.on(&mut seat.session).find_answer(CANCELLATIONS, once).await? == AnsweredBefore::Another
     {
         return Err(Problem::key_is_taken("the end of an operation"));
     }
     let cancelled = cancelled(seat, caller, (id, is_dry)).await?;
     if let Some(once) = &once {
-        answer::keep_answer(&mut seat.session, &control, CANCELLATIONS, (once, "")).await?;
+        control.on(&mut seat.session).keep_answer(CANCELLATIONS, once, "").await?;
     }
     Ok(cancelled)
 }
@@ -143,7 +140,8 @@ async fn cancelled(
     (id, is_dry): (u64, bool),
 ) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
     let none = || Problem::not_found(format!("there is no operation {id}"));
-    let code = match command::cancel(session, &servers.control, id, (&caller.name, is_dry)).await? {
+    let mut db = servers.control.on(session);
+    let code = match db.cancel_command(id, &caller.name, is_dry).await? {
         Cancellation::Over => StatusCode::OK,
         Cancellation::Asked => StatusCode::ACCEPTED,
         Cancellation::TooLate(why) => {
@@ -154,6 +152,6 @@ async fn cancelled(
     if !is_dry {
         tracing::info!(command = id, by = caller.name, "cancelled over the API");
     }
-    let record = command::record(session, &servers.control, id).await?.ok_or_else(none)?;
+    let record = db.command_record(id).await?.ok_or_else(none)?;
     Ok((code, Json(record)))
 }

@@ -6,8 +6,7 @@ use crate::component::registry::Versions;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::projector::{Budget, Engine};
-use crate::readmodel::control::lease;
-use crate::readmodel::control::registration::{self, Registration};
+use crate::readmodel::control::registration::Registration;
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables::rehearsal;
 use crate::servers::Servers;
@@ -42,7 +41,7 @@ impl CheckedProjection<'_> {
             report.note(&format!("SQL of `{name}`"), note);
         }
         // Who may not read what is registered is told of that with all that the account lacks.
-        let found = registration::find(ddl, &servers.control, name).await;
+        let found = servers.control.of(ddl, name).registration().await;
         let checked = match found.and_then(|found| Standing::of(name, found)) {
             Ok(Standing::New) => self.beginning(applier, ddl, report).await,
             Ok(Standing::Begun(registration)) => {
@@ -138,7 +137,7 @@ impl CheckedProjection<'_> {
 /// Whether a host writes whose sessions this configuration's account is not shown.
 async fn check_lease(servers: &Servers, projection: &str, applier: &mut Session, report: &mut CheckReport) {
     let what = format!("lease of `{projection}`");
-    match lease::stranger(applier, &servers.control, projection).await {
+    match servers.control.of(applier, projection).lease_stranger().await {
         Ok(None) => {}
         Ok(Some((owner, account))) => report.note(
             &what,

@@ -18,9 +18,9 @@ use crate::operation::why::{self, Why};
 use crate::operation::wish::{Wish, Wished};
 use crate::operation::{ask, choice, export, load};
 use crate::projector::Engine;
-use crate::readmodel::control::command::{self, Cancellation, CommandRecord, RecordFilter, Request};
-use crate::readmodel::control::{deployment, take_up};
-use crate::readmodel::lane::dead_letter::{self, Letter, Selection};
+use crate::readmodel::control::command::{Cancellation, CommandRecord, RecordFilter, Request};
+use crate::readmodel::control::take_up;
+use crate::readmodel::lane::dead_letter::{Letter, Selection};
 use crate::readmodel::lane::taken::RecentlyTaken;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -60,10 +60,11 @@ impl<'a> ByDatabases<'a> {
     async fn in_force(&mut self, engine: &Engine, projection: &str) -> anyhow::Result<Option<Loaded>> {
         let (session, control, settings) =
             (&mut self.session, &self.servers.control, self.config.projection.get(projection));
-        let found = deployment::in_force(session, control, projection).await?;
+        let mut db = control.of(session, projection);
+        let found = db.deployment_in_force().await?;
         let (Some(found), Some(settings)) = (found, settings) else { return Ok(None) };
         let gone = || anyhow::anyhow!("the component in force is not stored whole: deploy it again");
-        let halves = deployment::stored(session, control, &found.digest).await?.ok_or_else(gone)?;
+        let halves = db.stored_halves(&found.digest).await?.ok_or_else(gone)?;
         let (engine, budget, name) = (engine.clone(), settings.budget.clone(), projection.to_owned());
         let loading =
             tokio::task::spawn_blocking(move || Loaded::load_halves(&engine, &name, halves, &budget));
@@ -102,7 +103,7 @@ impl Console for ByDatabases<'_> {
         limit: u32,
     ) -> anyhow::Result<Vec<Letter>> {
         let (session, control, selection) = (&mut self.session, &self.servers.control, filter.selection());
-        Ok(dead_letter::select(session, control, projection, &selection, limit).await?)
+        Ok(control.of(session, projection).letters(&selection, limit).await?)
     }
 
     async fn count(&mut self, projection: &str, filter: &LetterFilter) -> anyhow::Result<u64> {
@@ -123,7 +124,7 @@ impl Console for ByDatabases<'_> {
         let LetterFilter { id, aggregate, class, .. } = filter.clone();
         let selection = Selection { id, class, ..Selection::default() };
         let selection = choice::of_one(session, servers, projection, selection, aggregate).await?;
-        let until = dead_letter::newest(session, &servers.control, projection).await?;
+        let until = servers.control.of(session, projection).newest_letter().await?;
         let mut selection = Selection { until: Some(until), ..selection };
         while let Some(page) = export::page(session, servers, projection, &mut selection).await? {
             page.lines().lines().try_for_each(&mut *write)?;
@@ -144,25 +145,26 @@ impl Console for ByDatabases<'_> {
         let (session, servers) = (&mut self.session, &self.servers);
         let request = wish.request(session, servers, projection).await?.request;
         let by = who(self.config);
-        Ok(command::submit(session, &servers.control, projection, &request, &by).await?)
+        Ok(servers.control.of(session, projection).submit(&request, &by).await?)
     }
 
     async fn operation(&mut self, id: u64) -> anyhow::Result<CommandRecord> {
         let (session, control) = (&mut self.session, &self.servers.control);
-        match command::record(session, control, id).await {
+        let mut db = control.on(session);
+        match db.command_record(id).await {
             Ok(found) => found.ok_or_else(|| anyhow::anyhow!("there is no operation {id}")),
             // The hosts may be of a version that keeps less of it.
-            Err(_) => Ok(CommandRecord::of_outcome(id, command::outcome(session, control, id).await?)),
+            Err(_) => Ok(CommandRecord::of_outcome(id, db.command_outcome(id).await?)),
         }
     }
 
     async fn operations(&mut self, filter: &RecordFilter, limit: u32) -> anyhow::Result<Vec<CommandRecord>> {
-        Ok(command::records(&mut self.session, &self.servers.control, filter, limit).await?)
+        Ok(self.servers.control.on(&mut self.session).command_records(filter, limit).await?)
     }
 
     async fn cancel(&mut self, id: u64, is_dry: bool) -> anyhow::Result<Cancellation> {
         let by = who(self.config);
-        Ok(command::cancel(&mut self.session, &self.servers.control, id, (&by, is_dry)).await?)
+        Ok(self.servers.control.on(&mut self.session).cancel_command(id, &by, is_dry).await?)
     }
 
     async fn pause(&mut self, projection: &str) -> anyhow::Result<PauseProgress> {
@@ -201,7 +203,7 @@ impl Console for ByDatabases<'_> {
         let (session, servers) = (&mut self.session, &self.servers);
         let documents = why::read(servers, &aggregate.readings(), &from, limit).await?;
         let mut recent = RecentlyTaken::new(settings.dedupe_window);
-        let taken = recent.look(session, &servers.control, projection, &documents.asked()).await?;
+        let taken = recent.look(&mut servers.control.of(session, projection), &documents.asked()).await?;
         let known = documents.known(session, servers, &versions, (projection, taken)).await?;
         let (mut why, wanted) = known.told(&versions).await?;
         why.rows = Some(wanted.look(session).await?);
@@ -255,7 +257,7 @@ impl Console for ByDatabases<'_> {
     }
 
     async fn store(&mut self, LoadedCandidate { next, .. }: LoadedCandidate) -> anyhow::Result<String> {
-        next.store(&mut self.session, &self.servers.control).await?;
+        next.store(&mut self.servers.control.on(&mut self.session)).await?;
         Ok(next.digest().to_owned())
     }
 }

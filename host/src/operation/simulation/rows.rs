@@ -208,7 +208,7 @@ impl Rows {
         (self.deployments.len() as u64, last.digest.clone())
     }
 
-    /// As `overtake::lock` reads it.
+    /// As `lock_rows` reads it.
     pub fn lock(&self, command: &Command) -> Locked {
         let is_other = |one: &&AskedCommand| one.ended.is_none() && overtakes(&one.command.request);
         let others = self.commands.values().filter(is_other);
@@ -292,7 +292,7 @@ impl Rows {
         });
     }
 
-    /// As `generation::record_lacks`. From now on it is shown.
+    /// As `record_lacks`. From now on it is shown.
     pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) -> bool {
         let is_new = self.standing.record_lacks(of, purpose, lacks);
         if is_new == Some(true) {
@@ -301,7 +301,7 @@ impl Rows {
         is_new.is_some()
     }
 
-    /// As `command::waits`: since when it has waited.
+    /// As `command_waits`: since when it has waited.
     pub fn waits(&mut self, command: u64, reason: &str) -> Option<Instant> {
         let asked = self.commands.get_mut(&command).filter(|asked| asked.ended.is_none())?;
         let since = asked.waits.as_ref().map_or_else(Instant::now, |(_, since)| *since);
@@ -309,7 +309,7 @@ impl Rows {
         Some(since)
     }
 
-    /// As `command::goes_on`.
+    /// As `command_goes_on`.
     pub fn goes_on(&mut self, command: u64) {
         if let Some(asked) = self.commands.get_mut(&command) {
             asked.waits = None;

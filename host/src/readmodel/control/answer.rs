@@ -1,9 +1,8 @@
 //! What requests were answered that may come twice and are no commands: the same key gets the same answer.
 
 use super::command::OnceKey;
-use super::schema::Control;
+use super::control_db::ControlDb;
 use crate::failure::Failure;
-use crate::readmodel::mysql::session::Session;
 
 /// How many days an answer is kept: whoever asks again does so soon.
 const KEPT_DAYS: u32 = 7;
@@ -21,43 +20,40 @@ pub enum AnsweredBefore {
     Another,
 }
 
-/// Finds what was answered under a key. `scope` is what the request is about, e.g. a projection.
-pub async fn find_answer(
-    session: &mut Session,
-    control: &Control,
-    scope: &str,
-    once: &OnceKey,
-) -> Result<AnsweredBefore, Failure> {
-    let sql = control.statement(
-        "looking for an answer",
-        "SELECT asked, body FROM laterna.answer WHERE scope = ? AND once = ?",
-    );
-    let found = sql.bind(scope).bind(&*once.key).first(&mut session.connection).await?;
-    let Some(row) = found else { return Ok(AnsweredBefore::Nothing) };
-    let (asked, body): (String, String) = (row.get(0)?, row.get(1)?);
-    Ok(if asked == once.asked { AnsweredBefore::Same(body) } else { AnsweredBefore::Another })
-}
+impl ControlDb<'_> {
+    /// Finds what was answered under a key. `scope` is what the request is about, e.g. a projection.
+    pub async fn find_answer(&mut self, scope: &str, once: &OnceKey) -> Result<AnsweredBefore, Failure> {
+        let sql = self.statement(
+            "looking for an answer",
+            "SELECT asked, body FROM laterna.answer WHERE scope = ? AND once = ?",
+        );
+        let found = sql.bind(scope).bind(&*once.key).first(self.connection()).await?;
+        let Some(row) = found else { return Ok(AnsweredBefore::Nothing) };
+        let (asked, body): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(if asked == once.asked { AnsweredBefore::Same(body) } else { AnsweredBefore::Another })
+    }
 
-/// Keeps an answer, and returns the one that counts: of two that come at once, the first.
-pub async fn keep_answer(
-    session: &mut Session,
-    control: &Control,
-    scope: &str,
-    (once, body): (&OnceKey, &str),
-) -> Result<AnsweredBefore, Failure> {
-    let sql = control.statement(
-        "keeping an answer",
-        "INSERT INTO laterna.answer (scope, once, asked, body) VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE scope = scope",
-    );
-    let kept = sql.bind(scope).bind(&*once.key).bind(&*once.asked).bind(body);
-    kept.run(&mut session.connection).await?;
-    let sql = control.statement(
-        "removing outdated answers",
-        format!(
-            "DELETE FROM laterna.answer WHERE answered_at < CURRENT_TIMESTAMP(6) - INTERVAL ? DAY \
-             ORDER BY answered_at LIMIT {REMOVED_MAX}"
-        ),
-    );
-    sql.bind(KEPT_DAYS).run(&mut session.connection).await?;
-    find_answer(session, control, scope, once).await
+    /// Keeps an answer, and returns the one that counts: of two that come at once, the first.
+    pub async fn keep_answer(
+        &mut self,
+        scope: &str,
+        once: &OnceKey,
+        body: &str,
+    ) -> Result<AnsweredBefore, Failure> {
+        let sql = self.statement(
+            "keeping an answer",
+            "INSERT INTO laterna.answer (scope, once, asked, body) VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE scope = scope",
+        );
+        let kept = sql.bind(scope).bind(&*once.key).bind(&*once.asked).bind(body);
+        kept.run(self.connection()).await?;
+        let sql = self.statement(
+            "removing outdated answers",
+            format!(
+                "DELETE FROM laterna.answer WHERE answered_at < CURRENT_TIMESTAMP(6) - INTERVAL ? DAY \
+                 ORDER BY answered_at LIMIT {REMOVED_MAX}"
+            ),
+        );
+        sql.bind(KEPT_DAYS).run(self.connection()).await?;
+        self.find_answer(scope, once).await
+    }
 }

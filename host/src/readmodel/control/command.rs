@@ -15,20 +15,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlConnection;
 
+use super::control_db::{ControlDb, ProjectionDb};
 use super::control_sql::ControlRow;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::Ids;
 use crate::readmodel::mysql::session::Session;
 
-pub use cancel::{Cancellation, cancel, cancelled_by, ended_by};
-pub use carry_out::{carry_out, carry_out_switch};
+pub use cancel::{Cancellation, cancelled_by};
 pub use decide::{Act, Step, Tried, decide};
-pub use once::{OnceKey, WrittenBefore, find_once, submit_as};
-pub use outdated::remove_outdated;
-pub use record::{CommandRecord, CommandState, RecordFilter, record, records};
+pub use once::{OnceKey, WrittenBefore};
+pub use record::{CommandRecord, CommandState, RecordFilter};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
-pub use samples::{ClearedUpTo, clear_samples, remove_samples};
+pub use samples::{ClearedUpTo, remove_samples};
 
 /// The longest request, in bytes: the ids of a million letters and more.
 const REQUEST_BYTES_MAX: usize = 8 << 20;
@@ -112,21 +111,17 @@ impl CommandOutcome {
     }
 }
 
-/// Writes a command down; it is carried out by whichever host writes for the projection.
-pub async fn submit(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    request: &Request,
-    requested_by: &str,
-) -> Result<u64, Failure> {
-    let text = written(session, request)?;
-    let sql = control.statement(
-        "writing a command",
-        "INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)",
-    );
-    let inserted = sql.bind(projection).bind(text).bind(requested_by).run(&mut session.connection).await?;
-    Ok(inserted.last_insert_id())
+impl ProjectionDb<'_> {
+    /// Writes a command down; it is carried out by whichever host writes for the projection.
+    pub async fn submit(&mut self, request: &Request, requested_by: &str) -> Result<u64, Failure> {
+        let text = written(self.session, request)?;
+        let sql = self.statement(
+            "writing a command",
+            "INSERT INTO laterna.command (projection, request, requested_by) VALUES (?, ?, ?)",
+        );
+        let inserted = sql.bind(self.projection).bind(text).bind(requested_by).run(self.connection()).await?;
+        Ok(inserted.last_insert_id())
+    }
 }
 
 /// The text of a request, as long as it may be.
@@ -141,30 +136,32 @@ fn written(session: &Session, request: &Request) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Writes a command down that is to be done once, by its key. False when it was written before.
-pub async fn submit_once(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    request: &Request,
-    requested_by: &str,
-    key: &str,
-) -> Result<bool, Failure> {
-    let find = control
-        .statement("writing a command", "SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?");
-    let found = find.bind(projection).bind(key).first(&mut session.connection).await?;
-    if found.is_some() {
-        return Ok(false);
+impl ProjectionDb<'_> {
+    /// Writes a command down that is to be done once, by its key. False when it was written before.
+    pub async fn submit_once(
+        &mut self,
+        request: &Request,
+        requested_by: &str,
+        key: &str,
+    ) -> Result<bool, Failure> {
+        let find = self.statement(
+            "writing a command",
+            "SELECT 1 FROM laterna.command WHERE projection = ? AND once = ?",
+        );
+        let found = find.bind(self.projection).bind(key).first(self.connection()).await?;
+        if found.is_some() {
+            return Ok(false);
+        }
+        let text = serde_json::to_string(request).expect("a request holds only text and numbers");
+        let sql = self.statement(
+            "writing a command",
+            "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
+             ON DUPLICATE KEY UPDATE id = id",
+        );
+        let inserted = sql.bind(self.projection).bind(text).bind(requested_by).bind(key);
+        inserted.run(self.connection()).await?;
+        Ok(true)
     }
-    let text = serde_json::to_string(request).expect("a request holds only text and numbers");
-    let sql = control.statement(
-        "writing a command",
-        "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
-         ON DUPLICATE KEY UPDATE id = id",
-    );
-    let inserted = sql.bind(projection).bind(text).bind(requested_by).bind(key);
-    inserted.run(&mut session.connection).await?;
-    Ok(true)
 }
 
 /// How long a host tries a command in vain before it gives it up.
@@ -185,75 +182,69 @@ pub fn bound(waited: Duration, reason: &str) -> Option<String> {
 /// How many commands are looked at together.
 const PENDING_MAX: u32 = 100;
 
-/// The commands that are not done, oldest first. Those that this version cannot read are failed here.
-pub async fn pending(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    kind: CommandKind,
-) -> Result<Vec<Command>, Failure> {
-    let sql = control.statement(
-        "reading commands",
-        format!(
-            "SELECT id, request, requested_by, result FROM laterna.command \
-         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT {PENDING_MAX}",
-            kind.condition()
-        ),
-    );
-    let rows = sql.bind(projection).rows(&mut session.connection).await?;
-    let mut commands = Vec::with_capacity(rows.len());
-    for row in rows {
-        let id = row.get(0)?;
-        let text: String = row.get(1)?;
-        match serde_json::from_str(&text) {
-            Ok(request) => {
-                commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? });
-            }
-            Err(error) => {
-                let reason = format!("this version of the host does not know the command: {error}");
-                finish(session, control, id, &CommandOutcome::Failed(reason)).await?;
+impl ProjectionDb<'_> {
+    /// The commands that are not done, oldest first. Those that this version cannot read are failed here.
+    pub async fn pending_commands(&mut self, kind: CommandKind) -> Result<Vec<Command>, Failure> {
+        let sql = self.statement(
+            "reading commands",
+            format!(
+                "SELECT id, request, requested_by, result FROM laterna.command \
+             WHERE projection = ? AND state = 'pending' AND {} ORDER BY id LIMIT {PENDING_MAX}",
+                kind.condition()
+            ),
+        );
+        let rows = sql.bind(self.projection).rows(self.connection()).await?;
+        let mut commands = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = row.get(0)?;
+            let text: String = row.get(1)?;
+            match serde_json::from_str(&text) {
+                Ok(request) => {
+                    commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? });
+                }
+                Err(error) => {
+                    let reason = format!("this version of the host does not know the command: {error}");
+                    self.finish_command(id, &CommandOutcome::Failed(reason)).await?;
+                }
             }
         }
+        Ok(commands)
     }
-    Ok(commands)
+
+    /// The oldest command that is not done.
+    pub async fn next_command(&mut self, kind: CommandKind) -> Result<Option<Command>, Failure> {
+        Ok(self.pending_commands(kind).await?.into_iter().next())
+    }
 }
 
-/// The oldest command that is not done.
-pub async fn next(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    kind: CommandKind,
-) -> Result<Option<Command>, Failure> {
-    Ok(pending(session, control, projection, kind).await?.into_iter().next())
-}
+impl ControlDb<'_> {
+    /// Records what a command waits for, and returns for how many seconds it has waited since somebody first tried it in
+    /// vain.
+    pub async fn command_waits(&mut self, id: u64, reason: &str) -> Result<u64, Failure> {
+        let sql = self.statement(
+            "recording what a command waits for",
+            "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
+             WHERE id = ? AND state = 'pending'",
+        );
+        sql.bind(reason).bind(id).run(self.connection()).await?;
+        let sql = self.statement(
+            "recording what a command waits for",
+            "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
+             FROM laterna.command WHERE id = ?",
+        );
+        let found = sql.bind(id).first(self.connection()).await?;
+        found.map_or(Ok(0), |row| row.get(0))
+    }
 
-/// Records what a command waits for, and returns for how many seconds it has waited since somebody first tried it in
-/// vain.
-pub async fn waits(session: &mut Session, control: &Control, id: u64, reason: &str) -> Result<u64, Failure> {
-    let sql = control.statement(
-        "recording what a command waits for",
-        "UPDATE laterna.command SET waits = ?, waits_since = COALESCE(waits_since, CURRENT_TIMESTAMP(6)) \
-         WHERE id = ? AND state = 'pending'",
-    );
-    sql.bind(reason).bind(id).run(&mut session.connection).await?;
-    let sql = control.statement(
-        "recording what a command waits for",
-        "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
-         FROM laterna.command WHERE id = ?",
-    );
-    let found = sql.bind(id).first(&mut session.connection).await?;
-    found.map_or(Ok(0), |row| row.get(0))
-}
-
-/// A command waits for nothing any more.
-pub async fn goes_on(session: &mut Session, control: &Control, id: u64) -> Result<(), Failure> {
-    let sql = control.statement(
-        "recording that a command goes on",
-        "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
-    );
-    sql.bind(id).run(&mut session.connection).await?;
-    Ok(())
+    /// A command waits for nothing any more.
+    pub async fn command_goes_on(&mut self, id: u64) -> Result<(), Failure> {
+        let sql = self.statement(
+            "recording that a command goes on",
+            "UPDATE laterna.command SET waits = NULL, waits_since = NULL WHERE id = ? AND waits IS NOT NULL",
+        );
+        sql.bind(id).run(self.connection()).await?;
+        Ok(())
+    }
 }
 
 /// A command that is not done, as people see it.
@@ -266,49 +257,41 @@ pub struct WaitingCommand {
     pub reason: Option<String>,
 }
 
-/// The commands that are not done, as no host but MySQL knows them, oldest first.
-pub async fn waiting(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<WaitingCommand>, Failure> {
-    let sql = control.statement("reading commands", format!(
-        "SELECT id, request, waits FROM laterna.command WHERE projection = ? AND state = 'pending' ORDER BY id \
-         LIMIT {PENDING_MAX}"
-    ));
-    let rows = sql.bind(projection).rows(&mut session.connection).await?;
-    let one = |row: &ControlRow| {
-        let text: String = row.get(1)?;
-        let request = serde_json::from_str::<Request>(&text);
-        let request = request.map_or_else(|_| "a command of another version".to_owned(), |one| one.told());
-        Ok(WaitingCommand { id: row.get(0)?, request, reason: row.get(2)? })
-    };
-    rows.iter().map(one).collect()
+impl ProjectionDb<'_> {
+    /// The commands that are not done, as no host but MySQL knows them, oldest first.
+    pub async fn waiting_commands(&mut self) -> Result<Vec<WaitingCommand>, Failure> {
+        let sql = self.statement("reading commands", format!(
+            "SELECT id, request, waits FROM laterna.command WHERE projection = ? AND state = 'pending' ORDER BY id \
+             LIMIT {PENDING_MAX}"
+        ));
+        let rows = sql.bind(self.projection).rows(self.connection()).await?;
+        let one = |row: &ControlRow| {
+            let text: String = row.get(1)?;
+            let request = serde_json::from_str::<Request>(&text);
+            let request =
+                request.map_or_else(|_| "a command of another version".to_owned(), |one| one.told());
+            Ok(WaitingCommand { id: row.get(0)?, request, reason: row.get(2)? })
+        };
+        rows.iter().map(one).collect()
+    }
 }
 
-/// Records how far a command is, for the host that has to go on with it.
-pub async fn record_progress(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-    progress: &str,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "recording a command's progress",
-        "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'",
-    );
-    sql.bind(progress).bind(id).run(&mut session.connection).await?;
-    Ok(())
-}
+impl ControlDb<'_> {
+    /// Records how far a command is, for the host that has to go on with it.
+    pub async fn record_command_progress(&mut self, id: u64, progress: &str) -> Result<(), Failure> {
+        let sql = self.statement(
+            "recording a command's progress",
+            "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'",
+        );
+        sql.bind(progress).bind(id).run(self.connection()).await?;
+        Ok(())
+    }
 
-/// Records how a command ended, unless that is recorded already.
-pub async fn finish(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-    outcome: &CommandOutcome,
-) -> Result<(), Failure> {
-    finish_in(&mut session.connection, control, id, outcome).await
+    /// Records how a command ended, unless that is recorded already.
+    pub async fn finish_command(&mut self, id: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
+        let control = self.control;
+        finish_in(self.connection(), control, id, outcome).await
+    }
 }
 
 /// Records how a command ended, in a transaction.
@@ -332,28 +315,30 @@ pub(super) async fn finish_in(
     Ok(())
 }
 
-/// How a command stands.
-pub async fn outcome(session: &mut Session, control: &Control, id: u64) -> Result<CommandOutcome, Failure> {
-    let sql = control.statement(
-        "reading a command's result",
-        "SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?",
-    );
-    let row = sql.bind(id).row(&mut session.connection).await?;
-    let (state, result): (String, String) = (row.get(0)?, row.get(1)?);
-    Ok(match state.as_str() {
-        "done" => CommandOutcome::Done(result),
-        "failed" => CommandOutcome::Failed(result),
-        _ => {
-            let sql = control.statement(
-                "reading a command's result",
-                "SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL",
-            );
-            // The hosts may be of a version that does not record it.
-            let found = sql.bind(id).first(&mut session.connection).await.ok().flatten();
-            match found.map(|row| row.get(0)).transpose()? {
-                Some(reason) => CommandOutcome::Waits(reason),
-                None => CommandOutcome::Pending(result),
+impl ControlDb<'_> {
+    /// How a command stands.
+    pub async fn command_outcome(&mut self, id: u64) -> Result<CommandOutcome, Failure> {
+        let sql = self.statement(
+            "reading a command's result",
+            "SELECT CAST(state AS CHAR), COALESCE(result, '') FROM laterna.command WHERE id = ?",
+        );
+        let row = sql.bind(id).row(self.connection()).await?;
+        let (state, result): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(match state.as_str() {
+            "done" => CommandOutcome::Done(result),
+            "failed" => CommandOutcome::Failed(result),
+            _ => {
+                let sql = self.statement(
+                    "reading a command's result",
+                    "SELECT waits FROM laterna.command WHERE id = ? AND waits IS NOT NULL",
+                );
+                // The hosts may be of a version that does not record it.
+                let found = sql.bind(id).first(self.connection()).await.ok().flatten();
+                match found.map(|row| row.get(0)).transpose()? {
+                    Some(reason) => CommandOutcome::Waits(reason),
+                    None => CommandOutcome::Pending(result),
+                }
             }
-        }
-    })
+        })
+    }
 }

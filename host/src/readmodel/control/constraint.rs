@@ -1,9 +1,8 @@
 //! Names of checks and foreign keys: a database has each once, so a table is not created whose constraint has the name of
 //! another table's.
 
+use super::control_db::ProjectionDb;
 use super::control_sql::ControlSql;
-use super::ownership;
-use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::{classify, number};
 use crate::readmodel::mysql::session::Session;
@@ -13,18 +12,15 @@ use crate::statement::{Constraint, ConstraintKind, Schema, Table};
 const CANNOT_CREATE: u16 = 1005;
 const DUPLICATE: &str = "errno: 121";
 
-/// Refuses constraints whose name a table of the session's database has that is none of the projection's.
-pub async fn are_free(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    schema: &Schema,
-) -> Result<(), Failure> {
-    let mut own = ownership::tables(session, control, projection).await?;
-    own.extend(schema.table_names());
-    match find(session, &schema.tables, &own).await? {
-        Some(taken) => Err(taken),
-        None => Ok(()),
+impl ProjectionDb<'_> {
+    /// Refuses constraints whose name a table of the session's database has that is none of the projection's.
+    pub async fn constraints_are_free(&mut self, schema: &Schema) -> Result<(), Failure> {
+        let mut own = self.tables().await?;
+        own.extend(schema.table_names());
+        match find(self.session, &schema.tables, &own).await? {
+            Some(taken) => Err(taken),
+            None => Ok(()),
+        }
     }
 }
 

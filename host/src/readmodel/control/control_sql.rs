@@ -1,17 +1,15 @@
 //! Statements on the control schema. Each says what it is for, and whatever fails of it is a [`Failure`] that says so.
 
 use std::borrow::Cow;
-use std::ops::{Deref, DerefMut};
 
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{ColumnIndex, Connection, Decode, Encode, MySql, Row, Transaction, Type};
+use sqlx::{ColumnIndex, Decode, Encode, MySql, Row, Type};
 
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// A statement, with the name of the control schema in it.
 pub struct ControlSql<'a> {
@@ -31,26 +29,12 @@ pub struct ControlRow {
     row: MySqlRow,
 }
 
-/// A transaction: dropped before its end, it changes nothing.
-pub struct ControlTransaction<'s> {
-    doing: &'static str,
-    transaction: Transaction<'s, MySql>,
-}
-
 impl Control {
     /// A statement whose text is written for the name `laterna`; `doing` begins the message of whatever fails.
     pub fn statement<'a>(&self, doing: &'static str, text: impl Into<Cow<'a, str>>) -> ControlSql<'a> {
         let text = text.into();
         let sql = if self.schema() == "laterna" { text } else { Cow::Owned(self.sql(&text)) };
         ControlSql { doing, sql }
-    }
-}
-
-impl Session {
-    /// Begins a transaction. After a failure in it the session must not be used again.
-    pub async fn begin(&mut self, doing: &'static str) -> Result<ControlTransaction<'_>, Failure> {
-        let transaction = self.connection.begin().await.map_err(|error| classify(doing, &error))?;
-        Ok(ControlTransaction { doing, transaction })
     }
 }
 
@@ -126,29 +110,5 @@ impl ControlRow {
     /// A condition, as `CAST(... AS SIGNED)` gives it.
     pub fn is(&self, column: impl ColumnIndex<MySqlRow>) -> Result<bool, Failure> {
         Ok(self.get::<i64>(column)? != 0)
-    }
-}
-
-impl ControlTransaction<'_> {
-    pub async fn commit(self) -> Result<(), Failure> {
-        self.transaction.commit().await.map_err(|error| classify(self.doing, &error))
-    }
-
-    pub async fn rollback(self) -> Result<(), Failure> {
-        self.transaction.rollback().await.map_err(|error| classify(self.doing, &error))
-    }
-}
-
-impl Deref for ControlTransaction<'_> {
-    type Target = MySqlConnection;
-
-    fn deref(&self) -> &MySqlConnection {
-        &self.transaction
-    }
-}
-
-impl DerefMut for ControlTransaction<'_> {
-    fn deref_mut(&mut self) -> &mut MySqlConnection {
-        &mut self.transaction
     }
 }

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlConnection;
 
+use super::control_db::{ControlDb, LeaderDb, ProjectionDb};
 use super::control_sql::ControlRow;
-use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::Lane;
-use crate::readmodel::mysql::session::Session;
 
 /// The largest part of a component that one statement carries.
 const PART_BYTES_MAX: usize = 4 << 20;
@@ -127,155 +126,139 @@ pub struct LaneChange {
     pub at: String,
 }
 
-/// Stores a component, once. One that is stored already counts as stored now.
-pub async fn store(
-    session: &mut Session,
-    control: &Control,
-    (digest, bytes): (&str, &[u8]),
-    (name, version): (&str, &str),
-) -> Result<(), Failure> {
-    let again = control.statement(
-        "storing the component",
-        "UPDATE laterna.component SET stored_at = CURRENT_TIMESTAMP(6) WHERE digest = ?",
-    );
-    if again.bind(digest).run(&mut session.connection).await?.rows_affected() > 0 {
-        return Ok(());
+impl ControlDb<'_> {
+    /// Stores a component, once. One that is stored already counts as stored now.
+    pub async fn store_component(
+        &mut self,
+        digest: &str,
+        bytes: &[u8],
+        name: &str,
+        version: &str,
+    ) -> Result<(), Failure> {
+        let again = self.statement(
+            "storing the component",
+            "UPDATE laterna.component SET stored_at = CURRENT_TIMESTAMP(6) WHERE digest = ?",
+        );
+        if again.bind(digest).run(self.connection()).await?.rows_affected() > 0 {
+            return Ok(());
+        }
+        let room = (self.session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);
+        let part = self.statement(
+            "storing the component",
+            "INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)",
+        );
+        // Parts are cut by their place, so that a server with other packets, or another host at the same time, does no harm.
+        for at in (0..bytes.len()).step_by(room) {
+            let some = &bytes[at..bytes.len().min(at + room)];
+            let place = u64::try_from(at).expect("a component's length is bounded");
+            let written = part.bind(digest).bind(place).bind(some).run(self.connection());
+            written.await?;
+        }
+        let whole = self.statement(
+            "storing the component",
+            "INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)",
+        );
+        let length = u64::try_from(bytes.len()).expect("a component's length is bounded");
+        let stored = whole.bind(digest).bind(name).bind(version).bind(length);
+        stored.run(self.connection()).await?;
+        Ok(())
     }
-    let room = (session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);
-    let part = control.statement(
-        "storing the component",
-        "INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)",
-    );
-    // Parts are cut by their place, so that a server with other packets, or another host at the same time, does no harm.
-    for at in (0..bytes.len()).step_by(room) {
-        let some = &bytes[at..bytes.len().min(at + room)];
-        let place = u64::try_from(at).expect("a component's length is bounded");
-        let written = part.bind(digest).bind(place).bind(some).run(&mut session.connection);
-        written.await?;
+
+    /// Stores which components a digest stands for, once. They are stored already.
+    pub async fn store_pair(&mut self, digest: &str, projector: &str, upcaster: &str) -> Result<(), Failure> {
+        let sql = self.statement(
+            "storing the pair",
+            "INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)",
+        );
+        let stored = sql.bind(digest).bind(projector).bind(upcaster);
+        stored.run(self.connection()).await?;
+        Ok(())
     }
-    let whole = control.statement(
-        "storing the component",
-        "INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)",
-    );
-    let length = u64::try_from(bytes.len()).expect("a component's length is bounded");
-    let stored = whole.bind(digest).bind(name).bind(version).bind(length);
-    stored.run(&mut session.connection).await?;
-    Ok(())
-}
 
-/// Stores which components a digest stands for, once. They are stored already.
-pub async fn store_pair(
-    session: &mut Session,
-    control: &Control,
-    digest: &str,
-    (projector, upcaster): (&str, &str),
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "storing the pair",
-        "INSERT IGNORE INTO laterna.pair (digest, projector, upcaster) VALUES (?, ?, ?)",
-    );
-    let stored = sql.bind(digest).bind(projector).bind(upcaster);
-    stored.run(&mut session.connection).await?;
-    Ok(())
-}
-
-/// Finds the parts of a deployed digest: a chain's two, or the projector alone.
-pub async fn halves(session: &mut Session, control: &Control, digest: &str) -> Result<Halves, Failure> {
-    let sql = control
-        .statement("reading the pair", "SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
-    let found = sql.bind(digest).first(&mut session.connection).await?;
-    let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
-    Ok(Halves { projector: row.get(0)?, upcaster: Some(row.get(1)?) })
-}
-
-pub async fn is_stored(session: &mut Session, control: &Control, digest: &str) -> Result<bool, Failure> {
-    let sql =
-        control.statement("looking for the component", "SELECT 1 FROM laterna.component WHERE digest = ?");
-    let found = sql.bind(digest).first(&mut session.connection).await?;
-    Ok(found.is_some())
-}
-
-/// A component's bytes. None when it is not stored whole.
-pub async fn bytes(
-    session: &mut Session,
-    control: &Control,
-    digest: &str,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let sql =
-        control.statement("reading the component", "SELECT bytes FROM laterna.component WHERE digest = ?");
-    let found = sql.bind(digest).first(&mut session.connection).await?;
-    let Some(row) = found else { return Ok(None) };
-    let length: u64 = row.get(0)?;
-    let mut bytes = Vec::new();
-    // Those of two writers with other packets may overlap: each place is read from the longest that begins there.
-    let part = control.statement(
-        "reading the component",
-        "SELECT bytes FROM laterna.component_part WHERE digest = ? AND at = ?",
-    );
-    while (bytes.len() as u64) < length {
-        let at = bytes.len() as u64;
-        let found = part.bind(digest).bind(at).first(&mut session.connection).await;
-        let Some(row) = found? else { return Ok(None) };
-        bytes.extend(row.get::<&[u8]>(0)?);
+    /// Finds the parts of a deployed digest: a chain's two, or the projector alone.
+    pub async fn halves(&mut self, digest: &str) -> Result<Halves, Failure> {
+        let sql = self
+            .statement("reading the pair", "SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
+        let found = sql.bind(digest).first(self.connection()).await?;
+        let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
+        Ok(Halves { projector: row.get(0)?, upcaster: Some(row.get(1)?) })
     }
-    Ok(Some(bytes))
+
+    pub async fn is_component_stored(&mut self, digest: &str) -> Result<bool, Failure> {
+        let sql =
+            self.statement("looking for the component", "SELECT 1 FROM laterna.component WHERE digest = ?");
+        let found = sql.bind(digest).first(self.connection()).await?;
+        Ok(found.is_some())
+    }
+
+    /// A component's bytes. None when it is not stored whole.
+    pub async fn component_bytes(&mut self, digest: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let sql =
+            self.statement("reading the component", "SELECT bytes FROM laterna.component WHERE digest = ?");
+        let found = sql.bind(digest).first(self.connection()).await?;
+        let Some(row) = found else { return Ok(None) };
+        let length: u64 = row.get(0)?;
+        let mut bytes = Vec::new();
+        // Those of two writers with other packets may overlap: each place is read from the longest that begins there.
+        let part = self.statement(
+            "reading the component",
+            "SELECT bytes FROM laterna.component_part WHERE digest = ? AND at = ?",
+        );
+        while (bytes.len() as u64) < length {
+            let at = bytes.len() as u64;
+            let found = part.bind(digest).bind(at).first(self.connection()).await;
+            let Some(row) = found? else { return Ok(None) };
+            bytes.extend(row.get::<&[u8]>(0)?);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Reads the bytes of a deployed digest: those of a chain's two, or of the projector alone. None when they are not stored whole.
+    pub async fn stored_halves(&mut self, digest: &str) -> Result<Option<StoredHalves>, Failure> {
+        let halves = self.halves(digest).await?;
+        let Some(projector) = self.component_bytes(&halves.projector).await? else { return Ok(None) };
+        let Some(upcaster) = halves.upcaster else {
+            return Ok(Some(StoredHalves { projector: projector.into(), upcaster: None }));
+        };
+        let upcaster = self.component_bytes(&upcaster).await?;
+        Ok(upcaster
+            .map(|upcaster| StoredHalves { projector: projector.into(), upcaster: Some(upcaster.into()) }))
+    }
 }
 
-/// Reads the bytes of a deployed digest: those of a chain's two, or of the projector alone. None when they are not stored whole.
-pub async fn stored(
-    session: &mut Session,
-    control: &Control,
-    digest: &str,
-) -> Result<Option<StoredHalves>, Failure> {
-    let halves = halves(session, control, digest).await?;
-    let Some(projector) = bytes(session, control, &halves.projector).await? else { return Ok(None) };
-    let Some(upcaster) = halves.upcaster else {
-        return Ok(Some(StoredHalves { projector: projector.into(), upcaster: None }));
-    };
-    let upcaster = bytes(session, control, &upcaster).await?;
-    Ok(upcaster.map(|upcaster| StoredHalves { projector: projector.into(), upcaster: Some(upcaster.into()) }))
-}
+impl ProjectionDb<'_> {
+    /// Reads the deployment that a projection works with, or is to work with.
+    pub async fn deployment_in_force(&mut self) -> Result<Option<InForce>, Failure> {
+        let sql = self.statement(
+            "reading the deployment",
+            "SELECT id, digest, previous, CAST(TIMESTAMPDIFF(MICROSECOND, CURRENT_TIMESTAMP(6), canary_until) AS SIGNED) \
+             FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1",
+        );
+        let found = sql.bind(self.projection).first(self.connection()).await?;
+        let Some(row) = found else { return Ok(None) };
+        let (previous, left): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
+        let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_micros);
+        Ok(Some(InForce {
+            id: row.get(0)?,
+            digest: row.get(1)?,
+            canary: left.filter(|_| previous.is_some()),
+            previous,
+        }))
+    }
 
-/// Reads the deployment that a projection works with, or is to work with.
-pub async fn in_force(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<InForce>, Failure> {
-    let sql = control.statement(
-        "reading the deployment",
-        "SELECT id, digest, previous, CAST(TIMESTAMPDIFF(MICROSECOND, CURRENT_TIMESTAMP(6), canary_until) AS SIGNED) \
-         FROM laterna.deployment WHERE projection = ? AND state = 'deployed' ORDER BY id DESC LIMIT 1",
-    );
-    let found = sql.bind(projection).first(&mut session.connection).await?;
-    let Some(row) = found else { return Ok(None) };
-    let (previous, left): (Option<String>, Option<i64>) = (row.get(2)?, row.get(3)?);
-    let left = left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_micros);
-    Ok(Some(InForce {
-        id: row.get(0)?,
-        digest: row.get(1)?,
-        canary: left.filter(|_| previous.is_some()),
-        previous,
-    }))
-}
-
-/// Returns true where a configuration has brought this projector or upcaster before: then it is no news, and a later
-/// deployment stays.
-pub async fn was_configured(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    digest: &str,
-) -> Result<bool, Failure> {
-    let sql = control.statement(
-        "reading the deployments",
-        "SELECT 1 FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
-         WHERE d.projection = ? AND d.origin = 'configuration' \
-         AND (COALESCE(p.projector, d.digest) = ? OR p.upcaster = ?) LIMIT 1",
-    );
-    let query = sql.bind(projection).bind(digest).bind(digest);
-    let found = query.first(&mut session.connection).await?;
-    Ok(found.is_some())
+    /// Returns true where a configuration has brought this projector or upcaster before: then it is no news, and a later
+    /// deployment stays.
+    pub async fn was_configured(&mut self, digest: &str) -> Result<bool, Failure> {
+        let sql = self.statement(
+            "reading the deployments",
+            "SELECT 1 FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+             WHERE d.projection = ? AND d.origin = 'configuration' \
+             AND (COALESCE(p.projector, d.digest) = ? OR p.upcaster = ?) LIMIT 1",
+        );
+        let query = sql.bind(self.projection).bind(digest).bind(digest);
+        let found = query.first(self.connection()).await?;
+        Ok(found.is_some())
+    }
 }
 
 /// Puts a component in force. What is in force already stays as it is.
@@ -321,98 +304,87 @@ pub async fn deploy(
     Ok(())
 }
 
-/// Records a component that was not taken, and why.
-pub async fn refuse(
-    session: &mut Session,
-    control: &Control,
-    proposal: Proposal<'_>,
-    reason: &str,
-) -> Result<(), Failure> {
-    let Proposal { projection, digest, origin, by, .. } = proposal;
-    let sql = control.statement(
-        "recording the deployment",
-        "INSERT INTO laterna.deployment (projection, digest, origin, state, deployed_by, reason) \
-         VALUES (?, ?, ?, 'refused', ?, ?)",
-    );
-    sql.bind(projection)
-        .bind(digest)
-        .bind(origin.name())
-        .bind(by)
-        .bind(reason)
-        .run(&mut session.connection)
-        .await?;
-    Ok(())
+impl ControlDb<'_> {
+    /// Records a component that was not taken, and why.
+    pub async fn refuse_deployment(&mut self, proposal: Proposal<'_>, reason: &str) -> Result<(), Failure> {
+        let Proposal { projection, digest, origin, by, .. } = proposal;
+        let sql = self.statement(
+            "recording the deployment",
+            "INSERT INTO laterna.deployment (projection, digest, origin, state, deployed_by, reason) \
+             VALUES (?, ?, ?, 'refused', ?, ?)",
+        );
+        sql.bind(projection)
+            .bind(digest)
+            .bind(origin.name())
+            .bind(by)
+            .bind(reason)
+            .run(self.connection())
+            .await?;
+        Ok(())
+    }
 }
 
-/// Records that a deployment was taken back, for what it did: the one before is in force again. After a failure the
-/// session must not be used again; it may be repeated.
-pub async fn take_back(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-    (digest, reason): (&str, &str),
-) -> Result<(), Failure> {
-    let mut transaction = session.begin("recording that the deployment was taken back").await?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.statement(
-        "recording that the deployment was taken back",
-        "UPDATE laterna.deployment SET state = 'taken-back', reason = ? \
-         WHERE projection = ? AND digest = ? AND state = 'deployed' AND canary_until IS NOT NULL \
-         ORDER BY id DESC LIMIT 1",
-    );
-    let query = sql.bind(reason).bind(projection).bind(digest);
-    query.run(&mut transaction).await?;
-    // The lanes go back to the one before, which they have to take up again.
-    let sql = control.statement(
-        "recording that the deployment was taken back",
-        "UPDATE laterna.deployment SET taken_up_at = NULL WHERE projection = ? AND state = 'deployed' \
-         ORDER BY id DESC LIMIT 1",
-    );
-    sql.bind(projection).run(&mut transaction).await?;
-    transaction.commit().await
+impl LeaderDb<'_> {
+    /// Records that a deployment was taken back, for what it did: the one before is in force again. After a failure the
+    /// session must not be used again; it may be repeated.
+    pub async fn take_deployment_back(&mut self, digest: &str, reason: &str) -> Result<(), Failure> {
+        let mut transaction = self.begin("recording that the deployment was taken back").await?;
+        let sql = transaction.statement(
+            "recording that the deployment was taken back",
+            "UPDATE laterna.deployment SET state = 'taken-back', reason = ? \
+             WHERE projection = ? AND digest = ? AND state = 'deployed' AND canary_until IS NOT NULL \
+             ORDER BY id DESC LIMIT 1",
+        );
+        let query = sql.bind(reason).bind(transaction.projection).bind(digest);
+        query.run(&mut transaction).await?;
+        // The lanes go back to the one before, which they have to take up again.
+        let sql = transaction.statement(
+            "recording that the deployment was taken back",
+            "UPDATE laterna.deployment SET taken_up_at = NULL WHERE projection = ? AND state = 'deployed' \
+             ORDER BY id DESC LIMIT 1",
+        );
+        sql.bind(transaction.projection).run(&mut transaction).await?;
+        transaction.commit().await
+    }
 }
 
-/// The deployments of a projection, the last one first.
-pub async fn list(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    limit: u32,
-) -> Result<Vec<Deployment>, Failure> {
-    let sql = control.statement(
-        "reading the deployments",
-        "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
-         CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
-         COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
-         DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits, d.command \
-         FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
-         LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
-         LEFT JOIN laterna.component u ON u.digest = p.upcaster \
-         WHERE d.projection = ? ORDER BY d.id DESC LIMIT ?",
-    );
-    let rows = sql.bind(projection).bind(limit).rows(&mut session.connection).await;
-    let deployment = |row: &ControlRow| {
-        let upcaster: Option<String> = row.get(10)?;
-        let (name, version) = (row.get(11)?, row.get(12)?);
-        Ok(Deployment {
-            projector: row.get(9)?,
-            upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
-            id: row.get(0)?,
-            digest: row.get(1)?,
-            name: row.get(2)?,
-            version: row.get(3)?,
-            origin: row.get(4)?,
-            state: row.get(5)?,
-            by: row.get(6)?,
-            at: row.get(7)?,
-            reason: row.get(8)?,
-            taken_up_at: row.get(13)?,
-            waits: row.get(14)?,
-            command: row.get(15)?,
-        })
-    };
-    rows?.iter().map(deployment).collect()
+impl ProjectionDb<'_> {
+    /// The deployments of a projection, the last one first.
+    pub async fn deployments(&mut self, limit: u32) -> Result<Vec<Deployment>, Failure> {
+        let sql = self.statement(
+            "reading the deployments",
+            "SELECT d.id, d.digest, COALESCE(c.name, ''), COALESCE(c.version, ''), CAST(d.origin AS CHAR), \
+             CAST(d.state AS CHAR), d.deployed_by, DATE_FORMAT(d.deployed_at, '%Y-%m-%dT%H:%i:%sZ'), d.reason, \
+             COALESCE(p.projector, d.digest), p.upcaster, COALESCE(u.name, ''), COALESCE(u.version, ''), \
+             DATE_FORMAT(d.taken_up_at, '%Y-%m-%dT%H:%i:%sZ'), d.waits, d.command \
+             FROM laterna.deployment d LEFT JOIN laterna.pair p ON p.digest = d.digest \
+             LEFT JOIN laterna.component c ON c.digest = COALESCE(p.projector, d.digest) \
+             LEFT JOIN laterna.component u ON u.digest = p.upcaster \
+             WHERE d.projection = ? ORDER BY d.id DESC LIMIT ?",
+        );
+        let rows = sql.bind(self.projection).bind(limit).rows(self.connection()).await;
+        let deployment = |row: &ControlRow| {
+            let upcaster: Option<String> = row.get(10)?;
+            let (name, version) = (row.get(11)?, row.get(12)?);
+            Ok(Deployment {
+                projector: row.get(9)?,
+                upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
+                id: row.get(0)?,
+                digest: row.get(1)?,
+                name: row.get(2)?,
+                version: row.get(3)?,
+                origin: row.get(4)?,
+                state: row.get(5)?,
+                by: row.get(6)?,
+                at: row.get(7)?,
+                reason: row.get(8)?,
+                taken_up_at: row.get(13)?,
+                waits: row.get(14)?,
+                command: row.get(15)?,
+            })
+        };
+        rows?.iter().map(deployment).collect()
+    }
 }
 
 /// Records, in the batch's transaction and before its checkpoint moves, that a lane works with another digest from here on.
@@ -436,21 +408,18 @@ pub async fn change_lane(
     Ok(())
 }
 
-/// When the lanes of a generation changed their component, oldest first.
-pub async fn lane_changes(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<Vec<LaneChange>, Failure> {
-    let sql = control.statement(
-        "reading the lanes' components",
-        "SELECT lane, digest, position, DATE_FORMAT(changed_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.deployment_lane \
-         WHERE projection = ? AND generation = ? ORDER BY changed_at, lane, batch",
-    );
-    let rows = sql.bind(projection).bind(generation).rows(&mut session.connection).await;
-    let change = |row: &ControlRow| {
-        Ok(LaneChange { lane: row.get(0)?, digest: row.get(1)?, position: row.get(2)?, at: row.get(3)? })
-    };
-    rows?.iter().map(change).collect()
+impl ProjectionDb<'_> {
+    /// When the lanes of a generation changed their component, oldest first.
+    pub async fn lane_changes(&mut self, generation: u32) -> Result<Vec<LaneChange>, Failure> {
+        let sql = self.statement(
+            "reading the lanes' components",
+            "SELECT lane, digest, position, DATE_FORMAT(changed_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.deployment_lane \
+             WHERE projection = ? AND generation = ? ORDER BY changed_at, lane, batch",
+        );
+        let rows = sql.bind(self.projection).bind(generation).rows(self.connection()).await;
+        let change = |row: &ControlRow| {
+            Ok(LaneChange { lane: row.get(0)?, digest: row.get(1)?, position: row.get(2)?, at: row.get(3)? })
+        };
+        rows?.iter().map(change).collect()
+    }
 }

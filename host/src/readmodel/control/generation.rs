@@ -8,19 +8,16 @@ mod contents;
 mod moving;
 
 use serde::{Deserialize, Serialize};
-use sqlx::mysql::MySqlConnection;
 
+use super::control_db::{ControlTransaction, LeaderDb, ProjectionDb, ProjectionTransaction};
 use super::control_sql::{ControlRow, ControlSql};
 use super::deployment::Origin;
-use super::lease::{self, UnderLease};
+use super::lease::UnderLease;
 use super::schema::Control;
 use crate::failure::{Failure, RUN_NEWER};
-use crate::readmodel::mysql::session::Session;
 use crate::text::quoted;
 
 pub use changing::{Change, Changed, changing, is_taking_over, opening};
-pub use contents::{first_new_letter, forget, progress};
-pub use moving::{advance, record_lacks, record_left};
 
 /// The purpose of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -214,34 +211,30 @@ impl Generation {
     }
 }
 
-/// The generations of a projection beside the live one, oldest first.
-pub async fn list(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<Generation>, Failure> {
-    let sql = control.statement(
-        "reading the generations",
-        format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"),
-    );
-    let rows = sql.bind(projection).rows(&mut session.connection).await?;
-    rows.iter().map(one).collect()
+impl ProjectionDb<'_> {
+    /// The generations of a projection beside the live one, oldest first.
+    pub async fn generations(&mut self) -> Result<Vec<Generation>, Failure> {
+        let sql = self.statement(
+            "reading the generations",
+            format!("SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation"),
+        );
+        let rows = sql.bind(self.projection).rows(self.connection()).await?;
+        rows.iter().map(one).collect()
+    }
 }
 
-/// Reads the generations of a projection, and locks them until the transaction ends.
-pub async fn locked(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<Generation>, Failure> {
-    let sql = control.statement(
-        "reading the generations",
-        format!(
-            "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
-        ),
-    );
-    let rows = sql.bind(projection).rows(connection).await?;
-    rows.iter().map(one).collect()
+impl ProjectionTransaction<'_> {
+    /// Reads the generations of a projection, and locks them until the transaction ends.
+    pub async fn lock_generations(&mut self) -> Result<Vec<Generation>, Failure> {
+        let sql = self.statement(
+            "reading the generations",
+            format!(
+                "SELECT {COLUMNS} FROM laterna.generation WHERE projection = ? ORDER BY generation FOR UPDATE"
+            ),
+        );
+        let rows = sql.bind(self.projection).rows(self).await?;
+        rows.iter().map(one).collect()
+    }
 }
 
 fn one(row: &ControlRow) -> Result<Generation, Failure> {
@@ -277,166 +270,143 @@ fn one(row: &ControlRow) -> Result<Generation, Failure> {
     })
 }
 
-/// Gives generations up, and records why.
-pub async fn give_up(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    (numbers, why): (&[u32], &str),
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "giving a generation up",
-        "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
-    );
-    for number in numbers {
-        let given_up = sql.bind(why).bind(projection).bind(number);
-        given_up.run(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-/// Writes the row of a generation that begins.
-pub async fn insert(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    (number, wanted): (u32, &Wanted<'_>),
-) -> Result<(), Failure> {
-    let projection = wanted.projection;
-    let insert = control.statement(
-        "beginning a generation",
-        "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
-         only_aggregate, expected, accepted, origin, command, requested_by, opened_by) \
-         VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
-    insert
-        .bind(projection)
-        .bind(number)
-        .bind(place(control, projection, number))
-        .bind(wanted.purpose.name())
-        .bind(wanted.digest)
-        .bind(serde_json::to_string(wanted.tables).expect("names are text"))
-        .bind(&wanted.part.until)
-        .bind(&wanted.part.aggregate)
-        .bind(wanted.expected)
-        .bind(wanted.accepted)
-        .bind(wanted.origin.name())
-        .bind(wanted.command)
-        .bind(wanted.by)
-        .bind(wanted.opened_by)
-        .run(connection)
-        .await?;
-    Ok(())
-}
-
-/// Writes what a generation was changed to.
-pub async fn set(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    changed: &Generation,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "changing a generation",
-        "UPDATE laterna.generation SET since = IF(state = 'kept' AND ? = 'building', CURRENT_TIMESTAMP(6), since), \
-         state = ?, purpose = ?, accepted = ?, attempts = ?, reason = ?, origin = ?, lacks = ?, lacks_accepted = ? \
-         WHERE projection = ? AND generation = ?",
-    );
-    let set = sql
-        .bind(changed.state.name())
-        .bind(changed.state.name())
-        .bind(changed.purpose.name())
-        .bind(changed.accepted)
-        .bind(changed.attempts)
-        .bind(&changed.reason)
-        .bind(changed.origin.name())
-        .bind(&changed.lacks)
-        .bind(changed.lacks_accepted)
-        .bind(projection)
-        .bind(changed.generation);
-    set.run(connection).await?;
-    Ok(())
-}
-
-/// Begins a generation in a transaction of its own, under the lease, and gives its number, which is never used again.
-pub async fn open_under_lease(
-    session: &mut Session,
-    control: &Control,
-    wanted: Wanted<'_>,
-    epoch: u64,
-) -> Result<UnderLease<u32>, Failure> {
-    let mut transaction = session.begin("beginning a generation").await?;
-    lease::prove(&mut transaction, control, wanted.projection, epoch).await?;
-    let projection = wanted.projection;
-    let number = new_number(&mut transaction, control, projection).await?;
-    let standing = locked(&mut transaction, control, projection).await?;
-    let gives_up = match opening(&standing, wanted.overtakes.is_some()) {
-        Ok(gives_up) => gives_up,
-        Err(obstacle) => {
-            transaction.rollback().await?;
-            return Ok(UnderLease::Blocked(obstacle));
+impl ProjectionTransaction<'_> {
+    /// Gives generations up, and records why.
+    pub async fn give_up_generations(&mut self, numbers: &[u32], why: &str) -> Result<(), Failure> {
+        let sql = self.statement(
+            "giving a generation up",
+            "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
+        );
+        for number in numbers {
+            let given_up = sql.bind(why).bind(self.projection).bind(number);
+            given_up.run(self).await?;
         }
-    };
-    let why = wanted.overtakes.unwrap_or_default();
-    give_up(&mut transaction, control, projection, (&gives_up, why)).await?;
-    insert(&mut transaction, control, (number, &wanted)).await?;
-    transaction.commit().await?;
-    Ok(UnderLease::Done(number))
-}
-
-/// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
-/// is there still.
-pub async fn new_number(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-) -> Result<u32, Failure> {
-    let sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
-    loop {
-        let number = next_number(connection, control, projection).await?;
-        let place = place(control, projection, number);
-        let found =
-            ControlSql::of_the_server("numbering a generation", sql).bind(&place).first(connection).await;
-        if found?.is_none() {
-            return Ok(number);
-        }
+        Ok(())
     }
 }
 
-/// Takes the next number of a projection, in a transaction.
-async fn next_number(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-) -> Result<u32, Failure> {
-    let count = control.statement(
-        "numbering a generation",
-        "UPDATE laterna.projection SET last_generation = GREATEST(live_generation, last_generation) + 1 \
-         WHERE projection = ?",
-    );
-    count.bind(projection).run(connection).await?;
-    let read = control.statement(
-        "numbering a generation",
-        "SELECT last_generation FROM laterna.projection WHERE projection = ?",
-    );
-    let row = read.bind(projection).row(connection).await?;
-    row.get(0)
+impl ControlTransaction<'_> {
+    /// Writes the row of a generation that begins.
+    pub async fn insert_generation(&mut self, number: u32, wanted: &Wanted<'_>) -> Result<(), Failure> {
+        let projection = wanted.projection;
+        let insert = self.statement(
+            "beginning a generation",
+            "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
+             only_aggregate, expected, accepted, origin, command, requested_by, opened_by) \
+             VALUES (?, ?, ?, ?, 'building', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        );
+        insert
+            .bind(projection)
+            .bind(number)
+            .bind(place(self.control, projection, number))
+            .bind(wanted.purpose.name())
+            .bind(wanted.digest)
+            .bind(serde_json::to_string(wanted.tables).expect("names are text"))
+            .bind(&wanted.part.until)
+            .bind(&wanted.part.aggregate)
+            .bind(wanted.expected)
+            .bind(wanted.accepted)
+            .bind(wanted.origin.name())
+            .bind(wanted.command)
+            .bind(wanted.by)
+            .bind(wanted.opened_by)
+            .run(self)
+            .await?;
+        Ok(())
+    }
 }
 
-/// Records what a generation waits for.
-pub async fn explain(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    reason: Option<&str>,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "recording what a generation waits for",
-        "UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?",
-    );
-    let explained = sql.bind(reason).bind(projection).bind(generation);
-    explained.run(&mut session.connection).await?;
-    Ok(())
+impl ProjectionTransaction<'_> {
+    /// Writes what a generation was changed to.
+    pub async fn set_generation(&mut self, changed: &Generation) -> Result<(), Failure> {
+        let sql = self.statement(
+            "changing a generation",
+            "UPDATE laterna.generation SET since = IF(state = 'kept' AND ? = 'building', CURRENT_TIMESTAMP(6), since), \
+             state = ?, purpose = ?, accepted = ?, attempts = ?, reason = ?, origin = ?, lacks = ?, lacks_accepted = ? \
+             WHERE projection = ? AND generation = ?",
+        );
+        let set = sql
+            .bind(changed.state.name())
+            .bind(changed.state.name())
+            .bind(changed.purpose.name())
+            .bind(changed.accepted)
+            .bind(changed.attempts)
+            .bind(&changed.reason)
+            .bind(changed.origin.name())
+            .bind(&changed.lacks)
+            .bind(changed.lacks_accepted)
+            .bind(self.projection)
+            .bind(changed.generation);
+        set.run(self).await?;
+        Ok(())
+    }
+}
+
+impl LeaderDb<'_> {
+    /// Begins a generation in a transaction of its own, under the lease, and gives its number, which is never used again.
+    pub async fn open_generation(&mut self, wanted: Wanted<'_>) -> Result<UnderLease<u32>, Failure> {
+        let mut transaction = self.begin("beginning a generation").await?;
+        let number = transaction.new_generation_number().await?;
+        let standing = transaction.lock_generations().await?;
+        let gives_up = match opening(&standing, wanted.overtakes.is_some()) {
+            Ok(gives_up) => gives_up,
+            Err(obstacle) => {
+                transaction.rollback().await?;
+                return Ok(UnderLease::Blocked(obstacle));
+            }
+        };
+        let why = wanted.overtakes.unwrap_or_default();
+        transaction.give_up_generations(&gives_up, why).await?;
+        transaction.insert_generation(number, &wanted).await?;
+        transaction.commit().await?;
+        Ok(UnderLease::Done(number))
+    }
+}
+
+impl ProjectionTransaction<'_> {
+    /// Takes a number that no generation has had, also where the control schema was restored to before one had it: its schema
+    /// is there still.
+    pub async fn new_generation_number(&mut self) -> Result<u32, Failure> {
+        let sql = "SELECT 1 FROM information_schema.schemata WHERE schema_name = ?";
+        loop {
+            let number = self.next_generation_number().await?;
+            let place = place(self.control, self.projection, number);
+            let found =
+                ControlSql::of_the_server("numbering a generation", sql).bind(&place).first(self).await;
+            if found?.is_none() {
+                return Ok(number);
+            }
+        }
+    }
+
+    /// Takes the next number of a projection, in a transaction.
+    async fn next_generation_number(&mut self) -> Result<u32, Failure> {
+        let count = self.statement(
+            "numbering a generation",
+            "UPDATE laterna.projection SET last_generation = GREATEST(live_generation, last_generation) + 1 \
+             WHERE projection = ?",
+        );
+        count.bind(self.projection).run(self).await?;
+        let read = self.statement(
+            "numbering a generation",
+            "SELECT last_generation FROM laterna.projection WHERE projection = ?",
+        );
+        let row = read.bind(self.projection).row(self).await?;
+        row.get(0)
+    }
+}
+
+impl ProjectionDb<'_> {
+    /// Records what a generation waits for.
+    pub async fn explain_generation(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
+        let sql = self.statement(
+            "recording what a generation waits for",
+            "UPDATE laterna.generation SET reason = ? WHERE projection = ? AND generation = ?",
+        );
+        let explained = sql.bind(reason).bind(self.projection).bind(generation);
+        explained.run(self.connection()).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

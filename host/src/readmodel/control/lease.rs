@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use sqlx::mysql::MySqlConnection;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::control_db::{ControlDb, LeaderDb, ProjectionDb, prove_epoch};
 use super::control_sql::{ControlRow, ControlSql};
 use super::schema::Control;
 use crate::failure::Failure;
+use crate::readmodel::mysql::session::Connector;
 use crate::readmodel::mysql::session::presence::Presence;
-use crate::readmodel::mysql::session::{Connector, Session};
 
 /// How long a session that renames tables may take to end.
 const RENAMING_ENDS: Duration = Duration::from_secs(10);
@@ -24,45 +25,46 @@ pub enum Acquired {
     Taken { owner: String },
 }
 
-/// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. Whether a session of
-/// another account is gone, MySQL does not show; there the lease's time decides. A take-over first ends the old holder's
-/// sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After
-/// a failure the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
-pub async fn acquire(
-    session: &mut Session,
-    ddl: &Connector,
-    control: &Control,
-    projection: &str,
-    owner: &str,
-    ttl: Duration,
-) -> Result<Acquired, Failure> {
-    // A standby asks often, so it only writes when there is no row.
-    let held = if let Some(held) = held(session, control, projection).await? {
-        held
-    } else {
-        let ensure = control.statement(
-            "asking for the lease",
-            "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
-             VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
-        );
-        ensure.bind(projection).run(&mut session.connection).await?;
-        let gone = || Failure::LostRace {
-            what: format!("the row of the lease of `{projection}` was deleted while it was asked for"),
+impl ProjectionDb<'_> {
+    /// Takes the lease when it is free: never held, released, expired, or held by a session that is gone. Whether a session of
+    /// another account is gone, MySQL does not show; there the lease's time decides. A take-over first ends the old holder's
+    /// sessions (`ddl` is the account that renames tables), then raises the epoch of the lease and of all lanes at once. After
+    /// a failure the session must not be used again; if the lease was taken all the same, it is free when that session is gone.
+    pub async fn acquire_lease(
+        &mut self,
+        ddl: &Connector,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Acquired, Failure> {
+        let projection = self.projection;
+        // A standby asks often, so it only writes when there is no row.
+        let held = if let Some(held) = self.held_lease().await? {
+            held
+        } else {
+            let ensure = self.statement(
+                "asking for the lease",
+                "INSERT IGNORE INTO laterna.lease (projection, epoch, owner, connection_id, expires_at) \
+                 VALUES (?, 0, '', 0, CURRENT_TIMESTAMP(6))",
+            );
+            ensure.bind(projection).run(self.connection()).await?;
+            let gone = || Failure::LostRace {
+                what: format!("the row of the lease of `{projection}` was deleted while it was asked for"),
+            };
+            self.held_lease().await?.ok_or_else(gone)?
         };
-        held(session, control, projection).await?.ok_or_else(gone)?
-    };
-    let HeldLease { connection, renames, guard, .. } = held;
-    let free = held.expired
-        || connection == 0
-        || session.presence(connection, held.account.as_deref()).await? == Presence::Gone;
-    if !free {
-        return Ok(Acquired::Taken { owner: held.owner });
+        let HeldLease { connection, renames, guard, .. } = held;
+        let free = held.expired
+            || connection == 0
+            || self.session.presence(connection, held.account.as_deref()).await? == Presence::Gone;
+        if !free {
+            return Ok(Acquired::Taken { owner: held.owner });
+        }
+        if renames != 0 {
+            end_renaming(ddl, self.control, projection, renames).await?;
+        }
+        self.end_old_sessions([connection, guard]).await?;
+        self.raise_epoch(owner, held.epoch, [renames, guard], ttl).await
     }
-    if renames != 0 {
-        end_renaming(ddl, control, projection, renames).await?;
-    }
-    end_old_sessions(session, control, projection, [connection, guard]).await?;
-    raise_epoch(session, control, projection, owner, (held.epoch, [renames, guard]), ttl).await
 }
 
 /// A lease as it stands.
@@ -78,42 +80,36 @@ struct HeldLease {
     guard: u64,
 }
 
-async fn held(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<HeldLease>, Failure> {
-    // An older host renews without its account: what stands there then is another connection's.
-    let read = control.statement(
-        "asking for the lease",
-        "SELECT epoch, owner, connection_id, IF(account_connection_id = connection_id, account, NULL), \
-         CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, guard_connection_id \
-         FROM laterna.lease WHERE projection = ?",
-    );
-    let found = read.bind(projection).first(&mut session.connection).await?;
-    let read = |row: ControlRow| -> Result<HeldLease, Failure> {
-        Ok(HeldLease {
-            epoch: row.get(0)?,
-            owner: row.get(1)?,
-            connection: row.get(2)?,
-            account: row.get(3)?,
-            expired: row.is(4)?,
-            renames: row.get(5)?,
-            guard: row.get(6)?,
-        })
-    };
-    found.map(read).transpose()
-}
+impl ProjectionDb<'_> {
+    async fn held_lease(&mut self) -> Result<Option<HeldLease>, Failure> {
+        // An older host renews without its account: what stands there then is another connection's.
+        let read = self.statement(
+            "asking for the lease",
+            "SELECT epoch, owner, connection_id, IF(account_connection_id = connection_id, account, NULL), \
+             CAST(expires_at < CURRENT_TIMESTAMP(6) AS SIGNED), ddl_connection_id, guard_connection_id \
+             FROM laterna.lease WHERE projection = ?",
+        );
+        let found = read.bind(self.projection).first(self.connection()).await?;
+        let read = |row: ControlRow| -> Result<HeldLease, Failure> {
+            Ok(HeldLease {
+                epoch: row.get(0)?,
+                owner: row.get(1)?,
+                connection: row.get(2)?,
+                account: row.get(3)?,
+                expired: row.is(4)?,
+                renames: row.get(5)?,
+                guard: row.get(6)?,
+            })
+        };
+        found.map(read).transpose()
+    }
 
-/// The host that holds the lease with another account than the session's, and that account; none where there is none.
-pub async fn stranger(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<(String, String)>, Failure> {
-    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
-    let Some(HeldLease { owner, account: Some(account), .. }) = held else { return Ok(None) };
-    Ok((account != session.account).then_some((owner, account)))
+    /// The host that holds the lease with another account than the session's, and that account; none where there is none.
+    pub async fn lease_stranger(&mut self) -> Result<Option<(String, String)>, Failure> {
+        let held = self.held_lease().await?.filter(|held| !held.expired && held.connection != 0);
+        let Some(HeldLease { owner, account: Some(account), .. }) = held else { return Ok(None) };
+        Ok((account != self.session.account).then_some((owner, account)))
+    }
 }
 
 /// Who leads a projection, as it was written down last.
@@ -130,81 +126,75 @@ pub struct LeaseRecord {
     pub held: bool,
 }
 
-/// All leases, by projection.
-pub async fn all(session: &mut Session, control: &Control) -> Result<Vec<LeaseRecord>, Failure> {
-    let sql = control.statement(
-        "reading the leases",
-        "SELECT projection, owner, epoch, DATE_FORMAT(expires_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
-         CAST(connection_id <> 0 AND expires_at >= CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease ORDER BY projection",
-    );
-    let rows = sql.rows(&mut session.connection).await?;
-    let lease = |row: &ControlRow| {
-        Ok(LeaseRecord {
-            projection: row.get(0)?,
-            owner: row.get(1)?,
-            epoch: row.get(2)?,
-            expires_at: row.get(3)?,
-            held: row.is(4)?,
-        })
-    };
-    rows.iter().map(lease).collect()
-}
-
-/// The host that holds the lease, as far as that can be seen; none where it is free.
-pub async fn leader(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<String>, Failure> {
-    let held = held(session, control, projection).await?.filter(|held| !held.expired && held.connection != 0);
-    let Some(held) = held else { return Ok(None) };
-    let presence = session.presence(held.connection, held.account.as_deref()).await?;
-    Ok((presence != Presence::Gone).then_some(held.owner))
-}
-
-/// Returns true where nobody holds the lease, and no session of a lane is there that could still commit.
-pub async fn is_deserted(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<bool, Failure> {
-    if leader(session, control, projection).await?.is_some() {
-        return Ok(false);
+impl ControlDb<'_> {
+    /// All leases, by projection.
+    pub async fn leases(&mut self) -> Result<Vec<LeaseRecord>, Failure> {
+        let sql = self.statement(
+            "reading the leases",
+            "SELECT projection, owner, epoch, DATE_FORMAT(expires_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
+             CAST(connection_id <> 0 AND expires_at >= CURRENT_TIMESTAMP(6) AS SIGNED) FROM laterna.lease ORDER BY projection",
+        );
+        let rows = sql.rows(self.connection()).await?;
+        let lease = |row: &ControlRow| {
+            Ok(LeaseRecord {
+                projection: row.get(0)?,
+                owner: row.get(1)?,
+                epoch: row.get(2)?,
+                expires_at: row.get(3)?,
+                held: row.is(4)?,
+            })
+        };
+        rows.iter().map(lease).collect()
     }
-    let account = held(session, control, projection).await?.and_then(|held| held.account);
-    for id in lane_sessions(session, control, projection).await? {
-        if id != session.id && session.presence(id, account.as_deref()).await? != Presence::Gone {
+}
+
+impl ProjectionDb<'_> {
+    /// The host that holds the lease, as far as that can be seen; none where it is free.
+    pub async fn lease_holder(&mut self) -> Result<Option<String>, Failure> {
+        let held = self.held_lease().await?.filter(|held| !held.expired && held.connection != 0);
+        let Some(held) = held else { return Ok(None) };
+        let presence = self.session.presence(held.connection, held.account.as_deref()).await?;
+        Ok((presence != Presence::Gone).then_some(held.owner))
+    }
+
+    /// Returns true where nobody holds the lease, and no session of a lane is there that could still commit.
+    pub async fn is_deserted(&mut self) -> Result<bool, Failure> {
+        if self.lease_holder().await?.is_some() {
             return Ok(false);
         }
+        let account = self.held_lease().await?.and_then(|held| held.account);
+        for id in self.lane_sessions().await? {
+            if id != self.session.id && self.session.presence(id, account.as_deref()).await? != Presence::Gone
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
-    Ok(true)
-}
 
-/// The sessions in which lanes wrote last.
-async fn lane_sessions(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<u64>, Failure> {
-    let read = control.statement(
-        "looking for the old host's sessions",
-        "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
-    );
-    let rows = read.bind(projection).rows(&mut session.connection).await?;
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-/// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
-pub async fn mark_renaming(ddl: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
-    let asked = ControlSql::of_the_server(
-        "preparing to rename",
-        "SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)",
-    );
-    let row = asked.bind(mark(control, projection)).row(&mut ddl.connection).await?;
-    if row.is(0)? {
-        return Ok(());
+    /// The sessions in which lanes wrote last.
+    async fn lane_sessions(&mut self) -> Result<Vec<u64>, Failure> {
+        let read = self.statement(
+            "looking for the old host's sessions",
+            "SELECT DISTINCT connection_id FROM laterna.checkpoint WHERE projection = ? AND connection_id IS NOT NULL",
+        );
+        let rows = read.bind(self.projection).rows(self.connection()).await?;
+        rows.iter().map(|row| row.get(0)).collect()
     }
-    Err(Failure::LostRace { what: format!("another session renames tables of `{projection}`") })
+
+    /// Marks a session as one that renames tables, until it ends: whoever takes over sees the mark whatever its account is.
+    pub async fn mark_renaming(&mut self) -> Result<(), Failure> {
+        let projection = self.projection;
+        let asked = ControlSql::of_the_server(
+            "preparing to rename",
+            "SELECT CAST(COALESCE(GET_LOCK(?, 5), 0) AS SIGNED)",
+        );
+        let row = asked.bind(mark(self.control, projection)).row(self.connection()).await?;
+        if row.is(0)? {
+            return Ok(());
+        }
+        Err(Failure::LostRace { what: format!("another session renames tables of `{projection}`") })
+    }
 }
 
 /// The name of the lock that is the mark: MySQL takes 64 characters.
@@ -219,7 +209,7 @@ async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: 
     let asked = Instant::now();
     loop {
         let is_listed = session.presence(id, None).await? == Presence::Connected;
-        if !is_listed && marked(&mut session, control, projection).await? != Some(id) {
+        if !is_listed && control.of(&mut session, projection).renaming_session().await? != Some(id) {
             return Ok(());
         }
         if asked.elapsed() > RENAMING_ENDS {
@@ -237,115 +227,106 @@ async fn end_renaming(ddl: &Connector, control: &Control, projection: &str, id: 
     }
 }
 
-/// The session that bears the mark.
-async fn marked(session: &mut Session, control: &Control, projection: &str) -> Result<Option<u64>, Failure> {
-    let asked = ControlSql::of_the_server(
-        "looking for a session that renames tables",
-        "SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)",
-    );
-    asked.bind(mark(control, projection)).row(&mut session.connection).await?.get(0)
-}
+impl ProjectionDb<'_> {
+    /// The session that bears the mark.
+    async fn renaming_session(&mut self) -> Result<Option<u64>, Failure> {
+        let asked = ControlSql::of_the_server(
+            "looking for a session that renames tables",
+            "SELECT CAST(IS_USED_LOCK(?) AS UNSIGNED)",
+        );
+        asked.bind(mark(self.control, self.projection)).row(self.connection()).await?.get(0)
+    }
 
-async fn end_old_sessions(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    holders: [u64; 2],
-) -> Result<(), Failure> {
-    let lanes = lane_sessions(session, control, projection).await?;
-    for id in holders.into_iter().chain(lanes) {
-        if id != 0 && id != session.id && session.presence(id, None).await? == Presence::Connected {
-            session.kill(id).await?;
+    async fn end_old_sessions(&mut self, holders: [u64; 2]) -> Result<(), Failure> {
+        let lanes = self.lane_sessions().await?;
+        for id in holders.into_iter().chain(lanes) {
+            if id != 0
+                && id != self.session.id
+                && self.session.presence(id, None).await? == Presence::Connected
+            {
+                self.session.kill(id).await?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Only what was seen is taken over: a cut-over that began meanwhile has sessions that were not ended.
+    async fn raise_epoch(
+        &mut self,
+        owner: &str,
+        seen: u64,
+        cut_over: [u64; 2],
+        ttl: Duration,
+    ) -> Result<Acquired, Failure> {
+        let (id, account) = (self.session.id, self.session.account.clone());
+        let mut transaction = self.begin("taking the lease").await?;
+        let take = transaction.statement(
+            "taking the lease",
+            "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, account_connection_id = ?, \
+             account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+             WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
+        );
+        let [renames, guard] = cut_over;
+        let taken = take
+            .bind(owner)
+            .bind(id)
+            .bind(id)
+            .bind(account)
+            .bind(micros(ttl))
+            .bind(transaction.projection)
+            .bind(seen)
+            .bind(renames)
+            .bind(guard)
+            .run(&mut transaction)
+            .await?;
+        if taken.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
+        }
+        let lanes = transaction.statement(
+            "taking the lease",
+            "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
+        );
+        lanes.bind(seen + 1).bind(transaction.projection).run(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(Acquired::Mine { epoch: seen + 1 })
+    }
 }
 
-/// Only what was seen is taken over: a cut-over that began meanwhile has sessions that were not ended.
-async fn raise_epoch(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    owner: &str,
-    (seen, cut_over): (u64, [u64; 2]),
-    ttl: Duration,
-) -> Result<Acquired, Failure> {
-    let (id, account) = (session.id, session.account.clone());
-    let mut transaction = session.begin("taking the lease").await?;
-    let take = control.statement(
-        "taking the lease",
-        "UPDATE laterna.lease SET epoch = epoch + 1, owner = ?, connection_id = ?, account_connection_id = ?, \
-         account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
-         WHERE projection = ? AND epoch = ? AND ddl_connection_id = ? AND guard_connection_id = ?",
-    );
-    let [renames, guard] = cut_over;
-    let taken = take
-        .bind(owner)
-        .bind(id)
-        .bind(id)
-        .bind(account)
-        .bind(micros(ttl))
-        .bind(projection)
-        .bind(seen)
-        .bind(renames)
-        .bind(guard)
-        .run(&mut transaction)
-        .await?;
-    if taken.rows_affected() != 1 {
-        transaction.rollback().await?;
-        return Ok(Acquired::Taken { owner: "another host that was faster".to_owned() });
+impl LeaderDb<'_> {
+    /// Holds the lease for another `ttl`, from this session.
+    pub async fn renew_lease(&mut self, ttl: Duration) -> Result<(), Failure> {
+        let sql = self.statement(
+            "renewing the lease",
+            "UPDATE laterna.lease SET connection_id = ?, account_connection_id = ?, account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
+             WHERE projection = ? AND epoch = ?",
+        );
+        let renewed = sql
+            .bind(self.session.id)
+            .bind(self.session.id)
+            .bind(self.session.account.clone())
+            .bind(micros(ttl))
+            .bind(self.projection)
+            .bind(self.epoch)
+            .run(self.connection())
+            .await?;
+        if renewed.rows_affected() == 1 {
+            return Ok(());
+        }
+        let (control, projection, epoch) = (self.control, self.projection, self.epoch);
+        Err(fenced(self.connection(), control, projection, epoch).await)
     }
-    let lanes = control.statement(
-        "taking the lease",
-        "UPDATE laterna.checkpoint SET epoch = ?, open_batch = NULL, connection_id = NULL WHERE projection = ?",
-    );
-    lanes.bind(seen + 1).bind(projection).run(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(Acquired::Mine { epoch: seen + 1 })
-}
 
-/// Holds the lease for another `ttl`, from this session.
-pub async fn renew(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-    ttl: Duration,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "renewing the lease",
-        "UPDATE laterna.lease SET connection_id = ?, account_connection_id = ?, account = ?, expires_at = CURRENT_TIMESTAMP(6) + INTERVAL ? MICROSECOND \
-         WHERE projection = ? AND epoch = ?",
-    );
-    let renewed = sql
-        .bind(session.id)
-        .bind(session.id)
-        .bind(&session.account)
-        .bind(micros(ttl))
-        .bind(projection)
-        .bind(epoch)
-        .run(&mut session.connection)
-        .await?;
-    if renewed.rows_affected() == 1 {
-        return Ok(());
+    /// Gives the lease back, so that another host can take it at once.
+    pub async fn release_lease(&mut self) -> Result<(), Failure> {
+        let sql = self.statement(
+            "releasing the lease",
+            "UPDATE laterna.lease SET owner = '', connection_id = 0, expires_at = CURRENT_TIMESTAMP(6) \
+             WHERE projection = ? AND epoch = ?",
+        );
+        sql.bind(self.projection).bind(self.epoch).run(self.connection()).await?;
+        Ok(())
     }
-    Err(fenced(&mut session.connection, control, projection, epoch).await)
-}
-
-/// Gives the lease back, so that another host can take it at once.
-pub async fn release(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "releasing the lease",
-        "UPDATE laterna.lease SET owner = '', connection_id = 0, expires_at = CURRENT_TIMESTAMP(6) \
-         WHERE projection = ? AND epoch = ?",
-    );
-    sql.bind(projection).bind(epoch).run(&mut session.connection).await?;
-    Ok(())
 }
 
 /// The end of a change that a host makes under its lease.
@@ -356,29 +337,13 @@ pub enum UnderLease<T> {
     Blocked(String),
 }
 
-/// Proves, inside a transaction that is not a lane's batch, that this host still writes for the projection.
-pub async fn prove(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "proving the epoch",
-        "SELECT epoch FROM laterna.lease WHERE projection = ? LOCK IN SHARE MODE",
-    );
-    let row = sql.bind(projection).first(&mut *connection).await?;
-    let found = row.map_or(Ok(0), |row| row.get(0))?;
-    if found == epoch { Ok(()) } else { Err(Failure::Fenced { mine: epoch, found }) }
-}
-
 async fn fenced(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
     epoch: u64,
 ) -> Failure {
-    match prove(connection, control, projection, epoch).await {
+    match prove_epoch(connection, control, projection, epoch).await {
         Ok(()) => {
             Failure::LostRace { what: format!("the lease of `{projection}` changed while it was renewed") }
         }

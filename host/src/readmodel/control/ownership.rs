@@ -6,52 +6,46 @@
 
 use sqlx::mysql::MySqlConnection;
 
+use super::control_db::{LeaderDb, ProjectionDb};
 use super::control_sql::{ControlRow, ControlSql};
-use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::mysql::session::Session;
 use crate::statement::Schema;
 
-/// Refuses tables of the session's database that another registered projection has.
-pub async fn not_anothers(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    schema: &Schema,
-) -> Result<(), Failure> {
-    find_anothers(&mut session.connection, control, projection, schema).await
+impl ProjectionDb<'_> {
+    /// Refuses tables of the session's database that another registered projection has.
+    pub async fn tables_are_not_anothers(&mut self, schema: &Schema) -> Result<(), Failure> {
+        let (control, projection) = (self.control, self.projection);
+        find_anothers(self.connection(), control, projection, schema).await
+    }
 }
 
-/// Enters the tables as this projection's, which is registered, or refuses them. What it does not declare any more, and
-/// what belonged to projections that are not registered any more, is free.
-pub async fn claim(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    epoch: u64,
-    schema: &Schema,
-) -> Result<(), Failure> {
-    let mut transaction = session.begin("claiming the read model's tables").await?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let forget = control.statement(
-        "claiming the read model's tables",
-        "DELETE FROM laterna.projection_table \
-         WHERE projection = ? OR projection NOT IN (SELECT projection FROM laterna.projection)",
-    );
-    forget.bind(projection).run(&mut transaction).await?;
-    let enter = control.statement(
-        "claiming the read model's tables",
-        "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (DATABASE(), ?, ?)",
-    );
-    for table in &schema.tables {
-        enter.bind(&table.name).bind(projection).run(&mut transaction).await?;
-    }
-    match find_anothers(&mut transaction, control, projection, schema).await {
-        Ok(()) => transaction.commit().await,
-        Err(failure) => {
-            transaction.rollback().await?;
-            Err(failure)
+impl LeaderDb<'_> {
+    /// Enters the tables as this projection's, which is registered, or refuses them. What it does not declare any more, and
+    /// what belonged to projections that are not registered any more, is free.
+    pub async fn claim_tables(&mut self, schema: &Schema) -> Result<(), Failure> {
+        let mut transaction = self.begin("claiming the read model's tables").await?;
+        let forget = transaction.statement(
+            "claiming the read model's tables",
+            "DELETE FROM laterna.projection_table \
+             WHERE projection = ? OR projection NOT IN (SELECT projection FROM laterna.projection)",
+        );
+        forget.bind(transaction.projection).run(&mut transaction).await?;
+        let enter = transaction.statement(
+            "claiming the read model's tables",
+            "INSERT IGNORE INTO laterna.projection_table (table_schema, table_name, projection) VALUES (DATABASE(), ?, ?)",
+        );
+        for table in &schema.tables {
+            enter.bind(&table.name).bind(transaction.projection).run(&mut transaction).await?;
+        }
+        let (control, projection) = (transaction.control, transaction.projection);
+        match find_anothers(&mut transaction, control, projection, schema).await {
+            Ok(()) => transaction.commit().await,
+            Err(failure) => {
+                transaction.rollback().await?;
+                Err(failure)
+            }
         }
     }
 }
@@ -79,19 +73,17 @@ pub async fn enter(
     Ok(())
 }
 
-/// The tables that a projection has in the session's database.
-pub async fn tables(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<String>, Failure> {
-    let sql = control.statement(
-        "asking for the read model's tables",
-        "SELECT CONVERT(table_name USING utf8mb4) FROM laterna.projection_table \
-         WHERE table_schema = DATABASE() AND projection = ? ORDER BY table_name",
-    );
-    let rows = sql.bind(projection).rows(&mut session.connection).await?;
-    rows.iter().map(|row| row.get(0)).collect()
+impl ProjectionDb<'_> {
+    /// The tables that a projection has in the session's database.
+    pub async fn tables(&mut self) -> Result<Vec<String>, Failure> {
+        let sql = self.statement(
+            "asking for the read model's tables",
+            "SELECT CONVERT(table_name USING utf8mb4) FROM laterna.projection_table \
+             WHERE table_schema = DATABASE() AND projection = ? ORDER BY table_name",
+        );
+        let rows = sql.bind(self.projection).rows(self.connection()).await?;
+        rows.iter().map(|row| row.get(0)).collect()
+    }
 }
 
 async fn find_anothers(

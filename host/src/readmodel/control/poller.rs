@@ -89,11 +89,8 @@ impl Poller {
 
     /// A session in which something failed, or was given up, is not kept.
     async fn ask_in(&self, kept: &mut Option<Session>) -> Result<ControlSnapshot, Failure> {
-        let mut session = match kept.take() {
-            Some(session) => session,
-            None => self.connector.connect().await?,
-        };
-        let snapshot = ControlSnapshot::read(&mut session, &self.control, &self.projection).await?;
+        let mut session = self.connector.kept_or_new(kept).await?;
+        let snapshot = self.control.of(&mut session, &self.projection).snapshot().await?;
         *kept = Some(session);
         Ok(snapshot)
     }

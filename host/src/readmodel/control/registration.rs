@@ -1,9 +1,8 @@
 //! Which projections there are, which outbox each is made from, and which generation of its tables is live.
 
+use super::control_db::{ControlDb, ProjectionDb};
 use super::control_sql::ControlRow;
-use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::session::Session;
 
 /// A projection as the control schema knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,58 +14,57 @@ pub struct Registration {
     pub source: String,
 }
 
-/// Finds the registration of a projection.
-pub async fn find(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<Registration>, Failure> {
-    Ok(all(session, control).await?.into_iter().find(|registration| registration.projection == projection))
+impl ProjectionDb<'_> {
+    /// Finds the registration of a projection.
+    pub async fn registration(&mut self) -> Result<Option<Registration>, Failure> {
+        let all = self.registrations().await?;
+        Ok(all.into_iter().find(|registration| registration.projection == self.projection))
+    }
 }
 
-/// All projections, by name.
-pub async fn all(session: &mut Session, control: &Control) -> Result<Vec<Registration>, Failure> {
-    let sql = control.statement(
-        "reading the projections",
-        "SELECT projection, live_generation, lanes, source FROM laterna.projection ORDER BY projection",
-    );
-    let rows = sql.rows(&mut session.connection).await?;
-    let registration = |row: &ControlRow| {
-        Ok(Registration {
-            projection: row.get(0)?,
-            live_generation: row.get(1)?,
-            lanes: row.get(2)?,
-            source: row.get(3)?,
-        })
-    };
-    rows.iter().map(registration).collect()
+impl ControlDb<'_> {
+    /// All projections, by name.
+    pub async fn registrations(&mut self) -> Result<Vec<Registration>, Failure> {
+        let sql = self.statement(
+            "reading the projections",
+            "SELECT projection, live_generation, lanes, source FROM laterna.projection ORDER BY projection",
+        );
+        let rows = sql.rows(self.connection()).await?;
+        let registration = |row: &ControlRow| {
+            Ok(Registration {
+                projection: row.get(0)?,
+                live_generation: row.get(1)?,
+                lanes: row.get(2)?,
+                source: row.get(3)?,
+            })
+        };
+        rows.iter().map(registration).collect()
+    }
+
+    /// Registers a projection that has no lanes yet.
+    pub async fn register(&mut self, registration: &Registration) -> Result<(), Failure> {
+        let sql = self.statement(
+            "registering the projection",
+            "INSERT INTO laterna.projection (projection, live_generation, lanes, source) VALUES (?, ?, 0, ?) \
+             ON DUPLICATE KEY UPDATE source = IF(lanes = 0, VALUES(source), source)",
+        );
+        sql.bind(&registration.projection)
+            .bind(registration.live_generation)
+            .bind(&registration.source)
+            .run(self.connection())
+            .await?;
+        Ok(())
+    }
 }
 
-/// Registers a projection that has no lanes yet.
-pub async fn register(
-    session: &mut Session,
-    control: &Control,
-    registration: &Registration,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "registering the projection",
-        "INSERT INTO laterna.projection (projection, live_generation, lanes, source) VALUES (?, ?, 0, ?) \
-         ON DUPLICATE KEY UPDATE source = IF(lanes = 0, VALUES(source), source)",
-    );
-    sql.bind(&registration.projection)
-        .bind(registration.live_generation)
-        .bind(&registration.source)
-        .run(&mut session.connection)
-        .await?;
-    Ok(())
-}
-
-/// Takes the registration of a projection back that has no lanes yet.
-pub async fn withdraw(session: &mut Session, control: &Control, projection: &str) -> Result<(), Failure> {
-    let sql = control.statement(
-        "taking the registration back",
-        "DELETE FROM laterna.projection WHERE projection = ? AND lanes = 0",
-    );
-    sql.bind(projection).run(&mut session.connection).await?;
-    Ok(())
+impl ProjectionDb<'_> {
+    /// Takes the registration of a projection back that has no lanes yet.
+    pub async fn withdraw(&mut self) -> Result<(), Failure> {
+        let sql = self.statement(
+            "taking the registration back",
+            "DELETE FROM laterna.projection WHERE projection = ? AND lanes = 0",
+        );
+        sql.bind(self.projection).run(self.connection()).await?;
+        Ok(())
+    }
 }

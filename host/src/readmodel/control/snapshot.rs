@@ -4,6 +4,7 @@
 //! changes them: a snapshot may be a moment old.
 
 use super::command::CommandKind;
+use super::control_db::ProjectionDb;
 use super::control_sql::{ControlRow, ControlSql};
 use super::pause;
 use super::schema::Control;
@@ -11,7 +12,6 @@ use super::take_up::TakeUp;
 use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::{KIND, LetterCounts};
 use crate::readmodel::lane::volume::Volume;
-use crate::readmodel::mysql::session::Session;
 
 /// The control rows of one projection at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,16 +48,16 @@ impl PendingCommands {
     }
 }
 
-impl ControlSnapshot {
-    /// Reads a projection's rows.
-    pub async fn read(session: &mut Session, control: &Control, projection: &str) -> Result<Self, Failure> {
-        let row = sql(control).bind_each(projection).row(&mut session.connection).await?;
+impl ProjectionDb<'_> {
+    /// Reads the projection's rows at one moment.
+    pub async fn snapshot(&mut self) -> Result<ControlSnapshot, Failure> {
+        let row = sql(self.control).bind_each(self.projection).row(self.connection()).await?;
         let pause = match row.get("pause_class")? {
-            Some(class) => Some(pause::from_row(&row, projection, class)?),
+            Some(class) => Some(pause::from_row(&row, self.projection, class)?),
             None => None,
         };
         let count = |column: &str| -> Result<u64, Failure> { row.get(column) };
-        Ok(Self {
+        Ok(ControlSnapshot {
             pause,
             deployment: deployment(&row)?,
             is_canary: count("is_canary")? > 0,

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use super::control_db::{ControlDb, LeaderDb, ProjectionDb};
 use super::control_sql::{ControlRow, ControlSql};
-use super::lease;
 use super::schema::Control;
 use crate::failure::Failure;
-use crate::readmodel::mysql::session::Session;
 
 /// The first version of the control schema whose hosts record it.
 pub const SINCE: u32 = 8;
@@ -25,30 +24,28 @@ pub struct TakeUp {
     pub taken_back: Option<String>,
 }
 
-/// How the deployment stands that is in force.
-pub async fn in_force(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<TakeUp>, Failure> {
-    let sql = read(control, "projection = ? AND state = 'deployed'");
-    one(sql.bind(projection).first(&mut session.connection).await?)
+impl ProjectionDb<'_> {
+    /// How the deployment stands that is in force.
+    pub async fn take_up_in_force(&mut self) -> Result<Option<TakeUp>, Failure> {
+        let sql = read(self.control, "projection = ? AND state = 'deployed'");
+        one(sql.bind(self.projection).first(self.connection()).await?)
+    }
 }
 
-/// How a deployment stands.
-pub async fn find(session: &mut Session, control: &Control, id: u64) -> Result<Option<TakeUp>, Failure> {
-    let sql = read(control, "id = ?");
-    one(sql.bind(id).first(&mut session.connection).await?)
+impl ControlDb<'_> {
+    /// How a deployment stands.
+    pub async fn take_up(&mut self, id: u64) -> Result<Option<TakeUp>, Failure> {
+        let sql = read(self.control, "id = ?");
+        one(sql.bind(id).first(self.connection()).await?)
+    }
 }
 
-/// How the deployment stands that a command came to, whatever became of it since.
-pub async fn of_command(
-    session: &mut Session,
-    control: &Control,
-    (projection, command): (&str, u64),
-) -> Result<Option<TakeUp>, Failure> {
-    let sql = read(control, "projection = ? AND command = ? AND state <> 'refused'");
-    one(sql.bind(projection).bind(command).first(&mut session.connection).await?)
+impl ProjectionDb<'_> {
+    /// How the deployment stands that a command came to, whatever became of it since.
+    pub async fn take_up_of_command(&mut self, command: u64) -> Result<Option<TakeUp>, Failure> {
+        let sql = read(self.control, "projection = ? AND command = ? AND state <> 'refused'");
+        one(sql.bind(self.projection).bind(command).first(self.connection()).await?)
+    }
 }
 
 fn read(control: &Control, condition: &str) -> ControlSql<'static> {
@@ -81,44 +78,37 @@ pub struct TakenUp {
     pub took: Duration,
 }
 
-/// Records that every lane works with a deployment, of the host that writes under this epoch. Gives it where a command asked for
-/// it and nobody recorded it before. After a failure the session must not be used again; it may be repeated.
-pub async fn record_whole(
-    session: &mut Session,
-    control: &Control,
-    (projection, epoch): (&str, u64),
-    id: u64,
-) -> Result<Option<TakenUp>, Failure> {
-    let mut transaction = session.begin("recording that the lanes took the deployment up").await?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let sql = control.statement(
-        "recording that the lanes took the deployment up",
-        "UPDATE laterna.deployment SET taken_up_at = CURRENT_TIMESTAMP(6), waits = NULL \
-         WHERE id = ? AND state = 'deployed' AND taken_up_at IS NULL",
-    );
-    let recorded = sql.bind(id).run(&mut transaction).await?;
-    let asked = control.statement(
-        "reading how long the lanes took",
-        "SELECT command, CAST(GREATEST(TIMESTAMPDIFF(MICROSECOND, deployed_at, taken_up_at), 0) AS UNSIGNED) \
-         FROM laterna.deployment WHERE id = ? AND command IS NOT NULL AND taken_up_at IS NOT NULL",
-    );
-    let found = asked.bind(id).first(&mut transaction).await?;
-    transaction.commit().await?;
-    let Some(row) = found.filter(|_| recorded.rows_affected() > 0) else { return Ok(None) };
-    Ok(Some(TakenUp { command: row.get(0)?, took: Duration::from_micros(row.get(1)?) }))
+impl LeaderDb<'_> {
+    /// Records that every lane works with a deployment, of the host that writes under this epoch. Gives it where a command asked for
+    /// it and nobody recorded it before. After a failure the session must not be used again; it may be repeated.
+    pub async fn record_taken_up(&mut self, id: u64) -> Result<Option<TakenUp>, Failure> {
+        let mut transaction = self.begin("recording that the lanes took the deployment up").await?;
+        let sql = transaction.statement(
+            "recording that the lanes took the deployment up",
+            "UPDATE laterna.deployment SET taken_up_at = CURRENT_TIMESTAMP(6), waits = NULL \
+             WHERE id = ? AND state = 'deployed' AND taken_up_at IS NULL",
+        );
+        let recorded = sql.bind(id).run(&mut transaction).await?;
+        let asked = transaction.statement(
+            "reading how long the lanes took",
+            "SELECT command, CAST(GREATEST(TIMESTAMPDIFF(MICROSECOND, deployed_at, taken_up_at), 0) AS UNSIGNED) \
+             FROM laterna.deployment WHERE id = ? AND command IS NOT NULL AND taken_up_at IS NOT NULL",
+        );
+        let found = asked.bind(id).first(&mut transaction).await?;
+        transaction.commit().await?;
+        let Some(row) = found.filter(|_| recorded.rows_affected() > 0) else { return Ok(None) };
+        Ok(Some(TakenUp { command: row.get(0)?, took: Duration::from_micros(row.get(1)?) }))
+    }
 }
 
-/// Records why not every lane works with a deployment.
-pub async fn record_wait(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-    reason: &str,
-) -> Result<(), Failure> {
-    let sql = control.statement(
-        "recording what the deployment waits for",
-        "UPDATE laterna.deployment SET waits = ? WHERE id = ? AND taken_up_at IS NULL",
-    );
-    sql.bind(reason).bind(id).run(&mut session.connection).await?;
-    Ok(())
+impl ControlDb<'_> {
+    /// Records why not every lane works with a deployment.
+    pub async fn record_deployment_waits(&mut self, id: u64, reason: &str) -> Result<(), Failure> {
+        let sql = self.statement(
+            "recording what the deployment waits for",
+            "UPDATE laterna.deployment SET waits = ? WHERE id = ? AND taken_up_at IS NULL",
+        );
+        sql.bind(reason).bind(id).run(self.connection()).await?;
+        Ok(())
+    }
 }

@@ -14,10 +14,9 @@ use super::{Lane, dead_letter};
 use crate::event::Id;
 use crate::failure::{Failure, RUN_NEWER};
 use crate::position::Position;
-use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::control_db::{ControlDb, ProjectionDb};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// Treatment of an outbox's documents when they are projected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,32 +60,33 @@ pub struct PendingAcknowledgement {
     pub is_old: bool,
 }
 
-/// A lane's oldest rows of a level, oldest first. A lane commits one batch after the other, so their order is that of
-/// their ids, and nothing is committed before them later; ids of different lanes prove nothing of the kind.
-pub async fn waiting(
-    session: &mut Session,
-    control: &Control,
-    lane: &Lane,
-    level: u8,
-    age: Duration,
-) -> Result<Vec<PendingAcknowledgement>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading what is to be acknowledged", &error);
-    let sql = control.sql(
-        "SELECT id, event_ids, bound, CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS SIGNED), \
-         CAST(committed_at <= CURRENT_TIMESTAMP(6) - INTERVAL ? SECOND AS SIGNED) FROM laterna.dedupe \
-         WHERE projection = ? AND generation = ? AND acknowledged = ? AND lane = ? ORDER BY id LIMIT ?",
-    );
-    let rows = sqlx::query(&sql)
-        .bind(age.as_secs())
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(level)
-        .bind(lane.lane)
-        .bind(PAGE)
-        .rows(&mut session.connection)
-        .await
-        .map_err(failed)?;
-    rows.iter().map(|row| one(row).map_err(failed)).collect()
+impl ControlDb<'_> {
+    /// A lane's oldest rows of a level, oldest first. A lane commits one batch after the other, so their order is that of
+    /// their ids, and nothing is committed before them later; ids of different lanes prove nothing of the kind.
+    pub async fn pending_acknowledgements(
+        &mut self,
+        lane: &Lane,
+        level: u8,
+        age: Duration,
+    ) -> Result<Vec<PendingAcknowledgement>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading what is to be acknowledged", &error);
+        let sql = self.control.sql(
+            "SELECT id, event_ids, bound, CAST(UNIX_TIMESTAMP(committed_at) * 1000 AS SIGNED), \
+             CAST(committed_at <= CURRENT_TIMESTAMP(6) - INTERVAL ? SECOND AS SIGNED) FROM laterna.dedupe \
+             WHERE projection = ? AND generation = ? AND acknowledged = ? AND lane = ? ORDER BY id LIMIT ?",
+        );
+        let rows = sqlx::query(&sql)
+            .bind(age.as_secs())
+            .bind(&lane.projection)
+            .bind(lane.generation)
+            .bind(level)
+            .bind(lane.lane)
+            .bind(PAGE)
+            .rows(self.connection())
+            .await
+            .map_err(failed)?;
+        rows.iter().map(|row| one(row).map_err(failed)).collect()
+    }
 }
 
 fn one(row: &MySqlRow) -> Result<PendingAcknowledgement, sqlx::Error> {
@@ -109,123 +109,117 @@ fn in_stream(position: Position) -> Position {
     }
 }
 
-/// Records that the documents of rows are acknowledged.
-pub async fn record(
-    session: &mut Session,
-    control: &Control,
-    rows: &[u64],
-    level: u8,
-) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let sql = control.sql(&format!(
-        "UPDATE laterna.dedupe SET acknowledged = ? WHERE id IN ({})",
-        placeholders(rows.len())
-    ));
-    let mut query = sqlx::query(&sql).bind(level);
-    for row in rows {
-        query = query.bind(row);
-    }
-    let updated = query.persistent(false).run(&mut session.connection).await;
-    updated.map_err(|error| classify("recording what was acknowledged", &error))?;
-    Ok(())
-}
-
-/// About how many events are not acknowledged yet. Rows beyond a bound are not counted.
-pub async fn count_waiting(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    level: u8,
-) -> Result<u64, Failure> {
-    const ROWS_MAX: u32 = 50_000;
-    let failed = |error: sqlx::Error| classify("counting what is to be acknowledged", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(SUM(GREATEST(events, 1)), 0) AS UNSIGNED) FROM (SELECT events FROM laterna.dedupe \
-         WHERE projection = ? AND generation = ? AND acknowledged < ? LIMIT ?) waiting",
-    );
-    let counted = sqlx::query(&sql)
-        .bind(projection)
-        .bind(generation)
-        .bind(level)
-        .bind(ROWS_MAX)
-        .row(&mut session.connection);
-    counted.await.map_err(failed)?.try_get(0).map_err(failed)
-}
-
-/// Documents that are more than committed: `parked`, `held` or `discarded`, by document key.
-pub async fn exceptions(
-    session: &mut Session,
-    control: &Control,
-    lane: &Lane,
-    ids: &[Id],
-) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
-    let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
-    let mut found = HashMap::new();
-    for keys in keys.chunks(KEYS_MAX) {
-        let discarded = "SELECT document_key, 'discarded' FROM laterna.discarded WHERE projection = ?";
-        found.extend(states(session, control, discarded, (&lane.projection, None), keys).await?);
-        let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
-        let generation = Some(lane.generation);
-        found.extend(states(session, control, letters, (&lane.projection, generation), keys).await?);
-    }
-    Ok(found)
-}
-
-/// Which of these documents are in a letter of any projection and generation.
-pub async fn in_letters(
-    session: &mut Session,
-    control: &Control,
-    ids: &[Id],
-) -> Result<HashSet<[u8; 16]>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
-    let owners = control.sql("SELECT DISTINCT projection, generation FROM laterna.dead_letter");
-    let owners = sqlx::query(&owners).rows(&mut session.connection).await.map_err(failed)?;
-    let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
-    let mut found = HashSet::new();
-    for owner in owners {
-        let (projection, generation): (String, u32) =
-            (owner.try_get(0).map_err(failed)?, owner.try_get(1).map_err(failed)?);
-        let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
-        for keys in keys.chunks(KEYS_MAX) {
-            let some = states(session, control, letters, (&projection, Some(generation)), keys).await?;
-            found.extend(some.into_keys());
+impl ControlDb<'_> {
+    /// Records that the documents of rows are acknowledged.
+    pub async fn record_acknowledged(&mut self, rows: &[u64], level: u8) -> Result<(), Failure> {
+        if rows.is_empty() {
+            return Ok(());
         }
+        let sql = self.control.sql(&format!(
+            "UPDATE laterna.dedupe SET acknowledged = ? WHERE id IN ({})",
+            placeholders(rows.len())
+        ));
+        let mut query = sqlx::query(&sql).bind(level);
+        for row in rows {
+            query = query.bind(row);
+        }
+        let updated = query.persistent(false).run(self.connection()).await;
+        updated.map_err(|error| classify("recording what was acknowledged", &error))?;
+        Ok(())
     }
-    Ok(found)
 }
 
-async fn states(
-    session: &mut Session,
-    control: &Control,
-    select: &str,
-    (projection, generation): (&str, Option<u32>),
-    keys: &[[u8; 16]],
-) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
-    let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
-    let sql = control.sql(&format!("{select} AND document_key IN ({})", placeholders(keys.len())));
-    let mut query = sqlx::query(&sql).bind(projection);
-    if let Some(generation) = generation {
-        query = query.bind(generation);
+impl ProjectionDb<'_> {
+    /// About how many events are not acknowledged yet. Rows beyond a bound are not counted.
+    pub async fn count_pending_acknowledgements(
+        &mut self,
+        generation: u32,
+        level: u8,
+    ) -> Result<u64, Failure> {
+        const ROWS_MAX: u32 = 50_000;
+        let failed = |error: sqlx::Error| classify("counting what is to be acknowledged", &error);
+        let sql = self.control.sql(
+            "SELECT CAST(COALESCE(SUM(GREATEST(events, 1)), 0) AS UNSIGNED) FROM (SELECT events FROM laterna.dedupe \
+             WHERE projection = ? AND generation = ? AND acknowledged < ? LIMIT ?) waiting",
+        );
+        let counted = sqlx::query(&sql)
+            .bind(self.projection)
+            .bind(generation)
+            .bind(level)
+            .bind(ROWS_MAX)
+            .row(self.connection());
+        counted.await.map_err(failed)?.try_get(0).map_err(failed)
     }
-    for key in keys {
-        query = query.bind(&key[..]);
+}
+
+impl ControlDb<'_> {
+    /// Documents that are more than committed: `parked`, `held` or `discarded`, by document key.
+    pub async fn letter_states(
+        &mut self,
+        lane: &Lane,
+        ids: &[Id],
+    ) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
+        let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
+        let mut found = HashMap::new();
+        for keys in keys.chunks(KEYS_MAX) {
+            let discarded = "SELECT document_key, 'discarded' FROM laterna.discarded WHERE projection = ?";
+            found.extend(self.document_states(discarded, &lane.projection, None, keys).await?);
+            let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
+            let generation = Some(lane.generation);
+            found.extend(self.document_states(letters, &lane.projection, generation, keys).await?);
+        }
+        Ok(found)
     }
-    let rows = query.persistent(false).rows(&mut session.connection).await.map_err(failed)?;
-    let mut found = HashMap::new();
-    for row in rows {
-        let (key, state): (Vec<u8>, String) =
-            (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        let state = match state.as_str() {
-            "parked" => "parked",
-            "held" => "held",
-            _ => "discarded",
-        };
-        found.extend(key.try_into().ok().map(|key| (key, state)));
+
+    /// Which of these documents are in a letter of any projection and generation.
+    pub async fn in_letters(&mut self, ids: &[Id]) -> Result<HashSet<[u8; 16]>, Failure> {
+        let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
+        let owners = self.control.sql("SELECT DISTINCT projection, generation FROM laterna.dead_letter");
+        let owners = sqlx::query(&owners).rows(self.connection()).await.map_err(failed)?;
+        let keys: Vec<[u8; 16]> = ids.iter().map(dead_letter::key_of).collect();
+        let mut found = HashSet::new();
+        for owner in owners {
+            let (projection, generation): (String, u32) =
+                (owner.try_get(0).map_err(failed)?, owner.try_get(1).map_err(failed)?);
+            let letters = "SELECT document_key, CAST(state AS CHAR) FROM laterna.dead_letter WHERE projection = ? AND generation = ?";
+            for keys in keys.chunks(KEYS_MAX) {
+                let some = self.document_states(letters, &projection, Some(generation), keys).await?;
+                found.extend(some.into_keys());
+            }
+        }
+        Ok(found)
     }
-    Ok(found)
+
+    async fn document_states(
+        &mut self,
+        select: &str,
+        projection: &str,
+        generation: Option<u32>,
+        keys: &[[u8; 16]],
+    ) -> Result<HashMap<[u8; 16], &'static str>, Failure> {
+        let failed = |error: sqlx::Error| classify("looking for dead letters", &error);
+        let sql = self.control.sql(&format!("{select} AND document_key IN ({})", placeholders(keys.len())));
+        let mut query = sqlx::query(&sql).bind(projection);
+        if let Some(generation) = generation {
+            query = query.bind(generation);
+        }
+        for key in keys {
+            query = query.bind(&key[..]);
+        }
+        let rows = query.persistent(false).rows(self.connection()).await.map_err(failed)?;
+        let mut found = HashMap::new();
+        for row in rows {
+            let (key, state): (Vec<u8>, String) =
+                (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            let state = match state.as_str() {
+                "parked" => "parked",
+                "held" => "held",
+                _ => "discarded",
+            };
+            found.extend(key.try_into().ok().map(|key| (key, state)));
+        }
+        Ok(found)
+    }
 }
 
 fn placeholders(count: usize) -> String {
@@ -242,30 +236,32 @@ pub struct LaneAt {
     pub position: Option<Position>,
 }
 
-/// How far all lanes of all generations of all registered projections are.
-pub async fn all_lanes(session: &mut Session, control: &Control) -> Result<Vec<LaneAt>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading how far all projections are", &error);
-    let sql = control.sql(
-        "SELECT p.projection, p.source, c.position FROM laterna.projection p \
-         LEFT JOIN laterna.checkpoint c ON c.projection = p.projection",
-    );
-    let rows = sqlx::query(&sql).rows(&mut session.connection).await.map_err(failed)?;
-    let lane = |row: &MySqlRow| {
-        let position: Option<String> = row.try_get(2).map_err(failed)?;
-        let position = position.map(|text| serde_json::from_str(&text)).transpose();
-        let unknown = |error| {
-            Failure::misconfigured(
-                format!("a checkpoint's position is not one that this version knows: {error}"),
-                RUN_NEWER,
-            )
+impl ControlDb<'_> {
+    /// How far all lanes of all generations of all registered projections are.
+    pub async fn lanes_of_all(&mut self) -> Result<Vec<LaneAt>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading how far all projections are", &error);
+        let sql = self.control.sql(
+            "SELECT p.projection, p.source, c.position FROM laterna.projection p \
+             LEFT JOIN laterna.checkpoint c ON c.projection = p.projection",
+        );
+        let rows = sqlx::query(&sql).rows(self.connection()).await.map_err(failed)?;
+        let lane = |row: &MySqlRow| {
+            let position: Option<String> = row.try_get(2).map_err(failed)?;
+            let position = position.map(|text| serde_json::from_str(&text)).transpose();
+            let unknown = |error| {
+                Failure::misconfigured(
+                    format!("a checkpoint's position is not one that this version knows: {error}"),
+                    RUN_NEWER,
+                )
+            };
+            Ok(LaneAt {
+                projection: row.try_get(0).map_err(failed)?,
+                source: row.try_get(1).map_err(failed)?,
+                position: position.map_err(unknown)?,
+            })
         };
-        Ok(LaneAt {
-            projection: row.try_get(0).map_err(failed)?,
-            source: row.try_get(1).map_err(failed)?,
-            position: position.map_err(unknown)?,
-        })
-    };
-    rows.iter().map(lane).collect()
+        rows.iter().map(lane).collect()
+    }
 }
 
 #[cfg(test)]

@@ -8,13 +8,11 @@ use sqlx::mysql::MySqlRow;
 
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::control::deployment::{self, LaneChange};
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::lane::checkpoint;
+use crate::readmodel::control::control_db::{ControlDb, ProjectionDb};
+use crate::readmodel::control::deployment::LaneChange;
 use crate::readmodel::lane::dead_letter;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// How an event was taken, by its row of the dedupe window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,55 +44,58 @@ struct LaneComponents {
     now: BTreeMap<u32, String>,
 }
 
-/// How the events of these rows were taken, by the rows' ids. Rows that are gone meanwhile are left out.
-pub async fn taken_by(
-    session: &mut Session,
-    control: &Control,
-    (projection, generation): (&str, u32),
-    rows: &[u64],
-) -> Result<BTreeMap<u64, TakenBy>, Failure> {
-    if rows.is_empty() {
-        return Ok(BTreeMap::new());
+impl ProjectionDb<'_> {
+    /// How the events of these rows were taken, by the rows' ids. Rows that are gone meanwhile are left out.
+    pub async fn taken_by(
+        &mut self,
+        generation: u32,
+        rows: &[u64],
+    ) -> Result<BTreeMap<u64, TakenBy>, Failure> {
+        if rows.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows = self.taken_rows(rows).await?;
+        let changes = self.lane_changes(generation).await?;
+        let lanes = self.lane_rows(generation).await?;
+        let now = lanes.into_iter().map(|row| (row.lane, row.digest)).collect();
+        let components = LaneComponents::new(&changes, now);
+        let taken = rows.into_iter().map(|row| {
+            let digest = components.of(&row);
+            (row.id, TakenBy { at: row.at, was_letter: row.is_letter, digest })
+        });
+        Ok(taken.collect())
     }
-    let rows = find(session, control, rows).await?;
-    let changes = deployment::lane_changes(session, control, projection, generation).await?;
-    let lanes = checkpoint::rows(session, control, projection, generation).await?;
-    let now = lanes.into_iter().map(|row| (row.lane, row.digest)).collect();
-    let components = LaneComponents::new(&changes, now);
-    let taken = rows.into_iter().map(|row| {
-        let digest = components.of(&row);
-        (row.id, TakenBy { at: row.at, was_letter: row.is_letter, digest })
-    });
-    Ok(taken.collect())
 }
 
 /// The version of the control schema since which a row about a letter names its component.
 const DIGEST_SINCE: u32 = 12;
 
-async fn find(session: &mut Session, control: &Control, rows: &[u64]) -> Result<Vec<TakenRow>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
-    let places = vec!["?"; rows.len()].join(", ");
-    // A control schema that no host of this version has started on yet tells less.
-    let version = control.version(session).await?.unwrap_or_default();
-    let digest = if version < DIGEST_SINCE { "NULL" } else { "digest" };
-    let sql = control.sql(&format!(
-        "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), {digest} \
-         FROM laterna.dedupe WHERE id IN ({places})"
-    ));
-    let query = rows.iter().fold(sqlx::query(&sql), |query, id| query.bind(*id));
-    let found = query.rows(&mut session.connection).await.map_err(failed)?;
-    let read = |row: &MySqlRow| {
-        let bound: Option<String> = row.try_get(3)?;
-        Ok(TakenRow {
-            id: row.try_get(0)?,
-            lane: row.try_get(1)?,
-            is_letter: row.try_get::<i64, _>(2)? == 1,
-            bound: bound.and_then(|text| serde_json::from_str(&text).ok()),
-            at: row.try_get(4)?,
-            digest: row.try_get(5)?,
-        })
-    };
-    found.iter().map(|row| read(row).map_err(failed)).collect()
+impl ControlDb<'_> {
+    async fn taken_rows(&mut self, rows: &[u64]) -> Result<Vec<TakenRow>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
+        let places = vec!["?"; rows.len()].join(", ");
+        // A control schema that no host of this version has started on yet tells less.
+        let version = self.version().await?.unwrap_or_default();
+        let digest = if version < DIGEST_SINCE { "NULL" } else { "digest" };
+        let sql = self.control.sql(&format!(
+            "SELECT id, lane, CAST(events = 0 AS SIGNED), bound, DATE_FORMAT(committed_at, '%Y-%m-%dT%H:%i:%s.%fZ'), {digest} \
+             FROM laterna.dedupe WHERE id IN ({places})"
+        ));
+        let query = rows.iter().fold(sqlx::query(&sql), |query, id| query.bind(*id));
+        let found = query.rows(self.connection()).await.map_err(failed)?;
+        let read = |row: &MySqlRow| {
+            let bound: Option<String> = row.try_get(3)?;
+            Ok(TakenRow {
+                id: row.try_get(0)?,
+                lane: row.try_get(1)?,
+                is_letter: row.try_get::<i64, _>(2)? == 1,
+                bound: bound.and_then(|text| serde_json::from_str(&text).ok()),
+                at: row.try_get(4)?,
+                digest: row.try_get(5)?,
+            })
+        };
+        found.iter().map(|row| read(row).map_err(failed)).collect()
+    }
 }
 
 impl LaneComponents {
@@ -140,25 +141,22 @@ pub struct GivenUpBy {
     pub at: String,
 }
 
-/// Who gave events up, by the key of their documents: those of one event.
-pub async fn given_up_by(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    event: &crate::event::Id,
-) -> Result<Option<GivenUpBy>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading discarded events", &error);
-    let (first, second) =
-        (dead_letter::key_of(event), control.seed(session).await?.mark_of_key(&event.key()).to_be_bytes());
-    let sql = control.sql(
-        "SELECT discarded_by, reason, DATE_FORMAT(discarded_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.discarded \
-         WHERE projection = ? AND document_key IN (?, ?) AND CAST(event_id AS BINARY) = CAST(? AS BINARY)",
-    );
-    let query = sqlx::query(&sql).bind(projection).bind(&first[..]).bind(&second[..]);
-    let row = query.bind(event.to_string()).first(&mut session.connection).await.map_err(failed)?;
-    let read =
-        |row: &MySqlRow| Ok(GivenUpBy { by: row.try_get(0)?, why: row.try_get(1)?, at: row.try_get(2)? });
-    row.map(|row| read(&row).map_err(failed)).transpose()
+impl ProjectionDb<'_> {
+    /// Who gave events up, by the key of their documents: those of one event.
+    pub async fn given_up_by(&mut self, event: &crate::event::Id) -> Result<Option<GivenUpBy>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading discarded events", &error);
+        let (first, second) =
+            (dead_letter::key_of(event), self.seed().await?.mark_of_key(&event.key()).to_be_bytes());
+        let sql = self.control.sql(
+            "SELECT discarded_by, reason, DATE_FORMAT(discarded_at, '%Y-%m-%dT%H:%i:%s.%fZ') FROM laterna.discarded \
+             WHERE projection = ? AND document_key IN (?, ?) AND CAST(event_id AS BINARY) = CAST(? AS BINARY)",
+        );
+        let query = sqlx::query(&sql).bind(self.projection).bind(&first[..]).bind(&second[..]);
+        let row = query.bind(event.to_string()).first(self.connection()).await.map_err(failed)?;
+        let read =
+            |row: &MySqlRow| Ok(GivenUpBy { by: row.try_get(0)?, why: row.try_get(1)?, at: row.try_get(2)? });
+        row.map(|row| read(&row).map_err(failed)).transpose()
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::acknowledge::Acknowledge;
 use super::batch::{Batch, Entry};
 use super::checkpoint::{self, BatchToken, LaneRow};
-use super::dead_letter::{self, Discarded};
+use super::dead_letter::Discarded;
 use super::dedupe::{self, DedupeMark, Remembered};
 use super::lane_batch::LaneBatch;
 use super::time_share::TimeShare;
@@ -181,8 +181,9 @@ impl LaneModel {
             return Err(Failure::Fenced { mine: self.epoch, found: row.epoch });
         }
         let (projection, generation) = (&self.lane.projection, self.lane.generation);
-        let blocked = dead_letter::blocked(&mut session, &self.control, projection, generation).await?;
-        let discarded = dead_letter::discarded(&mut session, &self.control, projection).await?;
+        let mut db = self.control.of(&mut session, projection);
+        let blocked = db.blocked_aggregates(generation).await?;
+        let discarded = db.discarded_events().await?;
         let seed = self.control.seed(&mut session).await?;
         (self.batch, self.fingerprint, self.seed) = (row.batch, row.fingerprint, Some(seed));
         self.digest.clone_from(&row.digest);

@@ -16,12 +16,11 @@ use crate::event::{Anchor, Id};
 use crate::failure::{Failure, RESTORE_TOGETHER, RUN_NEWER};
 use crate::fingerprint::Fingerprint;
 use crate::position::{ClusterTime, Position};
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
-
-pub use lanes::replace;
 
 /// A lane's checkpoint row.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,30 +123,27 @@ pub fn fingerprint(rows: &[LaneRow]) -> Option<Fingerprint> {
     known.then(|| rows.iter().fold(Fingerprint::default(), |all, row| all.and(row.fingerprint)))
 }
 
-/// The rows of a projection's lanes, in order.
-pub async fn rows(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<Vec<LaneRow>, Failure> {
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? ORDER BY lane"
-    ));
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
-    let rows = rows.map_err(|error| classify("reading the checkpoints", &error))?;
-    rows.iter().map(row).collect()
-}
+impl ProjectionDb<'_> {
+    /// The rows of a projection's lanes, in order.
+    pub async fn lane_rows(&mut self, generation: u32) -> Result<Vec<LaneRow>, Failure> {
+        let sql = self.control.sql(&format!(
+            "SELECT {COLUMNS} FROM laterna.checkpoint WHERE projection = ? AND generation = ? ORDER BY lane"
+        ));
+        let rows = sqlx::query(&sql).bind(self.projection).bind(generation).rows(self.connection()).await;
+        let rows = rows.map_err(|error| classify("reading the checkpoints", &error))?;
+        rows.iter().map(row).collect()
+    }
 
-/// Of how many events of the live generation an upcaster made nothing.
-pub async fn ignored(session: &mut Session, control: &Control, projection: &str) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify("counting what the upcaster ignored", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) FROM laterna.checkpoint c JOIN laterna.projection p \
-         ON p.projection = c.projection AND p.live_generation = c.generation WHERE c.projection = ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
-    row.try_get(0).map_err(failed)
+    /// Of how many events of the live generation an upcaster made nothing.
+    pub async fn count_ignored(&mut self) -> Result<u64, Failure> {
+        let failed = |error: sqlx::Error| classify("counting what the upcaster ignored", &error);
+        let sql = self.control.sql(
+            "SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) FROM laterna.checkpoint c JOIN laterna.projection p \
+             ON p.projection = c.projection AND p.live_generation = c.generation WHERE c.projection = ?",
+        );
+        let row = sqlx::query(&sql).bind(self.projection).row(self.connection()).await.map_err(failed)?;
+        row.try_get(0).map_err(failed)
+    }
 }
 
 /// One lane's row as it stands when nobody else is writing it: waits for a commit that is still running.

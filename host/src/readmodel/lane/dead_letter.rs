@@ -26,12 +26,9 @@ use crate::readmodel::mysql::session::Session;
 use crate::statement::Operation;
 use crate::text::harmless;
 
-pub use counts::{ClassCount, KIND, LetterCounts, count, with_remedies};
-pub use document::{Content, contents, document, readable_document, shown_document};
-pub use selection::{
-    Discarded, GivenUp, Selection, behind, blocked, discarded, given_up, ids, length, newest, of_events,
-    reading, select,
-};
+pub use counts::{ClassCount, KIND, LetterCounts, with_remedies};
+pub use document::{Content, readable_document, shown_document};
+pub use selection::{Discarded, GivenUp, Selection};
 pub use shown::{Ids, ShownLetters};
 
 /// The longest reason that is stored, in bytes.

@@ -9,16 +9,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use sqlx::mysql::MySqlRow;
 
-use super::dead_letter::{self, Letter};
+use super::dead_letter::Letter;
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
 use crate::position::ClusterTime;
-use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
-use crate::readmodel::mysql::session::Session;
-use rows::{LaneCommits, LanesStanding, Outcome, PAGE, WindowRow, last_rows, live_lanes, newer, older};
+use rows::{LaneCommits, LanesStanding, Outcome, PAGE, WindowRow};
 
 /// What became of an event, as far as the live tables are concerned.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,13 +82,11 @@ impl RecentlyTaken {
         Self { size, of: None, seed: None, last, unread: None, known, order }
     }
 
-    /// What became of these events, in their order. `session` is in the database of the live tables; after a failure it must
-    /// not be used again. What was read before a failure, or before this was given up, is not read again.
+    /// What became of these events, in their order. `db` is in the database of the live tables; after a failure its session
+    /// must not be used again. What was read before a failure, or before this was given up, is not read again.
     pub async fn look(
         &mut self,
-        session: &mut Session,
-        control: &Control,
-        projection: &str,
+        db: &mut ProjectionDb<'_>,
         asked: &[AskedEvent],
     ) -> Result<Vec<TakenFound>, Failure> {
         let failed = |error: sqlx::Error| classify("looking for events", &error);
@@ -98,10 +95,10 @@ impl RecentlyTaken {
                 "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
                 "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
             ] {
-                send(&mut session.connection, begin).await.map_err(failed)?;
+                send(db.connection(), begin).await.map_err(failed)?;
             }
-            let taken = self.look_now(session, control, projection, asked).await?;
-            send(&mut session.connection, "COMMIT").await.map_err(failed)?;
+            let taken = self.look_now(db, asked).await?;
+            send(db.connection(), "COMMIT").await.map_err(failed)?;
             if let Some(taken) = taken {
                 return Ok(taken);
             }
@@ -112,12 +109,10 @@ impl RecentlyTaken {
     /// up whoever renames the tables.
     async fn look_now(
         &mut self,
-        session: &mut Session,
-        control: &Control,
-        projection: &str,
+        db: &mut ProjectionDb<'_>,
         asked: &[AskedEvent],
     ) -> Result<Option<Vec<TakenFound>>, Failure> {
-        let Some(live) = live_lanes(session, control, projection).await? else {
+        let Some(live) = db.live_lanes().await? else {
             self.forget();
             return Ok(Some(vec![TakenFound::of(TakenAs::Pending); asked.len()]));
         };
@@ -126,23 +121,22 @@ impl RecentlyTaken {
             let why = "the tables and the control schema were restored to different moments";
             return Ok(Some(vec![TakenFound::of(TakenAs::Unknown(why)); asked.len()]));
         }
-        let at = (projection, live.generation);
         let seed = match self.seed {
             Some(seed) => seed,
-            None => *self.seed.insert(control.seed(session).await?),
+            None => *self.seed.insert(db.seed().await?),
         };
         if !self.goes_on_in(&live) {
             self.forget();
-            self.last = last_rows(session, control, at).await?;
+            self.last = db.last_dedupe_rows(live.generation).await?;
             self.unread = Some(u64::MAX);
         }
         self.of = Some((live.generation, live.lanes.clone()));
         if let Some(before) = self.unread {
-            let rows = older(session, control, at, before).await?;
+            let rows = db.older_dedupe_rows(live.generation, before).await?;
             self.unread = self.learn_older(seed, &rows)?;
             return Ok(None);
         }
-        let rows = newer(session, control, at, live.lanes.keys(), &self.last).await?;
+        let rows = db.newer_dedupe_rows(live.generation, live.lanes.keys(), &self.last).await?;
         self.learn(seed, &rows)?;
         if rows.len() >= PAGE {
             return Ok(None);
@@ -151,7 +145,7 @@ impl RecentlyTaken {
         let wanted: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let mut letters = HashMap::new();
         if !wanted.is_empty() {
-            let found = dead_letter::of_events(session, control, at, &wanted).await?;
+            let found = db.letters_of_events(live.generation, &wanted).await?;
             letters.extend(found.into_iter().map(|letter| (letter.event_key.clone(), letter)));
         }
         let answer = |(one, key): (&AskedEvent, Vec<u8>)| {

@@ -4,15 +4,14 @@
 //! lanes is what there is. A lane sees what the others have committed, so lanes that park at the same moment may go
 //! beyond the limit together: by one batch's letters each, no more. Every start counts anew.
 
+use sqlx::Row;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{Connection, Row};
 
 use crate::failure::Failure;
-use crate::readmodel::control::lease;
+use crate::readmodel::control::control_db::{LeaderDb, ProjectionDb};
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// Letters and the bytes of their documents; negative when they become less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,31 +76,35 @@ pub async fn used(
     Ok(Volume { letters: row.try_get(0).map_err(failed)?, bytes: row.try_get(1).map_err(failed)? })
 }
 
-/// Counts all letters and gives the sum to the first lane. Only before the lanes run: none of them writes meanwhile.
-pub async fn recount(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    epoch: u64,
-) -> Result<(), Failure> {
-    let failed = |error: sqlx::Error| classify("counting the dead letters", &error);
-    let mut transaction = session.connection.begin().await.map_err(failed)?;
-    lease::prove(&mut transaction, control, projection, epoch).await?;
-    let count = control.sql(
-        "SELECT COUNT(*), CAST(COALESCE(SUM(COALESCE(document_bytes, LENGTH(document))), 0) AS SIGNED) \
-         FROM laterna.dead_letter WHERE projection = ? AND generation = ?",
-    );
-    let row = sqlx::query(&count).bind(projection).bind(generation).row(&mut transaction).await;
-    let row = row.map_err(failed)?;
-    let (letters, bytes): (i64, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-    let share = control.sql(
-        "UPDATE laterna.checkpoint SET letters = IF(lane = 0, ?, 0), letter_bytes = IF(lane = 0, ?, 0) \
-         WHERE projection = ? AND generation = ?",
-    );
-    let shared = sqlx::query(&share).bind(letters).bind(bytes).bind(projection).bind(generation);
-    shared.run(&mut transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+impl ProjectionDb<'_> {
+    /// Sums up the dead letters of all lanes.
+    pub async fn letters_used(&mut self, generation: u32) -> Result<Volume, Failure> {
+        let (control, projection) = (self.control, self.projection);
+        used(self.connection(), control, projection, generation).await
+    }
+}
+
+impl LeaderDb<'_> {
+    /// Counts all letters and gives the sum to the first lane. Only before the lanes run: none of them writes meanwhile.
+    pub async fn recount_letters(&mut self, generation: u32) -> Result<(), Failure> {
+        let doing = "counting the dead letters";
+        let mut transaction = self.begin(doing).await?;
+        let count = transaction.statement(
+            doing,
+            "SELECT COUNT(*), CAST(COALESCE(SUM(COALESCE(document_bytes, LENGTH(document))), 0) AS SIGNED) \
+             FROM laterna.dead_letter WHERE projection = ? AND generation = ?",
+        );
+        let row = count.bind(transaction.projection).bind(generation).row(&mut transaction).await?;
+        let (letters, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let share = transaction.statement(
+            doing,
+            "UPDATE laterna.checkpoint SET letters = IF(lane = 0, ?, 0), letter_bytes = IF(lane = 0, ?, 0) \
+             WHERE projection = ? AND generation = ?",
+        );
+        let shared = share.bind(letters).bind(bytes).bind(transaction.projection).bind(generation);
+        shared.run(&mut transaction).await?;
+        transaction.commit().await
+    }
 }
 
 fn count(value: i64) -> u64 {

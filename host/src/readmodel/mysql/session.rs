@@ -214,6 +214,15 @@ impl Connector {
         if less < kept { self.connect_keeping(less).await } else { Ok(session) }
     }
 
+    /// Takes a kept session out of its place, or makes one where there is none. Whoever is done with it puts it back: one in which
+    /// something failed, or that was given up, is not kept.
+    pub async fn kept_or_new(&self, kept: &mut Option<Session>) -> Result<Session, Failure> {
+        match kept.take() {
+            Some(session) => Ok(session),
+            None => self.connect().await,
+        }
+    }
+
     async fn connect_keeping(&self, statements: usize) -> Result<Session, Failure> {
         let doing = format!("connecting to MySQL at {} with `{}`", self.place(), self.setting);
         let options = self.options().statement_cache_capacity(statements);

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::create_missing;
 use super::trial::{Trial, TrialStatement};
 use crate::failure::Failure;
 use crate::position::Position;
-use crate::readmodel::control::lease::{self, Acquired};
+use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::control::schema::Control;
+use crate::readmodel::lane::Lane;
 use crate::readmodel::lane::apply::LaneModel;
-use crate::readmodel::lane::{Lane, checkpoint};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{send, text_rows};
 use crate::readmodel::mysql::session::Connector;
@@ -81,14 +80,13 @@ impl ScratchLanes {
         let projection = format!("bench-{}", self.sets);
         let session = self.trial.session();
         let order = session.text_order();
-        create_missing(session, &self.control, &projection, &self.schema, order).await?;
-        let acquired =
-            lease::acquire(session, &self.connector, &self.control, &projection, "a measurement", TTL)
-                .await?;
+        let mut db = self.control.of(session, &projection);
+        db.create_missing_tables(&self.schema, order).await?;
+        let acquired = db.acquire_lease(&self.connector, "a measurement", TTL).await?;
         let Acquired::Mine { epoch } = acquired else {
             return Err(Failure::Bug { what: "a new projection's lease is somebody's".to_owned() });
         };
-        checkpoint::replace(session, &self.control, &projection, 1, epoch, count, begin).await?;
+        db.under(epoch).replace_lanes(1, count, begin).await?;
         let mut lanes = Vec::new();
         for lane in 0..count {
             let lane = Lane { projection: projection.clone(), generation: 1, lane };

@@ -14,13 +14,11 @@ use super::shadow_lanes::{GIVEN_UP_PAGE, ShadowLanes};
 use crate::failure::Failure;
 use crate::position::ClusterTime;
 use crate::readmodel::compare::ComparisonReport;
-use crate::readmodel::control::command::{self, CommandOutcome};
-use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
-use crate::readmodel::control::{deployment, ownership, registration};
+use crate::readmodel::control::command::CommandOutcome;
+use crate::readmodel::control::generation::{Generation, GenerationState, Purpose};
 use crate::readmodel::cut_over::{self, CutOver, CutOverOutcome};
 use crate::readmodel::lane::checkpoint::LaneRow;
-use crate::readmodel::lane::dead_letter::{self, GivenUp};
-use crate::readmodel::lane::{checkpoint, witness};
+use crate::readmodel::lane::dead_letter::GivenUp;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
 use crate::supervisor::on_servers::OnServers;
@@ -49,7 +47,7 @@ impl GenerationContext {
     }
 
     async fn session(&mut self) -> Result<Session, Failure> {
-        self.host.session(&mut self.session).await
+        self.host.servers.applier.kept_or_new(&mut self.session).await
     }
 
     fn keep(&mut self, session: Session) {
@@ -59,11 +57,10 @@ impl GenerationContext {
 
 /// Asks the control schema in the kept session, which is kept on if it answers.
 macro_rules! ask {
-    ($context:ident, $doing:literal, |$session:ident, $control:ident, $name:ident| $asking:expr) => {{
+    ($context:ident, $doing:literal, |$db:ident| $asking:expr) => {{
         let mut kept = $context.session().await?;
         let answer = {
-            let $session = &mut kept;
-            let ($control, $name) = (&$context.host.servers.control, $context.host.settings.name.as_str());
+            let mut $db = $context.host.db(&mut kept);
             within(PATIENCE, $doing, $asking).await?
         };
         $context.keep(kept);
@@ -92,46 +89,33 @@ impl GenerationPorts for GenerationContext {
     }
 
     async fn live(&mut self) -> Result<Option<u32>, Failure> {
-        let found: Result<_, Failure> = ask!(self, "reading the registration", |session, control, name| {
-            registration::find(session, control, name)
-        });
+        let found: Result<_, Failure> = ask!(self, "reading the registration", |db| db.registration());
         Ok(found?.filter(|found| found.lanes > 0).map(|found| found.live_generation))
     }
 
     async fn list(&mut self) -> Result<Vec<Generation>, Failure> {
-        ask!(self, "reading the generations", |session, control, name| {
-            generation::list(session, control, name)
-        })
+        ask!(self, "reading the generations", |db| db.generations())
     }
 
     async fn rows(&mut self, generation: u32) -> Result<Vec<LaneRow>, Failure> {
-        ask!(self, "reading checkpoints", |session, control, name| {
-            checkpoint::rows(session, control, name, generation)
-        })
+        ask!(self, "reading checkpoints", |db| db.lane_rows(generation))
     }
 
     async fn progress(&mut self, generation: u32) -> Result<(u64, u64), Failure> {
-        ask!(self, "reading how far a generation is", |session, control, name| {
-            generation::progress(session, control, name, generation)
-        })
+        ask!(self, "reading how far a generation is", |db| db.generation_progress(generation))
     }
 
     async fn first_new_letter(&mut self, generation: u32, live: u32) -> Result<Option<String>, Failure> {
-        ask!(self, "looking for new dead letters", |session, control, name| {
-            generation::first_new_letter(session, control, name, (generation, live))
-        })
+        ask!(self, "looking for new dead letters", |db| db.first_new_letter(generation, live))
     }
 
     async fn given_up(&mut self, generation: u32) -> Result<Vec<GivenUp>, Failure> {
-        ask!(self, "looking for letters that were given up", |session, control, name| {
-            dead_letter::given_up(session, control, name, generation, GIVEN_UP_PAGE)
-        })
+        ask!(self, "looking for letters that were given up", |db| db
+            .given_up_letters(generation, GIVEN_UP_PAGE))
     }
 
     async fn untold(&mut self, live: u32) -> Result<Option<String>, Failure> {
-        ask!(self, "reading the witness", |session, control, name| {
-            witness::untold(session, control, name, live)
-        })
+        ask!(self, "reading the witness", |db| db.untold(live))
     }
 
     async fn outbox_lacks(&mut self, live: u32, rows: &[LaneRow]) -> Result<Option<String>, Failure> {
@@ -153,13 +137,13 @@ impl GenerationPorts for GenerationContext {
     async fn advance(
         &mut self,
         generation: &Generation,
-        to: (GenerationState, Purpose),
+        (state, purpose): (GenerationState, Purpose),
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
         let epoch = self.term.epoch;
-        ask!(self, "recording a generation's state", |session, control, name| {
-            generation::advance(session, control, (name, epoch), generation, to, reason)
-        })
+        ask!(self, "recording a generation's state", |db| db
+            .under(epoch)
+            .advance_generation(generation, state, purpose, reason))
     }
 
     async fn record_lacks(
@@ -169,29 +153,26 @@ impl GenerationPorts for GenerationContext {
         lacks: &str,
     ) -> Result<bool, Failure> {
         let epoch = self.term.epoch;
-        ask!(self, "recording what a generation lacks", |session, control, name| {
-            generation::record_lacks(session, control, (name, epoch), generation, (purpose, lacks))
-        })
+        ask!(self, "recording what a generation lacks", |db| db
+            .under(epoch)
+            .record_lacks(generation, purpose, lacks))
     }
 
     async fn record_left(&mut self, generation: u32, seconds: Option<u64>) -> Result<(), Failure> {
-        ask!(self, "recording how long a generation will take", |session, control, name| {
-            generation::record_left(session, control, name, (generation, seconds))
-        })
+        ask!(self, "recording how long a generation will take", |db| db.record_left(generation, seconds))
     }
 
     async fn explain(&mut self, generation: u32, reason: Option<&str>) -> Result<(), Failure> {
-        ask!(self, "recording what a generation waits for", |session, control, name| {
-            generation::explain(session, control, name, generation, reason)
-        })
+        ask!(self, "recording what a generation waits for", |db| db.explain_generation(generation, reason))
     }
 
     async fn cut_over(&mut self, live: u32, next: &Generation) -> Result<CutOverOutcome, Failure> {
         let mut session = self.session().await?;
         let OnServers { servers, settings, .. } = &self.host;
         let (control, projection) = (&servers.control, settings.name.as_str());
-        let live_tables = ownership::tables(&mut session, control, projection).await?;
-        let in_force = deployment::in_force(&mut session, control, projection).await?;
+        let mut db = self.host.db(&mut session);
+        let live_tables = db.tables().await?;
+        let in_force = db.deployment_in_force().await?;
         let live_digest = in_force.map_or_else(|| next.digest.clone(), |in_force| in_force.digest);
         let change = CutOver {
             applier: &servers.applier,
@@ -213,34 +194,29 @@ impl GenerationPorts for GenerationContext {
         let mut ddl = self.host.servers.ddl.connect().await?;
         within(PATIENCE, "dropping a generation", cut_over::drop_place(&mut ddl, &gone.place)).await?;
         let mut session = self.session().await?;
-        let (control, lease) =
-            (&self.host.servers.control, (self.host.settings.name.as_str(), self.term.epoch));
+        let mut db = self.host.db(&mut session);
         if let Some(command) = gone.command {
             let why = gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned());
-            command::finish(&mut session, control, command, &CommandOutcome::Failed(why)).await?;
+            db.finish_command(command, &CommandOutcome::Failed(why)).await?;
         }
-        generation::forget(&mut session, control, lease, gone.generation).await?;
+        db.under(self.term.epoch).forget_generation(gone.generation).await?;
         self.keep(session);
         Ok(())
     }
 
     async fn finish(&mut self, command: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
-        ask!(self, "ending a command", |session, control, _name| {
-            command::finish(session, control, command, outcome)
-        })
+        ask!(self, "ending a command", |db| db.finish_command(command, outcome))
     }
 
     async fn report_progress(&mut self, command: u64, progress: &str) -> Result<(), Failure> {
-        ask!(self, "recording how far a command is", |session, control, _name| async {
-            command::goes_on(session, control, command).await?;
-            command::record_progress(session, control, command, progress).await
+        ask!(self, "recording how far a command is", |db| async {
+            db.command_goes_on(command).await?;
+            db.record_command_progress(command, progress).await
         })
     }
 
     async fn waits(&mut self, command: u64, reason: &str) -> Result<u64, Failure> {
-        ask!(self, "recording what a command waits for", |session, control, _name| {
-            command::waits(session, control, command, reason)
-        })
+        ask!(self, "recording what a command waits for", |db| db.command_waits(command, reason))
     }
 
     async fn open(&mut self, generation: &Generation) -> Result<ShadowLanes, Failure> {

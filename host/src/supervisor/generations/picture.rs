@@ -8,11 +8,8 @@ use super::completeness;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::compare::{Bounds, ComparisonReport, ReadView, Sides, compare};
-use crate::readmodel::control::command;
-use crate::readmodel::control::deployment;
-use crate::readmodel::control::generation::{self, Generation, GenerationState};
+use crate::readmodel::control::generation::{Generation, GenerationState};
 use crate::readmodel::lane::checkpoint::LaneRow;
-use crate::readmodel::lane::dead_letter;
 use crate::supervisor::on_servers::OnServers;
 
 /// Interval in which the progress of a comparison is reported.
@@ -37,12 +34,12 @@ impl Picture {
         let (control, name) = (&servers.control, settings.name.as_str());
         let mut session = servers.applier.connect().await?;
         let loaded = versions.get(&mut session, servers, &generation.digest).await?;
-        let changes = deployment::lane_changes(&mut session, control, name, live).await?;
+        let mut db = control.of(&mut session, name);
+        let changes = db.lane_changes(live).await?;
         let digests: BTreeSet<String> = changes.into_iter().map(|change| change.digest).collect();
-        let discarded = dead_letter::discarded(&mut session, control, name).await?.len();
-        let (_, letters) = generation::progress(&mut session, control, name, live).await?;
-        let (_, rebuilt_letters) =
-            generation::progress(&mut session, control, name, generation.generation).await?;
+        let discarded = db.discarded_events().await?.len();
+        let (_, letters) = db.generation_progress(live).await?;
+        let (_, rebuilt_letters) = db.generation_progress(generation.generation).await?;
         let report = ComparisonReport {
             projection: name.to_owned(),
             position: here.first().map(|row| row.position.to_string()).unwrap_or_default(),
@@ -87,7 +84,8 @@ async fn report_progress(host: &OnServers, generation: &Generation, progress: &M
         let mut session = host.servers.applier.connect().await?;
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let next_step = generation::list(&mut session, control, name).await?;
+            let mut db = control.of(&mut session, name);
+            let next_step = db.generations().await?;
             let still = |one: &Generation| {
                 (one.generation, one.state) == (generation.generation, GenerationState::Comparing)
             };
@@ -97,7 +95,7 @@ async fn report_progress(host: &OnServers, generation: &Generation, progress: &M
             }
             let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(command) = generation.command {
-                command::record_progress(&mut session, control, command, &told).await?;
+                db.record_command_progress(command, &told).await?;
             }
         }
     };

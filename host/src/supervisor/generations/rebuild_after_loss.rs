@@ -4,13 +4,9 @@
 use super::completeness;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
-use crate::readmodel::control::deployment::{self, Origin};
-use crate::readmodel::control::generation::{
-    self, Generation, GenerationState, HistoryFilter, Purpose, Wanted,
-};
+use crate::readmodel::control::deployment::Origin;
+use crate::readmodel::control::generation::{Generation, GenerationState, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::control::lease::UnderLease;
-use crate::readmodel::control::registration;
-use crate::readmodel::lane::checkpoint;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::source::SourceIdentity;
@@ -31,10 +27,10 @@ pub(in crate::supervisor) async fn begin(
         one.purpose == Purpose::Replace
             && !matches!(one.state, GenerationState::Kept | GenerationState::Dropping)
     };
-    if generation::list(&mut session, control, name).await?.iter().any(replaces) {
+    if control.of(&mut session, name).generations().await?.iter().any(replaces) {
         return Ok(());
     }
-    let in_force = deployment::in_force(&mut session, control, name).await?;
+    let in_force = control.of(&mut session, name).deployment_in_force().await?;
     let Some(in_force) = in_force else { return Err(lost.clone()) };
     let loaded = versions.get(&mut session, servers, &in_force.digest).await?;
     is_whole(host, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
@@ -52,7 +48,7 @@ pub(in crate::supervisor) async fn begin(
         by: &settings.owner,
         overtakes: Some("superseded by a rebuild, since the place in the stream is lost"),
     };
-    match generation::open_under_lease(&mut session, control, wanted, epoch).await? {
+    match control.of(&mut session, wanted.projection).under(epoch).open_generation(wanted).await? {
         UnderLease::Done(generation) => tracing::warn!(
             projection = name,
             generation,
@@ -68,11 +64,12 @@ pub(in crate::supervisor) async fn begin(
 async fn is_whole(host: &OnServers, session: &mut Session, loaded: &Loaded) -> Result<(), Failure> {
     let OnServers { servers, settings, .. } = host;
     let (control, name) = (&servers.control, settings.name.as_str());
-    let found = registration::find(session, control, name).await?;
+    let mut db = control.of(session, name);
+    let found = db.registration().await?;
     let registration = found.ok_or_else(|| startup::not_registered(name))?;
     let identity = same_source(name, &registration, servers.outbox.identify().await?)?;
     let live = registration.live_generation;
-    let rows = checkpoint::rows(session, control, name, live).await?;
+    let rows = db.lane_rows(live).await?;
     not_from_the_future(servers, &rows).await?;
     is_possible(servers, loaded, &identity).await?;
     let lacks = completeness::outbox_lacks(servers, session, (name, live), &rows).await?;

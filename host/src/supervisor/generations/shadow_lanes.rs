@@ -11,12 +11,11 @@ use crate::pipeline::hot_swap::DesiredVersion;
 use crate::pipeline::run::{Ports, RunPlan};
 use crate::position::Position;
 use crate::readmodel::control::generation::Generation;
-use crate::readmodel::control::{constraint, ownership, registration};
+use crate::readmodel::lane::Lane;
 use crate::readmodel::lane::apply::LaneModel;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::readmodel::lane::dead_letter::{self, GivenUp};
+use crate::readmodel::lane::dead_letter::GivenUp;
 use crate::readmodel::lane::time_share::TimeShare;
-use crate::readmodel::lane::{Lane, volume, witness};
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::{cut_over, tables};
 use crate::servers::Servers;
@@ -56,7 +55,7 @@ impl ShadowLanes {
         let (control, name) = (&self.servers.control, self.host.settings.name.as_str());
         let number = self.generation.generation;
         loop {
-            let found = dead_letter::given_up(session, control, name, number, GIVEN_UP_PAGE).await?;
+            let found = control.of(session, name).given_up_letters(number, GIVEN_UP_PAGE).await?;
             if found.is_empty() {
                 return Ok(());
             }
@@ -79,13 +78,14 @@ impl ShadowLanes {
             ));
         }
         let schema = &self.loaded.deployed.schema;
-        let found = registration::find(session, control, name).await?;
+        let mut db = control.of(session, name);
+        let found = db.registration().await?;
         let gone = || startup::not_registered(name);
         let found = found.ok_or_else(gone)?;
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
         rebuild_after_loss::is_possible(servers, &self.loaded, &identity).await?;
-        ownership::not_anothers(session, control, name, schema).await?;
-        constraint::are_free(session, control, name, schema).await?;
+        db.tables_are_not_anothers(schema).await?;
+        db.constraints_are_free(schema).await?;
         let mut ddl = servers.ddl.connect().await?;
         // What is compared with the live tables, row for row, compares texts as they do.
         let order = if self.generation.purpose.is_compared() {
@@ -96,12 +96,13 @@ impl ShadowLanes {
         cut_over::make_place(&mut ddl, servers.applier.database(), &self.generation.place).await?;
         cut_over::mark_place(&mut ddl, &self.generation.place).await?;
         let mut ddl = self.servers.ddl.connect().await?;
-        tables::create_missing(&mut ddl, control, name, schema, order).await?;
+        control.of(&mut ddl, name).create_missing_tables(schema, order).await?;
         let start = servers.outbox.current_token().await?;
         let position = Position::Scan { start, key: None, beside: 0 };
         let (number, lanes) = (self.generation.generation, startup::lanes(settings, &self.loaded));
         let mut there = self.servers.applier.connect().await?;
-        checkpoint::replace(&mut there, control, name, number, self.term.epoch, lanes, &position).await
+        let mut db = control.of(&mut there, name);
+        db.under(self.term.epoch).replace_lanes(number, lanes, &position).await
     }
 }
 
@@ -118,20 +119,20 @@ impl ShadowPorts for ShadowLanes {
         let (control, settings, epoch) = (&self.servers.control, &self.host.settings, self.term.epoch);
         let number = self.generation.generation;
         let mut session = self.host.servers.applier.connect().await?;
-        if checkpoint::rows(&mut session, control, &settings.name, number).await?.is_empty() {
+        if control.of(&mut session, &settings.name).lane_rows(number).await?.is_empty() {
             self.begin(&mut session).await?;
         }
         let mut session = self.servers.applier.connect().await?;
-        let (ddl, lease) = (&self.servers.ddl, (settings.name.as_str(), epoch));
-        witness::demand(&mut session, ddl, control, lease, number).await?;
+        let mut db = control.of(&mut session, &settings.name);
+        db.under(epoch).demand_witness(&self.servers.ddl, number).await?;
         let schema = &self.loaded.deployed.schema;
         tables::prepare(&mut session, schema).await?;
-        volume::recount(&mut session, control, &settings.name, number, epoch).await?;
-        let mut letters =
-            volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+        let mut db = control.of(&mut session, &settings.name);
+        db.under(epoch).recount_letters(number).await?;
+        let mut letters = db.letters_used(number).await?.letters;
         if letters > 0 && holds_stream(settings, &self.loaded) {
             self.give_up_alone(&mut session).await?;
-            letters = volume::used(&mut session.connection, control, &settings.name, number).await?.letters;
+            letters = control.of(&mut session, &settings.name).letters_used(number).await?.letters;
         }
         if letters > 0 && holds_stream(settings, &self.loaded) {
             return Err(Failure::misconfigured(
@@ -141,7 +142,7 @@ impl ShadowPorts for ShadowLanes {
                 "deploy a component that takes these events, or discard them in the live generation first",
             ));
         }
-        let rows = checkpoint::rows(&mut session, control, &settings.name, number).await?;
+        let rows = control.of(&mut session, &settings.name).lane_rows(number).await?;
         startup::not_from_the_future(&self.servers, &rows).await?;
         let parts = (&self.servers, settings, &self.loaded);
         let run_plan = startup::run_plan(parts, epoch, number, rows, &mut session).await?;

@@ -26,7 +26,7 @@ impl GenerationRows {
         self.0.iter_mut().find(|row| row.generation == number)
     }
 
-    /// As `generation::advance`. False where it is in another state than it was read in.
+    /// As `advance_generation`. False where it is in another state than it was read in.
     pub fn advance(&mut self, of: &Generation, to: (GenerationState, Purpose), reason: Option<&str>) -> bool {
         let is_attempt =
             of.state != GenerationState::Building && to.0 == GenerationState::Building && to.1 == of.purpose;
@@ -36,7 +36,7 @@ impl GenerationRows {
         true
     }
 
-    /// As `generation::record_lacks`. None where it is in another state; else whether that is something new.
+    /// As `record_lacks`. None where it is in another state; else whether that is something new.
     pub fn record_lacks(&mut self, of: &Generation, purpose: Purpose, lacks: &str) -> Option<bool> {
         let row = self.row(of.generation).filter(|row| row.state == of.state)?;
         (row.state, row.purpose) = (GenerationState::Building, purpose);
@@ -45,7 +45,7 @@ impl GenerationRows {
         Some(is_new)
     }
 
-    /// As `generation::explain`.
+    /// As `explain_generation`.
     pub fn explain(&mut self, number: u32, reason: Option<&str>) {
         if let Some(row) = self.row(number) {
             row.reason = reason.map(str::to_owned);

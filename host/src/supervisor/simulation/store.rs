@@ -199,7 +199,7 @@ impl Store {
         }
     }
 
-    /// As `lease::release` does.
+    /// As `release_lease` does.
     pub fn release(&self, epoch: u64) -> Result<(), Failure> {
         self.proven(epoch)?;
         self.state().tables.until = None;
@@ -245,7 +245,7 @@ impl Store {
         Ok(())
     }
 
-    /// As `pause::open_breaker` does.
+    /// As `open_breaker` does.
     pub fn open_breaker(&self, epoch: u64, digest: &str) -> Result<(), Failure> {
         let mut tables = self.proven(epoch)?;
         tables.breaker = Some(OpenBreaker { digest: digest.to_owned(), resumed: false });

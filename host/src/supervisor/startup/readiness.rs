@@ -5,10 +5,9 @@ use super::{history_is_readable, not_from_the_future, same_source};
 use crate::component::version::Loaded;
 use crate::failure::{Failure, Fault, RESTORE_TOGETHER};
 use crate::position::Position;
+use crate::readmodel::control::ownership;
 use crate::readmodel::control::registration::Registration;
-use crate::readmodel::control::{constraint, ownership};
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::readmodel::lane::witness;
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::privileges::{Accounts, Demand};
 use crate::readmodel::tables;
@@ -134,10 +133,10 @@ impl Readiness<'_> {
         findings.take(self.accounts(false).await)?;
         findings.take(self.tables_are_tied_to_nothing().await)?;
         let found =
-            witness::contradiction(self.applier, servers.applier.database(), control, name, live).await;
+            control.of(self.applier, name).witness_contradiction(servers.applier.database(), live).await;
         let found = findings.take(found)?.flatten();
         findings.obstacles.extend(found);
-        let rows = checkpoint::rows(self.applier, control, name, live).await;
+        let rows = control.of(self.applier, name).lane_rows(live).await;
         let rows = findings.take(rows)?.unwrap_or_default();
         if rows.is_empty() && findings.obstacles.is_empty() {
             findings.obstacles.push(checkpoints_gone(name));
@@ -162,7 +161,7 @@ impl Readiness<'_> {
     /// Whether the source can be read on from where the lanes stand.
     pub async fn source_goes_on(&mut self, generation: u32) -> Result<(), Failure> {
         let Self { servers, settings, .. } = *self;
-        let rows = checkpoint::rows(self.applier, &servers.control, &settings.name, generation).await?;
+        let rows = servers.control.of(self.applier, &settings.name).lane_rows(generation).await?;
         let Some(from) = rows.iter().map(|row| &row.position).min_by(|a, b| a.compare(b)) else {
             return Ok(());
         };
@@ -193,14 +192,14 @@ impl Readiness<'_> {
 
     async fn tables_are_free(&mut self) -> Result<(), Failure> {
         let (control, name) = (&self.servers.control, &self.settings.name);
-        constraint::are_free(self.ddl, control, name, &self.loaded.deployed.schema).await?;
+        control.of(self.ddl, name).constraints_are_free(&self.loaded.deployed.schema).await?;
         self.tables_are_tied_to_nothing().await
     }
 
     async fn tables_are_tied_to_nothing(&mut self) -> Result<(), Failure> {
         let (control, name, schema) =
             (&self.servers.control, &self.settings.name, &self.loaded.deployed.schema);
-        ownership::not_anothers(self.ddl, control, name, schema).await?;
+        control.of(self.ddl, name).tables_are_not_anothers(schema).await?;
         ownership::nothing_is_tied(self.ddl, schema).await
     }
 

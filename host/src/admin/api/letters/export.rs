@@ -14,7 +14,7 @@ use crate::admin::callers::Caller;
 use crate::admin::desk;
 use crate::admin::problem::Problem;
 use crate::operation::{ask, choice, export};
-use crate::readmodel::lane::dead_letter::{self, Selection};
+use crate::readmodel::lane::dead_letter::Selection;
 
 /// Which letters are exported: those that fit everything that is given.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -54,7 +54,7 @@ pub async fn lines(
         let (session, servers) = (&mut seat.session, &seat.servers);
         ask::registered(session, servers, &projection).await?;
         let chosen = choice::of_one(session, servers, &projection, selection, named).await?;
-        let until = dead_letter::newest(session, &servers.control, &projection).await?;
+        let until = servers.control.of(session, &projection).newest_letter().await?;
         Ok(Selection { until: Some(until), ..chosen })
     }
     .await;

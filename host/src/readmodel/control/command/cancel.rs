@@ -1,13 +1,10 @@
 //! Cancels a command: in one transaction where nothing of it was begun, or where what it began can be given up; by a word to the
 //! host that carries it out where that goes letter by letter.
 
-use sqlx::mysql::MySqlConnection;
-
 use super::Request;
 use crate::failure::Failure;
-use crate::readmodel::control::generation::{self, Generation, GenerationState};
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::control_db::{ControlDb, ControlTransaction};
+use crate::readmodel::control::generation::{Generation, GenerationState};
 
 /// How a cancellation comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,46 +41,44 @@ struct CancelledRow {
     is_cancelled: bool,
 }
 
-/// Cancels a command. With `is_dry`, nothing changes.
-pub async fn cancel(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-    (by, is_dry): (&str, bool),
-) -> Result<Cancellation, Failure> {
-    let mut transaction = session.begin("cancelling a command").await?;
-    let Some(row) = locked(&mut transaction, control, id).await? else {
-        transaction.rollback().await?;
-        return Ok(Cancellation::NotThere);
-    };
-    let standing = generation::locked(&mut transaction, control, &row.projection).await?;
-    let of_it = |one: &&Generation| one.command == Some(id) || one.opened_by == Some(id);
-    let step = decide(&row, standing.iter().find(of_it));
-    let cancelled = match &step {
-        _ if is_dry => told(step),
-        CancelStep::End => {
-            end(&mut transaction, control, id, (by, &cancelled_by(by))).await?;
-            Cancellation::Over
-        }
-        CancelStep::GiveUp(number) => {
-            let why = cancelled_by(by);
-            generation::give_up(&mut transaction, control, &row.projection, (&[*number], &why)).await?;
-            let result = format!("{why}; generation {number}, which it began, is given up");
-            end(&mut transaction, control, id, (by, &result)).await?;
-            Cancellation::Over
-        }
-        CancelStep::Ask => {
-            let sql = control.statement(
-                "cancelling a command",
-                "UPDATE laterna.command SET cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-            );
-            sql.bind(by).bind(id).run(&mut transaction).await?;
-            Cancellation::Asked
-        }
-        CancelStep::Nothing(cancelled) => cancelled.clone(),
-    };
-    transaction.commit().await?;
-    Ok(cancelled)
+impl ControlDb<'_> {
+    /// Cancels a command. With `is_dry`, nothing changes.
+    pub async fn cancel_command(&mut self, id: u64, by: &str, is_dry: bool) -> Result<Cancellation, Failure> {
+        let mut transaction = self.begin("cancelling a command").await?;
+        let Some(row) = transaction.lock_cancelled(id).await? else {
+            transaction.rollback().await?;
+            return Ok(Cancellation::NotThere);
+        };
+        let mut transaction = transaction.of(&row.projection);
+        let standing = transaction.lock_generations().await?;
+        let of_it = |one: &&Generation| one.command == Some(id) || one.opened_by == Some(id);
+        let step = decide(&row, standing.iter().find(of_it));
+        let cancelled = match &step {
+            _ if is_dry => told(step),
+            CancelStep::End => {
+                transaction.end_cancelled(id, by, &cancelled_by(by)).await?;
+                Cancellation::Over
+            }
+            CancelStep::GiveUp(number) => {
+                let why = cancelled_by(by);
+                transaction.give_up_generations(&[*number], &why).await?;
+                let result = format!("{why}; generation {number}, which it began, is given up");
+                transaction.end_cancelled(id, by, &result).await?;
+                Cancellation::Over
+            }
+            CancelStep::Ask => {
+                let sql = transaction.statement(
+                    "cancelling a command",
+                    "UPDATE laterna.command SET cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+                );
+                sql.bind(by).bind(id).run(&mut transaction).await?;
+                Cancellation::Asked
+            }
+            CancelStep::Nothing(cancelled) => cancelled.clone(),
+        };
+        transaction.commit().await?;
+        Ok(cancelled)
+    }
 }
 
 /// The words for the end of a command that was cancelled.
@@ -91,15 +86,17 @@ pub fn cancelled_by(by: &str) -> String {
     format!("cancelled by {by}")
 }
 
-/// Who wants a command to end, or has ended it; none while it is to go on.
-pub async fn ended_by(session: &mut Session, control: &Control, id: u64) -> Result<Option<String>, Failure> {
-    let sql = control.statement(
-        "looking whether a command was cancelled",
-        "SELECT IF(state = 'pending', cancelled_by, COALESCE(cancelled_by, 'another host')) FROM laterna.command \
-         WHERE id = ?",
-    );
-    let found = sql.bind(id).first(&mut session.connection).await?;
-    found.map_or(Ok(Some("whoever removed it".to_owned())), |row| row.get(0))
+impl ControlDb<'_> {
+    /// Who wants a command to end, or has ended it; none while it is to go on.
+    pub async fn command_ended_by(&mut self, id: u64) -> Result<Option<String>, Failure> {
+        let sql = self.statement(
+            "looking whether a command was cancelled",
+            "SELECT IF(state = 'pending', cancelled_by, COALESCE(cancelled_by, 'another host')) FROM laterna.command \
+             WHERE id = ?",
+        );
+        let found = sql.bind(id).first(self.connection()).await?;
+        found.map_or(Ok(Some("whoever removed it".to_owned())), |row| row.get(0))
+    }
 }
 
 fn told(step: CancelStep) -> Cancellation {
@@ -157,43 +154,36 @@ fn instead(row: &CancelledRow) -> String {
     }
 }
 
-async fn locked(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    id: u64,
-) -> Result<Option<CancelledRow>, Failure> {
-    let sql = control.statement(
-        "cancelling a command",
-        "SELECT projection, request, CAST(state AS CHAR), CAST(result IS NOT NULL AS SIGNED), \
-         CAST(cancelled_by IS NOT NULL AS SIGNED) FROM laterna.command WHERE id = ? FOR UPDATE",
-    );
-    let Some(row) = sql.bind(id).first(connection).await? else {
-        return Ok(None);
-    };
-    let request: String = row.get(1)?;
-    Ok(Some(CancelledRow {
-        projection: row.get(0)?,
-        request: serde_json::from_str(&request).ok(),
-        state: row.get(2)?,
-        is_begun: row.is(3)?,
-        is_cancelled: row.is(4)?,
-    }))
-}
+impl ControlTransaction<'_> {
+    async fn lock_cancelled(&mut self, id: u64) -> Result<Option<CancelledRow>, Failure> {
+        let sql = self.statement(
+            "cancelling a command",
+            "SELECT projection, request, CAST(state AS CHAR), CAST(result IS NOT NULL AS SIGNED), \
+             CAST(cancelled_by IS NOT NULL AS SIGNED) FROM laterna.command WHERE id = ? FOR UPDATE",
+        );
+        let Some(row) = sql.bind(id).first(self).await? else {
+            return Ok(None);
+        };
+        let request: String = row.get(1)?;
+        Ok(Some(CancelledRow {
+            projection: row.get(0)?,
+            request: serde_json::from_str(&request).ok(),
+            state: row.get(2)?,
+            is_begun: row.is(3)?,
+            is_cancelled: row.is(4)?,
+        }))
+    }
 
-/// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
-/// report of a comparison, stays.
-async fn end(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    id: u64,
-    (by, result): (&str, &str),
-) -> Result<(), Failure> {
-    let sql = control.statement("cancelling a command", "UPDATE laterna.command SET \
-         result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
-         cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-    );
-    sql.bind(result).bind(result).bind(by).bind(id).run(connection).await?;
-    Ok(())
+    /// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
+    /// report of a comparison, stays.
+    async fn end_cancelled(&mut self, id: u64, by: &str, result: &str) -> Result<(), Failure> {
+        let sql = self.statement("cancelling a command", "UPDATE laterna.command SET \
+             result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
+             cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+        );
+        sql.bind(result).bind(result).bind(by).bind(id).run(self).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

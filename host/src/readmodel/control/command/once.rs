@@ -3,8 +3,7 @@
 
 use super::{Request, written};
 use crate::failure::Failure;
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::control_db::ProjectionDb;
 
 /// What a request is known again by: its key, and what was asked for with it. Both are hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,43 +29,39 @@ pub enum WrittenBefore {
     Another(u64),
 }
 
-/// Finds the command that was written with this key.
-pub async fn find_once(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    once: &OnceKey,
-) -> Result<WrittenBefore, Failure> {
-    let sql = control.statement(
-        "looking for a command",
-        "SELECT id, once FROM laterna.command WHERE projection = ? AND once LIKE ? ORDER BY once = ? DESC LIMIT 1",
-    );
-    let found = sql
-        .bind(projection)
-        .bind(format!("{}-%", once.key))
-        .bind(once.stored())
-        .first(&mut session.connection)
-        .await?;
-    let Some(row) = found else { return Ok(WrittenBefore::Nothing) };
-    let (id, stored): (u64, String) = (row.get(0)?, row.get(1)?);
-    Ok(if stored == once.stored() { WrittenBefore::Same(id) } else { WrittenBefore::Another(id) })
-}
+impl ProjectionDb<'_> {
+    /// Finds the command that was written with this key.
+    pub async fn find_once(&mut self, once: &OnceKey) -> Result<WrittenBefore, Failure> {
+        let sql = self.statement(
+            "looking for a command",
+            "SELECT id, once FROM laterna.command WHERE projection = ? AND once LIKE ? ORDER BY once = ? DESC LIMIT 1",
+        );
+        let found = sql
+            .bind(self.projection)
+            .bind(format!("{}-%", once.key))
+            .bind(once.stored())
+            .first(self.connection())
+            .await?;
+        let Some(row) = found else { return Ok(WrittenBefore::Nothing) };
+        let (id, stored): (u64, String) = (row.get(0)?, row.get(1)?);
+        Ok(if stored == once.stored() { WrittenBefore::Same(id) } else { WrittenBefore::Another(id) })
+    }
 
-/// Writes a command down under a key. Two that come at once are one.
-pub async fn submit_as(
-    session: &mut Session,
-    control: &Control,
-    (projection, request): (&str, &Request),
-    requested_by: &str,
-    once: &OnceKey,
-) -> Result<u64, Failure> {
-    let text = written(session, request)?;
-    let sql = control.statement(
-        "writing a command",
-        "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
-         ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)",
-    );
-    let inserted = sql.bind(projection).bind(text).bind(requested_by).bind(once.stored());
-    let inserted = inserted.run(&mut session.connection).await?;
-    Ok(inserted.last_insert_id())
+    /// Writes a command down under a key. Two that come at once are one.
+    pub async fn submit_as(
+        &mut self,
+        request: &Request,
+        requested_by: &str,
+        once: &OnceKey,
+    ) -> Result<u64, Failure> {
+        let text = written(self.session, request)?;
+        let sql = self.statement(
+            "writing a command",
+            "INSERT INTO laterna.command (projection, request, requested_by, once) VALUES (?, ?, ?, ?) \
+             ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)",
+        );
+        let inserted = sql.bind(self.projection).bind(text).bind(requested_by).bind(once.stored());
+        let inserted = inserted.run(self.connection()).await?;
+        Ok(inserted.last_insert_id())
+    }
 }

@@ -2,16 +2,13 @@
 //! and deployments that were asked for before it and are not done. It never ends a generation that is just taking the
 //! live one's place.
 
-use sqlx::mysql::MySqlConnection;
-
 use super::{Command, CommandOutcome, Request, asks_for};
 use crate::failure::Failure;
+use crate::readmodel::control::control_db::{ControlTransaction, LeaderDb, ProjectionTransaction};
 use crate::readmodel::control::control_sql::ControlRow;
 use crate::readmodel::control::deployment::{self, Proposal};
 use crate::readmodel::control::generation::{self, Generation, GenerationState, Purpose};
-use crate::readmodel::control::lease::{self, UnderLease};
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::lease::UnderLease;
 
 const BETWEEN: &str = "something else was deployed just now";
 
@@ -100,40 +97,35 @@ pub fn overtakes(request: &Request) -> bool {
     matches!(request, Request::Deploy { .. } | Request::Rollback)
 }
 
-/// Reads what a command is decided on, and locks it; in the same order, whoever does so.
-pub async fn lock(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-    command: &Command,
-) -> Result<LockedRows, Failure> {
-    let mut rows = LockedRows::default();
-    if overtakes(&command.request) {
-        rows.deployments = deployments(connection, control, projection).await?;
-        rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id);
-    } else {
-        rows.is_pending = is_pending(connection, control, command.id).await?;
+impl ProjectionTransaction<'_> {
+    /// Reads what a command is decided on, and locks it; in the same order, whoever does so.
+    pub async fn lock_rows(&mut self, command: &Command) -> Result<LockedRows, Failure> {
+        let mut rows = LockedRows::default();
+        if overtakes(&command.request) {
+            rows.deployments = self.lock_deployments().await?;
+            rows.is_pending = rows.deployments.iter().any(|other| other.id == command.id);
+        } else {
+            rows.is_pending = self.lock_pending_command(command.id).await?;
+        }
+        if rows.is_pending {
+            rows.in_force = self.lock_deployment_in_force().await?;
+            rows.standing = self.lock_generations().await?;
+            rows.stands_for = rows.standing.iter().any(|one| one.command == Some(command.id));
+        }
+        Ok(rows)
     }
-    if rows.is_pending {
-        rows.in_force = in_force(connection, control, projection).await?;
-        rows.standing = generation::locked(connection, control, projection).await?;
-        rows.stands_for = rows.standing.iter().any(|one| one.command == Some(command.id));
-    }
-    Ok(rows)
 }
 
-/// Locks a command, and returns true while it is still to be done.
-pub(super) async fn is_pending(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    id: u64,
-) -> Result<bool, Failure> {
-    let lock = control.statement(
-        "carrying a command out",
-        "SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE",
-    );
-    let found = lock.bind(id).first(connection).await?;
-    Ok(found.is_some())
+impl ControlTransaction<'_> {
+    /// Locks a command, and returns true while it is still to be done.
+    pub(super) async fn lock_pending_command(&mut self, id: u64) -> Result<bool, Failure> {
+        let lock = self.statement(
+            "carrying a command out",
+            "SELECT 1 FROM laterna.command WHERE id = ? AND state = 'pending' FOR UPDATE",
+        );
+        let found = lock.bind(id).first(self).await?;
+        Ok(found.is_some())
+    }
 }
 
 /// Why something else ends, for whoever waits for it.
@@ -152,64 +144,55 @@ pub struct Other {
     pub is_rollback: bool,
 }
 
-/// Locks the commands that deploy, or go back, and are not done, in the same order whoever does so.
-async fn deployments(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-) -> Result<Vec<Other>, Failure> {
-    let sql = control.statement(
-        "reading commands",
-        format!(
-            "SELECT id, CAST({} AS SIGNED) FROM laterna.command \
-         WHERE projection = ? AND state = 'pending' AND {} ORDER BY id FOR UPDATE",
-            asks_for(&["rollback"]),
-            asks_for(&["rollback", "deploy"])
-        ),
-    );
-    let rows = sql.bind(projection).rows(connection).await?;
-    let one = |row: &ControlRow| Ok(Other { id: row.get(0)?, is_rollback: row.is(1)? });
-    rows.iter().map(one).collect()
-}
-
-/// The deployment that is in force, and its digest; locked.
-async fn in_force(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<(u64, String)>, Failure> {
-    let sql = control.statement(
-        "reading the deployment",
-        "SELECT id, digest FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
-         ORDER BY id DESC LIMIT 1 FOR UPDATE",
-    );
-    let found = sql.bind(projection).first(connection).await?;
-    let pair = |row: ControlRow| Ok((row.get(0)?, row.get(1)?));
-    found.map(pair).transpose()
-}
-
-/// Records a deployment under the lease, and gives up what is being built with another component. It is blocked while a
-/// generation is taking the live one's place. After a failure the session must not be used again.
-pub async fn deploy_under_lease(
-    session: &mut Session,
-    control: &Control,
-    proposal: Proposal<'_>,
-    epoch: u64,
-) -> Result<UnderLease<()>, Failure> {
-    let mut transaction = session.begin("recording the deployment").await?;
-    lease::prove(&mut transaction, control, proposal.projection, epoch).await?;
-    let standing = generation::locked(&mut transaction, control, proposal.projection).await?;
-    if let Some(obstacle) = generation::is_taking_over(&standing) {
-        transaction.rollback().await?;
-        return Ok(UnderLease::Blocked(obstacle));
+impl ProjectionTransaction<'_> {
+    /// Locks the commands that deploy, or go back, and are not done, in the same order whoever does so.
+    async fn lock_deployments(&mut self) -> Result<Vec<Other>, Failure> {
+        let sql = self.statement(
+            "reading commands",
+            format!(
+                "SELECT id, CAST({} AS SIGNED) FROM laterna.command \
+                 WHERE projection = ? AND state = 'pending' AND {} ORDER BY id FOR UPDATE",
+                asks_for(&["rollback"]),
+                asks_for(&["rollback", "deploy"])
+            ),
+        );
+        let rows = sql.bind(self.projection).rows(self).await?;
+        let one = |row: &ControlRow| Ok(Other { id: row.get(0)?, is_rollback: row.is(1)? });
+        rows.iter().map(one).collect()
     }
-    let why = format!("superseded by a deployment of {}", proposal.by);
-    let ends = standing.iter().filter(|one| one.is_built() && one.purpose != Purpose::Look);
-    let ends: Vec<u32> = ends.map(|one| one.generation).collect();
-    generation::give_up(&mut transaction, control, proposal.projection, (&ends, &why)).await?;
-    deployment::deploy(&mut transaction, control, proposal).await?;
-    transaction.commit().await?;
-    Ok(UnderLease::Done(()))
+
+    /// The deployment that is in force, and its digest; locked.
+    async fn lock_deployment_in_force(&mut self) -> Result<Option<(u64, String)>, Failure> {
+        let sql = self.statement(
+            "reading the deployment",
+            "SELECT id, digest FROM laterna.deployment WHERE projection = ? AND state = 'deployed' \
+             ORDER BY id DESC LIMIT 1 FOR UPDATE",
+        );
+        let found = sql.bind(self.projection).first(self).await?;
+        let pair = |row: ControlRow| Ok((row.get(0)?, row.get(1)?));
+        found.map(pair).transpose()
+    }
+}
+
+impl LeaderDb<'_> {
+    /// Records a deployment under the lease, and gives up what is being built with another component. It is blocked while a
+    /// generation is taking the live one's place. After a failure the session must not be used again.
+    pub async fn deploy_over_others(&mut self, proposal: Proposal<'_>) -> Result<UnderLease<()>, Failure> {
+        let mut transaction = self.begin("recording the deployment").await?;
+        let control = transaction.control;
+        let standing = transaction.lock_generations().await?;
+        if let Some(obstacle) = generation::is_taking_over(&standing) {
+            transaction.rollback().await?;
+            return Ok(UnderLease::Blocked(obstacle));
+        }
+        let why = format!("superseded by a deployment of {}", proposal.by);
+        let ends = standing.iter().filter(|one| one.is_built() && one.purpose != Purpose::Look);
+        let ends: Vec<u32> = ends.map(|one| one.generation).collect();
+        transaction.give_up_generations(&ends, &why).await?;
+        deployment::deploy(&mut transaction, control, proposal).await?;
+        transaction.commit().await?;
+        Ok(UnderLease::Done(()))
+    }
 }
 
 impl Generation {

@@ -6,10 +6,9 @@ use sqlx::{MySql, QueryBuilder};
 
 use super::{CommandOutcome, Request};
 use crate::failure::Failure;
+use crate::readmodel::control::control_db::ControlDb;
 use crate::readmodel::control::control_sql::{ControlQuery, ControlRow};
-use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::dead_letter::{ClassCount, with_remedies};
-use crate::readmodel::mysql::session::Session;
 
 /// The longest request and result that lists read, in bytes; those of one command are read whole.
 const LISTED_BYTES_MAX: u32 = 16 << 10;
@@ -133,54 +132,51 @@ const COLUMNS: &str = "id, projection, CAST(state AS CHAR), waits, requested_by,
     DATE_FORMAT(requested_at, '%Y-%m-%dT%H:%i:%s.%fZ'), DATE_FORMAT(finished_at, '%Y-%m-%dT%H:%i:%s.%fZ'), \
     LEFT(request, 64)";
 
-/// One command.
-pub async fn record(
-    session: &mut Session,
-    control: &Control,
-    id: u64,
-) -> Result<Option<CommandRecord>, Failure> {
-    let sql = control.statement(
-        "reading a command",
-        format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"),
-    );
-    let found = sql.bind(id).first(&mut session.connection).await?;
-    found.as_ref().map(read).transpose()
-}
+impl ControlDb<'_> {
+    /// One command.
+    pub async fn command_record(&mut self, id: u64) -> Result<Option<CommandRecord>, Failure> {
+        let sql = self.statement(
+            "reading a command",
+            format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"),
+        );
+        let found = sql.bind(id).first(self.connection()).await?;
+        found.as_ref().map(read).transpose()
+    }
 
-/// Commands, the newest first.
-pub async fn records(
-    session: &mut Session,
-    control: &Control,
-    filter: &RecordFilter,
-    limit: u32,
-) -> Result<Vec<CommandRecord>, Failure> {
-    let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
-    let start = format!(
-        "SELECT {COLUMNS}, {}, {}, cancelled_by FROM laterna.command WHERE id < ",
-        short("request"),
-        short("result")
-    );
-    let mut sql = QueryBuilder::<MySql>::new(control.sql(&start));
-    sql.push_bind(filter.before.unwrap_or(u64::MAX));
-    if let Some(projection) = filter.projection.clone() {
-        sql.push(" AND projection = ").push_bind(projection);
+    /// Commands, the newest first.
+    pub async fn command_records(
+        &mut self,
+        filter: &RecordFilter,
+        limit: u32,
+    ) -> Result<Vec<CommandRecord>, Failure> {
+        let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
+        let start = format!(
+            "SELECT {COLUMNS}, {}, {}, cancelled_by FROM laterna.command WHERE id < ",
+            short("request"),
+            short("result")
+        );
+        let mut sql = QueryBuilder::<MySql>::new(self.control.sql(&start));
+        sql.push_bind(filter.before.unwrap_or(u64::MAX));
+        if let Some(projection) = filter.projection.clone() {
+            sql.push(" AND projection = ").push_bind(projection);
+        }
+        if let Some(by) = filter.by.clone() {
+            sql.push(" AND requested_by = ").push_bind(by);
+        }
+        if let Some(kind) = &filter.kind {
+            sql.push(" AND LEFT(request, 64) LIKE ")
+                .push_bind(format!(r#"{{"do":"{}"%"#, kind.replace(['%', '_', '\\'], "")));
+        }
+        if let Some(is_over) = filter.is_over {
+            sql.push(if is_over { " AND state <> 'pending'" } else { " AND state = 'pending'" });
+        }
+        if let Some(state) = filter.state {
+            sql.push(state.condition());
+        }
+        sql.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        let query = ControlQuery::built("reading commands", sql.build());
+        query.rows(self.connection()).await?.iter().map(read).collect()
     }
-    if let Some(by) = filter.by.clone() {
-        sql.push(" AND requested_by = ").push_bind(by);
-    }
-    if let Some(kind) = &filter.kind {
-        sql.push(" AND LEFT(request, 64) LIKE ")
-            .push_bind(format!(r#"{{"do":"{}"%"#, kind.replace(['%', '_', '\\'], "")));
-    }
-    if let Some(is_over) = filter.is_over {
-        sql.push(if is_over { " AND state <> 'pending'" } else { " AND state = 'pending'" });
-    }
-    if let Some(state) = filter.state {
-        sql.push(state.condition());
-    }
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-    let query = ControlQuery::built("reading commands", sql.build());
-    query.rows(&mut session.connection).await?.iter().map(read).collect()
 }
 
 fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {

@@ -2,8 +2,7 @@
 
 use super::asks_for;
 use crate::failure::Failure;
-use crate::readmodel::control::schema::Control;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::control::control_db::ProjectionDb;
 
 /// How long the rows stay in the result of a comparison, whose values nothing else erases.
 const SAMPLES_MINUTES: u32 = 60;
@@ -28,55 +27,48 @@ impl Default for ClearedUpTo {
     }
 }
 
-/// Takes the sampled rows out of results of comparisons that are older than they may be, behind those that were looked at;
-/// what was counted stays.
-pub async fn clear_samples(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    cleared: &mut ClearedUpTo,
-) -> Result<(), Failure> {
-    for _ in 0..PAGES_MAX {
-        if clear_page(session, control, projection, cleared).await? < PAGE as usize {
-            break;
+impl ProjectionDb<'_> {
+    /// Takes the sampled rows out of results of comparisons that are older than they may be, behind those that were looked at;
+    /// what was counted stays.
+    pub async fn clear_samples(&mut self, cleared: &mut ClearedUpTo) -> Result<(), Failure> {
+        for _ in 0..PAGES_MAX {
+            if self.clear_page_of_samples(cleared).await? < PAGE as usize {
+                break;
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Looks at one page, and returns how many commands it had.
-async fn clear_page(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    cleared: &mut ClearedUpTo,
-) -> Result<usize, Failure> {
-    let sql = control.statement(
-        "clearing the samples of comparisons",
-        format!(
-            "SELECT id, DATE_FORMAT(finished_at, '%Y-%m-%d %H:%i:%s.%f'), IF(state = 'done' AND {} \
-         AND IF(JSON_VALID(result), JSON_EXTRACT(result, '$**.samples[0]'), NULL) IS NOT NULL, result, NULL) \
-         FROM laterna.command WHERE projection = ? AND finished_at >= ? AND (finished_at > ? OR id > ?) \
-         AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE ORDER BY finished_at, id LIMIT {PAGE}",
-            asks_for(&["verify"])
-        ),
-    );
-    let after = sql.bind(projection).bind(&cleared.finished_at).bind(&cleared.finished_at).bind(cleared.id);
-    let rows = after.rows(&mut session.connection).await?;
-    let clear = control.statement(
-        "clearing the samples of comparisons",
-        "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'",
-    );
-    for row in &rows {
-        let (id, result): (u64, Option<String>) = (row.get(0)?, row.get(2)?);
-        if let Some(result) = result {
-            clear.bind(without_samples(&result)).bind(id).run(&mut session.connection).await?;
+    /// Looks at one page, and returns how many commands it had.
+    async fn clear_page_of_samples(&mut self, cleared: &mut ClearedUpTo) -> Result<usize, Failure> {
+        let sql = self.statement(
+            "clearing the samples of comparisons",
+            format!(
+                "SELECT id, DATE_FORMAT(finished_at, '%Y-%m-%d %H:%i:%s.%f'), IF(state = 'done' AND {} \
+             AND IF(JSON_VALID(result), JSON_EXTRACT(result, '$**.samples[0]'), NULL) IS NOT NULL, result, NULL) \
+             FROM laterna.command WHERE projection = ? AND finished_at >= ? AND (finished_at > ? OR id > ?) \
+             AND finished_at < CURRENT_TIMESTAMP(6) - INTERVAL {SAMPLES_MINUTES} MINUTE ORDER BY finished_at, id LIMIT {PAGE}",
+                asks_for(&["verify"])
+            ),
+        );
+        let after =
+            sql.bind(self.projection).bind(&cleared.finished_at).bind(&cleared.finished_at).bind(cleared.id);
+        let rows = after.rows(self.connection()).await?;
+        let clear = self.statement(
+            "clearing the samples of comparisons",
+            "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'done'",
+        );
+        for row in &rows {
+            let (id, result): (u64, Option<String>) = (row.get(0)?, row.get(2)?);
+            if let Some(result) = result {
+                clear.bind(without_samples(&result)).bind(id).run(self.connection()).await?;
+            }
         }
+        if let Some(last) = rows.last() {
+            *cleared = ClearedUpTo { id: last.get(0)?, finished_at: last.get(1)? };
+        }
+        Ok(rows.len())
     }
-    if let Some(last) = rows.last() {
-        *cleared = ClearedUpTo { id: last.get(0)?, finished_at: last.get(1)? };
-    }
-    Ok(rows.len())
 }
 
 /// Takes the sampled rows out of a report, wherever they stand in it.

@@ -22,7 +22,7 @@ impl LaneModel {
     ) -> Result<Option<Letter>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
-            dead_letter::behind(session, &model.control, &model.lane, aggregate_key, after).await
+            model.control.on(session).letter_behind(&model.lane, aggregate_key, after).await
         })
         .await
     }
@@ -31,7 +31,7 @@ impl LaneModel {
     pub async fn document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
-            dead_letter::document(session, &model.control, letter).await
+            model.control.on(session).letter_document(letter).await
         })
         .await
     }

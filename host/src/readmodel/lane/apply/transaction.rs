@@ -14,7 +14,7 @@ use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed};
 use crate::readmodel::lane::dedupe::{self, DedupeMark};
 use crate::readmodel::lane::lane_batch::{LaneBatch, Pace};
 use crate::readmodel::lane::volume::{self, Volume};
-use crate::readmodel::lane::{Lane, dead_letter, witness};
+use crate::readmodel::lane::{Lane, dead_letter};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{counted, send};
 use crate::readmodel::mysql::session::Session;
@@ -129,7 +129,7 @@ impl LaneModel {
                 let undone = send(&mut session.connection, "ROLLBACK").await;
                 undone.map_err(|error| classify("undoing a batch that has no witness", &error))?;
                 let Lane { projection, generation, .. } = &self.lane;
-                Err(witness::blame(session, &self.control, projection, *generation).await?)
+                Err(self.control.of(session, projection).blame_witness(*generation).await?)
             }
         }
     }

@@ -8,78 +8,79 @@ use crate::event::Anchor;
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::position::Position;
-use crate::readmodel::control::lease;
+use crate::readmodel::control::control_db::LeaderDb;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::lane::witness;
 use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::query::{RunQuery, send};
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::mysql::query::RunQuery;
 
-/// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease, and others into the
-/// witness, which is in the session's database. After a failure the session must not be used again; whether it happened, the
-/// rows tell.
-pub async fn replace(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    epoch: u64,
-    lanes: u32,
-    position: &Position,
-) -> Result<(), Failure> {
-    let doing = "setting up the lanes";
-    let failed = |error: sqlx::Error| classify(doing, &error);
-    let connection = &mut session.connection;
-    send(connection, "BEGIN").await.map_err(failed)?;
-    lease::prove(connection, control, projection, epoch).await?;
-    let totals = totals(connection, control, projection, generation).await?;
-    let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
-    sqlx::query(&delete).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    let insert = control.sql(
-        "INSERT INTO laterna.checkpoint \
-         (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
-          letter_bytes, fingerprint, fingerprint_events, anchor, anchor_time, streams_since) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
-    let streams_since = totals.streams_since(position);
-    for lane in 0..lanes {
-        // The totals of the lanes before are kept with the first one.
-        let ([events, parked, ignored, known], letters, fingerprint) =
-            if lane == 0 { (totals.counts, totals.letters, totals.fingerprint) } else { Default::default() };
-        sqlx::query(&insert)
-            .bind(projection)
-            .bind(generation)
-            .bind(lane)
-            .bind(epoch)
-            .bind(totals.batch)
-            .bind(stored(position))
-            .bind(&totals.digest)
-            .bind(events)
-            .bind(parked)
-            .bind(ignored)
-            .bind(known)
-            .bind(letters.letters)
-            .bind(letters.bytes)
-            .bind(fingerprint.sum.to_be_bytes().to_vec())
-            .bind(fingerprint.events)
-            .bind(totals.anchor.as_ref().map(|anchor| anchor.id.key()))
-            .bind(totals.anchor.as_ref().map(|anchor| packed_time(anchor.time)))
-            .bind(streams_since)
-            .run(connection)
-            .await
-            .map_err(failed)?;
+impl LeaderDb<'_> {
+    /// Puts `lanes` new rows in the place of whatever rows there are, all at one position, under the lease, and others into the
+    /// witness, which is in the session's database. After a failure the session must not be used again; whether it happened, the
+    /// rows tell.
+    pub async fn replace_lanes(
+        &mut self,
+        generation: u32,
+        lanes: u32,
+        position: &Position,
+    ) -> Result<(), Failure> {
+        let doing = "setting up the lanes";
+        let failed = |error: sqlx::Error| classify(doing, &error);
+        let epoch = self.epoch;
+        let mut transaction = self.begin(doing).await?;
+        let (control, projection) = (transaction.control, transaction.projection);
+        let totals = totals(&mut transaction, control, projection, generation).await?;
+        let delete = control.sql("DELETE FROM laterna.checkpoint WHERE projection = ? AND generation = ?");
+        sqlx::query(&delete).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
+        let insert = control.sql(
+            "INSERT INTO laterna.checkpoint \
+             (projection, generation, lane, epoch, batch, position, digest, events, parked, ignored, known_events, letters, \
+              letter_bytes, fingerprint, fingerprint_events, anchor, anchor_time, streams_since) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        );
+        let streams_since = totals.streams_since(position);
+        for lane in 0..lanes {
+            // The totals of the lanes before are kept with the first one.
+            let ([events, parked, ignored, known], letters, fingerprint) = if lane == 0 {
+                (totals.counts, totals.letters, totals.fingerprint)
+            } else {
+                Default::default()
+            };
+            sqlx::query(&insert)
+                .bind(projection)
+                .bind(generation)
+                .bind(lane)
+                .bind(epoch)
+                .bind(totals.batch)
+                .bind(stored(position))
+                .bind(&totals.digest)
+                .bind(events)
+                .bind(parked)
+                .bind(ignored)
+                .bind(known)
+                .bind(letters.letters)
+                .bind(letters.bytes)
+                .bind(fingerprint.sum.to_be_bytes().to_vec())
+                .bind(fingerprint.events)
+                .bind(totals.anchor.as_ref().map(|anchor| anchor.id.key()))
+                .bind(totals.anchor.as_ref().map(|anchor| packed_time(anchor.time)))
+                .bind(streams_since)
+                .run(&mut transaction)
+                .await
+                .map_err(failed)?;
+        }
+        witness::write(&mut transaction, control, projection, generation).await?;
+        // Marks of lanes that are no more would never be pruned.
+        let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
+        sqlx::query(&marks).bind(projection).bind(generation).run(&mut transaction).await.map_err(failed)?;
+        let count = control
+            .sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ? AND live_generation = ?");
+        let counted =
+            sqlx::query(&count).bind(lanes).bind(projection).bind(generation).run(&mut transaction).await;
+        counted.map_err(failed)?;
+        transaction.commit().await
     }
-    witness::write(connection, control, projection, generation).await?;
-    // Marks of lanes that are no more would never be pruned.
-    let marks = control.sql("UPDATE laterna.dedupe SET lane = 0 WHERE projection = ? AND generation = ?");
-    sqlx::query(&marks).bind(projection).bind(generation).run(connection).await.map_err(failed)?;
-    let count =
-        control.sql("UPDATE laterna.projection SET lanes = ? WHERE projection = ? AND live_generation = ?");
-    let counted = sqlx::query(&count).bind(lanes).bind(projection).bind(generation).run(connection).await;
-    counted.map_err(failed)?;
-    send(connection, "COMMIT").await.map_err(failed)?;
-    Ok(())
 }
 
 /// Sums over the lanes.

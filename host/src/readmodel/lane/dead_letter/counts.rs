@@ -7,10 +7,9 @@ use sqlx::{MySql, QueryBuilder, Row};
 
 use super::selection::{Selection, narrow};
 use crate::failure::{Failure, remedy_of_letters};
-use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// The SQL expression for the kind under which the letter `d` is counted: its class, or that it is held.
 pub const KIND: &str = "CAST(IF(d.state = 'held', 'held', COALESCE(d.class, 'unknown')) AS CHAR)";
@@ -60,25 +59,22 @@ pub fn with_remedies(by_class: &BTreeMap<String, u64>) -> Vec<ClassCount> {
     by_class.iter().map(one).collect()
 }
 
-/// Counts the letters of a projection that a selection fits.
-pub async fn count(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    selection: &Selection,
-) -> Result<LetterCounts, Failure> {
-    let failed = |error: sqlx::Error| classify("counting dead letters", &error);
-    let start = format!(
-        "SELECT {KIND}, CAST(COUNT(*) AS UNSIGNED) FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = "
-    );
-    let mut sql = QueryBuilder::<MySql>::new(control.sql(&start));
-    sql.push_bind(projection);
-    narrow(&mut sql, control, selection);
-    sql.push(" GROUP BY 1");
-    let rows = sql.build().rows(&mut session.connection).await.map_err(failed)?;
-    let kinds = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    Ok(LetterCounts::of(kinds.collect::<Result<_, sqlx::Error>>().map_err(failed)?))
+impl ProjectionDb<'_> {
+    /// Counts the letters of a projection that a selection fits.
+    pub async fn count_letters(&mut self, selection: &Selection) -> Result<LetterCounts, Failure> {
+        let failed = |error: sqlx::Error| classify("counting dead letters", &error);
+        let start = format!(
+            "SELECT {KIND}, CAST(COUNT(*) AS UNSIGNED) FROM laterna.dead_letter d JOIN laterna.projection p \
+             ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = "
+        );
+        let mut sql = QueryBuilder::<MySql>::new(self.control.sql(&start));
+        sql.push_bind(self.projection);
+        narrow(&mut sql, self.control, selection);
+        sql.push(" GROUP BY 1");
+        let rows = sql.build().rows(self.connection()).await.map_err(failed)?;
+        let kinds = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        Ok(LetterCounts::of(kinds.collect::<Result<_, sqlx::Error>>().map_err(failed)?))
+    }
 }
 
 #[cfg(test)]

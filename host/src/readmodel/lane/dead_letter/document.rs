@@ -5,6 +5,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::Letter;
 use crate::failure::Failure;
+use crate::readmodel::control::control_db::ControlDb;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
@@ -49,25 +50,24 @@ pub async fn remove_parts(
     Ok(())
 }
 
-/// A letter's document, whole. None when the letter is gone.
-pub async fn document(
-    session: &mut Session,
-    control: &Control,
-    letter: &Letter,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a dead letter's document", &error);
-    let sql = control.sql("SELECT document, parts FROM laterna.dead_letter WHERE id = ?");
-    let row = sqlx::query(&sql).bind(letter.id).first(&mut session.connection).await.map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    let mut bytes: Vec<u8> = row.try_get(0).map_err(failed)?;
-    let part = control.sql("SELECT bytes FROM laterna.dead_letter_part WHERE letter = ? AND part = ?");
-    for number in 0..row.try_get::<u32, _>(1).map_err(failed)? {
-        let asked = sqlx::query(&part).bind(letter.id).bind(number).first(&mut session.connection).await;
-        // It was removed in between.
-        let Some(row) = asked.map_err(failed)? else { return Ok(None) };
-        bytes.extend(row.try_get::<&[u8], _>(0).map_err(failed)?);
+impl ControlDb<'_> {
+    /// A letter's document, whole. None when the letter is gone.
+    pub async fn letter_document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading a dead letter's document", &error);
+        let sql = self.control.sql("SELECT document, parts FROM laterna.dead_letter WHERE id = ?");
+        let row = sqlx::query(&sql).bind(letter.id).first(self.connection()).await.map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let mut bytes: Vec<u8> = row.try_get(0).map_err(failed)?;
+        let part =
+            self.control.sql("SELECT bytes FROM laterna.dead_letter_part WHERE letter = ? AND part = ?");
+        for number in 0..row.try_get::<u32, _>(1).map_err(failed)? {
+            let asked = sqlx::query(&part).bind(letter.id).bind(number).first(self.connection()).await;
+            // It was removed in between.
+            let Some(row) = asked.map_err(failed)? else { return Ok(None) };
+            bytes.extend(row.try_get::<&[u8], _>(0).map_err(failed)?);
+        }
+        Ok(Some(bytes))
     }
-    Ok(Some(bytes))
 }
 
 /// Everything of a letter that lists leave out.
@@ -78,40 +78,38 @@ pub struct Content {
     pub position: String,
 }
 
-/// The contents of these letters, one by one in their order; none where a letter is gone.
-pub async fn contents(
-    session: &mut Session,
-    control: &Control,
-    letters: &[Letter],
-) -> Result<Vec<Option<Content>>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let marks = vec!["?"; letters.len()].join(", ");
-    let sql = control.sql(&format!(
-        "SELECT id, document, operations, position FROM laterna.dead_letter WHERE id IN ({marks}) ORDER BY id"
-    ));
-    let query = letters.iter().fold(sqlx::query(&sql), |query, letter| query.bind(letter.id));
-    let rows = query.rows(&mut session.connection).await.map_err(failed)?;
-    let mut found = std::collections::HashMap::new();
-    for row in &rows {
-        let content = Content {
-            document: row.try_get(1).map_err(failed)?,
-            operations: row.try_get(2).map_err(failed)?,
-            position: row.try_get(3).map_err(failed)?,
-        };
-        found.insert(row.try_get::<u64, _>(0).map_err(failed)?, content);
-    }
-    let mut contents = Vec::with_capacity(letters.len());
-    for letter in letters {
-        let mut content = found.remove(&letter.id);
-        if letter.parts > 0
-            && let Some(found) = content.take()
-        {
-            let whole = document(session, control, letter).await?;
-            content = whole.map(|document| Content { document, ..found });
+impl ControlDb<'_> {
+    /// The contents of these letters, one by one in their order; none where a letter is gone.
+    pub async fn letter_contents(&mut self, letters: &[Letter]) -> Result<Vec<Option<Content>>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let marks = vec!["?"; letters.len()].join(", ");
+        let sql = self.control.sql(&format!(
+            "SELECT id, document, operations, position FROM laterna.dead_letter WHERE id IN ({marks}) ORDER BY id"
+        ));
+        let query = letters.iter().fold(sqlx::query(&sql), |query, letter| query.bind(letter.id));
+        let rows = query.rows(self.connection()).await.map_err(failed)?;
+        let mut found = std::collections::HashMap::new();
+        for row in &rows {
+            let content = Content {
+                document: row.try_get(1).map_err(failed)?,
+                operations: row.try_get(2).map_err(failed)?,
+                position: row.try_get(3).map_err(failed)?,
+            };
+            found.insert(row.try_get::<u64, _>(0).map_err(failed)?, content);
         }
-        contents.push(content);
+        let mut contents = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let mut content = found.remove(&letter.id);
+            if letter.parts > 0
+                && let Some(found) = content.take()
+            {
+                let whole = self.letter_document(letter).await?;
+                content = whole.map(|document| Content { document, ..found });
+            }
+            contents.push(content);
+        }
+        Ok(contents)
     }
-    Ok(contents)
 }
 
 /// The document as canonical Extended JSON; as base64 where it is no valid BSON.

@@ -9,11 +9,11 @@ use super::{Letter, document_key, second_key};
 use crate::event::{Aggregate, Delivery};
 use crate::failure::{Failure, RESTORE_TOGETHER};
 use crate::fingerprint::Seed;
+use crate::readmodel::control::control_db::{ControlDb, ProjectionDb};
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::Lane;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// Which letters are asked for: those that fit everything that is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -53,100 +53,83 @@ const COLUMNS: &str = "d.id, d.state, d.document_key, d.aggregate_key, d.aggrega
     d.reason, d.digest, d.attempts, d.created_at, d.updated_at, d.erased_at, d.parts, d.event_key, \
     CAST(COALESCE(d.document_bytes, LENGTH(d.document)) AS UNSIGNED) AS document_bytes";
 
-/// The letters of a projection that a selection fits, in order, at most `limit`.
-pub async fn select(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    selection: &Selection,
-    limit: u32,
-) -> Result<Vec<Letter>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let rows = selected(session, control, projection, (COLUMNS, selection), limit).await?;
-    rows.iter().map(|row| letter(row).map_err(failed)).collect()
-}
-
-/// The letters of these events, by their ids' keys, in one generation.
-pub async fn of_events(
-    session: &mut Session,
-    control: &Control,
-    (projection, generation): (&str, u32),
-    keys: &[&[u8]],
-) -> Result<Vec<Letter>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let start = format!("SELECT {COLUMNS} FROM laterna.dead_letter d WHERE d.projection = ");
-    let mut sql = QueryBuilder::<MySql>::new(control.sql(&start));
-    sql.push_bind(projection).push(" AND d.generation = ").push_bind(generation);
-    sql.push(" AND d.event_key IN (");
-    let mut list = sql.separated(", ");
-    for key in keys {
-        list.push_bind(*key);
+impl ProjectionDb<'_> {
+    /// The letters of a projection that a selection fits, in order, at most `limit`.
+    pub async fn letters(&mut self, selection: &Selection, limit: u32) -> Result<Vec<Letter>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let rows = self.selected_letters(COLUMNS, selection, limit).await?;
+        rows.iter().map(|row| letter(row).map_err(failed)).collect()
     }
-    sql.push(")");
-    let rows = sql.build().persistent(false).rows(&mut session.connection).await.map_err(failed)?;
-    rows.iter().map(|row| letter(row).map_err(failed)).collect()
-}
 
-/// The ids of the letters that a selection fits, in order, at most `limit`.
-pub async fn ids(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    selection: &Selection,
-    limit: u32,
-) -> Result<Vec<u64>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let rows = selected(session, control, projection, ("d.id", selection), limit).await?;
-    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
-}
+    /// The letters of these events, by their ids' keys, in one generation.
+    pub async fn letters_of_events(
+        &mut self,
+        generation: u32,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Letter>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let start = format!("SELECT {COLUMNS} FROM laterna.dead_letter d WHERE d.projection = ");
+        let mut sql = QueryBuilder::<MySql>::new(self.control.sql(&start));
+        sql.push_bind(self.projection).push(" AND d.generation = ").push_bind(generation);
+        sql.push(" AND d.event_key IN (");
+        let mut list = sql.separated(", ");
+        for key in keys {
+            list.push_bind(*key);
+        }
+        sql.push(")");
+        let rows = sql.build().persistent(false).rows(self.connection()).await.map_err(failed)?;
+        rows.iter().map(|row| letter(row).map_err(failed)).collect()
+    }
 
-async fn selected(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    (columns, selection): (&str, &Selection),
-    limit: u32,
-) -> Result<Vec<MySqlRow>, Failure> {
-    let start = control.sql(&format!(
-        "SELECT {columns} FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = "
-    ));
-    let mut sql = QueryBuilder::<MySql>::new(start);
-    sql.push_bind(projection);
-    sql.push(" AND d.id > ").push_bind(selection.after);
-    narrow(&mut sql, control, selection);
-    sql.push(" ORDER BY d.id LIMIT ").push_bind(limit);
-    let rows = sql.build().rows(&mut session.connection).await;
-    rows.map_err(|error| classify("reading dead letters", &error))
-}
+    /// The ids of the letters that a selection fits, in order, at most `limit`.
+    pub async fn letter_ids(&mut self, selection: &Selection, limit: u32) -> Result<Vec<u64>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let rows = self.selected_letters("d.id", selection, limit).await?;
+        rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    }
 
-/// The aggregates with letters that read so: more than one where, say, the integer 5 and the text "5" are ids.
-pub async fn reading(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    text: &str,
-) -> Result<Vec<Aggregate>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading dead letters", &error);
-    let sql = control.sql(
-        "SELECT DISTINCT d.aggregate_key FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation \
-         WHERE d.projection = ? AND d.aggregate COLLATE utf8mb4_bin = ? AND d.aggregate_key IS NOT NULL",
-    );
-    let rows = sqlx::query(&sql).bind(projection).bind(text).rows(&mut session.connection).await;
-    let keys = rows.map_err(failed)?;
-    let keys = keys.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
-    let aggregate = |key: Vec<u8>| {
-        Aggregate::from_key(&key).map_err(|error| {
-            Failure::misconfigured(
-                format!("a dead letter's aggregate cannot be read: {error}"),
-                RESTORE_TOGETHER,
-            )
-        })
-    };
-    let mut all = keys.map(|key| aggregate(key?)).collect::<Result<Vec<_>, _>>()?;
-    all.sort();
-    Ok(all)
+    async fn selected_letters(
+        &mut self,
+        columns: &str,
+        selection: &Selection,
+        limit: u32,
+    ) -> Result<Vec<MySqlRow>, Failure> {
+        let start = self.control.sql(&format!(
+            "SELECT {columns} FROM laterna.dead_letter d JOIN laterna.projection p \
+             ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = "
+        ));
+        let mut sql = QueryBuilder::<MySql>::new(start);
+        sql.push_bind(self.projection);
+        sql.push(" AND d.id > ").push_bind(selection.after);
+        narrow(&mut sql, self.control, selection);
+        sql.push(" ORDER BY d.id LIMIT ").push_bind(limit);
+        let rows = sql.build().rows(self.connection()).await;
+        rows.map_err(|error| classify("reading dead letters", &error))
+    }
+
+    /// The aggregates with letters that read so: more than one where, say, the integer 5 and the text "5" are ids.
+    pub async fn aggregates_reading(&mut self, text: &str) -> Result<Vec<Aggregate>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let sql = self.control.sql(
+            "SELECT DISTINCT d.aggregate_key FROM laterna.dead_letter d JOIN laterna.projection p \
+             ON p.projection = d.projection AND p.live_generation = d.generation \
+             WHERE d.projection = ? AND d.aggregate COLLATE utf8mb4_bin = ? AND d.aggregate_key IS NOT NULL",
+        );
+        let rows = sqlx::query(&sql).bind(self.projection).bind(text).rows(self.connection()).await;
+        let keys = rows.map_err(failed)?;
+        let keys = keys.iter().map(|row| row.try_get::<Vec<u8>, _>(0).map_err(failed));
+        let aggregate = |key: Vec<u8>| {
+            Aggregate::from_key(&key).map_err(|error| {
+                Failure::misconfigured(
+                    format!("a dead letter's aggregate cannot be read: {error}"),
+                    RESTORE_TOGETHER,
+                )
+            })
+        };
+        let mut all = keys.map(|key| aggregate(key?)).collect::<Result<Vec<_>, _>>()?;
+        all.sort();
+        Ok(all)
+    }
 }
 
 /// Adds what is given to the condition.
@@ -205,74 +188,69 @@ pub(super) fn narrow(sql: &mut QueryBuilder<'_, MySql>, control: &Control, selec
     }
 }
 
-/// The newest letter's id; 0 where there is none.
-pub async fn newest(session: &mut Session, control: &Control, projection: &str) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the newest dead letter", &error);
-    let sql = control.sql(
-        "SELECT CAST(COALESCE(MAX(d.id), 0) AS UNSIGNED) FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).row(&mut session.connection).await.map_err(failed)?;
-    row.try_get(0).map_err(failed)
+impl ProjectionDb<'_> {
+    /// The newest letter's id; 0 where there is none.
+    pub async fn newest_letter(&mut self) -> Result<u64, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the newest dead letter", &error);
+        let sql = self.control.sql(
+            "SELECT CAST(COALESCE(MAX(d.id), 0) AS UNSIGNED) FROM laterna.dead_letter d JOIN laterna.projection p \
+             ON p.projection = d.projection AND p.live_generation = d.generation WHERE d.projection = ?",
+        );
+        let row = sqlx::query(&sql).bind(self.projection).row(self.connection()).await.map_err(failed)?;
+        row.try_get(0).map_err(failed)
+    }
+
+    /// How many letters wait in the row of this one's aggregate, from it on; 1 where it has none.
+    pub async fn letters_in_row(&mut self, letter: &Letter) -> Result<u64, Failure> {
+        let failed = |error: sqlx::Error| classify("counting an aggregate's dead letters", &error);
+        let Some(key) = &letter.aggregate_key else { return Ok(1) };
+        let sql = self.control.sql(
+            "SELECT COUNT(*) FROM laterna.dead_letter d JOIN laterna.projection p \
+             ON p.projection = d.projection AND p.live_generation = d.generation \
+             WHERE d.projection = ? AND d.aggregate_key = ? AND d.id >= ?",
+        );
+        let row = sqlx::query(&sql).bind(self.projection).bind(key).bind(letter.id);
+        let row = row.row(self.connection()).await.map_err(failed)?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0).map_err(failed)?).unwrap_or_default())
+    }
 }
 
-/// How many letters wait in the row of this one's aggregate, from it on; 1 where it has none.
-pub async fn length(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    letter: &Letter,
-) -> Result<u64, Failure> {
-    let failed = |error: sqlx::Error| classify("counting an aggregate's dead letters", &error);
-    let Some(key) = &letter.aggregate_key else { return Ok(1) };
-    let sql = control.sql(
-        "SELECT COUNT(*) FROM laterna.dead_letter d JOIN laterna.projection p \
-         ON p.projection = d.projection AND p.live_generation = d.generation \
-         WHERE d.projection = ? AND d.aggregate_key = ? AND d.id >= ?",
-    );
-    let row = sqlx::query(&sql).bind(projection).bind(key).bind(letter.id);
-    let row = row.row(&mut session.connection).await.map_err(failed)?;
-    Ok(u64::try_from(row.try_get::<i64, _>(0).map_err(failed)?).unwrap_or_default())
+impl ControlDb<'_> {
+    /// The oldest letter of an aggregate behind an id; behind 0, its head.
+    pub async fn letter_behind(
+        &mut self,
+        lane: &Lane,
+        aggregate_key: &[u8],
+        after: u64,
+    ) -> Result<Option<Letter>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading a dead letter", &error);
+        let sql = self.control.sql(&format!(
+            "SELECT {COLUMNS} FROM laterna.dead_letter d \
+             WHERE d.projection = ? AND d.generation = ? AND d.aggregate_key = ? AND d.id > ? ORDER BY d.id LIMIT 1"
+        ));
+        let row = sqlx::query(&sql)
+            .bind(&lane.projection)
+            .bind(lane.generation)
+            .bind(aggregate_key)
+            .bind(after)
+            .first(self.connection())
+            .await
+            .map_err(failed)?;
+        row.map(|row| letter(&row).map_err(failed)).transpose()
+    }
 }
 
-/// The oldest letter of an aggregate behind an id; behind 0, its head.
-pub async fn behind(
-    session: &mut Session,
-    control: &Control,
-    lane: &Lane,
-    aggregate_key: &[u8],
-    after: u64,
-) -> Result<Option<Letter>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading a dead letter", &error);
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.dead_letter d \
-         WHERE d.projection = ? AND d.generation = ? AND d.aggregate_key = ? AND d.id > ? ORDER BY d.id LIMIT 1"
-    ));
-    let row = sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(aggregate_key)
-        .bind(after)
-        .first(&mut session.connection)
-        .await
-        .map_err(failed)?;
-    row.map(|row| letter(&row).map_err(failed)).transpose()
-}
-
-/// The keys of the aggregates that have letters in a generation.
-pub async fn blocked(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading which aggregates have dead letters", &error);
-    let sql = control.sql(
-        "SELECT DISTINCT aggregate_key FROM laterna.dead_letter \
-         WHERE projection = ? AND generation = ? AND aggregate_key IS NOT NULL",
-    );
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
-    rows.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+impl ProjectionDb<'_> {
+    /// The keys of the aggregates that have letters in a generation.
+    pub async fn blocked_aggregates(&mut self, generation: u32) -> Result<Vec<Vec<u8>>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading which aggregates have dead letters", &error);
+        let sql = self.control.sql(
+            "SELECT DISTINCT aggregate_key FROM laterna.dead_letter \
+             WHERE projection = ? AND generation = ? AND aggregate_key IS NOT NULL",
+        );
+        let rows = sqlx::query(&sql).bind(self.projection).bind(generation).rows(self.connection()).await;
+        rows.map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    }
 }
 
 /// The discards of operators: document keys, each with the text of the event's id where that can be read.
@@ -303,21 +281,20 @@ impl Discarded {
     }
 }
 
-/// The documents that operators discarded.
-pub async fn discarded(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Discarded, Failure> {
-    let failed = |error: sqlx::Error| classify("reading discarded events", &error);
-    let sql = control.sql("SELECT document_key, event_id FROM laterna.discarded WHERE projection = ?");
-    let rows = sqlx::query(&sql).bind(projection).rows(&mut session.connection).await.map_err(failed)?;
-    let mut discarded = Discarded::default();
-    for row in rows {
-        let key: Vec<u8> = row.try_get(0).map_err(failed)?;
-        discarded.insert(key.try_into().unwrap_or_default(), row.try_get(1).map_err(failed)?);
+impl ProjectionDb<'_> {
+    /// The documents that operators discarded.
+    pub async fn discarded_events(&mut self) -> Result<Discarded, Failure> {
+        let failed = |error: sqlx::Error| classify("reading discarded events", &error);
+        let sql =
+            self.control.sql("SELECT document_key, event_id FROM laterna.discarded WHERE projection = ?");
+        let rows = sqlx::query(&sql).bind(self.projection).rows(self.connection()).await.map_err(failed)?;
+        let mut discarded = Discarded::default();
+        for row in rows {
+            let key: Vec<u8> = row.try_get(0).map_err(failed)?;
+            discarded.insert(key.try_into().unwrap_or_default(), row.try_get(1).map_err(failed)?);
+        }
+        Ok(discarded)
     }
-    Ok(discarded)
 }
 
 /// A letter whose event was given up in another generation, by whom and why.
@@ -327,26 +304,22 @@ pub struct GivenUp {
     pub why: String,
 }
 
-/// The heads of a generation's letters whose events were given up in another generation, at most `limit`.
-pub async fn given_up(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-    generation: u32,
-    limit: u32,
-) -> Result<Vec<GivenUp>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading letters that were given up", &error);
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS}, g.discarded_by AS who, g.reason AS why FROM laterna.dead_letter d \
-         JOIN laterna.discarded g ON g.projection = d.projection AND g.document_key = d.document_key \
-         AND CAST(g.event_id AS BINARY) <=> CAST(d.event_id AS BINARY) WHERE d.projection = ? AND d.generation = ? AND d.state = 'parked' ORDER BY d.id LIMIT ?"
-    ));
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).bind(limit);
-    let rows = rows.rows(&mut session.connection).await.map_err(failed)?;
-    let read = |row: &MySqlRow| {
-        Ok(GivenUp { letter: letter(row)?, who: row.try_get("who")?, why: row.try_get("why")? })
-    };
-    rows.iter().map(|row| read(row).map_err(failed)).collect()
+impl ProjectionDb<'_> {
+    /// The heads of a generation's letters whose events were given up in another generation, at most `limit`.
+    pub async fn given_up_letters(&mut self, generation: u32, limit: u32) -> Result<Vec<GivenUp>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading letters that were given up", &error);
+        let sql = self.control.sql(&format!(
+            "SELECT {COLUMNS}, g.discarded_by AS who, g.reason AS why FROM laterna.dead_letter d \
+             JOIN laterna.discarded g ON g.projection = d.projection AND g.document_key = d.document_key \
+             AND CAST(g.event_id AS BINARY) <=> CAST(d.event_id AS BINARY) WHERE d.projection = ? AND d.generation = ? AND d.state = 'parked' ORDER BY d.id LIMIT ?"
+        ));
+        let rows = sqlx::query(&sql).bind(self.projection).bind(generation).bind(limit);
+        let rows = rows.rows(self.connection()).await.map_err(failed)?;
+        let read = |row: &MySqlRow| {
+            Ok(GivenUp { letter: letter(row)?, who: row.try_get("who")?, why: row.try_get("why")? })
+        };
+        rows.iter().map(|row| read(row).map_err(failed)).collect()
+    }
 }
 
 fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {

@@ -8,13 +8,12 @@ use sqlx::mysql::MySqlRow;
 use crate::event::Id;
 use crate::failure::{Failure, RUN_NEWER};
 use crate::position::{ClusterTime, Position};
-use crate::readmodel::control::schema::Control;
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::lane::checkpoint::unpacked_time;
 use crate::readmodel::lane::dedupe::unpacked;
 use crate::readmodel::lane::witness;
 use crate::readmodel::mysql::error::{classify, number};
 use crate::readmodel::mysql::query::RunQuery;
-use crate::readmodel::mysql::session::Session;
 
 /// How many rows of the dedupe window are read at a time.
 pub(super) const PAGE: usize = 4000;
@@ -84,47 +83,47 @@ pub(super) fn outcomes(bytes: &[u8], from: (Option<u32>, Option<u32>)) -> Vec<(I
     unpacked(bytes).into_iter().map(outcome).collect()
 }
 
-/// How the lanes stand whose tables are live. None while there are none.
-pub(super) async fn live_lanes(
-    session: &mut Session,
-    control: &Control,
-    projection: &str,
-) -> Result<Option<LanesStanding>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the live lanes", &error);
-    let sql = control.sql(&format!(
-        "SELECT c.lane, c.generation, c.position, c.streams_since, w.batch, w.stamp, \
-         CAST(COALESCE(w.batch = c.witness_batch AND w.stamp = c.witness_stamp, 0) AS SIGNED) \
-         FROM `{}` w JOIN laterna.checkpoint c ON c.generation = w.generation AND c.lane = w.lane \
-         WHERE c.projection = ? ORDER BY c.lane",
-        witness::table(control, projection)
-    ));
-    let rows = match sqlx::query(&sql).bind(projection).rows(&mut session.connection).await {
-        Err(error) if number(&error) == Some(NO_SUCH_TABLE) => {
-            let there = witness::is_there(session, control, projection).await?;
-            return if there { Err(failed(error)) } else { Ok(None) };
+impl ProjectionDb<'_> {
+    /// How the lanes stand whose tables are live. None while there are none.
+    pub(super) async fn live_lanes(&mut self) -> Result<Option<LanesStanding>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the live lanes", &error);
+        let sql = self.control.sql(&format!(
+            "SELECT c.lane, c.generation, c.position, c.streams_since, w.batch, w.stamp, \
+             CAST(COALESCE(w.batch = c.witness_batch AND w.stamp = c.witness_stamp, 0) AS SIGNED) \
+             FROM `{}` w JOIN laterna.checkpoint c ON c.generation = w.generation AND c.lane = w.lane \
+             WHERE c.projection = ? ORDER BY c.lane",
+            witness::table(self.control, self.projection)
+        ));
+        let rows = match sqlx::query(&sql).bind(self.projection).rows(self.connection()).await {
+            Err(error) if number(&error) == Some(NO_SUCH_TABLE) => {
+                let there = self.has_witness().await?;
+                return if there { Err(failed(error)) } else { Ok(None) };
+            }
+            rows => rows.map_err(failed)?,
+        };
+        let Some(first) = rows.first() else { return Ok(None) };
+        let mut live = LanesStanding {
+            generation: first.try_get(1).map_err(failed)?,
+            lanes: BTreeMap::new(),
+            agree: true,
+            passed: Some(ClusterTime { seconds: u32::MAX, increment: u32::MAX }),
+            streams_since: Some(ClusterTime::default()),
+        };
+        for row in &rows {
+            let position: String = row.try_get(2).map_err(failed)?;
+            let since: Option<u64> = row.try_get(3).map_err(failed)?;
+            let commits = LaneCommits {
+                batch: row.try_get(4).map_err(failed)?,
+                stamp: row.try_get(5).map_err(failed)?,
+            };
+            live.lanes.insert(row.try_get(0).map_err(failed)?, commits);
+            live.agree &= row.try_get::<i64, _>(6).map_err(failed)? == 1;
+            live.passed = live.passed.zip(passed(&position)?).map(|(one, other)| one.min(other));
+            live.streams_since =
+                live.streams_since.zip(since.map(unpacked_time)).map(|(one, other)| one.max(other));
         }
-        rows => rows.map_err(failed)?,
-    };
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut live = LanesStanding {
-        generation: first.try_get(1).map_err(failed)?,
-        lanes: BTreeMap::new(),
-        agree: true,
-        passed: Some(ClusterTime { seconds: u32::MAX, increment: u32::MAX }),
-        streams_since: Some(ClusterTime::default()),
-    };
-    for row in &rows {
-        let position: String = row.try_get(2).map_err(failed)?;
-        let since: Option<u64> = row.try_get(3).map_err(failed)?;
-        let commits =
-            LaneCommits { batch: row.try_get(4).map_err(failed)?, stamp: row.try_get(5).map_err(failed)? };
-        live.lanes.insert(row.try_get(0).map_err(failed)?, commits);
-        live.agree &= row.try_get::<i64, _>(6).map_err(failed)? == 1;
-        live.passed = live.passed.zip(passed(&position)?).map(|(one, other)| one.min(other));
-        live.streams_since =
-            live.streams_since.zip(since.map(unpacked_time)).map(|(one, other)| one.max(other));
+        Ok(Some(live))
     }
-    Ok(Some(live))
 }
 
 /// Before what a lane at a position has taken everything.
@@ -143,64 +142,60 @@ fn passed(position: &str) -> Result<Option<ClusterTime>, Failure> {
 const COLUMNS: &str = "id, lane, event_ids, ignored_from, discarded_from";
 const SAYS: &str = "(events > 0 OR ignored_from IS NOT NULL)";
 
-/// The last row of each lane.
-pub(super) async fn last_rows(
-    session: &mut Session,
-    control: &Control,
-    (projection, generation): (&str, u32),
-) -> Result<BTreeMap<u32, u64>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
-    let sql = control.sql(
-        "SELECT lane, CAST(MAX(id) AS UNSIGNED) FROM laterna.dedupe FORCE INDEX (by_acknowledgement) \
-         WHERE projection = ? AND generation = ? GROUP BY acknowledged, lane",
-    );
-    let rows = sqlx::query(&sql).bind(projection).bind(generation).rows(&mut session.connection).await;
-    let rows = rows.map_err(failed)?;
-    let mut last = BTreeMap::new();
-    for row in &rows {
-        let (lane, id): (u32, u64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        let known = last.entry(lane).or_insert(id);
-        *known = id.max(*known);
+impl ProjectionDb<'_> {
+    /// The last row of each lane.
+    pub(super) async fn last_dedupe_rows(&mut self, generation: u32) -> Result<BTreeMap<u32, u64>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
+        let sql = self.control.sql(
+            "SELECT lane, CAST(MAX(id) AS UNSIGNED) FROM laterna.dedupe FORCE INDEX (by_acknowledgement) \
+             WHERE projection = ? AND generation = ? GROUP BY acknowledged, lane",
+        );
+        let rows = sqlx::query(&sql).bind(self.projection).bind(generation).rows(self.connection()).await;
+        let rows = rows.map_err(failed)?;
+        let mut last = BTreeMap::new();
+        for row in &rows {
+            let (lane, id): (u32, u64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+            let known = last.entry(lane).or_insert(id);
+            *known = id.max(*known);
+        }
+        Ok(last)
     }
-    Ok(last)
-}
 
-/// Rows before one, the newest first.
-pub(super) async fn older(
-    session: &mut Session,
-    control: &Control,
-    (projection, generation): (&str, u32),
-    before: u64,
-) -> Result<Vec<MySqlRow>, Failure> {
-    let sql = control.sql(&format!(
-        "SELECT {COLUMNS} FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id < ? AND {SAYS} \
-         ORDER BY id DESC LIMIT {PAGE}"
-    ));
-    let page = sqlx::query(&sql).bind(projection).bind(generation).bind(before);
-    let page = page.rows(&mut session.connection).await;
-    page.map_err(|error| classify("reading the dedupe window", &error))
-}
-
-/// Rows that the lanes have committed since, the oldest first: of each lane the next ones.
-pub(super) async fn newer(
-    session: &mut Session,
-    control: &Control,
-    (projection, generation): (&str, u32),
-    lanes: impl ExactSizeIterator<Item = &u32>,
-    last: &BTreeMap<u32, u64>,
-) -> Result<Vec<MySqlRow>, Failure> {
-    let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
-    let one = format!(
-        "(SELECT {COLUMNS} FROM laterna.dedupe FORCE INDEX (by_acknowledgement) WHERE projection = ? AND generation = ? \
-         AND acknowledged IN (0, 1, 2) AND lane = ? AND id > ? AND {SAYS} ORDER BY id LIMIT {PAGE})"
-    );
-    let sql = control.sql(&(vec![one; lanes.len()].join(" UNION ALL ") + " ORDER BY id"));
-    let mut query = sqlx::query(&sql);
-    for lane in lanes {
-        let after = last.get(lane).copied().unwrap_or_default();
-        query = query.bind(projection).bind(generation).bind(lane).bind(after);
+    /// Rows before one, the newest first.
+    pub(super) async fn older_dedupe_rows(
+        &mut self,
+        generation: u32,
+        before: u64,
+    ) -> Result<Vec<MySqlRow>, Failure> {
+        let sql = self.control.sql(&format!(
+            "SELECT {COLUMNS} FROM laterna.dedupe WHERE projection = ? AND generation = ? AND id < ? AND {SAYS} \
+             ORDER BY id DESC LIMIT {PAGE}"
+        ));
+        let page = sqlx::query(&sql).bind(self.projection).bind(generation).bind(before);
+        let page = page.rows(self.connection()).await;
+        page.map_err(|error| classify("reading the dedupe window", &error))
     }
-    query.rows(&mut session.connection).await.map_err(failed)
+
+    /// Rows that the lanes have committed since, the oldest first: of each lane the next ones.
+    pub(super) async fn newer_dedupe_rows(
+        &mut self,
+        generation: u32,
+        lanes: impl ExactSizeIterator<Item = &u32>,
+        last: &BTreeMap<u32, u64>,
+    ) -> Result<Vec<MySqlRow>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading the dedupe window", &error);
+        let one = format!(
+            "(SELECT {COLUMNS} FROM laterna.dedupe FORCE INDEX (by_acknowledgement) WHERE projection = ? AND generation = ? \
+             AND acknowledged IN (0, 1, 2) AND lane = ? AND id > ? AND {SAYS} ORDER BY id LIMIT {PAGE})"
+        );
+        let sql = self.control.sql(&(vec![one; lanes.len()].join(" UNION ALL ") + " ORDER BY id"));
+        let mut query = sqlx::query(&sql);
+        for lane in lanes {
+            let after = last.get(lane).copied().unwrap_or_default();
+            query = query.bind(self.projection).bind(generation).bind(lane).bind(after);
+        }
+        query.rows(self.connection()).await.map_err(failed)
+    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub struct OpenBreaker {
 }
 
 impl Tables {
-    /// As `checkpoint::replace` does.
+    /// As `replace_lanes` does.
     pub(super) fn place_lanes(&mut self, lanes: u32, position: &Position) {
         let batch = self.lanes.iter().map(|row| row.batch + 1).max().unwrap_or_default();
         let (all, anchor) = (self.fingerprint(), checkpoint::anchor(&self.lanes));
