@@ -94,7 +94,7 @@ impl Pair {
             assumed: vec![],
             has_expression_key: false,
         };
-        let schema = Schema { tables: self.tables.iter().map(table).collect(), statements: vec![] };
+        let schema = Schema::new(self.tables.iter().map(table).collect(), vec![]);
         let sides = Sides { live: &self.world.name, rebuilt: &self.world.control() };
         let (told, calls) = (AtomicU64::new(0), AtomicU64::new(0));
         let progress = |now: laterna::readmodel::compare::CompareProgress<'_>| {

@@ -47,7 +47,7 @@ pub fn check(manifest: &Manifest) -> Result<Schema, Vec<SqlRefusal>> {
     let (tables, mut refusals) = tables(manifest, &names);
     let (statements, wrong) = statements(manifest, DeclaredTables { names: &names, right: &tables });
     refusals.extend(wrong);
-    if refusals.is_empty() { Ok(Schema { tables, statements }) } else { Err(refusals) }
+    if refusals.is_empty() { Ok(Schema::new(tables, statements)) } else { Err(refusals) }
 }
 
 fn sizes(manifest: &Manifest) -> Vec<SqlRefusal> {

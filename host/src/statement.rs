@@ -2,9 +2,11 @@
 //!
 //! No I/O and no driver types. Whether SQL is allowed is decided in `sql`.
 
+mod groups;
 mod parameter;
 mod together;
 
+pub use groups::TableGroups;
 pub use parameter::{Column, Parameter, Role, Type};
 pub use together::{Keyed, Merge, MultiRow, RowPart};
 
@@ -277,9 +279,20 @@ impl Statement {
 pub struct Schema {
     pub tables: Vec<Table>,
     pub statements: Vec<Statement>,
+    groups: TableGroups,
 }
 
 impl Schema {
+    pub fn new(tables: Vec<Table>, statements: Vec<Statement>) -> Self {
+        let groups = TableGroups::of(&tables, &statements);
+        Self { tables, statements, groups }
+    }
+
+    /// Which statements may pass each other within a batch.
+    pub fn groups(&self) -> &TableGroups {
+        &self.groups
+    }
+
     /// Notes for authors, in sentences.
     pub fn notes(&self) -> Vec<String> {
         let assumed = |table: &Table| {

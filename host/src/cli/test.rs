@@ -70,7 +70,7 @@ pub fn test(config: &Path, arguments: &TestArguments) -> anyhow::Result<ExitCode
     let tested = tested(arguments, &budget)?;
     let schema = match &tested {
         LoadedComponent::Projector(loaded) => loaded.deployed.schema.clone(),
-        LoadedComponent::Upcaster(_) => Arc::new(Schema { tables: vec![], statements: vec![] }),
+        LoadedComponent::Upcaster(_) => Arc::new(Schema::new(vec![], vec![])),
     };
     let expected = match &arguments.expect {
         Some(path) if !arguments.update => Some(golden::read(path)?),

@@ -39,8 +39,9 @@ pub struct RowRun<'a> {
 /// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
 /// the parameters are complete.
 pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
-    let (groups, of_statement) = groups(schema);
-    let mut joined = Joined { schema, of_statement, groups, runs: Vec::new() };
+    let group = |has_free_rows: &bool| Group { has_free_rows: *has_free_rows, ..Group::default() };
+    let groups = schema.groups().free_rows().iter().map(group).collect();
+    let mut joined = Joined { schema, groups, runs: Vec::new() };
     for operation in operations {
         joined.add(operation);
     }
@@ -92,7 +93,6 @@ struct TouchedAt {
 
 struct Joined<'s, 'a> {
     schema: &'s Schema,
-    of_statement: Vec<usize>,
     groups: Vec<Group<'a>>,
     runs: Vec<GrowingRun<'a>>,
 }
@@ -104,7 +104,8 @@ impl<'a> Joined<'_, 'a> {
         let values = operation.parameters.as_slice();
         let kinds = kinds(statement, values);
         let key = statement.keyed.as_ref().and_then(|keyed| key::of(statement, keyed, values));
-        let group = &self.groups[self.of_statement[index]];
+        let of_statement = schema.groups().of_statement(index);
+        let group = &self.groups[of_statement];
         let before = key.as_ref().and_then(|key| group.touched.get(key)).copied();
         let is_free = group.has_free_rows && key.is_some();
         if is_free
@@ -117,7 +118,7 @@ impl<'a> Joined<'_, 'a> {
             (key.is_some() || !rows.is_apart) && (rows.takes_null || !values.contains(&Value::Null))
         });
         let is_apart = statement.multi_row.as_ref().is_some_and(|rows| rows.is_apart);
-        let group = &self.groups[self.of_statement[index]];
+        let group = &self.groups[of_statement];
         let earliest = if is_free { before.map(|place| place.run) } else { group.last };
         let joined = group.open.iter().copied().find(|run| {
             let run = &self.runs[*run];
@@ -139,7 +140,7 @@ impl<'a> Joined<'_, 'a> {
 
     /// Notes where an operation went, for those behind it.
     fn note(&mut self, statement: usize, run: usize, key: Option<Key<'a>>, is_free: bool, is_new: bool) {
-        let group = &mut self.groups[self.of_statement[statement]];
+        let group = &mut self.groups[self.schema.groups().of_statement(statement)];
         if !is_free && (is_new || group.has_free_rows) {
             // Nothing passes it.
             group.touched.clear();
@@ -264,33 +265,6 @@ pub fn render<'s>(statement: &'s Statement, rows: usize, kinds: &str) -> Cow<'s,
         _ => Cow::Borrowed(statement.sql.as_str()),
     };
     if kinds.is_empty() { text } else { format!("{text} /* {kinds} */").into() }
-}
-
-/// The groups, and the one of each statement: tables that foreign keys tie, over however many steps, and tables that one
-/// statement names together, are one group.
-fn groups<'a>(schema: &Schema) -> (Vec<Group<'a>>, Vec<usize>) {
-    let index: HashMap<&str, usize> =
-        schema.tables.iter().enumerate().map(|(index, table)| (table.name.as_str(), index)).collect();
-    let mut group: Vec<usize> = (0..schema.tables.len()).collect();
-    let mut tie = |left: &str, right: &str| {
-        let (left, right) = (group[index[left]], group[index[right]]);
-        group.iter_mut().filter(|group| **group == right).for_each(|group| *group = left);
-    };
-    for table in &schema.tables {
-        table.references.iter().for_each(|other| tie(&table.name, other));
-    }
-    for statement in &schema.statements {
-        statement.reads.iter().for_each(|other| tie(&statement.table, other));
-    }
-    let groups = (0..schema.tables.len()).map(|number| {
-        let mut members = schema.tables.iter().zip(&group).filter(|(_, group)| **group == number);
-        let only = members.next().filter(|_| members.next().is_none());
-        let has_free_rows =
-            only.is_some_and(|(table, _)| table.references.is_empty() && !table.has_other_unique_key());
-        Group { has_free_rows, ..Group::default() }
-    });
-    let of_statement = schema.statements.iter().map(|statement| group[index[statement.table.as_str()]]);
-    (groups.collect(), of_statement.collect())
 }
 
 #[cfg(test)]

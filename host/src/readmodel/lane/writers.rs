@@ -314,7 +314,7 @@ mod tests {
 
     impl Lanes {
         fn new() -> Self {
-            let schema = Arc::new(Schema { tables: vec![], statements: vec![] });
+            let schema = Arc::new(Schema::new(vec![], vec![]));
             Self { writers: Writers::new(4, ENTRIES_MAX, PATIENCE), schema }
         }
 

@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
     use crate::failure::Fault;
-    use crate::statement::{Column, Parameter, Role, Table, Type as Kind};
+    use crate::statement::{Column, Parameter, Role, Type as Kind};
 
     fn kinds() -> Vec<Kind> {
         vec![
@@ -219,8 +219,7 @@ mod tests {
             index in prop_oneof![Just(0), Just(0), Just(0), Just(1_u32), Just(u32::MAX)],
         ) {
             let statement = statement(parameters);
-            let (tables, statements) = (Vec::<Table>::new(), vec![statement.clone()]);
-            let schema = Schema { tables, statements };
+            let schema = Schema::new(vec![], vec![statement.clone()]);
             let operations = [Operation { statement: index, parameters: values.clone() }];
             if let Err(failure) = judge(&schema, &operations) {
                 prop_assert_eq!(failure.fault(), Fault::Event);
@@ -267,7 +266,7 @@ mod tests {
             column: Some("t.n".into()),
             required: !column.nullable,
         };
-        let schema = Schema { tables: vec![], statements: vec![statement(vec![parameter])] };
+        let schema = Schema::new(vec![], vec![statement(vec![parameter])]);
         let judged = |statement, parameters| judge(&schema, &[Operation { statement, parameters }]);
         assert_eq!(judged(0, vec![Value::Null]), Ok(()));
         assert_eq!(judged(1, vec![]).map_err(|failure| failure.class()), Err("unknown-statement"));

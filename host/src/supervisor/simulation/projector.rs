@@ -107,7 +107,7 @@ pub fn deployed(version: u32) -> Deployed {
         multi_row: None,
         keyed: None,
     };
-    let schema = Schema { tables: vec![], statements: vec![statement] };
+    let schema = Schema::new(vec![], vec![statement]);
     Deployed {
         digest: version.to_string(),
         manifest: Arc::new(manifest),
