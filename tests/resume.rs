@@ -20,7 +20,7 @@ fn reader(world: &World, collection: &str) -> OutboxReader {
 
 /// What comes of reading behind a token, until something does.
 async fn lost(mut reader: OutboxReader, data: &str) -> Option<Lost> {
-    let token = Token { data: data.to_owned(), type_bits: None };
+    let token = Token { data: data.into(), type_bits: None };
     let mut read = reader.open(&Position::Stream { token }).await;
     for _ in 0..10 {
         if read.is_err() {

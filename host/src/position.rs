@@ -6,6 +6,7 @@ mod key;
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +35,9 @@ impl ClusterTime {
 /// A resume token of a change stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Token {
-    /// The token's `_data`: hex digits whose byte order is the order of the stream.
-    pub data: String,
+    /// The token's `_data`: hex digits whose byte order is the order of the stream. All documents of a scan share one.
+    #[serde(with = "shared_text")]
+    pub data: Arc<str>,
     /// The token's `_typeBits` in hex, where it has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub type_bits: Option<String>,
@@ -55,6 +57,21 @@ impl Token {
     pub fn is_high_water_mark(&self) -> bool {
         const DIGITS_MAX: usize = 40;
         self.data.len() < DIGITS_MAX
+    }
+}
+
+/// The stored form of a text that is shared: the text.
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
     }
 }
 
@@ -78,10 +95,10 @@ pub enum Position {
 impl Position {
     /// About how many bytes it holds elsewhere.
     pub fn held_bytes(&self) -> usize {
-        let token = |token: &Token| token.data.len() + token.type_bits.as_ref().map_or(0, String::len);
         match self {
-            Self::Stream { token: at } => token(at),
-            Self::Scan { start, key, .. } => token(start) + key.as_ref().map_or(0, ScanKey::held_bytes),
+            Self::Stream { token } => token.data.len() + token.type_bits.as_ref().map_or(0, String::len),
+            // All positions of a scan share its start.
+            Self::Scan { key, .. } => key.as_ref().map_or(0, ScanKey::held_bytes),
         }
     }
 

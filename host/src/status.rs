@@ -327,7 +327,7 @@ mod tests {
 
     pub(super) fn at(seconds: u32) -> Position {
         Position::Stream {
-            token: Token { data: format!("82{seconds:08x}000000012B0229296E04"), type_bits: None },
+            token: Token { data: format!("82{seconds:08x}000000012B0229296E04").into(), type_bits: None },
         }
     }
 

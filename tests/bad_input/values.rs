@@ -156,7 +156,7 @@ fn schema() -> Schema {
 
 fn entry(number: usize, operation: Operation) -> Entry {
     let number = i64::try_from(number).expect("few");
-    let position = Position::Stream { token: Token { data: format!("82{number:04}"), type_bits: None } };
+    let position = Position::Stream { token: Token { data: format!("82{number:04}").into(), type_bits: None } };
     let event = Event {
         id: Id::Integer(number),
         event_type: "T".into(),

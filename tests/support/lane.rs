@@ -170,5 +170,5 @@ pub fn entry(number: i64, aggregate: i64, operations: Vec<Operation>) -> Entry {
 }
 
 fn place(number: i64) -> Position {
-    Position::Stream { token: Token { data: format!("82{number:06}"), type_bits: None } }
+    Position::Stream { token: Token { data: format!("82{number:06}").into(), type_bits: None } }
 }

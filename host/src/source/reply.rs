@@ -32,14 +32,14 @@ pub fn cluster_time(timestamp: Timestamp) -> ClusterTime {
 }
 
 pub fn token(document: &RawDocument) -> Option<Token> {
-    let data = document.get_str("_data").ok()?.to_owned();
+    let data = document.get_str("_data").ok()?.into();
     let type_bits = document.get_binary("_typeBits").ok().map(|bits| hex::encode(bits.bytes));
     Some(Token { data, type_bits })
 }
 
 /// The token as the server wants it back.
 pub fn token_document(token: &Token) -> bson::Document {
-    let mut document = bson::doc! { "_data": &token.data };
+    let mut document = bson::doc! { "_data": &*token.data };
     if let Some(bits) = token.type_bits.as_deref().and_then(|digits| hex::decode(digits).ok()) {
         let binary = bson::Binary { subtype: BinarySubtype::Generic, bytes: bits };
         document.insert("_typeBits", binary);

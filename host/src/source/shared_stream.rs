@@ -224,7 +224,7 @@ mod tests {
     use crate::event::Undecodable;
 
     fn token(at: u32) -> Token {
-        Token { data: format!("82{at:04}"), type_bits: None }
+        Token { data: format!("82{at:04}").into(), type_bits: None }
     }
 
     /// A reply with the documents behind one place, up to another one, each of so many bytes.

@@ -89,7 +89,7 @@ pub struct Rows {
 
 pub fn stream(taken: usize) -> Position {
     let seconds = FIRST + u32::try_from(taken).expect("a schedule is small");
-    Position::Stream { token: Token { data: format!("82{seconds:08X}00000000"), type_bits: None } }
+    Position::Stream { token: Token { data: format!("82{seconds:08X}00000000").into(), type_bits: None } }
 }
 
 /// How many events a place in the stream is behind; none in history.

@@ -165,7 +165,7 @@ mod tests {
     use crate::position::Token;
 
     fn at(number: u32) -> Position {
-        Position::Stream { token: Token { data: format!("82{number:08X}00000001"), type_bits: None } }
+        Position::Stream { token: Token { data: format!("82{number:08X}00000001").into(), type_bits: None } }
     }
 
     fn change(lane: u32, digest: &str, from: u32) -> LaneChange {

@@ -44,7 +44,7 @@ mod tests {
     use crate::position::Token;
 
     fn at(place: u32) -> Position {
-        Position::Stream { token: Token { data: format!("82{place:04}"), type_bits: None } }
+        Position::Stream { token: Token { data: format!("82{place:04}").into(), type_bits: None } }
     }
 
     #[test]

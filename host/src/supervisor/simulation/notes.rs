@@ -67,7 +67,7 @@ fn identity() -> SourceIdentity {
 }
 
 fn stream(taken: usize) -> Token {
-    Token { data: format!("82{:08X}00000000", 1_000 + taken), type_bits: None }
+    Token { data: format!("82{:08X}00000000", 1_000 + taken).into(), type_bits: None }
 }
 
 fn taken(position: &Position) -> Option<usize> {

@@ -280,7 +280,7 @@ pub fn delivery(document: &Document, position: Position, decoder: &Decoder) -> D
 /// A token of an event, or the high-water mark before the events of its time.
 pub fn token(seconds: u32, increment: u32, event: Option<u32>) -> Token {
     let event = event.map(|event| format!("2B{event:08X}{:040X}", 4)).unwrap_or_default();
-    Token { data: format!("82{seconds:08X}{increment:08X}{event}"), type_bits: None }
+    Token { data: format!("82{seconds:08X}{increment:08X}{event}").into(), type_bits: None }
 }
 
 fn fact(chance: &mut StdRng, likely: &Likely) -> Fact {
