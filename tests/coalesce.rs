@@ -5,7 +5,8 @@ mod keyed;
 use laterna::sql;
 use laterna::sql::coalesce;
 use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, TextOrder, Value,
+    FittedOperation, Manifest, Operation, Ordering, Schema, Sent, StatementDeclaration, TableDeclaration,
+    TextOrder,
 };
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -96,9 +97,9 @@ fn schema(is_mysql: bool) -> Schema {
 }
 
 /// A batch that mostly succeeds: the parents are there at first, and rows of `l_new` are mostly new.
-fn operations(schema: &Schema, rng: &mut StdRng) -> Vec<Operation> {
-    let integers = |values: Vec<i64>| values.into_iter().map(Value::Integer).collect();
-    let mut operations: Vec<Operation> =
+fn operations(schema: &Schema, rng: &mut StdRng) -> Vec<FittedOperation> {
+    let integers = |values: Vec<i64>| values.into_iter().map(|value| Sent::Integer(Some(value))).collect();
+    let mut operations: Vec<FittedOperation> =
         (0..8).map(|id| Operation { statement: 0, parameters: integers(vec![id, 0]) }).collect();
     for _ in 0..rng.random_range(1..40) {
         let statement = rng.random_range(0..schema.statements.len());
@@ -111,10 +112,10 @@ fn operations(schema: &Schema, rng: &mut StdRng) -> Vec<Operation> {
     operations
 }
 
-async fn run(connection: &mut MySqlConnection, sql: &str, values: &[&Value]) -> bool {
+async fn run(connection: &mut MySqlConnection, sql: &str, values: &[&Sent]) -> bool {
     let mut query = sqlx::query(sql);
     for value in values {
-        let Value::Integer(number) = value else { panic!("only integers are made") };
+        let Sent::Integer(Some(number)) = value else { panic!("only integers are made") };
         query = query.bind(*number);
     }
     connection.execute(query).await.is_ok()
@@ -144,7 +145,7 @@ async fn coalesced_equals_one_by_one(options: Options, is_mysql: bool) {
         let mut plain = true;
         for operation in &batch {
             let sql = &schema.statements[operation.statement as usize].sql;
-            let values: Vec<&Value> = operation.parameters.iter().collect();
+            let values: Vec<&Sent> = operation.parameters.iter().collect();
             plain = plain && run(&mut connection, sql, &values).await;
         }
         let expected = rows(&mut connection).await;
@@ -156,7 +157,7 @@ async fn coalesced_equals_one_by_one(options: Options, is_mysql: bool) {
             let statement = &schema.statements[one.statement];
             for piece in coalesce::pieces(statement, &one.rows, 512) {
                 let sql = coalesce::render(statement, piece.len(), &one.kinds);
-                let values: Vec<&Value> = coalesce::in_order(statement, piece);
+                let values: Vec<&Sent> = coalesce::in_order(statement, piece);
                 joined += usize::from(piece.len() > 1);
                 together = together && run(&mut connection, &sql, &values).await;
             }

@@ -4,6 +4,7 @@
 //! is not on a list is refused, and what is sent to MySQL is the checked tree, never the declared text.
 
 pub mod coalesce;
+pub mod fit;
 mod fill;
 mod refusal;
 mod function;

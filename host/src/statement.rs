@@ -4,10 +4,12 @@
 
 mod groups;
 mod parameter;
+mod sent;
 mod together;
 
 pub use groups::TableGroups;
 pub use parameter::{Column, Parameter, Role, Type};
+pub use sent::Sent;
 pub use together::{Keyed, Merge, MultiRow, RowPart};
 
 /// The value of one statement parameter.
@@ -74,12 +76,16 @@ impl Value {
     }
 }
 
-/// One statement to run: an index into the manifest's statements, and its parameters.
+/// One statement to run: an index into the manifest's statements, and its parameters, as the projector gave them or, once
+/// they were judged, as they are sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Operation {
+pub struct Operation<V = Value> {
     pub statement: u32,
-    pub parameters: Vec<Value>,
+    pub parameters: Vec<V>,
 }
+
+/// An operation whose statement exists, and whose parameters are complete and fit it.
+pub type FittedOperation = Operation<Sent>;
 
 /// In what order a projector needs its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::process::Output;
 
 use bank::{Generator, Model};
 use bson::Bson;
-use laterna::readmodel::mysql::bind::fitted;
 use laterna::readmodel::mysql::literal::literal;
 use laterna::sql;
+use laterna::sql::fit::fitted;
 use laterna::statement::{Operation, Value};
 use laterna::text::harmless_lines;
 use serde_json::Value as Json;
@@ -123,9 +123,9 @@ async fn literals_are_what_is_bound(options: Options) {
             _ => (value.clone(), Value::Null),
         };
         let parameters = |id| vec![Value::Integer(id), text.clone(), text.clone(), moment.clone()];
-        bound.push(Operation { statement: index, parameters: parameters(id) });
-        let other = parameters(id + 1000);
-        let sent = fitted(statement, &other).expect("every value fits");
+        let fit = |id| fitted(0, statement, parameters(id)).expect("every value fits");
+        bound.push(Operation { statement: index, parameters: fit(id) });
+        let sent = fit(id + 1000);
         let literals: Vec<String> = sent.iter().map(literal).collect();
         shown.push(sql::fill(&statement.sql, &literals));
     }

@@ -12,11 +12,11 @@ use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::lane::Lane;
 use laterna::readmodel::lane::apply::LaneModel;
 use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
-use laterna::readmodel::mysql::bind::judge;
 use laterna::readmodel::mysql::session::Connector;
 use laterna::sql;
+use laterna::sql::fit::judge;
 use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+    FittedOperation, Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
 };
 use sqlx::Row as _;
 
@@ -154,9 +154,10 @@ fn schema() -> Schema {
     sql::check(&manifest).unwrap_or_else(|refusals| panic!("{refusals:?}"))
 }
 
-fn entry(number: usize, operation: Operation) -> Entry {
+fn entry(number: usize, operations: Vec<FittedOperation>) -> Entry {
     let number = i64::try_from(number).expect("few");
-    let position = Position::Stream { token: Token { data: format!("82{number:04}").into(), type_bits: None } };
+    let position =
+        Position::Stream { token: Token { data: format!("82{number:04}").into(), type_bits: None } };
     let event = Event {
         id: Id::Integer(number),
         event_type: "T".into(),
@@ -174,7 +175,7 @@ fn entry(number: usize, operation: Operation) -> Entry {
         document: Arc::from(&b""[..]),
         event: Ok(Arc::new(event)),
     };
-    Entry { delivery, verdict: Verdict::Apply(vec![operation]), mark: Some(number.unsigned_abs().into()) }
+    Entry { delivery, verdict: Verdict::Apply(operations), mark: Some(number.unsigned_abs().into()) }
 }
 
 fn batch(entries: Vec<Entry>) -> Arc<Batch> {
@@ -221,7 +222,7 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
             statement: u32::try_from(statement).expect("few"),
             parameters: vec![id, value.clone()],
         };
-        let judged = judge(&schema, std::slice::from_ref(&operation));
+        let judged = judge(&schema, vec![operation]);
         assert_eq!(
             judged.is_err(),
             matches!(outcome, Judged),
@@ -229,7 +230,7 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
             format!("{value:?}")
         );
         match judged {
-            Ok(()) => sent.push(entry(number, operation)),
+            Ok(operations) => sent.push(entry(number, operations)),
             Err(failure) => assert_eq!(failure.fault(), Fault::Event, "{failure}"),
         }
     }

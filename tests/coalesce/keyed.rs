@@ -5,10 +5,11 @@ mod schema;
 mod scripted;
 mod values;
 
-use laterna::readmodel::mysql::bind::{bind, fitted, judge};
+use laterna::readmodel::mysql::bind::bind;
 use laterna::readmodel::mysql::session::{Connector, Session};
 use laterna::sql::coalesce::{self, RowRun};
-use laterna::statement::{Operation, Schema};
+use laterna::sql::fit::judge;
+use laterna::statement::{FittedOperation, Schema};
 use rand::Rng;
 use rand::rngs::StdRng;
 use sqlx::mysql::MySqlConnection;
@@ -39,11 +40,7 @@ struct Table<'a> {
 async fn run(connection: &mut MySqlConnection, schema: &Schema, runs: &[RowRun<'_>]) -> bool {
     for run in runs {
         let statement = &schema.statements[run.statement];
-        let Ok(rows) = run.rows.iter().map(|row| fitted(statement, row)).collect::<Result<Vec<_>, _>>()
-        else {
-            return false;
-        };
-        for piece in coalesce::pieces(statement, &rows, 512) {
+        for piece in coalesce::pieces(statement, &run.rows, 512) {
             let sql = coalesce::render(statement, piece.len(), &run.kinds);
             let query = coalesce::in_order(statement, piece).into_iter().fold(sqlx::query(&sql), bind);
             if let Err(error) = connection.execute(query).await {
@@ -71,7 +68,7 @@ impl Table<'_> {
     async fn compare(
         &self,
         connection: &mut MySqlConnection,
-        batch: &[Vec<Operation>],
+        batch: &[Vec<FittedOperation>],
         seen: &mut Seen,
         told: impl Fn() -> String,
     ) {
@@ -97,7 +94,11 @@ impl Table<'_> {
     }
 
     /// Each entry by itself, behind a savepoint, operation by operation.
-    async fn one_by_one(&self, connection: &mut MySqlConnection, entries: &[Vec<Operation>]) -> Vec<usize> {
+    async fn one_by_one(
+        &self,
+        connection: &mut MySqlConnection,
+        entries: &[Vec<FittedOperation>],
+    ) -> Vec<usize> {
         let mut refused = Vec::new();
         for (at, entry) in entries.iter().enumerate() {
             send(connection, "SAVEPOINT one").await;
@@ -113,7 +114,7 @@ impl Table<'_> {
     async fn in_halves(
         &self,
         connection: &mut MySqlConnection,
-        entries: &[Vec<Operation>],
+        entries: &[Vec<FittedOperation>],
         seen: &mut Seen,
     ) -> Vec<usize> {
         let (mut refused, mut ranges) = (Vec::new(), Vec::with_capacity(2));
@@ -153,16 +154,16 @@ impl Seen {
     }
 }
 
-fn entries(made: &schema::Made, schema: &Schema, rng: &mut StdRng) -> Vec<Vec<Operation>> {
+fn entries(made: &schema::Made, schema: &Schema, rng: &mut StdRng) -> Vec<Vec<FittedOperation>> {
     let count = rng.random_range(1..24);
     let mut last = None;
     let mut entry = |rng: &mut StdRng| {
         let mut operations = Vec::new();
         for _ in 0..rng.random_range(1..4) {
             let one = values::operation(made, schema, last.as_ref(), rng);
-            if judge(schema, std::slice::from_ref(&one)).is_ok() {
-                last = Some(one.clone());
-                operations.push(one);
+            if let Ok(fitted) = judge(schema, vec![one.clone()]) {
+                last = Some(one);
+                operations.extend(fitted);
             }
         }
         operations

@@ -1,7 +1,7 @@
 //! Small cases that went wrong once, each with the rows that are right.
 
-use laterna::readmodel::mysql::bind::judge;
-use laterna::statement::{Operation, Value};
+use laterna::sql::fit::judge;
+use laterna::statement::{FittedOperation, Operation, Value};
 use rand::Rng;
 use sqlx::Row;
 
@@ -42,8 +42,8 @@ async fn rows_after(
         parameters: parameters.clone(),
     };
     let operations: Vec<Operation> = operations.iter().map(operation).collect();
-    judge(&bench.schema, &operations).unwrap_or_else(|failure| panic!("{failure}"));
-    let batches: Vec<Vec<Operation>> =
+    let operations = judge(&bench.schema, operations).unwrap_or_else(|failure| panic!("{failure}"));
+    let batches: Vec<Vec<FittedOperation>> =
         if together { vec![operations] } else { operations.into_iter().map(|one| vec![one]).collect() };
     for (number, operations) in (0..).zip(batches) {
         lane.commit(&batch(number, operations)).await.unwrap_or_else(|failure| panic!("{failure}"));
@@ -77,7 +77,7 @@ async fn check_refused(ddl: &str, statement: &str, cases: &[(Vec<Value>, &str)])
     let bench = Bench::with(Options::mysql(), &[(ddl, &[statement])]).await;
     for (parameters, says) in cases {
         let operation = Operation { statement: 2, parameters: parameters.clone() };
-        let failure = judge(&bench.schema, &[operation]).expect_err("it does not fit");
+        let failure = judge(&bench.schema, vec![operation]).expect_err("it does not fit");
         assert_eq!(failure.class(), "bad-value");
         assert!(failure.to_string().contains(says), "{failure}");
     }
@@ -331,11 +331,12 @@ async fn an_upsert_that_another_unique_key_redirects_is_a_conflict() {
     for options in BOTH {
         let bench = Bench::with(options(), &[(ddl, &[upsert])]).await;
         let mut lane = bench.lane(1).await;
+        let fit = |operations| judge(&bench.schema, operations).expect("they fit");
         // The row's own upserts, and a second row, are joined.
         let operations = vec![row(1, "x", 1), row(1, "x", 2), row(1, "y", 3), row(1, "x", 4), row(2, "z", 5)];
-        lane.commit(&batch(1, operations)).await.expect("each of them changes its own row");
+        lane.commit(&batch(1, fit(operations))).await.expect("each of them changes its own row");
         for operations in [vec![row(44, "x", 6)], vec![row(3, "q", 6), row(44, "x", 7)]] {
-            let failure = lane.commit(&batch(2, operations)).await.expect_err("it would change row 1");
+            let failure = lane.commit(&batch(2, fit(operations))).await.expect_err("it would change row 1");
             assert_eq!(failure.class(), "key-conflict", "{failure}");
             assert!(failure.to_string().contains("another row of `t`"), "{failure}");
         }
@@ -477,13 +478,12 @@ async fn generated_columns_follow_their_row() {
     for options in BOTH {
         let bench = Bench::with(options(), &[(ddl, &[upsert])]).await;
         let mut lane = bench.lane(1).await;
-        let operation = |id: i64, email: &str| Operation {
-            statement: 2,
-            parameters: vec![Value::Integer(id), text(email), Value::Null],
+        let fitted = |id: i64, email: &str| {
+            let parameters = vec![Value::Integer(id), text(email), Value::Null];
+            judge(&bench.schema, vec![Operation { statement: 2, parameters }]).expect("it fits")
         };
-        lane.commit(&batch(1, vec![operation(1, "A@x")])).await.expect("it is the first");
-        let failure =
-            lane.commit(&batch(2, vec![operation(2, "a@X")])).await.expect_err("it would change row 1");
+        lane.commit(&batch(1, fitted(1, "A@x"))).await.expect("it is the first");
+        let failure = lane.commit(&batch(2, fitted(2, "a@X"))).await.expect_err("it would change row 1");
         assert_eq!(failure.class(), "key-conflict", "{failure}");
     }
 }
@@ -503,14 +503,15 @@ async fn a_sum_that_is_inserted_itself_takes_negative_parts() {
         for options in BOTH {
             let bench = Bench::with(options(), &[(ddl, &[add, sum])]).await;
             let mut lane = bench.lane(1).await;
-            let one = |part: i64| Operation {
-                statement: 2,
-                parameters: vec![Value::Integer(1), Value::Integer(part)],
+            let one = |part: i64| {
+                let parameters = vec![Value::Integer(1), Value::Integer(part)];
+                judge(&bench.schema, vec![Operation { statement: 2, parameters }])
             };
-            lane.commit(&batch(1, vec![one(100)])).await.expect("it is positive");
-            let operations = vec![one(-5)];
-            let failure = match judge(&bench.schema, &operations) {
-                Ok(()) => lane.commit(&batch(2, operations)).await.expect_err("the server refuses it"),
+            lane.commit(&batch(1, one(100).expect("it fits"))).await.expect("it is positive");
+            let failure = match one(-5) {
+                Ok(operations) => {
+                    lane.commit(&batch(2, operations)).await.expect_err("the server refuses it")
+                }
                 Err(failure) => failure,
             };
             assert_eq!(failure.class(), class);

@@ -14,7 +14,7 @@ use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
 use laterna::readmodel::mysql::session::{Connector, Session};
 use laterna::sql;
 use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+    FittedOperation, Manifest, Operation, Ordering, Schema, Sent, StatementDeclaration, TableDeclaration,
 };
 
 use super::{Options, World};
@@ -129,16 +129,16 @@ fn schema(further: &[(&str, &[&str])]) -> Schema {
     sql::check(&manifest).unwrap_or_else(|failure| panic!("the SQL is not allowed: {failure:?}"))
 }
 
-pub fn put(id: i64) -> Operation {
-    Operation { statement: 0, parameters: vec![Value::Integer(id), Value::Integer(0)] }
+pub fn put(id: i64) -> FittedOperation {
+    Operation { statement: 0, parameters: vec![Sent::Integer(Some(id)), Sent::Integer(Some(0))] }
 }
 
-pub fn add(id: i64) -> Operation {
-    Operation { statement: 1, parameters: vec![Value::Integer(id)] }
+pub fn add(id: i64) -> FittedOperation {
+    Operation { statement: 1, parameters: vec![Sent::Integer(Some(id))] }
 }
 
 /// A batch of one event with these operations.
-pub fn batch(number: i64, operations: Vec<Operation>) -> Arc<Batch> {
+pub fn batch(number: i64, operations: Vec<FittedOperation>) -> Arc<Batch> {
     batch_of(number, vec![entry(number, 1, operations)])
 }
 
@@ -147,7 +147,7 @@ pub fn batch_of(number: i64, entries: Vec<Entry>) -> Arc<Batch> {
 }
 
 /// What an event of an aggregate does.
-pub fn entry(number: i64, aggregate: i64, operations: Vec<Operation>) -> Entry {
+pub fn entry(number: i64, aggregate: i64, operations: Vec<FittedOperation>) -> Entry {
     let event = Event {
         id: Id::Integer(number),
         event_type: "T".into(),

@@ -15,7 +15,7 @@ use crate::position::Position;
 use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::Discarded;
-use crate::statement::Operation;
+use crate::statement::FittedOperation;
 
 /// Deliveries with the projector's answers, not yet judged against what the lane knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub enum Answered {
     Unhandled,
     /// The upcaster made nothing of it.
     Ignored,
-    Answer(Result<Vec<Operation>, Failure>),
+    Answer(Result<Vec<FittedOperation>, Failure>),
 }
 
 /// A lane's knowledge of its past.

@@ -10,7 +10,7 @@ use crate::readmodel::lane::batch::Batch;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::Feed;
-use crate::statement::{Manifest, Operation, Schema, UpcasterManifest};
+use crate::statement::{FittedOperation, Manifest, Schema, UpcasterManifest};
 
 pub use crate::projector::{Answer, Made};
 
@@ -67,15 +67,18 @@ pub trait ReadModel: Send + 'static {
     /// A letter's document; none when the letter is gone.
     fn document(&mut self, letter: &Letter) -> impl Task<Result<Option<Vec<u8>>, Failure>>;
     /// Applies what the component of this digest made of a letter's event, and takes the letter away.
-    fn apply_letter(&mut self, letter: &Letter, made: (&[Operation], &str))
-    -> impl Task<Result<(), Failure>>;
+    fn apply_letter(
+        &mut self,
+        letter: &Letter,
+        made: (&[FittedOperation], &str),
+    ) -> impl Task<Result<(), Failure>>;
     fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
     fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
     /// Which of these letters, run one after the other, is refused first; nothing stays of it.
     fn dry_run_letters(
         &mut self,
-        letters: &[Vec<Operation>],
+        letters: &[Vec<FittedOperation>],
     ) -> impl Task<Result<Option<(usize, Failure)>, Failure>>;
 }
 

@@ -17,8 +17,8 @@ use crate::event::{Delivery, Event, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::readmodel::lane::writers::{OnTheWay, Writers};
-use crate::readmodel::mysql::bind::judge;
 use crate::retry::Backoff;
+use crate::sql::fit::judge;
 use crate::statement::Schema;
 use crate::status::Status;
 use crate::status::activity::Activity;
@@ -193,7 +193,7 @@ pub(super) fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Eve
     events.filter(|event| deployed.takes(&event.event_type)).cloned().collect()
 }
 
-/// The answers to those events, each checked against the schema, and what becomes of the other deliveries.
+/// The answers to those events, each judged against the schema, and what becomes of the other deliveries.
 pub(super) fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) -> Vec<Answered> {
     let mut answers = answers.into_iter();
     let answered = |delivery: &Delivery| match &delivery.event {
@@ -206,9 +206,7 @@ pub(super) fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<
             match answer {
                 Ok(Made::Unhandled) => Answered::Unhandled,
                 Ok(Made::Ignored) => Answered::Ignored,
-                Ok(Made::Operations(operations)) => {
-                    Answered::Answer(judge(&deployed.schema, &operations).map(|()| operations))
-                }
+                Ok(Made::Operations(operations)) => Answered::Answer(judge(&deployed.schema, operations)),
                 Err(failure) => Answered::Answer(Err(failure)),
             }
         }

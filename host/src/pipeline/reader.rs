@@ -229,7 +229,8 @@ mod tests {
     use crate::readmodel::lane::checkpoint::LaneRow;
 
     fn feed(number: i64) -> Feed {
-        let position = Position::Stream { token: Token { data: format!("82{number:040}").into(), type_bits: None } };
+        let position =
+            Position::Stream { token: Token { data: format!("82{number:040}").into(), type_bits: None } };
         let delivery = |event: i64| {
             let event = Event {
                 id: Id::Integer(event),

@@ -3,7 +3,6 @@
 pub mod query;
 pub mod error;
 pub mod session;
-pub mod fit;
 pub mod bind;
 pub mod literal;
 pub mod grant;

@@ -8,11 +8,10 @@ use sqlx::{Row, query};
 
 use super::mysql::bind::bind;
 use super::mysql::error::{classify, number};
-use super::mysql::fit::Sent;
 use super::mysql::query::{RunQuery, send};
 use super::mysql::session::Session;
 use crate::failure::Failure;
-use crate::statement::{Column, Table, Type};
+use crate::statement::{Column, Sent, Table, Type};
 
 /// How many rows of one condition are shown.
 const ROWS_MAX: usize = 20;
@@ -34,7 +33,7 @@ const TOOK_TOO_LONG: [u16; 2] = [3024, 1969];
 pub struct RowsWanted<'a> {
     pub table: &'a Table,
     pub condition: &'a str,
-    pub values: Vec<Sent<'a>>,
+    pub values: &'a [Sent],
 }
 
 /// The rows that were found, each cell as text, or why they cannot be told.

@@ -17,7 +17,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use foldhash::fast::RandomState;
 
-use crate::statement::{Keyed, Operation, Schema, Statement, Value};
+use crate::statement::{FittedOperation, Keyed, Schema, Sent, Statement};
 use key::Key;
 
 /// Placeholders that one MySQL statement may have.
@@ -31,14 +31,16 @@ pub struct RowRun<'a> {
     /// An index into the schema's statements.
     pub statement: usize,
     /// The parameters of each row. More than one row only where the statement has a `multi_row`.
-    pub rows: Vec<Cow<'a, [Value]>>,
+    pub rows: Vec<Cow<'a, [Sent]>>,
     /// The kinds of those parameters that stand alone, which are the same in each row, and where NULL stands.
     pub kinds: String,
 }
 
-/// Joins operations where that changes nothing. They have been checked against the schema: the statements exist and
-/// the parameters are complete.
-pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
+/// Joins operations where that changes nothing.
+pub fn coalesce<'a>(
+    schema: &Schema,
+    operations: impl IntoIterator<Item = &'a FittedOperation>,
+) -> Vec<RowRun<'a>> {
     let group = |has_free_rows: &bool| Group { has_free_rows: *has_free_rows, ..Group::default() };
     let groups = schema.groups().free_rows().iter().map(group).collect();
     let mut joined = Joined { schema, groups, runs: Vec::new() };
@@ -53,8 +55,11 @@ pub fn coalesce<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Op
 }
 
 /// The operations one by one, each as a run of its own.
-pub fn apart<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Operation>) -> Vec<RowRun<'a>> {
-    let run = |operation: &'a Operation| {
+pub fn apart<'a>(
+    schema: &Schema,
+    operations: impl IntoIterator<Item = &'a FittedOperation>,
+) -> Vec<RowRun<'a>> {
+    let run = |operation: &'a FittedOperation| {
         let statement = operation.statement as usize;
         let kinds = kinds(&schema.statements[statement], &operation.parameters);
         RowRun { statement, rows: vec![Cow::Borrowed(operation.parameters.as_slice())], kinds }
@@ -66,7 +71,7 @@ pub fn apart<'a>(schema: &Schema, operations: impl IntoIterator<Item = &'a Opera
 struct GrowingRun<'a> {
     statement: usize,
     /// None: what it did is undone by a later one.
-    rows: Vec<Option<Cow<'a, [Value]>>>,
+    rows: Vec<Option<Cow<'a, [Sent]>>>,
     kinds: String,
     /// Others may join it.
     is_open: bool,
@@ -98,7 +103,7 @@ struct Joined<'s, 'a> {
 }
 
 impl<'a> Joined<'_, 'a> {
-    fn add(&mut self, operation: &'a Operation) {
+    fn add(&mut self, operation: &'a FittedOperation) {
         let (schema, index) = (self.schema, operation.statement as usize);
         let statement = &schema.statements[index];
         let values = operation.parameters.as_slice();
@@ -115,7 +120,7 @@ impl<'a> Joined<'_, 'a> {
             return;
         }
         let is_joinable = statement.multi_row.as_ref().is_some_and(|rows| {
-            (key.is_some() || !rows.is_apart) && (rows.takes_null || !values.contains(&Value::Null))
+            (key.is_some() || !rows.is_apart) && (rows.takes_null || !values.iter().any(Sent::is_null))
         });
         let is_apart = statement.multi_row.as_ref().is_some_and(|rows| rows.is_apart);
         let group = &self.groups[of_statement];
@@ -169,7 +174,7 @@ impl<'a> Joined<'_, 'a> {
         keyed: &Keyed,
         before: TouchedAt,
         kinds: &str,
-        values: &'a [Value],
+        values: &'a [Sent],
     ) -> bool {
         let run = &mut self.runs[before.run];
         let other = &self.schema.statements[run.statement];
@@ -200,19 +205,19 @@ impl<'a> Joined<'_, 'a> {
 /// The kinds of the values that keep their own, a letter each. A statement is prepared once for each of these, because
 /// MySQL keeps the kinds that it was given with a prepared statement and reads later values as those. Of an UPDATE's, too,
 /// where NULL stands: a CASE takes its type from all of its values.
-fn kinds(statement: &Statement, values: &[Value]) -> String {
-    let letter = |value: &Value| match value {
-        Value::Null => 'z',
-        Value::Boolean(_) | Value::Integer(_) => 'i',
-        Value::Number(_) => 'n',
-        Value::Decimal(_) => 'd',
-        Value::Text(_) | Value::Json(_) => 't',
-        Value::Bytes(_) => 'b',
-        Value::Timestamp(_) => 'm',
+fn kinds(statement: &Statement, values: &[Sent]) -> String {
+    let letter = |value: &Sent| match value {
+        value if value.is_null() => 'z',
+        Sent::Integer(_) | Sent::Unsigned(_) => 'i',
+        Sent::Double(_) => 'n',
+        Sent::Decimal(_) => 'd',
+        Sent::Text(_) => 't',
+        Sent::Bytes(_) => 'b',
+        Sent::Date(_) | Sent::Moment(_) => 'm',
     };
     let is_apart = statement.multi_row.as_ref().is_some_and(|rows| rows.is_apart);
-    if is_apart && values.contains(&Value::Null) {
-        return values.iter().map(|value| if *value == Value::Null { 'z' } else { 'v' }).collect();
+    if is_apart && values.iter().any(Sent::is_null) {
+        return values.iter().map(|value| if value.is_null() { 'z' } else { 'v' }).collect();
     }
     let alone = statement.parameters.iter().zip(values).filter(|(parameter, _)| parameter.kind.is_none());
     alone.map(|(_, value)| letter(value)).collect()

@@ -1,6 +1,6 @@
 //! The values that fit a place in a statement: the types of columns, and of the parameters that meet them.
 //!
-//! Words only. `sql` finds them, and `readmodel::mysql::fit` makes a value fit.
+//! Words only. `sql` finds them, and `sql::fit` makes a value fit.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use crate::readmodel::lane::batch::Batch;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::{Anchored, Feed, Reading};
-use crate::statement::{Operation, Schema};
+use crate::statement::{FittedOperation, Schema};
 
 impl<R: Reading + 'static> Source for Anchored<R> {
     async fn open(&mut self, from: &Position) -> Result<(), Failure> {
@@ -82,7 +82,11 @@ impl ReadModel for LaneModel {
         self.document(letter).await
     }
 
-    async fn apply_letter(&mut self, letter: &Letter, made: (&[Operation], &str)) -> Result<(), Failure> {
+    async fn apply_letter(
+        &mut self,
+        letter: &Letter,
+        made: (&[FittedOperation], &str),
+    ) -> Result<(), Failure> {
         self.apply_letter(letter, made).await
     }
 
@@ -100,7 +104,7 @@ impl ReadModel for LaneModel {
 
     async fn dry_run_letters(
         &mut self,
-        letters: &[Vec<Operation>],
+        letters: &[Vec<FittedOperation>],
     ) -> Result<Option<(usize, Failure)>, Failure> {
         self.dry_run_letters(letters).await
     }

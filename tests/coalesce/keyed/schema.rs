@@ -1,7 +1,9 @@
 //! Random tables with a key of any kind, columns of every type, and what makes rows depend on each other.
 
 use laterna::sql;
-use laterna::statement::{Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration};
+use laterna::statement::{
+    FittedOperation, Manifest, Ordering, Schema, StatementDeclaration, TableDeclaration,
+};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -99,13 +101,13 @@ impl Made {
         format!("SELECT CAST(r AS BINARY) FROM ({}) x ORDER BY 1", all.join(" UNION ALL "))
     }
 
-    pub fn tell(&self, batch: &[Vec<Operation>]) -> String {
+    pub fn tell(&self, batch: &[Vec<FittedOperation>]) -> String {
         let ddl: Vec<&str> = self.manifest.tables.iter().map(|table| table.ddl.as_str()).collect();
-        let told = |one: &Operation| {
+        let told = |one: &FittedOperation| {
             let sql = &self.manifest.statements[one.statement as usize].sql;
             format!("  {sql} {:?}", one.parameters)
         };
-        let entry = |(at, entry): (usize, &Vec<Operation>)| {
+        let entry = |(at, entry): (usize, &Vec<FittedOperation>)| {
             format!("entry {at}\n{}", entry.iter().map(told).collect::<Vec<_>>().join("\n"))
         };
         let entries: Vec<String> = batch.iter().enumerate().map(entry).collect();

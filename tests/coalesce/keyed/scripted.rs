@@ -1,8 +1,10 @@
 //! Batches that a random one is seldom: each is one that must not be joined or folded, and would show if it were.
 
 use laterna::sql;
+use laterna::sql::fit::judge;
 use laterna::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, TextOrder, Value,
+    FittedOperation, Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration,
+    TextOrder, Value,
 };
 use sqlx::mysql::MySqlConnection;
 
@@ -109,10 +111,11 @@ pub async fn each_does_the_same(connection: &mut MySqlConnection, order: TextOrd
             parameters: values.iter().map(value).collect(),
         };
         let operations: Vec<Operation> = script.operations.iter().map(operation).collect();
-        let (rows, after): (Vec<Operation>, Vec<Operation>) =
-            operations.into_iter().partition(|operation| operation.statement == 0);
+        let fitted = judge(&schema, operations).unwrap_or_else(|failure| panic!("{failure}"));
+        let (rows, after): (Vec<FittedOperation>, Vec<FittedOperation>) =
+            fitted.into_iter().partition(|operation| operation.statement == 0);
         for batch in [rows, after] {
-            let batch: Vec<Vec<Operation>> = batch.into_iter().map(|one| vec![one]).collect();
+            let batch: Vec<Vec<FittedOperation>> = batch.into_iter().map(|one| vec![one]).collect();
             table.compare(connection, &batch, &mut seen, || format!("{} {batch:?}", script.columns)).await;
         }
         send(connection, "DROP TABLE t").await;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::{Delivery, Event};
-use crate::operation::shown_sql::statement;
+use crate::operation::shown_sql::filled;
 use crate::pipeline::ports::Deployed;
 use crate::projector::{Chain, Made, Worker};
 use crate::readmodel::lane::batch::{Entry, Passed, Verdict};
-use crate::readmodel::mysql::bind::judge;
 use crate::readmodel::tables::trial::TrialStatement;
-use crate::statement::{Operation, Schema};
+use crate::sql::fit::judge;
+use crate::statement::{FittedOperation, Schema};
 
 /// Events in one order, as many as a lane has on a busy day.
 const AT_ONCE: usize = 256;
@@ -42,8 +42,8 @@ impl Answers {
                     Ok(_) => match answers.next() {
                         Some(Ok(Made::Unhandled)) => Some(Verdict::Pass(Passed::Unhandled)),
                         Some(Ok(Made::Ignored)) => Some(Verdict::Pass(Passed::Ignored)),
-                        Some(Ok(Made::Operations(made))) if judge(&deployed.schema, &made).is_ok() => {
-                            Some(Verdict::Apply(made))
+                        Some(Ok(Made::Operations(made))) => {
+                            judge(&deployed.schema, made).map(Verdict::Apply).ok()
                         }
                         _ => None,
                     },
@@ -65,14 +65,14 @@ impl Answers {
 
     /// A sample of each statement that looks for rows, with its values.
     pub fn samples(&self, schema: &Schema) -> Vec<TrialStatement> {
-        let mut samples: BTreeMap<u32, &Operation> = BTreeMap::new();
+        let mut samples: BTreeMap<u32, &FittedOperation> = BTreeMap::new();
         for operation in self.entries.iter().flat_map(Entry::operations) {
             samples.insert(operation.statement, operation);
         }
         let looks = |sql: &str| ["UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb));
-        let sample = |operation: &Operation| {
+        let sample = |operation: &FittedOperation| {
             let declared = schema.statements.get(usize::try_from(operation.statement).ok()?)?;
-            let sql = statement(schema, operation);
+            let sql = filled(declared, &operation.parameters);
             looks(&sql).then(|| TrialStatement { name: declared.name.clone(), sql })
         };
         samples.into_values().filter_map(sample).collect()

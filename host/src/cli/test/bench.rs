@@ -8,8 +8,8 @@ use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
 use crate::event::{Event, Undecodable};
 use crate::failure::Failure;
 use crate::projector::{Guest, Upcasting, World, attributed_to_upcaster, within_budget};
-use crate::readmodel::mysql::bind::judge;
 use crate::source::Decoder;
+use crate::sql::fit::judge;
 
 /// A component that is asked twice.
 struct Twice<R: World> {
@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
         let (observed, keeps_state) = twice.ask(event)?;
         let judged = observed.projected.verdict.clone();
         let schema = &loaded.deployed.schema;
-        let judged = judged.and_then(|operations| judge(schema, &operations).map(|()| operations));
+        let judged = judged.and_then(|operations| judge(schema, operations.clone()).map(|_| operations));
         Ok(EventOutcome::Projected { judged, observed, keeps_state })
     }
 }

@@ -22,7 +22,7 @@ use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter::{Attempt, Discarded, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::{AWAIT, Decoder, Feed};
-use crate::statement::{Operation, Schema};
+use crate::statement::{FittedOperation, Schema};
 use crate::status::Status;
 use crate::supervisor::generations::ports::ShadowPorts;
 use crate::supervisor::ports::LanePorts;
@@ -324,7 +324,11 @@ impl ReadModel for OperatedReadModel {
         self.has_no_letters()
     }
 
-    async fn apply_letter(&mut self, _letter: &Letter, _made: (&[Operation], &str)) -> Result<(), Failure> {
+    async fn apply_letter(
+        &mut self,
+        _letter: &Letter,
+        _made: (&[FittedOperation], &str),
+    ) -> Result<(), Failure> {
         self.has_no_letters()
     }
 
@@ -342,7 +346,7 @@ impl ReadModel for OperatedReadModel {
 
     async fn dry_run_letters(
         &mut self,
-        _letters: &[Vec<Operation>],
+        _letters: &[Vec<FittedOperation>],
     ) -> Result<Option<(usize, Failure)>, Failure> {
         self.has_no_letters()
     }

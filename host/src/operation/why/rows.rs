@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::operation::shown_sql;
-use crate::readmodel::mysql::fit::{Sent, fit};
 use crate::readmodel::mysql::literal::literal;
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::rows::{self, RowsWanted};
 use crate::sql::{self, NamedRows};
-use crate::statement::{Operation, Parameter, Schema, Statement, Table, Value};
+use crate::statement::{FittedOperation, Schema, Sent, Table};
 
 /// How many different conditions are looked up, those of the last statements.
 const CONDITIONS_MAX: usize = 20;
@@ -43,13 +42,12 @@ struct Looked {
 #[derive(Debug)]
 struct NamedCondition {
     condition: String,
-    parameters: Vec<Parameter>,
-    values: Vec<Value>,
+    values: Vec<Sent>,
 }
 
 impl WantedRows {
     /// Learns which rows an event's operations name. What was named before is named last now.
-    pub(super) fn learn(&mut self, schema: &Schema, operations: &[Operation]) {
+    pub(super) fn learn(&mut self, schema: &Schema, operations: &[FittedOperation]) {
         let first = operations.len().saturating_sub(CONDITIONS_MAX);
         for operation in &operations[first..] {
             let Some(statement) = shown_sql::declared(schema, operation) else { continue };
@@ -57,7 +55,7 @@ impl WantedRows {
                 continue;
             };
             let named = sql::named_rows(statement, table);
-            let named = named.map(|named| values_of(named, statement, operation));
+            let named = named.map(|named| values_of(named, operation));
             let named = named.map_err(|why| format!("`{}` does not tell which rows: {why}", statement.name));
             let shown = |named: &Result<NamedCondition, String>| match named {
                 Ok(named) => named.shown(),
@@ -77,7 +75,7 @@ impl WantedRows {
         let wanted = conditions.map(|(one, named)| RowsWanted {
             table: &one.table,
             condition: &named.condition,
-            values: named.sent(),
+            values: &named.values,
         });
         let wanted: Vec<RowsWanted<'_>> = wanted.collect();
         let mut found = rows::now(session, &wanted).await?.into_iter();
@@ -99,20 +97,14 @@ impl WantedRows {
 }
 
 impl NamedCondition {
-    /// What is sent: it was judged with the statement that it is of.
-    fn sent(&self) -> Vec<Sent<'_>> {
-        self.parameters.iter().zip(&self.values).filter_map(|(place, value)| fit(place, value).ok()).collect()
-    }
-
     fn shown(&self) -> String {
-        let literals: Vec<String> = self.sent().iter().map(literal).collect();
+        let literals: Vec<String> = self.values.iter().map(literal).collect();
         sql::fill(&self.condition, &literals)
     }
 }
 
-fn values_of(named: NamedRows, statement: &Statement, operation: &Operation) -> NamedCondition {
+fn values_of(named: NamedRows, operation: &FittedOperation) -> NamedCondition {
     let NamedRows { condition, parameters } = named;
     let values = parameters.iter().filter_map(|at| operation.parameters.get(*at).cloned()).collect();
-    let parameters = parameters.iter().filter_map(|at| statement.parameters.get(*at).cloned()).collect();
-    NamedCondition { condition, parameters, values }
+    NamedCondition { condition, values }
 }

@@ -12,8 +12,8 @@ use crate::operation::shown_sql;
 use crate::pipeline::ports::Version;
 use crate::projector::{self, Made};
 use crate::readmodel::lane::dead_letter::MASKED;
-use crate::readmodel::mysql::bind::judge;
-use crate::statement::{Operation, Schema};
+use crate::sql::fit::judge;
+use crate::statement::{FittedOperation, Schema};
 
 /// How many statements of an event are shown.
 const STATEMENTS_MAX: usize = 50;
@@ -108,11 +108,11 @@ pub(super) async fn answers(
             Some(Ok(Made::Ignored)) => ShownAnswer::Ignored,
             Some(Err(failure)) => ShownAnswer::failure(&failure),
             Some(Ok(Made::Operations(operations))) => {
-                if let Err(failure) = judge(schema, &operations) {
-                    return ShownAnswer::failure(&failure);
-                }
-                wanted.learn(schema, &operations);
-                statements(schema, &operations, &mut room)
+                let judged = judge(schema, operations).map(|operations| {
+                    wanted.learn(schema, &operations);
+                    statements(schema, &operations, &mut room)
+                });
+                judged.unwrap_or_else(|failure| ShownAnswer::failure(&failure))
             }
         }
     });
@@ -120,11 +120,11 @@ pub(super) async fn answers(
     Ok((answers, wanted))
 }
 
-fn statements(schema: &Schema, operations: &[Operation], room: &mut usize) -> ShownAnswer {
+fn statements(schema: &Schema, operations: &[FittedOperation], room: &mut usize) -> ShownAnswer {
     let mut statements = Vec::new();
     for operation in operations.iter().take(STATEMENTS_MAX) {
         let Some(declared) = shown_sql::declared(schema, operation) else { continue };
-        let sql = cut(shown_sql::statement(schema, operation));
+        let sql = cut(shown_sql::filled(declared, &operation.parameters));
         let Some(left) = room.checked_sub(sql.len()) else { break };
         *room = left;
         statements.push(ShownStatement { name: declared.name.clone(), sql, declared: declared.sql.clone() });

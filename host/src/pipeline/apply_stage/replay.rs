@@ -8,9 +8,9 @@ use crate::pipeline::project_stage::DEADLINES_MAX;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
 use crate::pipeline::size::Repeats;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
-use crate::readmodel::mysql::bind::judge;
 use crate::retry::Backoff;
-use crate::statement::{Operation, Value};
+use crate::sql::fit::judge;
+use crate::statement::{FittedOperation, Sent};
 
 /// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
 /// the component.
@@ -21,7 +21,7 @@ const REHEARSED_BYTES_MAX: usize = 16 << 20;
 
 /// The deployed component's answer to a letter's event.
 enum LetterAnswer {
-    Operations(Vec<Operation>),
+    Operations(Vec<FittedOperation>),
     /// The event's own failure.
     Fails(Failure),
     /// The letter is gone: another request took it.
@@ -163,7 +163,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 LetterAnswer::Gone => break,
             };
             applied += 1;
-            bytes += operations.iter().flat_map(|one| &one.parameters).map(Value::bytes).sum::<usize>();
+            bytes += operations.iter().flat_map(|one| &one.parameters).map(Sent::bytes).sum::<usize>();
             if tried.len() < REHEARSED_MAX && bytes <= REHEARSED_BYTES_MAX {
                 tried.push(operations);
             }
@@ -223,7 +223,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let answer = answers.pop().ok_or_else(missing)?;
         let schema = &self.hot_swap.deployed().schema;
         let judged = answer.and_then(|made| match made {
-            Made::Operations(operations) => judge(schema, &operations).map(|()| operations),
+            Made::Operations(operations) => judge(schema, operations),
             Made::Unhandled | Made::Ignored => Ok(vec![]),
         });
         Ok(judged.map_or_else(LetterAnswer::Fails, LetterAnswer::Operations))

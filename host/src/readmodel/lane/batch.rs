@@ -6,7 +6,7 @@ use crate::event::{Anchor, Delivery, Id};
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::position::Position;
-use crate::statement::Operation;
+use crate::statement::FittedOperation;
 
 /// Deliveries in order, each with what becomes of it, and the position behind them.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,13 +28,13 @@ pub struct Entry {
 /// The verdict on one delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    Apply(Vec<Operation>),
+    Apply(Vec<FittedOperation>),
     /// Nothing is to be done, for this reason.
     Pass(Passed),
     /// It becomes a dead letter.
     Park {
         failure: Failure,
-        operations: Vec<Operation>,
+        operations: Vec<FittedOperation>,
     },
     /// It waits behind a dead letter of its aggregate.
     Hold,
@@ -67,7 +67,7 @@ pub struct IdsByOutcome<'a> {
 }
 
 impl Batch {
-    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+    pub fn operations(&self) -> impl Iterator<Item = &FittedOperation> {
         self.entries.iter().flat_map(Entry::operations)
     }
 
@@ -138,7 +138,7 @@ impl Verdict {
 
 impl Entry {
     /// The operations to run; none unless the verdict is to apply them.
-    pub fn operations(&self) -> &[Operation] {
+    pub fn operations(&self) -> &[FittedOperation] {
         match &self.verdict {
             Verdict::Apply(operations) => operations,
             _ => &[],

@@ -23,7 +23,7 @@ use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
-use crate::statement::Operation;
+use crate::statement::FittedOperation;
 use crate::text::harmless;
 
 pub use counts::{ClassCount, KIND, LetterCounts, with_remedies};
@@ -314,7 +314,7 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 }
 
 /// The operations as people read them, as far as a packet has room; none when there are none.
-fn described(operations: &[Operation], packet: usize) -> Option<String> {
+fn described(operations: &[FittedOperation], packet: usize) -> Option<String> {
     let bytes_max = OPERATIONS_BYTES_MAX.min(packet / 8);
     (!operations.is_empty()).then(|| cut(format!("{operations:?}"), bytes_max))
 }

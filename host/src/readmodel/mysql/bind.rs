@@ -1,4 +1,4 @@
-//! Binding what is sent to a prepared statement, and the check of a projector's answer before anything is.
+//! Binding what is sent to a prepared statement.
 //!
 //! Decimals and times are bound as such, not as text: MySQL would calculate with text as floating point.
 
@@ -9,15 +9,10 @@ use sqlx::mysql::{MySqlArguments, MySqlTypeInfo};
 use sqlx::query::Query;
 use sqlx::{MySql, Type};
 
-use super::fit::{Sent, fit};
-use crate::failure::Failure;
-use crate::statement::{Operation, Schema, Statement, Value};
+use crate::statement::Sent;
 
 /// Binds one value as the type that its variant is, NULL too.
-pub fn bind<'q>(
-    query: Query<'q, MySql, MySqlArguments>,
-    sent: &'q Sent<'q>,
-) -> Query<'q, MySql, MySqlArguments> {
+pub fn bind<'q>(query: Query<'q, MySql, MySqlArguments>, sent: &'q Sent) -> Query<'q, MySql, MySqlArguments> {
     match sent {
         Sent::Integer(number) => query.bind(*number),
         Sent::Unsigned(number) => query.bind(*number),
@@ -45,55 +40,6 @@ impl<'q> Encode<'q, MySql> for Digits<'q> {
     }
 }
 
-/// The values that are sent for an operation.
-pub fn fitted<'v>(statement: &Statement, values: &'v [Value]) -> Result<Vec<Sent<'v>>, Failure> {
-    let mut fitted = Vec::with_capacity(values.len());
-    fit_each(0, statement, values, |sent| fitted.push(sent))?;
-    Ok(fitted)
-}
-
-/// Fits each value of an operation, which is the number `operation` of its event.
-fn fit_each<'v>(
-    operation: usize,
-    statement: &Statement,
-    values: &'v [Value],
-    mut take: impl FnMut(Sent<'v>),
-) -> Result<(), Failure> {
-    let (expected, given) = (statement.parameters.len(), values.len());
-    if expected != given {
-        let statement = statement.name.clone();
-        return Err(Failure::ParameterCount { operation, statement, expected, given });
-    }
-    let places = statement.parameters.iter().zip(values).enumerate();
-    for (parameter, (place, value)) in places {
-        let sent = fit(place, value).map_err(|mut reason| {
-            if let Some(column) = place.column.as_ref().filter(|column| statement.adds.contains(column)) {
-                // A number that is below zero, and would be right as a part of the sum.
-                reason = format!("{reason}. It adds to `{column}`: {}", Statement::SUMS);
-            }
-            let statement = statement.name.clone();
-            Failure::BadValue { operation, statement, parameter, reason }
-        })?;
-        take(sent);
-    }
-    Ok(())
-}
-
-/// Checks what is left to check when a projector has answered: that each operation names a declared statement, has
-/// as many parameters as it, and only values that fit them.
-pub fn judge(schema: &Schema, operations: &[Operation]) -> Result<(), Failure> {
-    for (index, operation) in operations.iter().enumerate() {
-        let statement = usize::try_from(operation.statement).ok().and_then(|at| schema.statements.get(at));
-        let statement = statement.ok_or(Failure::UnknownStatement {
-            operation: index,
-            index: operation.statement,
-            declared: schema.statements.len(),
-        })?;
-        fit_each(index, statement, &operation.parameters, drop)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -101,7 +47,8 @@ mod tests {
 
     use super::*;
     use crate::failure::Fault;
-    use crate::statement::{Column, Parameter, Role, Type as Kind};
+    use crate::sql::fit::{fit, judge};
+    use crate::statement::{Column, Operation, Parameter, Role, Schema, Statement, Type as Kind, Value};
 
     fn kinds() -> Vec<Kind> {
         vec![
@@ -220,8 +167,9 @@ mod tests {
         ) {
             let statement = statement(parameters);
             let schema = Schema::new(vec![], vec![statement.clone()]);
-            let operations = [Operation { statement: index, parameters: values.clone() }];
-            if let Err(failure) = judge(&schema, &operations) {
+            let operations = vec![Operation { statement: index, parameters: values.clone() }];
+            let judged = judge(&schema, operations);
+            if let Err(failure) = judged {
                 prop_assert_eq!(failure.fault(), Fault::Event);
                 let told = failure.to_string();
                 prop_assert!(told.len() < 300, "{told}");
@@ -233,14 +181,14 @@ mod tests {
                 }
                 return Ok(());
             }
-            let sent = fitted(&statement, &values).expect("it was judged");
+            let sent = judged.expect("it was judged").remove(0).parameters;
             for ((parameter, value), sent) in statement.parameters.iter().zip(&values).zip(&sent) {
                 let nothing = Parameter { required: false, ..parameter.clone() };
-                let null = fit(&nothing, &Value::Null).expect("NULL fits");
+                let null = fit(&nothing, Value::Null).expect("NULL fits");
                 if parameter.kind.is_some() {
                     prop_assert_eq!(std::mem::discriminant(&null), std::mem::discriminant(sent));
                 }
-                prop_assert_eq!(*sent == null, *value == Value::Null, "{:?} is sent as {:?}", value, sent);
+                prop_assert_eq!(sent.is_null(), null.is_null() && *value == Value::Null, "{:?} is sent as {:?}", value, sent);
             }
             let mut query = sent.iter().fold(sqlx::query(&statement.sql), bind);
             let bound = sqlx::Execute::take_arguments(&mut query);
@@ -267,7 +215,8 @@ mod tests {
             required: !column.nullable,
         };
         let schema = Schema::new(vec![], vec![statement(vec![parameter])]);
-        let judged = |statement, parameters| judge(&schema, &[Operation { statement, parameters }]);
+        let judged =
+            |statement, parameters| judge(&schema, vec![Operation { statement, parameters }]).map(|_| ());
         assert_eq!(judged(0, vec![Value::Null]), Ok(()));
         assert_eq!(judged(1, vec![]).map_err(|failure| failure.class()), Err("unknown-statement"));
         for parameters in [vec![], vec![Value::Null, Value::Null]] {

@@ -1,10 +1,11 @@
 //! A value as a literal of MySQL and MariaDB, for people: it shows what `bind` sends.
 
-use super::fit::{Sent, day, sql_text};
+use crate::sql::fit::{day, sql_text};
+use crate::statement::Sent;
 use crate::text::is_harmful;
 
 /// The literal, on one line.
-pub fn literal(sent: &Sent<'_>) -> String {
+pub fn literal(sent: &Sent) -> String {
     let shown = match sent {
         Sent::Integer(number) => number.map(|number| number.to_string()),
         Sent::Unsigned(number) => number.map(|number| number.to_string()),
@@ -64,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_type_has_its_literal() {
-        let check = |sent: Sent<'_>, expect: &str| assert_eq!(literal(&sent), expect);
+        let check = |sent: Sent, expect: &str| assert_eq!(literal(&sent), expect);
         check(Sent::Text(None), "NULL");
         check(Sent::Integer(Some(i64::MIN)), "-9223372036854775808");
         check(Sent::Unsigned(Some(u64::MAX)), "18446744073709551615");

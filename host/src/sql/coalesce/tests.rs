@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use super::{PARAMETERS_MAX, RowRun, coalesce, in_order, render, split};
 use crate::sql;
 use crate::statement::{
-    Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+    FittedOperation, Manifest, Operation, Ordering, Schema, Sent, StatementDeclaration, TableDeclaration,
 };
 
 const TABLES: &[(&str, &str)] = &[
@@ -65,10 +65,10 @@ struct Model {
 
 impl Model {
     /// Runs one row of a statement. An error rolls everything back.
-    fn run(&mut self, statement: usize, row: &[Value]) -> Result<(), String> {
+    fn run(&mut self, statement: usize, row: &[Sent]) -> Result<(), String> {
         let (table, kind) = (statement / STATEMENTS.len(), statement % STATEMENTS.len());
         let number = |at: usize| match &row[at] {
-            Value::Integer(number) => *number,
+            Sent::Integer(Some(number)) => *number,
             other => panic!("the model has integers only, not {other:?}"),
         };
         let found = self.tables[table].get(&number(0)).copied();
@@ -120,7 +120,7 @@ fn parent(table: usize) -> Option<usize> {
     }
 }
 
-fn one_by_one(operations: &[Operation]) -> Result<Model, String> {
+fn one_by_one(operations: &[FittedOperation]) -> Result<Model, String> {
     let mut model = Model::default();
     for operation in operations {
         model.run(operation.statement as usize, &operation.parameters)?;
@@ -138,12 +138,12 @@ fn by_runs(runs: &[RowRun]) -> Result<Model, String> {
     Ok(model)
 }
 
-fn operation(statement: usize, numbers: &[i64]) -> Operation {
-    let parameters = numbers.iter().map(|number| Value::Integer(*number)).collect();
+fn operation(statement: usize, numbers: &[i64]) -> FittedOperation {
+    let parameters = numbers.iter().map(|number| Sent::Integer(Some(*number))).collect();
     Operation { statement: u32::try_from(statement).expect("the model is small"), parameters }
 }
 
-fn operations(kinds: impl Strategy<Value = usize> + Clone) -> impl Strategy<Value = Vec<Operation>> {
+fn operations(kinds: impl Strategy<Value = usize> + Clone) -> impl Strategy<Value = Vec<FittedOperation>> {
     let one = (0..TABLES.len(), kinds, 0..4_i64, 0..4_i64).prop_map(|(table, kind, left, right)| {
         let numbers: &[i64] = if kind == STATEMENTS.len() - 1 { &[left] } else { &[left, right] };
         operation(table * STATEMENTS.len() + kind, numbers)
@@ -158,7 +158,7 @@ fn operations(kinds: impl Strategy<Value = usize> + Clone) -> impl Strategy<Valu
 
 /// Checks the shape: `statement x rows` for each run.
 fn check(operations: &[(usize, &[i64])], expect: &[(usize, usize)]) {
-    let operations: Vec<Operation> =
+    let operations: Vec<FittedOperation> =
         operations.iter().map(|(statement, numbers)| operation(*statement, numbers)).collect();
     let schema = schema();
     let runs = coalesce(&schema, &operations);
@@ -190,7 +190,7 @@ fn operations_on_one_row_are_folded_where_the_last_one_says_it_all() {
     check(&[(4, &[1, 1]), (5, &[1])], &[(4, 1), (5, 1)]);
     let (schema, operations) = (schema(), [operation(4, &[5, 1]), operation(4, &[6, 1])]);
     let runs = coalesce(&schema, &operations);
-    assert_eq!(runs[0].rows, [vec![Value::Integer(11), Value::Integer(1)]]);
+    assert_eq!(runs[0].rows, [vec![Sent::Integer(Some(11)), Sent::Integer(Some(1))]]);
 }
 
 #[test]
@@ -221,15 +221,16 @@ fn operations_of_tables_tied_by_foreign_keys_do_not() {
 
 #[test]
 fn a_read_table_is_tied_too() {
-    let mut schema = schema();
-    schema.statements[1].reads = vec!["other".into()];
+    let Schema { tables, mut statements, .. } = schema();
+    statements[1].reads = vec!["other".into()];
+    let schema = Schema::new(tables, statements);
     let operations = [operation(1, &[1, 1]), operation(7, &[1, 1]), operation(1, &[2, 2])];
     assert_eq!(coalesce(&schema, &operations).len(), 3);
 }
 
 #[test]
 fn pieces_have_a_few_sizes() {
-    let row = [Value::Integer(1), Value::Integer(2)];
+    let row = [1, 2];
     let cases: [(usize, usize, usize, &[usize]); 8] = [
         (1, 512, PARAMETERS_MAX, &[1]),
         (3, 512, PARAMETERS_MAX, &[2, 1]),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::outbox::{HANDLED, OutboxModel, Placed, place};
-use super::projector::answer;
+use super::projector::{answer, deployed};
 use super::read_model::Rules;
 use super::store::{State, Tables, seed};
 use crate::event::{Aggregate, lane_of};
@@ -13,6 +13,8 @@ use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::Letter;
+use crate::sql::fit::judge;
+use crate::statement::{FittedOperation, Operation};
 
 /// What a batch does to each document, by the index of its place.
 pub fn indices(
@@ -98,13 +100,18 @@ pub fn entry(
         (Verdict::Hold, None) => wrong("its aggregate has no letter"),
         (_, None) if is_behind => wrong("its aggregate has a letter"),
         (Verdict::Apply(operations), None) => match answered {
-            Ok(answered) if event_type.is_some() && answered == *operations => Ok(()),
+            Ok(answered) if event_type.is_some() && is_fitted(answered, digest, operations) => Ok(()),
             _ => wrong("the projector did not answer so"),
         },
         (Verdict::Park { failure, .. }, None) => {
             parked(outbox, state, tables, lane, placed, failure, digest).or_else(|why| wrong(&why))
         }
     }
+}
+
+/// Whether operations are what is sent for a projector's answer.
+fn is_fitted(answered: Vec<Operation>, digest: &str, operations: &[FittedOperation]) -> bool {
+    judge(&deployed(version(digest)).schema, answered).is_ok_and(|fitted| fitted == operations)
 }
 
 /// Whether a failure is one for which an event is rightly parked.

@@ -19,7 +19,7 @@ use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
-use crate::statement::{Operation, Schema};
+use crate::statement::{FittedOperation, Schema};
 
 pub struct SimulatedReadModel {
     pub store: Store,
@@ -392,7 +392,7 @@ impl ReadModel for SimulatedReadModel {
     async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, _): (&[Operation], &str),
+        (operations, _): (&[FittedOperation], &str),
     ) -> Result<(), Failure> {
         self.about(letter, (), |model, tables| {
             if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {
@@ -462,7 +462,7 @@ impl ReadModel for SimulatedReadModel {
 
     async fn dry_run_letters(
         &mut self,
-        letters: &[Vec<Operation>],
+        letters: &[Vec<FittedOperation>],
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let mut tables = self.look("rehearses").await?;
         self.begin(&Uncertain::Nothing)?;

@@ -11,7 +11,7 @@ use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
 use crate::readmodel::mysql::session::Session;
-use crate::statement::Operation;
+use crate::statement::FittedOperation;
 
 impl LaneModel {
     /// The oldest letter of an aggregate behind an id; behind 0, its head.
@@ -41,7 +41,7 @@ impl LaneModel {
     pub async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, digest): (&[Operation], &str),
+        (operations, digest): (&[FittedOperation], &str),
     ) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session, &[&model.token()]).await?;
@@ -103,7 +103,7 @@ impl LaneModel {
     /// first, and why.
     pub async fn dry_run_letters(
         &mut self,
-        letters: &[Vec<Operation>],
+        letters: &[Vec<FittedOperation>],
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {

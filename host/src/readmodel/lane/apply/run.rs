@@ -1,15 +1,15 @@
 //! Running a projector's operations: joined into few statements, each small enough for the server.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use super::{LaneModel, refused};
 use crate::failure::Failure;
-use crate::readmodel::mysql::bind::{bind, fitted};
-use crate::readmodel::mysql::fit::Sent;
+use crate::readmodel::mysql::bind::bind;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::sql::coalesce::{self, RowRun};
-use crate::statement::{Operation, Statement};
+use crate::statement::{FittedOperation, Sent, Statement};
 
 /// How much parameter data one statement of several rows may carry.
 const STATEMENT_BYTES_MAX: usize = 4 << 20;
@@ -21,7 +21,7 @@ impl LaneModel {
     pub(super) async fn run<'o>(
         &self,
         session: &mut Session,
-        operations: impl Iterator<Item = &'o Operation>,
+        operations: impl Iterator<Item = &'o FittedOperation>,
     ) -> Result<(), Failure> {
         let runs = if self.is_apart {
             coalesce::apart(&self.schema, operations)
@@ -35,10 +35,8 @@ impl LaneModel {
         let is_mariadb = session.is_mariadb();
         for run in runs {
             let statement = &self.schema.statements[run.statement];
-            let rows = run.rows.iter().map(|values| fitted(statement, values));
-            let rows: Vec<Vec<Sent<'_>>> = rows.collect::<Result<_, _>>()?;
-            let rows_max = rows_max(&rows, statement, session.packet_bytes_max)?;
-            for piece in coalesce::pieces(statement, &rows, rows_max) {
+            let rows_max = rows_max(&run.rows, statement, session.packet_bytes_max)?;
+            for piece in coalesce::pieces(statement, &run.rows, rows_max) {
                 let sql = coalesce::render(statement, piece.len(), &run.kinds);
                 let query = coalesce::in_order(statement, piece).into_iter().fold(sqlx::query(&sql), bind);
                 self.reached.store(run.statement + 1, Ordering::Relaxed);
@@ -52,8 +50,8 @@ impl LaneModel {
 
 /// How many of these rows fit one statement, by its largest row. A row that fits none is its event's fault: MySQL
 /// would close the connection over it, every time.
-fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Result<usize, Failure> {
-    let bytes = |row: &Vec<Sent<'_>>| row.iter().map(Sent::bytes).sum::<usize>();
+fn rows_max(rows: &[Cow<'_, [Sent]>], statement: &Statement, packet: usize) -> Result<usize, Failure> {
+    let bytes = |row: &Cow<'_, [Sent]>| row.iter().map(Sent::bytes).sum::<usize>();
     let largest = rows.iter().map(bytes).max().unwrap_or_default();
     let room = packet.saturating_sub(PACKET_RESERVE_BYTES);
     if largest > room {
@@ -65,7 +63,7 @@ fn rows_max(rows: &[Vec<Sent<'_>>], statement: &Statement, packet: usize) -> Res
     }
     let Some(multi_row) = &statement.multi_row else { return Ok(1) };
     // Of several rows, keys are sent more than once.
-    let bytes = |row: &Vec<Sent<'_>>| multi_row.parameters().map(|at| row[at].bytes()).sum::<usize>();
+    let bytes = |row: &Cow<'_, [Sent]>| multi_row.parameters().map(|at| row[at].bytes()).sum::<usize>();
     let largest = rows.iter().map(bytes).max().unwrap_or_default();
     Ok((STATEMENT_BYTES_MAX.min(room) / largest.max(1)).max(1))
 }

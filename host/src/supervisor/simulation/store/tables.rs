@@ -13,7 +13,7 @@ use crate::position::Position;
 use crate::readmodel::lane::batch::Entry;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
 use crate::readmodel::lane::dead_letter::{Discarded, Letter, document_key};
-use crate::statement::{Operation, Value};
+use crate::statement::{FittedOperation, Sent};
 use crate::supervisor::simulation::outbox::{Fact, OutboxModel};
 
 /// Everything that is stored.
@@ -92,10 +92,10 @@ impl Tables {
         outbox: &OutboxModel,
         refuses: Refuses,
         aggregate: Option<&Vec<u8>>,
-        operations: &[Operation],
+        operations: &[FittedOperation],
     ) -> Result<(), Failure> {
         for operation in operations {
-            let [Value::Integer(number), Value::Integer(at)] = operation.parameters[..] else {
+            let [Sent::Integer(Some(number)), Sent::Integer(Some(at))] = operation.parameters[..] else {
                 return Err(Failure::SchemaMismatch { code: 1210, message: "wrong parameters".to_owned() });
             };
             let (Ok(number), Ok(at)) = (usize::try_from(number), usize::try_from(at)) else {

@@ -1,11 +1,11 @@
 //! Tables of what each kind of value becomes in each type.
 
-use super::{Sent, fit};
-use crate::statement::{Parameter, Role, Type, Value};
+use super::fit;
+use crate::statement::{Parameter, Role, Sent, Type, Value};
 
 fn as_kind(kind: &Type, role: Role, value: &Value) -> String {
     let parameter = Parameter { kind: Some(kind.clone()), role, column: None, required: false };
-    match fit(&parameter, value) {
+    match fit(&parameter, value.clone()) {
         Ok(sent) => shown(&sent),
         Err(reason) => {
             let why = reason.split(" given ").nth(1).unwrap_or(&reason);
@@ -14,7 +14,7 @@ fn as_kind(kind: &Type, role: Role, value: &Value) -> String {
     }
 }
 
-fn shown(sent: &Sent<'_>) -> String {
+fn shown(sent: &Sent) -> String {
     match sent {
         Sent::Integer(Some(number)) => number.to_string(),
         Sent::Unsigned(Some(number)) => format!("{number} unsigned"),
@@ -225,6 +225,6 @@ fn members_are_names() {
 fn null_is_refused_where_nothing_else_could_come_of_it() {
     let required =
         Parameter { kind: Some(Type::TEXT), role: Role::Stored, column: Some("t.a".into()), required: true };
-    let refused = fit(&required, &Value::Null).expect_err("it is NOT NULL");
+    let refused = fit(&required, Value::Null).expect_err("it is NOT NULL");
     assert_eq!(refused, "`t.a` is text, and the null given is not taken by a column that is NOT NULL");
 }

@@ -1,4 +1,4 @@
-//! From a parameter's value to what is sent: a value of exactly the parameter's type, or a reason why not.
+//! From a projector's answer to what is sent: for each parameter a value of exactly its type, or a reason why not.
 //!
 //! What is sent for a parameter that has a type is always of one kind, NULL included: MySQL keeps the kinds of a
 //! prepared statement, and would read a later text as the number that came before. A reason never has the value.
@@ -6,45 +6,55 @@
 mod moment;
 mod number;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use time::{Date, PrimitiveDateTime};
+use crate::failure::Failure;
+use crate::statement::{FittedOperation, Operation, Parameter, Role, Schema, Sent, Statement, Type, Value};
 
-use crate::statement::{Parameter, Role, Type, Value};
+pub use moment::{day, sql_text};
 
-pub(in crate::readmodel) use moment::{day, sql_text};
-
-/// A value on its way. Each variant is one type of MySQL's protocol, none is NULL of it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Sent<'v> {
-    Integer(Option<i64>),
-    Unsigned(Option<u64>),
-    Double(Option<f64>),
-    /// Digits, perhaps a sign and a point.
-    Decimal(Option<String>),
-    Text(Option<Cow<'v, str>>),
-    Bytes(Option<Cow<'v, [u8]>>),
-    Date(Option<Date>),
-    Moment(Option<PrimitiveDateTime>),
+/// Takes a projector's answer as what is sent: each operation names a declared statement, has as many parameters as it, and
+/// only values that fit them. Each value is read once, here.
+pub fn judge(schema: &Schema, operations: Vec<Operation>) -> Result<Vec<FittedOperation>, Failure> {
+    let judged = operations.into_iter().enumerate().map(|(index, operation)| {
+        let Operation { statement, parameters } = operation;
+        let declared = usize::try_from(statement).ok().and_then(|at| schema.statements.get(at));
+        let declared = declared.ok_or(Failure::UnknownStatement {
+            operation: index,
+            index: statement,
+            declared: schema.statements.len(),
+        })?;
+        Ok(Operation { statement, parameters: fitted(index, declared, parameters)? })
+    });
+    judged.collect()
 }
 
-impl Sent<'_> {
-    /// About how many bytes it takes on its way.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Text(Some(text)) => text.len(),
-            Self::Bytes(Some(bytes)) => bytes.len(),
-            Self::Decimal(Some(digits)) => digits.len(),
-            _ => 12,
-        }
+/// Fits the values of an operation, which is the number `operation` of its event.
+pub fn fitted(operation: usize, statement: &Statement, values: Vec<Value>) -> Result<Vec<Sent>, Failure> {
+    let (expected, given) = (statement.parameters.len(), values.len());
+    if expected != given {
+        let statement = statement.name.clone();
+        return Err(Failure::ParameterCount { operation, statement, expected, given });
     }
+    let places = values.into_iter().zip(&statement.parameters).enumerate();
+    let sent = places.map(|(parameter, (value, place))| {
+        fit(place, value).map_err(|mut reason| {
+            if let Some(column) = place.column.as_ref().filter(|column| statement.adds.contains(column)) {
+                // A number that is below zero, and would be right as a part of the sum.
+                reason = format!("{reason}. It adds to `{column}`: {}", Statement::SUMS);
+            }
+            let statement = statement.name.clone();
+            Failure::BadValue { operation, statement, parameter, reason }
+        })
+    });
+    sent.collect()
 }
 
 /// Fits a value to its parameter, or finds why it does not fit.
-pub fn fit<'v>(parameter: &Parameter, value: &'v Value) -> Result<Sent<'v>, String> {
+pub fn fit(parameter: &Parameter, value: Value) -> Result<Sent, String> {
+    let given = value.kind();
     let Some(kind) = &parameter.kind else {
-        return alone_as(value).map_err(|why| format!("the {} {why}", value.kind()));
+        return alone_as(value).map_err(|why| format!("the {given} {why}"));
     };
     let sent = match value {
         Value::Null if parameter.required => Err("is not taken by a column that is NOT NULL"),
@@ -56,8 +66,8 @@ pub fn fit<'v>(parameter: &Parameter, value: &'v Value) -> Result<Sent<'v>, Stri
         let column = parameter.column.as_deref();
         // Writing to a text cannot fail.
         let _ = match column {
-            Some(column) => write!(reason, "`{column}` is {kind}, and the {} given {why}", value.kind()),
-            None => write!(reason, "it takes {kind}, and the {} given {why}", value.kind()),
+            Some(column) => write!(reason, "`{column}` is {kind}, and the {given} given {why}"),
+            None => write!(reason, "it takes {kind}, and the {given} given {why}"),
         };
         reason
     })
@@ -65,21 +75,21 @@ pub fn fit<'v>(parameter: &Parameter, value: &'v Value) -> Result<Sent<'v>, Stri
 
 type Fitted<T> = Result<T, &'static str>;
 
-fn alone_as(value: &Value) -> Fitted<Sent<'_>> {
+fn alone_as(value: Value) -> Fitted<Sent> {
     Ok(match value {
         Value::Null => Sent::Text(None),
-        Value::Boolean(truth) => Sent::Integer(Some(i64::from(*truth))),
-        Value::Integer(number) => Sent::Integer(Some(*number)),
-        Value::Number(number) => Sent::Double(Some(number::finite(*number)?)),
-        Value::Decimal(text) => Sent::Decimal(Some(number::decimal(text)?.to_plain_string())),
-        Value::Text(text) => Sent::Text(Some(text.into())),
-        Value::Bytes(bytes) => Sent::Bytes(Some(bytes.into())),
-        Value::Json(text) => Sent::Text(Some(json(text)?.into())),
-        Value::Timestamp(text) => Sent::Moment(Some(moment::rfc3339(text)?)),
+        Value::Boolean(truth) => Sent::Integer(Some(i64::from(truth))),
+        Value::Integer(number) => Sent::Integer(Some(number)),
+        Value::Number(number) => Sent::Double(Some(number::finite(number)?)),
+        Value::Decimal(text) => Sent::Decimal(Some(number::decimal(&text)?.to_plain_string())),
+        Value::Text(text) => Sent::Text(Some(text)),
+        Value::Bytes(bytes) => Sent::Bytes(Some(bytes)),
+        Value::Json(text) => Sent::Text(Some(json(text)?)),
+        Value::Timestamp(text) => Sent::Moment(Some(moment::rfc3339(&text)?)),
     })
 }
 
-fn null(kind: &Type) -> Sent<'static> {
+fn null(kind: &Type) -> Sent {
     match kind {
         Type::Integer { bits: 64, unsigned: true } | Type::Bit { .. } => Sent::Unsigned(None),
         Type::Integer { .. } | Type::Year => Sent::Integer(None),
@@ -92,12 +102,12 @@ fn null(kind: &Type) -> Sent<'static> {
     }
 }
 
-fn typed<'v>(kind: &Type, role: Role, value: &'v Value) -> Fitted<Sent<'v>> {
+fn typed(kind: &Type, role: Role, value: Value) -> Fitted<Sent> {
     // What is only looked for may be more than the column could hold: then nothing is found.
     let is_kept = matches!(role, Role::Stored | Role::Argument);
     Ok(match kind {
-        Type::Integer { .. } | Type::Bit { .. } | Type::Year => whole(kind, is_kept, value)?,
-        Type::Decimal { .. } | Type::Double { .. } => fraction(kind, role, is_kept, value)?,
+        Type::Integer { .. } | Type::Bit { .. } | Type::Year => whole(kind, is_kept, &value)?,
+        Type::Decimal { .. } | Type::Double { .. } => fraction(kind, role, is_kept, &value)?,
         Type::Text { characters } => {
             let text = text(value)?;
             let most = characters.filter(|_| is_kept).and_then(|most| usize::try_from(most).ok());
@@ -116,9 +126,9 @@ fn typed<'v>(kind: &Type, role: Role, value: &'v Value) -> Fitted<Sent<'v>> {
         }
         Type::Json => Sent::Text(Some(document(value)?)),
         Type::JsonValue => Sent::Text(Some(member(value)?)),
-        Type::Date => Sent::Date(Some(moment::of(value)?.date())),
+        Type::Date => Sent::Date(Some(moment::of(&value)?.date())),
         Type::DateTime { digits } => {
-            let moment = moment::of(value)?;
+            let moment = moment::of(&value)?;
             let digits = if role == Role::Bound { 6 } else { *digits };
             Sent::Moment(Some(moment::cut(moment, digits)))
         }
@@ -141,7 +151,7 @@ fn typed<'v>(kind: &Type, role: Role, value: &'v Value) -> Fitted<Sent<'v>> {
 }
 
 /// Whole numbers: all but the widest unsigned ones go as signed numbers.
-fn whole(kind: &Type, is_kept: bool, value: &Value) -> Fitted<Sent<'static>> {
+fn whole(kind: &Type, is_kept: bool, value: &Value) -> Fitted<Sent> {
     let whole = match (kind, value) {
         (Type::Bit { .. }, Value::Bytes(bytes)) if bytes.len() <= 8 => {
             bytes.iter().fold(0, |whole: i128, byte| whole << 8 | i128::from(*byte))
@@ -163,7 +173,7 @@ fn whole(kind: &Type, is_kept: bool, value: &Value) -> Fitted<Sent<'static>> {
 }
 
 /// Exact and binary fractions. What was rounded when it was stored is looked for as that.
-fn fraction(kind: &Type, role: Role, is_kept: bool, value: &Value) -> Fitted<Sent<'static>> {
+fn fraction(kind: &Type, role: Role, is_kept: bool, value: &Value) -> Fitted<Sent> {
     let is_rounded = role == Role::Equal;
     Ok(match kind {
         Type::Decimal { scale, .. } if is_rounded && matches!(value, Value::Number(_)) => {
@@ -184,7 +194,7 @@ fn fraction(kind: &Type, role: Role, is_kept: bool, value: &Value) -> Fitted<Sen
 }
 
 /// A name of an ENUM or SET: its number means nothing, since servers take a number for a place in the list.
-fn name(value: &Value) -> Fitted<Cow<'_, str>> {
+fn name(value: Value) -> Fitted<String> {
     match value {
         Value::Boolean(_) => Err("has no name there: give the member's name as text"),
         value => text(value),
@@ -192,54 +202,53 @@ fn name(value: &Value) -> Fitted<Cow<'_, str>> {
 }
 
 /// A value as text: numbers in their shortest form, truth as 1 and 0, moments as events have them.
-fn text(value: &Value) -> Fitted<Cow<'_, str>> {
+fn text(value: Value) -> Fitted<String> {
     Ok(match value {
         Value::Null => Err("is no text")?,
-        Value::Boolean(truth) => if *truth { "1" } else { "0" }.into(),
-        Value::Integer(number) => number.to_string().into(),
-        Value::Number(number) => number::shortest(number::finite(*number)?).into(),
-        Value::Decimal(text) => number::decimal(text)?.to_plain_string().into(),
-        Value::Text(text) => text.into(),
-        Value::Json(text) => json(text)?.into(),
-        Value::Bytes(bytes) => std::str::from_utf8(bytes).map_err(|_| "are no text in UTF-8")?.into(),
-        Value::Timestamp(text) => moment::event_text(moment::rfc3339(text)?).into(),
+        Value::Boolean(truth) => if truth { "1" } else { "0" }.to_owned(),
+        Value::Integer(number) => number.to_string(),
+        Value::Number(number) => number::shortest(number::finite(number)?),
+        Value::Decimal(text) => number::decimal(&text)?.to_plain_string(),
+        Value::Text(text) => text,
+        Value::Json(text) => json(text)?,
+        Value::Bytes(bytes) => String::from_utf8(bytes).map_err(|_| "are no text in UTF-8")?,
+        Value::Timestamp(text) => moment::event_text(moment::rfc3339(&text)?),
     })
 }
 
-fn bytes(value: &Value) -> Fitted<Cow<'_, [u8]>> {
+fn bytes(value: Value) -> Fitted<Vec<u8>> {
     match value {
-        Value::Bytes(bytes) => Ok(bytes.into()),
-        value => Ok(match text(value)? {
-            Cow::Borrowed(text) => text.as_bytes().into(),
-            Cow::Owned(text) => text.into_bytes().into(),
-        }),
+        Value::Bytes(bytes) => Ok(bytes),
+        value => text(value).map(String::into_bytes),
     }
 }
 
-fn json(text: &str) -> Fitted<&str> {
-    let read = serde_json::from_str::<serde::de::IgnoredAny>(text);
-    read.map(|_| text).map_err(|_| "is not JSON")
+fn json(text: String) -> Fitted<String> {
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err("is not JSON"),
+    }
 }
 
 /// A value as a JSON document: text is one.
-fn document(value: &Value) -> Fitted<Cow<'_, str>> {
+fn document(value: Value) -> Fitted<String> {
     match value {
-        Value::Text(text) => Ok(json(text)?.into()),
+        Value::Text(text) => json(text),
         value => member(value),
     }
 }
 
 /// A value as it stands inside a JSON document: text is a string.
-fn member(value: &Value) -> Fitted<Cow<'_, str>> {
-    let string = |text: &str| serde_json::to_string(text).map_err(|_| "is not JSON");
+fn member(value: Value) -> Fitted<String> {
+    let string = |text: String| serde_json::to_string(&text).map_err(|_| "is not JSON");
     Ok(match value {
-        Value::Boolean(truth) => if *truth { "true" } else { "false" }.into(),
-        Value::Json(text) => json(text)?.into(),
-        Value::Text(text) => string(text)?.into(),
-        Value::Decimal(text) => number::in_json(&number::decimal(text)?)?.into(),
+        Value::Boolean(truth) => if truth { "true" } else { "false" }.to_owned(),
+        Value::Json(text) => json(text)?,
+        Value::Text(text) => string(text)?,
+        Value::Decimal(text) => number::in_json(&number::decimal(&text)?)?,
         Value::Bytes(_) => Err("have no form in JSON: give them as text")?,
-        Value::Timestamp(_) => string(&text(value)?)?.into(),
-        Value::Null | Value::Integer(_) | Value::Number(_) => text(value)?,
+        value @ Value::Timestamp(_) => string(text(value)?)?,
+        value @ (Value::Null | Value::Integer(_) | Value::Number(_)) => text(value)?,
     })
 }
 
