@@ -14,7 +14,7 @@ use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
 use laterna::readmodel::lane::dead_letter::Letter;
 use rand::Rng;
 
-use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};
+use crate::support::lane::{Bench, add, entry, put, start};
 use crate::support::proxy::{AtCommit, Proxy};
 use crate::support::world::event;
 use crate::support::{Mysqld, Options, World, random, some_time, until};
@@ -54,12 +54,12 @@ async fn a_commit_whose_outcome_nobody_was_told_is_settled_by_the_checkpoint() {
     for (proxy, options) in servers().await {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
-        commit_at_last(&mut lane, &batch(1, vec![put(1)])).await;
+        commit_at_last(&mut lane, &bench.batch(1, vec![put(1)])).await;
         let mut number = 1;
         for (fault, times) in FAULTS.into_iter().zip([20, 20, 1]) {
             for time in 0..times {
                 number += 1;
-                let next = batch(number, vec![add(1)]);
+                let next = bench.batch(number, vec![add(1)]);
                 proxy.at_commit(fault);
                 let began = Instant::now();
                 let told = lane.commit(&next).await.expect_err("the answer did not come");
@@ -79,13 +79,13 @@ async fn a_commit_whose_outcome_nobody_was_told_is_settled_by_the_checkpoint() {
 }
 
 /// A parked letter of an aggregate, which is its head.
-async fn parked(lane: &mut LaneModel, number: i64) -> Letter {
+async fn parked(bench: &Bench, lane: &mut LaneModel, number: i64) -> Letter {
     let operations = vec![add(1)];
     let failure = Failure::RefusedValue { code: 1406, message: "a test".into() };
     let entry: Entry = entry(number, number, vec![]);
     let key = entry.delivery.aggregate().expect("it has one").key();
     let entry = Entry { verdict: Verdict::Park { failure, operations }, ..entry };
-    commit_at_last(lane, &batch_of(number, vec![entry])).await;
+    commit_at_last(lane, &bench.batch_of(number, vec![entry])).await;
     lane.letter_behind(&key, 0).await.expect("MySQL answers").expect("it is parked")
 }
 
@@ -94,22 +94,22 @@ async fn a_letter_whose_transaction_has_an_unknown_outcome_is_applied_or_discard
     for (proxy, options) in servers().await {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
-        commit_at_last(&mut lane, &batch(1, vec![put(1)])).await;
+        commit_at_last(&mut lane, &bench.batch(1, vec![put(1)])).await;
         let (mut number, mut applied) = (1, 0);
         for (fault, times) in FAULTS.into_iter().zip([8, 8, 1]) {
             for _ in 0..times {
                 number += 1;
-                let letter = parked(&mut lane, number).await;
+                let letter = parked(&bench, &mut lane, number).await;
                 proxy.at_commit(fault);
                 until("the letter is applied", async || {
-                    lane.apply_letter(&letter, (&[add(1)], "d")).await.is_ok()
+                    lane.apply_letter(&letter, (&[add(1)], &bench.version)).await.is_ok()
                 })
                 .await;
                 applied += 1;
                 assert_eq!(bench.amounts().await, [applied], "{fault:?}");
 
                 number += 1;
-                let letter = parked(&mut lane, number).await;
+                let letter = parked(&bench, &mut lane, number).await;
                 proxy.at_commit(fault);
                 until("the letter is discarded", async || {
                     lane.discard_letter(&letter, "a test", "why not").await.is_ok()
@@ -123,7 +123,7 @@ async fn a_letter_whose_transaction_has_an_unknown_outcome_is_applied_or_discard
         let discarded = format!("SELECT COUNT(*) FROM {}.discarded", bench.world.control());
         assert_eq!(bench.world.number(&discarded).await, 17);
         // The lane goes on from where it is.
-        commit_at_last(&mut lane, &batch(number + 1, vec![add(1)])).await;
+        commit_at_last(&mut lane, &bench.batch(number + 1, vec![add(1)])).await;
         assert_eq!(bench.amounts().await, [18]);
     }
 }
@@ -133,7 +133,7 @@ async fn a_change_of_lanes_with_an_unknown_outcome_happened_or_did_not() {
     for (proxy, options) in servers().await {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
-        commit_at_last(&mut lane, &batch(1, vec![put(1)])).await;
+        commit_at_last(&mut lane, &bench.batch(1, vec![put(1)])).await;
         drop(lane);
         let totals = format!("SELECT SUM(events) FROM {}.checkpoint", bench.world.control());
         let count = format!("SELECT COUNT(*) FROM {}.checkpoint", bench.world.control());
@@ -180,7 +180,7 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
     for (proxy, options) in servers().await {
         let bench = Bench::new(options).await;
         let mut old = bench.lane(1).await;
-        commit_at_last(&mut old, &batch(1, vec![put(1)])).await;
+        commit_at_last(&mut old, &bench.batch(1, vec![put(1)])).await;
         bench.world.run(&format!("UPDATE {}.lease SET connection_id = 0", bench.world.control())).await;
         let mut epoch = 1;
         for (fault, times) in FAULTS.into_iter().zip([5, 5, 1]) {
@@ -211,7 +211,7 @@ async fn a_take_over_with_an_unknown_outcome_never_leaves_two_writers() {
             }
         }
         assert_eq!(proxy.struck(), 11);
-        let refused = async || old.commit(&batch(2, vec![add(1)])).await;
+        let refused = async || old.commit(&bench.batch(2, vec![add(1)])).await;
         let mut refused = refused;
         until("the old writer is told", async || match refused().await {
             Err(Failure::Fenced { mine: 1, found }) => found == epoch,

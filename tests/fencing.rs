@@ -3,7 +3,7 @@
 use laterna::failure::Failure;
 use sqlx::Executor;
 
-use crate::support::lane::{Bench, add, batch, batch_of, entry, put, start};
+use crate::support::lane::{Bench, add, entry, put, start};
 use crate::support::{Options, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,19 +11,19 @@ async fn a_commit_under_an_old_epoch_writes_nothing() {
     for options in [Options::mysql(), Options::mariadb()] {
         let bench = Bench::new(options).await;
         let mut old = bench.lane(1).await;
-        old.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        old.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
         // The new host has committed nothing yet: only the epoch tells the old one that its time is over.
         assert_eq!(bench.take_lease().await, 2);
-        let refused = old.commit(&batch(2, vec![add(1)])).await;
+        let refused = old.commit(&bench.batch(2, vec![add(1)])).await;
         // The take-over ended the old session, so it may take two tries to learn why.
         let refused = match refused {
-            Err(Failure::ConnectionLost { .. }) => old.commit(&batch(2, vec![add(1)])).await,
+            Err(Failure::ConnectionLost { .. }) => old.commit(&bench.batch(2, vec![add(1)])).await,
             refused => refused,
         };
         assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
         assert_eq!(bench.amounts().await, [0]);
         let mut new = bench.lane(2).await;
-        new.commit(&batch(2, vec![add(1)])).await.expect("it is the new lane's turn");
+        new.commit(&bench.batch(2, vec![add(1)])).await.expect("it is the new lane's turn");
         assert_eq!(bench.amounts().await, [1]);
     }
 }
@@ -32,10 +32,10 @@ async fn a_commit_under_an_old_epoch_writes_nothing() {
 async fn a_commit_under_an_old_epoch_writes_nothing_even_when_its_session_was_not_ended() {
     let bench = Bench::new(Options::mysql()).await;
     let mut old = bench.lane(1).await;
-    old.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    old.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
     // A take-over whose KILL did not arrive: the old host's session goes on.
     bench.world.run(&format!("UPDATE {}.checkpoint SET epoch = 2", bench.world.control())).await;
-    let refused = old.commit(&batch(2, vec![add(1)])).await;
+    let refused = old.commit(&bench.batch(2, vec![add(1)])).await;
     assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
     assert_eq!(bench.amounts().await, [0]);
     assert_eq!(bench.batch_number().await, 1);
@@ -54,10 +54,10 @@ async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
 async fn a_server_that_lost_commits_is_noticed() {
     let bench = Bench::new(Options::mysql()).await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
-    lane.commit(&batch(2, vec![add(1)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(2, vec![add(1)])).await.expect("it is this lane's turn");
     bench.world.run(&format!("UPDATE {}.checkpoint SET batch = 1", bench.world.control())).await;
-    let noticed = lane.commit(&batch(3, vec![add(1)])).await;
+    let noticed = lane.commit(&bench.batch(3, vec![add(1)])).await;
     assert_eq!(noticed, Err(Failure::CommitsLost { committed: 2, found: 1 }));
 }
 
@@ -66,7 +66,7 @@ async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
     for options in [Options::mysql(), Options::mariadb()] {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
-        lane.commit(&batch(1, (1..=40).map(put).collect())).await.expect("it is this lane's turn");
+        lane.commit(&bench.batch(1, (1..=40).map(put).collect())).await.expect("it is this lane's turn");
         // Another session holds row 2 and many others, so that InnoDB takes the lane for the victim.
         let mut other = bench.world.mysql().await;
         other.execute("BEGIN").await.expect("it begins");
@@ -79,7 +79,7 @@ async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
             .await
             .expect("they are");
         let crossing = tokio::spawn(async move {
-            let committed = lane.commit(&batch(2, vec![add(1), add(2)])).await;
+            let committed = lane.commit(&bench.batch(2, vec![add(1), add(2)])).await;
             (lane, committed)
         });
         until("the lane waits for row 2", async || {
@@ -99,7 +99,7 @@ async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
             assert_eq!(failure.class(), "transaction-lost", "{failure}");
             assert_eq!(bench.amounts().await[..2], [0, 0], "nothing of the batch stayed");
             assert_eq!(bench.batch_number().await, 1, "nor did the checkpoint move");
-            lane.commit(&batch(2, vec![add(1), add(2)])).await.expect("now the rows are free");
+            lane.commit(&bench.batch(2, vec![add(1), add(2)])).await.expect("now the rows are free");
         } else {
             panic!("the lane was not the victim: the test shows nothing");
         }
@@ -112,12 +112,12 @@ async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
 async fn a_commit_whose_session_was_killed_is_done_once() {
     let bench = Bench::new(Options::mysql()).await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
     for number in 2..=20 {
         let sessions = format!("SELECT connection_id FROM {}.checkpoint", bench.world.control());
         let id = bench.world.number(&sessions).await;
         bench.world.run(&format!("KILL {id}")).await;
-        let next = batch(number, vec![add(1)]);
+        let next = bench.batch(number, vec![add(1)]);
         until("the batch is committed", async || lane.commit(&next).await.is_ok()).await;
     }
     assert_eq!(bench.amounts().await, [19]);
@@ -127,10 +127,10 @@ async fn a_commit_whose_session_was_killed_is_done_once() {
 async fn entries_that_mysql_refuses_are_found_without_committing_anything() {
     let bench = Bench::new(Options::mysql()).await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![put(7)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(1, vec![put(7)])).await.expect("it is this lane's turn");
     let entry = |number, aggregate| entry(number, aggregate, vec![put(number)]);
     // Row 7 stands in the way. What is behind it in its aggregate (8) is not tried, whatever it would do.
-    let many = batch_of(2, vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)]);
+    let many = bench.batch_of(2, vec![entry(5, 1), entry(6, 2), entry(7, 3), entry(8, 3), entry(9, 4)]);
     let refused = lane.probe(&many, &|_, _| true).await.expect("MySQL answers");
     let found: Vec<_> = refused.iter().map(|(index, failure)| (*index, failure.class())).collect();
     assert_eq!(found, [(2, "key-conflict")]);
@@ -148,7 +148,9 @@ async fn finding_a_few_refused_entries_in_a_large_batch_takes_a_few_halvings_for
         let mut lane = bench.lane(1).await;
         // As far from each other as they can be, which is the worst case.
         let refused: Vec<i64> = (0..bad).map(|n| n * ENTRIES / bad + 1).collect();
-        lane.commit(&batch(1, refused.iter().copied().map(put).collect())).await.expect("it is its turn");
+        lane.commit(&bench.batch(1, refused.iter().copied().map(put).collect()))
+            .await
+            .expect("it is its turn");
         let counted = async |statements: &str| {
             let sql = format!(
                 "SELECT SUM(count_star) FROM performance_schema.events_statements_summary_by_thread_by_event_name \
@@ -159,7 +161,7 @@ async fn finding_a_few_refused_entries_in_a_large_batch_takes_a_few_halvings_for
             bench.world.number(&sql).await
         };
         let before = (counted("statement/sql/savepoint").await, counted("statement/%").await);
-        let many = batch_of(2, (1..=ENTRIES).map(|n| entry(n, n, vec![put(n)])).collect());
+        let many = bench.batch_of(2, (1..=ENTRIES).map(|n| entry(n, n, vec![put(n)])).collect());
         let found = lane.probe(&many, &|_, _| true).await.expect("MySQL answers");
         assert_eq!(
             found
@@ -181,7 +183,7 @@ async fn finding_a_few_refused_entries_in_a_large_batch_takes_a_few_halvings_for
 async fn a_server_that_cannot_write_is_left_for_whichever_answers_now() {
     let bench = Bench::new(Options::mysql()).await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
     let session = format!("SELECT connection_id FROM {}.checkpoint", bench.world.control());
     let before = bench.world.number(&session).await;
     let trigger = format!("{}.refuse", bench.world.name);
@@ -193,9 +195,9 @@ async fn a_server_that_cannot_write_is_left_for_whichever_answers_now() {
             bench.world.name
         ))
         .await;
-    let refused = lane.commit(&batch(2, vec![put(2)])).await.expect_err("the trigger refuses it");
+    let refused = lane.commit(&bench.batch(2, vec![put(2)])).await.expect_err("the trigger refuses it");
     assert_eq!(refused.class(), "cannot-write");
     bench.world.run(&format!("DROP TRIGGER {trigger}")).await;
-    lane.commit(&batch(2, vec![put(2)])).await.expect("now it can be written");
+    lane.commit(&bench.batch(2, vec![put(2)])).await.expect("now it can be written");
     assert_ne!(bench.world.number(&session).await, before, "a failover would have moved the address");
 }

@@ -18,7 +18,7 @@ use sqlx::{ConnectOptions, Executor, Row};
 use table::Way::{self, Both, Elsewhere, Mariadb, Mysql, Never};
 use table::{JSON_ROW, LARGE, ROWS, TWO_ROWS};
 
-use crate::support::lane::{Bench, batch, put};
+use crate::support::lane::{Bench, put};
 use crate::support::world::{event, laterna, said};
 use crate::support::{Mysqld, Options, World, some_time, until};
 
@@ -240,7 +240,7 @@ async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothin
     for (options, is_mariadb) in [(Options::mysql(), false), (Options::mariadb(), true)] {
         let bench = Bench::new(options).await;
         let mut lane = bench.lane(1).await;
-        lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
         // The trigger raises the code that a row asks for by its key.
         let raise = |code| format!("WHEN {code} THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {code}; ");
         let cases = codes().chain([60_000]).map(raise).collect::<Vec<_>>().concat();
@@ -260,15 +260,17 @@ async fn each_code_that_a_server_sends_to_a_lane_has_its_class_and_leaves_nothin
             };
             // Of a projector's statement, the server's own limit of its time is no lost transaction.
             let expected = if matches!(code, 1969 | 3024) { "too-slow" } else { class };
-            let refused =
-                lane.commit(&batch(2, vec![put(code.into())])).await.expect_err("the trigger raised it");
+            let refused = lane
+                .commit(&bench.batch(2, vec![put(code.into())]))
+                .await
+                .expect_err("the trigger raised it");
             assert_eq!(refused.class(), expected, "{code}: {refused}");
             assert!(refused.to_string().contains(&code.to_string()), "{code} is told: {refused}");
         }
         assert_eq!(bench.amounts().await, [0]);
         assert_eq!(bench.batch_number().await, 1);
         bench.world.run(&format!("DROP TRIGGER {database}.raise")).await;
-        lane.commit(&batch(2, vec![put(2)])).await.expect("the same lane goes on");
+        lane.commit(&bench.batch(2, vec![put(2)])).await.expect("the same lane goes on");
     }
 }
 
@@ -277,13 +279,13 @@ async fn a_server_whose_storage_is_read_only_cannot_write() {
     let mut server = Mysqld::mysql().await;
     let bench = Bench::new(server.options()).await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+    lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
     server.stop().await;
     server.arguments = vec!["--innodb-read-only".into(), "--skip-log-bin".into()];
     server.start();
     server.until_ready().await;
     let refused = loop {
-        match lane.commit(&batch(2, vec![put(2)])).await.expect_err("nothing can be written") {
+        match lane.commit(&bench.batch(2, vec![put(2)])).await.expect_err("nothing can be written") {
             Failure::ConnectionLost { .. } => {}
             failure => break failure,
         }

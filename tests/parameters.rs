@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use sqlx::Row;
 
 use crate::support::Options;
-use crate::support::lane::{Bench, batch};
+use crate::support::lane::Bench;
 use samples::{COLUMNS, Sample, read, samples};
 use shapes::Part::{Given, Id};
 use shapes::shapes;
@@ -124,7 +124,7 @@ async fn a_row_depends_on_its_event_alone(options: Options, seed: u64) {
             operations.extend(fitted);
         }
         seeds.append(&mut operations);
-        let committed = lane.commit(&batch(round, seeds)).await;
+        let committed = lane.commit(&bench.batch(round, seeds)).await;
         committed.unwrap_or_else(|failure| panic!("{failure}"));
     }
     assert!(runs.len() > 150 && refused > 50, "{} stored, {refused} refused", runs.len());
@@ -198,7 +198,9 @@ async fn comparisons_compare_as_the_column(options: Options, seed: u64) {
         let operations: Vec<Operation> = stored.into_iter().chain([delete, update]).collect();
         let operations =
             judge(&bench.schema, operations).unwrap_or_else(|failure| panic!("{column}: {failure}"));
-        lane.commit(&batch(round, operations)).await.unwrap_or_else(|failure| panic!("{column}: {failure}"));
+        lane.commit(&bench.batch(round, operations))
+            .await
+            .unwrap_or_else(|failure| panic!("{column}: {failure}"));
         let rows = bench.world.rows(&format!("SELECT id, whole <=> 77 FROM typed WHERE id >= {first}")).await;
         let found: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         for (id, sample) in (first..).zip(&fitting) {

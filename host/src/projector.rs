@@ -30,18 +30,20 @@ mod inspection;
 mod component;
 mod log_forwarder;
 mod guest;
+mod outcome;
 mod chain;
 mod worker;
 #[cfg(test)]
 mod test_component;
 
 pub use budget::{Budget, COMPONENT_BYTES_MAX};
-pub use chain::{Answer, Chain, Made, attributed_to_upcaster};
+pub use chain::{Chain, attributed_to_upcaster};
 pub use component::Component;
 pub use engine::Engine;
 pub use guest::{Guest, Observed, Projected};
 pub use inspection::Outline;
 pub use kind::ComponentKind;
+pub use outcome::{JudgedOutcome, Outcome};
 pub use refusal::ComponentRefusal;
 pub use stats::{Buckets, Stats, TypeCost};
 pub use upcast::{UPCAST_BYTES_MAX, UPCAST_EVENTS_MAX};

@@ -2,11 +2,13 @@
 //!
 //! No I/O and no driver types. Whether SQL is allowed is decided in `sql`.
 
+mod deployed;
 mod groups;
 mod parameter;
 mod sent;
 mod together;
 
+pub use deployed::Deployed;
 pub use groups::TableGroups;
 pub use parameter::{Column, Parameter, Role, Type};
 pub use sent::Sent;

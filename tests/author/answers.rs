@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{run, succeeds};
 use crate::guests;
-use crate::support::lane::{Bench, batch};
+use crate::support::lane::Bench;
 use crate::support::world::said;
 use crate::support::{Options, World};
 
@@ -130,7 +130,7 @@ async fn literals_are_what_is_bound(options: Options) {
         shown.push(sql::fill(&statement.sql, &literals));
     }
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, bound)).await.expect("every value can be bound");
+    lane.commit(&bench.batch(1, bound)).await.expect("every value can be bound");
     let mut session = bench.world.mysql().await;
     for sql in shown {
         assert_eq!(harmless_lines(&sql), sql, "it can be printed as it is");

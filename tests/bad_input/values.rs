@@ -13,13 +13,14 @@ use laterna::readmodel::lane::Lane;
 use laterna::readmodel::lane::apply::LaneModel;
 use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
 use laterna::readmodel::mysql::session::Connector;
-use laterna::sql;
 use laterna::sql::fit::judge;
 use laterna::statement::{
-    FittedOperation, Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration, Value,
+    Deployed, FittedOperation, Manifest, Operation, Ordering, Schema, StatementDeclaration, TableDeclaration,
+    Value,
 };
 use sqlx::Row as _;
 
+use crate::support::lane::deployed;
 use crate::support::{Options, World};
 
 /// The columns, each with its type and how it is read back as text.
@@ -135,7 +136,7 @@ fn rows() -> Vec<(&'static str, Value, Outcome)> {
     ]
 }
 
-fn schema() -> Schema {
+fn version() -> Arc<Deployed> {
     let columns: Vec<String> = COLUMNS.iter().map(|(name, kind, _)| format!("{name} {kind} NULL")).collect();
     let ddl = format!("CREATE TABLE extremes (id BIGINT PRIMARY KEY, {})", columns.join(", "));
     let statement = |(name, ..): &(&str, &str, &str)| StatementDeclaration {
@@ -151,7 +152,7 @@ fn schema() -> Schema {
         tables: vec![TableDeclaration { name: "extremes".into(), ddl }],
         statements: COLUMNS.iter().map(statement).collect(),
     };
-    sql::check(&manifest).unwrap_or_else(|refusals| panic!("{refusals:?}"))
+    deployed(manifest)
 }
 
 fn entry(number: usize, operations: Vec<FittedOperation>) -> Entry {
@@ -178,9 +179,9 @@ fn entry(number: usize, operations: Vec<FittedOperation>) -> Entry {
     Entry { delivery, verdict: Verdict::Apply(operations), mark: Some(number.unsigned_abs().into()) }
 }
 
-fn batch(entries: Vec<Entry>) -> Arc<Batch> {
+fn batch(version: &Arc<Deployed>, entries: Vec<Entry>) -> Arc<Batch> {
     let position = entries.last().expect("there are some").delivery.position.clone();
-    Arc::new(Batch { entries, position, digest: "0".repeat(64) })
+    Arc::new(Batch { entries, position, version: version.clone() })
 }
 
 /// Servers disagree about the types of what they cast.
@@ -190,29 +191,29 @@ fn text(row: &sqlx::mysql::MySqlRow) -> Option<String> {
 }
 
 /// A lane of its own under a lease of its own.
-async fn lane(world: &World, schema: Schema) -> LaneModel {
+async fn lane(world: &World, schema: &Schema) -> LaneModel {
     let control = Control::new(&world.control());
     let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
     let mut session = connector.connect().await.expect("MySQL answers");
     control.migrate(&mut session).await.expect("the control schema is created");
     let order = session.text_order();
     let mut db = control.of(&mut session, "p");
-    db.create_missing_tables(&schema, order).await.expect("the table is created");
+    db.create_missing_tables(schema, order).await.expect("the table is created");
     let ttl = Duration::from_mins(1);
     let acquired = db.acquire_lease(&connector, "a test", ttl).await.expect("MySQL answers");
     let Acquired::Mine { epoch } = acquired else { panic!("nobody else is there") };
     let start = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
     db.under(epoch).replace_lanes(1, 1, &start).await.expect("the lane is placed");
     let lane = Lane { projection: "p".into(), generation: 1, lane: 0 };
-    let mut model = LaneModel::new(connector, control, lane, epoch, Arc::new(schema), 1000);
+    let mut model = LaneModel::new(connector, control, lane, epoch, 1000);
     model.load().await.expect("the lane loads");
     model
 }
 
 async fn every_value_arrives_or_is_the_events_fault(options: Options) {
     let world = World::new("verbatim", options).await;
-    let schema = schema();
-    let mut lane = lane(&world, schema.clone()).await;
+    let version = version();
+    let mut lane = lane(&world, &version.schema).await;
     let rows = rows();
     let mut sent = Vec::new();
     for (number, (column, value, outcome)) in rows.iter().enumerate() {
@@ -222,7 +223,7 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
             statement: u32::try_from(statement).expect("few"),
             parameters: vec![id, value.clone()],
         };
-        let judged = judge(&schema, vec![operation]);
+        let judged = judge(&version.schema, vec![operation]);
         assert_eq!(
             judged.is_err(),
             matches!(outcome, Judged),
@@ -235,8 +236,10 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
         }
     }
     // All together: what the server refuses is found, and the rest is committed.
-    let refused =
-        lane.probe(&batch(sent.clone()), &|_, _| true).await.expect("a value is never the server's fault");
+    let refused = lane
+        .probe(&batch(&version, sent.clone()), &|_, _| true)
+        .await
+        .expect("a value is never the server's fault");
     let refused: Vec<i64> = refused
         .iter()
         .map(|(at, _)| sent[*at].delivery.event.as_ref().expect("an event").sequence.expect("it has one"))
@@ -245,7 +248,7 @@ async fn every_value_arrives_or_is_the_events_fault(options: Options) {
         let sequence = entry.delivery.event.as_ref().expect("an event").sequence.expect("it has one");
         !refused.contains(&sequence)
     });
-    lane.commit(&batch(sent)).await.expect("all of them are taken");
+    lane.commit(&batch(&version, sent)).await.expect("all of them are taken");
     for (number, (column, value, outcome)) in rows.iter().enumerate() {
         let number = i64::try_from(number).expect("few");
         let (.., read) = COLUMNS.iter().find(|(name, ..)| name == column).expect("there is such a column");

@@ -11,7 +11,7 @@ use sqlx::Connection;
 use tokio::task::JoinHandle;
 
 use super::{commit_at_last, servers};
-use crate::support::lane::{Bench, add, batch, put};
+use crate::support::lane::{Bench, add, put};
 use crate::support::proxy::AtCommit;
 use crate::support::until;
 
@@ -43,14 +43,15 @@ impl Queue {
             lanes.push(bench.numbered(epoch, lane).await.taking_turns(&writers));
         }
         let mut first = lanes.remove(0);
-        commit_at_last(&mut first, &batch(1, vec![put(1)])).await;
+        commit_at_last(&mut first, &bench.batch(1, vec![put(1)])).await;
         let mut lock = sqlx::MySqlConnection::connect(&bench.world.url()).await.expect("MySQL answers");
         for sql in ["BEGIN", "SELECT amount FROM totals WHERE id = 1 FOR UPDATE"] {
             sqlx::raw_sql(sql).execute(&mut lock).await.expect("it is locked");
         }
         let before = bench.batch_number().await;
+        let batch = bench.batch(2, vec![add(1)]);
         let first = tokio::spawn(async move {
-            first.commit(&batch(2, vec![add(1)])).await.expect("the lock is given up in time");
+            first.commit(&batch).await.expect("the lock is given up in time");
             first
         });
         // Until it waits for the row it may still take others along.
@@ -89,12 +90,12 @@ async fn what_lanes_write_together_is_committed_together_and_each_finds_out_for_
             let queue = Queue::new(Bench::new(options.clone()).await).await;
             // The first lane's passes, and the one that follows is that of all others.
             proxy.after_commits(1, fault);
-            let batches = (2..5).map(|number| batch(number + 1, vec![put(number)])).collect();
+            let batches = (2..5).map(|number| queue.bench.batch(number + 1, vec![put(number)])).collect();
             let (bench, results, before) = queue.give(batches).await;
             for ((mut lane, result), number) in results.into_iter().zip(2..) {
                 let told = result.expect_err("nobody was told");
                 assert_eq!(told.class(), "connection-lost", "{fault:?}: {told}");
-                commit_at_last(&mut lane, &batch(number + 1, vec![put(number)])).await;
+                commit_at_last(&mut lane, &bench.batch(number + 1, vec![put(number)])).await;
             }
             assert_eq!(bench.batch_number().await, before + 4, "{fault:?}: each batch once");
             assert_eq!(bench.amounts().await, [1, 0, 0, 0], "{fault:?}");
@@ -106,8 +107,10 @@ async fn what_lanes_write_together_is_committed_together_and_each_finds_out_for_
 async fn what_is_refused_in_company_is_the_failure_of_its_lane_alone() {
     for (_proxy, options) in servers().await {
         let queue = Queue::new(Bench::new(options).await).await;
-        let batches =
-            [put(2), put(1), put(3)].into_iter().zip(3..).map(|(put, number)| batch(number, vec![put]));
+        let batches = [put(2), put(1), put(3)]
+            .into_iter()
+            .zip(3..)
+            .map(|(put, number)| queue.bench.batch(number, vec![put]));
         let (bench, results, before) = queue.give(batches.collect()).await;
         let classes = results.iter().map(|(_, result)| result.as_ref().err().map(Failure::class));
         assert_eq!(classes.collect::<Vec<_>>(), [None, Some("key-conflict"), None]);
@@ -121,7 +124,8 @@ async fn events_of_several_lanes_are_applied_in_the_order_of_the_stream() {
     for (_proxy, options) in servers().await {
         let queue = Queue::new(Bench::new(options).await).await;
         // The lane that came first has what stands last.
-        let batches = vec![batch(9, vec![add(7)]), batch(3, vec![put(7)]), batch(5, vec![add(7)])];
+        let batches = [(9, add(7)), (3, put(7)), (5, add(7))];
+        let batches = batches.map(|(number, one)| queue.bench.batch(number, vec![one])).to_vec();
         let (bench, results, _) = queue.give(batches).await;
         assert!(results.iter().all(|(_, result)| result.is_ok()));
         assert_eq!(bench.amounts().await, [1, 2]);

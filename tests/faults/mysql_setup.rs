@@ -1,11 +1,12 @@
 //! Somebody changes tables, accounts or settings of MySQL while the host runs.
 
 use bson::doc;
+use laterna::statement::{FittedOperation, Sent};
 use sqlx::Executor;
 
 use super::load::Load;
 use super::{SECONDS, administrator, drop_accounts, kill_sessions, with_accounts};
-use crate::support::lane::{Bench, batch, batch_of, entry};
+use crate::support::lane::{Bench, entry};
 use crate::support::world::event;
 use crate::support::{Mysqld, Options, World, some_time, until};
 
@@ -83,11 +84,10 @@ async fn texts(server: &Mysqld, change: &str, column: &str) -> Bench {
     Bench::with(server.options(), &[(&ddl, &["INSERT INTO texts (id, body) VALUES (?, ?)"])]).await
 }
 
-fn text(id: i64, bytes: usize) -> laterna::statement::Operation {
-    use laterna::statement::Value;
-    laterna::statement::Operation {
+fn text(id: i64, bytes: usize) -> FittedOperation {
+    FittedOperation {
         statement: 2,
-        parameters: vec![Value::Integer(id), Value::Text("x".repeat(bytes))],
+        parameters: vec![Sent::Integer(Some(id)), Sent::Text(Some("x".repeat(bytes)))],
     }
 }
 
@@ -96,23 +96,23 @@ pub async fn packet() {
     let server = Mysqld::mysql().await;
     let bench = texts(&server, "SET GLOBAL max_allowed_packet = 67108864", "LONGTEXT").await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![text(2000, 3_000_000)])).await.expect("it fits as it is");
+    lane.commit(&bench.batch(1, vec![text(2000, 3_000_000)])).await.expect("it fits as it is");
     bench.world.run("SET GLOBAL max_allowed_packet = 1048576").await;
     bench.world.run(&kill_lanes(&bench).await).await;
     // Three megabytes in rows that fit one by one: the statements are split.
-    let many = batch(2, (0..300).map(|id| text(id, 10_000)).collect());
+    let many = bench.batch(2, (0..300).map(|id| text(id, 10_000)).collect());
     let lost = lane.commit(&many).await.expect_err("its session is gone");
     assert_eq!(lost.class(), "connection-lost");
     lane.commit(&many).await.expect("it fits in parts");
     assert_eq!(bench.world.number("SELECT COUNT(*) FROM texts").await, 301);
     // A row that fits none is its event's fault, and the others go on.
     let entries = vec![entry(3, 1, vec![text(1000, 10)]), entry(4, 2, vec![text(1001, 2_000_000)])];
-    let batch = batch_of(3, entries);
+    let batch = bench.batch_of(3, entries);
     let refused = lane.commit(&batch).await.expect_err("it does not fit");
     assert_eq!(refused.class(), "refused-value");
     let found = lane.probe(&batch, &|_, _| true).await.expect("the connection holds");
     assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1]);
-    lane.commit(&batch_of(3, batch.entries[..1].to_vec())).await.expect("the other one fits");
+    lane.commit(&bench.batch_of(3, batch.entries[..1].to_vec())).await.expect("the other one fits");
 }
 
 /// What ends the session of the bench's lane.
@@ -140,12 +140,12 @@ pub async fn not_strict() {
     let server = Mysqld::mysql().await;
     let bench = texts(&server, "SET GLOBAL sql_mode = ''", "VARCHAR(3)").await;
     let mut lane = bench.lane(1).await;
-    lane.commit(&batch(1, vec![text(1, 3)])).await.expect("it fits");
+    lane.commit(&bench.batch(1, vec![text(1, 3)])).await.expect("it fits");
     // The host refuses what its declared column has no room for. This one is narrower by now.
     bench.world.run(&format!("DELETE FROM {}.texts", bench.world.name)).await;
     bench.world.run(&format!("ALTER TABLE {}.texts MODIFY body VARCHAR(2) NOT NULL", bench.world.name)).await;
     let refused =
-        lane.commit(&batch(2, vec![text(2, 3)])).await.expect_err("it is too long, and not cut off");
+        lane.commit(&bench.batch(2, vec![text(2, 3)])).await.expect_err("it is too long, and not cut off");
     assert_eq!(refused.class(), "refused-value", "{refused}");
     // A host that starts there works as anywhere.
     let world = World::new("recorder", server.options()).await;

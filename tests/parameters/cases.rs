@@ -6,7 +6,7 @@ use rand::Rng;
 use sqlx::Row;
 
 use crate::support::Options;
-use crate::support::lane::{Bench, batch};
+use crate::support::lane::Bench;
 
 const BOTH: [fn() -> Options; 2] = [Options::mysql, Options::mariadb];
 
@@ -46,7 +46,7 @@ async fn rows_after(
     let batches: Vec<Vec<FittedOperation>> =
         if together { vec![operations] } else { operations.into_iter().map(|one| vec![one]).collect() };
     for (number, operations) in (0..).zip(batches) {
-        lane.commit(&batch(number, operations)).await.unwrap_or_else(|failure| panic!("{failure}"));
+        lane.commit(&bench.batch(number, operations)).await.unwrap_or_else(|failure| panic!("{failure}"));
     }
     let rows = bench.world.rows(query).await;
     let cell = |row: &sqlx::mysql::MySqlRow| {
@@ -334,9 +334,10 @@ async fn an_upsert_that_another_unique_key_redirects_is_a_conflict() {
         let fit = |operations| judge(&bench.schema, operations).expect("they fit");
         // The row's own upserts, and a second row, are joined.
         let operations = vec![row(1, "x", 1), row(1, "x", 2), row(1, "y", 3), row(1, "x", 4), row(2, "z", 5)];
-        lane.commit(&batch(1, fit(operations))).await.expect("each of them changes its own row");
+        lane.commit(&bench.batch(1, fit(operations))).await.expect("each of them changes its own row");
         for operations in [vec![row(44, "x", 6)], vec![row(3, "q", 6), row(44, "x", 7)]] {
-            let failure = lane.commit(&batch(2, fit(operations))).await.expect_err("it would change row 1");
+            let failure =
+                lane.commit(&bench.batch(2, fit(operations))).await.expect_err("it would change row 1");
             assert_eq!(failure.class(), "key-conflict", "{failure}");
             assert!(failure.to_string().contains("another row of `t`"), "{failure}");
         }
@@ -482,8 +483,9 @@ async fn generated_columns_follow_their_row() {
             let parameters = vec![Value::Integer(id), text(email), Value::Null];
             judge(&bench.schema, vec![Operation { statement: 2, parameters }]).expect("it fits")
         };
-        lane.commit(&batch(1, fitted(1, "A@x"))).await.expect("it is the first");
-        let failure = lane.commit(&batch(2, fitted(2, "a@X"))).await.expect_err("it would change row 1");
+        lane.commit(&bench.batch(1, fitted(1, "A@x"))).await.expect("it is the first");
+        let failure =
+            lane.commit(&bench.batch(2, fitted(2, "a@X"))).await.expect_err("it would change row 1");
         assert_eq!(failure.class(), "key-conflict", "{failure}");
     }
 }
@@ -507,10 +509,10 @@ async fn a_sum_that_is_inserted_itself_takes_negative_parts() {
                 let parameters = vec![Value::Integer(1), Value::Integer(part)];
                 judge(&bench.schema, vec![Operation { statement: 2, parameters }])
             };
-            lane.commit(&batch(1, one(100).expect("it fits"))).await.expect("it is positive");
+            lane.commit(&bench.batch(1, one(100).expect("it fits"))).await.expect("it is positive");
             let failure = match one(-5) {
                 Ok(operations) => {
-                    lane.commit(&batch(2, operations)).await.expect_err("the server refuses it")
+                    lane.commit(&bench.batch(2, operations)).await.expect_err("the server refuses it")
                 }
                 Err(failure) => failure,
             };

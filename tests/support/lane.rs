@@ -14,7 +14,8 @@ use laterna::readmodel::lane::batch::{Batch, Entry, Verdict};
 use laterna::readmodel::mysql::session::{Connector, Session};
 use laterna::sql;
 use laterna::statement::{
-    FittedOperation, Manifest, Operation, Ordering, Schema, Sent, StatementDeclaration, TableDeclaration,
+    Deployed, FittedOperation, Manifest, Operation, Ordering, Schema, Sent, StatementDeclaration,
+    TableDeclaration,
 };
 
 use super::{Options, World};
@@ -25,6 +26,8 @@ pub struct Bench {
     /// Connects as the host would.
     pub connector: Connector,
     pub schema: Arc<Schema>,
+    /// The component whose operations are written.
+    pub version: Arc<Deployed>,
 }
 
 impl Bench {
@@ -37,8 +40,9 @@ impl Bench {
         let world = World::new("recorder", options).await;
         let control = Control::new(&world.control());
         let connector = Connector::new("mysql.url", &world.host_url().into()).expect("a URL");
-        let schema = Arc::new(schema(further));
-        let bench = Self { world, control, connector, schema };
+        let version = deployed(manifest(further));
+        let schema = version.schema.clone();
+        let bench = Self { world, control, connector, schema, version };
         let mut session = bench.direct().await;
         bench.control.migrate(&mut session).await.expect("the control schema is created");
         let order = session.text_order();
@@ -80,9 +84,18 @@ impl Bench {
     pub async fn numbered(&self, epoch: u64, lane: u32) -> LaneModel {
         let lane = Lane { projection: "p".into(), generation: 1, lane };
         let (connector, control) = (self.connector.clone(), self.control.clone());
-        let mut model = LaneModel::new(connector, control, lane, epoch, self.schema.clone(), 1000);
+        let mut model = LaneModel::new(connector, control, lane, epoch, 1000);
         model.load().await.expect("the lane loads");
         model
+    }
+
+    /// A batch of one event with these operations.
+    pub fn batch(&self, number: i64, operations: Vec<FittedOperation>) -> Arc<Batch> {
+        self.batch_of(number, vec![entry(number, 1, operations)])
+    }
+
+    pub fn batch_of(&self, number: i64, entries: Vec<Entry>) -> Arc<Batch> {
+        Arc::new(Batch { entries, position: place(number), version: self.version.clone() })
     }
 
     pub async fn amounts(&self) -> Vec<i64> {
@@ -101,7 +114,7 @@ pub fn start() -> Position {
     Position::Stream { token: Token { data: "82".into(), type_bits: None } }
 }
 
-fn schema(further: &[(&str, &[&str])]) -> Schema {
+fn manifest(further: &[(&str, &[&str])]) -> Manifest {
     let statement = |name: &str, sql: &str| StatementDeclaration { name: name.into(), sql: sql.into() };
     let mut manifest = Manifest {
         name: "totals".into(),
@@ -126,7 +139,15 @@ fn schema(further: &[(&str, &[&str])]) -> Schema {
             manifest.statements.push(statement(&name, sql));
         }
     }
-    sql::check(&manifest).unwrap_or_else(|failure| panic!("the SQL is not allowed: {failure:?}"))
+    manifest
+}
+
+/// A component that declares this, as lanes know it.
+pub fn deployed(manifest: Manifest) -> Arc<Deployed> {
+    let schema =
+        sql::check(&manifest).unwrap_or_else(|failure| panic!("the SQL is not allowed: {failure:?}"));
+    let (manifest, schema) = (Arc::new(manifest), Arc::new(schema));
+    Arc::new(Deployed { digest: "d".to_owned(), manifest, upcaster: None, schema })
 }
 
 pub fn put(id: i64) -> FittedOperation {
@@ -135,15 +156,6 @@ pub fn put(id: i64) -> FittedOperation {
 
 pub fn add(id: i64) -> FittedOperation {
     Operation { statement: 1, parameters: vec![Sent::Integer(Some(id))] }
-}
-
-/// A batch of one event with these operations.
-pub fn batch(number: i64, operations: Vec<FittedOperation>) -> Arc<Batch> {
-    batch_of(number, vec![entry(number, 1, operations)])
-}
-
-pub fn batch_of(number: i64, entries: Vec<Entry>) -> Arc<Batch> {
-    Arc::new(Batch { entries, position: place(number), digest: "d".into() })
 }
 
 /// What an event of an aggregate does.

@@ -144,17 +144,15 @@ async fn written(
     let one_lane = loaded.deployed.manifest.ordering == Ordering::Stream;
     let lanes = if one_lane { 1 } else { projection.lanes };
     let configured = Setting { lanes, batch_max: projection.batch_max };
-    let schema = Arc::clone(&loaded.deployed.schema);
     let writing = Writing {
         entries: &answers.entries,
         begin: &recorded.begin,
         window: projection.dedupe_window,
-        digest: loaded.digest(),
-        schema: &schema,
+        version: &loaded.deployed,
     };
     // The first run warms the server's caches up, and says how statements find their rows.
     writing.run(scratch, configured).await?;
-    let reads = scratch.whole_table_reads(&answers.samples(&schema)).await?;
+    let reads = scratch.whole_table_reads(&answers.samples(&loaded.deployed.schema)).await?;
     let round_trip = scratch.round_trip().await?;
     let mut all = Vec::new();
     for setting in settings(configured, one_lane) {

@@ -284,7 +284,7 @@ impl Versions {
         (proposal, epoch): (Proposal<'_>, u64),
         next: &Loaded,
     ) -> Result<(), Failure> {
-        let crate::pipeline::ports::Deployed { digest, schema, .. } = &next.deployed;
+        let crate::statement::Deployed { digest, schema, .. } = &*next.deployed;
         let wanted = Wanted {
             projection: &self.projection,
             purpose: Purpose::Replace,

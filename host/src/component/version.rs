@@ -5,11 +5,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
-use crate::pipeline::ports::Deployed;
 use crate::projector::{Budget, Component, ComponentKind, Engine, Outline, Upcasting};
 use crate::readmodel::control::control_db::ControlDb;
 use crate::readmodel::control::deployment::StoredHalves;
 use crate::sql;
+use crate::statement::Deployed;
 
 /// A component that was loaded and checked, the upcaster before it, and what a lane needs of them.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Loaded {
     pub bytes: Arc<[u8]>,
     pub component: Component,
     pub upcaster: Option<LoadedUpcaster>,
-    pub deployed: Deployed,
+    pub deployed: Arc<Deployed>,
 }
 
 /// An upcaster that was loaded.
@@ -88,6 +88,7 @@ impl Loaded {
         }
         let digest = component.digest().to_owned();
         let deployed = Deployed { digest, manifest, upcaster: None, schema: Arc::new(schema) };
+        let deployed = Arc::new(deployed);
         Ok(Self { projection: projection.to_owned(), bytes, component, upcaster: None, deployed })
     }
 
@@ -106,9 +107,10 @@ impl Loaded {
     #[must_use]
     pub fn behind(mut self, upcaster: Option<LoadedUpcaster>) -> Self {
         let own = self.component.digest();
-        self.deployed.digest =
+        let deployed = Arc::make_mut(&mut self.deployed);
+        deployed.digest =
             upcaster.as_ref().map_or_else(|| own.to_owned(), |one| pair_digest(own, one.component.digest()));
-        self.deployed.upcaster = upcaster.as_ref().map(|one| Arc::new(one.component.manifest().clone()));
+        deployed.upcaster = upcaster.as_ref().map(|one| Arc::new(one.component.manifest().clone()));
         self.upcaster = upcaster;
         self
     }

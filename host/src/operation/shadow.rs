@@ -10,7 +10,7 @@ use super::shown_sql;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::pipeline::ports::Version;
-use crate::projector::{Answer, Made};
+use crate::projector::Outcome;
 use crate::servers::Servers;
 use crate::statement::{Operation, Value};
 use crate::text::harmless;
@@ -199,7 +199,7 @@ struct ShadowOperation {
 }
 
 impl ShadowAnswer {
-    fn of(loaded: &Loaded, answer: Answer) -> Self {
+    fn of(loaded: &Loaded, outcome: Outcome) -> Self {
         let one = |operation: Operation| {
             let statement = loaded.deployed.schema.statements.get(operation.statement as usize);
             let sql = statement.map_or("an unknown statement", |statement| statement.sql.as_str());
@@ -207,11 +207,11 @@ impl ShadowAnswer {
             let shown = if shown.is_empty() { format!("{sql} {:?}", operation.parameters) } else { shown };
             ShadowOperation { sql: sql.to_owned(), shown, parameters: operation.parameters }
         };
-        match answer {
-            Ok(Made::Operations(operations)) => Self::Operations(operations.into_iter().map(one).collect()),
-            Ok(Made::Unhandled) => Self::Unhandled,
-            Ok(Made::Ignored) => Self::Ignored,
-            Err(failure) => Self::Fails(ShadowFailure(failure)),
+        match outcome {
+            Outcome::Apply(operations) => Self::Operations(operations.into_iter().map(one).collect()),
+            Outcome::Unhandled => Self::Unhandled,
+            Outcome::Ignored => Self::Ignored,
+            Outcome::Failed(failure) => Self::Fails(ShadowFailure(failure)),
         }
     }
 }

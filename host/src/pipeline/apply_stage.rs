@@ -59,7 +59,6 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     Some(request) => {
                         self.status.begins(self.lane, Activity::Letter);
                         self.hot_swap.follow()?;
-                        self.model.works_with(&self.hot_swap.deployed().schema);
                         self.carry_out(request).await?;
                         self.status.ends(self.lane, Activity::Letter);
                     }
@@ -79,7 +78,6 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     async fn apply(&mut self, work: ProjectedWork) -> Result<(), Failure> {
         self.hot_swap.follow()?;
-        self.model.works_with(&work.schema);
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         while let Some(mut batch) = todo.pop_front() {

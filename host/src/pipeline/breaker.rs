@@ -77,7 +77,7 @@ impl Breaker {
         if self.settings.aggregates == 0 {
             return Ok(());
         }
-        self.changes(&batch.digest);
+        self.changes(&batch.version.digest);
         self.admit_at(lane, count(batch), Instant::now())
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ports::{Answer, Deployed, Projector, Version};
+use super::ports::{Outcome, Projector, Version};
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::statement::Deployed;
 
 /// The component version that the lanes of a projection are to work with.
 #[derive(Clone)]
@@ -127,22 +128,22 @@ impl<V: Version> HotSwap<V> {
         Ok(())
     }
 
-    pub fn deployed(&self) -> &Deployed {
+    pub fn deployed(&self) -> &Arc<Deployed> {
         self.target.current.deployed()
     }
 
-    pub async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    pub async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         self.projector.project(events).await
     }
 
     /// The component before, while a change may still be taken back.
-    pub fn before(&self) -> Option<&Deployed> {
+    pub fn before(&self) -> Option<&Arc<Deployed>> {
         let canary = self.target.canary.as_ref().filter(|canary| Instant::now() < canary.until)?;
         Some(canary.previous.deployed())
     }
 
     /// Asks the previous component about events.
-    pub async fn project_before(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    pub async fn project_before(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         let gone = || Failure::Bug { what: "a canary without a previous component".to_owned() };
         let previous = match &mut self.previous {
             Some(previous) => previous,

@@ -8,31 +8,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::window::DedupeWindow;
-use crate::event::{Aggregate, Delivery, Undecodable};
+use crate::event::{Aggregate, Delivery};
 use crate::failure::Failure;
 use crate::fingerprint::{MarkSet, Seed};
 use crate::position::Position;
+use crate::projector::{JudgedOutcome, Outcome};
 use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::Discarded;
-use crate::statement::FittedOperation;
+use crate::statement::Deployed;
 
-/// Deliveries with the projector's answers, not yet judged against what the lane knows.
+/// Deliveries with what the component made of each, not yet judged against what the lane knows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProjectedBatch {
-    pub entries: Vec<(Delivery, Answered)>,
+    pub entries: Vec<(Delivery, JudgedOutcome)>,
     pub position: Position,
-    pub digest: String,
-}
-
-/// The answer about a delivery before it is planned. A document that is no event is parked whatever stands here.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answered {
-    /// The projector does not take this type, nor what an upcaster makes of it.
-    Unhandled,
-    /// The upcaster made nothing of it.
-    Ignored,
-    Answer(Result<Vec<FittedOperation>, Failure>),
+    pub version: Arc<Deployed>,
 }
 
 /// A lane's knowledge of its past.
@@ -59,13 +50,13 @@ impl Planner {
         seen.reserve(projected.entries.len());
         let mut entries = Vec::with_capacity(projected.entries.len());
         let window = self.window.marks();
-        for (delivery, answered) in projected.entries {
+        for (delivery, outcome) in projected.entries {
             let mark = delivery.id().map(|id| self.seed.mark(id));
             let is_again = mark.is_some_and(|mark| seen.contains(&mark) || window.contains(mark));
             let verdict = if is_again {
                 Verdict::Pass(Passed::Duplicate)
             } else {
-                self.verdict(&delivery, answered, &parked)
+                self.verdict(&delivery, outcome, &parked)
             };
             if let (Verdict::Park { .. }, Some(aggregate)) = (&verdict, delivery.aggregate()) {
                 parked.insert(aggregate.key());
@@ -73,7 +64,7 @@ impl Planner {
             seen.extend(mark);
             entries.push(Entry { delivery, verdict, mark });
         }
-        Batch { entries, position: projected.position, digest: projected.digest }
+        Batch { entries, position: projected.position, version: projected.version }
     }
 
     /// Learns from a batch that is committed.
@@ -114,25 +105,22 @@ impl Planner {
     }
 
     /// The verdict on a delivery that is in the window for the first time.
-    fn verdict(&self, delivery: &Delivery, answered: Answered, parked: &HashSet<Vec<u8>>) -> Verdict {
+    fn verdict(&self, delivery: &Delivery, outcome: JudgedOutcome, parked: &HashSet<Vec<u8>>) -> Verdict {
         if self.discarded.contains(delivery, &self.seed) {
             return Verdict::Pass(Passed::Discarded);
         }
-        let answer = match (&delivery.event, answered) {
-            (Err(Undecodable { reason, .. }), _) => Err(Failure::Undecodable { reason: reason.clone() }),
-            (Ok(_), Answered::Unhandled) => return Verdict::Pass(Passed::Unhandled),
-            (Ok(_), Answered::Ignored) => return Verdict::Pass(Passed::Ignored),
-            (Ok(_), Answered::Answer(answer)) => answer,
+        let verdict = match outcome {
+            Outcome::Unhandled => return Verdict::Pass(Passed::Unhandled),
+            Outcome::Ignored => return Verdict::Pass(Passed::Ignored),
+            Outcome::Apply(operations) => Verdict::Apply(operations),
+            Outcome::Failed(failure) => Verdict::Park { failure, operations: vec![] },
         };
         let is_blocked = |key: Vec<u8>| self.blocked.contains(&key) || parked.contains(&key);
         let any_blocked = !self.blocked.is_empty() || !parked.is_empty();
         if any_blocked && delivery.aggregate().is_some_and(|aggregate| is_blocked(aggregate.key())) {
             return Verdict::Hold;
         }
-        match answer {
-            Ok(operations) => Verdict::Apply(operations),
-            Err(failure) => Verdict::Park { failure, operations: vec![] },
-        }
+        verdict
     }
 }
 
@@ -174,11 +162,11 @@ pub fn isolate(batch: Batch, refused: Vec<(usize, Failure)>, is_final: Final<'_>
         return Isolated { now: Some(Batch { entries: now, ..batch }), later: None };
     };
     let later =
-        Batch { entries: now.split_off(split), position: batch.position, digest: batch.digest.clone() };
+        Batch { entries: now.split_off(split), position: batch.position, version: batch.version.clone() };
     let now = now.last().map(|last| last.delivery.position.clone()).map(|position| Batch {
         entries: now,
         position,
-        digest: batch.digest,
+        version: batch.version,
     });
     Isolated { now, later: Some(later) }
 }
@@ -196,9 +184,9 @@ pub fn split(mut batch: Batch, at: usize) -> Isolated {
     }
     let entries = batch.entries.split_off(at);
     let position = batch.entries[at - 1].delivery.position.clone();
-    let later = Batch { entries, position: batch.position, digest: batch.digest.clone() };
+    let later = Batch { entries, position: batch.position, version: batch.version.clone() };
     Isolated {
-        now: Some(Batch { entries: batch.entries, position, digest: batch.digest }),
+        now: Some(Batch { entries: batch.entries, position, version: batch.version }),
         later: Some(later),
     }
 }
@@ -215,11 +203,12 @@ pub fn end_at_first_parked(batch: &mut Batch) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Id};
+    use crate::event::{Event, Id, Undecodable};
     use crate::fingerprint::Fingerprint;
     use crate::position::Token;
     use crate::readmodel::lane::checkpoint::LaneRow;
     use crate::readmodel::lane::dead_letter::document_key;
+    use crate::statement::Operation;
 
     fn position() -> Position {
         Position::Stream { token: Token { data: "82".into(), type_bits: None } }
@@ -275,12 +264,16 @@ mod tests {
         )
     }
 
-    fn good() -> Answered {
-        Answered::Answer(Ok(vec![Operation { statement: 0, parameters: vec![] }]))
+    fn good() -> JudgedOutcome {
+        Outcome::Apply(vec![Operation { statement: 0, parameters: vec![] }])
     }
 
-    fn plan(planner: &Planner, entries: Vec<(Delivery, Answered)>) -> Batch {
-        planner.plan(ProjectedBatch { entries, position: position(), digest: "d".into() })
+    fn failed() -> JudgedOutcome {
+        Outcome::Failed(trapped())
+    }
+
+    fn plan(planner: &Planner, entries: Vec<(Delivery, JudgedOutcome)>) -> Batch {
+        planner.plan(ProjectedBatch { entries, position: position(), version: Deployed::empty("d") })
     }
 
     /// One letter a verdict: Applied, passed as Duplicate or Unhandled or Ignored or X (discarded), Parked, Held.
@@ -300,7 +293,6 @@ mod tests {
     #[test]
     fn later_events_of_an_aggregate_are_held_behind_a_parked_one_and_others_go_on() {
         let mut planner = planner(100);
-        let failed = || Answered::Answer(Err(trapped()));
         let batch = plan(
             &planner,
             vec![
@@ -322,18 +314,8 @@ mod tests {
     #[test]
     fn a_document_without_an_aggregate_is_parked_alone() {
         let planner = planner(100);
-        let batch = plan(&planner, vec![(undecodable(), good()), (delivery(1, 7), good())]);
+        let batch = plan(&planner, vec![(undecodable(), failed()), (delivery(1, 7), good())]);
         assert_eq!(letters(&batch), "PA");
-    }
-
-    #[test]
-    fn a_document_that_is_no_event_is_parked_whatever_is_said_about_it() {
-        let answers = [Answered::Unhandled, Answered::Ignored, good(), Answered::Answer(Err(trapped()))];
-        for answered in answers {
-            let batch = plan(&planner(100), vec![(undecodable(), answered)]);
-            let Verdict::Park { failure, .. } = &batch.entries[0].verdict else { panic!("{batch:?}") };
-            assert_eq!(failure.class(), "undecodable");
-        }
     }
 
     #[test]
@@ -351,7 +333,7 @@ mod tests {
     #[test]
     fn nothing_is_learned_from_a_batch_that_is_not_committed() {
         let planner = planner(100);
-        let entries = || vec![(delivery(1, 7), Answered::Answer(Err(trapped()))), (delivery(2, 7), good())];
+        let entries = || vec![(delivery(1, 7), failed()), (delivery(2, 7), good())];
         assert_eq!(letters(&plan(&planner, entries())), "PH");
         assert_eq!(letters(&plan(&planner, vec![(delivery(2, 7), good())])), "A");
     }
@@ -359,7 +341,7 @@ mod tests {
     #[test]
     fn types_nobody_takes_and_discarded_events_pass_even_where_the_aggregate_is_blocked() {
         let mut planner = planner(100);
-        planner.committed(&plan(&planner, vec![(delivery(1, 7), Answered::Answer(Err(trapped())))]));
+        planner.committed(&plan(&planner, vec![(delivery(1, 7), failed())]));
         let id = |delivery: &Delivery| delivery.id().map(ToString::to_string);
         planner.discard(document_key(&delivery(3, 7)), id(&delivery(3, 7)));
         // Another one's key is no proof.
@@ -368,9 +350,9 @@ mod tests {
         let batch = plan(
             &planner,
             vec![
-                (delivery(2, 7), Answered::Unhandled),
+                (delivery(2, 7), Outcome::Unhandled),
                 (delivery(3, 7), good()),
-                (delivery(4, 7), Answered::Ignored),
+                (delivery(4, 7), Outcome::Ignored),
             ],
         );
         assert_eq!(letters(&batch), "UXI");
@@ -402,7 +384,6 @@ mod tests {
 
     #[test]
     fn where_the_streams_order_counts_a_batch_ends_with_its_first_parked_event() {
-        let failed = || Answered::Answer(Err(trapped()));
         let entries = vec![(delivery(1, 7), good()), (delivery(2, 8), failed()), (delivery(3, 9), failed())];
         let mut batch = plan(&planner(100), entries);
         assert!(end_at_first_parked(&mut batch));

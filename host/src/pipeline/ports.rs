@@ -10,9 +10,9 @@ use crate::readmodel::lane::batch::Batch;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::Feed;
-use crate::statement::{FittedOperation, Manifest, Schema, UpcasterManifest};
+use crate::statement::{Deployed, FittedOperation};
 
-pub use crate::projector::{Answer, Made};
+pub use crate::projector::Outcome;
 
 /// A future that tasks may run.
 pub trait Task<T>: Future<Output = T> + Send {}
@@ -28,15 +28,15 @@ pub trait Source: Send + 'static {
 
 /// A projector, behind its upcaster where there is one: it turns events into operations.
 pub trait Projector: Send + 'static {
-    /// One answer per event, in order. The outer failure is the environment's, never an event's.
-    fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Answer>, Failure>>;
+    /// One outcome per event, in order. The outer failure is the environment's, never an event's.
+    fn project(&mut self, events: Vec<Arc<Event>>) -> impl Task<Result<Vec<Outcome>, Failure>>;
 }
 
 /// A component that lanes can be given.
 pub trait Version: Clone + Send + Sync + 'static {
     type Projector: Projector;
 
-    fn deployed(&self) -> &Deployed;
+    fn deployed(&self) -> &Arc<Deployed>;
     /// Starts it, for one stage of one lane.
     fn start(&self) -> Result<Self::Projector, Failure>;
 }
@@ -48,8 +48,6 @@ pub trait ReadModel: Send + 'static {
     fn remembered(&mut self) -> impl Task<Result<Remembered, Failure>>;
     /// Learns which rows of that are the lane's own.
     fn keeps(&mut self, remembered: &Remembered);
-    /// The operations that follow are of statements of this schema.
-    fn works_with(&mut self, schema: &Arc<Schema>);
     /// Commits a batch, once, however often it is given after failures.
     fn commit(&mut self, batch: &Arc<Batch>) -> impl Task<Result<(), Failure>>;
     /// Which entries are refused, in order, up to the first whose refusal is not final; nothing is committed.
@@ -75,28 +73,10 @@ pub trait ReadModel: Send + 'static {
     fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
     fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;
-    /// Which of these letters, run one after the other, is refused first; nothing stays of it.
+    /// Which of these letters of a component, run one after the other, is refused first; nothing stays of it.
     fn dry_run_letters(
         &mut self,
         letters: &[Vec<FittedOperation>],
+        version: &Deployed,
     ) -> impl Task<Result<Option<(usize, Failure)>, Failure>>;
-}
-
-/// A lane's tools: the deployed component, behind its upcaster where there is one, and its checked SQL.
-#[derive(Clone)]
-pub struct Deployed {
-    /// Of both together.
-    pub digest: String,
-    pub manifest: Arc<Manifest>,
-    pub upcaster: Option<Arc<UpcasterManifest>>,
-    pub schema: Arc<Schema>,
-}
-
-impl Deployed {
-    /// Returns true where it is asked about events of this type; the projector may still not take what an upcaster
-    /// makes of them.
-    pub fn takes(&self, event_type: &str) -> bool {
-        let upcast = self.upcaster.as_ref().is_some_and(|upcaster| upcaster.takes(event_type));
-        upcast || self.manifest.handles(event_type)
-    }
 }

@@ -9,17 +9,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::hot_swap::HotSwap;
-use super::plan::{Answered, ProjectedBatch};
-use super::ports::{Answer, Deployed, Made, Version};
+use super::plan::ProjectedBatch;
+use super::ports::{Outcome, Version};
 use super::reader::DeliveryChunk;
 use super::room::Share;
 use crate::event::{Delivery, Event, Undecodable};
 use crate::failure::Failure;
 use crate::position::Position;
+use crate::projector::JudgedOutcome;
 use crate::readmodel::lane::writers::{OnTheWay, Writers};
 use crate::retry::Backoff;
-use crate::sql::fit::judge;
-use crate::statement::Schema;
+use crate::statement::Deployed;
 use crate::status::Status;
 use crate::status::activity::Activity;
 
@@ -32,7 +32,6 @@ pub const DEADLINES_MAX: u32 = 3;
 /// A projected batch on its way to the second stage, with its share of the room in the queues.
 pub struct ProjectedWork {
     pub projected: ProjectedBatch,
-    pub schema: Arc<Schema>,
     pub shares: Vec<Share>,
     /// Lets the lanes that write wait for this batch, and write it together with theirs.
     pub on_the_way: Option<OnTheWay>,
@@ -77,12 +76,12 @@ impl<V: Version> ProjectStage<V> {
             let (deliveries, position, shares) = take(&mut waiting, self.batch_max);
             let on_the_way = self.writers.as_ref().map(|writers| writers.expect(self.number()));
             self.follow()?;
-            let answers = self.project(&deliveries).await?;
-            let entries = deliveries.into_iter().zip(answers).collect();
-            let Deployed { digest, schema, .. } = self.hot_swap.deployed().clone();
-            self.status.hands_on(self.lane, &digest);
-            let projected = ProjectedBatch { entries, position, digest };
-            if self.work.send(ProjectedWork { projected, schema, shares, on_the_way }).await.is_err() {
+            let outcomes = self.project(&deliveries).await?;
+            let entries = deliveries.into_iter().zip(outcomes).collect();
+            let version = self.hot_swap.deployed().clone();
+            self.status.hands_on(self.lane, &version.digest);
+            let projected = ProjectedBatch { entries, position, version };
+            if self.work.send(ProjectedWork { projected, shares, on_the_way }).await.is_err() {
                 return Ok(());
             }
         }
@@ -114,13 +113,13 @@ impl<V: Version> ProjectStage<V> {
         self.status.runs(self.lane, &self.hot_swap.deployed().digest);
     }
 
-    /// One answer a delivery. Where the component fails what the one before takes, the change is taken back.
-    async fn project(&mut self, deliveries: &[Delivery]) -> Result<Vec<Answered>, Failure> {
+    /// One outcome a delivery. Where the component fails what the one before takes, the change is taken back.
+    async fn project(&mut self, deliveries: &[Delivery]) -> Result<Vec<JudgedOutcome>, Failure> {
         loop {
             let events = asked(self.hot_swap.deployed(), deliveries);
-            let answers = self.ask(events).await?;
-            let answers = judged(self.hot_swap.deployed(), deliveries, answers);
-            let Some(reason) = self.better_before(deliveries, &answers).await? else { return Ok(answers) };
+            let outcomes = self.ask(events).await?;
+            let outcomes = judged(self.hot_swap.deployed(), deliveries, outcomes);
+            let Some(reason) = self.better_before(deliveries, &outcomes).await? else { return Ok(outcomes) };
             if !self.hot_swap.take_back(&reason)? {
                 return Err(Failure::TakenBack { reason });
             }
@@ -132,26 +131,26 @@ impl<V: Version> ProjectStage<V> {
     async fn better_before(
         &mut self,
         deliveries: &[Delivery],
-        answers: &[Answered],
+        outcomes: &[JudgedOutcome],
     ) -> Result<Option<String>, Failure> {
         let Some(before) = self.hot_swap.before().cloned() else { return Ok(None) };
-        for (delivery, answered) in deliveries.iter().zip(answers) {
-            let Answered::Answer(Err(failure)) = answered else { continue };
+        for (delivery, outcome) in deliveries.iter().zip(outcomes) {
+            let Outcome::Failed(failure) = outcome else { continue };
             let alone = std::slice::from_ref(delivery);
             let events = asked(&before, alone);
             // What it did not handle is no sign of anything.
             if events.is_empty() {
                 continue;
             }
-            let answers = self.hot_swap.project_before(events).await?;
-            if let [Answered::Answer(Ok(_)) | Answered::Ignored] = judged(&before, alone, answers)[..] {
+            let outcomes = self.hot_swap.project_before(events).await?;
+            if let [Outcome::Apply(_) | Outcome::Ignored] = judged(&before, alone, outcomes)[..] {
                 return Ok(Some(taken_back_for(delivery, failure)));
             }
         }
         Ok(None)
     }
 
-    async fn ask(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    async fn ask(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         if events.is_empty() {
             return Ok(vec![]);
         }
@@ -162,9 +161,9 @@ impl<V: Version> ProjectStage<V> {
             let projected = self.hot_swap.project(events.clone()).await;
             self.status.ends(self.lane, Activity::Projecting(asked));
             match projected {
-                Ok(answers) if answers.len() == asked => return Ok(answers),
-                Ok(answers) => {
-                    let what = format!("the projector gave {} answers to {asked} events", answers.len());
+                Ok(outcomes) if outcomes.len() == asked => return Ok(outcomes),
+                Ok(outcomes) => {
+                    let what = format!("the projector gave {} answers to {asked} events", outcomes.len());
                     return Err(Failure::Bug { what });
                 }
                 Err(failure) if backoff.attempts() + 1 >= DEADLINES_MAX => {
@@ -193,25 +192,22 @@ pub(super) fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Eve
     events.filter(|event| deployed.takes(&event.event_type)).cloned().collect()
 }
 
-/// The answers to those events, each judged against the schema, and what becomes of the other deliveries.
-pub(super) fn judged(deployed: &Deployed, deliveries: &[Delivery], answers: Vec<Answer>) -> Vec<Answered> {
-    let mut answers = answers.into_iter();
-    let answered = |delivery: &Delivery| match &delivery.event {
-        Err(Undecodable { reason, .. }) => {
-            Answered::Answer(Err(Failure::Undecodable { reason: reason.clone() }))
-        }
-        Ok(event) if !deployed.takes(&event.event_type) => Answered::Unhandled,
+/// What the component made of those events, each judged by its schema, and what becomes of the other deliveries.
+pub(super) fn judged(
+    deployed: &Deployed,
+    deliveries: &[Delivery],
+    outcomes: Vec<Outcome>,
+) -> Vec<JudgedOutcome> {
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |delivery: &Delivery| match &delivery.event {
+        Err(Undecodable { reason, .. }) => Outcome::Failed(Failure::Undecodable { reason: reason.clone() }),
+        Ok(event) if !deployed.takes(&event.event_type) => Outcome::Unhandled,
         Ok(_) => {
-            let answer = answers.next().expect("there is one answer for each event that was asked");
-            match answer {
-                Ok(Made::Unhandled) => Answered::Unhandled,
-                Ok(Made::Ignored) => Answered::Ignored,
-                Ok(Made::Operations(operations)) => Answered::Answer(judge(&deployed.schema, operations)),
-                Err(failure) => Answered::Answer(Err(failure)),
-            }
+            let outcome = outcomes.next().expect("there is one answer for each event that was asked");
+            outcome.judged(&deployed.schema)
         }
     };
-    deliveries.iter().map(answered).collect()
+    deliveries.iter().map(outcome).collect()
 }
 
 /// Takes up to `batch_max` deliveries, and the position behind them.

@@ -11,7 +11,7 @@ use super::decide::Evidence;
 use crate::failure::Failure;
 use crate::readmodel::lane::apply::Final;
 use crate::readmodel::lane::batch::{Batch, Entry};
-use crate::statement::Value;
+use crate::statement::Sent;
 
 /// How large the event may be that is kept to be probed again.
 const CONTROL_BYTES_MAX: usize = 64 << 10;
@@ -92,7 +92,7 @@ fn hash(entry: &Entry) -> Option<u64> {
 impl Suspects {
     /// An event that MySQL took under this component, to be probed again.
     pub fn control(&self, digest: &str) -> Option<Batch> {
-        self.lock().control.clone().filter(|control| control.digest == digest)
+        self.lock().control.clone().filter(|control| control.version.digest == digest)
     }
 
     /// Adds the findings of a probe under a component, and returns what is known with them.
@@ -118,7 +118,7 @@ impl Suspects {
     /// A batch is committed: MySQL took what its events do.
     pub fn committed(&self, batch: &Batch) {
         let mut state = self.lock();
-        state.turn_to(&batch.digest);
+        state.turn_to(&batch.version.digest);
         if state.control.is_some() && state.failing.is_empty() {
             return;
         }
@@ -126,8 +126,8 @@ impl Suspects {
         state.clear();
         if state.control.is_none() && bytes(entry) <= CONTROL_BYTES_MAX {
             let position = entry.delivery.position.clone();
-            let digest = batch.digest.clone();
-            state.control = Some(Batch { entries: vec![entry.clone()], position, digest });
+            let version = batch.version.clone();
+            state.control = Some(Batch { entries: vec![entry.clone()], position, version });
         }
     }
 
@@ -138,7 +138,7 @@ impl Suspects {
 
 fn bytes(entry: &Entry) -> usize {
     let values = entry.operations().iter().flat_map(|operation| &operation.parameters);
-    values.map(Value::bytes).sum::<usize>() + entry.delivery.document.len()
+    values.map(Sent::bytes).sum::<usize>() + entry.delivery.document.len()
 }
 
 impl SuspectsState {

@@ -3,10 +3,11 @@
 
 use super::component::Component;
 use super::guest::Guest;
+use super::outcome::Outcome;
 use super::world::{Upcasting, within_budget};
 use crate::event::Event;
 use crate::failure::{Failure, Fault};
-use crate::statement::{Operation, UpcasterManifest};
+use crate::statement::UpcasterManifest;
 
 /// How many events are upcast before they are projected: what they become is in memory meanwhile.
 const UPCAST_AT_ONCE: usize = 256;
@@ -23,20 +24,6 @@ impl From<Component> for Chain {
         Self { projector, upcaster: None }
     }
 }
-
-/// The result of one event of the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Made {
-    /// The operations of all that it became, in order.
-    Operations(Vec<Operation>),
-    /// The projector takes nothing of what it became.
-    Unhandled,
-    /// The upcaster made nothing of it.
-    Ignored,
-}
-
-/// A chain's answer about one event of the outbox.
-pub type Answer = Result<Made, Failure>;
 
 /// The events that one event of the outbox becomes; none: itself.
 type Becomes = Result<Option<Vec<Event>>, Failure>;
@@ -56,10 +43,10 @@ impl Guests {
     }
 
     /// The answers about these events, in their order. An error is never an event's fault.
-    pub(super) fn project(&mut self, events: &[&Event]) -> Result<Vec<Answer>, Failure> {
+    pub(super) fn project(&mut self, events: &[&Event]) -> Result<Vec<Outcome>, Failure> {
         if self.upcaster.is_none() {
             let projected = self.projector.project(events)?.into_iter();
-            return Ok(projected.map(|projected| projected.verdict.map(Made::Operations)).collect());
+            return Ok(projected.map(|projected| projected.verdict.into()).collect());
         }
         let mut answers = Vec::with_capacity(events.len());
         for events in events.chunks(UPCAST_AT_ONCE) {
@@ -103,7 +90,7 @@ impl Guests {
         &mut self,
         events: &[&Event],
         became: &[Becomes],
-        answers: &mut Vec<Answer>,
+        answers: &mut Vec<Outcome>,
     ) -> Result<(), Failure> {
         let component = self.projector.component().clone();
         let manifest = component.manifest();
@@ -123,15 +110,15 @@ impl Guests {
                 return Err(Failure::Bug { what });
             }
             answers.push(match became {
-                Err(failure) => Err(failure.clone()),
-                Ok(Some(events)) if events.is_empty() => Ok(Made::Ignored),
-                Ok(_) if asked.is_empty() => Ok(Made::Unhandled),
+                Err(failure) => Outcome::Failed(failure.clone()),
+                Ok(Some(events)) if events.is_empty() => Outcome::Ignored,
+                Ok(_) if asked.is_empty() => Outcome::Unhandled,
                 // The first one that fails, fails all of them; together they have the budget of one event.
                 Ok(_) => own
                     .into_iter()
                     .collect::<Result<Vec<_>, _>>()
                     .and_then(|operations| within_budget(budget, operations.concat()))
-                    .map(Made::Operations),
+                    .into(),
             });
         }
         Ok(())

@@ -9,9 +9,10 @@ use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::chain::{Answer, Chain, Guests};
+use super::chain::{Chain, Guests};
 use super::engine::THREAD_STACK_BYTES;
 use super::instance::panic_message;
+use super::outcome::Outcome;
 use crate::event::Event;
 use crate::failure::Failure;
 
@@ -24,7 +25,7 @@ pub struct Worker {
 type WorkerReply<T> = oneshot::Sender<Result<T, Failure>>;
 
 enum WorkerRequest {
-    Project { events: Vec<Arc<Event>>, reply: WorkerReply<Vec<Answer>> },
+    Project { events: Vec<Arc<Event>>, reply: WorkerReply<Vec<Outcome>> },
 }
 
 impl Worker {
@@ -39,7 +40,7 @@ impl Worker {
     }
 
     /// Asks the chain about each event.
-    pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         self.ask(|reply| WorkerRequest::Project { events, reply }).await
     }
 
@@ -97,7 +98,7 @@ mod tests {
         let worker = worker(&poisoned_by("unreachable"));
         assert_eq!(worker.project(events(0..100)).await.expect("it answers").len(), 100);
         let alone = worker.project(vec![Arc::new(poison(1))]).await.expect("it answers");
-        assert!(matches!(alone[..], [Err(Failure::Trapped { .. })]));
+        assert!(matches!(alone[..], [Outcome::Failed(Failure::Trapped { .. })]));
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ impl Status {
             state.rate.add(events);
             state.batches += 1;
             if let Some(canary) = &mut state.canary {
-                canary.committed(&batch.digest, events);
+                canary.committed(&batch.version.digest, events);
             }
             // The reader may have been in the stream for long.
             let is_over = state.phase == Phase::History && state.course() == Phase::Streaming;
@@ -74,6 +74,7 @@ mod tests {
     use crate::position::{Position, Token};
     use crate::readmodel::lane::checkpoint::LaneRow;
     use crate::source::Feed;
+    use crate::statement::Deployed;
     use crate::status::tests::row;
 
     #[test]
@@ -90,7 +91,7 @@ mod tests {
         status.source_answers(&Feed { deliveries: vec![], position: stream.clone() });
         assert_eq!(phase(), Phase::History, "the lanes have it before them");
         let applied = |lane| {
-            let batch = Batch { digest: String::new(), entries: vec![], position: stream.clone() };
+            let batch = Batch { version: Deployed::empty("d"), entries: vec![], position: stream.clone() };
             status.committed(lane, &batch);
         };
         applied(0);

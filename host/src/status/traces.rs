@@ -116,7 +116,7 @@ impl Exported {
         let own = whole.span_context().clone();
         let parent = Context::new().with_remote_span_context(own.clone());
         if let Some(projected) = projected {
-            let digest = vec![KeyValue::new("laterna.component.digest", batch.digest.clone())];
+            let digest = vec![KeyValue::new("laterna.component.digest", batch.version.digest.clone())];
             let span = self.begin("project", SpanKind::Internal, projected.begun, digest, vec![], &parent);
             end(span, projected.end());
         }

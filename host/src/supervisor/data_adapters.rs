@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::component::version::Loaded;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::pipeline::ports::{Answer, Deployed, Projector, ReadModel, Source, Version};
+use crate::pipeline::ports::{Outcome, Projector, ReadModel, Source, Version};
 use crate::position::Position;
 use crate::projector::{Chain, Worker};
 use crate::readmodel::lane::apply::{Final, LaneModel, LoadedLane};
@@ -13,7 +13,7 @@ use crate::readmodel::lane::batch::Batch;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::{Anchored, Feed, Reading};
-use crate::statement::{FittedOperation, Schema};
+use crate::statement::{Deployed, FittedOperation};
 
 impl<R: Reading + 'static> Source for Anchored<R> {
     async fn open(&mut self, from: &Position) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ impl<R: Reading + 'static> Source for Anchored<R> {
 }
 
 impl Projector for Worker {
-    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         Worker::project(self, events).await
     }
 }
@@ -34,7 +34,7 @@ impl Projector for Worker {
 impl Version for Loaded {
     type Projector = Worker;
 
-    fn deployed(&self) -> &Deployed {
+    fn deployed(&self) -> &Arc<Deployed> {
         &self.deployed
     }
 
@@ -62,10 +62,6 @@ impl ReadModel for LaneModel {
         self.keeps(remembered);
     }
 
-    fn works_with(&mut self, schema: &Arc<Schema>) {
-        self.works_with(schema);
-    }
-
     async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         self.commit(batch).await
     }
@@ -85,7 +81,7 @@ impl ReadModel for LaneModel {
     async fn apply_letter(
         &mut self,
         letter: &Letter,
-        made: (&[FittedOperation], &str),
+        made: (&[FittedOperation], &Deployed),
     ) -> Result<(), Failure> {
         self.apply_letter(letter, made).await
     }
@@ -105,7 +101,8 @@ impl ReadModel for LaneModel {
     async fn dry_run_letters(
         &mut self,
         letters: &[Vec<FittedOperation>],
+        version: &Deployed,
     ) -> Result<Option<(usize, Failure)>, Failure> {
-        self.dry_run_letters(letters).await
+        self.dry_run_letters(letters, version).await
     }
 }

@@ -109,8 +109,7 @@ impl Ports for LiveLanes {
     fn read_model(&self, lane: u32) -> LaneModel {
         let OnServers { servers, settings, .. } = &self.host;
         let Servers { applier, control, .. } = servers.clone();
-        let schema = self.loaded.deployed.schema.clone();
-        LaneModel::new(applier, control, self.lane(lane), self.epoch, schema, settings.window)
+        LaneModel::new(applier, control, self.lane(lane), self.epoch, settings.window)
             .with_limits(settings.letters.limits)
             .acknowledging(settings.acknowledge)
             .taking_turns(&self.writers)

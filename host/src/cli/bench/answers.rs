@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Delivery, Event};
 use crate::operation::shown_sql::filled;
-use crate::pipeline::ports::Deployed;
-use crate::projector::{Chain, Made, Worker};
+use crate::projector::{Chain, Outcome, Worker};
 use crate::readmodel::lane::batch::{Entry, Passed, Verdict};
 use crate::readmodel::tables::trial::TrialStatement;
-use crate::sql::fit::judge;
-use crate::statement::{FittedOperation, Schema};
+use crate::statement::{Deployed, FittedOperation, Schema};
 
 /// Events in one order, as many as a lane has on a busy day.
 const AT_ONCE: usize = 256;
@@ -39,13 +37,11 @@ impl Answers {
             for delivery in some {
                 let verdict = match &delivery.event {
                     Ok(event) if !deployed.takes(&event.event_type) => Some(Verdict::Pass(Passed::Unhandled)),
-                    Ok(_) => match answers.next() {
-                        Some(Ok(Made::Unhandled)) => Some(Verdict::Pass(Passed::Unhandled)),
-                        Some(Ok(Made::Ignored)) => Some(Verdict::Pass(Passed::Ignored)),
-                        Some(Ok(Made::Operations(made))) => {
-                            judge(&deployed.schema, made).map(Verdict::Apply).ok()
-                        }
-                        _ => None,
+                    Ok(_) => match answers.next().map(|outcome| outcome.judged(&deployed.schema)) {
+                        Some(Outcome::Unhandled) => Some(Verdict::Pass(Passed::Unhandled)),
+                        Some(Outcome::Ignored) => Some(Verdict::Pass(Passed::Ignored)),
+                        Some(Outcome::Apply(operations)) => Some(Verdict::Apply(operations)),
+                        Some(Outcome::Failed(_)) | None => None,
                     },
                     Err(_) => None,
                 };

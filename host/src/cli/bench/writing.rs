@@ -15,7 +15,7 @@ use crate::readmodel::lane::writers::{PATIENCE, Writers};
 use crate::readmodel::mysql::query::counting;
 use crate::readmodel::tables::scratch_lanes::ScratchLanes;
 use crate::sql::coalesce;
-use crate::statement::Schema;
+use crate::statement::Deployed;
 
 /// How a projection is configured to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,7 @@ pub struct Writing<'a> {
     pub entries: &'a [Entry],
     pub begin: &'a Position,
     pub window: usize,
-    pub digest: &'a str,
-    pub schema: &'a Arc<Schema>,
+    pub version: &'a Arc<Deployed>,
 }
 
 /// How often a batch is tried again that the server has ended, as it ends one of two that wait for each other.
@@ -74,8 +73,10 @@ impl Writing<'_> {
         let lanes = scratch.lanes(setting.lanes, self.window, self.begin).await?;
         let batches: Vec<Vec<Arc<Batch>>> =
             (0..setting.lanes).map(|lane| self.batches(lane, setting)).collect();
-        let statements =
-            batches.iter().flatten().map(|batch| coalesce::coalesce(self.schema, batch.operations()).len());
+        let statements = batches
+            .iter()
+            .flatten()
+            .map(|batch| coalesce::coalesce(&self.version.schema, batch.operations()).len());
         let (statements, count): (usize, usize) = (statements.sum(), batches.iter().map(Vec::len).sum());
         let writers = Writers::new(setting.lanes, setting.batch_max, PATIENCE);
         let began = Instant::now();
@@ -110,7 +111,7 @@ impl Writing<'_> {
         let batch = |entries: &[Entry]| Batch {
             entries: entries.to_vec(),
             position: entries.last().map_or(self.begin, |last| &last.delivery.position).clone(),
-            digest: self.digest.to_owned(),
+            version: self.version.clone(),
         };
         own.chunks(setting.batch_max).map(batch).map(Arc::new).collect()
     }

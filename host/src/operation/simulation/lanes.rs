@@ -12,7 +12,7 @@ use crate::event::{Event, Id};
 use crate::failure::{Failure, Lost};
 use crate::pipeline::breaker::Breaker;
 use crate::pipeline::hot_swap::{Desired, DesiredVersion};
-use crate::pipeline::ports::{Answer, Deployed, Made, Projector, ReadModel, Source, Task, Version};
+use crate::pipeline::ports::{Outcome, Projector, ReadModel, Source, Task, Version};
 use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::position::{KeyPart, Position, ScanKey};
 use crate::readmodel::control::generation::{Generation, GenerationState};
@@ -22,7 +22,7 @@ use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter::{Attempt, Discarded, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::source::{AWAIT, Decoder, Feed};
-use crate::statement::{FittedOperation, Schema};
+use crate::statement::{Deployed, FittedOperation};
 use crate::status::Status;
 use crate::supervisor::generations::ports::ShadowPorts;
 use crate::supervisor::ports::LanePorts;
@@ -124,19 +124,19 @@ impl Ports for OperatedLane {
 /// A component that makes no operation of any event.
 #[derive(Clone)]
 pub struct OperatedVersion {
-    deployed: Deployed,
+    deployed: Arc<Deployed>,
 }
 
 impl OperatedVersion {
     fn of(digest: &str) -> Self {
-        Self { deployed: Deployed { digest: digest.to_owned(), ..deployed(1) } }
+        Self { deployed: Arc::new(Deployed { digest: digest.to_owned(), ..deployed(1) }) }
     }
 }
 
 impl Version for OperatedVersion {
     type Projector = Self;
 
-    fn deployed(&self) -> &Deployed {
+    fn deployed(&self) -> &Arc<Deployed> {
         &self.deployed
     }
 
@@ -146,8 +146,8 @@ impl Version for OperatedVersion {
 }
 
 impl Projector for OperatedVersion {
-    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
-        Ok(events.iter().map(|_| Ok(Made::Operations(vec![]))).collect())
+    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
+        Ok(events.iter().map(|_| Outcome::Apply(vec![])).collect())
     }
 }
 
@@ -294,8 +294,6 @@ impl ReadModel for OperatedReadModel {
 
     fn keeps(&mut self, _remembered: &Remembered) {}
 
-    fn works_with(&mut self, _schema: &Arc<Schema>) {}
-
     async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         self.host.ask(&format!("commits {} of generation {}", batch.entries.len(), self.generation)).await?;
         let wrong =
@@ -327,7 +325,7 @@ impl ReadModel for OperatedReadModel {
     async fn apply_letter(
         &mut self,
         _letter: &Letter,
-        _made: (&[FittedOperation], &str),
+        _made: (&[FittedOperation], &Deployed),
     ) -> Result<(), Failure> {
         self.has_no_letters()
     }
@@ -347,6 +345,7 @@ impl ReadModel for OperatedReadModel {
     async fn dry_run_letters(
         &mut self,
         _letters: &[Vec<FittedOperation>],
+        _version: &Deployed,
     ) -> Result<Option<(usize, Failure)>, Failure> {
         self.has_no_letters()
     }

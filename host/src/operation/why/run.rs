@@ -10,9 +10,8 @@ use crate::event::{Event, Undecodable};
 use crate::failure::Failure;
 use crate::operation::shown_sql;
 use crate::pipeline::ports::Version;
-use crate::projector::{self, Made};
+use crate::projector::Outcome;
 use crate::readmodel::lane::dead_letter::MASKED;
-use crate::sql::fit::judge;
 use crate::statement::{FittedOperation, Schema};
 
 /// How many statements of an event are shown.
@@ -84,7 +83,7 @@ pub(super) async fn answers(
     events: &[Result<Arc<Event>, Undecodable>],
     answering: &[usize],
 ) -> Result<(Vec<ShownAnswer>, WantedRows), Failure> {
-    let mut told: Vec<Option<projector::Answer>> = vec![None; events.len()];
+    let mut told: Vec<Option<Outcome>> = vec![None; events.len()];
     for (at, loaded) in components.iter().enumerate() {
         let own = events.iter().zip(answering).enumerate().filter(|(_, (_, by))| **by == at);
         let own = own.filter_map(|(place, (event, _))| Some((place, event.as_ref().ok()?.clone())));
@@ -103,16 +102,13 @@ pub(super) async fn answers(
         if let Err(Undecodable { reason, .. }) = event {
             return ShownAnswer::Undecodable { reason: reason.clone() };
         }
-        match told {
-            None | Some(Ok(Made::Unhandled)) => ShownAnswer::Unhandled,
-            Some(Ok(Made::Ignored)) => ShownAnswer::Ignored,
-            Some(Err(failure)) => ShownAnswer::failure(&failure),
-            Some(Ok(Made::Operations(operations))) => {
-                let judged = judge(schema, operations).map(|operations| {
-                    wanted.learn(schema, &operations);
-                    statements(schema, &operations, &mut room)
-                });
-                judged.unwrap_or_else(|failure| ShownAnswer::failure(&failure))
+        match told.map(|outcome| outcome.judged(schema)) {
+            None | Some(Outcome::Unhandled) => ShownAnswer::Unhandled,
+            Some(Outcome::Ignored) => ShownAnswer::Ignored,
+            Some(Outcome::Failed(failure)) => ShownAnswer::failure(&failure),
+            Some(Outcome::Apply(operations)) => {
+                wanted.learn(schema, &operations);
+                statements(schema, &operations, &mut room)
             }
         }
     });

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::pipeline::decide::{Blame, Decision, blame, decide, decide_fruitless, is_tried_enough};
 use crate::pipeline::frontier::OtherLanes;
 use crate::pipeline::plan::{Isolated, ProjectedBatch, isolate};
-use crate::pipeline::ports::{Deployed, ReadModel, Version};
+use crate::pipeline::ports::{ReadModel, Version};
 use crate::pipeline::project_stage::{asked, judged, taken_back_for};
 use crate::pipeline::suspects::ProbeFindings;
 use crate::position::Position;
@@ -149,7 +149,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         mut found: ProbeFindings,
         attempts: u32,
     ) -> Result<Blame, Failure> {
-        let control = if found.passes() { None } else { self.suspects.control(&batch.digest) };
+        let control = if found.passes() { None } else { self.suspects.control(&batch.version.digest) };
         if let Some(control) = control {
             match self.model.probe(&control, &|_, _| true).await {
                 Ok(refused) => {
@@ -160,7 +160,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 Err(failure) => return too_early(failure, attempts).map(|()| Blame::NotYet),
             }
         }
-        let evidence = self.suspects.learn(&batch.digest, &found, is_tried_enough(suspect, attempts));
+        let evidence = self.suspects.learn(&batch.version.digest, &found, is_tried_enough(suspect, attempts));
         match blame(evidence) {
             Blame::Setup if !self.breaker.is_muted() => {
                 self.suspects.pauses();
@@ -187,24 +187,19 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         is_final: Final<'_>,
     ) -> Result<(), Failure> {
         let Some(before) = self.hot_swap.before().cloned() else { return Ok(()) };
-        let Deployed { digest, schema, .. } = self.hot_swap.deployed().clone();
         let judged_now = refused
             .iter()
             .filter(|(index, failure)| is_final(failure, &batch.entries[*index].delivery.position))
             .collect::<Vec<_>>();
-        if batch.digest != digest || judged_now.is_empty() {
+        if batch.version.digest != self.hot_swap.deployed().digest || judged_now.is_empty() {
             return Ok(());
         }
         let deliveries: Vec<Delivery> = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
-        let answers = self.hot_swap.project_before(asked(&before, &deliveries)).await?;
-        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, answers)).collect();
+        let outcomes = self.hot_swap.project_before(asked(&before, &deliveries)).await?;
+        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, outcomes)).collect();
         let position = batch.position.clone();
-        let as_before =
-            self.planner.plan(ProjectedBatch { entries, position, digest: before.digest.clone() });
-        self.model.works_with(&before.schema);
-        let refused_before = self.model.probe(&as_before, is_final).await;
-        self.model.works_with(&schema);
-        let refused_before = match refused_before {
+        let as_before = self.planner.plan(ProjectedBatch { entries, position, version: before });
+        let refused_before = match self.model.probe(&as_before, is_final).await {
             Ok(refused) => refused,
             // It is no better.
             Err(failure) if failure.is_suspect() => return Ok(()),

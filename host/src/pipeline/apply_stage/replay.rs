@@ -3,14 +3,14 @@
 use super::ApplyStage;
 use crate::failure::Failure;
 use crate::pipeline::decide::{Decision, decide};
-use crate::pipeline::ports::{Made, ReadModel, Version};
+use crate::pipeline::ports::{Outcome, ReadModel, Version};
 use crate::pipeline::project_stage::DEADLINES_MAX;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
 use crate::pipeline::size::Repeats;
+use crate::projector::JudgedOutcome;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::retry::Backoff;
-use crate::sql::fit::judge;
-use crate::statement::{FittedOperation, Sent};
+use crate::statement::Sent;
 
 /// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
 /// the component.
@@ -18,15 +18,6 @@ const REHEARSED_MAX: usize = 500;
 
 /// Bytes of parameters of a dry run.
 const REHEARSED_BYTES_MAX: usize = 16 << 20;
-
-/// The deployed component's answer to a letter's event.
-enum LetterAnswer {
-    Operations(Vec<FittedOperation>),
-    /// The event's own failure.
-    Fails(Failure),
-    /// The letter is gone: another request took it.
-    Gone,
-}
 
 /// The end of a letter's replay.
 enum LetterTry {
@@ -131,15 +122,16 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     /// Applies a letter. A failure that is not the event's own ends the lane.
     async fn try_letter(&mut self, letter: &Letter) -> Result<LetterTry, Failure> {
         let operations = match self.answer_in_time(letter).await? {
-            LetterAnswer::Operations(operations) => operations,
-            LetterAnswer::Fails(failure) => return Ok(LetterTry::Fails(failure)),
-            LetterAnswer::Gone => return Ok(LetterTry::Applied),
+            Some(Outcome::Apply(operations)) => operations,
+            Some(Outcome::Ignored | Outcome::Unhandled) => vec![],
+            Some(Outcome::Failed(failure)) => return Ok(LetterTry::Fails(failure)),
+            None => return Ok(LetterTry::Applied),
         };
         // The stage takes up another component between two requests only.
-        let digest = self.hot_swap.deployed().digest.clone();
+        let version = self.hot_swap.deployed().clone();
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
-            match self.model.apply_letter(letter, (&operations, &digest)).await {
+            match self.model.apply_letter(letter, (&operations, &version)).await {
                 Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
                     Decision::Isolate => return Ok(LetterTry::Fails(failure)),
@@ -155,12 +147,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let mut next = Some(head);
         while let Some(letter) = next.take() {
             let operations = match self.answer_in_time(&letter).await? {
-                LetterAnswer::Operations(operations) => operations,
-                LetterAnswer::Fails(failure) => {
+                Some(Outcome::Apply(operations)) => operations,
+                Some(Outcome::Ignored | Outcome::Unhandled) => vec![],
+                Some(Outcome::Failed(failure)) => {
                     failed = Some(failure);
                     break;
                 }
-                LetterAnswer::Gone => break,
+                None => break,
             };
             applied += 1;
             bytes += operations.iter().flat_map(|one| &one.parameters).map(Sent::bytes).sum::<usize>();
@@ -170,8 +163,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
         }
         let mut backoff = Backoff::new();
+        let version = self.hot_swap.deployed().clone();
         let refused = loop {
-            match self.model.dry_run_letters(&tried).await {
+            match self.model.dry_run_letters(&tried, &version).await {
                 Ok(refused) => break refused,
                 // Which of them it is does not show.
                 Err(failure) if failure.is_suspect() && backoff.attempts() > 0 => break Some((0, failure)),
@@ -186,28 +180,28 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         Ok(LetterResult { would_apply, would_fail, ..LetterResult::default() })
     }
 
-    /// Asks the component for its answer to a letter, a few times where it was too slow for the clock's backstop.
-    async fn answer_in_time(&mut self, letter: &Letter) -> Result<LetterAnswer, Failure> {
+    /// Asks the component what it makes of a letter's event, a few times where it was too slow for the clock's backstop.
+    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<JudgedOutcome>, Failure> {
         let mut backoff = Backoff::new();
         loop {
             match self.answer_to(letter).await {
                 Ok(answer) => return Ok(answer),
                 // The letter stays where it is, and the lane goes on.
                 Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    return Ok(LetterAnswer::Fails(failure));
+                    return Ok(Some(Outcome::Failed(failure)));
                 }
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
         }
     }
 
-    /// Asks the deployed component for its answer to a letter's event.
-    async fn answer_to(&mut self, letter: &Letter) -> Result<LetterAnswer, Failure> {
+    /// Asks the deployed component what it makes of a letter's event; none when the letter is gone: another request took it.
+    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<JudgedOutcome>, Failure> {
         if letter.erased_at.is_some() {
-            return Ok(LetterAnswer::Fails(Failure::Erased));
+            return Ok(Some(Outcome::Failed(Failure::Erased)));
         }
-        let undecodable = |reason: String| Ok(LetterAnswer::Fails(Failure::Undecodable { reason }));
-        let Some(document) = self.model.document(letter).await? else { return Ok(LetterAnswer::Gone) };
+        let undecodable = |reason: String| Ok(Some(Outcome::Failed(Failure::Undecodable { reason })));
+        let Some(document) = self.model.document(letter).await? else { return Ok(None) };
         let Ok(document) = bson::RawDocument::from_bytes(&document) else {
             return undecodable("it is not valid BSON".to_owned());
         };
@@ -216,17 +210,12 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             Err(wrong) => return undecodable(wrong.reason),
         };
         if !self.hot_swap.deployed().takes(&event.event_type) {
-            return Ok(LetterAnswer::Operations(vec![]));
+            return Ok(Some(Outcome::Unhandled));
         }
-        let mut answers = self.hot_swap.project(vec![event]).await?;
+        let mut outcomes = self.hot_swap.project(vec![event]).await?;
         let missing = || Failure::Bug { what: "the projector gave no answer to an event".to_owned() };
-        let answer = answers.pop().ok_or_else(missing)?;
-        let schema = &self.hot_swap.deployed().schema;
-        let judged = answer.and_then(|made| match made {
-            Made::Operations(operations) => judge(schema, operations),
-            Made::Unhandled | Made::Ignored => Ok(vec![]),
-        });
-        Ok(judged.map_or_else(LetterAnswer::Fails, LetterAnswer::Operations))
+        let outcome = outcomes.pop().ok_or_else(missing)?;
+        Ok(Some(outcome.judged(&self.hot_swap.deployed().schema)))
     }
 
     async fn keep(

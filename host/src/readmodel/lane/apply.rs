@@ -12,8 +12,7 @@ mod savepoint;
 mod transaction;
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::acknowledge::Acknowledge;
@@ -34,7 +33,6 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
 use crate::readmodel::mysql::session::{Connector, Session, within};
 use crate::sql::coalesce;
-use crate::statement::Schema;
 use savepoint::savepoint;
 
 use transaction::CommittedTransaction;
@@ -65,7 +63,6 @@ pub struct LaneModel {
     control: Control,
     lane: Lane,
     epoch: u64,
-    schema: Arc<Schema>,
     /// How many events this lane's dedupe rows cover at least.
     window: usize,
     acknowledge: Acknowledge,
@@ -93,28 +90,20 @@ pub struct LaneModel {
     writers: Option<Arc<Writers>>,
     /// The next batch is written alone, because what was written together failed.
     alone: bool,
-    /// The projector's statement that the transaction has come to, by its index and 1; 0: none yet.
-    reached: AtomicUsize,
+    /// The projector's statement that the transaction has come to.
+    reached: Mutex<Option<String>>,
     /// Nothing is joined: what was refused together passes entry by entry.
     is_apart: bool,
 }
 
 impl LaneModel {
-    pub fn new(
-        connector: Connector,
-        control: Control,
-        lane: Lane,
-        epoch: u64,
-        schema: Arc<Schema>,
-        window: usize,
-    ) -> Self {
+    pub fn new(connector: Connector, control: Control, lane: Lane, epoch: u64, window: usize) -> Self {
         let marks = VecDeque::new();
         Self {
             connector,
             control,
             lane,
             epoch,
-            schema,
             window,
             acknowledge: Acknowledge::Keep,
             limits: Limits::NONE,
@@ -130,7 +119,7 @@ impl LaneModel {
             share: TimeShare::default(),
             writers: None,
             alone: false,
-            reached: AtomicUsize::new(0),
+            reached: Mutex::default(),
             is_apart: false,
         }
     }
@@ -158,11 +147,6 @@ impl LaneModel {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
-    }
-
-    /// The operations that follow are of statements of this schema.
-    pub fn works_with(&mut self, schema: &Arc<Schema>) {
-        self.schema = schema.clone();
     }
 
     pub fn lane(&self) -> &Lane {
@@ -225,7 +209,7 @@ impl LaneModel {
             self.session = Some(session);
             if let Some(found) = found {
                 (self.batch, self.fingerprint) = found;
-                self.digest.clone_from(&batch.digest);
+                self.digest.clone_from(&batch.version.digest);
                 return Ok(());
             }
         }
@@ -236,7 +220,7 @@ impl LaneModel {
         self.batch += 1;
         self.is_apart = false;
         self.fingerprint = fingerprint;
-        self.digest.clone_from(&batch.digest);
+        self.digest.clone_from(&batch.version.digest);
         if outdated {
             let dropped = self.marks.drain(..MARKS_PRUNED).map(|mark| mark.events as usize);
             self.marked -= dropped.sum::<usize>();
@@ -315,10 +299,9 @@ impl LaneModel {
     fn part(&self, batch: &Arc<Batch>) -> LaneBatch {
         LaneBatch {
             turn: self.token(),
-            schema: self.schema.clone(),
             outdated: self.outdated_mark(),
             fingerprint: self.fingerprint.and(batch.fingerprint()),
-            changes_component: batch.digest != self.digest,
+            changes_component: batch.version.digest != self.digest,
             batch: batch.clone(),
         }
     }
@@ -401,6 +384,7 @@ impl LaneModel {
         is_final: Final<'_>,
     ) -> Result<Vec<(usize, Failure)>, Failure> {
         self.begin(session, &[&self.token()]).await?;
+        let schema = &batch.version.schema;
         let (mut refused, mut blocked) = (Vec::new(), HashSet::new());
         let mut ranges = Vec::with_capacity(2);
         ranges.push(0..batch.entries.len());
@@ -413,9 +397,9 @@ impl LaneModel {
             let operations = open.flat_map(Entry::operations);
             // What is said of an entry is what the server says of its operations, one by one.
             let tried = if range.len() == 1 {
-                self.run_all(session, coalesce::apart(&self.schema, operations)).await
+                self.run_all(session, schema, coalesce::apart(schema, operations)).await
             } else {
-                self.run(session, operations).await
+                self.run(session, schema, operations).await
             };
             match tried {
                 Ok(()) => {}

@@ -2,19 +2,21 @@
 //!
 //! Data only: `pipeline` plans it, and `apply` writes it.
 
+use std::sync::Arc;
+
 use crate::event::{Anchor, Delivery, Id};
 use crate::failure::Failure;
 use crate::fingerprint::Fingerprint;
 use crate::position::Position;
-use crate::statement::FittedOperation;
+use crate::statement::{Deployed, FittedOperation};
 
 /// Deliveries in order, each with what becomes of it, and the position behind them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     pub entries: Vec<Entry>,
     pub position: Position,
-    /// The digest of the component that gave the operations.
-    pub digest: String,
+    /// The component that gave the operations, with the statements that they name.
+    pub version: Arc<Deployed>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -98,7 +98,7 @@ impl<'a> Advance<'a> {
         };
         Self {
             position: &batch.position,
-            digest: &batch.digest,
+            digest: &batch.version.digest,
             events: count(|_| true),
             parked: count(|verdict| matches!(verdict, Verdict::Park { .. } | Verdict::Hold)),
             ignored: count(|verdict| *verdict == Verdict::Pass(Passed::Ignored)),

@@ -7,14 +7,12 @@ use super::batch::{Batch, Verdict};
 use super::checkpoint::BatchToken;
 use super::dedupe::DedupeMark;
 use crate::fingerprint::Fingerprint;
-use crate::statement::Schema;
 
 /// What a lane brings to a transaction: its batch, and what it knows of itself.
 #[derive(Debug)]
 pub struct LaneBatch {
     pub turn: BatchToken,
     pub batch: Arc<Batch>,
-    pub schema: Arc<Schema>,
     /// Which events the lane has taken with it.
     pub fingerprint: Fingerprint,
     /// The last of its marks that the window does not need any more.

@@ -17,7 +17,7 @@ use crate::position::ClusterTime;
 use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
-use rows::{LaneCommits, LanesStanding, Outcome, PAGE, WindowRow};
+use rows::{KnownOutcome, LaneCommits, LanesStanding, PAGE, WindowRow};
 
 /// What became of an event, as far as the live tables are concerned.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ pub struct RecentlyTaken {
     last: BTreeMap<u32, u64>,
     /// Which older rows are to be read still, all before this one; none when enough were.
     unread: Option<u64>,
-    known: HashMap<u128, (u64, Outcome)>,
+    known: HashMap<u128, (u64, KnownOutcome)>,
     order: VecDeque<(u128, u64)>,
 }
 
@@ -200,7 +200,7 @@ impl RecentlyTaken {
     }
 
     /// What a later row says counts.
-    fn remember(&mut self, mark: u128, row: u64, outcome: Outcome) {
+    fn remember(&mut self, mark: u128, row: u64, outcome: KnownOutcome) {
         let before = self.known.get(&mark).map(|(row, _)| *row);
         if before.is_some_and(|before| before >= row) {
             return;
@@ -216,7 +216,7 @@ impl RecentlyTaken {
     }
 
     /// What is known already is of a later row.
-    fn remember_older(&mut self, mark: u128, row: u64, outcome: Outcome) {
+    fn remember_older(&mut self, mark: u128, row: u64, outcome: KnownOutcome) {
         if self.order.len() < self.size && !self.known.contains_key(&mark) {
             self.known.insert(mark, (row, outcome));
             self.order.push_front((mark, row));
@@ -227,7 +227,7 @@ impl RecentlyTaken {
 /// What is answered of an event.
 fn answer(
     letter: Option<&Letter>,
-    known: Option<Outcome>,
+    known: Option<KnownOutcome>,
     time: Option<ClusterTime>,
     live: &LanesStanding,
 ) -> TakenAs {
@@ -235,10 +235,10 @@ fn answer(
         return TakenAs::Letter(Box::new(letter.clone()));
     }
     match known {
-        Some(Outcome::Done) => return TakenAs::Applied,
-        Some(Outcome::Ignored) => return TakenAs::Ignored,
-        Some(Outcome::Discarded) => return TakenAs::Discarded,
-        Some(Outcome::Unsaid) => return TakenAs::Unsaid,
+        Some(KnownOutcome::Done) => return TakenAs::Applied,
+        Some(KnownOutcome::Ignored) => return TakenAs::Ignored,
+        Some(KnownOutcome::Discarded) => return TakenAs::Discarded,
+        Some(KnownOutcome::Unsaid) => return TakenAs::Unsaid,
         None => {}
     }
     let (Some(time), Some(passed)) = (time, live.passed) else { return TakenAs::Pending };
@@ -273,7 +273,7 @@ mod tests {
         for since in [Some(5), Some(6), None] {
             assert!(matches!(of(at(5), live(Some(9), since)), TakenAs::Unknown(_)), "{since:?}");
         }
-        assert_eq!(answer(None, Some(Outcome::Done), at(9), &live(None, None)), TakenAs::Applied);
+        assert_eq!(answer(None, Some(KnownOutcome::Done), at(9), &live(None, None)), TakenAs::Applied);
     }
 
     #[test]
@@ -301,30 +301,30 @@ mod tests {
     #[test]
     fn older_rows_are_read_until_enough_is_known_and_change_nothing_that_is() {
         let mut recent = RecentlyTaken::new(2);
-        recent.remember(1, 9, Outcome::Discarded);
-        recent.remember_older(1, 5, Outcome::Done);
-        recent.remember_older(2, 5, Outcome::Done);
-        recent.remember_older(3, 4, Outcome::Done);
-        assert_eq!(recent.known[&1], (9, Outcome::Discarded));
+        recent.remember(1, 9, KnownOutcome::Discarded);
+        recent.remember_older(1, 5, KnownOutcome::Done);
+        recent.remember_older(2, 5, KnownOutcome::Done);
+        recent.remember_older(3, 4, KnownOutcome::Done);
+        assert_eq!(recent.known[&1], (9, KnownOutcome::Discarded));
         assert_eq!(recent.order, [(2, 5), (1, 9)], "the oldest first");
-        recent.remember(4, 10, Outcome::Ignored);
+        recent.remember(4, 10, KnownOutcome::Ignored);
         assert!(!recent.known.contains_key(&2) && recent.known.contains_key(&1));
     }
 
     #[test]
     fn what_a_later_row_says_counts_and_the_oldest_gives_way() {
         let mut recent = RecentlyTaken::new(2);
-        recent.remember(1, 5, Outcome::Done);
-        recent.remember(1, 9, Outcome::Discarded);
-        recent.remember(1, 7, Outcome::Ignored);
-        assert_eq!(recent.known[&1], (9, Outcome::Discarded));
-        recent.remember(2, 10, Outcome::Done);
+        recent.remember(1, 5, KnownOutcome::Done);
+        recent.remember(1, 9, KnownOutcome::Discarded);
+        recent.remember(1, 7, KnownOutcome::Ignored);
+        assert_eq!(recent.known[&1], (9, KnownOutcome::Discarded));
+        recent.remember(2, 10, KnownOutcome::Done);
         assert_eq!(
             (recent.known.len(), recent.order.len()),
             (2, 2),
             "the place before gave way, not the event"
         );
-        recent.remember(3, 11, Outcome::Done);
+        recent.remember(3, 11, KnownOutcome::Done);
         assert!(!recent.known.contains_key(&1) && recent.known.contains_key(&3));
     }
 }

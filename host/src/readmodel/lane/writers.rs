@@ -237,7 +237,7 @@ impl Leading {
         let mut entries: usize = self.parts.iter().map(|part| part.batch.entries.len()).sum();
         for waiting in std::mem::take(&mut state.waiting) {
             let more = waiting.part.batch.entries.len();
-            let is_alike = Arc::ptr_eq(&waiting.part.schema, &self.parts[0].schema);
+            let is_alike = Arc::ptr_eq(&waiting.part.batch.version, &self.parts[0].batch.version);
             if waiting.word.is_closed() {
                 continue;
             }
@@ -302,20 +302,19 @@ mod tests {
     use crate::readmodel::lane::Lane;
     use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
     use crate::readmodel::lane::checkpoint::BatchToken;
-    use crate::statement::Schema;
+    use crate::statement::Deployed;
 
     const ENTRIES_MAX: usize = 10;
 
     /// Lanes of one run, each with batches of so many events.
     struct Lanes {
         writers: Arc<Writers>,
-        schema: Arc<Schema>,
+        version: Arc<Deployed>,
     }
 
     impl Lanes {
         fn new() -> Self {
-            let schema = Arc::new(Schema::new(vec![], vec![]));
-            Self { writers: Writers::new(4, ENTRIES_MAX, PATIENCE), schema }
+            Self { writers: Writers::new(4, ENTRIES_MAX, PATIENCE), version: Deployed::empty("d") }
         }
 
         fn part(&self, lane: u32, events: usize) -> LaneBatch {
@@ -332,8 +331,11 @@ mod tests {
             let lane = Lane { projection: "p".into(), generation: 1, lane };
             LaneBatch {
                 turn: BatchToken { lane, epoch: 1, batch: 0, stamp: 1 },
-                batch: Arc::new(Batch { entries: vec![entry; events], position, digest: String::new() }),
-                schema: self.schema.clone(),
+                batch: Arc::new(Batch {
+                    entries: vec![entry; events],
+                    position,
+                    version: self.version.clone(),
+                }),
                 fingerprint: Fingerprint::default(),
                 outdated: None,
                 changes_component: false,

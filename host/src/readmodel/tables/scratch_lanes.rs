@@ -91,7 +91,7 @@ impl ScratchLanes {
         for lane in 0..count {
             let lane = Lane { projection: projection.clone(), generation: 1, lane };
             let (connector, control) = (self.connector.clone(), self.control.clone());
-            let mut model = LaneModel::new(connector, control, lane, epoch, self.schema.clone(), window);
+            let mut model = LaneModel::new(connector, control, lane, epoch, window);
             model.load().await?;
             lanes.push(model);
         }

@@ -169,8 +169,7 @@ impl Ports for ShadowLanes {
         let settings = &self.host.settings;
         let Servers { applier, control, .. } = self.servers.clone();
         let lane = Lane { projection: settings.name.clone(), generation: self.generation.generation, lane };
-        let schema = self.loaded.deployed.schema.clone();
-        LaneModel::new(applier, control, lane, self.term.epoch, schema, settings.window)
+        LaneModel::new(applier, control, lane, self.term.epoch, settings.window)
             .with_limits(settings.letters.limits)
             // Nobody is told of what it applied before it is live; until then its marks stay.
             .acknowledging(settings.acknowledge)

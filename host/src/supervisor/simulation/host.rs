@@ -164,7 +164,14 @@ impl Host {
 
     pub fn version_of(&self, version: u32) -> SimulatedVersion {
         let Self { outbox, steps, life, habits, .. } = self.clone();
-        SimulatedVersion { outbox, steps, life, version, slow: habits.slow, deployed: deployed(version) }
+        SimulatedVersion {
+            outbox,
+            steps,
+            life,
+            version,
+            slow: habits.slow,
+            deployed: Arc::new(deployed(version)),
+        }
     }
 
     /// Gives the lanes that run here the other version; with a canary, it may be taken back.

@@ -6,8 +6,8 @@ use super::outbox::{Fact, HANDLED, OutboxModel};
 use super::steps::{Life, Steps};
 use crate::event::{Event, Id};
 use crate::failure::Failure;
-use crate::pipeline::ports::{Answer, Deployed, Made, Projector, Version};
-use crate::statement::{Manifest, Operation, Ordering, Parameter, Schema, Statement, Value};
+use crate::pipeline::ports::{Outcome, Projector, Version};
+use crate::statement::{Deployed, Manifest, Operation, Ordering, Parameter, Schema, Statement, Value};
 
 pub struct SimulatedProjector {
     pub outbox: Arc<OutboxModel>,
@@ -26,13 +26,13 @@ pub struct SimulatedVersion {
     pub life: Life,
     pub version: u32,
     pub slow: u32,
-    pub deployed: Deployed,
+    pub deployed: Arc<Deployed>,
 }
 
 impl Version for SimulatedVersion {
     type Projector = SimulatedProjector;
 
-    fn deployed(&self) -> &Deployed {
+    fn deployed(&self) -> &Arc<Deployed> {
         &self.deployed
     }
 
@@ -43,14 +43,14 @@ impl Version for SimulatedVersion {
 }
 
 impl Projector for SimulatedProjector {
-    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Answer>, Failure> {
+    async fn project(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         self.steps.step(&self.life, 1, || format!("projector is given {}", events.len())).await;
         if self.steps.fails(self.slow) {
             return Err(Failure::Deadline { limit_ms: 10 });
         }
         let answer = |event: &Arc<Event>| {
             let number = number(&event.id);
-            answer(&self.outbox.facts[number], number, self.version).map(Made::Operations)
+            Outcome::from(answer(&self.outbox.facts[number], number, self.version))
         };
         Ok(events.iter().map(answer).collect())
     }

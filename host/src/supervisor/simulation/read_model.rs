@@ -19,7 +19,7 @@ use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::readmodel::lane::dedupe::Remembered;
-use crate::statement::{FittedOperation, Schema};
+use crate::statement::{Deployed, FittedOperation};
 
 pub struct SimulatedReadModel {
     pub store: Store,
@@ -230,7 +230,8 @@ impl SimulatedReadModel {
         let (mut fails, letters) = (None, tables.letters.len() as u64);
         for (index, entry) in indices.into_iter().zip(&batch.entries) {
             let number = outbox.documents[index].number;
-            let judged = examine::entry(outbox, &state, tables, self.lane, index, entry, &batch.digest);
+            let judged =
+                examine::entry(outbox, &state, tables, self.lane, index, entry, &batch.version.digest);
             if let Err(failure) = tables.run(outbox, now, key(entry).as_ref(), entry.operations()) {
                 fails.get_or_insert(failure);
                 continue;
@@ -244,7 +245,7 @@ impl SimulatedReadModel {
                 Verdict::Pass(Passed::Discarded) => tables.settled[number] = Some("discarded"),
                 Verdict::Pass(Passed::Duplicate | Passed::Ignored) => {}
                 Verdict::Park { failure, .. } => {
-                    tables.write_letter(number, entry, true, &batch.digest);
+                    tables.write_letter(number, entry, true, &batch.version.digest);
                     // Those of other generations are judged when they are to be live.
                     if state.tables.generation == self.generation
                         && let Err(wrong) = examine::blamed(&state, tables, outbox, number, (entry, failure))
@@ -255,7 +256,7 @@ impl SimulatedReadModel {
                         steps.violated(|| self.told(&wrong));
                     }
                 }
-                Verdict::Hold => tables.write_letter(number, entry, false, &batch.digest),
+                Verdict::Hold => tables.write_letter(number, entry, false, &batch.version.digest),
             }
             tables.marked[number] = true;
         }
@@ -331,8 +332,6 @@ impl ReadModel for SimulatedReadModel {
 
     fn keeps(&mut self, _remembered: &Remembered) {}
 
-    fn works_with(&mut self, _schema: &Arc<Schema>) {}
-
     async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         let verdicts = || batch.entries.iter().map(|entry| entry.verdict.name()).collect::<Vec<_>>();
         self.steps.note(|| self.told(&format!("has {} {:?}", place(&batch.position), verdicts())));
@@ -392,7 +391,7 @@ impl ReadModel for SimulatedReadModel {
     async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, _): (&[FittedOperation], &str),
+        (operations, _): (&[FittedOperation], &Deployed),
     ) -> Result<(), Failure> {
         self.about(letter, (), |model, tables| {
             if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {
@@ -463,6 +462,7 @@ impl ReadModel for SimulatedReadModel {
     async fn dry_run_letters(
         &mut self,
         letters: &[Vec<FittedOperation>],
+        _version: &Deployed,
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let mut tables = self.look("rehearses").await?;
         self.begin(&Uncertain::Nothing)?;

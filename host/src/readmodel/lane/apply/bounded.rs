@@ -1,7 +1,7 @@
 //! The time that a lane's transaction has. What takes longer is ended on the server, so that it holds no locks on, and it
 //! is found out whether the server is slow as a whole or answers others.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::LaneModel;
@@ -34,7 +34,7 @@ impl LaneModel {
         work: impl AsyncFnOnce(&Self, &mut Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let id = session.id;
-        self.reached.store(0, Ordering::Relaxed);
+        self.reaches(None);
         let limited = async {
             let result = work(self, &mut session).await;
             let answered = match &result {
@@ -80,9 +80,8 @@ impl LaneModel {
     /// end it, and wrote something else meanwhile, it was the projector's statements that took so long.
     async fn timed_out(&mut self) -> Failure {
         let seconds = self.connector.time().as_secs();
-        let reached = self.reached.load(Ordering::Relaxed).checked_sub(1);
-        let statement = reached.and_then(|index| self.schema.statements.get(index));
-        let Some(name) = statement.map(|statement| statement.name.clone()) else {
+        let reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(name) = reached else {
             return Failure::TimedOut { message: format!("the transaction took longer than {seconds} s") };
         };
         let message = format!("running `{name}`: the transaction took longer than {seconds} s and was ended");

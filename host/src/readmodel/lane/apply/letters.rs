@@ -11,7 +11,7 @@ use crate::readmodel::lane::volume::Volume;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
 use crate::readmodel::mysql::session::Session;
-use crate::statement::FittedOperation;
+use crate::statement::{Deployed, FittedOperation};
 
 impl LaneModel {
     /// The oldest letter of an aggregate behind an id; behind 0, its head.
@@ -36,22 +36,23 @@ impl LaneModel {
         .await
     }
 
-    /// Applies what the component of this digest made of a letter's event, and takes the letter away. A letter that is gone
+    /// Applies what a component made of a letter's event, and takes the letter away. A letter that is gone
     /// was applied before.
     pub async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, digest): (&[FittedOperation], &str),
+        (operations, version): (&[FittedOperation], &Deployed),
     ) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session, &[&model.token()]).await?;
             let is_nothing = operations.is_empty();
+            let digest = &version.digest;
             let outcome =
                 if is_nothing { LetterOutcome::Ignored(digest) } else { LetterOutcome::Applied(digest) };
             model.note_letter(session, letter, outcome).await?;
             let removed = dead_letter::remove(&mut session.connection, &model.control, letter).await?;
             if removed.is_some() {
-                model.run(session, operations.iter()).await?;
+                model.run(session, &version.schema, operations.iter()).await?;
             }
             model.finish_unmoved(session, removed.unwrap_or_default()).await
         })
@@ -104,13 +105,14 @@ impl LaneModel {
     pub async fn dry_run_letters(
         &mut self,
         letters: &[Vec<FittedOperation>],
+        version: &Deployed,
     ) -> Result<Option<(usize, Failure)>, Failure> {
         let session = self.session().await?;
         self.bounded(session, async |model: &Self, session: &mut Session| {
             model.begin(session, &[&model.token()]).await?;
             let mut refused = None;
             for (index, operations) in letters.iter().enumerate() {
-                match model.run(session, operations.iter()).await {
+                match model.run(session, &version.schema, operations.iter()).await {
                     Ok(()) => {}
                     Err(failure) if failure.fault() == Fault::Event => {
                         refused = Some((index, failure));

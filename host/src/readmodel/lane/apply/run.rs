@@ -1,7 +1,7 @@
 //! Running a projector's operations: joined into few statements, each small enough for the server.
 
 use std::borrow::Cow;
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 
 use super::{LaneModel, refused};
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::readmodel::mysql::bind::bind;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::sql::coalesce::{self, RowRun};
-use crate::statement::{FittedOperation, Sent, Statement};
+use crate::statement::{FittedOperation, Schema, Sent, Statement};
 
 /// How much parameter data one statement of several rows may carry.
 const STATEMENT_BYTES_MAX: usize = 4 << 20;
@@ -21,30 +21,42 @@ impl LaneModel {
     pub(super) async fn run<'o>(
         &self,
         session: &mut Session,
+        schema: &Schema,
         operations: impl Iterator<Item = &'o FittedOperation>,
     ) -> Result<(), Failure> {
         let runs = if self.is_apart {
-            coalesce::apart(&self.schema, operations)
+            coalesce::apart(schema, operations)
         } else {
-            coalesce::coalesce(&self.schema, operations)
+            coalesce::coalesce(schema, operations)
         };
-        self.run_all(session, runs).await
+        self.run_all(session, schema, runs).await
     }
 
-    pub(super) async fn run_all(&self, session: &mut Session, runs: Vec<RowRun<'_>>) -> Result<(), Failure> {
+    pub(super) async fn run_all(
+        &self,
+        session: &mut Session,
+        schema: &Schema,
+        runs: Vec<RowRun<'_>>,
+    ) -> Result<(), Failure> {
         let is_mariadb = session.is_mariadb();
         for run in runs {
-            let statement = &self.schema.statements[run.statement];
+            let statement = &schema.statements[run.statement];
             let rows_max = rows_max(&run.rows, statement, session.packet_bytes_max)?;
             for piece in coalesce::pieces(statement, &run.rows, rows_max) {
                 let sql = coalesce::render(statement, piece.len(), &run.kinds);
                 let query = coalesce::in_order(statement, piece).into_iter().fold(sqlx::query(&sql), bind);
-                self.reached.store(run.statement + 1, Ordering::Relaxed);
+                self.reaches(Some(statement));
                 let executed = query.run_unbounded(&mut session.connection).await;
                 executed.map_err(|error| refused::by(statement, is_mariadb, &error))?;
             }
         }
         Ok(())
+    }
+
+    /// Notes how far the transaction has come, for the case that it takes too long.
+    pub(super) fn reaches(&self, statement: Option<&Statement>) {
+        let name = statement.map(|statement| statement.name.clone());
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = name;
     }
 }
 

@@ -44,7 +44,10 @@ impl LaneModel {
             marks.push(self.mark(session, part).await?);
         }
         let entries = in_order(parts);
-        self.run(session, entries.iter().flat_map(|entry| entry.operations())).await?;
+        if let [part, ..] = parts {
+            let schema = &part.batch.version.schema;
+            self.run(session, schema, entries.iter().flat_map(|entry| entry.operations())).await?;
+        }
         for part in parts {
             let closed = self.close(session, part).await?;
             self.holds(session, closed).await?;
@@ -70,7 +73,7 @@ impl LaneModel {
             dedupe::prune(connection, control, lane, outdated.row, self.acknowledge.level()).await?;
         }
         if part.changes_component {
-            deployment::change_lane(connection, control, lane, &batch.digest).await?;
+            deployment::change_lane(connection, control, lane, &batch.version.digest).await?;
         }
         Ok(mark)
     }
@@ -81,7 +84,7 @@ impl LaneModel {
         let mut letters = Volume::default();
         for entry in &batch.entries {
             let lane = (&turn.lane, self.seed()?);
-            let more = dead_letter::write(session, &self.control, lane, entry, &batch.digest).await?;
+            let more = dead_letter::write(session, &self.control, lane, entry, &batch.version.digest).await?;
             letters = letters.plus(more);
         }
         if letters.letters > 0 {

@@ -23,7 +23,7 @@ const NO_SUCH_TABLE: u16 = 1146;
 
 /// What a row says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum KnownOutcome {
     Done,
     Ignored,
     Discarded,
@@ -53,7 +53,7 @@ pub(super) struct LanesStanding {
 pub(super) struct WindowRow {
     pub(super) id: u64,
     pub(super) lane: u32,
-    pub(super) outcomes: Vec<(Id, Outcome)>,
+    pub(super) outcomes: Vec<(Id, KnownOutcome)>,
 }
 
 impl WindowRow {
@@ -67,15 +67,15 @@ impl WindowRow {
 }
 
 /// The ids of a row, with what it says of each.
-pub(super) fn outcomes(bytes: &[u8], from: (Option<u32>, Option<u32>)) -> Vec<(Id, Outcome)> {
+pub(super) fn outcomes(bytes: &[u8], from: (Option<u32>, Option<u32>)) -> Vec<(Id, KnownOutcome)> {
     let mut at = 0;
     let (ignored, discarded) = (from.0.map(|from| from as usize), from.1.map(|from| from as usize));
     let outcome = |id: Id| {
         let outcome = match (ignored, discarded) {
-            (_, Some(discarded)) if at >= discarded => Outcome::Discarded,
-            (Some(ignored), Some(_)) if at >= ignored => Outcome::Ignored,
-            (Some(_), Some(_)) => Outcome::Done,
-            _ => Outcome::Unsaid,
+            (_, Some(discarded)) if at >= discarded => KnownOutcome::Discarded,
+            (Some(ignored), Some(_)) if at >= ignored => KnownOutcome::Ignored,
+            (Some(_), Some(_)) => KnownOutcome::Done,
+            _ => KnownOutcome::Unsaid,
         };
         at += 2 + id.key().len();
         (id, outcome)
@@ -211,10 +211,13 @@ mod tests {
         });
         let bytes: Vec<u8> = bytes.collect();
         let said = |from| outcomes(&bytes, from).into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>();
-        assert_eq!(said((Some(11), Some(15))), [Outcome::Done, Outcome::Ignored, Outcome::Discarded]);
-        assert_eq!(said((Some(u32::MAX), Some(u32::MAX))), [Outcome::Done; 3]);
-        assert_eq!(said((Some(0), Some(0))), [Outcome::Discarded; 3]);
-        assert_eq!(said((None, None)), [Outcome::Unsaid; 3]);
-        assert_eq!(said((Some(0), None)), [Outcome::Unsaid; 3], "letters");
+        assert_eq!(
+            said((Some(11), Some(15))),
+            [KnownOutcome::Done, KnownOutcome::Ignored, KnownOutcome::Discarded]
+        );
+        assert_eq!(said((Some(u32::MAX), Some(u32::MAX))), [KnownOutcome::Done; 3]);
+        assert_eq!(said((Some(0), Some(0))), [KnownOutcome::Discarded; 3]);
+        assert_eq!(said((None, None)), [KnownOutcome::Unsaid; 3]);
+        assert_eq!(said((Some(0), None)), [KnownOutcome::Unsaid; 3], "letters");
     }
 }
