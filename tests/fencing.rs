@@ -78,8 +78,9 @@ async fn a_deadlock_undoes_the_whole_batch_and_the_next_try_does_it_once() {
             .execute("UPDATE totals SET amount = amount + 100 WHERE id BETWEEN 2 AND 40")
             .await
             .expect("they are");
+        let batch = bench.batch(2, vec![add(1), add(2)]);
         let crossing = tokio::spawn(async move {
-            let committed = lane.commit(&bench.batch(2, vec![add(1), add(2)])).await;
+            let committed = lane.commit(&batch).await;
             (lane, committed)
         });
         until("the lane waits for row 2", async || {

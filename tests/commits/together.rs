@@ -107,11 +107,9 @@ async fn what_lanes_write_together_is_committed_together_and_each_finds_out_for_
 async fn what_is_refused_in_company_is_the_failure_of_its_lane_alone() {
     for (_proxy, options) in servers().await {
         let queue = Queue::new(Bench::new(options).await).await;
-        let batches = [put(2), put(1), put(3)]
-            .into_iter()
-            .zip(3..)
-            .map(|(put, number)| queue.bench.batch(number, vec![put]));
-        let (bench, results, before) = queue.give(batches.collect()).await;
+        let batches = [(3, put(2)), (4, put(1)), (5, put(3))];
+        let batches = batches.map(|(number, one)| queue.bench.batch(number, vec![one])).to_vec();
+        let (bench, results, before) = queue.give(batches).await;
         let classes = results.iter().map(|(_, result)| result.as_ref().err().map(Failure::class));
         assert_eq!(classes.collect::<Vec<_>>(), [None, Some("key-conflict"), None]);
         assert_eq!(bench.batch_number().await, before + 3);

@@ -10,7 +10,6 @@ mod advice;
 mod shown;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;

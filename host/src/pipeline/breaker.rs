@@ -242,7 +242,7 @@ mod tests {
             position: crate::position::Position::Stream {
                 token: crate::position::Token { data: "82".into(), type_bits: None },
             },
-            digest: String::new(),
+            version: crate::statement::Deployed::empty("d"),
         };
         assert!(Breaker::off().admit(0, &batch).is_ok());
     }

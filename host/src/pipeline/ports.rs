@@ -64,11 +64,11 @@ pub trait ReadModel: Send + 'static {
     ) -> impl Task<Result<Option<Letter>, Failure>>;
     /// A letter's document; none when the letter is gone.
     fn document(&mut self, letter: &Letter) -> impl Task<Result<Option<Vec<u8>>, Failure>>;
-    /// Applies what the component of this digest made of a letter's event, and takes the letter away.
+    /// Applies what a component made of a letter's event, and takes the letter away.
     fn apply_letter(
         &mut self,
         letter: &Letter,
-        made: (&[FittedOperation], &str),
+        made: (&[FittedOperation], &Deployed),
     ) -> impl Task<Result<(), Failure>>;
     fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;

@@ -1,6 +1,7 @@
-//! A batch: the deliveries that a lane applies in one transaction.
+//! A batch: deliveries with what becomes of each, and the component that gave the operations.
 //!
-//! Data only: `pipeline` plans it, and `apply` writes it.
+//! Data only, and the same however often it is tried: `pipeline` plans it, and `apply` writes it. What a lane needs beside it to
+//! write it now, in a transaction of its own or of several lanes, is a `LaneBatch`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! What a lane brings to a transaction, which may be that of several, and what a transaction tells in return.
+//! A lane's part of a transaction, which may be that of several lanes: a batch, with what proves the lane's turn and what it
+//! keeps of its past. Made anew for each try. And what a transaction tells in return.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::checkpoint::BatchToken;
 use super::dedupe::DedupeMark;
 use crate::fingerprint::Fingerprint;
 
-/// What a lane brings to a transaction: its batch, and what it knows of itself.
+/// A batch, and what its lane knows of itself at this try.
 #[derive(Debug)]
 pub struct LaneBatch {
     pub turn: BatchToken,

@@ -100,7 +100,7 @@ pub fn entry(
         (Verdict::Hold, None) => wrong("its aggregate has no letter"),
         (_, None) if is_behind => wrong("its aggregate has a letter"),
         (Verdict::Apply(operations), None) => match answered {
-            Ok(answered) if event_type.is_some() && is_fitted(answered, digest, operations) => Ok(()),
+            Ok(answered) if event_type.is_some() && is_fitted(&answered, digest, operations) => Ok(()),
             _ => wrong("the projector did not answer so"),
         },
         (Verdict::Park { failure, .. }, None) => {
@@ -110,8 +110,8 @@ pub fn entry(
 }
 
 /// Whether operations are what is sent for a projector's answer.
-fn is_fitted(answered: Vec<Operation>, digest: &str, operations: &[FittedOperation]) -> bool {
-    judge(&deployed(version(digest)).schema, answered).is_ok_and(|fitted| fitted == operations)
+fn is_fitted(answered: &[Operation], digest: &str, operations: &[FittedOperation]) -> bool {
+    judge(&deployed(version(digest)).schema, answered.to_vec()).is_ok_and(|fitted| fitted == operations)
 }
 
 /// Whether a failure is one for which an event is rightly parked.
