@@ -232,3 +232,41 @@ fn take(waiting: &mut VecDeque<DeliveryChunk>, batch_max: usize) -> (Vec<Deliver
     }
     (taken, position.expect("there was a chunk, and a batch has room for one delivery"), shares)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Aggregate, Id};
+    use crate::position::Token;
+
+    #[test]
+    fn a_document_that_is_no_event_is_at_fault_and_takes_no_answer_of_another_one() {
+        let event = Event {
+            id: Id::Integer(1),
+            event_type: "T".into(),
+            version: 1,
+            aggregate: Aggregate { kind: "a".into(), id: Id::Integer(1) },
+            sequence: None,
+            occurred_at: None,
+            payload: "{}".into(),
+            metadata: "{}".into(),
+        };
+        let delivery = Delivery {
+            position: Position::Stream { token: Token { data: "82".into(), type_bits: None } },
+            time: None,
+            wall_ms: None,
+            document: Arc::from(&b"x"[..]),
+            event: Ok(Arc::new(event)),
+        };
+        let wrong = Undecodable { reason: "no type".into(), id: None, aggregate: None };
+        let deliveries = [Delivery { event: Err(wrong), ..delivery.clone() }, delivery];
+        let deployed = Deployed::empty("d");
+        for answer in [Outcome::Unhandled, Outcome::Ignored, Outcome::Apply(vec![])] {
+            let expected = answer.clone().judged(&deployed.schema);
+            let outcomes = judged(&deployed, &deliveries, vec![answer]);
+            assert_eq!(outcomes.len(), 2);
+            assert!(matches!(outcomes[0], Outcome::Failed(Failure::Undecodable { .. })), "{outcomes:?}");
+            assert_eq!(outcomes[1], expected);
+        }
+    }
+}

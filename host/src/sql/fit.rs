@@ -134,7 +134,7 @@ fn typed(kind: &Type, role: Role, value: Value) -> Fitted<Sent> {
         }
         Type::Enum(members) => {
             let name = name(value)?;
-            if is_kept && !members.iter().any(|member| *member == name) {
+            if is_kept && !members.contains(&name) {
                 return Err("is none of its members");
             }
             Sent::Text(Some(name))

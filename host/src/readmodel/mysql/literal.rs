@@ -77,7 +77,7 @@ mod tests {
             "CONCAT('a', _utf8mb4 X'1b', '[2J\tb', _utf8mb4 X'e280ae')",
         );
         check(Sent::Text(Some("\u{1b}".into())), "CONCAT(_utf8mb4 X'1b')");
-        check(Sent::Bytes(Some(vec![0, 255].into())), "X'00ff'");
+        check(Sent::Bytes(Some(vec![0, 255])), "X'00ff'");
         check(Sent::Date(Some(time::macros::date!(0001 - 02 - 03))), "DATE'0001-02-03'");
         let moment = time::macros::datetime!(2026-01-31 12:00:00);
         check(Sent::Moment(Some(moment)), "TIMESTAMP'2026-01-31 12:00:00'");
