@@ -15,7 +15,7 @@ use crate::support::lane::{Bench, add, put};
 use crate::support::proxy::AtCommit;
 use crate::support::until;
 
-const LANES: u32 = 4;
+const LANES: u32 = 5;
 
 /// Until all lanes wait, which nobody else waits for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -127,5 +127,60 @@ async fn events_of_several_lanes_are_applied_in_the_order_of_the_stream() {
         let (bench, results, _) = queue.give(batches).await;
         assert!(results.iter().all(|(_, result)| result.is_ok()));
         assert_eq!(bench.amounts().await, [1, 2]);
+    }
+}
+
+/// Stamps are random 64 bits: one that went through a type that rounds it would not be the witness's.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_lane_of_a_transaction_leaves_its_own_row_mark_and_witness() {
+    for (_proxy, options) in servers().await {
+        let queue = Queue::new(Bench::new(options).await).await;
+        let batches = [(9, vec![put(9)]), (3, vec![]), (5, vec![put(5), add(5)])];
+        let batches = batches.map(|(number, all)| queue.bench.batch(number, all)).to_vec();
+        let (bench, results, _) = queue.give(batches).await;
+        assert!(results.iter().all(|(_, result)| result.is_ok()));
+        let rows = bench
+            .world
+            .rows(&format!(
+                "SELECT CONCAT_WS(' ', c.lane, c.batch, c.events, c.known_events, c.fingerprint_events, \
+                        SUBSTRING(c.position, LOCATE('82', c.position), 8), d.events, d.ignored_from, HEX(d.event_ids)) \
+                 FROM {control}.checkpoint c \
+                 JOIN `{witness}` w ON w.lane = c.lane AND w.batch = c.batch AND w.stamp = c.witness_stamp \
+                 JOIN {control}.dedupe d ON d.lane = c.lane \
+                 WHERE c.lane > 0 ORDER BY c.lane",
+                control = bench.world.control(),
+                witness = laterna::readmodel::lane::witness::table(&bench.control, "p"),
+            ))
+            .await;
+        let rows: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, 0)).collect();
+        let id = |number: u8| format!("0009{:02X}{number:016X}", b'i');
+        let expected =
+            [("1 2 1 1 1 82000009 1 11", 9), ("2 2 1 1 1 82000003 1 0", 3), ("3 2 1 1 1 82000005 1 11", 5)];
+        assert_eq!(rows, expected.map(|(row, number)| format!("{row} {}", id(number))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_write_together_wait_for_no_other_projections_lanes() {
+    for (_proxy, options) in servers().await {
+        let queue = Queue::new(Bench::new(options).await).await;
+        let control = queue.bench.world.control();
+        let mut other =
+            sqlx::MySqlConnection::connect(&queue.bench.world.url()).await.expect("MySQL answers");
+        for sql in [
+            format!("CREATE TEMPORARY TABLE other AS SELECT * FROM {control}.checkpoint"),
+            "UPDATE other SET projection = 'q'".to_owned(),
+            format!("INSERT INTO {control}.checkpoint SELECT * FROM other"),
+            "BEGIN".to_owned(),
+            format!(
+                "SELECT * FROM {control}.checkpoint FORCE INDEX (PRIMARY) WHERE projection = 'q' FOR UPDATE"
+            ),
+        ] {
+            sqlx::raw_sql(&sql).execute(&mut other).await.expect("the other projection writes");
+        }
+        let batches = (3..7).map(|number| queue.bench.batch(number, vec![put(number)])).collect();
+        let (_, results, _) = queue.give(batches).await;
+        let results: Vec<_> = results.into_iter().map(|(_, result)| result).collect();
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
     }
 }

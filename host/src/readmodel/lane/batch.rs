@@ -104,14 +104,18 @@ impl Batch {
         fresh.filter_map(|entry| entry.mark).fold(Fingerprint::default(), Fingerprint::with)
     }
 
-    /// The ids that enter the dedupe window, and those of duplicates, which are in it.
-    pub fn ids(&self) -> (Vec<&Id>, Vec<&Id>) {
-        let (mut fresh, mut repeated) = (Vec::with_capacity(self.entries.len()), Vec::new());
-        for entry in &self.entries {
-            let is_repeated = entry.verdict == Verdict::Pass(Passed::Duplicate);
-            if is_repeated { &mut repeated } else { &mut fresh }.extend(entry.delivery.id());
-        }
-        (fresh, repeated)
+    /// The ids of events that came again, which are in the dedupe window.
+    pub fn repeated(&self) -> Vec<&Id> {
+        let repeated = self.entries.iter().filter(|entry| entry.verdict == Verdict::Pass(Passed::Duplicate));
+        repeated.filter_map(|entry| entry.delivery.id()).collect()
+    }
+}
+
+impl IdsByOutcome<'_> {
+    /// How many events enter the dedupe window.
+    pub fn events(&self) -> u32 {
+        let events = self.done.len() + self.ignored.len() + self.discarded.len();
+        u32::try_from(events).expect("a batch is bounded")
     }
 }
 

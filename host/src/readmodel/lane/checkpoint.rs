@@ -2,16 +2,13 @@
 //!
 //! [`close`] is the only place that advances a checkpoint, and it only does so in the transaction of [`open`].
 
+mod closing;
 mod lanes;
 
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
-use sqlx::query::Query;
-use sqlx::{MySql, Row};
+use sqlx::Row;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use super::Lane;
-use super::batch::{Batch, Passed, Verdict};
-use super::volume::Volume;
-use super::witness;
 use crate::event::{Anchor, Id};
 use crate::failure::{Failure, RESTORE_TOGETHER, RUN_NEWER};
 use crate::fingerprint::Fingerprint;
@@ -21,6 +18,8 @@ use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
+
+pub use closing::{Advance, Closed, Closing, close};
 
 /// A lane's checkpoint row.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,58 +54,6 @@ pub struct BatchToken {
     pub batch: u64,
     /// Stamp that the writer signs the witness with.
     pub stamp: u64,
-}
-
-/// The result of closing a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
-    /// The checkpoint and the witness were advanced.
-    Done,
-    /// The transaction that opened the batch is gone.
-    NotOpen,
-    /// The witness does not agree with the checkpoint; the transaction must not be committed.
-    Unwitnessed,
-}
-
-/// The changes of a batch in its lane's row.
-#[derive(Debug, Clone, Copy)]
-pub struct Advance<'a> {
-    pub position: &'a Position,
-    pub digest: &'a str,
-    pub events: u64,
-    pub parked: u64,
-    pub ignored: u64,
-    /// That of all events of the lane, this batch's included.
-    pub fingerprint: Fingerprint,
-    /// The last event of the change stream in it.
-    pub anchor: Option<&'a Anchor>,
-    /// Dead letters that it adds.
-    pub letters: Volume,
-}
-
-impl<'a> Advance<'a> {
-    /// The changes of this batch, with the letters it adds and what the lane has taken by then.
-    pub fn of(
-        batch: &'a Batch,
-        letters: Volume,
-        fingerprint: Fingerprint,
-        anchor: Option<&'a Anchor>,
-    ) -> Self {
-        let count = |is_one: fn(&Verdict) -> bool| {
-            let entries = batch.entries.iter().filter(|entry| is_one(&entry.verdict)).count();
-            u64::try_from(entries).expect("a batch is bounded")
-        };
-        Self {
-            position: &batch.position,
-            digest: &batch.version.digest,
-            events: count(|_| true),
-            parked: count(|verdict| matches!(verdict, Verdict::Park { .. } | Verdict::Hold)),
-            ignored: count(|verdict| *verdict == Verdict::Pass(Passed::Ignored)),
-            fingerprint,
-            anchor,
-            letters,
-        }
-    }
 }
 
 const COLUMNS: &str = "lane, epoch, batch, position, digest, events, parked, connection_id, fingerprint, \
@@ -169,6 +116,9 @@ pub async fn settled_row(session: &mut Session, control: &Control, lane: &Lane) 
 
 /// The first statement of every transaction, for the lanes of one projection that write in it. False when it is not the turn
 /// of each of them.
+///
+/// Both statements go by the primary key: MariaDB would read the whole of a small table for several lanes, and so wait for the
+/// lanes of other projections.
 pub async fn open(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -177,104 +127,13 @@ pub async fn open(
     let Some(first) = tokens.first() else { return Ok(true) };
     let lanes = vec!["(lane = ? AND batch = ?)"; tokens.len()].join(" OR ");
     let sql = control.sql(&format!(
-        "UPDATE laterna.checkpoint SET open_batch = batch + 1 \
+        "UPDATE laterna.checkpoint FORCE INDEX (PRIMARY) SET open_batch = batch + 1 \
          WHERE projection = ? AND generation = ? AND epoch = ? AND ({lanes}) AND open_batch IS NULL"
     ));
     let query = sqlx::query(&sql).bind(&first.lane.projection).bind(first.lane.generation).bind(first.epoch);
     let query = tokens.iter().fold(query, |query, token| query.bind(token.lane.lane).bind(token.batch));
     let opened = query.run(connection).await.map_err(|error| classify("opening the batch", &error))?;
     Ok(opened.rows_affected() == tokens.len() as u64)
-}
-
-/// A lane's row, and that of the witness in the session's database if it agrees with the lane's row.
-fn witnessed(control: &Control, projection: &str, set: &str) -> String {
-    control.sql(&format!(
-        "UPDATE laterna.checkpoint c LEFT JOIN `{}` w \
-         ON w.lane = c.lane AND w.generation = c.generation AND w.batch = c.witness_batch AND w.stamp = c.witness_stamp \
-         SET c.batch = ?, c.open_batch = NULL, c.witness_batch = ?, c.witness_stamp = ?, w.batch = ?, w.stamp = ?, {set} \
-         WHERE c.projection = ? AND c.generation = ? AND c.lane = ? AND c.epoch = ? AND c.batch = ? AND c.open_batch = ?",
-        witness::table(control, projection)
-    ))
-}
-
-/// Binds what [`witnessed`] sets by itself.
-fn signed<'q>(
-    query: Query<'q, MySql, MySqlArguments>,
-    token: &BatchToken,
-) -> Query<'q, MySql, MySqlArguments> {
-    let next = token.batch + 1;
-    query.bind(next).bind(next).bind(token.stamp).bind(next).bind(token.stamp)
-}
-
-/// The result, from the rows that the connection found in both tables.
-fn closed(rows: u64) -> Closed {
-    match rows {
-        0 => Closed::NotOpen,
-        1 => Closed::Unwitnessed,
-        _ => Closed::Done,
-    }
-}
-
-/// The last statement of every batch. It is not open any more when the transaction that opened it is gone: MySQL ends
-/// transactions silently, and would take what follows one by one.
-pub async fn close(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    token: &BatchToken,
-    advance: Advance<'_>,
-) -> Result<Closed, Failure> {
-    let sql = witnessed(
-        control,
-        &token.lane.projection,
-        "c.position = ?, c.digest = ?, c.events = c.events + ?, c.parked = c.parked + ?, \
-         c.ignored = c.ignored + ?, c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?, \
-         c.fingerprint = ?, c.fingerprint_events = ?, c.known_events = c.known_events + ?, \
-         c.anchor = COALESCE(?, c.anchor), c.anchor_time = COALESCE(?, c.anchor_time)",
-    );
-    let query = signed(sqlx::query(&sql), token)
-        .bind(stored(advance.position))
-        .bind(advance.digest)
-        .bind(advance.events)
-        .bind(advance.parked)
-        .bind(advance.ignored)
-        .bind(advance.letters.letters)
-        .bind(advance.letters.bytes)
-        .bind(advance.fingerprint.sum.to_be_bytes().to_vec())
-        .bind(advance.fingerprint.events)
-        .bind(advance.events)
-        .bind(advance.anchor.map(|anchor| anchor.id.key()))
-        .bind(advance.anchor.map(|anchor| packed_time(anchor.time)));
-    let changed = with_token(query, token).bind(token.batch + 1).run(connection).await;
-    let changed = changed.map_err(|error| classify("advancing the checkpoint", &error))?;
-    Ok(closed(changed.rows_affected()))
-}
-
-/// Closes a batch that was opened for a dead letter: the lane stays at its position.
-pub async fn close_unmoved(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    token: &BatchToken,
-    letters: Volume,
-) -> Result<Closed, Failure> {
-    let set = "c.letters = c.letters + ?, c.letter_bytes = c.letter_bytes + ?";
-    let sql = witnessed(control, &token.lane.projection, set);
-    let query = signed(sqlx::query(&sql), token).bind(letters.letters).bind(letters.bytes);
-    let changed = with_token(query, token).bind(token.batch + 1).run(connection).await;
-    let changed = changed.map_err(|error| classify("closing the batch", &error))?;
-    Ok(closed(changed.rows_affected()))
-}
-
-/// Binds what proves a turn: the lane, the epoch, the batch.
-fn with_token<'q>(
-    query: Query<'q, MySql, MySqlArguments>,
-    token: &'q BatchToken,
-) -> Query<'q, MySql, MySqlArguments> {
-    query
-        .bind(&token.lane.projection)
-        .bind(token.lane.generation)
-        .bind(token.lane.lane)
-        .bind(token.epoch)
-        .bind(token.batch)
 }
 
 /// Records the session a lane works in.

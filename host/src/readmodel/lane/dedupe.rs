@@ -3,13 +3,14 @@
 //!
 //! Ids are stored as they are: the outbox is acknowledged from these rows ([`super::acknowledge`]).
 
-use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{MySql, QueryBuilder, Row};
 
 use super::Lane;
 use super::batch::IdsByOutcome;
 use super::checkpoint::stored;
 use super::dead_letter::Letter;
+use super::lane_batch::LaneBatch;
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;
@@ -35,39 +36,43 @@ pub struct Remembered {
     pub rows: Vec<DedupeMark>,
 }
 
-/// Marks a batch's events, which stand at or before `bound`, in the batch's transaction.
+/// Marks the events of these batches of one projection, in their transaction: a row for each that has any, which is returned.
 pub async fn mark(
     connection: &mut MySqlConnection,
     control: &Control,
-    lane: &Lane,
-    ids: &IdsByOutcome<'_>,
-    bound: &Position,
-) -> Result<DedupeMark, Failure> {
-    let row = OutcomeRow::of(ids);
-    let events = u32::try_from(ids.done.len() + ids.ignored.len() + ids.discarded.len());
-    let events = events.expect("a batch is bounded");
-    let sql = control.sql(
-        "INSERT INTO laterna.dedupe \
-         (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    );
-    let inserted = sqlx::query(&sql)
-        .bind(&lane.projection)
-        .bind(lane.generation)
-        .bind(lane.lane)
-        .bind(events)
-        .bind(row.event_ids)
-        .bind(stored(bound))
-        .bind(row.ignored_from)
-        .bind(row.discarded_from)
-        .bind(row.is_plain)
-        .run(connection)
-        .await
-        .map_err(|error| classify("marking the batch's events", &error))?;
-    if !ids.letters.is_empty() {
-        leave_open(connection, control, lane, &ids.letters, bound).await?;
+    parts: &[LaneBatch],
+) -> Result<Vec<Option<DedupeMark>>, Failure> {
+    let outcomes: Vec<IdsByOutcome<'_>> = parts.iter().map(|part| part.batch.outcomes()).collect();
+    let marked = parts.iter().zip(&outcomes).filter(|(_, ids)| ids.events() > 0);
+    let mut first_row = None;
+    if outcomes.iter().any(|ids| ids.events() > 0) {
+        let mut sql = QueryBuilder::<MySql>::new(control.sql(
+            "INSERT INTO laterna.dedupe \
+             (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) ",
+        ));
+        sql.push_values(marked, |mut values, (part, ids)| {
+            let (Lane { projection, generation, lane }, row) = (&part.turn.lane, OutcomeRow::of(ids));
+            values.push_bind(projection).push_bind(generation).push_bind(lane).push_bind(ids.events());
+            values.push_bind(row.event_ids).push_bind(stored(&part.batch.position));
+            values.push_bind(row.ignored_from).push_bind(row.discarded_from).push_bind(row.is_plain);
+        });
+        let inserted = sql.build().run(connection).await;
+        let inserted = inserted.map_err(|error| classify("marking the batch's events", &error))?;
+        first_row = Some(inserted.last_insert_id());
     }
-    Ok(DedupeMark { row: inserted.last_insert_id(), lane: lane.lane, events })
+    let mut marks = Vec::with_capacity(parts.len());
+    for (part, ids) in parts.iter().zip(&outcomes) {
+        let lane = &part.turn.lane;
+        if !ids.letters.is_empty() {
+            leave_open(connection, control, lane, &ids.letters, &part.batch.position).await?;
+        }
+        // The rows of one statement have numbers that follow each other, or, in a cluster, larger ones: a row that is taken for
+        // an older one is only kept longer.
+        let row = first_row.filter(|_| ids.events() > 0);
+        first_row = first_row.map(|next| next + u64::from(row.is_some()));
+        marks.push(row.map(|row| DedupeMark { row, lane: lane.lane, events: ids.events() }));
+    }
+    Ok(marks)
 }
 
 /// Leaves a row that says of letters' events that nothing is said yet, behind the one that counts them: where a host that leaves

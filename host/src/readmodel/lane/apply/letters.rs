@@ -4,7 +4,7 @@
 use super::LaneModel;
 use crate::failure::{Failure, Fault};
 use crate::readmodel::lane::acknowledge::Acknowledge;
-use crate::readmodel::lane::checkpoint;
+use crate::readmodel::lane::checkpoint::Closing;
 use crate::readmodel::lane::dead_letter::{self, Attempt, Letter};
 use crate::readmodel::lane::dedupe::{self, LetterOutcome};
 use crate::readmodel::lane::volume::Volume;
@@ -162,8 +162,7 @@ impl LaneModel {
     }
 
     async fn finish_unmoved(&self, session: &mut Session, letters: Volume) -> Result<(), Failure> {
-        let connection = &mut session.connection;
-        let closed = checkpoint::close_unmoved(connection, &self.control, &self.token(), letters).await?;
-        self.finish(session, closed).await
+        self.close(session, &[Closing { token: &self.token(), letters, advance: None }]).await?;
+        self.commit_now(session).await
     }
 }

@@ -10,7 +10,7 @@ use crate::fingerprint::Seed;
 use crate::readmodel::control::deployment;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::batch::Entry;
-use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed};
+use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed, Closing};
 use crate::readmodel::lane::dedupe::{self, DedupeMark};
 use crate::readmodel::lane::lane_batch::{LaneBatch, Pace};
 use crate::readmodel::lane::volume::{self, Volume};
@@ -39,62 +39,64 @@ impl LaneModel {
         let (round_trip, parts) = (asked.elapsed(), parts.await);
         let turns: Vec<&BatchToken> = parts.iter().map(|part| &part.turn).collect();
         self.open(session, &turns).await?;
-        let mut marks = Vec::with_capacity(parts.len());
-        for part in parts {
-            marks.push(self.mark(session, part).await?);
-        }
+        let marks = self.mark(session, parts).await?;
         let entries = in_order(parts);
         if let [part, ..] = parts {
             let schema = &part.batch.version.schema;
             self.run(session, schema, entries.iter().flat_map(|entry| entry.operations())).await?;
         }
+        let mut closings = Vec::with_capacity(parts.len());
         for part in parts {
-            let closed = self.close(session, part).await?;
-            self.holds(session, closed).await?;
+            let (token, letters) = (&part.turn, self.write_letters(session, part).await?);
+            closings.push(Closing {
+                token,
+                letters,
+                advance: Some(Advance::of(&part.batch, part.fingerprint)),
+            });
         }
+        self.close(session, &closings).await?;
         self.commit_now(session).await?;
         Ok(CommittedTransaction { marks, pace: Pace { round_trip, round_trips: counted() - before } })
     }
 
-    /// Marks a part's events.
-    async fn mark(&self, session: &mut Session, part: &LaneBatch) -> Result<Option<DedupeMark>, Failure> {
-        let LaneBatch { turn: BatchToken { lane, .. }, batch, .. } = part;
-        let (fresh, repeated) = batch.ids();
-        let (connection, control, bound) = (&mut session.connection, &self.control, &batch.position);
-        let mark = if fresh.is_empty() {
-            None
-        } else {
-            Some(dedupe::mark(connection, control, lane, &batch.outcomes(), bound).await?)
-        };
-        if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
-            dedupe::reack(connection, control, lane, &repeated, bound).await?;
+    /// Marks the events of all parts, and forgets what their lanes need no more.
+    async fn mark(
+        &self,
+        session: &mut Session,
+        parts: &[LaneBatch],
+    ) -> Result<Vec<Option<DedupeMark>>, Failure> {
+        let (connection, control) = (&mut session.connection, &self.control);
+        let marks = dedupe::mark(connection, control, parts).await?;
+        for LaneBatch { turn: BatchToken { lane, .. }, batch, outdated, changes_component, .. } in parts {
+            let repeated = batch.repeated();
+            if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
+                dedupe::reack(connection, control, lane, &repeated, &batch.position).await?;
+            }
+            if let Some(outdated) = outdated {
+                dedupe::prune(connection, control, lane, outdated.row, self.acknowledge.level()).await?;
+            }
+            if *changes_component {
+                deployment::change_lane(connection, control, lane, &batch.version.digest).await?;
+            }
         }
-        if let Some(outdated) = part.outdated {
-            dedupe::prune(connection, control, lane, outdated.row, self.acknowledge.level()).await?;
-        }
-        if part.changes_component {
-            deployment::change_lane(connection, control, lane, &batch.version.digest).await?;
-        }
-        Ok(mark)
+        Ok(marks)
     }
 
-    /// Writes a part's letters, and advances its lane's checkpoint.
-    async fn close(&self, session: &mut Session, part: &LaneBatch) -> Result<Closed, Failure> {
-        let LaneBatch { turn, batch, fingerprint, .. } = part;
+    /// Writes a part's letters, and returns how much they are.
+    async fn write_letters(&self, session: &mut Session, part: &LaneBatch) -> Result<Volume, Failure> {
+        let LaneBatch { turn: BatchToken { lane, .. }, batch, .. } = part;
         let mut letters = Volume::default();
         for entry in &batch.entries {
-            let lane = (&turn.lane, self.seed()?);
+            let lane = (lane, self.seed()?);
             let more = dead_letter::write(session, &self.control, lane, entry, &batch.version.digest).await?;
             letters = letters.plus(more);
         }
         if letters.letters > 0 {
-            let Lane { projection, generation, .. } = &turn.lane;
+            let Lane { projection, generation, .. } = lane;
             let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
             self.limits.hold(used, letters)?;
         }
-        let last = batch.anchor();
-        let advance = Advance::of(batch, letters, *fingerprint, last.as_ref());
-        checkpoint::close(&mut session.connection, &self.control, turn, advance).await
+        Ok(letters)
     }
 
     /// The key of the marks, which the lane reads when it is loaded.
@@ -118,14 +120,9 @@ impl LaneModel {
         Err(Failure::Fenced { mine: self.epoch, found: row.epoch })
     }
 
-    pub(super) async fn finish(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
-        self.holds(session, closed).await?;
-        self.commit_now(session).await
-    }
-
-    /// Fails where a lane's closing did not find what its opening left.
-    async fn holds(&self, session: &mut Session, closed: Closed) -> Result<(), Failure> {
-        match closed {
+    /// Ends the turns of these lanes. Fails where their closing did not find what their opening left.
+    pub(super) async fn close(&self, session: &mut Session, closings: &[Closing<'_>]) -> Result<(), Failure> {
+        match checkpoint::close(&mut session.connection, &self.control, closings).await? {
             Closed::Done => Ok(()),
             Closed::NotOpen => Err(Failure::TransactionVanished),
             Closed::Unwitnessed => {
@@ -137,7 +134,7 @@ impl LaneModel {
         }
     }
 
-    async fn commit_now(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(super) async fn commit_now(&self, session: &mut Session) -> Result<(), Failure> {
         match send(&mut session.connection, "COMMIT").await {
             Ok(_) => Ok(()),
             // Whatever a failed COMMIT reports, it may have happened: only the checkpoint knows.
