@@ -123,7 +123,7 @@ async fn assert_stamped_as_recorded(world: &World, host: &Host, places: &BTreeMa
     for row in rows {
         let text = |column: usize| String::from_utf8(row.get(column)).expect("it is text");
         let (id, aggregate) = (text(0), text(1));
-        let aggregate = Aggregate { kind: "thing".into(), id: Id::Text(aggregate) };
+        let aggregate = Aggregate { kind: "thing".into(), id: Id::Text(aggregate.into()) };
         let changes = &lanes[&lane_of(&aggregate.key(), count).into()];
         let before = changes.iter().rev().find(|(token, _)| *token < places[&id]);
         let expected = &before.unwrap_or_else(|| panic!("nothing is recorded before {id}")).1;

@@ -8,6 +8,7 @@ mod trace;
 use std::fmt;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::position::{ClusterTime, Position};
@@ -29,7 +30,7 @@ pub const SEQUENCE_MAX: i64 = (1 << 53) - 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Id {
     Integer(i64),
-    Text(String),
+    Text(CompactString),
     Uuid([u8; 16]),
     ObjectId([u8; 12]),
 }
@@ -94,7 +95,7 @@ impl Id {
             b'i' => Ok(Self::Integer(i64::from_be_bytes(value.try_into().map_err(length)?))),
             b's' => {
                 let text = std::str::from_utf8(value).map_err(|_| BadKey("its text is not UTF-8"))?;
-                Ok(Self::Text(text.to_owned()))
+                Ok(Self::Text(text.into()))
             }
             b'u' => Ok(Self::Uuid(value.try_into().map_err(length)?)),
             b'o' => Ok(Self::ObjectId(value.try_into().map_err(length)?)),
@@ -122,7 +123,7 @@ impl fmt::Display for Id {
 /// The unit of order: events of one aggregate are applied in commit order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Aggregate {
-    pub kind: String,
+    pub kind: CompactString,
     pub id: Id,
 }
 
@@ -147,7 +148,7 @@ impl Aggregate {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let (kind, id) = rest.split_at_checked(length).ok_or(BadKey("its type is longer than it is"))?;
         let kind = std::str::from_utf8(kind).map_err(|_| BadKey("its type is not UTF-8"))?;
-        Ok(Self { kind: kind.to_owned(), id: Id::from_key(id)? })
+        Ok(Self { kind: kind.into(), id: Id::from_key(id)? })
     }
 
     /// The lane of this aggregate, version 1: XXH3-64 of the canonical form, modulo the number of lanes.
@@ -173,17 +174,17 @@ impl fmt::Display for Aggregate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub id: Id,
-    pub event_type: String,
+    pub event_type: CompactString,
     pub version: u32,
     pub aggregate: Aggregate,
     /// 0 to [`SEQUENCE_MAX`].
     pub sequence: Option<i64>,
     /// RFC 3339, UTC, milliseconds.
-    pub occurred_at: Option<String>,
+    pub occurred_at: Option<CompactString>,
     /// JSON text: MongoDB's relaxed Extended JSON v2, large integers as `$numberLong`.
     pub payload: String,
     /// JSON text of the same form.
-    pub metadata: String,
+    pub metadata: CompactString,
 }
 
 /// A document that is not an event, with what could be read of it.
@@ -246,7 +247,7 @@ impl Delivery {
         let aggregate = |aggregate: &Aggregate| aggregate.kind.len() + aggregate.id.held_bytes();
         let decoded = match &self.event {
             Ok(event) => {
-                let occurred_at = event.occurred_at.as_ref().map_or(0, String::len);
+                let occurred_at = event.occurred_at.as_ref().map_or(0, CompactString::len);
                 let texts = [event.event_type.len(), event.payload.len(), event.metadata.len(), occurred_at];
                 size_of::<Event>()
                     + texts.iter().sum::<usize>()
@@ -285,7 +286,7 @@ mod tests {
             Id::Integer(i64::MIN),
             Id::Integer(5),
             Id::Text("5".into()),
-            Id::Text(String::new()),
+            Id::Text(CompactString::default()),
             Id::Uuid([7; 16]),
             Id::ObjectId([9; 12]),
         ];

@@ -13,7 +13,7 @@ fn rejected(id: &str) -> Document {
 }
 
 fn key(id: &str) -> String {
-    format!("X'{}'", hex::encode(key_of(&Id::Text(id.to_owned()))))
+    format!("X'{}'", hex::encode(key_of(&Id::Text(id.into()))))
 }
 
 #[track_caller]

@@ -44,7 +44,7 @@ impl Id {
             _ => None,
         };
         // A text in capitals, or with dashes elsewhere, is no other id's text.
-        id.filter(|id| id.to_string() == text).unwrap_or_else(|| Self::Text(text.to_owned()))
+        id.filter(|id| id.to_string() == text).unwrap_or_else(|| Self::Text(text.into()))
     }
 }
 
@@ -83,11 +83,11 @@ impl Named {
     /// The aggregate of a type whose id is written so, as in a path.
     pub fn of(kind: &str, id: &str) -> Result<Vec<Aggregate>, String> {
         if id.starts_with('"') {
-            return Ok(vec![Aggregate { kind: kind.to_owned(), id: Id::from_spelled(id)? }]);
+            return Ok(vec![Aggregate { kind: kind.into(), id: Id::from_spelled(id)? }]);
         }
-        let mut ids = vec![Id::read(id), Id::Text(id.to_owned())];
+        let mut ids = vec![Id::read(id), Id::Text(id.into())];
         ids.dedup();
-        Ok(ids.into_iter().map(|id| Aggregate { kind: kind.to_owned(), id }).collect())
+        Ok(ids.into_iter().map(|id| Aggregate { kind: kind.into(), id }).collect())
     }
 
     /// Every aggregate that it may be.
@@ -146,7 +146,7 @@ impl FromStr for Named {
                 id => id,
             }
         };
-        Ok(Self::Exact(Aggregate { kind, id }))
+        Ok(Self::Exact(Aggregate { kind: kind.into(), id }))
     }
 }
 
@@ -157,11 +157,11 @@ mod tests {
     use super::*;
 
     fn aggregate(kind: &str, id: Id) -> Aggregate {
-        Aggregate { kind: kind.to_owned(), id }
+        Aggregate { kind: kind.into(), id }
     }
 
     fn text(text: &str) -> Id {
-        Id::Text(text.to_owned())
+        Id::Text(text.into())
     }
 
     #[test]
@@ -216,14 +216,14 @@ mod tests {
             any::<[u8; 12]>().prop_map(Id::ObjectId),
             any::<[u8; 16]>().prop_map(|bytes| text(&Id::Uuid(bytes).to_string())),
             any::<[u8; 12]>().prop_map(|bytes| text(&Id::ObjectId(bytes).to_string())),
-            "[/\"a5\\\\\n -]{0,4}".prop_map(Id::Text),
-            any::<String>().prop_map(Id::Text),
+            "[/\"a5\\\\\n -]{0,4}".prop_map(|text| Id::Text(text.into())),
+            any::<String>().prop_map(|text| Id::Text(text.into())),
         ]
     }
 
     fn aggregates() -> impl Strategy<Value = Aggregate> {
         (prop_oneof!["[/\"a\\\\ 5]{1,3}", any::<String>()], ids())
-            .prop_map(|(kind, id)| Aggregate { kind, id })
+            .prop_map(|(kind, id)| Aggregate { kind: kind.into(), id })
     }
 
     proptest! {

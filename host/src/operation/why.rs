@@ -279,9 +279,9 @@ impl EventStory {
         let digest = by.digest.or_else(|| tried.map(|letter| letter.digest.clone()));
         Self {
             event_id: id(event).map(Id::spelled),
-            event_type: read.map(|event| event.event_type.clone()),
+            event_type: read.map(|event| event.event_type.to_string()),
             sequence: read.and_then(|event| event.sequence),
-            occurred_at: read.and_then(|event| event.occurred_at.clone()),
+            occurred_at: read.and_then(|event| event.occurred_at.as_ref().map(ToString::to_string)),
             became,
             unknown,
             at: Some(by.at).filter(|at| !at.is_empty()),

@@ -68,14 +68,14 @@ impl<'a> EventForGuest<'a> {
     pub(super) fn copied(&self) -> upcast::types::Event {
         upcast::types::Event {
             id: self.id.to_string(),
-            event_type: self.event.event_type.clone(),
+            event_type: self.event.event_type.to_string(),
             version: self.event.version,
-            aggregate_type: self.event.aggregate.kind.clone(),
+            aggregate_type: self.event.aggregate.kind.to_string(),
             aggregate_id: self.aggregate_id.to_string(),
             sequence: self.event.sequence,
-            occurred_at: self.event.occurred_at.clone(),
+            occurred_at: self.event.occurred_at.as_ref().map(ToString::to_string),
             payload: self.event.payload.clone(),
-            metadata: self.event.metadata.clone(),
+            metadata: self.event.metadata.to_string(),
         }
     }
 }

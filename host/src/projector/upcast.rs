@@ -1,5 +1,7 @@
 //! The limits of an upcaster's answer to one event: so many events of so many bytes, all of the same aggregate.
 
+use compact_str::format_compact;
+
 use super::bindings::EventForGuest;
 use super::bindings::upcast::types;
 use crate::event::{Event, Id, SEQUENCE_MAX, TYPE_BYTES_MAX};
@@ -44,13 +46,13 @@ pub(super) fn accept_events(event: &Event, events: Vec<types::Event>) -> Result<
         check(&one).map_err(wrong)?;
         accepted.push(Event {
             id: id(&event.id, number, count),
-            event_type: one.event_type,
+            event_type: one.event_type.into(),
             version: one.version,
             aggregate: event.aggregate.clone(),
             sequence: one.sequence,
-            occurred_at: one.occurred_at,
+            occurred_at: one.occurred_at.map(Into::into),
             payload: one.payload,
-            metadata: one.metadata,
+            metadata: one.metadata.into(),
         });
     }
     Ok(accepted)
@@ -58,7 +60,7 @@ pub(super) fn accept_events(event: &Event, events: Vec<types::Event>) -> Result<
 
 /// A single event keeps the id, so that nobody behind the upcaster sees that there is one; several are numbered.
 fn id(original: &Id, number: usize, count: usize) -> Id {
-    if count == 1 { original.clone() } else { Id::Text(format!("{original}#{number}")) }
+    if count == 1 { original.clone() } else { Id::Text(format_compact!("{original}#{number}")) }
 }
 
 fn bytes(event: &types::Event) -> usize {

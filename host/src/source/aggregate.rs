@@ -70,7 +70,7 @@ impl Outbox {
     ) -> Result<AggregatePage, Failure> {
         let fields = decoder.fields();
         let index = self.history_index(fields).await?;
-        let ids = [KeyPart::Text(aggregate.kind.clone()), part(&aggregate.id)];
+        let ids = [KeyPart::Text(aggregate.kind.to_string()), part(&aggregate.id)];
         let place = |mark: [KeyPart; 2]| -> Document {
             let parts = ids.iter().chain(&mark);
             index.fields.iter().zip(parts).map(|(name, part)| (name.clone(), bound(part))).collect()
@@ -146,7 +146,7 @@ fn part(id: &Id) -> KeyPart {
     const UUID: u8 = 4;
     match id {
         Id::Integer(number) => KeyPart::Integer(*number),
-        Id::Text(text) => KeyPart::Text(text.clone()),
+        Id::Text(text) => KeyPart::Text(text.to_string()),
         Id::Uuid(bytes) => KeyPart::Binary(UUID, bytes.to_vec()),
         Id::ObjectId(bytes) => KeyPart::ObjectId(*bytes),
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bson::RawDocument;
 use bson::raw::RawBsonRef;
 use bson::spec::BinarySubtype;
+use compact_str::CompactString;
 
 use super::json::{MILLIS_OF_9999, to_json};
 use crate::event::{Aggregate, Event, ID_BYTES_MAX, Id, SEQUENCE_MAX, TYPE_BYTES_MAX, Undecodable};
@@ -129,7 +130,7 @@ impl Decoder {
             _ if name == fields.sequence => once(&mut envelope.sequence, sequence(value)?),
             _ if name == fields.occurred_at => once(&mut envelope.occurred_at, moment(value)?),
             _ if name == fields.payload => once(&mut envelope.payload, json(value)?),
-            _ if name == fields.metadata => once(&mut envelope.metadata, json(value)?),
+            _ if name == fields.metadata => once(&mut envelope.metadata, json(value)?.into()),
             _ => Ok(()),
         }
     }
@@ -139,14 +140,14 @@ impl Decoder {
 #[derive(Default)]
 struct Envelope {
     id: Option<Id>,
-    event_type: Option<String>,
+    event_type: Option<CompactString>,
     version: Option<u32>,
-    aggregate_type: Option<String>,
+    aggregate_type: Option<CompactString>,
     aggregate_id: Option<Id>,
     sequence: Option<i64>,
-    occurred_at: Option<String>,
+    occurred_at: Option<CompactString>,
     payload: Option<String>,
-    metadata: Option<String>,
+    metadata: Option<CompactString>,
 }
 
 impl Envelope {
@@ -177,7 +178,7 @@ impl Envelope {
             sequence: self.sequence,
             occurred_at: self.occurred_at,
             payload: self.payload?,
-            metadata: self.metadata.unwrap_or_else(|| "{}".to_owned()),
+            metadata: self.metadata.unwrap_or_else(|| "{}".into()),
         })
     }
 }
@@ -202,7 +203,7 @@ fn id(value: RawBsonRef<'_>) -> Result<Id, String> {
         RawBsonRef::String(text) if text.len() > ID_BYTES_MAX => {
             Err(format!("has {} bytes; ids have at most {ID_BYTES_MAX}", text.len()))
         }
-        RawBsonRef::String(text) => Ok(Id::Text(text.to_owned())),
+        RawBsonRef::String(text) => Ok(Id::Text(text.into())),
         RawBsonRef::ObjectId(id) => Ok(Id::ObjectId(id.bytes())),
         RawBsonRef::Binary(binary) if binary.subtype == BinarySubtype::Uuid => {
             let bytes = binary.bytes.try_into().map_err(|_| "is a UUID that has not 16 bytes".to_owned())?;
@@ -214,13 +215,13 @@ fn id(value: RawBsonRef<'_>) -> Result<Id, String> {
     }
 }
 
-fn type_name(value: RawBsonRef<'_>) -> Result<String, String> {
+fn type_name(value: RawBsonRef<'_>) -> Result<CompactString, String> {
     match value {
         RawBsonRef::String("") => Err("is an empty string".to_owned()),
         RawBsonRef::String(text) if text.len() > TYPE_BYTES_MAX => {
             Err(format!("has {} bytes; types have at most {TYPE_BYTES_MAX}", text.len()))
         }
-        RawBsonRef::String(text) => Ok(text.to_owned()),
+        RawBsonRef::String(text) => Ok(text.into()),
         other => Err(wrong_type(&other, "a string")),
     }
 }
@@ -253,7 +254,7 @@ fn integer(value: RawBsonRef<'_>) -> Option<i64> {
 }
 
 /// A date, or text that is taken as it is when it is RFC 3339.
-fn moment(value: RawBsonRef<'_>) -> Result<String, String> {
+fn moment(value: RawBsonRef<'_>) -> Result<CompactString, String> {
     match value {
         RawBsonRef::DateTime(date) => {
             rfc3339(date.timestamp_millis()).ok_or_else(|| "is a date outside the years 0 to 9999".to_owned())
@@ -277,7 +278,7 @@ fn one_line(reason: &str) -> String {
 }
 
 /// A moment in milliseconds since 1970 as text, always with three digits of milliseconds; none beyond what RFC 3339 can say.
-fn rfc3339(millis: i64) -> Option<String> {
+fn rfc3339(millis: i64) -> Option<CompactString> {
     if !YEARS.contains(&millis) {
         return None;
     }
@@ -295,7 +296,7 @@ fn rfc3339(millis: i64) -> Option<String> {
     for (place, number) in [(5, month.into()), (8, day), (11, hour), (14, minute), (17, second)] {
         write(place..place + 2, number.into());
     }
-    std::str::from_utf8(&text).ok().map(str::to_owned)
+    std::str::from_utf8(&text).ok().map(CompactString::from)
 }
 
 fn wrong_type(value: &RawBsonRef<'_>, expected: &str) -> String {

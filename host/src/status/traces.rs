@@ -203,7 +203,7 @@ fn of_entry(entry: &Entry) -> Vec<KeyValue> {
     attributes
         .extend(entry.delivery.id().map(Id::spelled).map(|id| KeyValue::new("messaging.message.id", id)));
     if let Ok(event) = &entry.delivery.event {
-        attributes.push(KeyValue::new("laterna.event.type", event.event_type.clone()));
+        attributes.push(KeyValue::new("laterna.event.type", event.event_type.to_string()));
     }
     attributes
 }

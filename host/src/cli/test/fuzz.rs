@@ -56,7 +56,7 @@ impl<'a> Fuzz<'a> {
         self.events += 1;
         let report = bench.run(document)?;
         let Some(event) = &report.event else { return Ok(()) };
-        let varied = self.varied.entry(event.event_type.clone()).or_default();
+        let varied = self.varied.entry(event.event_type.to_string()).or_default();
         *varied += 1;
         if *varied <= EVENTS_OF_A_TYPE {
             let event_type = event.event_type.clone();

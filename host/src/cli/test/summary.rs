@@ -35,7 +35,7 @@ impl Summary {
     }
 
     fn count(&mut self, report: &EventReport) {
-        let event_type = report.event.as_ref().map(|event| event.event_type.clone());
+        let event_type = report.event.as_ref().map(|event| event.event_type.to_string());
         self.came.extend(event_type.clone());
         match &report.outcome {
             EventOutcome::PassedBy => {

@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn ids_come_back_from_a_row() {
-        let ids = [Id::Integer(5), Id::Text("a".repeat(512)), Id::Uuid([1; 16]), Id::ObjectId([2; 12])];
+        let ids =
+            [Id::Integer(5), Id::Text("a".repeat(512).into()), Id::Uuid([1; 16]), Id::ObjectId([2; 12])];
         let bytes = packed(&ids.iter().collect::<Vec<_>>());
         assert_eq!(unpacked(&bytes), ids);
         assert_eq!(unpacked(&bytes[..bytes.len() - 1]), ids[..3]);
@@ -345,7 +346,7 @@ mod tests {
         assert!(row.is_plain);
         let hidden = |id: Id| !is_plain(&packed(&[&Id::ObjectId([7; 12]), &id, &Id::Integer(1)]));
         let needle = String::from_utf8(with_length(b"sabc")).expect("text");
-        assert!(hidden(Id::Text(format!("x{needle}y"))), "a text that holds another one");
+        assert!(hidden(Id::Text(format!("x{needle}y").into())), "a text that holds another one");
         let mut uuid = [0xff; 16];
         uuid[3..14].copy_from_slice(&with_length(&Id::Integer(7).key()));
         assert!(hidden(Id::Uuid(uuid)), "a UUID that holds an integer");

@@ -45,7 +45,7 @@ impl<S> FilteredSource<S> {
         let occurred = |until: &String| {
             let event = delivery.event.as_ref().ok()?;
             // Both are RFC 3339 in UTC with milliseconds, so their order is that of their texts.
-            event.occurred_at.as_ref().map(|at| at <= until)
+            event.occurred_at.as_ref().map(|at| at.as_str() <= until.as_str())
         };
         let until = self.part.until.as_ref();
         self.aggregate.as_ref().is_none_or(fits) && until.is_none_or(|until| occurred(until) == Some(true))
