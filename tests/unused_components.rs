@@ -1,12 +1,21 @@
 //! Components that nothing refers to any more are removed from the control schema, and no other.
 
+mod meanwhile;
+mod uploaded;
+
 use laterna::readmodel::control::schema::Control;
-use laterna::readmodel::mysql::session::Connector;
+use laterna::readmodel::mysql::session::{Connector, Session};
 
 use crate::support::{Options, World, until};
 
 /// The components that nothing refers to, of those that are written down.
 const UNUSED: [char; 3] = ['a', 'm', 'n'];
+
+/// A session as the host has it.
+async fn session(world: &World) -> Session {
+    let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
+    connector.connect().await.expect("MySQL answers")
+}
 
 /// Writes a component down that was stored so many days ago: its digest is one letter, repeated.
 async fn stored(world: &World, letter: char, days: u32) {
@@ -96,8 +105,7 @@ async fn unused_are_removed(options: Options) {
     }
     assert_eq!(world.number(&format!("{all} WHERE name <> 'made-up'")).await, 1, "the one in force stays");
     // One that is stored again counts as stored now.
-    let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
-    let mut session = connector.connect().await.expect("MySQL answers");
+    let mut session = session(&world).await;
     let (schema, digest) = (Control::new(&control), "b".repeat(64));
     let mut db = schema.on(&mut session);
     db.store_component(&digest, b"xx", "made-up", "1").await.expect("MySQL answers");

@@ -6,7 +6,7 @@ use super::commands::{Commands, PATIENCE};
 use crate::failure::Failure;
 use crate::readmodel::mysql::session::within;
 
-/// Interval of the looks: each reads what letters and replays refer to.
+/// Interval of the looks: a component more or less for an hour does no harm.
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Interval in which it is seen whether this host leads.

@@ -13,9 +13,11 @@ use crate::admin::AdminContext;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
+use crate::failure::Failure;
 use crate::operation::load::Uploaded;
 use crate::projector::Outline;
 use crate::readmodel::control::answer::AnsweredBefore;
+use crate::readmodel::control::command::OnceKey;
 use crate::readmodel::control::stored_component::StoredComponent;
 
 /// How many components one answer holds.
@@ -108,7 +110,7 @@ pub async fn upload(
     let once = key.once(&[&bytes, &[u8::from(without_upcaster)]]);
     if let Some(once) = &once {
         let mut seat = shown.desk.sit().await?;
-        let found = seat.servers.control.on(&mut seat.session).find_answer(&projection, once).await;
+        let found = answered_before(&mut seat, &projection, once).await;
         match seat.rise(found.map_err(Problem::from))? {
             AnsweredBefore::Nothing => {}
             before => return answered(before),
@@ -139,6 +141,27 @@ pub async fn upload(
     let stored = seat.rise(stored.map_err(Problem::from))?;
     tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
     answered(stored)
+}
+
+/// What an upload under this key was answered before. Its component counts as stored now; without the component, the answer counts no
+/// more, and the upload is a new one.
+async fn answered_before(
+    Seat { session, servers, .. }: &mut Seat,
+    projection: &str,
+    once: &OnceKey,
+) -> Result<AnsweredBefore, Failure> {
+    let mut db = servers.control.on(session);
+    let found = db.find_answer(projection, once).await?;
+    let AnsweredBefore::Same(body) = &found else { return Ok(found) };
+    let is_stored = match serde_json::from_str::<Uploaded>(body) {
+        Ok(uploaded) => db.renew_component(&uploaded.digest).await?,
+        Err(_) => false,
+    };
+    if is_stored {
+        return Ok(found);
+    }
+    db.forget_answer(projection, once).await?;
+    Ok(AnsweredBefore::Nothing)
 }
 
 /// The answer to an upload, which is that of the first one under its key.

@@ -56,4 +56,12 @@ impl ControlDb<'_> {
         sql.bind(KEPT_DAYS).run(self.connection()).await?;
         self.find_answer(scope, once).await
     }
+
+    /// Forgets what was answered under a key: it is true no more.
+    pub async fn forget_answer(&mut self, scope: &str, once: &OnceKey) -> Result<(), Failure> {
+        let sql =
+            self.statement("forgetting an answer", "DELETE FROM laterna.answer WHERE scope = ? AND once = ?");
+        sql.bind(scope).bind(&*once.key).run(self.connection()).await?;
+        Ok(())
+    }
 }

@@ -10,6 +10,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::control_db::{ControlDb, LeaderDb, ProjectionDb};
 use super::control_sql::ControlRow;
+use super::renewed_component;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::Lane;
@@ -103,14 +104,7 @@ pub struct UpcasterShown {
     pub version: String,
 }
 
-/// The digests of the components that a deployed digest stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Halves {
-    pub projector: String,
-    pub upcaster: Option<String>,
-}
-
-/// The bytes of those components.
+/// The bytes of the components that a deployed digest stands for.
 pub struct StoredHalves {
     pub projector: Arc<[u8]>,
     pub upcaster: Option<Arc<[u8]>>,
@@ -173,15 +167,6 @@ impl ControlDb<'_> {
         let stored = sql.bind(digest).bind(projector).bind(upcaster);
         stored.run(self.connection()).await?;
         Ok(())
-    }
-
-    /// Finds the parts of a deployed digest: a chain's two, or the projector alone.
-    pub async fn halves(&mut self, digest: &str) -> Result<Halves, Failure> {
-        let sql = self
-            .statement("reading the pair", "SELECT projector, upcaster FROM laterna.pair WHERE digest = ?");
-        let found = sql.bind(digest).first(self.connection()).await?;
-        let Some(row) = found else { return Ok(Halves { projector: digest.to_owned(), upcaster: None }) };
-        Ok(Halves { projector: row.get(0)?, upcaster: Some(row.get(1)?) })
     }
 
     pub async fn is_component_stored(&mut self, digest: &str) -> Result<bool, Failure> {
@@ -261,7 +246,7 @@ impl ProjectionDb<'_> {
     }
 }
 
-/// Puts a component in force. What is in force already stays as it is.
+/// Puts a component in force, which must be stored. What is in force already stays as it is.
 pub async fn deploy(
     connection: &mut MySqlConnection,
     control: &Control,
@@ -279,6 +264,7 @@ pub async fn deploy(
     if is_same && origin != Origin::Configuration {
         return Ok(());
     }
+    renewed_component::require(connection, control, (projection, digest)).await?;
     // What is in force already stays so, and with it the way back.
     let previous = match found.filter(|_| is_same) {
         Some(row) => row.get(1)?,

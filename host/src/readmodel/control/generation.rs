@@ -13,6 +13,7 @@ use super::control_db::{ControlTransaction, LeaderDb, ProjectionDb, ProjectionTr
 use super::control_sql::{ControlRow, ControlSql};
 use super::deployment::Origin;
 use super::lease::UnderLease;
+use super::renewed_component;
 use super::schema::Control;
 use crate::failure::{Failure, RUN_NEWER};
 use crate::text::quoted;
@@ -286,9 +287,10 @@ impl ProjectionTransaction<'_> {
 }
 
 impl ControlTransaction<'_> {
-    /// Writes the row of a generation that begins.
+    /// Writes the row of a generation that begins. Its component must be stored.
     pub async fn insert_generation(&mut self, number: u32, wanted: &Wanted<'_>) -> Result<(), Failure> {
-        let projection = wanted.projection;
+        let (control, projection) = (self.control, wanted.projection);
+        renewed_component::require(self, control, (projection, wanted.digest)).await?;
         let insert = self.statement(
             "beginning a generation",
             "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \
@@ -298,7 +300,7 @@ impl ControlTransaction<'_> {
         insert
             .bind(projection)
             .bind(number)
-            .bind(place(self.control, projection, number))
+            .bind(place(control, projection, number))
             .bind(wanted.purpose.name())
             .bind(wanted.digest)
             .bind(serde_json::to_string(wanted.tables).expect("names are text"))

@@ -126,7 +126,7 @@ fn is_there_already(error: &sqlx::Error) -> bool {
 }
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-const STEPS: [&[&str]; 15] = [
+const STEPS: [&[&str]; 16] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -142,10 +142,18 @@ const STEPS: [&[&str]; 15] = [
     &ANSWERS,
     &TIMES_LEFT,
     &ENDS,
+    &DIGESTS,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 15;
+pub const VERSION: u32 = 16;
+
+/// Version 16.
+const DIGESTS: [&str; 2] = [
+    // Whether a letter or a mark still refers to a component, for whoever removes those that nothing refers to.
+    "ALTER TABLE laterna.dead_letter ADD KEY by_digest (digest)",
+    "ALTER TABLE laterna.dedupe ADD KEY by_digest (digest)",
+];
 
 /// Version 15.
 const ENDS: [&str; 1] = [

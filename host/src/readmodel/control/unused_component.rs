@@ -1,6 +1,6 @@
 //! Removes components that nothing refers to any more. Deployments, letters and the audit keep their digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::control_db::ControlDb;
 use crate::failure::Failure;
@@ -28,10 +28,17 @@ impl ControlDb<'_> {
             return Ok(vec![]);
         }
         let kept = self.digests_in_use(days).await?;
+        let pairs = self.pairs().await?;
         let mut removed = vec![];
         for row in old {
             let digest: String = row.get(0)?;
-            if !kept.contains(&digest) && self.remove_unused_component(&digest, days).await? {
+            // Its own digest, and those of the pairs that it belongs to.
+            let mut names = vec![digest.clone()];
+            names.extend(pairs.get(&digest).into_iter().flatten().cloned());
+            let is_unused = !names.iter().any(|name| kept.contains(name))
+                && !self.is_remembered(&names).await?
+                && self.remove_unused_component(&digest, days).await?;
+            if is_unused {
                 removed.push(digest);
             }
             if removed.len() == REMOVED_MAX {
@@ -41,7 +48,12 @@ impl ControlDb<'_> {
         Ok(removed)
     }
 
-    /// The digests that something refers to: of projectors, of upcasters, and of both together.
+    /// The digests that something refers to but letters and marks: of projectors, of upcasters, and of both together.
+    ///
+    /// Each place is read before those that its references go to, so none is missed on its way: a command becomes a generation
+    /// or a deployment, a generation a deployment, and lanes leave a component only for one that is deployed, whose row names the
+    /// one before. Letters and marks get what lanes work with, so they are read after the lanes. Where a reference begins anew, as
+    /// with an older component that is deployed again, the component counts as stored now, and is not removed.
     async fn digests_in_use(&mut self, days: u32) -> Result<BTreeSet<String>, Failure> {
         let last = |column: &str| {
             format!(
@@ -55,21 +67,18 @@ impl ControlDb<'_> {
             )
         };
         let references = [
+            // What is still to be deployed.
+            "SELECT CAST(IF(JSON_VALID(request), JSON_UNQUOTE(JSON_EXTRACT(request, '$.digest')), NULL) AS CHAR) FROM laterna.command \
+             WHERE state = 'pending'"
+                .to_owned(),
+            // What generations and lanes work with.
+            "SELECT digest FROM laterna.generation".to_owned(),
+            "SELECT digest FROM laterna.checkpoint".to_owned(),
             // What is in force, what a rollback goes back to, and what was in force at any time since.
             last("digest"),
             last("previous"),
             lately("digest"),
             lately("previous"),
-            // What lanes and generations work with.
-            "SELECT digest FROM laterna.checkpoint".to_owned(),
-            "SELECT digest FROM laterna.generation".to_owned(),
-            // What letters failed with, and what replayed ones were applied with: `laterna why` runs it again.
-            "SELECT DISTINCT digest FROM laterna.dead_letter".to_owned(),
-            "SELECT DISTINCT digest FROM laterna.dedupe WHERE digest IS NOT NULL".to_owned(),
-            // What is still to be deployed.
-            "SELECT CAST(IF(JSON_VALID(request), JSON_UNQUOTE(JSON_EXTRACT(request, '$.digest')), NULL) AS CHAR) FROM laterna.command \
-             WHERE state = 'pending'"
-                .to_owned(),
         ];
         let mut kept = BTreeSet::new();
         for reference in references {
@@ -78,16 +87,38 @@ impl ControlDb<'_> {
                 kept.extend(row.get::<Option<String>>(0)?);
             }
         }
-        let pairs = self.statement(DOING, "SELECT digest, projector, upcaster FROM laterna.pair");
-        for row in pairs.rows(self.connection()).await? {
-            if kept.contains(&row.get::<String>(0)?) {
-                kept.extend([row.get::<String>(1)?, row.get::<String>(2)?]);
-            }
-        }
         Ok(kept)
     }
 
-    /// Removes one with all its parts, unless it was stored again meanwhile.
+    /// The digests of the pairs that each component belongs to.
+    async fn pairs(&mut self) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+        let sql = self.statement(DOING, "SELECT digest, projector, upcaster FROM laterna.pair");
+        let mut pairs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in sql.rows(self.connection()).await? {
+            let pair: String = row.get(0)?;
+            for half in [row.get(1)?, row.get(2)?] {
+                pairs.entry(half).or_default().push(pair.clone());
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Whether a letter failed with one of these digests, or a replayed one was applied with it: `laterna why` runs it again.
+    /// Both tables may be large: each digest is looked up in an index.
+    async fn is_remembered(&mut self, digests: &[String]) -> Result<bool, Failure> {
+        let tables = ["dead_letter", "dedupe"];
+        let found = tables.map(|table| format!("EXISTS (SELECT 1 FROM laterna.{table} WHERE digest = ?)"));
+        let sql = self.statement(DOING, format!("SELECT CAST({} AS SIGNED)", found.join(" OR ")));
+        for digest in digests {
+            if sql.bind_each(digest).row(self.connection()).await?.is(0)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes one with all its parts, unless it was stored again or referred to meanwhile: its row is asked, which whoever does so
+    /// has locked until then.
     async fn remove_unused_component(&mut self, digest: &str, days: u32) -> Result<bool, Failure> {
         let mut transaction = self.begin(DOING).await?;
         let whole = transaction.statement(
