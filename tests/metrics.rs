@@ -1,5 +1,7 @@
 //! The metrics of a running host against the guide's table: names, kinds and labels; and what a latency is.
 
+mod operations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::Stdio;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::commands::{Commands, INTERVAL, LOOK, PATIENCE};
+use super::commands::{Commands, INTERVAL, PATIENCE};
 use super::letters;
 use crate::failure::{Failure, Fault};
 use crate::pipeline::giving;
@@ -17,6 +17,7 @@ use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::lane::dead_letter::Selection;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
+use crate::status::Status;
 
 /// How often it is looked for letters, operations, and rows in results of comparisons, that are older than they may be.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
@@ -62,12 +63,11 @@ impl Commands {
     ) -> Result<(), Failure> {
         let mut session = self.servers.applier.kept_or_new(kept).await?;
         let projection = &self.projection;
-        let mut db = self.db(&mut session);
         if let Some(cleared) = clears {
+            let mut db = self.db(&mut session);
             within(PATIENCE, "clearing the samples of comparisons", db.clear_samples(cleared)).await?;
         }
-        let asked = db.next_command(CommandKind::Switches);
-        if let Some(command) = within(LOOK, "reading commands", asked).await? {
+        if let Some(command) = self.pending(&mut session, CommandKind::Switches).await?.into_iter().next() {
             tracing::info!(
                 projection,
                 command = command.id,
@@ -75,7 +75,9 @@ impl Commands {
                 "carrying out a command"
             );
             let since = Instant::now();
-            within(PATIENCE, "carrying a command out", db.carry_out_switch(&command)).await?;
+            let mut db = self.db(&mut session);
+            let switching = db.carry_out_switch(&command);
+            Status::counts_ended(&within(PATIENCE, "carrying a command out", switching).await?);
             self.traces(&command, since, None);
         }
         *kept = Some(session);
@@ -150,9 +152,7 @@ impl Commands {
             letters::erase_outdated(self, &mut session, lanes).await?;
             self.remove_outdated(&mut session).await?;
         }
-        let mut db = self.db(&mut session);
-        let asked = db.next_command(CommandKind::Letters);
-        if let Some(command) = within(LOOK, "reading commands", asked).await? {
+        if let Some(command) = self.pending(&mut session, CommandKind::Letters).await?.into_iter().next() {
             self.carry_out(&mut session, lanes, &command).await?;
         }
         *kept = Some(session);
@@ -209,6 +209,6 @@ impl Commands {
         tracing::info!(projection, command = command.id, "{}", outcome.told());
         self.traces(command, since, outcome.error());
         self.status.command_goes_on(command.id);
-        within(PATIENCE, "recording a command's result", db.finish_command(command.id, &outcome)).await
+        self.finish(session, command.id, &outcome).await
     }
 }

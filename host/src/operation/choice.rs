@@ -1,12 +1,14 @@
 //! Which letters a command will be about: those that were there when they were chosen, each by its id, and no other.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::ask::{self, Refusal};
 use crate::event::{Aggregate, Named};
 use crate::failure::Failure;
 use crate::readmodel::control::command::Letters;
-use crate::readmodel::lane::dead_letter::{Ids, Letter, Selection, ShownLetters};
+use crate::readmodel::lane::dead_letter::{Ids, Letter, LetterCounts, Selection, ShownLetters};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
@@ -166,19 +168,21 @@ async fn chosen(
     let found = db.registration().await?;
     let generation = found.map_or(1, |found| found.live_generation);
     let (mut letters, mut page) = (Ids::default(), like.clone());
+    let mut kinds = BTreeMap::new();
     loop {
-        let found = db.letter_ids(&page, IDS_PAGE).await?;
-        let Some(last) = found.last() else { break };
+        let found = db.letter_kinds(&page, IDS_PAGE).await?;
+        let Some((last, _)) = found.last() else { break };
         page.after = *last;
-        for id in found {
+        for (id, kind) in found {
             letters.push(id).map_err(|bad| Refusal::Wrong(bad.to_string()))?;
+            *kinds.entry(kind).or_insert(0) += 1;
         }
     }
     let count = letters.count();
     if count > 0 {
+        // Counted as they were read: another look would count what came or changed since.
+        let classes = LetterCounts::of(kinds).by_class;
         // The letters are named; what fits as well and came later is counted in the end.
-        let counted = Selection { until: Some(page.after), ..like.clone() };
-        let classes = db.count_letters(&counted).await?.by_class;
         let like = Selection { until: None, ..like };
         let shown = ShownLetters { generation, letters, classes };
         return Ok((Letters::Shown { shown, like }, count));

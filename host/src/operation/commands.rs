@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::component::registry::Versions;
 use crate::failure::Failure;
 use crate::pipeline::requests::LetterQueues;
-use crate::readmodel::control::command::Command;
+use crate::readmodel::control::command::{
+    Command, CommandKind, CommandOutcome, CommandsToDo, EndedCommands, Tried,
+};
 use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
-use crate::readmodel::mysql::session::Session;
+use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::servers::Servers;
 use crate::status::{OperationSpan, Status};
@@ -51,11 +53,38 @@ impl Commands {
         self.versions.desired.get().current.digest().to_owned()
     }
 
-    /// Counts what was carried out just now, and has a span made of it.
+    /// Has a span made of what was carried out just now.
     pub(super) fn traces(&self, command: &Command, since: Instant, error: Option<&str>) {
         let operation = OperationSpan { id: command.id, took: since.elapsed(), error };
-        self.status.carried_out(error.is_none());
         self.status.traces().operation(&self.projection, command.request.word(), operation);
+    }
+
+    /// The commands of a kind that are not done, oldest first. Those that this version cannot read fail here.
+    pub(super) async fn pending(
+        &self,
+        session: &mut Session,
+        kind: CommandKind,
+    ) -> Result<Vec<Command>, Failure> {
+        let mut db = self.db(session);
+        let asked = within(LOOK, "reading commands", db.pending_commands(kind)).await?;
+        let CommandsToDo { commands, unreadable } = asked;
+        for (id, outcome) in unreadable {
+            self.finish(session, id, &outcome).await?;
+        }
+        Ok(commands)
+    }
+
+    /// Records how a command ended, unless that is recorded already, and counts it where it was not.
+    pub(super) async fn finish(
+        &self,
+        session: &mut Session,
+        id: u64,
+        outcome: &CommandOutcome,
+    ) -> Result<(), Failure> {
+        let mut db = self.db(session);
+        let finishing = db.finish_command(id, outcome);
+        Status::counts_ended(&within(PATIENCE, "recording a command's result", finishing).await?);
+        Ok(())
     }
 
     /// The projection's rows in a session.
@@ -102,4 +131,10 @@ impl Commands {
             self.rest(Duration::ZERO).await;
         }
     }
+}
+
+/// What a try came to. The commands that this host ended by it are counted.
+pub(super) fn counted((tried, ended): (Tried, EndedCommands)) -> Tried {
+    Status::counts_ended(&ended);
+    tried
 }

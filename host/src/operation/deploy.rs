@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::commands::{Commands, PATIENCE};
+use super::commands::{Commands, PATIENCE, counted};
 use super::generations;
 use crate::component::fit::{HowItFits, fit};
 use crate::component::registry::short;
@@ -28,7 +28,7 @@ pub(super) async fn carry_out(
     match carried_out {
         Err(failure) if !matches!(failure.fault(), Fault::Environment | Fault::Fenced) => {
             let outcome = CommandOutcome::Failed(failure.without_values());
-            commands.db(session).finish_command(asked.id, &outcome).await?;
+            commands.finish(session, asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
         carried_out => carried_out,
@@ -59,7 +59,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             )
             .await;
             commands.feed.nudge();
-            tried
+            tried.map(counted)
         }
         Ok(Prepared::Nowhere) => {
             let none = format!("`{projection}` has had one component only: there is none to go back to");
@@ -70,6 +70,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
                 db.carry_out(asked, seen, Act::Deploy(None), |_| none.clone()),
             )
             .await
+            .map(counted)
         }
         Ok(Prepared::OtherTables { digest, origin }) => {
             generations::deploy(commands, session, (asked, seen), (&digest, origin)).await
@@ -86,7 +87,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             let mut db = commands.db(session);
             db.refuse_deployment(proposal, &reason).await?;
             let outcome = CommandOutcome::Failed(format!("{} is refused: {reason}", short(&digest)));
-            db.finish_command(asked.id, &outcome).await?;
+            commands.finish(session, asked.id, &outcome).await?;
             Ok(Tried::Over)
         }
         Err(failure) => Err(failure),

@@ -1,6 +1,6 @@
 //! Generations, as operators want them: begun, accepted, brought back, dropped.
 
-use super::commands::{Commands, PATIENCE};
+use super::commands::{Commands, PATIENCE, counted};
 use crate::component::registry::short;
 use crate::failure::Failure;
 use crate::readmodel::control::command::overtake;
@@ -38,7 +38,7 @@ pub(super) async fn carry_out(
         other => {
             let outcome =
                 CommandOutcome::Failed(format!("it does not concern generations: {}", other.told()));
-            commands.db(session).finish_command(asked.id, &outcome).await?;
+            commands.finish(session, asked.id, &outcome).await?;
             return Ok(Tried::Over);
         }
     };
@@ -113,7 +113,8 @@ pub(super) async fn open(
         )
     };
     let mut db = commands.db(session);
-    within(PATIENCE, "beginning a generation", db.carry_out(asked, seen, Act::Open(wanted), result)).await
+    let opening = db.carry_out(asked, seen, Act::Open(wanted), result);
+    within(PATIENCE, "beginning a generation", opening).await.map(counted)
 }
 
 async fn change(
@@ -133,7 +134,7 @@ async fn change(
     };
     let act = Act::Change { projection, generation, change };
     let mut db = commands.db(session);
-    within(PATIENCE, "changing a generation", db.carry_out(asked, seen, act, result)).await
+    within(PATIENCE, "changing a generation", db.carry_out(asked, seen, act, result)).await.map(counted)
 }
 
 /// A component whose tables are not the live ones: a generation that was made with it and is kept returns; otherwise one is

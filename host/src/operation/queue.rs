@@ -10,12 +10,12 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::commands::{Commands, INTERVAL, LOOK};
+use super::commands::{Commands, INTERVAL};
 use super::deploy;
 use crate::failure::Failure;
 use crate::pipeline::ports::Task;
 use crate::readmodel::control::command::{Command, CommandKind, Tried};
-use crate::readmodel::mysql::session::{Session, within};
+use crate::readmodel::mysql::session::Session;
 use crate::retry::Backoff;
 
 /// How long the commands behind one leave it to be done first.
@@ -77,8 +77,7 @@ struct StoredCommands {
 impl CommandDesk for StoredCommands {
     async fn pending(&mut self) -> Result<Vec<Command>, Failure> {
         let mut session = self.commands.servers.applier.kept_or_new(&mut self.kept).await?;
-        let mut db = self.commands.db(&mut session);
-        let pending = within(LOOK, "reading commands", db.pending_commands(CommandKind::Deployments)).await?;
+        let pending = self.commands.pending(&mut session, CommandKind::Deployments).await?;
         self.kept = Some(session);
         Ok(pending)
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::commands::{Commands, LOOK, PATIENCE};
+use super::commands::{Commands, PATIENCE};
 use crate::failure::Failure;
 use crate::readmodel::control::command::{self, Command, CommandKind, CommandOutcome, WaitingCommand};
 use crate::readmodel::mysql::session::{Session, within};
@@ -19,9 +19,9 @@ impl Commands {
         let waited = Duration::from_secs(self.note(session, command, reason).await?);
         let Some(reason) = command::bound(waited, reason) else { return Ok(()) };
         tracing::error!(projection = self.projection, command = command.id, "a command is {reason}");
-        let finishing = self.db(session).finish_command(command.id, &CommandOutcome::Failed(reason)).await;
+        let finished = self.finish(session, command.id, &CommandOutcome::Failed(reason)).await;
         self.status.command_goes_on(command.id);
-        finishing
+        finished
     }
 
     /// Records what a command waits for, and returns for how many seconds it has.
@@ -60,9 +60,7 @@ impl Commands {
         let Some(obstacle) = self.status.keeps_lanes() else { return Ok(()) };
         let reason = obstacle.without_values();
         let mut session = self.servers.applier.connect().await?;
-        let mut db = self.db(&mut session);
-        let asked = db.pending_commands(CommandKind::Letters);
-        for command in within(LOOK, "reading commands", asked).await? {
+        for command in self.pending(&mut session, CommandKind::Letters).await? {
             self.waits(&mut session, &command, &reason).await?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::recently::Measured;
 use super::{LaneStatus, Status, StatusState};
 use crate::failure::Failure;
 use crate::position::Position;
+use crate::readmodel::control::command::CommandEnd;
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
 
 pub const LATENCY: &str = "laterna_commit_latency_seconds";
@@ -127,8 +128,8 @@ impl Status {
         }
         counter!("laterna_retries_total", "projection" => projection(), "class" => "connection-lost")
             .increment(0);
-        for outcome in ["done", "failed"] {
-            counter!("laterna_operations_total", "projection" => projection(), "outcome" => outcome)
+        for end in CommandEnd::ALL {
+            counter!("laterna_operations_total", "projection" => projection(), "outcome" => end.name())
                 .increment(0);
         }
         for verdict in Verdict::NAMES {

@@ -4,6 +4,7 @@ use super::oplog::Alarm;
 use super::{Server, Status};
 use crate::failure::Failure;
 use crate::position::ClusterTime;
+use crate::readmodel::control::command::{CommandEnd, EndedCommands};
 use crate::readmodel::lane::dead_letter::LetterCounts;
 
 impl Status {
@@ -31,11 +32,16 @@ impl Status {
             .set(u32::try_from(pending).unwrap_or(u32::MAX));
     }
 
-    /// A command is over, as this host carried it out.
-    pub fn carried_out(&self, is_done: bool) {
-        let outcome = if is_done { "done" } else { "failed" };
-        let labels = [("projection", self.projection.clone()), ("outcome", outcome.to_owned())];
-        metrics::counter!("laterna_operations_total", &labels).increment(1);
+    /// This host has ended commands: each is counted by whoever ended its row, and so once.
+    pub fn counts_ended(ended: &EndedCommands) {
+        for end in CommandEnd::ALL {
+            let count = ended.count(end);
+            if count > 0 {
+                let labels =
+                    [("projection", ended.projection().to_owned()), ("outcome", end.name().to_owned())];
+                metrics::counter!("laterna_operations_total", &labels).increment(count);
+            }
+        }
     }
 
     /// Letters were erased.

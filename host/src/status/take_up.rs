@@ -74,8 +74,8 @@ impl Status {
         });
     }
 
-    /// A lane's second stage is through with a batch.
-    pub fn is_through(&self, lane: usize) {
+    /// A lane's second stage has finished a batch.
+    pub fn finished_batch(&self, lane: usize) {
         self.change(|state| state.lanes[lane].handed_on.pop_front());
     }
 

@@ -14,6 +14,7 @@ use crate::admin::problem::Problem;
 use crate::operation::pages::OperationPage;
 use crate::readmodel::control::answer::AnsweredBefore;
 use crate::readmodel::control::command::{Cancellation, CommandRecord, CommandState, OnceKey, RecordFilter};
+use crate::status::Status;
 
 /// How many operations one answer holds.
 const OPERATIONS_MAX: u32 = 200;
@@ -141,7 +142,9 @@ async fn cancelled(
 ) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
     let none = || Problem::not_found(format!("there is no operation {id}"));
     let mut db = servers.control.on(session);
-    let code = match db.cancel_command(id, &caller.name, is_dry).await? {
+    let (cancellation, ended) = db.cancel_command(id, &caller.name, is_dry).await?;
+    Status::counts_ended(&ended);
+    let code = match cancellation {
         Cancellation::Over => StatusCode::OK,
         Cancellation::Asked => StatusCode::ACCEPTED,
         Cancellation::TooLate(why) => {

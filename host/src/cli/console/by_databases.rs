@@ -164,7 +164,10 @@ impl Console for ByDatabases<'_> {
 
     async fn cancel(&mut self, id: u64, is_dry: bool) -> anyhow::Result<Cancellation> {
         let by = who(self.config);
-        Ok(self.servers.control.on(&mut self.session).cancel_command(id, &by, is_dry).await?)
+        let mut db = self.servers.control.on(&mut self.session);
+        // The command line has no metrics in which it could count what it ended.
+        let (cancellation, _) = db.cancel_command(id, &by, is_dry).await?;
+        Ok(cancellation)
     }
 
     async fn pause(&mut self, projection: &str) -> anyhow::Result<PauseProgress> {

@@ -22,6 +22,7 @@ use crate::readmodel::lane::dead_letter::GivenUp;
 use crate::source::{BY_ID, STORED};
 use crate::status::Status;
 use crate::supervisor::generations::completeness::{self, Inventory, Taken};
+use crate::supervisor::generations::meeting::BothLanes;
 use crate::supervisor::generations::ports::GenerationPorts;
 use crate::supervisor::generations::rebuild_after_loss::may_begin;
 use crate::supervisor::settings::Settings;
@@ -192,9 +193,9 @@ impl GenerationPorts for OperatedGenerations {
         &mut self,
         live: u32,
         generation: &Generation,
-        (here, there): (&[LaneRow], &[LaneRow]),
+        BothLanes { live: here, beside }: BothLanes<'_>,
     ) -> Result<Self::Picture, Failure> {
-        if here.iter().zip(there).any(|(here, there)| here.position.compare(&there.position).is_ne()) {
+        if here.iter().zip(beside).any(|(one, other)| one.position.compare(&other.position).is_ne()) {
             let wrong = || "two generations are compared at different positions".to_owned();
             self.host.world.steps.violated(wrong);
         }

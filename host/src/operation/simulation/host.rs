@@ -68,8 +68,8 @@ impl OperatedHost {
     /// Runs until it is aborted.
     pub async fn work(self) {
         let queue = Queue::new(SimulatedDesk { world: self.world.clone(), life: self.life.clone() });
-        let (orders, stop) = (LetterQueues::default(), CancellationToken::new());
-        tokio::join!(Supervisor { ports: self, orders, stop }.run(), carry_out(queue));
+        let (letter_queues, stop) = (LetterQueues::default(), CancellationToken::new());
+        tokio::join!(Supervisor { ports: self, letter_queues, stop }.run(), carry_out(queue));
     }
 
     pub async fn step(&self, what: &str) {

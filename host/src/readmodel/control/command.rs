@@ -1,5 +1,6 @@
 //! Commands: an operator's wishes, rows in the control schema until the projection's host has done them.
 
+mod end;
 mod cancel;
 pub mod overtake;
 mod decide;
@@ -13,17 +14,16 @@ mod samples;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::mysql::MySqlConnection;
 
 use super::control_db::{ControlDb, ProjectionDb};
 use super::control_sql::ControlRow;
-use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::Ids;
 use crate::readmodel::mysql::session::Session;
 
 pub use cancel::{Cancellation, cancelled_by};
 pub use decide::{Act, Step, Tried, decide};
+pub use end::{CommandEnd, EndedCommands};
 pub use once::{OnceKey, WrittenBefore};
 pub use record::{CommandRecord, CommandState, RecordFilter};
 pub use request::{CANARY_SECONDS_DEFAULT, Letters, Request};
@@ -182,9 +182,17 @@ pub fn bound(waited: Duration, reason: &str) -> Option<String> {
 /// How many commands are looked at together.
 const PENDING_MAX: u32 = 100;
 
+/// The commands that are not done, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandsToDo {
+    pub commands: Vec<Command>,
+    /// Those that this version cannot read, and why they fail.
+    pub unreadable: Vec<(u64, CommandOutcome)>,
+}
+
 impl ProjectionDb<'_> {
-    /// The commands that are not done, oldest first. Those that this version cannot read are failed here.
-    pub async fn pending_commands(&mut self, kind: CommandKind) -> Result<Vec<Command>, Failure> {
+    /// The commands that are not done.
+    pub async fn pending_commands(&mut self, kind: CommandKind) -> Result<CommandsToDo, Failure> {
         let sql = self.statement(
             "reading commands",
             format!(
@@ -194,26 +202,22 @@ impl ProjectionDb<'_> {
             ),
         );
         let rows = sql.bind(self.projection).rows(self.connection()).await?;
-        let mut commands = Vec::with_capacity(rows.len());
+        let mut pending = CommandsToDo::default();
         for row in rows {
             let id = row.get(0)?;
             let text: String = row.get(1)?;
             match serde_json::from_str(&text) {
                 Ok(request) => {
-                    commands.push(Command { id, request, requested_by: row.get(2)?, progress: row.get(3)? });
+                    let (requested_by, progress) = (row.get(2)?, row.get(3)?);
+                    pending.commands.push(Command { id, request, requested_by, progress });
                 }
                 Err(error) => {
                     let reason = format!("this version of the host does not know the command: {error}");
-                    self.finish_command(id, &CommandOutcome::Failed(reason)).await?;
+                    pending.unreadable.push((id, CommandOutcome::Failed(reason)));
                 }
             }
         }
-        Ok(commands)
-    }
-
-    /// The oldest command that is not done.
-    pub async fn next_command(&mut self, kind: CommandKind) -> Result<Option<Command>, Failure> {
-        Ok(self.pending_commands(kind).await?.into_iter().next())
+        Ok(pending)
     }
 }
 
@@ -286,33 +290,6 @@ impl ControlDb<'_> {
         sql.bind(progress).bind(id).run(self.connection()).await?;
         Ok(())
     }
-
-    /// Records how a command ended, unless that is recorded already.
-    pub async fn finish_command(&mut self, id: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
-        let control = self.control;
-        finish_in(self.connection(), control, id, outcome).await
-    }
-}
-
-/// Records how a command ended, in a transaction.
-pub(super) async fn finish_in(
-    connection: &mut MySqlConnection,
-    control: &Control,
-    id: u64,
-    outcome: &CommandOutcome,
-) -> Result<(), Failure> {
-    let (state, result) = match outcome {
-        CommandOutcome::Pending(_) | CommandOutcome::Waits(_) => return Ok(()),
-        CommandOutcome::Done(result) => ("done", result),
-        CommandOutcome::Failed(reason) => ("failed", reason),
-    };
-    let sql = control.statement(
-        "recording a command's result",
-        "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
-         WHERE id = ? AND state = 'pending'",
-    );
-    sql.bind(state).bind(result).bind(id).run(connection).await?;
-    Ok(())
 }
 
 impl ControlDb<'_> {

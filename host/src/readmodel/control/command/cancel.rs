@@ -1,10 +1,13 @@
 //! Cancels a command: in one transaction where nothing of it was begun, or where what it began can be given up; by a word to the
 //! host that carries it out where that goes letter by letter.
 
-use super::Request;
+use super::{EndedCommands, Request};
 use crate::failure::Failure;
 use crate::readmodel::control::control_db::{ControlDb, ControlTransaction};
 use crate::readmodel::control::generation::{Generation, GenerationState};
+
+/// The state of a command that is not over.
+const PENDING: &str = "pending";
 
 /// How a cancellation comes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +45,20 @@ struct CancelledRow {
 }
 
 impl ControlDb<'_> {
-    /// Cancels a command. With `is_dry`, nothing changes.
-    pub async fn cancel_command(&mut self, id: u64, by: &str, is_dry: bool) -> Result<Cancellation, Failure> {
+    /// Cancels a command, and tells whether that ended it. With `is_dry`, nothing changes.
+    pub async fn cancel_command(
+        &mut self,
+        id: u64,
+        by: &str,
+        is_dry: bool,
+    ) -> Result<(Cancellation, EndedCommands), Failure> {
         let mut transaction = self.begin("cancelling a command").await?;
         let Some(row) = transaction.lock_cancelled(id).await? else {
             transaction.rollback().await?;
-            return Ok(Cancellation::NotThere);
+            return Ok((Cancellation::NotThere, EndedCommands::default()));
         };
+        let is_pending = row.state == PENDING;
+        let mut ended = EndedCommands::none(&row.projection);
         let mut transaction = transaction.of(&row.projection);
         let standing = transaction.lock_generations().await?;
         let of_it = |one: &&Generation| one.command == Some(id) || one.opened_by == Some(id);
@@ -56,14 +66,14 @@ impl ControlDb<'_> {
         let cancelled = match &step {
             _ if is_dry => told(step),
             CancelStep::End => {
-                transaction.end_cancelled(id, by, &cancelled_by(by)).await?;
+                ended = transaction.cancel_locked(id, (by, &cancelled_by(by)), is_pending).await?;
                 Cancellation::Over
             }
             CancelStep::GiveUp(number) => {
                 let why = cancelled_by(by);
                 transaction.give_up_generations(&[*number], &why).await?;
                 let result = format!("{why}; generation {number}, which it began, is given up");
-                transaction.end_cancelled(id, by, &result).await?;
+                ended = transaction.cancel_locked(id, (by, &result), is_pending).await?;
                 Cancellation::Over
             }
             CancelStep::Ask => {
@@ -77,7 +87,7 @@ impl ControlDb<'_> {
             CancelStep::Nothing(cancelled) => cancelled.clone(),
         };
         transaction.commit().await?;
-        Ok(cancelled)
+        Ok((cancelled, ended))
     }
 }
 
@@ -110,7 +120,7 @@ fn told(step: CancelStep) -> Cancellation {
 /// Decides what a cancellation changes; `of_it` is the generation that the command began.
 fn decide(row: &CancelledRow, of_it: Option<&Generation>) -> CancelStep {
     let too_late = |why: String| CancelStep::Nothing(Cancellation::TooLate(why));
-    let is_pending = row.state == "pending";
+    let is_pending = row.state == PENDING;
     if row.is_cancelled {
         let is_over = if is_pending { Cancellation::Asked } else { Cancellation::Over };
         return CancelStep::Nothing(is_over);
@@ -172,17 +182,6 @@ impl ControlTransaction<'_> {
             is_begun: row.is(3)?,
             is_cancelled: row.is(4)?,
         }))
-    }
-
-    /// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
-    /// report of a comparison, stays.
-    async fn end_cancelled(&mut self, id: u64, by: &str, result: &str) -> Result<(), Failure> {
-        let sql = self.statement("cancelling a command", "UPDATE laterna.command SET \
-             result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
-             cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-        );
-        sql.bind(result).bind(result).bind(by).bind(id).run(self).await?;
-        Ok(())
     }
 }
 

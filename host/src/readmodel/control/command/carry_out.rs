@@ -2,17 +2,19 @@
 //! several hosts may try it at once.
 
 use super::decide::{Act, Step, Tried, decide};
-use super::{Command, Request, finish_in};
+use super::{Command, CommandOutcome, EndedCommands, Request};
 use crate::failure::Failure;
-use crate::readmodel::control::control_db::{ControlTransaction, ProjectionDb};
+use crate::readmodel::control::control_db::ProjectionDb;
 use crate::readmodel::control::deployment;
 
 impl ProjectionDb<'_> {
     /// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
-    pub async fn carry_out_switch(&mut self, command: &Command) -> Result<(), Failure> {
+    pub async fn carry_out_switch(&mut self, command: &Command) -> Result<EndedCommands, Failure> {
         let mut transaction = self.begin("carrying a command out").await?;
         if !transaction.lock_pending_command(command.id).await? {
-            return transaction.rollback().await;
+            let ended = EndedCommands::none(transaction.projection);
+            transaction.rollback().await?;
+            return Ok(ended);
         }
         let by = &command.requested_by;
         let result = match &command.request {
@@ -23,8 +25,9 @@ impl ProjectionDb<'_> {
             Request::Resume if transaction.resume(by).await? => "resumed",
             _ => "nothing paused it: neither an operator nor its breaker",
         };
-        transaction.command_is_done(command.id, result).await?;
-        transaction.commit().await
+        let ended = transaction.finish_command(command.id, &CommandOutcome::Done(result.to_owned())).await?;
+        transaction.commit().await?;
+        Ok(ended)
     }
 
     /// Carries out a command about components and generations, and records it as done, in one transaction: several hosts may try
@@ -35,7 +38,7 @@ impl ProjectionDb<'_> {
         seen: Option<u64>,
         act: Act<'_>,
         result: impl Fn(u32) -> String,
-    ) -> Result<Tried, Failure> {
+    ) -> Result<(Tried, EndedCommands), Failure> {
         let mut transaction = self.begin("carrying a command out").await?;
         // A number is taken first: two that begin at once wait for each other here.
         let number = match &act {
@@ -46,13 +49,16 @@ impl ProjectionDb<'_> {
         let control = transaction.control;
         let rows = transaction.lock_rows(command).await?;
         let decided = decide((command, seen), &act, &result(number), &rows);
+        let mut ended = EndedCommands::none(transaction.projection);
         if decided.steps.is_empty() {
             transaction.rollback().await?;
-            return Ok(decided.tried);
+            return Ok((decided.tried, ended));
         }
         for step in decided.steps {
             match (step, &act) {
-                (Step::Finish(id, outcome), _) => finish_in(&mut transaction, control, id, &outcome).await?,
+                (Step::Finish(id, outcome), _) => {
+                    ended.add(transaction.finish_command(id, &outcome).await?);
+                }
                 (Step::GiveUp(numbers, why), _) => {
                     transaction.give_up_generations(&numbers, &why).await?;
                 }
@@ -70,18 +76,6 @@ impl ProjectionDb<'_> {
             }
         }
         transaction.commit().await?;
-        Ok(decided.tried)
-    }
-}
-
-impl ControlTransaction<'_> {
-    /// Records that a command is done, in the transaction that does it.
-    async fn command_is_done(&mut self, id: u64, result: &str) -> Result<(), Failure> {
-        let sql = self.statement(
-            "carrying a command out",
-            "UPDATE laterna.command SET state = 'done', result = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
-        );
-        sql.bind(result).bind(id).run(self).await?;
-        Ok(())
+        Ok((decided.tried, ended))
     }
 }

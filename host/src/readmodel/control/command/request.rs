@@ -1,5 +1,5 @@
-//! The requests of operators, as they are stored: older and newer hosts read them, too. Here is what one may leave out, e.g.
-//! the canary window.
+//! What operators ask for, as it is stored: older and newer hosts read it, too. Also what is taken where a request leaves something
+//! out, e.g. the length of a canary.
 
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
 
 use super::selection::{Selection, narrow};
@@ -74,6 +75,19 @@ impl ProjectionDb<'_> {
         let rows = sql.build().rows(self.connection()).await.map_err(failed)?;
         let kinds = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
         Ok(LetterCounts::of(kinds.collect::<Result<_, sqlx::Error>>().map_err(failed)?))
+    }
+
+    /// The ids of the letters that a selection fits, in order, at most `limit`, each with the kind under which it is counted, by
+    /// the words of [`KIND`]: one look, so the counts are those of these letters.
+    pub async fn letter_kinds(
+        &mut self,
+        selection: &Selection,
+        limit: u32,
+    ) -> Result<Vec<(u64, String)>, Failure> {
+        let failed = |error: sqlx::Error| classify("reading dead letters", &error);
+        let rows = self.selected_letters(&format!("d.id, {KIND}"), selection, limit).await?;
+        let one = |row: &MySqlRow| Ok((row.try_get(0)?, row.try_get(1)?));
+        rows.iter().map(|row| one(row).map_err(failed)).collect()
     }
 }
 
