@@ -1,7 +1,12 @@
 //! One lane's writing, tried at the library: who may commit, and what a failed commit leaves behind.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use laterna::failure::Failure;
-use sqlx::Executor;
+use laterna::readmodel::control::deployment::{Origin, Proposal};
+use laterna::readmodel::control::generation::{GenerationState, HistoryFilter, Purpose, Wanted};
+use sqlx::{Executor, Row};
 
 use crate::support::lane::{Bench, add, entry, put, start};
 use crate::support::{Options, until};
@@ -41,13 +46,112 @@ async fn a_commit_under_an_old_epoch_writes_nothing_even_when_its_session_was_no
     assert_eq!(bench.batch_number().await, 1);
 }
 
+/// A sum of each control table's rows.
+async fn sums(bench: &Bench) -> Vec<(String, Option<i64>)> {
+    let control = bench.world.control();
+    let of = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema =";
+    let tables = bench.world.rows(&format!("{of} '{control}'")).await;
+    let tables: Vec<String> =
+        tables.iter().map(|row| format!("{control}.{}", row.get::<String, _>(0))).collect();
+    let rows = bench.world.rows(&format!("CHECKSUM TABLE {}", tables.join(", "))).await;
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// What the code has for the host that holds the lease: the names of the functions of `LeaderDb`.
+fn functions_under_the_lease() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![std::path::PathBuf::from("src/readmodel")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it is a folder") {
+            let path = entry.expect("it is readable").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let mut is_leaders = false;
+            for line in std::fs::read_to_string(path).expect("it is text").lines() {
+                is_leaders = (is_leaders && line != "}") || line == "impl LeaderDb<'_> {";
+                let name = line.strip_prefix("    pub async fn ").and_then(|rest| rest.split('(').next());
+                found.extend(name.filter(|_| is_leaders).map(ToOwned::to_owned));
+            }
+        }
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_is_not_a_batch_proves_its_epoch_too() {
+async fn whatever_is_done_under_the_lease_proves_its_epoch() {
     let bench = Bench::new(Options::mysql()).await;
+    let control = bench.world.control();
+    let registered = "(projection, live_generation, lanes, source) VALUES ('p', 1, 1, '{}')";
+    bench.world.run(&format!("INSERT INTO {control}.projection {registered}")).await;
+    let tables = ["totals".to_owned()];
+    let wanted = || Wanted {
+        projection: "p",
+        purpose: Purpose::Replace,
+        digest: "d",
+        tables: &tables,
+        part: HistoryFilter::default(),
+        expected: 0,
+        accepted: false,
+        origin: Origin::Command,
+        command: None,
+        opened_by: None,
+        by: "a test",
+        overtakes: None,
+    };
+    let proposal = || Proposal {
+        projection: "p",
+        digest: "d",
+        origin: Origin::Command,
+        by: "a test",
+        canary: Duration::from_mins(1),
+        command: None,
+    };
     assert_eq!(bench.take_lease().await, 2);
-    let mut session = bench.connector.connect().await.expect("MySQL answers");
-    let refused = bench.control.of(&mut session, "p").under(1).replace_lanes(1, 7, &start()).await;
-    assert_eq!(refused, Err(Failure::Fenced { mine: 1, found: 2 }));
+    let mut session = bench.direct().await;
+    let stored = bench.control.on(&mut session).store_component("d", b"x", "totals", "1").await;
+    stored.expect("it is stored");
+    let mut db = bench.control.of(&mut session, "p");
+    let mut leader = db.under(2);
+    leader.deploy_over_others(proposal()).await.expect("this one has the lease");
+    leader.open_breaker("d", "a test").await.expect("this one has the lease");
+    leader.open_generation(wanted()).await.expect("this one has the lease");
+    let generation = leader.generations().await.expect("MySQL answers").remove(0);
+
+    let before = sums(&bench).await;
+    // These have tests of their own: what a lane's table says decides what the first does, and the second only gives back.
+    let mut tried: BTreeSet<String> = ["demand_witness", "release_lease"].map(ToOwned::to_owned).into();
+    macro_rules! refused {
+        ($($function:ident($($argument:expr),*);)*) => {$({
+            // A session in which something failed is not used again, and what it holds goes with it.
+            let mut session = bench.direct().await;
+            let refused = bench.control.of(&mut session, "p").under(1).$function($($argument),*).await;
+            assert_eq!(refused.err(), Some(Failure::Fenced { mine: 1, found: 2 }), stringify!($function));
+            tried.insert(stringify!($function).to_owned());
+        })*};
+    }
+    refused! {
+        replace_lanes(1, 7, &start());
+        recount_letters(1);
+        renew_lease(Duration::from_mins(1));
+        claim_tables(&bench.schema);
+        record_still();
+        open_breaker("e", "a test");
+        close_breaker_of_others("e");
+        deploy_over_others(proposal());
+        record_taken_up(1);
+        take_deployment_back("d", "a test");
+        open_generation(wanted());
+        advance_generation(&generation, GenerationState::Meeting, Purpose::Replace, None);
+        record_lacks(&generation, Purpose::Replace, "a test");
+        forget_generation(generation.generation);
+    }
+    let mut session = bench.direct().await;
+    let released = bench.control.of(&mut session, "p").under(1).release_lease().await;
+    released.expect("there is nothing to give back");
+    assert_eq!(sums(&bench).await, before);
+    assert_eq!(tried, functions_under_the_lease());
 }
 
 #[tokio::test(flavor = "multi_thread")]

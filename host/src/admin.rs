@@ -21,6 +21,7 @@ mod letters;
 mod reasons;
 mod api;
 mod health;
+mod metrics;
 mod watch;
 
 use std::net::SocketAddr;
@@ -144,7 +145,7 @@ fn health_routes() -> Router<AdminContext> {
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::all))
 }
 
 /// What `host.admin` answers. Who asks under a foreign name, or from a foreign page, gets no further; nor does who has no

@@ -3,12 +3,12 @@
 //! A failure names who is at fault, and so who has to act. What the lane does about it is decided in
 //! `pipeline::decide`; which server code is which failure is decided next to the driver that reports it.
 
-mod meta;
+mod classes;
 
 use crate::statement::UpcasterManifest;
 use crate::text::without_quotations;
 
-pub use meta::{Meta, remedy_of_letters};
+pub use classes::{Meta, remedy_of_letters};
 
 /// The remedy where rows of the control schema are missing or damaged.
 pub const RESTORE_TOGETHER: &str =

@@ -13,7 +13,7 @@ pub mod rendezvous;
 pub mod reader;
 pub mod breaker;
 pub mod suspects;
-pub mod size;
+pub mod batch_size;
 pub mod hot_swap;
 pub mod project_stage;
 pub mod apply_stage;

@@ -399,7 +399,7 @@ mod tests {
         waits(
             "lane 1 still works with the component before: waiting for MySQL to commit a batch of 3 events",
         );
-        status.is_through(1);
+        status.finished_batch(1);
         assert_eq!(status.take_up("new"), TakeUpProgress::Whole { epoch: 7 });
         // What is loaded here is not what is deployed.
         status.cannot_follow(Some(Failure::misconfigured("it is gone", "look for it")));

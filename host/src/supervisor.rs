@@ -11,6 +11,7 @@ pub mod acknowledger;
 pub mod generations;
 pub mod ports;
 mod leader;
+mod keep_lease;
 mod monitor;
 mod live_lanes;
 mod control_adapters;
@@ -76,7 +77,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Keeps one projection running, on the servers or, in the simulation, on made-up ones.
 pub struct Supervisor<P> {
     pub ports: P,
-    pub orders: LetterQueues,
+    pub letter_queues: LetterQueues,
     pub stop: CancellationToken,
 }
 
@@ -193,7 +194,7 @@ impl<P: ControlPorts> Supervisor<P> {
         let lease = taken?;
         let epoch = lease.epoch;
         let ended = self.run_under(lease, carryover).await;
-        self.orders.replace(vec![]);
+        self.letter_queues.replace(vec![]);
         if let Err(Failure::BreakerOpen { reason }) = &ended {
             // Nothing of what opened it is committed: where this fails, the next run opens it again.
             self.ports.open_breaker(epoch, reason).await?;
@@ -207,7 +208,7 @@ impl<P: ControlPorts> Supervisor<P> {
     /// One run under a lease, which is renewed meanwhile.
     async fn run_under(&self, lease: Lease<P::Session>, carryover: &mut Carryover) -> Result<Ended, Failure> {
         let (ports, epoch, mut tasks) = (&self.ports, lease.epoch, Tasks::default());
-        tasks.lease.spawn(monitor::keep_lease(ports.clone(), lease));
+        tasks.lease.spawn(keep_lease::keep_lease(ports.clone(), lease));
         tasks.lease.spawn(monitor::beat(ports.status().clone()));
         let run = CancellationToken::new();
         let (alone, waited_for) = (CancellationToken::new(), carryover.waited_for.clone());

@@ -163,20 +163,24 @@ async fn each_lane_of_a_transaction_leaves_its_own_row_mark_and_witness() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lanes_that_write_together_wait_for_no_other_projections_lanes() {
     for (_proxy, options) in servers().await {
-        let queue = Queue::new(Bench::new(options).await).await;
-        let control = queue.bench.world.control();
+        let bench = Bench::new(options).await;
+        let control = bench.world.control();
+        // They stand there before: their insertion would wait for the lanes that are being placed.
+        for lane in 0..LANES {
+            let row = format!(
+                "INSERT INTO {control}.checkpoint (projection, generation, lane, epoch, batch, position, digest) \
+                 VALUES ('q', 1, {lane}, 1, 1, '', REPEAT('0', 64))"
+            );
+            bench.world.run(&row).await;
+        }
+        let queue = Queue::new(bench).await;
         let mut other =
             sqlx::MySqlConnection::connect(&queue.bench.world.url()).await.expect("MySQL answers");
-        for sql in [
-            format!("CREATE TEMPORARY TABLE other AS SELECT * FROM {control}.checkpoint"),
-            "UPDATE other SET projection = 'q'".to_owned(),
-            format!("INSERT INTO {control}.checkpoint SELECT * FROM other"),
-            "BEGIN".to_owned(),
-            format!(
-                "SELECT * FROM {control}.checkpoint FORCE INDEX (PRIMARY) WHERE projection = 'q' FOR UPDATE"
-            ),
-        ] {
-            sqlx::raw_sql(&sql).execute(&mut other).await.expect("the other projection writes");
+        let locked = format!(
+            "SELECT * FROM {control}.checkpoint FORCE INDEX (PRIMARY) WHERE projection = 'q' FOR UPDATE"
+        );
+        for sql in ["BEGIN", &locked] {
+            sqlx::raw_sql(sql).execute(&mut other).await.expect("the other projection writes");
         }
         let batches = (3..7).map(|number| queue.bench.batch(number, vec![put(number)])).collect();
         let (_, results, _) = queue.give(batches).await;

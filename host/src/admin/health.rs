@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 
-use super::{AdminContext, fuel, openmetrics, process, reasons};
+use super::{AdminContext, reasons};
 use crate::status::snapshot::{Phase, Snapshot};
 use crate::text::harmless;
 
@@ -31,7 +29,7 @@ pub async fn ready(State(shown): State<AdminContext>) -> (StatusCode, String) {
 }
 
 /// What keeps a projection from making progress. Everybody may read it, so that it has no reason that a person gave.
-fn obstacle(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn obstacle(snapshot: &Snapshot) -> Option<String> {
     let name = &snapshot.projection;
     let mut told = match (&snapshot.phase, &snapshot.trouble) {
         (Phase::Paused { reason }, _) => format!("paused: {reason}"),
@@ -48,63 +46,6 @@ fn obstacle(snapshot: &Snapshot) -> Option<String> {
         _ => String::new(),
     };
     Some(format!("{name}: {}{todo}", harmless(&told)))
-}
-
-/// All metrics, in the format of Prometheus, or as `OpenMetrics` text with exemplars.
-pub async fn metrics(State(shown): State<AdminContext>, headers: HeaderMap) -> Response {
-    let (snapshots, statuses) = (shown.snapshots(), shown.projections.statuses());
-    snapshots.iter().for_each(measure);
-    for status in &statuses {
-        metrics::gauge!("laterna_lag_seconds", "projection" => status.projection().to_owned())
-            .set(status.lag());
-    }
-    process::measure();
-    let text = shown.projections.without_gone(shown.metrics.render()) + &fuel::metrics(&snapshots);
-    if !openmetrics::is_asked_for(&headers) {
-        return text.into_response();
-    }
-    let exemplars = statuses.iter().map(|one| (one.projection().to_owned(), one.exemplars()));
-    let rendered = openmetrics::render(&text, &exemplars.collect());
-    ([(CONTENT_TYPE, openmetrics::MEDIA_TYPE)], rendered).into_response()
-}
-
-/// Puts a snapshot's numbers into the metrics.
-fn measure(snapshot: &Snapshot) {
-    let projection = snapshot.projection.clone();
-    let gauge = |name: &'static str, value: f64| {
-        metrics::gauge!(name, "projection" => projection.clone()).set(value);
-    };
-    #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
-    for (name, value) in [
-        ("laterna_lag_events", snapshot.lag_events),
-        ("laterna_epoch", snapshot.epoch),
-        ("laterna_operations_waiting", snapshot.commands.len() as u64),
-        ("laterna_queued_bytes", snapshot.queued_bytes),
-        ("laterna_dead_letters_parked", snapshot.parked),
-        ("laterna_dead_letters_held", snapshot.held),
-    ] {
-        gauge(name, value as f64);
-    }
-    if let Some(acknowledgement) = &snapshot.acknowledgement {
-        #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
-        gauge("laterna_acknowledge_waiting_events", acknowledgement.waiting as f64);
-    }
-    if let Some(oplog) = snapshot.oplog {
-        gauge("laterna_oplog_used_ratio", f64::from(oplog.used_percent) / 100.0);
-        gauge("laterna_oplog_left_seconds", oplog.left_seconds.into());
-    } else if matches!(snapshot.phase, Phase::Standby { .. }) {
-        // A gauge keeps what it was set to, and a standby does not know.
-        gauge("laterna_oplog_used_ratio", f64::NAN);
-        gauge("laterna_oplog_left_seconds", f64::NAN);
-    }
-    let ready = f64::from(u8::from(obstacle(snapshot).is_none()));
-    gauge("laterna_ready", ready);
-    let writes = matches!(snapshot.phase, Phase::History | Phase::Streaming | Phase::Paused { .. });
-    gauge("laterna_leader", f64::from(u8::from(writes)));
-    for phase in Phase::NAMES {
-        let here = f64::from(u8::from(snapshot.phase.name() == phase));
-        metrics::gauge!("laterna_phase", "projection" => projection.clone(), "phase" => phase).set(here);
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::pipeline::room::RoomPart;
 use crate::projector::Engine;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::lane::acknowledge::Acknowledge;
-use crate::readmodel::lane::volume::Limits;
+use crate::readmodel::lane::letter_limits::Limits;
 use crate::readmodel::mysql::session::Connector;
 use crate::servers::Servers;
 use crate::source::{Decoder, Outbox, OutboxOptions, SharedStream};

@@ -187,7 +187,7 @@ impl Fleet {
             versions: versions.clone(),
             window: settings.window,
         });
-        let orders = LetterQueues::default();
+        let letter_queues = LetterQueues::default();
         let (poller, feed) = Poller::new(servers.applier.clone(), servers.control.clone(), &name);
         let watch = |file: &PathBuf| FileWatch {
             servers: servers.clone(),
@@ -204,13 +204,13 @@ impl Fleet {
             settings: settings.letters,
             audit_retention_days: settings.audit_retention_days,
             component_retention_days: settings.component_retention_days,
-            letter_queues: orders.clone(),
+            letter_queues: letter_queues.clone(),
             status: status.clone(),
             feed: feed.clone(),
             stop: stop.clone(),
         };
         let ports = OnServers { servers: servers.clone(), settings, versions, status, feed };
-        let supervisor = Supervisor { ports, orders, stop: stop.clone() };
+        let supervisor = Supervisor { ports, letter_queues, stop: stop.clone() };
         let ended = name.clone();
         self.tasks.spawn(async move {
             let working = async {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::batch_size::{BatchSize, Repeats};
 use super::breaker::Breaker;
 use super::frontier::Frontiers;
 use super::hot_swap::HotSwap;
@@ -16,7 +17,6 @@ use super::plan::{Isolated, Planner, end_at_first_parked, halve, split};
 use super::ports::{ReadModel, Version};
 use super::project_stage::ProjectedWork;
 use super::requests::LetterRequest;
-use super::size::{Repeats, Size};
 use super::suspects::Suspects;
 use crate::failure::Failure;
 use crate::readmodel::lane::batch::Batch;
@@ -41,7 +41,7 @@ pub struct ApplyStage<V: Version, R> {
     pub breaker: Arc<Breaker>,
     pub suspects: Arc<Suspects>,
     /// How many entries a transaction may have.
-    pub size: Size,
+    pub size: BatchSize,
     /// A parked event holds the whole stream, and not only its aggregate.
     pub holds_stream: bool,
     pub stop: CancellationToken,
@@ -67,7 +67,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 work = self.work.recv() => match work {
                     Some(work) => {
                         self.apply(work).await?;
-                        self.status.is_through(self.lane);
+                        self.status.finished_batch(self.lane);
                     }
                     None => return Ok(()),
                 },

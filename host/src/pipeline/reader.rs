@@ -62,15 +62,21 @@ impl Inbox {
     }
 }
 
+/// Where a reader ends, if it does.
+pub struct ReadEnd {
+    /// Everything up to here is handed out, and nothing behind it.
+    pub until: Option<Position>,
+    /// Its part in a meeting with another reader, for which it may end earlier.
+    pub party: Party,
+}
+
 pub struct Reader<S> {
     source: S,
     inboxes: Vec<Inbox>,
     room: Room,
     status: Arc<Status>,
     progress: Arc<Frontiers>,
-    /// Where to end: everything up to here is handed out, and nothing behind it.
     until: Option<Position>,
-    /// Its part in a meeting with another reader, for which it may end earlier.
     party: Party,
     /// How often lanes hear where the stream stands while none has events.
     rest: Duration,
@@ -86,9 +92,10 @@ impl<S: Source> Reader<S> {
         room: Room,
         status: Arc<Status>,
         progress: Arc<Frontiers>,
-        (until, party): (Option<Position>, Party),
+        end: ReadEnd,
         rest: Duration,
     ) -> Self {
+        let ReadEnd { until, party } = end;
         let advanced = Instant::now();
         let furthest = inboxes.iter().map(|inbox| &inbox.position).max_by(|a, b| a.compare(b));
         // Who has an end already cannot be given another one.
@@ -291,7 +298,7 @@ mod tests {
             status.starts("held", "", 1, &(0..lanes).map(row).collect::<Vec<_>>());
             let progress = Arc::new(Frontiers::new((0..lanes).map(|_| start.clone())));
             let room = Room::new(RoomPart::of(QUEUED_BYTES_MAX, 1), status.queued_bytes.clone());
-            let end = (None, Arc::new(Rendezvous::default()).party(Side::Live));
+            let end = ReadEnd { until: None, party: Arc::new(Rendezvous::default()).party(Side::Live) };
             let reader = Reader::new(Endless(0), inboxes, room, status.clone(), progress, end, REST_INTERVAL);
             let reading = tokio::spawn(reader.run());
             // MySQL is cut off: nothing is taken from the queues.

@@ -12,17 +12,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::apply_stage::ApplyStage;
+use super::batch_size::BatchSize;
 use super::breaker::Breaker;
 use super::frontier::Frontiers;
 use super::hot_swap::{DesiredVersion, HotSwap};
 use super::plan::Planner;
 use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
-use super::reader::{Inbox, Reader};
+use super::reader::{Inbox, ReadEnd, Reader};
 use super::rendezvous::{Rendezvous, Side};
 use super::requests::{LetterRequest, request_queue};
 use super::room::{Room, RoomPart};
-use super::size::Size;
 use super::suspects::Suspects;
 use super::window::DedupeWindow;
 use crate::failure::Failure;
@@ -70,7 +70,8 @@ pub struct Run<'a, P> {
     pub suspects: Arc<Suspects>,
     pub status: &'a Arc<Status>,
     /// Where its reader meets that of other tables, and which of the two it is.
-    pub meets: (&'a Arc<Rendezvous>, Side),
+    pub rendezvous: &'a Arc<Rendezvous>,
+    pub side: Side,
     /// Ends reader and lanes when they have finished what they have begun.
     pub stop: &'a CancellationToken,
 }
@@ -90,18 +91,18 @@ pub enum Ended {
 }
 
 /// The queues for requests about dead letters, one a lane.
-pub type OrderQueues = Vec<mpsc::Sender<LetterRequest>>;
+pub type RequestQueues = Vec<mpsc::Sender<LetterRequest>>;
 
 impl<P: Ports> Run<'_, P> {
     /// Starts the lanes, and the reader that feeds them.
-    pub async fn start(&self, work: &mut TaskSet, run_plan: RunPlan) -> Result<OrderQueues, Failure> {
+    pub async fn start(&self, work: &mut TaskSet, run_plan: RunPlan) -> Result<RequestQueues, Failure> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
         let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let source = self.parts.source(&run_plan.rows);
         let room = Room::new(self.room.clone(), self.status.queued_bytes.clone());
         self.status.has_room(self.room.bytes());
-        let (rendezvous, side) = (self.meets.0.clone(), self.meets.1);
-        let end = (run_plan.until, rendezvous.party(side));
+        let (rendezvous, side) = (self.rendezvous.clone(), self.side);
+        let end = ReadEnd { until: run_plan.until, party: rendezvous.party(side) };
         let reader = Reader::new(source, inboxes, room, self.status.clone(), progress, end, self.rest);
         let stop = self.stop.clone();
         let reading = async move {
@@ -122,7 +123,7 @@ impl<P: Ports> Run<'_, P> {
         work: &mut TaskSet,
         run_plan: RunPlan,
         released: impl Task<()> + 'static,
-    ) -> Result<OrderQueues, Failure> {
+    ) -> Result<RequestQueues, Failure> {
         let progress = Arc::new(Frontiers::new(run_plan.rows.iter().map(|row| row.position.clone())));
         let (inboxes, requests) = self.start_lanes(work, &run_plan, &progress).await?;
         let stop = self.stop.clone();
@@ -144,7 +145,7 @@ impl<P: Ports> Run<'_, P> {
         work: &mut TaskSet,
         run_plan: &RunPlan,
         progress: &Arc<Frontiers>,
-    ) -> Result<(Vec<Inbox>, OrderQueues), Failure> {
+    ) -> Result<(Vec<Inbox>, RequestQueues), Failure> {
         // One after the other, they would be what a start takes longest for.
         let mut loaded = try_join_all(run_plan.rows.iter().map(|row| self.load(row))).await?;
         // None of them writes any more, and none writes yet.
@@ -212,7 +213,7 @@ impl<P: Ports> Run<'_, P> {
                 decoder: self.parts.decoder().clone(),
                 breaker: self.breaker.clone(),
                 suspects: self.suspects.clone(),
-                size: Size::any(),
+                size: BatchSize::any(),
                 holds_stream: self.parts.holds_stream(),
                 stop: self.stop.clone(),
             }

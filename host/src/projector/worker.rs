@@ -22,10 +22,10 @@ pub struct Worker {
     requests: mpsc::Sender<WorkerRequest>,
 }
 
-type WorkerReply<T> = oneshot::Sender<Result<T, Failure>>;
-
-enum WorkerRequest {
-    Project { events: Vec<Arc<Event>>, reply: WorkerReply<Vec<Outcome>> },
+/// Events to be projected, and who waits for what comes of them.
+struct WorkerRequest {
+    events: Vec<Arc<Event>>,
+    reply: oneshot::Sender<Result<Vec<Outcome>, Failure>>,
 }
 
 impl Worker {
@@ -41,26 +41,18 @@ impl Worker {
 
     /// Asks the chain about each event.
     pub async fn project(&self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
-        self.ask(|reply| WorkerRequest::Project { events, reply }).await
-    }
-
-    async fn ask<T>(&self, request: impl FnOnce(WorkerReply<T>) -> WorkerRequest) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone = || Failure::Bug { what: "the projector's thread is gone".to_owned() };
-        self.requests.send(request(reply)).await.map_err(|_| gone())?;
+        self.requests.send(WorkerRequest { events, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
 fn work(mut guests: Guests, mut inbox: mpsc::Receiver<WorkerRequest>) {
-    while let Some(request) = inbox.blocking_recv() {
+    while let Some(WorkerRequest { events, reply }) = inbox.blocking_recv() {
+        let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
         // A caller that went away does not want its answer: nothing is left to do then.
-        match request {
-            WorkerRequest::Project { events, reply } => {
-                let events: Vec<&Event> = events.iter().map(Arc::as_ref).collect();
-                drop(reply.send(caught(&mut guests, |guests| guests.project(&events))));
-            }
-        }
+        drop(reply.send(caught(&mut guests, |guests| guests.project(&events))));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The writes of one lane: a batch with its checkpoint, its dedupe marks and its dead letters, in one transaction.
 
 pub mod batch;
-pub mod volume;
+pub mod letter_limits;
 pub mod witness;
 pub mod checkpoint;
 pub mod dead_letter;

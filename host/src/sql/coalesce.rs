@@ -115,7 +115,7 @@ impl<'a> Joined<'_, 'a> {
         let is_free = group.has_free_rows && key.is_some();
         if is_free
             && let (Some(before), Some(keyed)) = (before, &statement.keyed)
-            && self.is_folded(index, keyed, before, &kinds, values)
+            && self.try_fold(index, keyed, before, &kinds, values)
         {
             return;
         }
@@ -168,7 +168,7 @@ impl<'a> Joined<'_, 'a> {
 
     /// Folds an operation into the one before it on the same row, or takes that one away where nothing is left of it.
     /// Returns true where nothing is left to do.
-    fn is_folded(
+    fn try_fold(
         &mut self,
         index: usize,
         keyed: &Keyed,

@@ -51,31 +51,31 @@ impl Version for Loaded {
 
 impl ReadModel for LaneModel {
     async fn load(&mut self) -> Result<LoadedLane, Failure> {
-        self.load().await
+        LaneModel::load(self).await
     }
 
     async fn remembered(&mut self) -> Result<Remembered, Failure> {
-        self.remembered().await
+        LaneModel::remembered(self).await
     }
 
     fn keeps(&mut self, remembered: &Remembered) {
-        self.keeps(remembered);
+        LaneModel::keeps(self, remembered);
     }
 
     async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
-        self.commit(batch).await
+        LaneModel::commit(self, batch).await
     }
 
     async fn probe(&mut self, batch: &Batch, is_final: Final<'_>) -> Result<Vec<(usize, Failure)>, Failure> {
-        self.probe(batch, is_final).await
+        LaneModel::probe(self, batch, is_final).await
     }
 
     async fn letter_behind(&mut self, aggregate_key: &[u8], after: u64) -> Result<Option<Letter>, Failure> {
-        self.letter_behind(aggregate_key, after).await
+        LaneModel::letter_behind(self, aggregate_key, after).await
     }
 
     async fn document(&mut self, letter: &Letter) -> Result<Option<Vec<u8>>, Failure> {
-        self.document(letter).await
+        LaneModel::document(self, letter).await
     }
 
     async fn apply_letter(
@@ -83,19 +83,19 @@ impl ReadModel for LaneModel {
         letter: &Letter,
         made: (&[FittedOperation], &Deployed),
     ) -> Result<(), Failure> {
-        self.apply_letter(letter, made).await
+        LaneModel::apply_letter(self, letter, made).await
     }
 
     async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
-        self.keep_letter(letter, attempt).await
+        LaneModel::keep_letter(self, letter, attempt).await
     }
 
     async fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
-        self.discard_letter(letter, who, why).await
+        LaneModel::discard_letter(self, letter, who, why).await
     }
 
     async fn erase_letter(&mut self, letter: &Letter, who: &str, why: &str) -> Result<bool, Failure> {
-        self.erase_letter(letter, who, why).await
+        LaneModel::erase_letter(self, letter, who, why).await
     }
 
     async fn dry_run_letters(
@@ -103,6 +103,6 @@ impl ReadModel for LaneModel {
         letters: &[Vec<FittedOperation>],
         version: &Deployed,
     ) -> Result<Option<(usize, Failure)>, Failure> {
-        self.dry_run_letters(letters, version).await
+        LaneModel::dry_run_letters(self, letters, version).await
     }
 }

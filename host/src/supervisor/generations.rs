@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use builder::Building;
+use meeting::{BothLanes, LiveEvents};
 use ports::GenerationPorts;
 use shadow_run::ShadowRun;
 
@@ -167,16 +168,17 @@ async fn meeting_step<P: GenerationPorts>(
     live: u32,
     next: Generation,
 ) -> Result<NextStep<P>, Failure> {
-    let there = ports.rows(next.generation).await?;
-    let here = ports.rows(live).await?;
+    let beside = ports.rows(next.generation).await?;
+    let live_rows = ports.rows(live).await?;
+    let lanes = BothLanes { live: &live_rows, beside: &beside };
     let waited = ports.term().waited_for.swap(0, Ordering::Relaxed) == next.generation;
     let untold = ports.untold(live).await?;
     let mut outbox = meeting::OutboxAnswer::default();
     loop {
-        let known = (untold.as_ref(), std::mem::take(&mut outbox));
-        return match meeting::next(&next, (&here, &there), waited, known) {
+        let events = LiveEvents { untold: untold.as_ref(), outbox: &outbox };
+        return match meeting::next(&next, lanes, waited, events) {
             meeting::Next::AskOutbox => {
-                outbox = meeting::OutboxAnswer::Asked(ports.outbox_lacks(live, &here).await?);
+                outbox = meeting::OutboxAnswer::Asked(ports.outbox_lacks(live, &live_rows).await?);
                 continue;
             }
             meeting::Next::BackToWork(why) => back_to_work(ports, &next, &why).await,
@@ -189,7 +191,7 @@ async fn meeting_step<P: GenerationPorts>(
             }
             meeting::Next::CutOver => cut_over(ports, live, &next).await,
             meeting::Next::Compare => {
-                let picture = ports.take_picture(live, &next, (&here, &there)).await?;
+                let picture = ports.take_picture(live, &next, lanes).await?;
                 let to = GenerationState::Comparing;
                 let moved = ports.advance(&next, (to, next.purpose), None).await?;
                 let comparing = Box::new(Generation { state: to, ..next });

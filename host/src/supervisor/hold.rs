@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::readmodel::control::poller::ControlFeed;
 use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::lane::dead_letter::Selection;
-use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::lane::letter_limits::Volume;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::statement::Ordering;

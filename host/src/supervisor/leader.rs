@@ -39,7 +39,8 @@ pub async fn start<P: ControlPorts>(
         breaker: Arc::new(breaker),
         suspects: carryover.suspects.clone(),
         status,
-        meets: (&term.rendezvous, Side::Live),
+        rendezvous: &term.rendezvous,
+        side: Side::Live,
         stop,
     };
     let takes_events = held.is_none();
@@ -55,7 +56,7 @@ pub async fn start<P: ControlPorts>(
         }
         None => run.start(work, run_plan).await?,
     };
-    supervisor.orders.replace(requests);
+    supervisor.letter_queues.replace(requests);
     lanes.start_beside(beside, stop, takes_events);
     Ok(())
 }

@@ -1,17 +1,13 @@
-//! What goes on beside the lanes: the lease is renewed, and what the servers say is shown.
+//! What goes on beside the lanes: what the servers say is shown, and that the host is alive.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::hold::HoldCheck;
-use super::ports::{ControlPorts, Lease};
-use super::settings::Settings;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::position::ClusterTime;
 use crate::readmodel::control::poller::ControlFeed;
-use crate::retry::{Backoff, answer};
+use crate::retry::answer;
 use crate::servers::Servers;
 use crate::status::{Server, Status};
 
@@ -23,37 +19,6 @@ const OPLOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a server may take to say how it stands, before it is asked anew.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// Renews the lease until it is lost: because another host has it, or because it ran out by this host's own
-/// monotonic clock. That counts from before the request, so it runs out here first, and MySQL's time plays no part.
-pub async fn keep_lease<P: ControlPorts>(ports: P, lease: Lease<P::Session>) -> Result<(), Failure> {
-    let Lease { epoch, mut session, mut good_until } = lease;
-    let Settings { name, lease_ttl: ttl, .. } = ports.settings().clone();
-    loop {
-        tokio::time::sleep_until(good_until - ttl + ttl / 3).await;
-        let mut backoff = Backoff::new();
-        loop {
-            let asked = Instant::now();
-            // So that one connection that says nothing leaves time for another.
-            let limit = good_until.min(asked + ttl / 3);
-            let silence = Failure::ConnectionLost { message: "renewing the lease took too long".to_owned() };
-            let renewing = tokio::time::timeout_at(limit, ports.renew(&mut session, epoch));
-            let failure = match renewing.await.unwrap_or(Err(silence)) {
-                Ok(()) => {
-                    good_until = asked + ttl;
-                    break;
-                }
-                Err(failure) if failure.fault() == Fault::Fenced => return Err(failure),
-                Err(failure) => failure,
-            };
-            tracing::warn!(projection = name, "lease: {}; trying again", failure.without_values());
-            tokio::time::sleep_until(good_until.min(Instant::now() + backoff.next_wait())).await;
-            if Instant::now() >= good_until {
-                return Err(Failure::LeaseExpired { seconds: ttl.as_secs(), message: failure.to_string() });
-            }
-        }
-    }
-}
 
 /// Shows that the projection's loop turns, while it gets ready too, which may take long.
 pub async fn beat(status: Arc<Status>) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::pipeline::breaker::BreakerSettings;
 use crate::pipeline::room::RoomPart;
 use crate::readmodel::lane::acknowledge::Acknowledge;
-use crate::readmodel::lane::volume::Limits;
+use crate::readmodel::lane::letter_limits::Limits;
 use crate::source::OnLost;
 
 /// How a projection is to run.

@@ -97,16 +97,15 @@ pub async fn prepare_copy(connection: &mut MySqlConnection) -> anyhow::Result<()
 
 pub async fn drop_all(connection: &mut MySqlConnection) -> anyhow::Result<()> {
     // A generation that is left keeps the next host's tables from changing places.
-    let sql = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata WHERE LEFT(schema_name, ?) = ?";
-    let beside = format!("{}_g", control());
-    let found = sqlx::query(sql).bind(i64::try_from(beside.len())?).bind(&beside);
+    let sql = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata WHERE schema_name REGEXP ?";
+    let found = sqlx::query(sql).bind(format!("^{}_g[0-9]+_", control()));
     let found = found.fetch_all(&mut *connection).await?;
     let mut schemas: Vec<String> =
         found.iter().map(|row| row.try_get_unchecked(0)).collect::<Result<_, _>>()?;
     // Tools that copy put what they have fetched into a schema beside.
     schemas.extend([database().to_owned(), control().to_owned(), format!("{}_staging", database())]);
     for name in schemas {
-        connection.execute(format!("DROP DATABASE IF EXISTS {name}").as_str()).await?;
+        connection.execute(format!("DROP DATABASE IF EXISTS `{name}`").as_str()).await?;
     }
     Ok(())
 }

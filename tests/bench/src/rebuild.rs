@@ -33,6 +33,11 @@ struct Rebuilt {
     beside_seconds: f64,
     ordinary_ms: Lag,
     beside_ms: Lag,
+    /// For how long no live event's row was committed, at most.
+    stood_ms: f64,
+    /// How often it was told how long it would take beside live traffic, and how many times as long as that it took at most.
+    times_told: usize,
+    told_ratio: f64,
 }
 
 pub async fn run(options: &RebuildOptions) -> anyhow::Result<()> {
@@ -45,7 +50,8 @@ pub async fn run(options: &RebuildOptions) -> anyhow::Result<()> {
         println!(
             "{} events: {:.1} s alone, {:.1} s beside {} events a second (ratio of the throughput {:.2})\n\
              milliseconds from write to row, 50, 99, 99.9 %: {:.1}, {:.1}, {:.1} ordinarily; {:.1}, {:.1}, {:.1} meanwhile \
-             (ratio of the 99 %: {:.2})",
+             (ratio of the 99 %: {:.2})\n\
+             the live rows stood still for {:.0} ms at most; the time left was told {} times, and it took at most {:.2} times as long",
             rebuilt.events,
             rebuilt.alone_seconds,
             rebuilt.beside_seconds,
@@ -58,6 +64,9 @@ pub async fn run(options: &RebuildOptions) -> anyhow::Result<()> {
             rebuilt.beside_ms.p99,
             rebuilt.beside_ms.p999,
             rebuilt.beside_ms.p99 / rebuilt.ordinary_ms.p99,
+            rebuilt.stood_ms,
+            rebuilt.times_told,
+            rebuilt.told_ratio,
         );
         results.push(rebuilt);
     }
@@ -82,7 +91,7 @@ async fn measure(site: &Site, options: &RebuildOptions) -> anyhow::Result<Rebuil
     })
     .await?;
     let asked = Asked { site, config: &config };
-    let (alone, _) = asked.rebuild(&mut host).await?;
+    let alone = asked.rebuild(&mut host).await?.seconds();
 
     let plan = Plan {
         rate: options.rate,
@@ -96,7 +105,7 @@ async fn measure(site: &Site, options: &RebuildOptions) -> anyhow::Result<Rebuil
     let traffic = Traffic::begin(&site.client, site.target.connect().await?, plan, documents);
     let warm = Instant::now() + Duration::from_secs(options.seconds) / 5;
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let (beside, span) = asked.rebuild(&mut host).await?;
+    let beside = asked.rebuild(&mut host).await?;
     let (written, mut connection, samples) = traffic.end(true).await?;
     host.check()?;
     let all = i64::try_from(history + written)?;
@@ -112,7 +121,7 @@ async fn measure(site: &Site, options: &RebuildOptions) -> anyhow::Result<Rebuil
     drop(host);
     readmodel::drop_all(&mut connection).await?;
     site.client.database(database()).drop().await?;
-    let within = |at: Instant| at >= span.0 && at < span.1;
+    let within = |at: Instant| at >= beside.began && at < beside.ended;
     let lag = |is_wanted: &dyn Fn(Instant) -> bool| lag::lag(&samples as &[Sample], is_wanted);
     Ok(Rebuilt {
         machine: machine::description(),
@@ -120,10 +129,40 @@ async fn measure(site: &Site, options: &RebuildOptions) -> anyhow::Result<Rebuil
         events: history,
         rate: options.rate,
         alone_seconds: alone,
-        beside_seconds: beside,
+        beside_seconds: beside.seconds(),
         ordinary_ms: lag(&|at| at >= warm && !within(at)),
         beside_ms: lag(&within),
+        stood_ms: stood(samples.iter().map(|(at, took)| *at + *took).filter(|at| within(*at)).collect()),
+        times_told: beside.told.len(),
+        told_ratio: beside.told_ratio(),
     })
+}
+
+/// The longest time between two of these moments, in milliseconds.
+fn stood(mut committed: Vec<Instant>) -> f64 {
+    committed.sort_unstable();
+    let gaps = committed.windows(2).map(|two| two[1] - two[0]);
+    gaps.max().unwrap_or_default().as_secs_f64() * 1000.0
+}
+
+/// A rebuild that is over.
+struct RebuildRun {
+    began: Instant,
+    ended: Instant,
+    /// When another time was told, and how long it was to take from then on.
+    told: Vec<(Instant, Duration)>,
+}
+
+impl RebuildRun {
+    fn seconds(&self) -> f64 {
+        (self.ended - self.began).as_secs_f64()
+    }
+
+    /// How many times as long as was told it took at most.
+    fn told_ratio(&self) -> f64 {
+        let took = self.told.iter().map(|(at, left)| (self.ended - *at).as_secs_f64() / left.as_secs_f64());
+        took.fold(0.0, f64::max)
+    }
 }
 
 /// Who asks for rebuilds.
@@ -134,7 +173,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// From the command until the tables have taken the live ones' place.
-    async fn rebuild(&self, host: &mut Running) -> anyhow::Result<(f64, (Instant, Instant))> {
+    async fn rebuild(&self, host: &mut Running) -> anyhow::Result<RebuildRun> {
         let mut connection = self.site.target.connect().await?;
         let sql = format!("SELECT CAST(live_generation AS SIGNED) FROM {}.projection", control());
         let before: i64 = connection.fetch_one(sql.as_str()).await?.try_get_unchecked(0)?;
@@ -147,13 +186,25 @@ impl Asked<'_> {
             "a rebuild was refused: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        let left = format!(
+            "SELECT CAST(ready_at AS CHAR), CAST(TIMESTAMPDIFF(MICROSECOND, CURRENT_TIMESTAMP(6), ready_at) AS SIGNED) \
+             FROM {}.generation WHERE state = 'building' AND ready_at > CURRENT_TIMESTAMP(6)",
+            control()
+        );
+        let (mut told, mut last) = (Vec::new(), String::new());
         until("the rebuilt tables", host, async || {
+            if let Some(row) = connection.fetch_optional(left.as_str()).await? {
+                let (ready, left): (String, i64) = (row.try_get_unchecked(0)?, row.try_get_unchecked(1)?);
+                if ready != last {
+                    told.push((Instant::now(), Duration::from_micros(left.try_into()?)));
+                    last = ready;
+                }
+            }
             let live: i64 = connection.fetch_one(sql.as_str()).await?.try_get_unchecked(0)?;
             Ok(live > before)
         })
         .await?;
-        let ended = Instant::now();
-        Ok(((ended - began).as_secs_f64(), (began, ended)))
+        Ok(RebuildRun { began, ended: Instant::now(), told })
     }
 }
 

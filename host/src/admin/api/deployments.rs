@@ -81,7 +81,7 @@ pub async fn deploy(
     asked: Asked,
     Body(DeployBody { digest, canary_seconds }): Body<DeployBody>,
 ) -> Result<Response, Problem> {
-    is_digest(&digest)?;
+    require_digest(&digest)?;
     let wish = Wish::Deploy { digest: digest.clone(), canary_seconds };
     if !asked.dry_run {
         return asked.ask(&shown, &projection, wish).await;
@@ -106,7 +106,7 @@ async fn dry_deployment(
     seat.rise(found.map_err(Problem::from))
 }
 
-fn is_digest(text: &str) -> Result<(), Problem> {
+fn require_digest(text: &str) -> Result<(), Problem> {
     let is_one = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if is_one { Ok(()) } else { Err(Problem::wrong("`digest` must be 64 of 0-9 and a-f")) }
 }

@@ -2,11 +2,11 @@
 
 use super::ApplyStage;
 use crate::failure::Failure;
+use crate::pipeline::batch_size::Repeats;
 use crate::pipeline::decide::{Decision, decide};
 use crate::pipeline::ports::{Outcome, ReadModel, Version};
 use crate::pipeline::project_stage::DEADLINES_MAX;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
-use crate::pipeline::size::Repeats;
 use crate::projector::JudgedOutcome;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::retry::Backoff;

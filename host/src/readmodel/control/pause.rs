@@ -1,5 +1,5 @@
-//! The rows of pauses that an operator or the breaker ordered: restarts and take-overs keep them. Every other reason to pause is a
-//! `failure`, which `supervisor::hold` checks.
+//! Pauses that an operator or the breaker ordered: rows, so that restarts and take-overs keep them. Every other reason to pause is a
+//! `Failure`, which nobody writes down: whoever starts meets it again.
 
 use super::control_db::{LeaderDb, ProjectionDb, ProjectionTransaction};
 use super::control_sql::ControlRow;

@@ -11,7 +11,7 @@ use super::schema::Control;
 use super::take_up::TakeUp;
 use crate::failure::Failure;
 use crate::readmodel::lane::dead_letter::{KIND, LetterCounts};
-use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::lane::letter_limits::Volume;
 
 /// The control rows of one projection at one moment.
 #[derive(Debug, Clone, PartialEq)]

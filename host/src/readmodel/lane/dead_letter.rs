@@ -3,6 +3,7 @@
 //! A letter is written in the transaction that moves the checkpoint past its event, and taken away in the one
 //! that applies it. Only an aggregate's head (its oldest letter) is ever replayed or discarded.
 
+mod letter;
 mod document;
 mod same;
 mod selection;
@@ -15,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Lane;
 use super::batch::{Entry, Verdict};
 use super::checkpoint::stored;
-use super::volume::Volume;
+use super::letter_limits::Volume;
 use crate::event::{Aggregate, Delivery, Id};
 use crate::failure::Failure;
 use crate::fingerprint::Seed;
@@ -24,10 +25,10 @@ use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::statement::FittedOperation;
-use crate::text::harmless;
 
 pub use counts::{ClassCount, KIND, LetterCounts, with_remedies};
 pub use document::{Content, readable_document, shown_document};
+pub use letter::{Letter, MASKED};
 pub use selection::{Discarded, GivenUp, Selection};
 pub use shown::{Ids, ShownLetters};
 
@@ -36,66 +37,6 @@ const REASON_BYTES_MAX: usize = 8 << 10;
 
 /// The most that is stored of an event's operations, in bytes.
 const OPERATIONS_BYTES_MAX: usize = 64 << 10;
-
-/// What stands in the place of a value that whoever asks may not see.
-pub const MASKED: &str = "(masked)";
-
-/// A stored letter, without its document.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct Letter {
-    pub id: u64,
-    /// `parked` or `held`.
-    pub state: String,
-    pub aggregate: Option<String>,
-    /// The aggregate as only this one is written: what `--aggregate` takes for it.
-    pub aggregate_exact: Option<String>,
-    pub event_id: Option<String>,
-    pub event_type: Option<String>,
-    pub class: Option<String>,
-    pub reason: Option<String>,
-    pub digest: String,
-    pub attempts: u32,
-    pub created_at: String,
-    pub updated_at: String,
-    pub document_bytes: u64,
-    /// When its document, operations and reason were erased.
-    pub erased_at: Option<String>,
-    /// In how many parts the document is stored; 0: in the letter itself.
-    #[serde(skip)]
-    pub parts: u32,
-    #[serde(skip)]
-    pub aggregate_key: Option<Vec<u8>>,
-    #[serde(skip)]
-    pub document_key: Vec<u8>,
-    #[serde(skip)]
-    pub event_key: Option<Vec<u8>>,
-}
-
-impl Letter {
-    /// The aggregate as people see it, and no other one reads.
-    pub fn aggregate_spelled(&self) -> Option<String> {
-        let aggregate = self.aggregate_key.as_deref().map(Aggregate::from_key)?;
-        aggregate.ok().map(|aggregate| aggregate.spelled())
-    }
-
-    /// The event's id as people see it. The first version of the control schema kept its text only.
-    pub fn event_spelled(&self) -> Option<String> {
-        let id = self.event_key.as_deref().and_then(|key| Id::from_key(key).ok());
-        id.map(|id| id.spelled()).or_else(|| self.event_id.as_deref().map(harmless))
-    }
-
-    /// Takes out what the event, the projector or the row said.
-    pub fn mask(&mut self) {
-        if self.reason.is_some() {
-            self.reason = Some(MASKED.to_owned());
-        }
-    }
-
-    /// An event that waits behind a parked one. As the head of its aggregate, it was not tried yet.
-    pub fn is_held(&self) -> bool {
-        self.state == "held"
-    }
-}
 
 /// Where a document is looked for, also one whose id cannot be read: XXH3-128 of the id's key or of the raw bytes. Clients
 /// choose those, so a key that is found proves nothing by itself: what it stands for is compared.

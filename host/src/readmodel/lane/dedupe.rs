@@ -7,10 +7,9 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{MySql, QueryBuilder, Row};
 
 use super::Lane;
-use super::batch::IdsByOutcome;
+use super::batch::{Batch, IdsByOutcome};
 use super::checkpoint::stored;
 use super::dead_letter::Letter;
-use super::lane_batch::LaneBatch;
 use crate::event::Id;
 use crate::failure::Failure;
 use crate::position::Position;
@@ -36,35 +35,41 @@ pub struct Remembered {
     pub rows: Vec<DedupeMark>,
 }
 
+/// A batch whose events are to be marked, and its lane.
+#[derive(Debug, Clone, Copy)]
+pub struct Marking<'a> {
+    pub lane: &'a Lane,
+    pub batch: &'a Batch,
+}
+
 /// Marks the events of these batches of one projection, in their transaction: a row for each that has any, which is returned.
 pub async fn mark(
     connection: &mut MySqlConnection,
     control: &Control,
-    parts: &[LaneBatch],
+    markings: &[Marking<'_>],
 ) -> Result<Vec<Option<DedupeMark>>, Failure> {
-    let outcomes: Vec<IdsByOutcome<'_>> = parts.iter().map(|part| part.batch.outcomes()).collect();
-    let marked = parts.iter().zip(&outcomes).filter(|(_, ids)| ids.events() > 0);
+    let outcomes: Vec<IdsByOutcome<'_>> = markings.iter().map(|marking| marking.batch.outcomes()).collect();
+    let marked = markings.iter().zip(&outcomes).filter(|(_, ids)| ids.events() > 0);
     let mut first_row = None;
     if outcomes.iter().any(|ids| ids.events() > 0) {
         let mut sql = QueryBuilder::<MySql>::new(control.sql(
             "INSERT INTO laterna.dedupe \
              (projection, generation, lane, events, event_ids, bound, ignored_from, discarded_from, plain) ",
         ));
-        sql.push_values(marked, |mut values, (part, ids)| {
-            let (Lane { projection, generation, lane }, row) = (&part.turn.lane, OutcomeRow::of(ids));
+        sql.push_values(marked, |mut values, (marking, ids)| {
+            let (Lane { projection, generation, lane }, row) = (marking.lane, OutcomeRow::of(ids));
             values.push_bind(projection).push_bind(generation).push_bind(lane).push_bind(ids.events());
-            values.push_bind(row.event_ids).push_bind(stored(&part.batch.position));
+            values.push_bind(row.event_ids).push_bind(stored(&marking.batch.position));
             values.push_bind(row.ignored_from).push_bind(row.discarded_from).push_bind(row.is_plain);
         });
         let inserted = sql.build().run(connection).await;
         let inserted = inserted.map_err(|error| classify("marking the batch's events", &error))?;
         first_row = Some(inserted.last_insert_id());
     }
-    let mut marks = Vec::with_capacity(parts.len());
-    for (part, ids) in parts.iter().zip(&outcomes) {
-        let lane = &part.turn.lane;
+    let mut marks = Vec::with_capacity(markings.len());
+    for (Marking { lane, batch }, ids) in markings.iter().zip(&outcomes) {
         if !ids.letters.is_empty() {
-            leave_open(connection, control, lane, &ids.letters, &part.batch.position).await?;
+            leave_open(connection, control, lane, &ids.letters, &batch.position).await?;
         }
         // The rows of one statement have numbers that follow each other, or, in a cluster, larger ones: a row that is taken for
         // an older one is only kept longer.

@@ -57,7 +57,7 @@ impl<P: GenerationPorts> Building<P> {
                         self.said = Some(said);
                     }
                     // Where MySQL is away, too, nobody can be told.
-                    let telling = self.is_kept_by(&failure);
+                    let telling = self.explain_obstacle(&failure);
                     let _ = within(PATIENCE, "saying what a generation waits for", telling).await;
                     tokio::time::sleep(self.backoff.next_wait()).await;
                 }
@@ -148,7 +148,7 @@ impl<P: GenerationPorts> Building<P> {
     }
 
     /// Says what keeps the generation that is being built from coming on, where a server does.
-    async fn is_kept_by(&mut self, failure: &Failure) -> Result<(), Failure> {
+    async fn explain_obstacle(&mut self, failure: &Failure) -> Result<(), Failure> {
         let is_built = |one: &Generation| one.state == GenerationState::Building;
         let Some(now) = self.ports.list().await?.into_iter().find(is_built) else { return Ok(()) };
         let reason = failure.without_values();

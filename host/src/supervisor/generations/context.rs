@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use super::PATIENCE;
 use super::background;
 use super::completeness;
+use super::meeting::BothLanes;
 use super::picture::Picture;
 use super::ports::GenerationPorts;
 use super::shadow_lanes::{GIVEN_UP_PAGE, ShadowLanes};
@@ -197,7 +198,7 @@ impl GenerationPorts for GenerationContext {
         let mut db = self.host.db(&mut session);
         if let Some(command) = gone.command {
             let why = gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned());
-            db.finish_command(command, &CommandOutcome::Failed(why)).await?;
+            Status::counts_ended(&db.finish_command(command, &CommandOutcome::Failed(why)).await?);
         }
         db.under(self.term.epoch).forget_generation(gone.generation).await?;
         self.keep(session);
@@ -205,7 +206,10 @@ impl GenerationPorts for GenerationContext {
     }
 
     async fn finish(&mut self, command: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
-        ask!(self, "ending a command", |db| db.finish_command(command, outcome))
+        let ended: Result<_, Failure> =
+            ask!(self, "ending a command", |db| db.finish_command(command, outcome));
+        Status::counts_ended(&ended?);
+        Ok(())
     }
 
     async fn report_progress(&mut self, command: u64, progress: &str) -> Result<(), Failure> {
@@ -232,9 +236,9 @@ impl GenerationPorts for GenerationContext {
         &mut self,
         live: u32,
         generation: &Generation,
-        rows: (&[LaneRow], &[LaneRow]),
+        lanes: BothLanes<'_>,
     ) -> Result<Picture, Failure> {
-        Picture::take(&self.host, live, generation, rows).await
+        Picture::take(&self.host, live, generation, lanes).await
     }
 
     async fn compare(

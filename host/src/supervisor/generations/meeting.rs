@@ -24,6 +24,21 @@ pub enum Next {
     CutOver,
 }
 
+/// Where the lanes of both generations stand.
+#[derive(Debug, Clone, Copy)]
+pub struct BothLanes<'a> {
+    pub live: &'a [LaneRow],
+    pub beside: &'a [LaneRow],
+}
+
+/// What is known of the live lanes' events.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveEvents<'a> {
+    /// Why it is not known which these are.
+    pub untold: Option<&'a String>,
+    pub outbox: &'a OutboxAnswer,
+}
+
 /// What is known of the outbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OutboxAnswer {
@@ -33,37 +48,31 @@ pub enum OutboxAnswer {
     Asked(Option<String>),
 }
 
-/// What comes next where the live lanes stand `here` and those of the generation `there`. `waited` says that the live lanes
-/// had their time to come to one position with it; `untold` is why it is not known what the live one took; `outbox` is
-/// what is known of the outbox.
-pub fn next(
-    generation: &Generation,
-    (here, there): (&[LaneRow], &[LaneRow]),
-    waited: bool,
-    (untold, outbox): (Option<&String>, OutboxAnswer),
-) -> Next {
-    let all = || here.iter().chain(there).map(|row| &row.position);
+/// What comes next where the lanes stand so. `waited` says that the live ones had their time to come to one position with the others.
+pub fn next(generation: &Generation, lanes: BothLanes<'_>, waited: bool, events: LiveEvents<'_>) -> Next {
+    let BothLanes { live, beside } = lanes;
+    let all = || live.iter().chain(beside).map(|row| &row.position);
     let Some(furthest) = all().max_by(|a, b| a.compare(b)) else {
         return Next::BackToWork("its lanes are gone".to_owned());
     };
     let at = |rows: &[LaneRow]| rows.iter().all(|row| row.position.compare(furthest).is_eq());
     match generation.purpose {
         // Where the live lanes cannot go on, it is enough that the others are further.
-        Purpose::Replace | Purpose::Look if at(there) && (at(here) || waited) => {
+        Purpose::Replace | Purpose::Look if at(beside) && (at(live) || waited) => {
             let lacks = if generation.lacks_accepted {
                 None
-            } else if untold.is_some() {
-                untold.cloned()
-            } else if at(here) {
-                completeness::lacks(here, there, generation.origin == Origin::Rollback)
+            } else if events.untold.is_some() {
+                events.untold.cloned()
+            } else if at(live) {
+                completeness::lacks(live, beside, generation.origin == Origin::Rollback)
             } else {
                 // What the live lanes took has to be in the outbox still, from which the others took it.
-                let OutboxAnswer::Asked(lacks) = outbox else { return Next::AskOutbox };
-                lacks
+                let OutboxAnswer::Asked(lacks) = events.outbox else { return Next::AskOutbox };
+                lacks.clone()
             };
             lacks.map_or(Next::CutOver, Next::Wait)
         }
-        Purpose::Verify | Purpose::Repair if at(there) && at(here) => Next::Compare,
+        Purpose::Verify | Purpose::Repair if at(beside) && at(live) => Next::Compare,
         _ => Next::Meet(furthest.clone()),
     }
 }

@@ -104,6 +104,11 @@ impl GenerationPace {
         Some(left.saturating_sub((now - then).as_secs()).max(1))
     }
 
+    /// How many times as fast as with its share it is expected to be with all of the time.
+    fn faster(&self) -> f64 {
+        (100.0 / f64::from(self.share)).min(FASTER_MAX)
+    }
+
     fn estimate(&mut self, expected: u64, age: u64) -> Option<u64> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         if last.behind.is_some_and(|behind| behind <= 1) {
@@ -122,6 +127,9 @@ impl GenerationPace {
         let arrival = arrival.max(self.arrival);
         let seconds = if let Some(behind) = last.behind {
             let gain = if arrival > 0.0 { pace / arrival } else { f64::INFINITY };
+            // Its share does not do: it gets all of the time.
+            let is_share_too_small = self.effort == Effort::Share && gain < GAIN_OF_SHARE;
+            let gain = if is_share_too_small { gain * self.faster() } else { gain };
             // More is done until it is so much.
             number(behind) / (gain - 1.0).max(GAIN_MIN - 1.0)
         } else {
@@ -130,7 +138,7 @@ impl GenerationPace {
             }
             let history = number(expected.saturating_sub(last.events)) / pace;
             // What has come since it was begun comes behind history, and is taken with all of the time.
-            let faster = (100.0 / f64::from(self.share)).min(FASTER_MAX) * pace;
+            let faster = self.faster() * pace;
             let nearer = (faster - arrival).max(arrival * (GAIN_MIN - 1.0));
             // With its share it is tried first.
             let tried = if pace < arrival * GAIN_OF_SHARE { TRIED } else { 0.0 };
@@ -266,6 +274,9 @@ mod tests {
         }
     }
 
+    /// How many times as long as it takes may be told at most: with a tenth of the time, nobody knows that it is ten times as fast with all of it.
+    const LONGER: f64 = 7.0;
+
     #[test]
     fn it_comes_to_an_end_at_any_load_in_the_time_that_was_told_and_half_of_it() {
         for arrival in [1.0, 100.0, 5_000.0, 15_000.0, 19_000.0] {
@@ -280,6 +291,11 @@ mod tests {
                         assert!(
                             really <= number(left) * 1.5,
                             "{model:?}: {left} s were told at {at}, and it took {took}"
+                        );
+                        // Nor is far too much told, which nobody could miss.
+                        assert!(
+                            number(left.saturating_sub(SWITCH)) <= really.max(1.0) * LONGER,
+                            "{model:?}: {left} s were told at {at}, and it took {took} only"
                         );
                     }
                 }

@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::completeness;
+use super::meeting::BothLanes;
 use crate::component::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::compare::{Bounds, ComparisonReport, ReadView, Sides, compare};
 use crate::readmodel::control::generation::{Generation, GenerationState};
-use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::supervisor::on_servers::OnServers;
 
 /// Interval in which the progress of a comparison is reported.
@@ -28,7 +28,7 @@ impl Picture {
         host: &OnServers,
         live: u32,
         generation: &Generation,
-        (here, there): (&[LaneRow], &[LaneRow]),
+        lanes: BothLanes<'_>,
     ) -> Result<Self, Failure> {
         let OnServers { servers, settings, versions, .. } = host;
         let (control, name) = (&servers.control, settings.name.as_str());
@@ -42,12 +42,12 @@ impl Picture {
         let (_, rebuilt_letters) = db.generation_progress(generation.generation).await?;
         let report = ComparisonReport {
             projection: name.to_owned(),
-            position: here.first().map(|row| row.position.to_string()).unwrap_or_default(),
+            position: lanes.live.first().map(|row| row.position.to_string()).unwrap_or_default(),
             digests: digests.into_iter().collect(),
             discarded: u64::try_from(discarded).unwrap_or(u64::MAX),
             letters,
             rebuilt_letters,
-            lacks: completeness::lacks(here, there, false),
+            lacks: completeness::lacks(lanes.live, lanes.beside, false),
             ..ComparisonReport::default()
         };
         Ok(Self { view: ReadView::take(session).await?, loaded, report })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::meeting::BothLanes;
 use crate::failure::Failure;
 use crate::pipeline::ports::Task;
 use crate::pipeline::run::{Ports, RunPlan};
@@ -89,7 +90,7 @@ pub trait GenerationPorts: Clone + Send + 'static {
         &mut self,
         live: u32,
         generation: &Generation,
-        rows: (&[LaneRow], &[LaneRow]),
+        lanes: BothLanes<'_>,
     ) -> impl Task<Result<Self::Picture, Failure>>;
     /// Compares both, while the live lanes go on. Fails when the generation is given up meanwhile.
     fn compare(

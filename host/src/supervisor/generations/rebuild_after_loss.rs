@@ -33,7 +33,7 @@ pub(in crate::supervisor) async fn begin(
     let in_force = control.of(&mut session, name).deployment_in_force().await?;
     let Some(in_force) = in_force else { return Err(lost.clone()) };
     let loaded = versions.get(&mut session, servers, &in_force.digest).await?;
-    is_whole(host, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
+    require_whole_history(host, &mut session, &loaded).await.map_err(|failure| refused(lost, failure))?;
     let wanted = Wanted {
         projection: name,
         purpose: Purpose::Replace,
@@ -60,8 +60,12 @@ pub(in crate::supervisor) async fn begin(
     Ok(())
 }
 
-/// Whether the outbox gives all that the live tables were made from.
-async fn is_whole(host: &OnServers, session: &mut Session, loaded: &Loaded) -> Result<(), Failure> {
+/// Fails where the outbox does not give all that the live tables were made from.
+async fn require_whole_history(
+    host: &OnServers,
+    session: &mut Session,
+    loaded: &Loaded,
+) -> Result<(), Failure> {
     let OnServers { servers, settings, .. } = host;
     let (control, name) = (&servers.control, settings.name.as_str());
     let mut db = control.of(session, name);

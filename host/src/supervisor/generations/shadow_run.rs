@@ -63,7 +63,8 @@ impl<S: ShadowPorts> ShadowRun<S> {
             breaker: Arc::new(Breaker::off()),
             suspects: Arc::default(),
             status: &self.status,
-            meets: (&self.rendezvous, Side::Beside),
+            rendezvous: &self.rendezvous,
+            side: Side::Beside,
             stop: &stop,
         };
         self.requests.replace(run.start(&mut work, run_plan).await?);

@@ -140,6 +140,8 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
             return Ok(None);
         };
         if let Some(why) = why_not {
+            // It may wait for days: nobody needs to look twenty times a second.
+            self.is_aligning = false;
             self.makes(Effort::Share);
             if self.told.as_ref() != Some(&why) {
                 let (projection, generation) = (&self.ports.settings().name, number);

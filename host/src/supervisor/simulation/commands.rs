@@ -299,7 +299,7 @@ impl Host {
         let mut book = LetterBook { store, steps, life, trouble: self.habits.trouble };
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let lanes = self.orders.lanes();
+            let lanes = self.letter_queues.lanes();
             let Some(command) = self.store.next_command().filter(|_| !lanes.is_empty()) else { continue };
             self.steps
                 .step(&self.life, 1, || format!("{} carries out command {}", self.name, command.id))

@@ -26,6 +26,7 @@ use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter::{GivenUp, Letter};
 use crate::source::{Anchored, Decoder};
 use crate::status::Status;
+use crate::supervisor::generations::meeting::BothLanes;
 use crate::supervisor::generations::ports::{GenerationPorts, ShadowPorts};
 use crate::supervisor::settings::Settings;
 use crate::supervisor::term::Term;
@@ -322,7 +323,7 @@ impl GenerationPorts for SimulatedGenerations {
         &mut self,
         live: u32,
         generation: &Generation,
-        _rows: (&[LaneRow], &[LaneRow]),
+        _lanes: BothLanes<'_>,
     ) -> Result<Self::Picture, Failure> {
         self.ask("takes a picture").await?;
         let both = (self.host.store.tables(live), self.host.store.tables(generation.generation));

@@ -23,7 +23,7 @@ use crate::pipeline::run::{Ports, RunPlan, TaskSet};
 use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::readmodel::lane::volume::Limits;
+use crate::readmodel::lane::letter_limits::Limits;
 use crate::source::{Anchored, Decoder, OnLost};
 use crate::status::Status;
 use crate::supervisor::Supervisor;
@@ -51,7 +51,7 @@ pub struct Host {
     pub settings: Settings,
     pub status: Arc<Status>,
     pub life: Life,
-    pub orders: LetterQueues,
+    pub letter_queues: LetterQueues,
     /// What the lanes of the run that goes on work with.
     pub desired: Running,
     /// Until when MySQL does not hear that the lease is renewed.
@@ -126,8 +126,8 @@ pub struct Habits {
 impl Host {
     /// Runs until it is stopped.
     pub async fn run(self) {
-        let (orders, stop) = (self.orders.clone(), self.stop.clone());
-        Supervisor { ports: self, orders, stop }.run().await;
+        let (letter_queues, stop) = (self.letter_queues.clone(), self.stop.clone());
+        Supervisor { ports: self, letter_queues, stop }.run().await;
     }
 
     /// MySQL is asked for something.

@@ -156,7 +156,8 @@ impl LanePlay<'_> {
 
     /// Gives an order to the lane of a letter, where one runs.
     fn give(&self, letter: Letter, action: LetterAction) -> Option<oneshot::Receiver<LetterAnswered>> {
-        let lanes = self.hosts.iter().map(|(host, _)| host.orders.lanes()).find(|lanes| !lanes.is_empty())?;
+        let lanes =
+            self.hosts.iter().map(|(host, _)| host.letter_queues.lanes()).find(|lanes| !lanes.is_empty())?;
         let count = u32::try_from(lanes.len()).expect("a schedule has few lanes");
         let key = letter.aggregate_key.as_ref();
         let lane = key.map_or(0, |key| crate::event::lane_of(key, count)) as usize;

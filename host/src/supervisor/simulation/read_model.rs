@@ -1,5 +1,4 @@
-//! The simulated read model: what `readmodel/apply.rs` promises of a lane's writing, over a store that fails in every
-//! way.
+//! The simulated read model: what `readmodel/lane/apply.rs` promises of a lane's writing, over a store that fails in every way.
 //!
 //! An uncertain commit is settled before the next one and reported done once; another epoch fences; a lower batch
 //! number means that commits were lost.

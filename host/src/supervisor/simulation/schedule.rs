@@ -260,7 +260,7 @@ impl<'a> LanePlay<'a> {
             settings,
             status: Arc::new(Status::new("simulated")),
             life: Life::default(),
-            orders: LetterQueues::default(),
+            letter_queues: LetterQueues::default(),
             desired: Running::default(),
             unheard: Arc::default(),
             stop: CancellationToken::new(),

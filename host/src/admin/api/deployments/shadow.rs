@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use super::is_digest;
+use super::require_digest;
 use crate::admin::AdminContext;
 use crate::admin::api::body::Body;
 use crate::admin::problem::Problem;
@@ -34,7 +34,7 @@ pub async fn compare(
     Path(projection): Path<String>,
     Body(ShadowBody { digest, documents }): Body<ShadowBody>,
 ) -> Result<Json<ShadowReport>, Problem> {
-    is_digest(&digest)?;
+    require_digest(&digest)?;
     let documents = documents.unwrap_or(DOCUMENTS);
     if !(1..=DOCUMENTS_MAX).contains(&documents) {
         return Err(Problem::wrong(format!("`documents` is {documents}; it must be 1 to {DOCUMENTS_MAX}")));

@@ -10,19 +10,19 @@ impl LeaderDb<'_> {
     /// Forgets a generation whose tables are gone: its rows in every table of the control schema, a bounded number at a time.
     pub async fn forget_generation(&mut self, generation: u32) -> Result<(), Failure> {
         const ROWS: u64 = 1000;
-        let parts = "DELETE FROM laterna.dead_letter_part WHERE letter IN (SELECT id FROM laterna.dead_letter \
-                     WHERE projection = ? AND generation = ?)";
-        self.statement("forgetting a generation", parts)
-            .bind(self.projection)
-            .bind(generation)
-            .run(self.connection())
-            .await?;
+        let own = "projection = ? AND generation = ?";
+        let of_letters = format!("letter IN (SELECT id FROM laterna.dead_letter WHERE {own})");
         // The row itself goes last: until then, whoever comes next goes on here.
-        for table in ["dead_letter", "dedupe", "checkpoint", "deployment_lane", "generation"] {
-            let sql = self.statement(
-                "forgetting a generation",
-                format!("DELETE FROM laterna.{table} WHERE projection = ? AND generation = ? LIMIT {ROWS}"),
-            );
+        for (table, whose) in [
+            ("dead_letter_part", of_letters.as_str()),
+            ("dead_letter", own),
+            ("dedupe", own),
+            ("checkpoint", own),
+            ("deployment_lane", own),
+            ("generation", own),
+        ] {
+            let text = format!("DELETE FROM laterna.{table} WHERE {whose} LIMIT {ROWS}");
+            let sql = self.statement("forgetting a generation", text);
             loop {
                 let mut transaction = self.begin("forgetting a generation").await?;
                 let gone = sql.bind(transaction.projection).bind(generation).run(&mut transaction).await?;

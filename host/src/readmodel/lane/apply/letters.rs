@@ -7,7 +7,7 @@ use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::checkpoint::Closing;
 use crate::readmodel::lane::dead_letter::{self, Attempt, Letter};
 use crate::readmodel::lane::dedupe::{self, LetterOutcome};
-use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::lane::letter_limits::Volume;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
 use crate::readmodel::mysql::session::Session;

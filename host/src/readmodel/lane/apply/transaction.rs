@@ -11,9 +11,9 @@ use crate::readmodel::control::deployment;
 use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::lane::batch::Entry;
 use crate::readmodel::lane::checkpoint::{self, Advance, BatchToken, Closed, Closing};
-use crate::readmodel::lane::dedupe::{self, DedupeMark};
+use crate::readmodel::lane::dedupe::{self, DedupeMark, Marking};
 use crate::readmodel::lane::lane_batch::{LaneBatch, Pace};
-use crate::readmodel::lane::volume::{self, Volume};
+use crate::readmodel::lane::letter_limits::{self, Volume};
 use crate::readmodel::lane::{Lane, dead_letter};
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::{counted, send};
@@ -60,13 +60,15 @@ impl LaneModel {
     }
 
     /// Marks the events of all parts, and forgets what their lanes need no more.
-    async fn mark(
+    async fn mark<'p>(
         &self,
         session: &mut Session,
-        parts: &[LaneBatch],
+        parts: &'p [LaneBatch],
     ) -> Result<Vec<Option<DedupeMark>>, Failure> {
         let (connection, control) = (&mut session.connection, &self.control);
-        let marks = dedupe::mark(connection, control, parts).await?;
+        let marking = |part: &'p LaneBatch| Marking { lane: &part.turn.lane, batch: &part.batch };
+        let markings: Vec<Marking<'_>> = parts.iter().map(marking).collect();
+        let marks = dedupe::mark(connection, control, &markings).await?;
         for LaneBatch { turn: BatchToken { lane, .. }, batch, outdated, changes_component, .. } in parts {
             let repeated = batch.repeated();
             if !repeated.is_empty() && self.acknowledge != Acknowledge::Keep {
@@ -93,7 +95,8 @@ impl LaneModel {
         }
         if letters.letters > 0 {
             let Lane { projection, generation, .. } = lane;
-            let used = volume::used(&mut session.connection, &self.control, projection, *generation).await?;
+            let used =
+                letter_limits::used(&mut session.connection, &self.control, projection, *generation).await?;
             self.limits.hold(used, letters)?;
         }
         Ok(letters)

@@ -10,7 +10,7 @@ use crate::fingerprint::Fingerprint;
 use crate::position::Position;
 use crate::readmodel::control::control_db::LeaderDb;
 use crate::readmodel::control::schema::Control;
-use crate::readmodel::lane::volume::Volume;
+use crate::readmodel::lane::letter_limits::Volume;
 use crate::readmodel::lane::witness;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::RunQuery;

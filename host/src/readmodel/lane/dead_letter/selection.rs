@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
 
+use super::letter::COLUMNS;
 use super::{Letter, document_key, second_key};
 use crate::event::{Aggregate, Delivery};
 use crate::failure::{Failure, RESTORE_TOGETHER};
@@ -49,16 +50,12 @@ pub struct Selection {
     pub older_than_days: Option<u32>,
 }
 
-const COLUMNS: &str = "d.id, d.state, d.document_key, d.aggregate_key, d.aggregate, d.event_id, d.event_type, d.class, \
-    d.reason, d.digest, d.attempts, d.created_at, d.updated_at, d.erased_at, d.parts, d.event_key, \
-    CAST(COALESCE(d.document_bytes, LENGTH(d.document)) AS UNSIGNED) AS document_bytes";
-
 impl ProjectionDb<'_> {
     /// The letters of a projection that a selection fits, in order, at most `limit`.
     pub async fn letters(&mut self, selection: &Selection, limit: u32) -> Result<Vec<Letter>, Failure> {
         let failed = |error: sqlx::Error| classify("reading dead letters", &error);
         let rows = self.selected_letters(COLUMNS, selection, limit).await?;
-        rows.iter().map(|row| letter(row).map_err(failed)).collect()
+        rows.iter().map(|row| Letter::read(row).map_err(failed)).collect()
     }
 
     /// The letters of these events, by their ids' keys, in one generation.
@@ -78,7 +75,7 @@ impl ProjectionDb<'_> {
         }
         sql.push(")");
         let rows = sql.build().persistent(false).rows(self.connection()).await.map_err(failed)?;
-        rows.iter().map(|row| letter(row).map_err(failed)).collect()
+        rows.iter().map(|row| Letter::read(row).map_err(failed)).collect()
     }
 
     /// The ids of the letters that a selection fits, in order, at most `limit`.
@@ -88,7 +85,8 @@ impl ProjectionDb<'_> {
         rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
     }
 
-    async fn selected_letters(
+    /// Columns of the letters that a selection fits, in order, at most `limit`.
+    pub(super) async fn selected_letters(
         &mut self,
         columns: &str,
         selection: &Selection,
@@ -236,7 +234,7 @@ impl ControlDb<'_> {
             .first(self.connection())
             .await
             .map_err(failed)?;
-        row.map(|row| letter(&row).map_err(failed)).transpose()
+        row.map(|row| Letter::read(&row).map_err(failed)).transpose()
     }
 }
 
@@ -316,35 +314,8 @@ impl ProjectionDb<'_> {
         let rows = sqlx::query(&sql).bind(self.projection).bind(generation).bind(limit);
         let rows = rows.rows(self.connection()).await.map_err(failed)?;
         let read = |row: &MySqlRow| {
-            Ok(GivenUp { letter: letter(row)?, who: row.try_get("who")?, why: row.try_get("why")? })
+            Ok(GivenUp { letter: Letter::read(row)?, who: row.try_get("who")?, why: row.try_get("why")? })
         };
         rows.iter().map(|row| read(row).map_err(failed)).collect()
     }
-}
-
-fn letter(row: &MySqlRow) -> Result<Letter, sqlx::Error> {
-    let rfc3339 = time::format_description::well_known::Rfc3339;
-    let text = |time: time::OffsetDateTime| time.format(&rfc3339).unwrap_or_default();
-    let aggregate_key: Option<Vec<u8>> = row.try_get("aggregate_key")?;
-    let aggregate = aggregate_key.as_deref().and_then(|key| Aggregate::from_key(key).ok());
-    Ok(Letter {
-        aggregate_exact: aggregate.map(|aggregate| aggregate.exact()),
-        id: row.try_get("id")?,
-        state: row.try_get("state")?,
-        aggregate: row.try_get("aggregate")?,
-        event_id: row.try_get("event_id")?,
-        event_type: row.try_get("event_type")?,
-        class: row.try_get("class")?,
-        reason: row.try_get("reason")?,
-        digest: row.try_get("digest")?,
-        attempts: row.try_get("attempts")?,
-        created_at: text(row.try_get("created_at")?),
-        updated_at: text(row.try_get("updated_at")?),
-        document_bytes: row.try_get("document_bytes")?,
-        erased_at: row.try_get::<Option<_>, _>("erased_at")?.map(text),
-        parts: row.try_get("parts")?,
-        aggregate_key,
-        document_key: row.try_get("document_key")?,
-        event_key: row.try_get("event_key")?,
-    })
 }

@@ -7,12 +7,12 @@ const GOOD_TRANSACTIONS: u32 = 64;
 
 /// The most entries that a transaction is given.
 #[derive(Debug)]
-pub struct Size {
+pub struct BatchSize {
     most: usize,
     good: u32,
 }
 
-impl Size {
+impl BatchSize {
     /// No limit but the batch's.
     pub fn any() -> Self {
         Self { most: usize::MAX, good: 0 }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_size_that_failed_is_halved_and_tried_again_much_later() {
-        let mut size = Size::any();
+        let mut size = BatchSize::any();
         size.committed(500);
         assert_eq!(size.most(), usize::MAX);
         size.split(500, 2);
