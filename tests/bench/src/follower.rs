@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::crowd;
 use crate::options::Places;
 use crate::site::Addresses;
 use crate::workload::Load;
@@ -202,8 +203,15 @@ pub fn configuration(
     settings: &str,
 ) -> anyhow::Result<(PathBuf, u16)> {
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let (address, tokens) = if places.is_guarded {
+        let tokens = std::path::absolute(places.work.join("tokens.toml"))?;
+        std::fs::write(&tokens, crowd::tokens())?;
+        ("0.0.0.0", format!("tokens = \"{}\"\n", tokens.display()))
+    } else {
+        ("127.0.0.1", String::new())
+    };
     let mut parts = vec![format!(
-        "[host]\nadmin = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:0\"\nstate = \"{}\"\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n\
+        "[host]\nadmin = \"{address}:{port}\"\n{tokens}health = \"127.0.0.1:0\"\nstate = \"{}\"\n[mongodb]\nuri = {:?}\ndatabase = {:?}\n\
          [mysql]\nurl = {:?}\ncontrol_schema = {:?}\n",
         std::path::absolute(places.work.join("state"))?.display(),
         addresses.mongodb,

@@ -74,6 +74,9 @@ pub struct Places {
     /// Lines for the projection's section of the host's configuration.
     #[arg(long, env = "BENCH_SETTINGS", default_value = "")]
     pub settings: String,
+    /// The host's API listens on every address, with tokens.
+    #[arg(skip)]
+    pub is_guarded: bool,
     /// Do not wait for a quiet machine, and do not repeat disturbed rounds.
     #[arg(long, env = "BENCH_RESTLESS")]
     pub restless: bool,
@@ -184,6 +187,9 @@ pub struct PagesOptions {
     /// Instead of pages: those who mean harm. They ask for everything at once, keep slow connections open, and send what is too large.
     #[arg(long)]
     pub abuse: bool,
+    /// Fail where the ratio is below this one, e.g. 0.95.
+    #[arg(long, env = "BENCH_AT_LEAST")]
+    pub at_least: Option<f64>,
     /// How often those who mean harm ask at once, in milliseconds.
     #[arg(long, env = "BENCH_ABUSE_MS", default_value_t = 2_000)]
     pub abuse_ms: u64,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bson::RawDocumentBuf;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::crowd::Crowd;
 use crate::follower::Follower;
 use crate::measure::{self, Watch};
 use crate::open_page::{Looked, OpenPages};
-use crate::options::PagesOptions;
+use crate::options::{PagesOptions, Places};
 use crate::record::{Measured, Part};
 use crate::site::{Distance, Site};
 use crate::workload::{self, Load};
@@ -45,9 +45,10 @@ struct Round {
 
 pub async fn run(options: &PagesOptions) -> anyhow::Result<()> {
     options.places.prepare()?;
+    let places = Places { is_guarded: options.abuse, ..options.places.clone() };
     let mut results = Vec::new();
     for target in crate::targets(&options.servers)? {
-        let site = Site::new(&options.places, &target, Distance::default()).await?;
+        let site = Site::new(&places, &target, Distance::default()).await?;
         println!("{}\n{}: {}", machine::description(), target.name, readmodel::description(&target).await?);
         let measured = measure(&site, options).await?;
         let ratios: Vec<f64> = measured.rounds.iter().map(|round| round.ratio).collect();
@@ -65,6 +66,10 @@ pub async fn run(options: &PagesOptions) -> anyhow::Result<()> {
         results.push(measured);
     }
     std::fs::write(&options.results, serde_json::to_vec_pretty(&results)?)?;
+    let least = options.at_least.unwrap_or_default();
+    for PagesMeasured { server, ratio, .. } in results {
+        ensure!(ratio >= least, "{server}: the ratio is {ratio:.3}, and not {least} at least");
+    }
     Ok(())
 }
 
@@ -131,7 +136,7 @@ enum Visitors {
 impl Visitors {
     async fn come(looked: &Looked, clients: usize, options: &PagesOptions) -> anyhow::Result<Self> {
         Ok(if options.abuse {
-            Self::Crowd(Crowd::gather(looked, clients, Duration::from_millis(options.abuse_ms)))
+            Self::Crowd(Crowd::gather(looked, clients, Duration::from_millis(options.abuse_ms))?)
         } else {
             Self::Pages(OpenPages::open(looked, clients).await?)
         })
