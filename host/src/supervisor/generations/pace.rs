@@ -281,9 +281,6 @@ mod tests {
         }
     }
 
-    /// How many times as long as it takes may be told at most: with a tenth of the time, nobody knows that it is ten times as fast with all of it.
-    const LONGER: f64 = 12.0;
-
     #[test]
     fn it_comes_to_an_end_at_any_load_in_the_time_that_was_told_and_half_of_it() {
         for arrival in [1.0, 100.0, 5_000.0, 15_000.0, 19_000.0] {
@@ -299,9 +296,9 @@ mod tests {
                             really <= number(left) * 1.5,
                             "{model:?}: {left} s were told at {at}, and it took {took}"
                         );
-                        // Nor is far too much told, which nobody could miss.
+                        // Nor is far too much told: what all of the time brings is not known before, but five times the whole is too long.
                         assert!(
-                            number(left.saturating_sub(SWITCH)) <= really.max(1.0) * LONGER,
+                            left <= took * 5,
                             "{model:?}: {left} s were told at {at}, and it took {took} only"
                         );
                     }
