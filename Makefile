@@ -104,7 +104,7 @@ container: ## The main job with the host in a container: not root, read-only, no
 		--env LATERNA_PROJECTION__ACCOUNTS__COMPONENT --env LATERNA_HOST__STATE \
 		-- dev/container-job target/demo-boxed/container.toml
 	# And as the manifests of examples/deploy/kubernetes say: two of them, one killed, and a rolling update.
-	dev/kubernetes/under-engine target/release/laterna cargo test --workspace --locked --test main -- two_replicas_as_the_manifests_say
+	dev/kubernetes/under-engine target/release/laterna cargo test --workspace --locked --test main -- two_replicas_as_the_manifests_say the_api_of_the_production_overlay
 
 clean: ## Removes what was built; servers and their data stay
 	cargo clean

@@ -1,6 +1,6 @@
 //! The API of `host.admin` and the health of `host.health`, as a program that asks them sees both.
 
-mod abuse;
+pub mod abuse;
 mod access;
 mod changes;
 mod compiled;
@@ -56,13 +56,17 @@ impl Guarded {
     }
 }
 
-/// Writes the file of tokens.
-fn tokens(world: &World) -> PathBuf {
-    let file = world.folder.path().join("tokens.toml");
+/// What stands in the file of tokens.
+pub fn tokens_text() -> String {
     let token = |name: &str, role: &str, token: &str| {
         format!("[[token]]\nname = {name:?}\nrole = {role:?}\ntoken = {token:?}\n")
     };
-    let text = token("dashboard", "viewer", VIEWER) + &token("on-call", "operator", OPERATOR);
-    std::fs::write(&file, text).expect("it can be written");
+    token("dashboard", "viewer", VIEWER) + &token("on-call", "operator", OPERATOR)
+}
+
+/// Writes the file of tokens.
+fn tokens(world: &World) -> PathBuf {
+    let file = world.folder.path().join("tokens.toml");
+    std::fs::write(&file, tokens_text()).expect("it can be written");
     file
 }

@@ -2,6 +2,8 @@
 //! What a cluster would do is done by hand: mounts are folders, each pod's address is a port, and probes are asked. By
 //! `dev/kubernetes/under-engine`, each pod is a container.
 
+mod mischief;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bank::{Generator, Model};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use crate::guests;
 use crate::support::host::BINARY;
@@ -192,6 +195,7 @@ impl Cluster<'_> {
                 ] {
                     std::fs::write(folder.join(key), format!("{value}\n")).expect("it is written");
                 }
+                std::fs::write(folder.join("tokens.toml"), crate::api::tokens_text()).expect("it is written");
             }
             mounts.insert(path.to_owned(), folder);
         }
@@ -225,7 +229,9 @@ impl Cluster<'_> {
         }
         // A pod has an address of its own; here it has ports. The databases are those of this test.
         variables.insert("LATERNA_HOST__HEALTH".to_owned(), format!("127.0.0.1:{health}"));
-        variables.insert("LATERNA_HOST__ADMIN".to_owned(), format!("127.0.0.1:{admin}"));
+        let at = variables.get("LATERNA_HOST__ADMIN").and_then(|at| at.rsplit_once(':'));
+        let at = at.map_or_else(|| "127.0.0.1".to_owned(), |(at, _)| at.to_owned());
+        variables.insert("LATERNA_HOST__ADMIN".to_owned(), format!("{at}:{admin}"));
         variables.insert("LATERNA_MONGODB__DATABASE".to_owned(), self.world.name.clone());
         variables.insert("LATERNA_MYSQL__CONTROL_SCHEMA".to_owned(), self.world.control());
         let arguments = container["args"].as_array().expect("arguments");
@@ -370,6 +376,21 @@ fn here(mounts: &BTreeMap<String, PathBuf>, text: &str) -> String {
     })
 }
 
+/// How long it took at most until events were committed that are written from now on, until no more are. Told is how many there are
+/// by then, and since when.
+async fn longest_delay(world: &World, mut written: mpsc::UnboundedReceiver<(i64, Instant)>) -> Duration {
+    let sql = format!("SELECT CAST(SUM(events) AS SIGNED) FROM {}.checkpoint", world.control());
+    let (began, mut longest, mut committed) = (Instant::now(), Duration::ZERO, 0);
+    while let Some((events, at)) = written.recv().await {
+        while at > began && committed < events {
+            some_time(10).await;
+            committed = world.number(&sql).await;
+        }
+        longest = longest.max(if at > began { at.elapsed() } else { Duration::ZERO });
+    }
+    longest
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update() {
     let world = World::new("accounts", Options::mysql()).await;
@@ -381,12 +402,16 @@ async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update()
     for _ in 0..replicas {
         pods.push(cluster.start_ready().await);
     }
-    let events: Vec<_> = Generator::new(7, 200).take(6_000).collect();
+    let events: Vec<_> = Generator::new(7, 200).take(12_000).collect();
+    let (tell, written) = mpsc::unbounded_channel();
     let writing = {
         let (writer, events) = (world.writer.clone(), events.clone());
         tokio::spawn(async move {
+            let mut sum = 0;
             for chunk in events.chunks(20) {
                 writer.insert_history(chunk.iter().cloned()).await.expect("they are written");
+                sum += i64::try_from(chunk.len()).expect("few");
+                let _ = tell.send((sum, Instant::now()));
                 some_time(40).await;
             }
         })
@@ -398,12 +423,19 @@ async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update()
     let within = Duration::from_secs(u64::try_from(lease).expect("seconds"));
     until_within(within, "the other one leads", async || pods[0].leads().await).await;
     pods.push(cluster.start_ready().await);
-    // A rolling update: one more, then one less, until all are new.
-    for _ in 0..replicas {
-        pods.push(cluster.start_ready().await);
-        let old = pods.remove(0);
-        cluster.end(old).await;
-    }
+    // A rolling update: one more, then one less, until all are new. The rows hardly stand still meanwhile.
+    let updating = async {
+        for _ in 0..replicas {
+            pods.push(cluster.start_ready().await);
+            let old = pods.remove(0);
+            cluster.end(old).await;
+        }
+        assert!(!writing.is_finished(), "events were written all the time");
+    };
+    let (delay, ()) = tokio::join!(longest_delay(&world, written), updating);
+    // A build for tests, beside other tests, takes longer to begin.
+    let bound = Duration::from_secs(if image().is_some() { 1 } else { 3 });
+    assert!(delay < bound, "{delay:?}");
     writing.await.expect("all is written");
     world.until_committed("accounts", i64::try_from(events.len()).expect("few")).await;
     world.assert_accounts(&Model::from_iter(&events)).await;

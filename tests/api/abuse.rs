@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Guarded, OPERATOR};
-use crate::support::http::exchange;
+use crate::support::http::{Client, exchange};
 use crate::support::{Options, World};
 
 /// How long a client may be slow.
@@ -122,25 +122,27 @@ async fn a_body_of_a_hundred_megabytes_is_refused_before_it_is_read() {
     nothing_was_asked_for(&world).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn paths_that_lead_elsewhere_come_to_nothing() {
-    let (world, Guarded { host: _host, operator, .. }) = guarded().await;
-    for path in [
-        "/api/v1/../../etc/passwd",
-        "/api/v1/%2e%2e/%2e%2e/etc/passwd",
-        "/api/v1//projections",
-        "//api/v1/projections",
-        "/api/v1/projections/..%2f..%2fhosts",
-        "/api/v1/projections/recorder%00",
-        "/api/v1/projections/recorder/letters/..",
-        "/api/v1/projections/%FF/letters",
-        "/api/v1/projections/a'%20OR%20'1'='1/letters",
-        "/api/v1/components/%27%20OR%201=1;--",
-        "/api/v1/projections/%3Cscript%3Ealert(1)%3C/script%3E",
-        "/api/v1/projections/%1B%5B2J",
-        "/api/v1/operations/18446744073709551616",
-        "/api/v1/operations?kind=%25&by=%27",
-    ] {
+/// Paths that lead elsewhere.
+pub const PATHS: [&str; 14] = [
+    "/api/v1/../../etc/passwd",
+    "/api/v1/%2e%2e/%2e%2e/etc/passwd",
+    "/api/v1//projections",
+    "//api/v1/projections",
+    "/api/v1/projections/..%2f..%2fhosts",
+    "/api/v1/projections/recorder%00",
+    "/api/v1/projections/recorder/letters/..",
+    "/api/v1/projections/%FF/letters",
+    "/api/v1/projections/a'%20OR%20'1'='1/letters",
+    "/api/v1/components/%27%20OR%201=1;--",
+    "/api/v1/projections/%3Cscript%3Ealert(1)%3C/script%3E",
+    "/api/v1/projections/%1B%5B2J",
+    "/api/v1/operations/18446744073709551616",
+    "/api/v1/operations?kind=%25&by=%27",
+];
+
+/// Asks for each of these paths, and demands that nothing comes of it.
+pub async fn paths_come_to_nothing(operator: &Client) {
+    for path in PATHS {
         let told = operator.get(path).await;
         let is_empty_list = told.code == 200 && told.text.contains("\"operations\":[]");
         assert!([400, 404].contains(&told.code) || is_empty_list, "{path}: {told:?}");
@@ -148,10 +150,16 @@ async fn paths_that_lead_elsewhere_come_to_nothing() {
         assert!(kind == "application/problem+json" || is_empty_list, "{path}: {told:?}");
         assert!(!told.text.contains('\u{1b}') && !told.text.contains("root:"), "{path}: {told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_that_lead_elsewhere_come_to_nothing() {
+    let (world, Guarded { host: _host, operator, .. }) = guarded().await;
+    paths_come_to_nothing(&operator).await;
     nothing_was_asked_for(&world).await;
 }
 
-async fn nothing_was_asked_for(world: &World) {
+pub async fn nothing_was_asked_for(world: &World) {
     let rows = format!("SELECT COUNT(*) FROM {}.command", world.control());
     assert_eq!(world.number(&rows).await, 0);
 }

@@ -1,12 +1,19 @@
 //! HTTP by hand: requests as somebody would forge them, and what came back for them.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// What is answered to these bytes: all of it. Nothing where the connection was closed without an answer.
 pub async fn exchange(port: u16, request: &[u8]) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    exchange_at((Ipv4Addr::LOCALHOST, port).into(), request).await
+}
+
+/// The same at an address.
+pub async fn exchange_at(at: SocketAddr, request: &[u8]) -> Option<String> {
+    let mut stream = TcpStream::connect(at).await.ok()?;
     // It may have answered and hung up before everything was sent.
     let _ = stream.write_all(request).await;
     let mut answer = vec![];
@@ -60,13 +67,24 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub struct Client {
     pub port: u16,
+    pub address: IpAddr,
     /// Further header lines of each request, each with its end.
     pub headers: String,
 }
 
 impl Client {
     pub fn new(port: u16) -> Self {
-        Self { port, headers: String::new() }
+        Self { port, address: Ipv4Addr::LOCALHOST.into(), headers: String::new() }
+    }
+
+    /// The same at another address.
+    pub fn at(&self, address: IpAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// Where it asks.
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
     }
 
     /// The same with one more header line.
@@ -85,7 +103,7 @@ impl Client {
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head =
             format!("{method} {path} HTTP/1.1\r\n{host}{}{length}Connection: close\r\n\r\n", self.headers);
-        Answer::of(&exchange(self.port, &[head.as_bytes(), body].concat()).await?)
+        Answer::of(&exchange_at(self.socket(), &[head.as_bytes(), body].concat()).await?)
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -95,7 +113,7 @@ impl Client {
     /// The bytes that are answered.
     pub async fn download(&self, path: &str) -> Vec<u8> {
         let head = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{}\r\n", self.headers);
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
+        let mut stream = TcpStream::connect(self.socket()).await.expect("it listens");
         stream.write_all(head.as_bytes()).await.expect("it is open");
         let mut answer = vec![];
         stream.read_to_end(&mut answer).await.expect("it is open");
