@@ -38,6 +38,18 @@ fn state(answer: &Answer) -> (u16, String) {
     (answer.code, answer.json()["state"].as_str().unwrap_or_default().to_owned())
 }
 
+fn assert_is_surely_pending(answer: &Answer) {
+    let told = answer.json();
+    assert_eq!((answer.code, &told["may_be_forgotten"]), (202, &json!(false)), "{answer:?}");
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("not taken yet: ")), "{answer:?}");
+}
+
+fn assert_may_be_forgotten(answer: &Answer, what_to_do: &str) {
+    let told = answer.json();
+    assert_eq!((answer.code, &told["may_be_forgotten"]), (202, &json!(true)), "{answer:?}");
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(what_to_do)), "{answer:?}");
+}
+
 /// Writes a document, and gives the cluster time of the write.
 async fn write(world: &World, document: Document) -> String {
     let insert = doc! { "insert": "outbox", "documents": [document] };
@@ -99,6 +111,7 @@ async fn every_outcome_is_told(options: Options) {
     both("behind", 409, "held").await;
     let pending = both("never", 202, "pending").await;
     assert_eq!(pending.header("retry-after"), "1");
+    assert_is_surely_pending(&pending);
     // A letter that is given up, and what it held back.
     let ids = |letter: &Value| json!({ "ids": [letter["id"]], "why": "a test" });
     done(&client, "picky", "letters/discard", ids(&letter)).await;
@@ -138,7 +151,10 @@ async fn every_outcome_is_told(options: Options) {
     // A text that holds what reads like another id is no proof of that one.
     world.insert([event("x\u{0}\u{5}sfoul", "e", 1, doc! { "do": "ok" })]).await;
     world.until_committed("picky", 11).await;
-    assert_eq!(state(&asked(&client, "picky", "foul", "").await), (202, "pending".into()));
+    let foul = asked(&client, "picky", "foul", "").await;
+    assert_eq!(state(&foul), (202, "pending".into()));
+    // Letters, notes about them, and what came to nothing: all of it is counted.
+    assert_is_surely_pending(&foul);
     let foul = selected(&mut world.mysql().await, &sql, "foul").await;
     assert!(foul != "applied", "{foul}");
 }
@@ -153,9 +169,8 @@ async fn every_outcome_of_an_event_is_told_on_mariadb() {
     every_outcome_is_told(Options::mariadb()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn beyond_what_is_remembered_a_position_proves_that_an_event_was_passed_and_no_more() {
-    let options = Options { lanes: 1, batch_max: 50, extra: "dedupe_window = 1000", ..Options::mysql() };
+async fn beyond_what_is_remembered(options: Options) {
+    let options = Options { lanes: 1, batch_max: 50, extra: "dedupe_window = 1000", ..options };
     let world = World::new("recorder", options).await;
     let old = write(&world, event("from-history", "h", 1, doc! {})).await;
     let host = world.start();
@@ -164,19 +179,43 @@ async fn beyond_what_is_remembered_a_position_proves_that_an_event_was_passed_an
     let time = write(&world, event("first", "a", 1, doc! {})).await;
     let applied = asked(&client, "recorder", "first", "?wait=15s").await;
     assert_eq!(state(&applied), (200, "applied".into()));
-    world.insert((0..8000).map(|n| event(&format!("e{n}"), "b", n, doc! {}))).await;
+    // While every event is remembered, what is not there was not taken.
+    world.insert((0..997).map(|n| event(&format!("e{n}"), "b", n, doc! {}))).await;
+    world.until_committed("recorder", 999).await;
+    assert_is_surely_pending(&asked(&client, "recorder", "never", "").await);
+    assert_is_surely_pending(&asked(&client, "recorder", "never", "?cluster_time=4000000000,1").await);
+    world.insert((997..8000).map(|n| event(&format!("e{n}"), "b", n, doc! {}))).await;
     world.until_committed("recorder", 8002).await;
-    let forgotten = asked(&client, "recorder", "first", "").await;
-    assert_eq!(state(&forgotten), (202, "pending".into()), "nobody says when it was written");
-    until("the lane is past it", async || {
-        let passed = asked(&client, "recorder", "first", &format!("?cluster_time={time}")).await;
-        state(&passed) == (200, "passed".into())
-    })
-    .await;
-    let later = asked(&client, "recorder", "first", "?cluster_time=4000000000,1").await;
-    assert_eq!(state(&later), (202, "pending".into()), "no lane is there yet");
-    let history = asked(&client, "recorder", "from-history", &format!("?cluster_time={old}")).await;
-    assert!(history.code == 404 && history.text.contains("made from history"), "{history:?}");
+    // Then nobody knows, unless it is said when it was written: neither who saw all of them, nor who comes later.
+    let other = world.start();
+    other.until_phase("recorder", "standby").await;
+    for client in [&client, &Client::new(other.port)] {
+        for id in ["first", "never"] {
+            let forgotten = asked(client, "recorder", id, "").await;
+            assert_eq!(state(&forgotten), (202, "pending".into()), "nobody says when it was written");
+            assert_may_be_forgotten(&forgotten, "send the `operationTime` of the write as `cluster_time`");
+        }
+        until("the lane is past it", async || {
+            let passed = asked(client, "recorder", "first", &format!("?cluster_time={time}")).await;
+            state(&passed) == (200, "passed".into())
+        })
+        .await;
+        let later = asked(client, "recorder", "first", "?cluster_time=4000000000,1").await;
+        assert_eq!(state(&later), (202, "pending".into()), "no lane is there yet");
+        assert_may_be_forgotten(&later, "ask again");
+        let history = asked(client, "recorder", "from-history", &format!("?cluster_time={old}")).await;
+        assert!(history.code == 404 && history.text.contains("made from history"), "{history:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_what_is_remembered_a_position_proves_that_an_event_was_passed_and_no_more_on_mysql() {
+    beyond_what_is_remembered(Options::mysql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_what_is_remembered_a_position_proves_that_an_event_was_passed_and_no_more_on_mariadb() {
+    beyond_what_is_remembered(Options::mariadb()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

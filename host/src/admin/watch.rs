@@ -156,7 +156,7 @@ impl Watcher {
             };
             let is_open = taken
                 .as_ref()
-                .map_or(true, |taken| taken.iter().any(|one| matches!(one.what, TakenAs::Pending)));
+                .map_or(true, |taken| taken.iter().any(|one| matches!(one.what, TakenAs::Pending { .. })));
             if is_open && now < question.until {
                 self.waiting.push(question);
             } else {

@@ -62,6 +62,16 @@ pub struct TakenEvent {
     state: TakenState,
 }
 
+/// An event that the live tables do not have, as far as is known.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PendingEvent {
+    state: TakenState,
+    /// It may have been taken so long ago that the host does not remember it. If false, it was not taken for certain.
+    may_be_forgotten: bool,
+    /// The same in words, and what to do.
+    detail: &'static str,
+}
+
 /// An event that is a dead letter.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct LetterInTheWay {
@@ -77,7 +87,7 @@ pub struct LetterInTheWay {
     params(("projection" = String, Path, description = "The projection's name"),
         ("id" = String, Path, description = "The event's id"), TakenQuery),
     responses((status = 200, body = TakenEvent, description = "It is done with: read"),
-        (status = 202, body = TakenEvent, description = "It is pending: come back after `Retry-After`"),
+        (status = 202, body = PendingEvent, description = "It is pending: come back after `Retry-After`"),
         (status = 409, body = LetterInTheWay, content_type = "application/problem+json", description = "It is a dead letter")))]
 pub async fn event(
     State(shown): State<AdminContext>,
@@ -99,8 +109,8 @@ pub async fn event(
         TakenAs::Unknown(why) => {
             Err(Problem::not_found(format!("what became of the event is not known: {why}")))
         }
-        TakenAs::Pending => {
-            let pending = Json(TakenEvent { state: TakenState::Pending });
+        TakenAs::Pending { may_be_forgotten } => {
+            let pending = Json(PendingEvent::of(may_be_forgotten, time.is_some()));
             Ok((StatusCode::ACCEPTED, [(RETRY_AFTER, RETRY_SECONDS)], pending).into_response())
         }
         TakenAs::Letter(letter) => {
@@ -109,6 +119,23 @@ pub async fn event(
             let [letter] = letters;
             Ok(in_the_way(letter))
         }
+    }
+}
+
+impl PendingEvent {
+    fn of(may_be_forgotten: bool, has_time: bool) -> Self {
+        let detail = match (may_be_forgotten, has_time) {
+            (false, _) => "it was not taken yet: the host remembers every event that the live tables have",
+            (true, false) => {
+                "it was not taken yet, or so long ago that the host does not remember it: to know, send the `operationTime` \
+                 of the write as `cluster_time`"
+            }
+            (true, true) => {
+                "it was not taken yet, or so long ago that the host does not remember it: ask again; once every lane has taken \
+                 what is newer than `cluster_time`, the answer is certain"
+            }
+        };
+        Self { state: TakenState::Pending, may_be_forgotten, detail }
     }
 }
 

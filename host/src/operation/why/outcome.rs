@@ -49,7 +49,7 @@ impl EventFate {
             TakenAs::Applied => said(Self::Applied),
             TakenAs::Ignored => said(Self::Ignored),
             TakenAs::Discarded => said(Self::Discarded),
-            TakenAs::Pending => said(Self::Pending),
+            TakenAs::Pending { .. } => said(Self::Pending),
             TakenAs::Unsaid | TakenAs::Passed => (Self::Passed, Some(FORGOTTEN.to_owned()), None),
             TakenAs::Unknown(why) => (Self::Unknown, Some(why.to_owned()), None),
             TakenAs::Letter(letter) if letter.is_held() => (Self::Held, None, Some(*letter)),
@@ -81,7 +81,7 @@ pub(super) fn settled(mut taken: Vec<TakenFound>, newest: Option<&TakenAs>) -> V
     let mut follows = false;
     for one in &mut taken {
         follows |= is_told(&one.what);
-        if one.what == TakenAs::Pending && !follows {
+        if matches!(one.what, TakenAs::Pending { .. }) && !follows {
             one.what = TakenAs::Unknown(NEVER_SEEN);
         }
     }
@@ -99,7 +99,9 @@ fn is_told(what: &TakenAs) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use TakenAs::{Applied, Ignored, Passed, Pending, Unknown};
+    use TakenAs::{Applied, Ignored, Passed, Unknown};
+
+    const PENDING: TakenAs = TakenAs::Pending { may_be_forgotten: true };
 
     fn check(taken: &[TakenAs], newest: Option<&TakenAs>, expect: &[TakenAs]) {
         let taken = taken.iter().map(|what| TakenFound { what: what.clone(), row: None }).collect();
@@ -109,19 +111,19 @@ mod tests {
 
     #[test]
     fn what_stands_behind_a_remembered_event_and_is_not_remembered_is_pending() {
-        check(&[Applied, Ignored, Pending], None, &[Applied, Ignored, Pending]);
+        check(&[Applied, Ignored, PENDING], None, &[Applied, Ignored, PENDING]);
     }
 
     #[test]
     fn what_stands_before_a_remembered_event_is_not_pending() {
-        check(&[Pending, Pending, Applied], None, &[Unknown(PASSED_BY), Unknown(PASSED_BY), Applied]);
-        check(&[Pending, Passed], Some(&Applied), &[Unknown(PASSED_BY), Passed]);
+        check(&[PENDING, PENDING, Applied], None, &[Unknown(PASSED_BY), Unknown(PASSED_BY), Applied]);
+        check(&[PENDING, Passed], Some(&Applied), &[Unknown(PASSED_BY), Passed]);
     }
 
     #[test]
     fn where_no_event_is_remembered_nobody_knows() {
-        check(&[Pending, Pending], None, &[Unknown(NEVER_SEEN), Unknown(NEVER_SEEN)]);
-        check(&[Pending], Some(&Pending), &[Unknown(NEVER_SEEN)]);
+        check(&[PENDING, PENDING], None, &[Unknown(NEVER_SEEN), Unknown(NEVER_SEEN)]);
+        check(&[PENDING], Some(&PENDING), &[Unknown(NEVER_SEEN)]);
         check(&[Passed, Unknown("restored")], None, &[Passed, Unknown("restored")]);
     }
 }

@@ -33,7 +33,10 @@ pub enum TakenAs {
     /// Every lane has passed it long ago, and no letter is left of it.
     Passed,
     /// It was not taken yet, as far as is known.
-    Pending,
+    Pending {
+        /// It may have been taken so long ago that it is not remembered. Otherwise it was not taken for certain.
+        may_be_forgotten: bool,
+    },
     /// Why it is not known.
     Unknown(&'static str),
 }
@@ -73,13 +76,16 @@ pub struct RecentlyTaken {
     unread: Option<u64>,
     known: HashMap<u128, (u64, KnownOutcome)>,
     order: VecDeque<(u128, u64)>,
+    /// How many events the rows that were read stand for, and whether all of them are remembered.
+    read: u64,
+    has_forgotten: bool,
 }
 
 impl RecentlyTaken {
     /// Remembers so many events.
     pub fn new(size: usize) -> Self {
         let (last, known, order) = (BTreeMap::new(), HashMap::new(), VecDeque::new());
-        Self { size, of: None, seed: None, last, unread: None, known, order }
+        Self { size, of: None, seed: None, last, unread: None, known, order, read: 0, has_forgotten: false }
     }
 
     /// What became of these events, in their order. `db` is in the database of the live tables; after a failure its session
@@ -114,7 +120,8 @@ impl RecentlyTaken {
     ) -> Result<Option<Vec<TakenFound>>, Failure> {
         let Some(live) = db.live_lanes().await? else {
             self.forget();
-            return Ok(Some(vec![TakenFound::of(TakenAs::Pending); asked.len()]));
+            let may_be_forgotten = !db.has_taken_nothing().await?;
+            return Ok(Some(vec![TakenFound::of(TakenAs::Pending { may_be_forgotten }); asked.len()]));
         };
         if !live.agree {
             self.forget();
@@ -148,10 +155,12 @@ impl RecentlyTaken {
             let found = db.letters_of_events(live.generation, &wanted).await?;
             letters.extend(found.into_iter().map(|letter| (letter.event_key.clone(), letter)));
         }
+        let may_be_forgotten = !self.remembers_all(&live);
         let answer = |(one, key): (&AskedEvent, Vec<u8>)| {
             let (known, letter) = (self.known.get(&seed.mark(&one.id)), letters.get(&Some(key)));
             let row = known.map(|(row, _)| *row).filter(|_| letter.is_none());
-            TakenFound { what: answer(letter, known.map(|(_, outcome)| *outcome), one.time, &live), row }
+            let outcome = known.map(|(_, outcome)| *outcome);
+            TakenFound { what: answer(letter, outcome, (one.time, may_be_forgotten), &live), row }
         };
         Ok(Some(asked.iter().zip(keys).map(answer).collect()))
     }
@@ -173,12 +182,26 @@ impl RecentlyTaken {
             && lanes.values().zip(live.lanes.values()).all(went_on)
     }
 
+    /// Returns true where every event that the live lanes have marked is remembered: one that is not was not taken. `live` is of the
+    /// moment at which the last rows were read.
+    fn remembers_all(&self, live: &LanesStanding) -> bool {
+        !self.has_forgotten && live.marked == Some(self.read)
+    }
+
+    /// Counts a row's events. One that cannot be read does not count, and is missed.
+    fn count(&mut self, row: &WindowRow) {
+        if row.counts {
+            self.read += row.outcomes.len() as u64;
+        }
+    }
+
     /// Learns from rows, the oldest first.
     fn learn(&mut self, seed: Seed, rows: &[MySqlRow]) -> Result<(), Failure> {
         for row in rows {
             let row = WindowRow::of(row)?;
             let last = self.last.entry(row.lane).or_default();
             *last = row.id.max(*last);
+            self.count(&row);
             for (key, outcome) in row.outcomes {
                 self.remember(seed.mark(&key), row.id, outcome);
             }
@@ -192,6 +215,7 @@ impl RecentlyTaken {
         for row in rows {
             let row = WindowRow::of(row)?;
             before = Some(row.id);
+            self.count(&row);
             for (key, outcome) in row.outcomes.into_iter().rev() {
                 self.remember_older(seed.mark(&key), row.id, outcome);
             }
@@ -211,24 +235,30 @@ impl RecentlyTaken {
             let Some((oldest, row)) = self.order.pop_front() else { break };
             if self.known.get(&oldest).is_some_and(|(found, _)| *found == row) {
                 self.known.remove(&oldest);
+                self.has_forgotten = true;
             }
         }
     }
 
     /// What is known already is of a later row.
     fn remember_older(&mut self, mark: u128, row: u64, outcome: KnownOutcome) {
-        if self.order.len() < self.size && !self.known.contains_key(&mark) {
+        if self.known.contains_key(&mark) {
+            return;
+        }
+        if self.order.len() < self.size {
             self.known.insert(mark, (row, outcome));
             self.order.push_front((mark, row));
+        } else {
+            self.has_forgotten = true;
         }
     }
 }
 
-/// What is answered of an event.
+/// What is answered of an event. `time` and `may_be_forgotten` are about one of which nothing is known.
 fn answer(
     letter: Option<&Letter>,
     known: Option<KnownOutcome>,
-    time: Option<ClusterTime>,
+    (time, may_be_forgotten): (Option<ClusterTime>, bool),
     live: &LanesStanding,
 ) -> TakenAs {
     if let Some(letter) = letter {
@@ -241,9 +271,10 @@ fn answer(
         Some(KnownOutcome::Unsaid) => return TakenAs::Unsaid,
         None => {}
     }
-    let (Some(time), Some(passed)) = (time, live.passed) else { return TakenAs::Pending };
+    let pending = TakenAs::Pending { may_be_forgotten };
+    let (Some(time), Some(passed)) = (time, live.passed) else { return pending };
     match live.streams_since {
-        _ if passed <= time => TakenAs::Pending,
+        _ if passed <= time => pending,
         Some(since) if since < time => TakenAs::Passed,
         _ => TakenAs::Unknown(
             "the live tables were made from history that may have lacked it, and the host does not remember it",
@@ -258,22 +289,56 @@ mod tests {
     fn live(passed: Option<u32>, since: Option<u32>) -> LanesStanding {
         let at = |seconds| ClusterTime { seconds, increment: 1 };
         let (passed, streams_since) = (passed.map(at), since.map(at));
-        LanesStanding { generation: 1, lanes: BTreeMap::new(), agree: true, passed, streams_since }
+        let lanes = BTreeMap::new();
+        LanesStanding { generation: 1, lanes, agree: true, passed, streams_since, marked: Some(0) }
     }
 
     #[test]
     fn a_position_proves_no_more_than_that_an_event_of_the_stream_was_passed() {
         let at = |seconds| Some(ClusterTime { seconds, increment: 1 });
-        let of = |time, live: LanesStanding| answer(None, None, time, &live);
-        assert_eq!(of(None, live(Some(9), Some(1))), TakenAs::Pending, "nobody knows when it was written");
+        let of = |time, live: LanesStanding| answer(None, None, (time, true), &live);
+        let pending = TakenAs::Pending { may_be_forgotten: true };
+        assert_eq!(of(None, live(Some(9), Some(1))), pending, "nobody knows when it was written");
         assert_eq!(of(at(5), live(Some(9), Some(1))), TakenAs::Passed);
         for passed in [Some(5), Some(4), None] {
-            assert_eq!(of(at(5), live(passed, Some(1))), TakenAs::Pending, "{passed:?}");
+            assert_eq!(of(at(5), live(passed, Some(1))), pending, "{passed:?}");
         }
         for since in [Some(5), Some(6), None] {
             assert!(matches!(of(at(5), live(Some(9), since)), TakenAs::Unknown(_)), "{since:?}");
         }
-        assert_eq!(answer(None, Some(KnownOutcome::Done), at(9), &live(None, None)), TakenAs::Applied);
+        let done = answer(None, Some(KnownOutcome::Done), (at(9), true), &live(None, None));
+        assert_eq!(done, TakenAs::Applied);
+    }
+
+    #[test]
+    fn what_is_not_known_is_pending_for_certain_only_while_every_marked_event_is_remembered() {
+        let mut recent = RecentlyTaken::new(2);
+        let with = |marked| LanesStanding { marked, ..live(None, None) };
+        let row = |id, counts, ids: &[i64]| {
+            let outcomes = ids.iter().map(|id| (Id::Integer(*id), KnownOutcome::Done)).collect();
+            WindowRow { id, lane: 0, counts, outcomes }
+        };
+        assert!(recent.remembers_all(&with(Some(0))));
+        recent.count(&row(1, true, &[1, 2]));
+        recent.count(&row(2, false, &[1]));
+        assert!(recent.remembers_all(&with(Some(2))), "a row about a letter stands for no other event");
+        assert!(
+            !recent.remembers_all(&with(Some(3))),
+            "a row was pruned, or holds an id that cannot be read"
+        );
+        assert!(!recent.remembers_all(&with(None)), "an older host did not count them");
+        for (mark, row) in [(1, 1), (2, 1), (1, 2)] {
+            recent.remember(mark, row, KnownOutcome::Done);
+        }
+        assert!(recent.remembers_all(&with(Some(2))), "what gave way was the older place of one of the two");
+        recent.remember(3, 3, KnownOutcome::Done);
+        assert!(!recent.remembers_all(&with(Some(2))), "the oldest gave way");
+        recent.forget();
+        assert!(recent.remembers_all(&with(Some(0))));
+        for mark in [1, 2, 3] {
+            recent.remember_older(mark, 1, KnownOutcome::Done);
+        }
+        assert!(!recent.remembers_all(&with(Some(0))), "there was no room for the oldest");
     }
 
     #[test]

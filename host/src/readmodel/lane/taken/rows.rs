@@ -47,12 +47,16 @@ pub(super) struct LanesStanding {
     pub(super) passed: Option<ClusterTime>,
     /// What is newer came from the stream.
     pub(super) streams_since: Option<ClusterTime>,
+    /// How many events the lanes have marked in the dedupe window, ever; none where a host that did not count them was at work.
+    pub(super) marked: Option<u64>,
 }
 
 /// A row of the dedupe window.
 pub(super) struct WindowRow {
     pub(super) id: u64,
     pub(super) lane: u32,
+    /// It stands for a batch's events, and does not only say more of some.
+    pub(super) counts: bool,
     pub(super) outcomes: Vec<(Id, KnownOutcome)>,
 }
 
@@ -60,7 +64,9 @@ impl WindowRow {
     pub(super) fn of(row: &MySqlRow) -> Result<Self, Failure> {
         let read = || {
             let from = (row.try_get(3)?, row.try_get(4)?);
-            Ok(Self { id: row.try_get(0)?, lane: row.try_get(1)?, outcomes: outcomes(row.try_get(2)?, from) })
+            let counts = row.try_get::<u32, _>(5)? > 0;
+            let outcomes = outcomes(row.try_get(2)?, from);
+            Ok(Self { id: row.try_get(0)?, lane: row.try_get(1)?, counts, outcomes })
         };
         read().map_err(|error: sqlx::Error| classify("reading the dedupe window", &error))
     }
@@ -89,7 +95,8 @@ impl ProjectionDb<'_> {
         let failed = |error: sqlx::Error| classify("reading the live lanes", &error);
         let sql = self.control.sql(&format!(
             "SELECT c.lane, c.generation, c.position, c.streams_since, w.batch, w.stamp, \
-             CAST(COALESCE(w.batch = c.witness_batch AND w.stamp = c.witness_stamp, 0) AS SIGNED) \
+             CAST(COALESCE(w.batch = c.witness_batch AND w.stamp = c.witness_stamp, 0) AS SIGNED), \
+             IF(c.known_events = c.events, c.fingerprint_events, NULL) \
              FROM `{}` w JOIN laterna.checkpoint c ON c.generation = w.generation AND c.lane = w.lane \
              WHERE c.projection = ? ORDER BY c.lane",
             witness::table(self.control, self.projection)
@@ -108,21 +115,35 @@ impl ProjectionDb<'_> {
             agree: true,
             passed: Some(ClusterTime { seconds: u32::MAX, increment: u32::MAX }),
             streams_since: Some(ClusterTime::default()),
+            marked: Some(0),
         };
         for row in &rows {
             let position: String = row.try_get(2).map_err(failed)?;
             let since: Option<u64> = row.try_get(3).map_err(failed)?;
+            let marked: Option<u64> = row.try_get(7).map_err(failed)?;
             let commits = LaneCommits {
                 batch: row.try_get(4).map_err(failed)?,
                 stamp: row.try_get(5).map_err(failed)?,
             };
             live.lanes.insert(row.try_get(0).map_err(failed)?, commits);
             live.agree &= row.try_get::<i64, _>(6).map_err(failed)? == 1;
+            live.marked = live.marked.zip(marked).map(|(one, other)| one + other);
             live.passed = live.passed.zip(passed(&position)?).map(|(one, other)| one.min(other));
             live.streams_since =
                 live.streams_since.zip(since.map(unpacked_time)).map(|(one, other)| one.max(other));
         }
         Ok(Some(live))
+    }
+
+    /// Returns true where no lane has taken an event of the live generation, whatever the witness says.
+    pub(super) async fn has_taken_nothing(&mut self) -> Result<bool, Failure> {
+        let sql = self.control.sql(
+            "SELECT CAST(COALESCE(SUM(c.events), 0) AS UNSIGNED) FROM laterna.checkpoint c JOIN laterna.projection p \
+             ON p.projection = c.projection AND p.live_generation = c.generation WHERE c.projection = ?",
+        );
+        let failed = |error: sqlx::Error| classify("looking whether a lane has begun", &error);
+        let row = sqlx::query(&sql).bind(self.projection).row(self.connection()).await.map_err(failed)?;
+        Ok(row.try_get::<u64, _>(0).map_err(failed)? == 0)
     }
 }
 
@@ -139,7 +160,7 @@ fn passed(position: &str) -> Result<Option<ClusterTime>, Failure> {
 }
 
 /// What is read of a row, of those that say something of an event: rows about events that came again do not.
-const COLUMNS: &str = "id, lane, event_ids, ignored_from, discarded_from";
+const COLUMNS: &str = "id, lane, event_ids, ignored_from, discarded_from, events";
 const SAYS: &str = "(events > 0 OR ignored_from IS NOT NULL)";
 
 impl ProjectionDb<'_> {
