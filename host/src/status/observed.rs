@@ -5,7 +5,7 @@ use super::{Server, Status};
 use crate::failure::Failure;
 use crate::position::ClusterTime;
 use crate::readmodel::control::command::{CommandEnd, EndedCommands};
-use crate::readmodel::lane::dead_letter::LetterCounts;
+use crate::readmodel::lane::dead_letter::{LetterCounts, LetterStand};
 
 impl Status {
     /// What a server answered to an observation, or that it did not.
@@ -24,6 +24,16 @@ impl Status {
     /// How many letters there are; of how many events the upcaster made nothing, where that was counted, too.
     pub fn observed_letters(&self, letters: LetterCounts, ignored: Option<u64>) {
         self.change(|state| (state.letters, state.ignored) = (letters, ignored.unwrap_or(state.ignored)));
+    }
+
+    /// How the letters stand, by the last look at MySQL.
+    pub fn observed_letter_stand(&self, stand: LetterStand) {
+        self.change(|state| state.letter_stand = Some(stand));
+    }
+
+    /// How the letters stand; none while another host writes.
+    pub fn letter_stand(&self) -> Option<LetterStand> {
+        self.change(|state| state.letter_stand.clone())
     }
 
     /// How many commands are not over.

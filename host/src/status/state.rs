@@ -15,7 +15,7 @@ use super::types::SeenTypes;
 use crate::failure::Failure;
 use crate::position::{ClusterTime, Position};
 use crate::readmodel::control::command::WaitingCommand;
-use crate::readmodel::lane::dead_letter::LetterCounts;
+use crate::readmodel::lane::dead_letter::{LetterCounts, LetterStand};
 
 /// All that is known of a projection.
 pub(super) struct StatusState {
@@ -48,7 +48,11 @@ pub(super) struct StatusState {
     pub(super) stillness: Stillness,
     pub(super) documents: u64,
     pub(super) letters: LetterCounts,
+    /// None while another host writes.
+    pub(super) letter_stand: Option<LetterStand>,
     pub(super) ignored: u64,
+    /// The lanes write to MariaDB.
+    pub(super) is_mariadb: bool,
     pub(super) acknowledgement: Option<Acknowledgement>,
     pub(super) beside: Option<Beside>,
     /// The commands that wait, by their ids.
@@ -117,6 +121,7 @@ impl StatusState {
         self.lanes.clear();
         (self.read_up_to, self.read_wall_ms, self.source_time, self.oplog_begin) = (None, None, None, None);
         (self.documents, self.letters, self.ignored) = (0, LetterCounts::default(), 0);
+        self.letter_stand = None;
         (self.acknowledgement, self.beside, self.types) = (None, None, SeenTypes::default());
         self.commands.clear();
     }

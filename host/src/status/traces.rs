@@ -19,6 +19,7 @@ use super::Status;
 use super::activity::Activity;
 use crate::event::{Id, TraceParent};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
+use crate::text::harmless;
 
 /// The most events of a batch that have spans and links of their own.
 const EVENTS_MAX: usize = 128;
@@ -57,6 +58,8 @@ pub(super) struct CommittedBatch<'a> {
     pub projection: &'a str,
     pub lane: usize,
     pub batch: &'a Batch,
+    /// The server is MariaDB, and otherwise MySQL.
+    pub is_mariadb: bool,
     pub projected: Option<Timed>,
     pub committed: Timed,
 }
@@ -106,7 +109,7 @@ pub struct OperationSpan<'a> {
 
 impl Exported {
     fn batch(&self, told: &CommittedBatch<'_>, kept: &[(&Entry, SpanContext)]) {
-        let CommittedBatch { projection, lane, batch, projected, committed } = told;
+        let CommittedBatch { projection, lane, batch, is_mariadb, projected, committed } = told;
         let begun = projected.map_or(committed.begun, |projected| projected.begun.min(committed.begun));
         let name = || format!("process {}", self.outbox);
         let links = kept.iter().map(|(_, writer)| Link::with_context(writer.clone())).collect();
@@ -120,10 +123,13 @@ impl Exported {
             let span = self.begin("project", SpanKind::Internal, projected.begun, digest, vec![], &parent);
             end(span, projected.end());
         }
-        let database = vec![
-            KeyValue::new("db.system.name", "mysql"),
-            number("db.operation.batch.size", batch.operations().count()),
-        ];
+        let server = if *is_mariadb { "mariadb" } else { "mysql" };
+        let mut database = vec![KeyValue::new("db.system.name", server)];
+        let operations = batch.operations().count();
+        // By the conventions, one operation is no batch.
+        if operations > 1 {
+            database.push(number("db.operation.batch.size", operations));
+        }
         end(
             self.begin("apply", SpanKind::Client, committed.begun, database, vec![], &parent),
             committed.end(),
@@ -203,7 +209,7 @@ fn of_entry(entry: &Entry) -> Vec<KeyValue> {
     attributes
         .extend(entry.delivery.id().map(Id::spelled).map(|id| KeyValue::new("messaging.message.id", id)));
     if let Ok(event) = &entry.delivery.event {
-        attributes.push(KeyValue::new("laterna.event.type", event.event_type.to_string()));
+        attributes.push(KeyValue::new("laterna.event.type", harmless(&event.event_type)));
     }
     attributes
 }
@@ -220,6 +226,11 @@ impl Status {
         &self.traces
     }
 
+    /// Which server the lanes write to, for the spans of what they write.
+    pub fn writes_to(&self, is_mariadb: bool) {
+        self.change(|state| state.is_mariadb = is_mariadb);
+    }
+
     /// A lane was at work for so long.
     pub(super) fn timed(&self, lane: usize, work: Activity, took: Duration) {
         let time = Some(Timed::just_now(took));
@@ -232,13 +243,14 @@ impl Status {
 
     /// Tells of a batch that a lane committed just now. Returns how long the commit took.
     pub(super) fn traces_batch(&self, lane: usize, batch: &Batch) -> Duration {
-        let (projected, committed) = self.change(|state| {
+        let (is_mariadb, projected, committed) = self.change(|state| {
             let lane = &state.lanes[lane];
-            (lane.handed_on.front().and_then(|handed| handed.projected), lane.committed)
+            let projected = lane.handed_on.front().and_then(|handed| handed.projected);
+            (state.is_mariadb, projected, lane.committed)
         });
         let projection = &self.projection;
         let committed = committed.unwrap_or_else(|| Timed::just_now(Duration::ZERO));
-        self.traces.batch(&CommittedBatch { projection, lane, batch, projected, committed });
+        self.traces.batch(&CommittedBatch { projection, lane, batch, is_mariadb, projected, committed });
         committed.took
     }
 }

@@ -58,8 +58,9 @@ impl LiveLanes {
 
 impl LanePorts for LiveLanes {
     async fn opening(&self) -> Result<(Breaker, Option<Failure>), Failure> {
-        let OnServers { servers, settings, .. } = &self.host;
+        let OnServers { servers, settings, status, .. } = &self.host;
         let mut session = servers.applier.connect().await?;
+        status.writes_to(session.is_mariadb());
         let breaker = self.breaker(&mut session).await?;
         let held = self.hold_check.ask(&mut session).await?;
         if let Some(Failure::Paused { .. }) = &held {

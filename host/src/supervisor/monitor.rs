@@ -53,6 +53,7 @@ pub async fn observe(
         loop {
             if let Some(snapshot) = &poll.snapshot {
                 status.observed_letters(snapshot.letters.clone(), Some(snapshot.ignored));
+                status.observed_letter_stand(snapshot.letter_stand.clone());
                 status.observed_commands(snapshot.commands.all());
             }
             status.observes(Server::ReadModel, poll.trouble);

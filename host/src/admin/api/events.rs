@@ -1,4 +1,4 @@
-//! What changes, as it changes: server-sent events of how projections stand and of operations. One reader looks for all who
+//! What changes, as it changes: server-sent events of how projections and their letters stand, and of operations. One reader looks for all who
 //! listen, and only while somebody does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,7 @@ use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::{AdminContext, reasons};
 use crate::readmodel::control::command::{CommandRecord, RecordFilter};
+use crate::readmodel::lane::dead_letter::LetterStand;
 use crate::status::snapshot::Snapshot;
 
 /// How often it is looked for changes.
@@ -48,9 +49,18 @@ pub struct EventFeed {
 #[derive(Debug, Clone)]
 enum Told {
     Projection(Arc<Snapshot>),
+    Letters(Arc<LettersTold>),
     Operation(Arc<CommandRecord>),
     /// This host does not run a projection of this name any more.
     Gone(String),
+}
+
+/// How the letters of a projection stand: numbers and an id, nothing that an event holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct LettersTold {
+    projection: String,
+    #[serde(flatten)]
+    stand: LetterStand,
 }
 
 impl Default for EventFeed {
@@ -64,6 +74,7 @@ impl Default for EventFeed {
 #[derive(Default)]
 struct Known {
     projections: BTreeMap<String, Snapshot>,
+    letters: BTreeMap<String, LettersTold>,
     /// Those that there were, also while nobody listened: whoever comes is told of them before the next look.
     names: BTreeSet<String>,
     /// None before the first look: what is old is no news.
@@ -81,6 +92,7 @@ impl EventFeed {
                 continue;
             }
             self.look_at_projections(shown, &mut known);
+            self.look_at_letters(shown, &mut known);
             stop.run_until_cancelled(self.look_at_operations(shown, &mut known)).await;
         }
         self.closed.cancel();
@@ -101,6 +113,18 @@ impl EventFeed {
                 let _ = self.told.send(Told::Projection(Arc::new(snapshot)));
             }
         }
+    }
+
+    /// What the projections' last looks at MySQL told: none is begun for this.
+    fn look_at_letters(&self, shown: &AdminContext, known: &mut Known) {
+        let told: BTreeMap<String, LettersTold> =
+            letters(shown).map(|letters| (letters.projection.clone(), letters)).collect();
+        for letters in
+            told.values().filter(|letters| known.letters.get(&letters.projection) != Some(*letters))
+        {
+            let _ = self.told.send(Told::Letters(Arc::new(letters.clone())));
+        }
+        known.letters = told;
     }
 
     /// While MySQL is away, or busy with others' requests, nothing is told of operations.
@@ -131,11 +155,9 @@ struct Listener {
 impl Listener {
     /// How everything stands now.
     fn all(&self) -> Vec<Event> {
-        self.shown
-            .snapshots_for(&self.caller)
-            .iter()
-            .filter_map(|snapshot| event("projection", snapshot))
-            .collect()
+        let projections = self.shown.snapshots_for(&self.caller);
+        let projections = projections.iter().filter_map(|snapshot| event("projection", snapshot));
+        projections.chain(letters(&self.shown).filter_map(|letters| event("letters", &letters))).collect()
     }
 
     /// What is told next; nothing at a stop.
@@ -147,6 +169,7 @@ impl Listener {
                 let snapshot = reasons::seen_by(&self.caller, Snapshot::clone(&snapshot));
                 event("projection", &snapshot).into_iter().collect()
             }
+            Ok(Told::Letters(letters)) => event("letters", &*letters).into_iter().collect(),
             Ok(Told::Operation(record)) => {
                 let mut record = CommandRecord::clone(&record);
                 masking::command(&self.caller, &mut record);
@@ -161,12 +184,21 @@ impl Listener {
     }
 }
 
+/// How the letters of each projection stand whose events this host applies.
+fn letters(shown: &AdminContext) -> impl Iterator<Item = LettersTold> {
+    shown.projections.statuses().into_iter().filter_map(|status| {
+        let (projection, stand) = (status.projection().to_owned(), status.letter_stand()?);
+        Some(LettersTold { projection, stand })
+    })
+}
+
 fn event(name: &str, data: &impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; `gone` with the
-/// name of one that this host does not run any more; and `operation` with one that is new or makes progress.
+/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; `letters` with
+/// how many letters a projection has, and which is the newest, whenever one comes, goes or changes; `gone` with the name of a
+/// projection that this host does not run any more; and `operation` with one that is new or makes progress.
 #[utoipa::path(get, path = "/events", tag = "events",
     responses((status = 200, body = String, content_type = "text/event-stream")))]
 pub async fn follow(

@@ -10,7 +10,7 @@ use super::pause;
 use super::schema::Control;
 use super::take_up::TakeUp;
 use crate::failure::Failure;
-use crate::readmodel::lane::dead_letter::{KIND, LetterCounts};
+use crate::readmodel::lane::dead_letter::{KIND, LetterCounts, LetterStand};
 use crate::readmodel::lane::letter_limits::Volume;
 
 /// The control rows of one projection at one moment.
@@ -27,6 +27,8 @@ pub struct ControlSnapshot {
     pub commands: PendingCommands,
     /// The live generation's dead letters.
     pub letters: LetterCounts,
+    /// The same letters, so that it shows when one has come, gone or changed.
+    pub letter_stand: LetterStand,
     /// The dead letters and their bytes, as the lanes of the live generation count them.
     pub volume: Volume,
     /// The number of events that the upcaster made nothing of.
@@ -57,6 +59,15 @@ impl ProjectionDb<'_> {
             None => None,
         };
         let count = |column: &str| -> Result<u64, Failure> { row.get(column) };
+        let letters = letters(row.get("letter_kinds")?)?;
+        let letter_stand = LetterStand {
+            parked: letters.parked(),
+            held: letters.held,
+            newest: row.get("newest_letter")?,
+            attempts: count("letter_attempts")?,
+            erased: count("letters_erased")?,
+            total: count("letters_ever")?,
+        };
         Ok(ControlSnapshot {
             pause,
             deployment: deployment(&row)?,
@@ -67,7 +78,8 @@ impl ProjectionDb<'_> {
                 switches: count("command_switches")?,
                 deployments: count("command_deployments")?,
             },
-            letters: letters(row.get("letter_kinds")?)?,
+            letters,
+            letter_stand,
             volume: Volume { letters: row.get("letters")?, bytes: row.get("letter_bytes")? },
             ignored: count("ignored")?,
         })
@@ -77,8 +89,8 @@ impl ProjectionDb<'_> {
 impl ControlSnapshot {
     /// Returns true where more differs than the counts of events and letters.
     pub fn differs(&self, before: &Self) -> bool {
-        let Self { letters, volume, ignored, .. } = before.clone();
-        *before != Self { letters, volume, ignored, ..self.clone() }
+        let Self { letters, letter_stand, volume, ignored, .. } = before.clone();
+        *before != Self { letters, letter_stand, volume, ignored, ..self.clone() }
     }
 }
 
@@ -116,11 +128,15 @@ fn sql(control: &Control) -> ControlSql<'static> {
          JOIN (SELECT CAST(COUNT(*) AS UNSIGNED) AS generations FROM laterna.generation WHERE projection = ? AND state <> 'kept') AS g \
          JOIN (SELECT {} AS command_letters, {} AS command_switches, {} AS command_deployments \
              FROM laterna.command WHERE projection = ? AND state = 'pending') AS m \
-         JOIN (SELECT CAST(JSON_OBJECTAGG(k.kind, k.letters) AS CHAR) AS letter_kinds FROM \
-             (SELECT {KIND} AS kind, COUNT(*) AS letters FROM laterna.dead_letter d \
+         JOIN (SELECT CAST(JSON_OBJECTAGG(k.kind, k.letters) AS CHAR) AS letter_kinds, MAX(k.newest) AS newest_letter, \
+             CAST(COALESCE(SUM(k.attempts), 0) AS UNSIGNED) AS letter_attempts, \
+             CAST(COALESCE(SUM(k.erased), 0) AS UNSIGNED) AS letters_erased FROM \
+             (SELECT {KIND} AS kind, COUNT(*) AS letters, MAX(d.id) AS newest, SUM(d.attempts) AS attempts, \
+             COUNT(d.erased_at) AS erased FROM laterna.dead_letter d \
              JOIN laterna.projection p ON p.projection = d.projection AND p.live_generation = d.generation \
              WHERE d.projection = ? GROUP BY 1) AS k) AS l \
          JOIN (SELECT CAST(COALESCE(SUM(c.ignored), 0) AS UNSIGNED) AS ignored, \
+             CAST(COALESCE(SUM(c.parked), 0) AS UNSIGNED) AS letters_ever, \
              CAST(COALESCE(SUM(c.letters), 0) AS SIGNED) AS letters, \
              CAST(COALESCE(SUM(c.letter_bytes), 0) AS SIGNED) AS letter_bytes FROM laterna.checkpoint c \
              JOIN laterna.projection p ON p.projection = c.projection AND p.live_generation = c.generation \

@@ -26,7 +26,7 @@ use crate::readmodel::mysql::query::RunQuery;
 use crate::readmodel::mysql::session::Session;
 use crate::statement::FittedOperation;
 
-pub use counts::{ClassCount, KIND, LetterCounts, with_remedies};
+pub use counts::{ClassCount, KIND, LetterCounts, LetterStand, with_remedies};
 pub use document::{Content, readable_document, shown_document};
 pub use letter::{Letter, MASKED};
 pub use selection::{Discarded, GivenUp, Selection};

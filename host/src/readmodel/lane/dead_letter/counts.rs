@@ -24,6 +24,22 @@ pub struct LetterCounts {
     pub by_class: BTreeMap<String, u64>,
 }
 
+/// How a projection's letters stand. It differs from before when one has come, gone or changed, and depends on no clock: ids
+/// and the number of attempts only grow, and a letter is erased once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LetterStand {
+    pub parked: u64,
+    pub held: u64,
+    /// The highest id there is.
+    pub newest: Option<u64>,
+    /// How often those that there are were tried.
+    pub attempts: u64,
+    /// How many of them were erased.
+    pub erased: u64,
+    /// How many events became letters, with those that are gone.
+    pub total: u64,
+}
+
 /// Parked letters of one class, and what to do about them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ClassCount {
