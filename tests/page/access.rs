@@ -1,18 +1,25 @@
 //! Who looks: a token where one is needed, what a viewer does not see and cannot press.
 
-use bson::doc;
+use bson::{Document, doc};
 
 use super::{event, is_clean, look};
 use crate::api::{Guarded, OPERATOR, VIEWER};
 use crate::support::{Options, World, until};
 
+/// The trace of what fails.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_asks_for_a_token_keeps_it_in_the_tab_and_a_viewer_sees_no_values() {
     let world = World::new("picky", Options::mysql()).await;
     let Guarded { host, viewer, operator, .. } = Guarded::start(&world);
-    world.insert([event("bad", "w", 1, "reject"), event("later", "w", 2, "ok")]).await;
+    let traced = |mut event: Document| {
+        event.insert("metadata", doc! { "traceparent": format!("00-{TRACE}-b7ad6b7169203331-01") });
+        event
+    };
+    world.insert([traced(event("bad", "w", 1, "reject")), event("later", "w", 2, "ok")]).await;
     let secret = doc! { "do": "reject", "secret": "a canary" };
-    world.insert([crate::support::world::event("worse", "v", 1, secret)]).await;
+    world.insert([traced(crate::support::world::event("worse", "v", 1, secret))]).await;
     host.until_phase_by(&operator, "picky", "streaming").await;
     until("its letters are counted", async || {
         viewer.get("/api/v1/projections/picky").await.json()["parked"] == 2
@@ -38,6 +45,7 @@ async fn the_page_asks_for_a_token_keeps_it_in_the_tab_and_a_viewer_sees_no_valu
     browser.until_seen("a viewer does not see the reason").await;
     browser.click(".letter.parked").await;
     browser.until_seen("A viewer does not see what events hold").await;
+    browser.until_seen(TRACE).await;
     assert!(!browser.text().contains("told to reject") && !browser.text().contains("a canary"));
     let open = "return [...document.querySelectorAll('main .buttons button:not(:disabled)')].map(one => one.innerText).join()";
     assert_eq!(browser.run(open), "Look again", "a viewer changes nothing");

@@ -327,9 +327,10 @@ async fn show(console: &mut impl Console, projection: &str, id: u64, json: bool)
         output::line(show::render(whole));
         return Ok(ExitCode::SUCCESS);
     }
-    let WholeLetter { letter, remedy, document, document_base64, .. } = whole;
+    let WholeLetter { letter, remedy, trace_id, document, document_base64, .. } = whole;
     let mut value = serde_json::to_value(&letter)?;
     value["remedy"] = remedy.into();
+    value["trace_id"] = trace_id.into();
     let document = document.map(|document| ("document", document));
     let document = document.or_else(|| document_base64.map(|bytes| ("document_base64", bytes)));
     let (name, document) = document.unwrap_or(("document", Value::Null));

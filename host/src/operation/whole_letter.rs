@@ -1,5 +1,6 @@
 //! A dead letter with everything that is stored of it.
 
+use bson::RawDocument;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,6 +10,7 @@ use crate::failure::remedy_of_letters;
 use crate::readmodel::lane::dead_letter::{self, Content, Letter};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
+use crate::source::Decoder;
 
 /// A letter with everything that is stored of it.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -17,6 +19,9 @@ pub struct WholeLetter {
     pub letter: Letter,
     /// What to do about it, as its class says; none for a letter that waits behind another one.
     pub remedy: Option<String>,
+    /// The trace that its event belongs to, by the `traceparent` of whoever wrote it; none where the document was erased.
+    #[serde(default)]
+    pub trace_id: Option<String>,
     /// The document as canonical Extended JSON; none where it was erased, is masked, or is no valid BSON.
     pub document: Option<Value>,
     /// Its bytes where they are no valid BSON.
@@ -26,7 +31,7 @@ pub struct WholeLetter {
 }
 
 impl WholeLetter {
-    /// Takes out what the event, the projector or the row said.
+    /// Takes out what the event, the projector or the row said. The id of its trace is none of that.
     pub fn mask(&mut self) {
         self.letter.mask();
         (self.document, self.document_base64, self.operations) = (None, None, None);
@@ -35,9 +40,9 @@ impl WholeLetter {
 
 /// A letter and what is stored of it, not decoded yet: a large document takes seconds, and whoever shares a session gives it
 /// back first.
-#[derive(Debug)]
 pub struct StoredLetter {
     letter: Letter,
+    decoder: Decoder,
     /// None where it may have been replayed or discarded in between.
     content: Option<Content>,
 }
@@ -52,19 +57,21 @@ pub async fn read(
     ask::registered(session, servers, projection).await?;
     let letter = choice::find(session, servers, projection, id).await?;
     let mut contents = servers.control.on(session).letter_contents(std::slice::from_ref(&letter)).await?;
-    Ok(StoredLetter { letter, content: contents.pop().flatten() })
+    let decoder = servers.decoder.clone();
+    Ok(StoredLetter { letter, decoder, content: contents.pop().flatten() })
 }
 
 impl StoredLetter {
     /// Decodes it. Asks no server.
     pub fn whole(self) -> WholeLetter {
-        let Self { letter, content } = self;
+        let Self { letter, decoder, content } = self;
         let is_erased = letter.erased_at.is_some();
         let remedy = letter.class.as_deref().and_then(remedy_of_letters).map(str::to_owned);
-        let mut whole =
-            WholeLetter { letter, remedy, document: None, document_base64: None, operations: None };
+        let (document, document_base64, operations) = (None, None, None);
+        let mut whole = WholeLetter { letter, remedy, trace_id: None, document, document_base64, operations };
         if let Some(Content { document, operations, .. }) = content.filter(|_| !is_erased) {
             whole.operations = operations;
+            whole.trace_id = trace_id(&decoder, &document);
             match dead_letter::shown_document(document) {
                 ("document", document) => whole.document = Some(document),
                 (_, bytes) => whole.document_base64 = Some(bytes),
@@ -72,4 +79,11 @@ impl StoredLetter {
         }
         whole
     }
+}
+
+/// The trace of a document's event, as its spans have it.
+fn trace_id(decoder: &Decoder, document: &[u8]) -> Option<String> {
+    let document = RawDocument::from_bytes(document).ok()?;
+    let parent = decoder.decode(document).ok()?.trace_parent()?;
+    Some(hex::encode(parent.trace_id))
 }

@@ -21,6 +21,7 @@ export function Letter({ name, id, isHead, boundary, again }) {
             <div><dt>event</dt><dd><code>${letter.event_id ?? "none that can be read"}</code></dd></div>
             <div><dt>class</dt><dd>${letter.class ?? "not tried yet"}</dd></div>
             <div><dt>tried</dt><dd>${plural(letter.attempts, "time")}, last <time datetime=${letter.updated_at}>${moment(letter.updated_at)}</time>, with <code>${short(letter.digest)}</code></dd></div>
+            ${letter.trace_id && html`<div><dt>trace</dt><dd><code>${letter.trace_id}</code></dd></div>`}
             <div><dt>document</dt><dd>${bytes(letter.document_bytes)}</dd></div>
         </dl>
         <${Reason} letter=${letter} />

@@ -8,9 +8,11 @@ use crate::readmodel::lane::dead_letter::{self, Letter};
 use crate::text::harmless;
 
 /// A letter with its document as text.
-pub fn render(WholeLetter { letter, remedy, document, document_base64, operations }: WholeLetter) -> String {
+pub fn render(whole: WholeLetter) -> String {
+    let WholeLetter { letter, remedy, trace_id, document, document_base64, operations } = whole;
     let mut text = String::new();
-    for (name, value) in facts(&letter) {
+    let trace = trace_id.map(|id| ("trace", harmless(&id)));
+    for (name, value) in facts(&letter).into_iter().chain(trace) {
         // A String takes whatever is written.
         let _ = writeln!(text, "{name:<11}{value}");
     }
