@@ -7,8 +7,10 @@ use laterna::readmodel::mysql::session::Connector;
 use sqlx::Row;
 
 use crate::guests;
-use crate::support::world::{event, laterna, said};
-use crate::support::{Options, World, until};
+use crate::support::host::BINARY;
+use crate::support::receiver::{Manner, Receiver, Taken, attribute};
+use crate::support::world::{event, free_port, laterna, said};
+use crate::support::{Host, Options, World, until};
 
 /// What only a dead letter may hold.
 const SECRET: &str = "canary-5ecret";
@@ -16,8 +18,17 @@ const SECRET: &str = "canary-5ecret";
 /// What could be taken for a line of the log, and what steers a terminal or turns text around.
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z ERROR \"level\":\"ERROR\" forged\u{1b}[31m\u{202e}y";
 
+/// The trace of the events.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 fn documents() -> Vec<Document> {
     let odd = |what: &str| format!("{what} {FORGED}");
+    let traceparent = || format!("00-{TRACE}-b7ad6b7169203331-01");
+    let event = |id: &str, aggregate: &str, sequence, payload| {
+        let mut event = event(id, aggregate, sequence, payload);
+        event.insert("metadata", doc! { "traceparent": traceparent() });
+        event
+    };
     vec![
         event("rejected", "a", 1, doc! { "do": SECRET }),
         event("value", "b", 1, doc! { "do": "duplicate" }),
@@ -25,7 +36,7 @@ fn documents() -> Vec<Document> {
         doc! { "_id": "no event", "type": "T", "aggregateType": "thing", "aggregateId": "d", "sequence": SECRET },
         doc! {
             "_id": odd("id"), "type": odd("type"), "aggregateType": odd("kind"), "aggregateId": odd("aggregate"),
-            "sequence": 1_i64, "payload": { "do": "panic", "note": SECRET }, "metadata": { "note": SECRET },
+            "sequence": 1_i64, "payload": { "do": "panic", "note": SECRET }, "metadata": { "note": SECRET, "traceparent": traceparent() },
         },
         event("said", "e", 1, doc! { "do": format!("say {FORGED}"), "note": SECRET }),
     ]
@@ -53,9 +64,50 @@ async fn columns_with(world: &World, text: &str) -> Vec<String> {
     found
 }
 
+/// The line about each letter has its event's trace, but that of what is no event.
+fn traces_are_told(log: &str) {
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let parked = lines.filter_map(|mut line| {
+        let fields = line["fields"].take();
+        let is_parked = fields["message"].as_str().is_some_and(|message| message.starts_with("parked: "));
+        is_parked.then(|| (fields["event"].to_string(), fields["trace_id"].clone()))
+    });
+    let parked: Vec<_> = parked.collect();
+    assert_eq!(parked.len(), 5, "{parked:?}");
+    for (event, trace) in parked {
+        let expected = if event.contains("no event") { serde_json::Value::Null } else { TRACE.into() };
+        assert_eq!(trace, expected, "{event}");
+    }
+}
+
+/// There are spans of the letters' events, and none holds what an event holds or steers a terminal.
+fn spans_hold_no_value(taken: &Taken) {
+    let of_letters = taken.spans.iter().filter(|span| attribute(&span.attributes, "error.type") != "");
+    assert_eq!(
+        of_letters.filter(|span| hex::encode(&span.trace_id) == TRACE).count(),
+        4,
+        "{:?}",
+        taken.spans
+    );
+    let bodies = String::from_utf8_lossy(&taken.bodies);
+    assert!(!bodies.contains(SECRET), "a span has a value of an event");
+    for span in &taken.spans {
+        let status = span.status.as_ref().map(|status| status.message.clone()).unwrap_or_default();
+        let values = span.attributes.iter().map(|one| attribute(&span.attributes, &one.key));
+        for text in values.chain([span.name.clone(), status]) {
+            assert!(!text.contains(['\n', '\u{1b}', '\u{202e}']), "{text:?} steers a terminal");
+        }
+    }
+}
+
 async fn values_stay_in_letters(log: &str, options: Options) {
     let world = World::new("picky", Options { extra: "breaker.aggregates = 0", ..options }).await;
-    let host = world.start_with(&[("HOST__LOG", log)]);
+    let receiver = Receiver::start(Manner::Takes).await;
+    let port = free_port();
+    let mut command = std::process::Command::new(BINARY);
+    command.env("LATERNA_HOST__LOG", log).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
+    let host = Host::start_as(command, &world.config(port), port);
     host.until_phase("picky", "streaming").await;
     world.insert(documents()).await;
     until("all but one are parked", async || world.letters().await == (5, 0)).await;
@@ -112,7 +164,9 @@ async fn values_stay_in_letters(log: &str, options: Options) {
     if log == "json" {
         let wrong = log_text.lines().find(|line| serde_json::from_str::<serde_json::Value>(line).is_err());
         assert_eq!(wrong, None);
+        traces_are_told(&log_text);
     }
+    spans_hold_no_value(&receiver.taken());
     assert_eq!(columns_with(&world, SECRET).await, Vec::<String>::new());
     let letters = format!(
         "SELECT COUNT(*) FROM {}.dead_letter WHERE INSTR(CONCAT(document, COALESCE(reason, '')), '{SECRET}') > 0",

@@ -1,15 +1,20 @@
 //! Traces: one leads from whoever wrote an event to its row; and a receiver that is away, slow or silent costs nothing but
 //! spans.
 
-use std::collections::BTreeSet;
+mod of_letters;
+mod writer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use bson::{Document, doc};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
 
 use crate::guests;
 use crate::support::http::Client;
-use crate::support::receiver::{Manner, Receiver, attribute};
+use crate::support::receiver::{Manner, Receiver, SLOW, attribute};
 use crate::support::world::event;
 use crate::support::{Host, Options, World, until};
 
@@ -174,6 +179,129 @@ async fn counted(client: &Client, name: &str) -> f64 {
     let text = client.get("/metrics").await.text;
     let samples = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// A span's attributes of the conventions: those of databases, of messages and of errors.
+fn of_conventions(span: &Span) -> BTreeMap<&str, String> {
+    let keys = span.attributes.iter().map(|one| one.key.as_str());
+    let keys = keys.filter(|key| ["db.", "messaging.", "error."].iter().any(|group| key.starts_with(group)));
+    keys.map(|key| (key, attribute(&span.attributes, key))).collect()
+}
+
+async fn spans_say_what_the_conventions_have_for_it(options: Options, server: &str) {
+    const EVENTS: i64 = 6;
+    let receiver = Receiver::start(Manner::Takes).await;
+    let world = World::new("picky", Options { lanes: 1, ..options }).await;
+    // They are there before the host, so that it takes several together.
+    let one = |n: i64| {
+        let what = if n + 1 == EVENTS { "reject" } else { "ok" };
+        let alone = if n % 2 == 0 { SAMPLED } else { FAILING };
+        traced(event(&format!("e{n}"), &format!("a{n}"), 1, doc! { "do": what }), alone)
+    };
+    world.insert((0..EVENTS).map(one)).await;
+    let host = start(&world, &receiver, &[]);
+    world.until_committed("picky", EVENTS).await;
+    world.insert([traced(event("alone", "z", 1, doc! { "do": "ok" }), SAMPLED)]).await;
+    world.until_committed("picky", EVENTS + 1).await;
+    assert!(host.stop().await.success());
+    let spans = receiver.taken().spans;
+
+    let messages = [
+        ("messaging.system", "mongodb"),
+        ("messaging.operation.type", "process"),
+        ("messaging.operation.name", "process"),
+        ("messaging.destination.name", "outbox"),
+        ("messaging.consumer.group.name", "picky"),
+    ];
+    let with = |more: &[(&'static str, String)]| -> BTreeMap<&str, String> {
+        let all = messages.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        all.chain(more.iter().cloned()).collect()
+    };
+    let of_events: Vec<&Span> = spans
+        .iter()
+        .filter(|span| span.name == "process outbox" && !span.parent_span_id.is_empty())
+        .collect();
+    let found: BTreeSet<BTreeMap<&str, String>> = of_events.iter().map(|span| of_conventions(span)).collect();
+    let id = |id: &str| ("messaging.message.id", id.to_owned());
+    let applied = (0..EVENTS - 1).map(|n| with(&[id(&format!("e{n}"))])).chain([with(&[id("alone")])]);
+    let parked = with(&[id(&format!("e{}", EVENTS - 1)), ("error.type", "rejected".to_owned())]);
+    assert_eq!(found, applied.chain([parked]).collect());
+    assert!(of_events.iter().all(|span| span.kind() == SpanKind::Consumer), "{of_events:?}");
+
+    let (mut messages_of_batches, mut sizes) = (0, BTreeSet::new());
+    for batch in spans.iter().filter(|span| span.name == "process outbox" && span.parent_span_id.is_empty()) {
+        let count: i64 =
+            attribute(&batch.attributes, "messaging.batch.message_count").parse().expect("a number");
+        assert_eq!(of_conventions(batch), with(&[("messaging.batch.message_count", count.to_string())]));
+        assert_eq!(batch.kind(), SpanKind::Consumer);
+        messages_of_batches += count;
+        let ids = of_events.iter().filter(|span| span.links[0].span_id == batch.span_id);
+        let operations =
+            ids.filter(|span| attribute(&span.attributes, "laterna.verdict") == "applied").count();
+        let child = |name: &str| {
+            let found = spans.iter().find(|span| span.name == name && span.parent_span_id == batch.span_id);
+            found.unwrap_or_else(|| panic!("no {name} of {batch:?}"))
+        };
+        let mut database = BTreeMap::from([("db.system.name", server.to_owned())]);
+        // One operation is no batch.
+        if operations > 1 {
+            database.insert("db.operation.batch.size", operations.to_string());
+        }
+        sizes.insert(operations > 1);
+        assert_eq!((of_conventions(child("apply")), child("apply").kind()), (database, SpanKind::Client));
+        assert_eq!(
+            (of_conventions(child("project")), child("project").kind()),
+            (BTreeMap::new(), SpanKind::Internal)
+        );
+    }
+    assert_eq!(messages_of_batches, EVENTS + 1);
+    assert_eq!(sizes, BTreeSet::from([false, true]), "one event alone, and several together");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_say_what_the_conventions_have_for_it_on_mysql() {
+    spans_say_what_the_conventions_have_for_it(Options::mysql(), "mysql").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_say_what_the_conventions_have_for_it_on_mariadb() {
+    spans_say_what_the_conventions_have_for_it(Options::mariadb(), "mariadb").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_traces_that_is_slow_costs_no_event_and_no_more_than_spans() {
+    const EVENTS: i64 = 4_000;
+    let receiver = Receiver::start(Manner::TakesSlowly).await;
+    let world = World::new("recorder", Options { batch_max: 50, ..Options::mysql() }).await;
+    let host = start(&world, &receiver, &[("OTEL_BSP_MAX_QUEUE_SIZE", "64")]);
+    host.until_phase("recorder", "streaming").await;
+    let one = |n: i64| traced(event(&format!("e{n}"), &format!("a{}", n % 7), 1 + n / 7, doc! {}), SAMPLED);
+    world.insert([one(0)]).await;
+    until("the first spans wait for their answer", async || receiver.taken().open == 1).await;
+    let since = Instant::now();
+    world.insert((1..EVENTS).map(one)).await;
+    world.until_committed("recorder", EVENTS).await;
+    world.assert_recorded(EVENTS, 7).await;
+    // Each answer is waited for before the next request, and no lane waits for one.
+    let (taken, longest) = (receiver.taken(), since.elapsed().as_secs() / SLOW.as_secs() + 2);
+    assert!(taken.open <= 1 && taken.requests as u64 <= longest, "{} in {longest}", taken.requests);
+    let client = Client::new(host.port);
+    assert!(counted(&client, "laterna_spans_total").await > 4_000.0);
+    // Slowly, they arrive; what found no room in the queue is lost, and nothing of it fails.
+    until("they arrive", async || receiver.taken().spans.len() > 64).await;
+    let (sent, made) = (receiver.taken().spans.len(), counted(&client, "laterna_spans_total").await);
+    assert!(sent < 2_000 && made > 4_000.0, "{sent} of {made}");
+    assert!(!host.log().contains("traces cannot be exported"), "{}", host.log());
+    assert_eq!(receiver.taken().open, 0);
+
+    // A stop waits for less than one answer.
+    world.insert((EVENTS..EVENTS + 7).map(one)).await;
+    until("another answer is waited for", async || receiver.taken().open == 1).await;
+    let stopping = Instant::now();
+    host.signal("TERM");
+    let (log, status) = host.ended_with_log().await;
+    assert!(status.success() && log.contains("the last traces were not exported"), "{log}");
+    assert!(stopping.elapsed() < 3 * SLOW, "{:?}", stopping.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

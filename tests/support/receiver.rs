@@ -1,6 +1,7 @@
 //! A receiver of traces: it takes what a host exports by OTLP over HTTP, and answers as it is told to.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -13,12 +14,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+/// How long a slow receiver takes for each request.
+pub const SLOW: Duration = Duration::from_secs(3);
+
 /// How a receiver answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     Takes,
     /// Every request is an error of the server's.
     Fails,
+    /// Every request is taken, and answered after [`SLOW`].
+    TakesSlowly,
     /// Requests are read, and never answered while it is so.
     Hangs,
 }
@@ -87,9 +93,12 @@ impl Receiver {
             }
             let mut manner = self.manner.subscribe();
             let manner = *manner.wait_for(|manner| *manner != Manner::Hangs).await.expect("it is kept");
+            if manner == Manner::TakesSlowly {
+                tokio::time::sleep(SLOW).await;
+            }
             self.lock().open -= 1;
             let (code, answer) = match manner {
-                Manner::Takes => (200, self.takes(&body)),
+                Manner::Takes | Manner::TakesSlowly => (200, self.takes(&body)),
                 _ => (500, vec![]),
             };
             let head = format!(
