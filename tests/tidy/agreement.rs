@@ -297,7 +297,7 @@ fn the_guide_has_every_metric_and_no_other() {
 /// The tables that the host creates in the control schema, and those that a document describes in the first column of its
 /// table.
 fn control_tables(tree: &Tree) -> [BTreeSet<String>; 2] {
-    let code = tree.get("host/src/readmodel/control/schema.rs").map_or("", String::as_str);
+    let code = tree.get("host/src/readmodel/control/schema/steps.rs").map_or("", String::as_str);
     let created = code.split("CREATE TABLE IF NOT EXISTS laterna.").skip(1);
     let created = created.filter_map(|rest| rest.split_whitespace().next()).map(ToOwned::to_owned);
     let document = tree.get("docs/control-schema.md").map_or("", String::as_str);
@@ -312,7 +312,7 @@ fn control_tables(tree: &Tree) -> [BTreeSet<String>; 2] {
 fn every_table_of_the_control_schema_is_described() {
     let sample: Tree = [
         (
-            "host/src/readmodel/control/schema.rs",
+            "host/src/readmodel/control/schema/steps.rs",
             "\"CREATE TABLE IF NOT EXISTS laterna.one (\" \"CREATE TABLE IF NOT EXISTS laterna.two (\"",
         ),
         ("docs/control-schema.md", "| `one`, `other` | id |"),
