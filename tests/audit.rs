@@ -1,4 +1,7 @@
-//! The audit keeps what was asked for as long as the configuration says, and no longer.
+//! The audit keeps what was asked for as long as the configuration says, and no longer; and it has everything that changes something.
+
+mod carried_out;
+mod changes;
 
 use crate::support::world::{laterna, said};
 use crate::support::{Options, World, until};
@@ -6,12 +9,12 @@ use crate::support::{Options, World, until};
 const DAYS: &str = "2";
 
 /// Writes commands down that ended as long ago as an interval of SQL says.
-async fn ended(world: &World, projection: &str, state: &str, interval: &str, count: i64) {
+async fn ended(world: &World, (projection, request): (&str, &str), state: &str, interval: &str, count: i64) {
     world
         .run(&format!(
             "INSERT INTO {}.command (projection, request, state, result, requested_by, requested_at, finished_at) \
              WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {count}) \
-             SELECT '{projection}', '{{\"do\":\"resume\"}}', '{state}', '', '{interval}', \
+             SELECT '{projection}', '{{\"do\":\"{request}\"}}', '{state}', '', '{interval}', \
              CURRENT_TIMESTAMP(6) - INTERVAL 20 DAY, CURRENT_TIMESTAMP(6) - INTERVAL {interval} FROM numbers",
             world.control()
         ))
@@ -23,13 +26,18 @@ async fn forgets(options: Options) {
     let host = world.start();
     host.until_phase("picky", "streaming").await;
     host.stop().await;
-    ended(&world, "picky", "done", "49 HOUR", 730).await;
-    ended(&world, "picky", "failed", "3 DAY", 1).await;
-    ended(&world, "picky", "done", "47 HOUR", 1).await;
-    ended(&world, "picky", "failed", "0 HOUR", 1).await;
-    ended(&world, "another", "done", "3 DAY", 1).await;
+    ended(&world, ("picky", "resume"), "done", "49 HOUR", 730).await;
+    ended(&world, ("picky", "resume"), "failed", "3 DAY", 1).await;
+    ended(&world, ("picky", "resume"), "done", "47 HOUR", 1).await;
+    ended(&world, ("picky", "resume"), "failed", "0 HOUR", 1).await;
+    ended(&world, ("another", "resume"), "done", "3 DAY", 1).await;
+    // What hosts did as a whole, and who forgot what there is no more, belongs to nobody.
+    for (gone, request) in [("", "reload"), ("gone", "forget")] {
+        ended(&world, (gone, request), "done", "49 HOUR", 2).await;
+        ended(&world, (gone, request), "failed", "47 HOUR", 1).await;
+    }
     // What is not over is done, however old it is.
-    ended(&world, "picky", "pending", "9 DAY", 1).await;
+    ended(&world, ("picky", "resume"), "pending", "9 DAY", 1).await;
     let of = |projection: &str| {
         format!("SELECT COUNT(*) FROM {}.command WHERE projection = '{projection}'", world.control())
     };
@@ -41,6 +49,7 @@ async fn forgets(options: Options) {
     until("what was asked for is done", async || world.number(&pending).await == 0).await;
     host.stop().await;
     assert_eq!(world.number(&of("picky")).await, 734);
+    assert_eq!((world.number(&of("")).await, world.number(&of("gone")).await), (3, 3));
 
     let host = world.start_with(&[("HOST__AUDIT_RETENTION_DAYS", DAYS)]);
     until("what is too old is gone", async || world.number(&of("picky")).await == 3).await;
@@ -49,6 +58,9 @@ async fn forgets(options: Options) {
     })
     .await;
     assert_eq!(world.number(&of("another")).await, 1, "nobody runs it here");
+    for gone in ["", "gone"] {
+        until("what belongs to nobody goes, too", async || world.number(&of(gone)).await == 1).await;
+    }
     let config = world.folder.path().join(format!("laterna-{}.toml", host.port));
     let told = said(&laterna(&config, &["audit", "picky"]));
     let has = |interval: &str| told.contains(interval);

@@ -106,7 +106,7 @@ async fn what_waits_or_is_being_built_is_cancelled_and_what_is_done_says_what_to
 }
 
 /// A transaction that keeps the letter of an aggregate from being applied, until it ends.
-async fn hold(world: &World, aggregate: &str) -> sqlx::MySqlConnection {
+pub async fn hold(world: &World, aggregate: &str) -> sqlx::MySqlConnection {
     let mut open = world.mysql().await;
     open.execute("BEGIN").await.expect("it begins");
     let row = format!("INSERT INTO recorded VALUES ('thing', '{aggregate}', 1, 'y', 'y', NULL)");
@@ -114,7 +114,7 @@ async fn hold(world: &World, aggregate: &str) -> sqlx::MySqlConnection {
     open
 }
 
-async fn until_waiting(world: &World, host: &Host) {
+pub async fn until_waiting(world: &World, host: &Host) {
     until("the lane waits for MySQL with the letter", async || {
         let status = host.status("recorder").await.unwrap_or_default();
         let letter = status["lanes"][0]["doing"].as_str().is_some_and(|doing| doing.contains("dead letter"));

@@ -110,7 +110,7 @@ async fn whatever_is_done_under_the_lease_proves_its_epoch() {
     };
     assert_eq!(bench.take_lease().await, 2);
     let mut session = bench.direct().await;
-    let stored = bench.control.on(&mut session).store_component("d", b"x", "totals", "1").await;
+    let stored = bench.control.on(&mut session).store_component("d", b"x", ("totals", "1"), None).await;
     stored.expect("it is stored");
     let mut db = bench.control.of(&mut session, "p");
     let mut leader = db.under(2);

@@ -1,8 +1,10 @@
 //! A projection that is not wanted any more is forgotten: nothing of it stays but its tables.
 
 use bson::doc;
+use serde_json::{Value, json};
 use sqlx::Row;
 
+use crate::support::http::Client;
 use crate::support::world::{event, free_port, laterna, said};
 use crate::support::{Options, World};
 
@@ -43,6 +45,7 @@ async fn forgets_all_but_the_tables(options: Options) {
     let refused = laterna(&config, &["forget", "picky", "--yes"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(said(&refused).contains("is run by the host"), "{}", said(&refused));
+    let host_port = host.port;
     host.stop().await;
 
     // Nobody is there to say yes.
@@ -56,7 +59,17 @@ async fn forgets_all_but_the_tables(options: Options) {
     for says in ["`picky` is forgotten", "1 generation(s)", "picked", "still has [projection.picky]"] {
         assert!(said(&forgotten).contains(says), "{says}: {}", said(&forgotten));
     }
-    assert_eq!(remembered(&world, "picky").await, ["lease"]);
+    assert_eq!(remembered(&world, "picky").await, ["command", "lease"]);
+    let audited = || -> Vec<Value> {
+        let told = said(&laterna(&config, &["audit", "picky", "--json"]));
+        told.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect()
+    };
+    let [one] = &audited()[..] else { panic!("who forgot it, and nothing else: {:?}", audited()) };
+    let by = one["requested_by"].as_str().unwrap_or_default();
+    assert!(by.ends_with(&format!("@host-{}", host_port)) && one["carried_out_by"] == by, "{one}");
+    assert_eq!((&one["kind"], &one["state"]), (&json!("forget"), &json!("done")), "{one}");
+    let parameters = json!({ "tables": ["picked"], "letters": 2, "generations": 1 });
+    assert_eq!(one["parameters"], parameters, "{one}");
     assert_eq!(world.number(&format!("SELECT COUNT(*) FROM {}.dead_letter_part", world.control())).await, 0);
     assert_eq!(remembered(&world, "recorder").await, others, "the other projection is as it was");
     let places = format!(
@@ -71,9 +84,17 @@ async fn forgets_all_but_the_tables(options: Options) {
 
     // A successor of that name begins with history, where its tables are gone.
     world.run(&format!("DROP TABLE {}.picked", world.name)).await;
-    let _host = world.start();
+    let host = world.start();
     world.until_committed("picky", 7).await;
     assert_eq!(world.letters().await, (1, 1));
+    let page = Client::new(host.port).get("/api/v1/operations?projection=picky&kind=forget").await.json();
+    assert_eq!(page["operations"], json!(audited()), "{page}");
+
+    // Who forgets that, too, forgets nothing of the one before.
+    host.stop().await;
+    let forgotten = laterna(&config, &["forget", "picky", "--yes"]);
+    assert!(forgotten.status.success(), "{}", said(&forgotten));
+    assert_eq!(audited().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,5 +134,5 @@ async fn a_projection_that_was_forgotten_in_part_takes_no_events_until_it_is_for
     world.run(&format!("DROP TRIGGER {}.stay", world.control())).await;
     let forgotten = laterna(&config, &["forget", "recorder", "--yes"]);
     assert!(forgotten.status.success(), "{}", said(&forgotten));
-    assert_eq!(remembered(&world, "recorder").await, ["lease"]);
+    assert_eq!(remembered(&world, "recorder").await, ["command", "lease"]);
 }

@@ -1,5 +1,6 @@
 //! A running host reads its configuration anew: what can be is taken over, the rest is named, and what is wrong changes nothing.
 
+mod audited;
 mod projections;
 
 use std::path::{Path, PathBuf};

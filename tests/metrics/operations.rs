@@ -136,24 +136,24 @@ async fn whoever_ends_a_command_is_told_so(options: Options) {
     let asked = control.of(&mut one, "p").submit(&Request::Resume, "a test").await.expect("it is written");
     let command = pending(&control, &mut one, CommandKind::Switches).await;
     assert_eq!(command, pending(&control, &mut other, CommandKind::Switches).await);
-    let ended = control.of(&mut one, "p").carry_out_switch(&command).await.expect("it is carried out");
+    let ended = control.of(&mut one, "p").carry_out_switch(&command, "h").await.expect("it is carried out");
     assert_eq!((ended.projection(), ends(&ended)), ("p", [1, 0, 0]));
-    let ended = control.of(&mut other, "p").carry_out_switch(&command).await.expect("it is over");
+    let ended = control.of(&mut other, "p").carry_out_switch(&command, "h").await.expect("it is over");
     assert_eq!(ends(&ended), [0, 0, 0]);
-    let ended = control.of(&mut other, "p").finish_command(asked, &failed).await.expect("it is over");
+    let ended = control.of(&mut other, "p").finish_command(asked, &failed, "h").await.expect("it is over");
     assert_eq!(ends(&ended), [0, 0, 0]);
 
     // One that deals with letters and was told to end: it is cancelled when it ends, and not before.
     let mut db = control.of(&mut one, "p");
     let replay = Request::Replay { letters: Letters::Fitting { letters: Selection::default() } };
     let asked = db.submit(&replay, "a test").await.expect("it is written");
-    db.record_command_progress(asked, "{}").await.expect("it is written");
+    db.record_command_progress(asked, "{}", "h").await.expect("it is written");
     let (cancellation, ended) = db.cancel_command(asked, "somebody", false).await.expect("it is asked for");
     assert_eq!((cancellation, ends(&ended)), (Cancellation::Asked, [0, 0, 0]));
     let waits = CommandOutcome::Waits("a test".to_owned());
-    assert_eq!(ends(&db.finish_command(asked, &waits).await.expect("nothing is done")), [0, 0, 0]);
-    assert_eq!(ends(&db.finish_command(asked, &failed).await.expect("it ends")), [0, 0, 1]);
-    assert_eq!(ends(&db.finish_command(asked, &failed).await.expect("it is over")), [0, 0, 0]);
+    assert_eq!(ends(&db.finish_command(asked, &waits, "h").await.expect("nothing is done")), [0, 0, 0]);
+    assert_eq!(ends(&db.finish_command(asked, &failed, "h").await.expect("it ends")), [0, 0, 1]);
+    assert_eq!(ends(&db.finish_command(asked, &failed, "h").await.expect("it is over")), [0, 0, 0]);
 
     // One that nobody has begun, a dry run first; and one that fails.
     let asked = db.submit(&replay, "a test").await.expect("it is written");
@@ -162,7 +162,7 @@ async fn whoever_ends_a_command_is_told_so(options: Options) {
         assert_eq!((cancellation, ends(&ended)), (Cancellation::Over, expected));
     }
     let asked = db.submit(&replay, "a test").await.expect("it is written");
-    assert_eq!(ends(&db.finish_command(asked, &failed).await.expect("it ends")), [0, 1, 0]);
+    assert_eq!(ends(&db.finish_command(asked, &failed, "h").await.expect("it ends")), [0, 1, 0]);
 
     // A way back ends the deployment that was asked for before it.
     let deploy = Request::Deploy { digest: "d".repeat(64), canary_seconds: 0 };
@@ -170,7 +170,7 @@ async fn whoever_ends_a_command_is_told_so(options: Options) {
     let back = db.submit(&Request::Rollback, "a test").await.expect("it is written");
     let found = db.pending_commands(CommandKind::Deployments).await.expect("they are read").commands;
     let back = found.iter().find(|command| command.id == back).expect("it is there");
-    let tried = db.carry_out(back, None, Act::Deploy(None), |_| String::new()).await;
+    let tried = db.carry_out((back, "h"), None, Act::Deploy(None), |_| String::new()).await;
     assert_eq!(ends(&tried.expect("it is carried out").1), [1, 1, 0]);
 
     // What no host of this version knows is left to whoever reads it, to end and to count it.
@@ -179,7 +179,7 @@ async fn whoever_ends_a_command_is_told_so(options: Options) {
     world.run(&format!("{insert} VALUES ('p', '{unknown}', 'a test')")).await;
     let found = db.pending_commands(CommandKind::Letters).await.expect("they are read");
     let [(asked, outcome)] = &found.unreadable[..] else { panic!("{found:?}") };
-    assert_eq!(ends(&db.finish_command(*asked, outcome).await.expect("it ends")), [0, 1, 0]);
+    assert_eq!(ends(&db.finish_command(*asked, outcome, "h").await.expect("it ends")), [0, 1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,11 +15,23 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
 }
 
+impl Reloaded {
+    /// The result in one line.
+    pub fn told(&self) -> String {
+        let list = |names: &[String], what: &str| {
+            (!names.is_empty()).then(|| format!("{}: {what}", names.join(", ")))
+        };
+        let parts = [list(&self.applied, "taken over"), list(&self.needs_restart, "needs a restart")];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "nothing differs".to_owned() } else { parts.join("; ") }
+    }
+}
+
 /// Somebody's wish to have the configuration read anew.
 pub struct ReloadRequest {
     /// Only tells what would be done.
     pub is_dry: bool,
-    /// Who asks, for the log.
+    /// Who asks, for the log and the audit.
     pub by: String,
     /// What came of it, or why nothing changed.
     pub answer: oneshot::Sender<Result<Reloaded, String>>,

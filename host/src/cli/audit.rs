@@ -12,6 +12,9 @@ use crate::readmodel::control::command::{CommandRecord, CommandState, RecordFilt
 use crate::readmodel::lane::dead_letter::ClassCount;
 use crate::text::harmless;
 
+/// What stands in the place of a projection where a host as a whole is concerned.
+const HOST: &str = "(host)";
+
 /// How many commands are read at a time.
 const PAGE: u32 = 200;
 
@@ -41,17 +44,21 @@ pub struct AuditArguments {
 
 pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> anyhow::Result<ExitCode> {
     let AuditArguments { projection, by, kind, state, before, limit, json } = arguments;
-    if let Some(name) = &projection {
-        console.registered(name).await?;
-    }
     let state = state.as_deref().and_then(CommandState::from_name);
     let mut filter = RecordFilter { projection, by, kind, state, before, ..RecordFilter::default() };
-    let mut shown = table::table(&["id", "at", "by", "projection", "what", "state", "what came of it"]);
+    let mut shown =
+        table::table(&["id", "at", "by", "projection", "what", "state", "carried out by", "what came of it"]);
     let mut remedies = BTreeMap::new();
     let mut left = limit;
     while left > 0 {
         let page = console.operations(&filter, left.min(PAGE)).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else {
+            // One that was forgotten is there no more, and the audit has that.
+            if let Some(name) = filter.projection.as_deref().filter(|_| left == limit && before.is_none()) {
+                console.registered(name).await?;
+            }
+            break;
+        };
         filter.before = Some(last.id);
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for record in &page {
@@ -72,7 +79,7 @@ pub async fn audit(console: &mut impl Console, arguments: AuditArguments) -> any
     Ok(ExitCode::SUCCESS)
 }
 
-fn cells(record: &CommandRecord) -> [String; 7] {
+fn cells(record: &CommandRecord) -> [String; 8] {
     const CHARACTERS: usize = 80;
     let why = record.parameters.get("why").and_then(Value::as_str);
     let classes: Vec<String> =
@@ -90,9 +97,10 @@ fn cells(record: &CommandRecord) -> [String; 7] {
         record.id.to_string(),
         record.requested_at.chars().take(19).collect(),
         short(&record.requested_by),
-        record.projection.clone(),
+        if record.projection.is_empty() { HOST.to_owned() } else { record.projection.clone() },
         short(&what),
         record.state.name().to_owned(),
+        short(record.carried_out_by.as_deref().unwrap_or_default()),
         short(&came),
     ]
 }

@@ -151,6 +151,6 @@ pub trait Console {
         candidate: &Self::Candidate,
         documents: u32,
     ) -> anyhow::Result<ShadowReport>;
-    /// Stores a component, and gives the digest that a deployment of it names.
-    async fn store(&mut self, candidate: Self::Candidate) -> anyhow::Result<String>;
+    /// Stores a component for a projection, and gives the digest that a deployment of it names.
+    async fn store(&mut self, projection: &str, candidate: Self::Candidate) -> anyhow::Result<String>;
 }

@@ -107,7 +107,7 @@ pub async fn deploy(console: &mut impl Console, arguments: &DeployArguments) -> 
             return Ok(ExitCode::FAILURE);
         }
     }
-    let digest = console.store(candidate).await?;
+    let digest = console.store(projection, candidate).await?;
     let wish = Wish::Deploy { digest, canary_seconds: *canary };
     take_up::carry_out(console, wish, Ask { projection, patience: *patience, json: *json }).await
 }

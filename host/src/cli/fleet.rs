@@ -192,6 +192,7 @@ impl Fleet {
         let watch = |file: &PathBuf| FileWatch {
             servers: servers.clone(),
             projection: name.clone(),
+            owner: settings.owner.clone(),
             file: file.clone(),
             versions: versions.clone(),
             stop: stop.clone(),
@@ -200,6 +201,7 @@ impl Fleet {
         let commands = Commands {
             servers: servers.clone(),
             projection: name.clone(),
+            owner: settings.owner.clone(),
             versions: versions.clone(),
             settings: settings.letters,
             audit_retention_days: settings.audit_retention_days,

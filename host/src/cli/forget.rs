@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{compose, output};
+use super::{compose, output, own_host};
 use crate::config::Config;
 use crate::operation::ask;
 use crate::readmodel::forget::Forgotten;
@@ -39,7 +39,7 @@ async fn carry_out(
         return Ok(ExitCode::FAILURE);
     }
     let Servers { ddl, control, .. } = &servers;
-    match control.of(&mut session, projection).forget(ddl, &config.host.id).await? {
+    match control.of(&mut session, projection).forget(ddl, &config.host.id, &own_host::who(config)).await? {
         Forgotten::Done { tables, generations } => {
             output::line(format_args!("`{projection}` is forgotten."));
             if generations > 0 {

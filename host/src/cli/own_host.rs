@@ -9,6 +9,12 @@ use crate::admin::tokens;
 use crate::config::Config;
 use crate::status::snapshot::Snapshot;
 
+/// Who asks at this machine, for the record.
+pub fn who(config: &Config) -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    format!("{user}@{}", config.host.id)
+}
+
 /// Reads the status of its projections.
 pub fn status(config: &Config) -> anyhow::Result<Vec<Snapshot>> {
     let agent: ureq::Agent =

@@ -20,6 +20,7 @@ use crate::admin::reload::{ReloadRequest, Reloaded};
 use crate::admin::tokens::{Tokens, TokensInForce};
 use crate::config::{Config, TakenOver};
 use crate::failure::{Failure, Fault};
+use crate::readmodel::control::recorded_change::{ChangedBy, RecordedChange};
 use crate::readmodel::mysql::session::{Connector, within};
 use crate::servers::Servers;
 use crate::source::Outbox;
@@ -27,6 +28,9 @@ use crate::telemetry::{LOG_VARIABLE, LogFilter};
 
 /// How long a server may take to say whether it takes an account.
 const TRIAL: Duration = Duration::from_secs(10);
+
+/// How long MySQL may take to record a reload.
+const RECORDING: Duration = Duration::from_secs(5);
 
 /// The settings that are compared by what stands in their files, and told apart from the others.
 const COMPARED: [&str; 8] = [
@@ -107,7 +111,7 @@ impl Reloader {
         loop {
             tokio::select! {
                 _ = hangups.recv() => {
-                    let _ = self.reload(false, "SIGHUP").await;
+                    let _ = self.reload(false, "signal").await;
                 }
                 Some(ReloadRequest { is_dry, by, answer }) = self.requests.recv() => {
                     // Whoever asked may have gone away.
@@ -138,7 +142,24 @@ impl Reloader {
             ),
             Err(why) => tracing::error!(by, "the configuration stays as it was: {why}"),
         }
+        self.record(by, &reloaded).await;
         reloaded
+    }
+
+    /// Records it for the audit. Where MySQL is away, the log has it: a reload may be what mends that.
+    async fn record(&self, who: &str, reloaded: &Result<Reloaded, String>) {
+        let recording = async {
+            let by = ChangedBy { projection: "", who, carried_out_by: &self.config.host.id };
+            let Reloaded { applied, needs_restart } = reloaded.clone().unwrap_or_default();
+            let change = RecordedChange::Reload { applied, needs_restart };
+            let told = reloaded.as_ref().map(Reloaded::told);
+            let result = told.as_deref().map_err(|why| why.as_str());
+            let mut session = self.servers.applier.connect().await?;
+            self.servers.control.on(&mut session).record_change(by, &change, result).await
+        };
+        if let Err(failure) = within(RECORDING, "recording the reload", recording).await {
+            tracing::warn!(by = who, "the audit does not have the reload: {}", failure.without_values());
+        }
     }
 
     /// Reads and checks all of it, and changes nothing.

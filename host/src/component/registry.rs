@@ -230,7 +230,7 @@ impl Versions {
         if standing.iter().any(is_built) {
             return Ok(());
         }
-        next.store(&mut control.on(session)).await?;
+        next.store(&mut control.on(session), None).await?;
         let proposal = Proposal {
             projection: &self.projection,
             digest,

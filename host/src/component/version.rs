@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::projector::{Budget, Component, ComponentKind, Engine, Outline, Upcasting};
 use crate::readmodel::control::control_db::ControlDb;
 use crate::readmodel::control::deployment::StoredHalves;
+use crate::readmodel::control::recorded_change::ChangedBy;
 use crate::sql;
 use crate::statement::Deployed;
 
@@ -128,13 +129,13 @@ impl Loaded {
         format!("{} {}{}", manifest.name, manifest.version, behind.unwrap_or_default())
     }
 
-    /// Stores what is not stored yet, so that every host has it.
-    pub async fn store(&self, db: &mut ControlDb<'_>) -> Result<(), Failure> {
+    /// Stores what is not stored yet, so that every host has it. Where somebody uploaded it, that is recorded.
+    pub async fn store(&self, db: &mut ControlDb<'_>, by: Option<ChangedBy<'_>>) -> Result<(), Failure> {
         let (manifest, own) = (&self.deployed.manifest, self.component.digest());
-        db.store_component(own, &self.bytes, &manifest.name, &manifest.version).await?;
+        db.store_component(own, &self.bytes, (&manifest.name, &manifest.version), by).await?;
         let Some(upcaster) = &self.upcaster else { return Ok(()) };
         let (manifest, its) = (upcaster.component.manifest(), upcaster.component.digest());
-        db.store_component(its, &upcaster.bytes, &manifest.name, &manifest.version).await?;
+        db.store_component(its, &upcaster.bytes, (&manifest.name, &manifest.version), by).await?;
         db.store_pair(self.digest(), own, its).await
     }
 }

@@ -76,7 +76,7 @@ impl Commands {
             );
             let since = Instant::now();
             let mut db = self.db(&mut session);
-            let switching = db.carry_out_switch(&command);
+            let switching = db.carry_out_switch(&command, &self.owner);
             Status::counts_ended(&within(PATIENCE, "carrying a command out", switching).await?);
             self.traces(&command, since, None);
         }
@@ -166,8 +166,9 @@ impl Commands {
             return Ok(());
         }
         let mut db = self.db(session);
-        let removed =
+        let mut removed =
             within(PATIENCE, "removing outdated operations", db.remove_outdated_commands(days)).await?;
+        removed += within(PATIENCE, "removing outdated operations", db.remove_outdated_changes(days)).await?;
         if removed > 0 {
             tracing::info!(
                 projection,
@@ -192,6 +193,7 @@ impl Commands {
             "carrying out a command"
         );
         let since = Instant::now();
+        self.takes(session, command).await?;
         let mut stored = letters::StoredLetters { commands: self, session };
         let outcome = match giving::carry_out(&mut stored, lanes, command).await {
             Ok(outcome) => outcome,

@@ -34,6 +34,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(5);
 pub struct Commands {
     pub servers: Servers,
     pub projection: String,
+    /// This host, as it takes leases.
+    pub owner: String,
     pub versions: Arc<Versions>,
     pub settings: LetterSettings,
     /// After how many days the audit forgets what is over; 0: never.
@@ -74,6 +76,13 @@ impl Commands {
         Ok(commands)
     }
 
+    /// Records that this host carries a command out.
+    pub(super) async fn takes(&self, session: &mut Session, command: &Command) -> Result<(), Failure> {
+        let mut db = self.db(session);
+        let taking = db.host_takes_command(command.id, &self.owner);
+        within(PATIENCE, "recording who carries a command out", taking).await
+    }
+
     /// Records how a command ended, unless that is recorded already, and counts it where it was not.
     pub(super) async fn finish(
         &self,
@@ -82,7 +91,7 @@ impl Commands {
         outcome: &CommandOutcome,
     ) -> Result<(), Failure> {
         let mut db = self.db(session);
-        let finishing = db.finish_command(id, outcome);
+        let finishing = db.finish_command(id, outcome, &self.owner);
         Status::counts_ended(&within(PATIENCE, "recording a command's result", finishing).await?);
         Ok(())
     }

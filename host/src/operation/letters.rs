@@ -56,7 +56,8 @@ impl Book for StoredLetters<'_> {
 
     async fn record(&mut self, command: u64, sum: &str) -> Result<(), Failure> {
         let mut db = self.commands.db(self.session);
-        within(PATIENCE, "recording a command's progress", db.record_command_progress(command, sum)).await
+        let recording = db.record_command_progress(command, sum, &self.commands.owner);
+        within(PATIENCE, "recording a command's progress", recording).await
     }
 
     async fn is_late(&mut self, command: &Command, lane: usize) -> Result<(), Failure> {

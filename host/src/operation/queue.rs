@@ -92,6 +92,7 @@ impl CommandDesk for StoredCommands {
         let attempt = async move {
             let since = std::time::Instant::now();
             let mut session = own.servers.applier.connect().await?;
+            own.takes(&mut session, &command).await?;
             let tried = deploy::carry_out(&own, &mut session, &command).await?;
             if tried == Tried::Over {
                 let outcome = own.db(&mut session).command_outcome(command.id).await?;

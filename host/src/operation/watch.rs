@@ -9,15 +9,21 @@ use tokio_util::sync::CancellationToken;
 use crate::component::registry::{Versions, short};
 use crate::failure::Failure;
 use crate::readmodel::control::command::{CANARY_SECONDS_DEFAULT, Request};
+use crate::readmodel::control::recorded_change::ChangedBy;
 use crate::servers::Servers;
 
 /// Interval in which a file is checked. It is complete when two checks find the same size and time.
 const INTERVAL: Duration = Duration::from_millis(700);
 
+/// Who deploys it.
+const WATCH: &str = "the watched file";
+
 /// The file of one projection's component, or of its upcaster.
 pub struct FileWatch {
     pub servers: Servers,
     pub projection: String,
+    /// This host, as it takes leases.
+    pub owner: String,
     pub file: PathBuf,
     pub versions: Arc<Versions>,
     pub stop: CancellationToken,
@@ -78,9 +84,10 @@ impl FileWatch {
         if in_force.as_deref() == Some(digest) {
             return Ok(());
         }
-        next.store(&mut control.on(&mut session)).await?;
+        let by = ChangedBy { projection, who: WATCH, carried_out_by: &self.owner };
+        next.store(&mut control.on(&mut session), Some(by)).await?;
         let request = Request::Deploy { digest: digest.to_owned(), canary_seconds: CANARY_SECONDS_DEFAULT };
-        control.of(&mut session, projection).submit(&request, "the watched file").await?;
+        control.of(&mut session, projection).submit(&request, WATCH).await?;
         tracing::info!(projection, "{file} has changed: {} is to be deployed", short(digest));
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod ownership;
 pub mod constraint;
 pub mod pause;
 pub mod stored_component;
+pub mod recorded_change;
 mod renewed_component;
 pub mod deployment;
 pub mod unused_component;

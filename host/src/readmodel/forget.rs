@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::control::control_db::{LeaderDb, ProjectionDb};
 use super::control::lease::Acquired;
+use super::control::recorded_change::{ChangedBy, RecordedChange};
 use super::cut_over;
+use super::lane::dead_letter::Selection;
 use super::mysql::session::Connector;
 use crate::failure::Failure;
 
@@ -24,6 +26,10 @@ const AT_LAST: [&str; 3] = ["checkpoint", "pause", "projection"];
 /// The table that keeps its row: epochs only rise, also for a successor of that name.
 const LEASES: &str = "lease";
 
+/// The table that keeps the rows about projections of that name that were forgotten, and those rows that go.
+const COMMANDS: &str = "command";
+const OTHER_COMMANDS: &str = r#"projection = ? AND request NOT LIKE '{"do":"forget"%'"#;
+
 /// The result of forgetting a projection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Forgotten {
@@ -38,15 +44,16 @@ pub enum Forgotten {
 }
 
 impl ProjectionDb<'_> {
-    /// Forgets the projection under its lease, which is taken for `by`; `ddl` is the account that drops tables. Killed anywhere, it
-    /// can be begun again.
-    pub async fn forget(&mut self, ddl: &Connector, by: &str) -> Result<Forgotten, Failure> {
+    /// Forgets the projection under its lease, which is taken for `by`, and records that `who` wanted it so; `ddl` is the account that
+    /// drops tables. Killed anywhere, it can be begun again.
+    pub async fn forget(&mut self, ddl: &Connector, by: &str, who: &str) -> Result<Forgotten, Failure> {
         let epoch = match self.acquire_lease(ddl, by, LEASE).await? {
             Acquired::Mine { epoch } => epoch,
             Acquired::Taken { owner } => return Ok(Forgotten::Runs { owner }),
         };
         let tables = self.tables().await?;
         let generations = self.generations().await?;
+        let letters = self.count_letters(&Selection::default()).await?.all();
         let (control, projection) = (self.control, self.projection);
         let mut leader = self.under(epoch);
         leader.pause_until_forgotten(by).await?;
@@ -56,7 +63,9 @@ impl ProjectionDb<'_> {
                 cut_over::drop_place(&mut ddl, &generation.place).await?;
             }
         }
-        leader.remove_rows().await?;
+        let change =
+            RecordedChange::Forget { tables: tables.clone(), letters, generations: generations.len() };
+        leader.remove_rows(who, &change).await?;
         // Until then its lanes have rows.
         control.of(&mut ddl.connect().await?, projection).drop_witness(ddl.database()).await?;
         leader.release_lease().await?;
@@ -74,13 +83,14 @@ impl LeaderDb<'_> {
     }
 
     /// Removes the projection's rows: large tables first, a bounded number of rows at a time, and the registration
-    /// last, at once.
-    async fn remove_rows(&mut self) -> Result<(), Failure> {
+    /// last, at once, together with the record of it. What is recorded of earlier projections of that name stays.
+    async fn remove_rows(&mut self, who: &str, change: &RecordedChange) -> Result<(), Failure> {
         let parts = "letter IN (SELECT id FROM laterna.dead_letter WHERE projection = ?)";
         self.remove_rows_of("dead_letter_part", parts).await?;
         for table in self.tables_of_projections().await? {
             if !AT_LAST.contains(&table.as_str()) && table != LEASES {
-                self.remove_rows_of(&table, "projection = ?").await?;
+                let whose = if table == COMMANDS { OTHER_COMMANDS } else { "projection = ?" };
+                self.remove_rows_of(&table, whose).await?;
             }
         }
         let mut transaction = self.begin(FORGETTING).await?;
@@ -89,6 +99,8 @@ impl LeaderDb<'_> {
             let sql = transaction.statement(FORGETTING, text);
             sql.bind(transaction.projection).run(&mut transaction).await?;
         }
+        let by = ChangedBy { projection: transaction.projection, who, carried_out_by: who };
+        transaction.record_change(by, change, "forgotten; its tables stay").await?;
         transaction.commit().await
     }
 

@@ -1,15 +1,16 @@
 //! Components that are stored: listed, downloaded, uploaded for a projection.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
 use super::asked::RepeatKey;
 use crate::admin::AdminContext;
+use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
 use crate::component::version::LoadedComponent;
@@ -18,6 +19,7 @@ use crate::operation::load::Uploaded;
 use crate::projector::Outline;
 use crate::readmodel::control::answer::AnsweredBefore;
 use crate::readmodel::control::command::OnceKey;
+use crate::readmodel::control::recorded_change::ChangedBy;
 use crate::readmodel::control::stored_component::StoredComponent;
 
 /// How many components one answer holds.
@@ -102,6 +104,7 @@ pub struct UploadQuery {
 pub async fn upload(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
+    Extension(caller): Extension<Caller>,
     Query(UploadQuery { without_upcaster }): Query<UploadQuery>,
     key: RepeatKey,
     bytes: Bytes,
@@ -131,7 +134,8 @@ pub async fn upload(
     let stored = async {
         let Seat { session, servers, .. } = &mut seat;
         let mut db = servers.control.on(session);
-        next.store(&mut db).await?;
+        let by = ChangedBy { projection: &projection, who: &caller.name, carried_out_by: &shown.host };
+        next.store(&mut db, Some(by)).await?;
         match &once {
             None => Ok(AnsweredBefore::Same(uploaded)),
             Some(once) => db.keep_answer(&projection, once, &uploaded).await,
@@ -139,7 +143,13 @@ pub async fn upload(
     };
     let stored = stored.await;
     let stored = seat.rise(stored.map_err(Problem::from))?;
-    tracing::info!(projection, digest = next.digest(), is_upcaster, "a component was uploaded");
+    tracing::info!(
+        projection,
+        digest = next.digest(),
+        is_upcaster,
+        by = caller.name,
+        "a component was uploaded"
+    );
     answered(stored)
 }
 

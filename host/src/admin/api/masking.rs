@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::admin::callers::Caller;
 use crate::admin::reasons;
 use crate::operation::standing::Generations;
-use crate::readmodel::control::command::{CommandRecord, remove_samples};
+use crate::readmodel::control::command::{CommandRecord, CommandState, remove_samples};
 use crate::readmodel::control::deployment::Deployment;
 use crate::readmodel::lane::dead_letter::{Letter, MASKED};
 
@@ -36,7 +36,7 @@ pub fn generations(caller: &Caller, generations: &mut Generations) {
 }
 
 /// Masks a command: why it was asked for, by which aggregate or event letters were chosen, and the rows of a comparison;
-/// and why the projection was paused that it waits for.
+/// why the projection was paused that it waits for, and why a reload was refused.
 pub fn command(caller: &Caller, record: &mut CommandRecord) {
     if caller.sees_values() {
         return;
@@ -48,6 +48,10 @@ pub fn command(caller: &Caller, record: &mut CommandRecord) {
         for part in ["event", "aggregate", "aggregate_key"] {
             mask(record.parameters.get_mut(name).and_then(|like| like.get_mut(part)));
         }
+    }
+    // It may name what stands in the configuration.
+    if record.kind == "reload" && record.state == CommandState::Failed {
+        mask(record.result.as_mut());
     }
     if let Some(result) = &mut record.result {
         remove_samples(result);

@@ -8,7 +8,7 @@ import { known } from "./state.js";
 import { Report } from "./tables.js";
 import { ago, cli, short } from "./words.js";
 
-const KINDS = ["pause", "resume", "deploy", "rollback", "rebuild", "verify", "replay", "rehearse", "discard", "erase", "accept-generation", "return-generation", "drop-generation"];
+const KINDS = ["pause", "resume", "deploy", "rollback", "rebuild", "verify", "replay", "rehearse", "discard", "erase", "accept-generation", "return-generation", "drop-generation", "upload", "reload", "forget"];
 const NO_FILTER = { projection: "", kind: "", by: "" };
 
 export function Operations() {
@@ -75,11 +75,12 @@ function Operation({ one, isOpen, toggle }) {
     return html`<tr class=${one.state}>
             <td class="number">${one.id}</td>
             <td><button type="button" class="quiet" aria-expanded=${isOpen} onClick=${show}>${one.request.replace(/[0-9a-f]{64}/, short)}</button>${one.parameters.why && html`<br /><span class="soft">${one.parameters.why}</span>`}</td>
-            <td>${one.projection}</td><td>${one.requested_by}</td>
+            <td>${one.projection || "(host)"}</td><td>${one.requested_by}</td>
             <td><time datetime=${one.requested_at} title=${one.requested_at}>${ago(one.requested_at)}</time></td>
             <td><span class=${`state ${one.state}`}>${one.state}</span></td>
         </tr>
         ${isOpen && html`<tr class="detail"><td></td><td colspan="5">
+            ${one.carried_out_by && html`<p>Carried out by ${one.carried_out_by}</p>`}
             ${one.waits && html`<p>Waits: ${one.waits}</p>`}${one.progress && html`<p>${one.progress}</p>`}
             <${Report} operation=${whole ?? one} />
             <${Cancel} one=${one} />

@@ -255,7 +255,7 @@ impl Console for HostApi {
         self.call(&Call::post(&at(projection, "/shadow"), &body).long())
     }
 
-    async fn store(&mut self, candidate: Uploaded) -> anyhow::Result<String> {
+    async fn store(&mut self, _: &str, candidate: Uploaded) -> anyhow::Result<String> {
         Ok(candidate.digest)
     }
 }

@@ -19,6 +19,7 @@ use crate::operation::wish::{Wish, Wished};
 use crate::operation::{ask, choice, export, load};
 use crate::projector::Engine;
 use crate::readmodel::control::command::{Cancellation, CommandRecord, RecordFilter, Request};
+use crate::readmodel::control::recorded_change::ChangedBy;
 use crate::readmodel::control::take_up;
 use crate::readmodel::lane::dead_letter::{Letter, Selection};
 use crate::readmodel::lane::taken::RecentlyTaken;
@@ -71,12 +72,6 @@ impl<'a> ByDatabases<'a> {
         let loaded = loading.await?.map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         Ok(Some(loaded))
     }
-}
-
-/// Who asks, for the record.
-fn who(config: &Config) -> String {
-    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
-    format!("{user}@{}", config.host.id)
 }
 
 impl LetterFilter {
@@ -144,7 +139,7 @@ impl Console for ByDatabases<'_> {
     async fn ask(&mut self, projection: &str, wish: Wish) -> anyhow::Result<u64> {
         let (session, servers) = (&mut self.session, &self.servers);
         let request = wish.request(session, servers, projection).await?.request;
-        let by = who(self.config);
+        let by = own_host::who(self.config);
         Ok(servers.control.of(session, projection).submit(&request, &by).await?)
     }
 
@@ -163,7 +158,7 @@ impl Console for ByDatabases<'_> {
     }
 
     async fn cancel(&mut self, id: u64, is_dry: bool) -> anyhow::Result<Cancellation> {
-        let by = who(self.config);
+        let by = own_host::who(self.config);
         let mut db = self.servers.control.on(&mut self.session);
         // The command line has no metrics in which it could count what it ended.
         let (cancellation, _) = db.cancel_command(id, &by, is_dry).await?;
@@ -259,8 +254,14 @@ impl Console for ByDatabases<'_> {
         Ok(shadow::compare(&self.servers, before, next, documents).await?)
     }
 
-    async fn store(&mut self, LoadedCandidate { next, .. }: LoadedCandidate) -> anyhow::Result<String> {
-        next.store(&mut self.servers.control.on(&mut self.session)).await?;
+    async fn store(
+        &mut self,
+        projection: &str,
+        LoadedCandidate { next, .. }: LoadedCandidate,
+    ) -> anyhow::Result<String> {
+        let who = own_host::who(self.config);
+        let by = ChangedBy { projection, who: &who, carried_out_by: &who };
+        next.store(&mut self.servers.control.on(&mut self.session), Some(by)).await?;
         Ok(next.digest().to_owned())
     }
 }

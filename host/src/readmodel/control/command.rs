@@ -281,13 +281,28 @@ impl ProjectionDb<'_> {
 }
 
 impl ControlDb<'_> {
-    /// Records how far a command is, for the host that has to go on with it.
-    pub async fn record_command_progress(&mut self, id: u64, progress: &str) -> Result<(), Failure> {
+    /// Records that this host tries a command: it is what carries it out, until another one does.
+    pub async fn host_takes_command(&mut self, id: u64, host: &str) -> Result<(), Failure> {
+        let sql = self.statement(
+            "recording who carries a command out",
+            "UPDATE laterna.command SET carried_out_by = ? WHERE id = ? AND state = 'pending'",
+        );
+        sql.bind(host).bind(id).run(self.connection()).await?;
+        Ok(())
+    }
+
+    /// Records how far this host is with a command, for the one that has to go on with it.
+    pub async fn record_command_progress(
+        &mut self,
+        id: u64,
+        progress: &str,
+        host: &str,
+    ) -> Result<(), Failure> {
         let sql = self.statement(
             "recording a command's progress",
-            "UPDATE laterna.command SET result = ? WHERE id = ? AND state = 'pending'",
+            "UPDATE laterna.command SET result = ?, carried_out_by = ? WHERE id = ? AND state = 'pending'",
         );
-        sql.bind(progress).bind(id).run(self.connection()).await?;
+        sql.bind(progress).bind(host).bind(id).run(self.connection()).await?;
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::control_db::{ControlDb, LeaderDb, ProjectionDb};
 use super::control_sql::ControlRow;
+use super::recorded_change::{self, ChangedBy, RecordedChange};
 use super::renewed_component;
 use super::schema::Control;
 use crate::failure::Failure;
@@ -121,16 +122,17 @@ pub struct LaneChange {
 }
 
 impl ControlDb<'_> {
-    /// Stores a component, once. One that is stored already counts as stored now.
+    /// Stores a component, once, and records who uploaded it where somebody did. One that is stored already counts as stored now.
     pub async fn store_component(
         &mut self,
         digest: &str,
         bytes: &[u8],
-        name: &str,
-        version: &str,
+        (name, version): (&str, &str),
+        by: Option<ChangedBy<'_>>,
     ) -> Result<(), Failure> {
+        const DOING: &str = "storing the component";
         let again = self.statement(
-            "storing the component",
+            DOING,
             "UPDATE laterna.component SET stored_at = CURRENT_TIMESTAMP(6) WHERE digest = ?",
         );
         if again.bind(digest).run(self.connection()).await?.rows_affected() > 0 {
@@ -138,7 +140,7 @@ impl ControlDb<'_> {
         }
         let room = (self.session.packet_bytes_max / 2).clamp(1, PART_BYTES_MAX);
         let part = self.statement(
-            "storing the component",
+            DOING,
             "INSERT IGNORE INTO laterna.component_part (digest, at, bytes) VALUES (?, ?, ?)",
         );
         // Parts are cut by their place, so that a server with other packets, or another host at the same time, does no harm.
@@ -148,14 +150,22 @@ impl ControlDb<'_> {
             let written = part.bind(digest).bind(place).bind(some).run(self.connection());
             written.await?;
         }
-        let whole = self.statement(
-            "storing the component",
+        let mut transaction = self.begin(DOING).await?;
+        let whole = transaction.statement(
+            DOING,
             "INSERT IGNORE INTO laterna.component (digest, name, version, bytes) VALUES (?, ?, ?, ?)",
         );
         let length = u64::try_from(bytes.len()).expect("a component's length is bounded");
         let stored = whole.bind(digest).bind(name).bind(version).bind(length);
-        stored.run(self.connection()).await?;
-        Ok(())
+        let stored = stored.run(&mut transaction).await?;
+        // Of two that store the same at once, one does.
+        if let Some(by) = by.filter(|_| stored.rows_affected() > 0) {
+            let [digest, name, version] = [digest, name, version].map(ToOwned::to_owned);
+            let upload = RecordedChange::Upload { digest, name, version };
+            let control = transaction.control;
+            recorded_change::record(&mut transaction, control, by, &upload, Ok("stored")).await?;
+        }
+        transaction.commit().await
     }
 
     /// Stores which components a digest stands for, once. They are stored already.

@@ -198,7 +198,8 @@ impl GenerationPorts for GenerationContext {
         let mut db = self.host.db(&mut session);
         if let Some(command) = gone.command {
             let why = gone.reason.clone().unwrap_or_else(|| "it was given up".to_owned());
-            Status::counts_ended(&db.finish_command(command, &CommandOutcome::Failed(why)).await?);
+            let (outcome, host) = (CommandOutcome::Failed(why), &self.host.settings.owner);
+            Status::counts_ended(&db.finish_command(command, &outcome, host).await?);
         }
         db.under(self.term.epoch).forget_generation(gone.generation).await?;
         self.keep(session);
@@ -206,8 +207,11 @@ impl GenerationPorts for GenerationContext {
     }
 
     async fn finish(&mut self, command: u64, outcome: &CommandOutcome) -> Result<(), Failure> {
-        let ended: Result<_, Failure> =
-            ask!(self, "ending a command", |db| db.finish_command(command, outcome));
+        let ended: Result<_, Failure> = ask!(self, "ending a command", |db| db.finish_command(
+            command,
+            outcome,
+            &self.host.settings.owner
+        ));
         Status::counts_ended(&ended?);
         Ok(())
     }
@@ -215,7 +219,7 @@ impl GenerationPorts for GenerationContext {
     async fn report_progress(&mut self, command: u64, progress: &str) -> Result<(), Failure> {
         ask!(self, "recording how far a command is", |db| async {
             db.command_goes_on(command).await?;
-            db.record_command_progress(command, progress).await
+            db.record_command_progress(command, progress, &self.host.settings.owner).await
         })
     }
 

@@ -95,7 +95,7 @@ async fn report_progress(host: &OnServers, generation: &Generation, progress: &M
             }
             let told = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(command) = generation.command {
-                db.record_command_progress(command, &told).await?;
+                db.record_command_progress(command, &told, &host.settings.owner).await?;
             }
         }
     };

@@ -160,6 +160,7 @@ fn instead(row: &CancelledRow) -> String {
         Some(request) if request.is_about_letters() => {
             format!("`laterna dlq list {name}` shows the letters that are left")
         }
+        None => "nothing of it goes on".to_owned(),
         _ => format!("`laterna generations list {name}` shows what stands beside the live tables"),
     }
 }

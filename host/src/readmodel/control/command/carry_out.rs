@@ -9,7 +9,11 @@ use crate::readmodel::control::deployment;
 
 impl ProjectionDb<'_> {
     /// Pauses or resumes, and records it as done, in one transaction: several hosts may try it at once.
-    pub async fn carry_out_switch(&mut self, command: &Command) -> Result<EndedCommands, Failure> {
+    pub async fn carry_out_switch(
+        &mut self,
+        command: &Command,
+        host: &str,
+    ) -> Result<EndedCommands, Failure> {
         let mut transaction = self.begin("carrying a command out").await?;
         if !transaction.lock_pending_command(command.id).await? {
             let ended = EndedCommands::none(transaction.projection);
@@ -25,7 +29,8 @@ impl ProjectionDb<'_> {
             Request::Resume if transaction.resume(by).await? => "resumed",
             _ => "nothing paused it: neither an operator nor its breaker",
         };
-        let ended = transaction.finish_command(command.id, &CommandOutcome::Done(result.to_owned())).await?;
+        let done = CommandOutcome::Done(result.to_owned());
+        let ended = transaction.finish_command(command.id, (&done, Some(host))).await?;
         transaction.commit().await?;
         Ok(ended)
     }
@@ -34,7 +39,7 @@ impl ProjectionDb<'_> {
     /// it at once. `seen` is the deployment in force for which it was decided what is to be done, where it depends on one.
     pub async fn carry_out(
         &mut self,
-        command: &Command,
+        (command, host): (&Command, &str),
         seen: Option<u64>,
         act: Act<'_>,
         result: impl Fn(u32) -> String,
@@ -57,7 +62,8 @@ impl ProjectionDb<'_> {
         for step in decided.steps {
             match (step, &act) {
                 (Step::Finish(id, outcome), _) => {
-                    ended.add(transaction.finish_command(id, &outcome).await?);
+                    let own = (id == command.id).then_some(host);
+                    ended.add(transaction.finish_command(id, (&outcome, own)).await?);
                 }
                 (Step::GiveUp(numbers, why), _) => {
                     transaction.give_up_generations(&numbers, &why).await?;

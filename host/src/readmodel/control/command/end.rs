@@ -66,26 +66,27 @@ impl EndedCommands {
 }
 
 impl ProjectionDb<'_> {
-    /// Records how a command ended, unless that is recorded already.
+    /// Records how a command ended, unless that is recorded already, and that this host carried it out.
     pub async fn finish_command(
         &mut self,
         id: u64,
         outcome: &CommandOutcome,
+        host: &str,
     ) -> Result<EndedCommands, Failure> {
         let (control, projection) = (self.control, self.projection);
-        finish(self.connection(), (control, projection), id, outcome).await
+        finish(self.connection(), (control, projection), id, (outcome, Some(host))).await
     }
 }
 
 impl ProjectionTransaction<'_> {
-    /// The same in a transaction.
+    /// The same in a transaction. A command that another one ends is carried out by no host.
     pub(super) async fn finish_command(
         &mut self,
         id: u64,
-        outcome: &CommandOutcome,
+        ended: (&CommandOutcome, Option<&str>),
     ) -> Result<EndedCommands, Failure> {
         let (control, projection) = (self.control, self.projection);
-        finish(self, (control, projection), id, outcome).await
+        finish(self, (control, projection), id, ended).await
     }
 
     /// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
@@ -113,7 +114,7 @@ async fn finish(
     connection: &mut MySqlConnection,
     (control, projection): (&Control, &str),
     id: u64,
-    outcome: &CommandOutcome,
+    (outcome, host): (&CommandOutcome, Option<&str>),
 ) -> Result<EndedCommands, Failure> {
     let mut ended = EndedCommands::none(projection);
     let (end, result) = match outcome {
@@ -125,11 +126,12 @@ async fn finish(
     let sql = control.statement(
         "recording a command's result",
         format!(
-            "UPDATE laterna.command SET state = ?, result = ?, finished_at = CURRENT_TIMESTAMP(6) \
+            "UPDATE laterna.command SET state = ?, result = ?, carried_out_by = COALESCE(?, carried_out_by), \
+             finished_at = CURRENT_TIMESTAMP(6) \
              WHERE id = ? AND state = 'pending' AND LAST_INSERT_ID(IF(cancelled_by IS NULL, 1, {CANCELLED})) > 0"
         ),
     );
-    let done = sql.bind(end.state()).bind(result).bind(id).run(connection).await?;
+    let done = sql.bind(end.state()).bind(result).bind(host).bind(id).run(connection).await?;
     if done.rows_affected() == 1 {
         let is_cancelled = end == CommandEnd::Failed && done.last_insert_id() == CANCELLED;
         ended.ends.push(if is_cancelled { CommandEnd::Cancelled } else { end });

@@ -8,6 +8,7 @@ use super::{CommandOutcome, Request};
 use crate::failure::Failure;
 use crate::readmodel::control::control_db::ControlDb;
 use crate::readmodel::control::control_sql::{ControlQuery, ControlRow};
+use crate::readmodel::control::recorded_change::RecordedChange;
 use crate::readmodel::lane::dead_letter::{ClassCount, with_remedies};
 
 /// The longest request and result that lists read, in bytes; those of one command are read whole.
@@ -63,6 +64,7 @@ impl CommandState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CommandRecord {
     pub id: u64,
+    /// Empty where it concerns a host as a whole.
     pub projection: String,
     /// What is asked for, in one word.
     pub kind: String,
@@ -81,6 +83,10 @@ pub struct CommandRecord {
     /// What came of it: a text, or a report. Lists leave long ones out.
     pub result: Option<Value>,
     pub requested_by: String,
+    /// The host that carries it out, or has done so: the last one that took it up. What a command line did by itself has the name of
+    /// whoever ran that.
+    #[serde(default)]
+    pub carried_out_by: Option<String>,
     pub requested_at: String,
     pub finished_at: Option<String>,
     /// Who cancelled it. While it is not over, the host that carries it out ends it before the next letter.
@@ -121,6 +127,7 @@ impl CommandRecord {
             waits,
             result,
             requested_by: unknown(),
+            carried_out_by: None,
             requested_at: unknown(),
             finished_at: None,
             cancelled_by: None,
@@ -137,7 +144,7 @@ impl ControlDb<'_> {
     pub async fn command_record(&mut self, id: u64) -> Result<Option<CommandRecord>, Failure> {
         let sql = self.statement(
             "reading a command",
-            format!("SELECT {COLUMNS}, request, result, cancelled_by FROM laterna.command WHERE id = ?"),
+            format!("SELECT {COLUMNS}, request, result, cancelled_by, carried_out_by FROM laterna.command WHERE id = ?"),
         );
         let found = sql.bind(id).first(self.connection()).await?;
         found.as_ref().map(read).transpose()
@@ -151,7 +158,7 @@ impl ControlDb<'_> {
     ) -> Result<Vec<CommandRecord>, Failure> {
         let short = |column: &str| format!("IF(LENGTH({column}) <= {LISTED_BYTES_MAX}, {column}, NULL)");
         let start = format!(
-            "SELECT {COLUMNS}, {}, {}, cancelled_by FROM laterna.command WHERE id < ",
+            "SELECT {COLUMNS}, {}, {}, cancelled_by, carried_out_by FROM laterna.command WHERE id < ",
             short("request"),
             short("result")
         );
@@ -194,12 +201,14 @@ fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
     let is_over = matches!(state, CommandState::Done | CommandState::Failed | CommandState::Cancelled);
     let kind = beginning.split('"').nth(3).unwrap_or_default().to_owned();
     let parsed = request.as_deref().and_then(|text| serde_json::from_str::<Request>(text).ok());
+    let change = request.as_deref().and_then(|text| serde_json::from_str::<RecordedChange>(text).ok());
+    let change = change.map(|change| change.told());
     let classes = parsed.as_ref().and_then(Request::shown).map(|shown| with_remedies(&shown.classes));
     let progress = result.as_ref().filter(|_| !is_over).and_then(|text| first_line(text));
     Ok(CommandRecord {
         id: row.get(0)?,
         projection: row.get(1)?,
-        request: parsed.map_or_else(|| kind.clone(), |request| request.told()),
+        request: parsed.map(|request| request.told()).or(change).unwrap_or_else(|| kind.clone()),
         kind,
         parameters: request.as_deref().map(parameters).unwrap_or_default(),
         letters: classes.unwrap_or_default(),
@@ -208,6 +217,7 @@ fn read(row: &ControlRow) -> Result<CommandRecord, Failure> {
         waits: waits.filter(|_| !is_over),
         result: result.filter(|_| is_over).map(told),
         requested_by: row.get(4)?,
+        carried_out_by: row.get(11)?,
         requested_at: row.get(5)?,
         finished_at: row.get(6)?,
         cancelled_by,

@@ -1,7 +1,7 @@
 //! What each version of the control schema adds to the one before.
 
 /// Steps from each version of the control schema to the next one. A released step never changes.
-pub(super) const STEPS: [&[&str]; 16] = [
+pub(super) const STEPS: [&[&str]; 17] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,
     &DEPLOYMENTS,
@@ -18,10 +18,18 @@ pub(super) const STEPS: [&[&str]; 16] = [
     &TIMES_LEFT,
     &ENDS,
     &DIGESTS,
+    &CARRIED_OUT_BY,
 ];
 
 /// The version this host creates.
-pub const VERSION: u32 = 16;
+pub const VERSION: u32 = 17;
+
+/// Version 17.
+const CARRIED_OUT_BY: [&str; 1] = [
+    // The host that carries a command out, or has done so: the last one that took it up. Of what a command line did itself, whoever ran
+    // that. NULL: nobody so far, or an older host.
+    "ALTER TABLE laterna.command ADD COLUMN carried_out_by VARCHAR(255) NULL",
+];
 
 /// Version 16.
 const DIGESTS: [&str; 2] = [
