@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod masked;
 mod mischief;
+mod often;
 mod random;
 mod reads;
 mod repeated;

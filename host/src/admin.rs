@@ -5,18 +5,19 @@
 
 mod connections;
 mod fuel;
-mod names;
 mod openmetrics;
 mod page;
 mod process;
 mod problem;
-mod bounds;
+mod names;
 mod desk;
 mod recent;
 pub mod reload;
 pub mod running;
 pub mod tokens;
 mod callers;
+mod rates;
+mod bounds;
 mod letters;
 mod reasons;
 mod api;

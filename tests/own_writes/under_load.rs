@@ -62,7 +62,7 @@ async fn answered(client: &Client, id: &str) -> Option<Answer> {
         let left = until.saturating_duration_since(Instant::now());
         let path = format!("/api/v1/projections/recorder/events/{id}?wait={}ms", left.as_millis());
         let answer = client.ask("GET", &path, b"").await;
-        if left.is_zero() || answer.as_ref().is_some_and(|answer| answer.code != 503) {
+        if left.is_zero() || answer.as_ref().is_some_and(|answer| ![429, 503].contains(&answer.code)) {
             return answer;
         }
         let seconds = answer.map_or(1, |answer| {

@@ -21,8 +21,8 @@ export class Projections {
       const { status, again, told } = await this.#ask(projection, id, Math.min(left, AT_A_TIME_MS));
       if (status === 200) return told.state;
       if (status === 409) throw Object.assign(new DeadLetter(told.detail), { state: told.state, letter: told.letter });
-      // 503: too many wait.
-      if (status !== 202 && status !== 503) throw new NoAnswer(`the host answered ${status}: ${told.detail}`);
+      // 429: this one asks too often; 503: too many wait.
+      if (![202, 429, 503].includes(status)) throw new NoAnswer(`the host answered ${status}: ${told.detail}`);
       if (Date.now() + again >= until) throw new StillPending(`${projection} does not have ${id} after ${patienceMs} ms`);
       await pause(again);
     }

@@ -1,9 +1,9 @@
-//! What whoever asks the API may cost: how many requests at a time, how large each, and for how long.
+//! What whoever asks the API may cost: how many requests at a time, how large each, for how long, and how often.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::error_handling::HandleErrorLayer;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
@@ -16,7 +16,9 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::AdminContext;
+use super::callers::Caller;
 use super::problem::{self, Problem};
+use super::rates::{CallerRate, CallerRates};
 use crate::projector::COMPONENT_BYTES_MAX;
 
 /// What one request may cost.
@@ -27,23 +29,39 @@ pub struct RequestBounds {
     bytes_max: usize,
     /// How long an answer may take, with the body that it needs.
     timeout: Duration,
+    /// How often one caller may ask.
+    rate: CallerRate,
 }
+
+/// Of a caller who looks and changes: a page that is open asks some times a second.
+const OFTEN: CallerRate = CallerRate { a_second: 250, at_once: 500 };
+
+/// Of a service that asks for each event that it wrote.
+const FOR_EACH_EVENT: CallerRate = CallerRate { a_second: 2_000, at_once: 4_000 };
 
 /// Of what is asked in a few words.
 pub const REQUEST: RequestBounds =
-    RequestBounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20) };
+    RequestBounds { requests_max: 64, bytes_max: 1 << 20, timeout: Duration::from_secs(20), rate: OFTEN };
 
 /// Of what waits for an event, and costs next to nothing meanwhile: fewer than there may be connections.
-pub const WAIT: RequestBounds =
-    RequestBounds { requests_max: 400, bytes_max: 1 << 10, timeout: Duration::from_secs(20) };
+pub const WAIT: RequestBounds = RequestBounds {
+    requests_max: 400,
+    bytes_max: 1 << 10,
+    timeout: Duration::from_secs(20),
+    rate: FOR_EACH_EVENT,
+};
 
 /// Of what compiles components, or runs them.
-pub const UPLOAD: RequestBounds =
-    RequestBounds { requests_max: 4, bytes_max: COMPONENT_BYTES_MAX, timeout: Duration::from_mins(4) };
+pub const UPLOAD: RequestBounds = RequestBounds {
+    requests_max: 4,
+    bytes_max: COMPONENT_BYTES_MAX,
+    timeout: Duration::from_mins(4),
+    rate: OFTEN,
+};
 
 /// Of what runs components for whoever may only look.
 pub const LOOK: RequestBounds =
-    RequestBounds { requests_max: 2, bytes_max: 1 << 10, timeout: Duration::from_mins(1) };
+    RequestBounds { requests_max: 2, bytes_max: 1 << 10, timeout: Duration::from_mins(1), rate: OFTEN };
 
 /// How long a body may stand still: who sends nothing keeps a place from others.
 const BODY_STALL: Duration = Duration::from_secs(25);
@@ -51,19 +69,31 @@ const BODY_STALL: Duration = Duration::from_secs(25);
 /// Puts bounds around routes.
 pub fn bound(
     routes: Router<AdminContext>,
-    RequestBounds { requests_max, bytes_max, timeout }: RequestBounds,
+    RequestBounds { requests_max, bytes_max, timeout, rate }: RequestBounds,
 ) -> Router<AdminContext> {
     let one_of_few = ServiceBuilder::new()
         .layer(HandleErrorLayer::new(async |_: BoxError| Problem::busy()))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(requests_max));
+    let rates = CallerRates::new(rate);
     routes
         .layer(middleware::from_fn(move |request, next| to_the_end(timeout, request, next)))
         .layer(RequestBodyLimitLayer::new(bytes_max))
         .layer(RequestBodyTimeoutLayer::new(BODY_STALL))
         .layer(one_of_few)
+        .layer(middleware::from_fn_with_state(rates, not_too_often))
         .layer(middleware::map_response(problem::everywhere))
         .layer(middleware::map_response(unkept))
+}
+
+/// Lets a request through unless its caller has asked too often of late. It takes no place from others.
+async fn not_too_often(State(rates): State<CallerRates>, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Caller>() {
+        Some(caller) if !rates.take(&caller.name, Instant::now()) => {
+            Problem::too_often(&caller.name).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 /// What is answered is for whoever asked: no browser keeps it, or takes it for something else than it says it is.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::problem::Problem;
 use crate::text::is_this_machine;
 
 /// The longest name that is repeated in an answer, in characters.
@@ -21,11 +22,7 @@ pub async fn guard(State(names): State<Arc<[String]>>, request: Request, next: N
         None => next.run(request).await,
         Some(name) => {
             let name: String = name.chars().take(TOLD_MAX).collect();
-            let told = format!(
-                "{name:?} is no name of this endpoint. It answers to localhost and to addresses of the loopback; \
-                 further names stand in `host.admin_names`\n"
-            );
-            (StatusCode::MISDIRECTED_REQUEST, told).into_response()
+            Problem::foreign_name(&name).into_response()
         }
     }
 }

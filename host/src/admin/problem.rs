@@ -119,6 +119,20 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-taken", detail, remedy)
     }
 
+    /// A browser may have been led here by another site's name.
+    pub fn foreign_name(name: &str) -> Self {
+        let detail = format!("{name:?} is no name of this endpoint");
+        let remedy =
+            "ask localhost, or an address of the loopback; further names stand in `host.admin_names`";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "foreign-name", detail, remedy)
+    }
+
+    pub fn too_often(caller: &str) -> Self {
+        let detail = format!("`{caller}` asks more often than a caller may");
+        let remedy = "come back in a second, and ask less often: `/api/v1/events` tells what changes";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail, remedy)
+    }
+
     pub fn busy() -> Self {
         let detail = "others ask just now, and no more are let in at a time";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail, "try again in a second")
@@ -229,7 +243,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
         }
         response

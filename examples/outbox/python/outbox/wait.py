@@ -28,9 +28,9 @@ class Projections:
             if status == 200:
                 return told["state"]
             if status == 409:
-                raise DeadLetter(told["detail"], told["state"], told["letter"])
-            # 503: too many wait.
-            if status not in (202, 503):
+                raise DeadLetter(told["detail"], told.get("state"), told.get("letter"))
+            # 429: this one asks too often; 503: too many wait.
+            if status not in (202, 429, 503):
                 raise NoAnswer(f"the host answered {status}: {told['detail']}")
             if time.monotonic() + again >= until:
                 raise StillPending(f"{projection} does not have {event_id} after {patience} s")

@@ -43,8 +43,8 @@ impl Projections {
                     let letter = told["letter"].clone();
                     return Err(Error::DeadLetter { detail: text("detail"), state: text("state"), letter });
                 }
-                // 503: too many wait.
-                202 | 503 => {}
+                // 429: this one asks too often; 503: too many wait.
+                202 | 429 | 503 => {}
                 other => {
                     return Err(Error::NoAnswer(format!("the host answered {other}: {}", text("detail"))));
                 }
