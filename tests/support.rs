@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod clock;
 pub mod cluster;
+pub mod described;
 pub mod host;
 pub mod http;
 pub mod lane;

@@ -72,9 +72,16 @@ async fn pauses_and_deployments_are_operations_that_come_to_their_end() {
     refused(&operator.post(&at("deployments"), &json!({ "digest": "../etc" })).await, 400, "64 of 0-9");
     let nonsense = operator.ask("POST", &at("components"), b"no component").await.expect("an answer");
     refused(&nonsense, 400, "");
+    let tried = operator.ask("POST", &at("components?dry_run=true"), &guests::bytes("picky-worse")).await;
+    let tried = tried.expect("an answer");
+    assert_eq!((tried.code, &tried.json()["tables"]), (200, &json!(["picked"])), "{tried:?}");
+    let stored = operator.get("/api/v1/components").await.json();
+    assert!(!stored.to_string().contains(tried.json()["digest"].as_str().expect("a text")), "{stored}");
+    let early = operator.post(&at("deployments"), &json!({ "digest": tried.json()["digest"] })).await;
+    refused(&early, 404, "upload it first");
     let uploaded =
         operator.ask("POST", &at("components"), &guests::bytes("picky-worse")).await.expect("an answer");
-    assert_eq!(uploaded.code, 201, "{uploaded:?}");
+    assert_eq!((uploaded.code, uploaded.json()), (201, tried.json()), "{uploaded:?}");
     let before = operator.get(&at("")[..at("").len() - 1]).await.json()["digest"].clone();
     let next = uploaded.json()["digest"].clone();
     let shadow = operator.post(&at("shadow"), &json!({ "digest": next })).await;

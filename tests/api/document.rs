@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::Guarded;
+use crate::support::described;
 use crate::support::{Options, World};
 
 #[test]
@@ -26,8 +27,6 @@ fn the_checked_in_document_is_what_the_code_says() {
             let what = format!("{method} {path}");
             let name = operation["operationId"].as_str().unwrap_or_default();
             assert!(names.insert(name.to_owned()) && operation["summary"].is_string(), "{what}: {name}");
-            let problem = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];
-            assert_eq!(problem["$ref"], "#/components/schemas/Problem", "{what}");
         }
     }
     assert!(names.len() > 20, "{names:?}");
@@ -36,6 +35,60 @@ fn the_checked_in_document_is_what_the_code_says() {
         let name = part.split('"').next().unwrap_or_default();
         assert!(schemas.contains_key(name), "there is no schema {name}");
     }
+}
+
+#[test]
+fn every_operation_says_by_which_codes_it_is_refused_and_which_headers_it_sends_and_takes() {
+    for (method, path, operation) in described::operations() {
+        let what = format!("{method} {path}");
+        let codes: BTreeSet<&str> = object(&operation["responses"]).map(|(code, _)| code.as_str()).collect();
+        assert!(codes.iter().all(|code| code.parse::<u16>().is_ok()), "{what}: {codes:?}");
+        let is_change = method != "get";
+        let takes = |place: &str| -> Vec<&Value> {
+            let all = operation["parameters"].as_array().into_iter().flatten();
+            all.filter(|parameter| parameter["in"] == place).map(|parameter| &parameter["name"]).collect()
+        };
+        let body = &operation["requestBody"]["content"];
+        let (is_json, has_body) = (body["application/json"].is_object(), body.is_object());
+        let asks_mysql =
+            !["projections", "projections/{projection}", "projections/{projection}/recent", "me", "events"]
+                .iter()
+                .any(|known| path == format!("/api/v1/{known}"));
+        let keeps_keys = is_change && !path.ends_with("/shadow") && !path.ends_with("/reload");
+        assert_eq!(takes("header"), if keeps_keys { vec!["Idempotency-Key"] } else { vec![] }, "{what}");
+        for (code, is_answered) in [
+            ("400", has_body || !takes("path").is_empty() || !takes("query").is_empty()),
+            ("401", true),
+            ("403", is_change || path.ends_with("/letters/export")),
+            ("404", !takes("path").is_empty()),
+            ("409", asks_mysql),
+            ("413", has_body),
+            ("415", is_json),
+            ("421", true),
+            ("422", is_json || keeps_keys),
+            ("429", true),
+            ("503", true),
+        ] {
+            assert_eq!(codes.contains(code), is_answered, "{what}: {code}");
+        }
+        for code in codes {
+            let answer = described::response(operation, code);
+            let problem = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+            let is_problem = problem.as_str().is_some_and(|name| name.starts_with("#/components/schemas/"));
+            assert_eq!(is_problem, code >= "400", "{what}: {code}");
+            let header = match code {
+                "202" if is_change => "Location",
+                "202" | "429" | "503" => "Retry-After",
+                "401" => "WWW-Authenticate",
+                _ => continue,
+            };
+            assert!(answer["headers"][header]["schema"].is_object(), "{what}: {code} without {header}");
+        }
+    }
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,8 @@ async fn repeated(options: Options) {
     };
     let (path, happened, upcaster) =
         (format!("{HERE}/components"), guests::bytes("picky-happened"), guests::bytes("upcaster"));
+    let tried = wasm("up").ask("POST", &format!("{path}?dry_run=true"), &upcaster).await;
+    assert_eq!(tried.expect("an answer").code, 200, "a dry run takes no key");
     let first = thrice(&wasm("up"), "POST", &path, &happened).await.json();
     assert_eq!(first["upcaster"], Value::Null, "{first}");
     let behind = wasm("behind").ask("POST", &path, &upcaster).await.expect("an answer").json();
@@ -84,6 +86,8 @@ async fn repeated(options: Options) {
     for id in [900_001, 900_002] {
         world.run(&waits(id)).await;
     }
+    let would = operator.ask("DELETE", "/api/v1/operations/900001?dry_run=true", b"").await;
+    assert_eq!(would.expect("an answer").code, 200);
     let ended = thrice(&keyed("end"), "DELETE", "/api/v1/operations/900001", b"").await;
     assert_eq!((ended.code, &ended.json()["state"]), (200, &"cancelled".into()), "{ended:?}");
     let other = keyed("end").ask("DELETE", "/api/v1/operations/900002", b"").await.expect("an answer");

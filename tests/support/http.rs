@@ -6,6 +6,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::described;
+
 /// What is answered to these bytes: all of it. Nothing where the connection was closed without an answer.
 pub async fn exchange(port: u16, request: &[u8]) -> Option<String> {
     exchange_at((Ipv4Addr::LOCALHOST, port).into(), request).await
@@ -103,7 +105,9 @@ impl Client {
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head =
             format!("{method} {path} HTTP/1.1\r\n{host}{}{length}Connection: close\r\n\r\n", self.headers);
-        Answer::of(&exchange_at(self.socket(), &[head.as_bytes(), body].concat()).await?)
+        let answer = Answer::of(&exchange_at(self.socket(), &[head.as_bytes(), body].concat()).await?)?;
+        described::check((method, path), answer.code, &answer.headers);
+        Some(answer)
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -3,6 +3,7 @@
 
 mod aggregates;
 mod asked;
+mod answers;
 mod body;
 mod components;
 mod hosts;
@@ -19,13 +20,12 @@ mod taken;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Json, Router};
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::OpenApi;
 use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::{self, Problem};
+use super::problem::Problem;
 use super::{AdminContext, bounds};
 
 /// The path that everything here begins with.
@@ -71,53 +71,25 @@ impl Modify for TokenSecurity {
     }
 }
 
-/// What holds for every operation: it has a name of its own, says what its answers are, and may be refused, always in the same
-/// form.
-struct EachOperation;
+/// Each operation has a name of its own.
+struct OperationNames;
 
-impl Modify for EachOperation {
+impl Modify for OperationNames {
     fn modify(&self, document: &mut OpenApi) {
         for item in document.paths.paths.values_mut() {
             let all = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
             for operation in all.into_iter().flatten() {
                 let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
                 operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
-                describe_answers(operation);
             }
         }
     }
 }
 
-/// Describes each answer that has no description of its own, and how a request is refused.
-fn describe_answers(operation: &mut Operation) {
-    let responses = &mut operation.responses.responses;
-    let is_change = responses.contains_key("202");
-    for (status, response) in responses.iter_mut() {
-        let RefOr::T(response) = response else { continue };
-        if response.description.is_empty() {
-            let description = match status.as_str() {
-                "202" => "The command is written down; `Location` is its operation",
-                "201" => "It is stored",
-                _ if is_change => "What it would come to, where `dry_run` is true",
-                _ => "The answer",
-            };
-            description.clone_into(&mut response.description);
-        }
-    }
-    for status in ["4XX", "default"] {
-        let problem = Content::new(Some(RefOr::Ref(Ref::from_schema_name("Problem"))));
-        let response =
-            ResponseBuilder::new().description("Why it is not done").content(problem::MEDIA_TYPE, problem);
-        responses.insert(status.to_owned(), RefOr::T(response.build()));
-    }
-}
-
 /// The routes and what is said of them.
 fn described() -> (Router<AdminContext>, OpenApi) {
+    // What asks MySQL may find it set up otherwise than it has to be: a conflict.
     let few = OpenApiRouter::new()
-        .routes(routes!(projections::list))
-        .routes(routes!(projections::show))
-        .routes(routes!(projections::recent))
         .routes(routes!(projections::pause_progress, projections::pause))
         .routes(routes!(projections::resume))
         .routes(routes!(projections::verify))
@@ -134,23 +106,31 @@ fn described() -> (Router<AdminContext>, OpenApi) {
         .routes(routes!(generations::bring_back))
         .routes(routes!(generations::give_up))
         .routes(routes!(hosts::list))
-        .routes(routes!(me::show))
         .routes(routes!(operations::list))
         .routes(routes!(operations::show, operations::cancel))
         .routes(routes!(components::list))
         .routes(routes!(components::show))
-        .routes(routes!(components::download))
+        .routes(routes!(components::download));
+    let known = OpenApiRouter::new()
+        .routes(routes!(projections::list))
+        .routes(routes!(projections::show))
+        .routes(routes!(projections::recent))
+        .routes(routes!(me::show))
         .routes(routes!(events::follow));
+    let few = answers::may(few, &["409"]).merge(known);
     let waiting = OpenApiRouter::new().routes(routes!(taken::event));
     // It may compile components, too, but whoever may only look takes no place of those who deploy.
     let looking =
         OpenApiRouter::new().routes(routes!(aggregates::why)).routes(routes!(aggregates::why_named));
+    let looking = answers::may(looking, &["409"]);
     // What compiles a component takes its time.
     let large = OpenApiRouter::new()
         .routes(routes!(components::upload))
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(deployments::deploy))
-        .routes(routes!(deployments::shadow::compare))
+        .routes(routes!(deployments::shadow::compare));
+    // There is time for a body to stop coming.
+    let large = answers::may(large, &["408"])
         // It loads components, and waits for projections that end.
         .routes(routes!(reload::reload));
     let (few, mut document) =
@@ -161,7 +141,8 @@ fn described() -> (Router<AdminContext>, OpenApi) {
     document.merge(waits);
     let (looking, looks) = OpenApiRouter::new().nest(BASE, looking).split_for_parts();
     document.merge(looks);
-    EachOperation.modify(&mut document);
+    OperationNames.modify(&mut document);
+    answers::describe(&mut document);
     let few = bounds::bound(few, bounds::REQUEST).merge(bounds::bound(waiting, bounds::WAIT));
     let few = few.merge(bounds::bound(looking, bounds::LOOK));
     (few.merge(bounds::bound(large, bounds::UPLOAD)), document)

@@ -55,14 +55,14 @@ fn harm() -> Vec<Asked> {
     let all = "GET /api/v1/projections";
     let reload = "POST /api/v1/reload";
     vec![
-        (request(all, "", ""), &[401, 503]),
-        (request(all, &OPERATOR[1..], ""), &[401, 503]),
-        (request(reload, VIEWER, ""), &[403, 503]),
-        (request(reload, OPERATOR, "Content-Length: 104857600\r\n"), &[413, 503]),
-        (request(all, OPERATOR, "Host: evil.example\r\n"), &[421, 503]),
-        (request(reload, OPERATOR, "Origin: http://evil.example\r\n"), &[403, 503]),
-        (request("GET /api/v1/%2e%2e/%2e%2e/etc/passwd", OPERATOR, ""), &[400, 404, 503]),
-        (request("GET /api/v1/projections/%3Cscript%3E%1B%5B2J", OPERATOR, ""), &[400, 404, 503]),
+        (request(all, "", ""), &[401, 429, 503]),
+        (request(all, &OPERATOR[1..], ""), &[401, 429, 503]),
+        (request(reload, VIEWER, ""), &[403, 429, 503]),
+        (request(reload, OPERATOR, "Content-Length: 104857600\r\n"), &[413, 429, 503]),
+        (request(all, OPERATOR, "Host: evil.example\r\n"), &[421, 429, 503]),
+        (request(reload, OPERATOR, "Origin: http://evil.example\r\n"), &[403, 429, 503]),
+        (request("GET /api/v1/%2e%2e/%2e%2e/etc/passwd", OPERATOR, ""), &[400, 404, 429, 503]),
+        (request("GET /api/v1/projections/%3Cscript%3E%1B%5B2J", OPERATOR, ""), &[400, 404, 429, 503]),
     ]
 }
 

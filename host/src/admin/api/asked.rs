@@ -8,6 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestPartsExt};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Type};
 
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -17,14 +20,17 @@ use crate::operation::dry_run::DryRun;
 use crate::operation::wish::{Wish, Wished};
 use crate::readmodel::control::command::{CommandRecord, OnceKey, WrittenBefore};
 
+/// The header of a request that may come twice.
+pub const KEY_HEADER: &str = "Idempotency-Key";
+
 /// The longest key, in bytes.
 const KEY_MAX: usize = 200;
 
 /// How a change is asked for.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ChangeQuery {
+struct ChangeQuery {
     /// Only shows what would be asked for. A replay is tried and rolled back.
     #[serde(default)]
     #[param(required = false)]
@@ -54,10 +60,10 @@ impl FromRequestParts<AdminContext> for RepeatKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &AdminContext) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::no_token)?;
-        match parts.headers.get("idempotency-key").map(axum::http::HeaderValue::as_bytes) {
+        match parts.headers.get(KEY_HEADER).map(axum::http::HeaderValue::as_bytes) {
             None => Ok(Self(None)),
             Some(key) if key.is_empty() || key.len() > KEY_MAX => {
-                Err(Problem::wrong(format!("`Idempotency-Key` must have 1 to {KEY_MAX} bytes")))
+                Err(Problem::wrong(format!("`{KEY_HEADER}` must have 1 to {KEY_MAX} bytes")))
             }
             Some(key) => Ok(Self(Some(digits(&[caller.name.as_bytes(), key])))),
         }
@@ -76,6 +82,27 @@ impl FromRequestParts<AdminContext> for Asked {
     }
 }
 
+impl IntoParams for RepeatKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let text =
+            ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(KEY_MAX));
+        let described = ParameterBuilder::new()
+            .name(KEY_HEADER)
+            .parameter_in(ParameterIn::Header)
+            .description(Some(
+                "The same change under the same key is asked for once, however often it is sent",
+            ))
+            .schema(Some(text));
+        vec![described.build()]
+    }
+}
+
+impl IntoParams for Asked {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        [ChangeQuery::into_params(&place), RepeatKey::into_params(&place)].concat()
+    }
+}
+
 impl Asked {
     /// Asks for what is wished.
     pub async fn ask(self, shown: &AdminContext, projection: &str, wish: Wish) -> Result<Response, Problem> {
@@ -91,7 +118,7 @@ impl Asked {
         // What it was about may be gone: the first request has done it.
         if let Some(once) = once.as_ref().filter(|_| !self.dry_run) {
             match control.of(session, projection).find_once(once).await? {
-                WrittenBefore::Same(id) => return accepted(seat, id).await,
+                WrittenBefore::Same(id) => return asked_for(seat, id).await,
                 WrittenBefore::Another(id) => {
                     return Err(Problem::key_is_taken(&format!("the operation {id}")));
                 }
@@ -111,17 +138,20 @@ impl Asked {
             None => db.submit(&request, by).await?,
         };
         tracing::info!(projection, command = id, by, request = request.told(), "asked for over the API");
-        accepted(seat, id).await
+        asked_for(seat, id).await
     }
 }
 
-/// Says that a command is written down, and where it can be watched.
-async fn accepted(seat: &mut Seat, id: u64) -> Result<Response, Problem> {
+/// Says that a command is written down.
+async fn asked_for(seat: &mut Seat, id: u64) -> Result<Response, Problem> {
     let found = seat.servers.control.on(&mut seat.session).command_record(id).await?;
-    let record: CommandRecord =
-        found.ok_or_else(|| Problem::not_found(format!("the operation {id} is gone")))?;
-    let place = format!("{}/operations/{id}", super::BASE);
-    Ok((StatusCode::ACCEPTED, [(LOCATION, place)], Json(record)).into_response())
+    found.map(accepted).ok_or_else(|| Problem::not_found(format!("the operation {id} is gone")))
+}
+
+/// Shows an operation that is not over, and says where it can be watched.
+pub fn accepted(record: CommandRecord) -> Response {
+    let place = format!("{}/operations/{}", super::BASE, record.id);
+    (StatusCode::ACCEPTED, [(LOCATION, place)], Json(record)).into_response()
 }
 
 /// The first 128 bits of a hash, in hexadecimal digits.

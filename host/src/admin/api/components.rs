@@ -93,24 +93,29 @@ pub struct UploadQuery {
     #[serde(default)]
     #[param(required = false)]
     without_upcaster: bool,
+    /// Only loads and checks it, and shows what would be stored.
+    #[serde(default)]
+    #[param(required = false)]
+    dry_run: bool,
 }
 
 /// Loads a component for a projection, checks its SQL, and stores it: a projector, which runs after the upcaster
 /// in force, or an upcaster for the projector in force. It deploys nothing.
 #[utoipa::path(post, path = "/projections/{projection}/components", tag = "components",
     request_body(content = String, content_type = "application/wasm"),
-    params(("projection" = String, Path, description = "The projection's name"), UploadQuery),
-    responses((status = 201, body = Uploaded)))]
+    params(("projection" = String, Path, description = "The projection's name"), UploadQuery, RepeatKey),
+    responses((status = 201, body = Uploaded),
+        (status = 200, body = Uploaded, description = "What would be stored, where `dry_run` is true")))]
 pub async fn upload(
     State(shown): State<AdminContext>,
     Path(projection): Path<String>,
     Extension(caller): Extension<Caller>,
-    Query(UploadQuery { without_upcaster }): Query<UploadQuery>,
+    Query(UploadQuery { without_upcaster, dry_run }): Query<UploadQuery>,
     key: RepeatKey,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
     let versions = shown.versions_of(&projection)?;
-    let once = key.once(&[&bytes, &[u8::from(without_upcaster)]]);
+    let once = key.once(&[&bytes, &[u8::from(without_upcaster)]]).filter(|_| !dry_run);
     if let Some(once) = &once {
         let mut seat = shown.desk.sit().await?;
         let found = answered_before(&mut seat, &projection, once).await;
@@ -128,8 +133,11 @@ pub async fn upload(
     let now = now.filter(|_| !without_upcaster);
     let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
     let next = half.beside(now).ok_or_else(alone)?;
-    let uploaded =
-        serde_json::to_string(&Uploaded::of(&next, is_upcaster)).expect("it holds only text and numbers");
+    let uploaded = Uploaded::of(&next, is_upcaster);
+    if dry_run {
+        return Ok(Json(uploaded).into_response());
+    }
+    let uploaded = serde_json::to_string(&uploaded).expect("it holds only text and numbers");
     let mut seat = shown.desk.sit().await?;
     let stored = async {
         let Seat { session, servers, .. } = &mut seat;

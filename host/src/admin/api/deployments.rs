@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery};
+use super::asked::Asked;
 use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
@@ -73,7 +73,7 @@ fn canary_seconds() -> u32 {
 /// Deploys a component to the projection. With `dry_run` it is only loaded, and tried on the live tables. `done` means that
 /// it is in force; the projection's `deployment` says whether all lanes work with it.
 #[utoipa::path(post, path = "/projections/{projection}/deployments", tag = "deployments", request_body = DeployBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryDeployment)))]
 pub async fn deploy(
     State(shown): State<AdminContext>,
@@ -113,7 +113,7 @@ fn require_digest(text: &str) -> Result<(), Problem> {
 
 /// Rolls back to the previous component.
 #[utoipa::path(post, path = "/projections/{projection}/rollback", tag = "deployments",
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn rollback(
     State(shown): State<AdminContext>,

@@ -5,7 +5,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery};
+use super::asked::Asked;
 use super::body::Body;
 use super::masking;
 use crate::admin::AdminContext;
@@ -53,7 +53,7 @@ pub struct RebuildBody {
 
 /// Rebuilds the tables from history beside the live ones, and swaps them in.
 #[utoipa::path(post, path = "/projections/{projection}/generations", tag = "generations", request_body = RebuildBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn rebuild(
     State(shown): State<AdminContext>,
@@ -77,7 +77,7 @@ pub struct AcceptBody {
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/accept", tag = "generations",
     request_body = AcceptBody,
     params(("projection" = String, Path, description = "The projection's name"),
-        ("generation" = u32, Path, description = "Its number"), ChangeQuery),
+        ("generation" = u32, Path, description = "Its number"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn accept(
     State(shown): State<AdminContext>,
@@ -92,7 +92,7 @@ pub async fn accept(
 /// Lets a generation that was live before catch up, and swaps it in again.
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/return", tag = "generations",
     params(("projection" = String, Path, description = "The projection's name"),
-        ("generation" = u32, Path, description = "Its number"), ChangeQuery),
+        ("generation" = u32, Path, description = "Its number"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn bring_back(
     State(shown): State<AdminContext>,
@@ -105,7 +105,7 @@ pub async fn bring_back(
 /// Drops a generation with its tables and its dead letters.
 #[utoipa::path(post, path = "/projections/{projection}/generations/{generation}/drop", tag = "generations",
     params(("projection" = String, Path, description = "The projection's name"),
-        ("generation" = u32, Path, description = "Its number"), ChangeQuery),
+        ("generation" = u32, Path, description = "Its number"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn give_up(
     State(shown): State<AdminContext>,

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery};
+use super::asked::Asked;
 use super::body::{self, Body};
 use super::masking;
 use crate::admin::AdminContext;
@@ -191,7 +191,7 @@ impl LetterBody {
 
 /// Replays the heads of letters; what they hold back follows. With `dry_run` the operation reports what would happen.
 #[utoipa::path(post, path = "/projections/{projection}/letters/replay", tag = "letters", request_body = LetterBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord)))]
 pub async fn replay(
     State(shown): State<AdminContext>,
@@ -206,7 +206,7 @@ pub async fn replay(
 
 /// Discards the heads of letters; what they hold back is tried at once.
 #[utoipa::path(post, path = "/projections/{projection}/letters/discard", tag = "letters", request_body = LetterBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn discard(
     State(shown): State<AdminContext>,
@@ -219,7 +219,7 @@ pub async fn discard(
 
 /// Erases documents, operations and reasons of letters for good. Then they can only be discarded.
 #[utoipa::path(post, path = "/projections/{projection}/letters/erase", tag = "letters", request_body = LetterBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn erase(
     State(shown): State<AdminContext>,

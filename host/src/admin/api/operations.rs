@@ -2,10 +2,11 @@
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::RepeatKey;
+use super::asked::{self, RepeatKey};
 use super::{body, masking};
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
@@ -98,21 +99,25 @@ pub struct DryRunQuery {
 }
 
 /// Cancels an operation that is not done yet: one that waits, a rebuild or a verification that is being built, a replay before its
-/// next letter. 200: it has ended; 202: the host that carries it out will end it.
+/// next letter.
 #[utoipa::path(delete, path = "/operations/{id}", tag = "operations",
-    params(("id" = u64, Path, description = "Its number"), DryRunQuery),
-    responses((status = 200, body = CommandRecord), (status = 202, body = CommandRecord)))]
+    params(("id" = u64, Path, description = "Its number"), DryRunQuery, RepeatKey),
+    responses((status = 200, body = CommandRecord, description = "It has ended"),
+        (status = 202, body = CommandRecord, description = "The host that carries it out will end it")))]
 pub async fn cancel(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<u64>,
     Query(DryRunQuery { dry_run }): Query<DryRunQuery>,
     key: RepeatKey,
-) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+) -> Result<Response, Problem> {
     let mut seat = shown.desk.sit().await?;
     let once = key.once(&[&id.to_be_bytes()]).filter(|_| !dry_run);
     let cancelled = cancelled_once(&mut seat, &caller, (id, dry_run), once).await;
-    seat.rise(cancelled)
+    Ok(match seat.rise(cancelled)? {
+        (StatusCode::ACCEPTED, record) => asked::accepted(record),
+        (code, record) => (code, Json(record)).into_response(),
+    })
 }
 
 /// Cancels, or tells how it stands where the same was asked for under this key before.
@@ -121,7 +126,7 @@ async fn cancelled_once(
     caller: &Caller,
     (id, is_dry): (u64, bool),
     once: Option<OnceKey>,
-) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+) -> Result<(StatusCode, CommandRecord), Problem> {
     let control = seat.servers.control.clone();
     if let Some(once) = &once
         && control.on(&mut seat.session).find_answer(CANCELLATIONS, once).await? == AnsweredBefore::Another
@@ -139,7 +144,7 @@ async fn cancelled(
     Seat { session, servers, .. }: &mut Seat,
     caller: &Caller,
     (id, is_dry): (u64, bool),
-) -> Result<(StatusCode, Json<CommandRecord>), Problem> {
+) -> Result<(StatusCode, CommandRecord), Problem> {
     let none = || Problem::not_found(format!("there is no operation {id}"));
     let mut db = servers.control.on(session);
     let (cancellation, ended) = db.cancel_command(id, &caller.name, is_dry).await?;
@@ -156,5 +161,5 @@ async fn cancelled(
         tracing::info!(command = id, by = caller.name, "cancelled over the API");
     }
     let record = db.command_record(id).await?.ok_or_else(none)?;
-    Ok((code, Json(record)))
+    Ok((code, record))
 }

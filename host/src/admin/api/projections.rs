@@ -5,7 +5,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::asked::{Asked, ChangeQuery};
+use super::asked::Asked;
 use super::body::Body;
 use crate::admin::callers::Caller;
 use crate::admin::problem::Problem;
@@ -78,7 +78,7 @@ pub struct PauseBody {
 
 /// Pauses a projection until it is resumed. Letters can still be replayed and discarded.
 #[utoipa::path(post, path = "/projections/{projection}/pause", tag = "projections", request_body = PauseBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn pause(
     State(shown): State<AdminContext>,
@@ -91,7 +91,7 @@ pub async fn pause(
 
 /// Resumes a projection, also if its breaker paused it.
 #[utoipa::path(post, path = "/projections/{projection}/resume", tag = "projections",
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn resume(
     State(shown): State<AdminContext>,
@@ -112,7 +112,7 @@ pub struct VerifyBody {
 /// Rebuilds the tables beside the live ones and compares both; the operation's result is the report.
 #[utoipa::path(post, path = "/projections/{projection}/verifications", tag = "projections",
     request_body = VerifyBody,
-    params(("projection" = String, Path, description = "The projection's name"), ChangeQuery),
+    params(("projection" = String, Path, description = "The projection's name"), Asked),
     responses((status = 202, body = CommandRecord), (status = 200, body = DryRun)))]
 pub async fn verify(
     State(shown): State<AdminContext>,

@@ -77,7 +77,9 @@ pub struct PendingEvent {
 pub struct LetterInTheWay {
     #[serde(flatten)]
     problem: Problem,
+    #[schema(required = false)]
     state: TakenState,
+    #[schema(required = false)]
     letter: Letter,
 }
 
@@ -87,8 +89,10 @@ pub struct LetterInTheWay {
     params(("projection" = String, Path, description = "The projection's name"),
         ("id" = String, Path, description = "The event's id"), TakenQuery),
     responses((status = 200, body = TakenEvent, description = "It is done with: read"),
-        (status = 202, body = PendingEvent, description = "It is pending: come back after `Retry-After`"),
-        (status = 409, body = LetterInTheWay, content_type = "application/problem+json", description = "It is a dead letter")))]
+        (status = 202, body = PendingEvent, description = "It is pending: come back after `Retry-After`",
+            headers(("Retry-After" = u32, description = "When to come back, in seconds"))),
+        (status = 409, body = LetterInTheWay, content_type = "application/problem+json",
+            description = "It is a dead letter; without `letter`, it cannot be told in the current state")))]
 pub async fn event(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,

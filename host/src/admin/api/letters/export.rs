@@ -36,7 +36,9 @@ pub struct ExportQuery {
 /// with, the answer ends without its end.
 #[utoipa::path(get, path = "/projections/{projection}/letters/export", tag = "letters",
     params(("projection" = String, Path, description = "The projection's name"), ExportQuery),
-    responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+    responses((status = 200, body = String, content_type = "application/x-ndjson"),
+        (status = 403, body = Problem, content_type = "application/problem+json",
+            description = "The caller may not see what events hold")))]
 pub async fn lines(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
