@@ -66,7 +66,7 @@ async fn forgets_all_but_the_tables(options: Options) {
     };
     let [one] = &audited()[..] else { panic!("who forgot it, and nothing else: {:?}", audited()) };
     let by = one["requested_by"].as_str().unwrap_or_default();
-    assert!(by.ends_with(&format!("@host-{}", host_port)) && one["carried_out_by"] == by, "{one}");
+    assert!(by.ends_with(&format!("@host-{host_port}")) && one["carried_out_by"] == by, "{one}");
     assert_eq!((&one["kind"], &one["state"]), (&json!("forget"), &json!("done")), "{one}");
     let parameters = json!({ "tables": ["picked"], "letters": 2, "generations": 1 });
     assert_eq!(one["parameters"], parameters, "{one}");

@@ -66,8 +66,7 @@ async fn hosts_say_what_they_carry_out(options: Options) {
     // What another one ends, or somebody cancels, was carried out by nobody.
     host.stop().await;
     laterna(&config, &["pause", "picky", "--why", "another", "--no-wait"]);
-    let last = list(&["--json", "--limit", "1"]);
-    let told: Value = serde_json::from_str(last.trim()).expect("one line");
+    let told: Value = serde_json::from_str(list(&["--json", "--limit", "1"]).trim()).expect("one line");
     laterna(&config, &["operations", "cancel", &told["id"].to_string()]);
     let told: Value = serde_json::from_str(list(&["--json", "--limit", "1"]).trim()).expect("one line");
     assert_eq!((&told["state"], &told["carried_out_by"]), (&json!("cancelled"), &Value::Null), "{told}");
