@@ -86,8 +86,8 @@ async fn repeated(options: Options) {
     for id in [900_001, 900_002] {
         world.run(&waits(id)).await;
     }
-    let would = operator.ask("DELETE", "/api/v1/operations/900001?dry_run=true", b"").await;
-    assert_eq!(would.expect("an answer").code, 200);
+    let dry = operator.ask("DELETE", "/api/v1/operations/900001?dry_run=true", b"").await;
+    assert_eq!(dry.expect("an answer").code, 200);
     let ended = thrice(&keyed("end"), "DELETE", "/api/v1/operations/900001", b"").await;
     assert_eq!((ended.code, &ended.json()["state"]), (200, &"cancelled".into()), "{ended:?}");
     let other = keyed("end").ask("DELETE", "/api/v1/operations/900002", b"").await.expect("an answer");
