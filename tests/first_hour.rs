@@ -1,7 +1,8 @@
 //! The first hour: from nothing to a configuration, accounts and a check that has nothing to say, as a newcomer goes.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use bson::doc;
 use mongodb::options::CreateCollectionOptions;
@@ -87,7 +88,7 @@ fn init_says_which_answer_is_missing_and_writes_nothing_that_cannot_be_read() {
     let init = |arguments: &[&str]| {
         let mut command = Command::new(BINARY);
         command.current_dir(folder.path()).arg("init").args(arguments);
-        said(&command.stdin(std::process::Stdio::null()).output().expect("the binary runs"))
+        said(&command.stdin(Stdio::null()).output().expect("the binary runs"))
     };
     let asked = init(&["--mongodb", "mongodb://127.0.0.1/"]);
     assert!(asked.contains("give --database"), "{asked}");
@@ -123,6 +124,77 @@ fn init_says_which_answer_is_missing_and_writes_nothing_that_cannot_be_read() {
         &std::fs::metadata(&path).expect("it is there").permissions(),
     );
     assert_eq!(mode & 0o777, 0o600, "there are passwords in it");
+}
+
+#[test]
+fn init_asks_at_a_terminal_and_prints_what_is_still_to_be_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{BINARY} init --no-check"), "/dev/null"]).current_dir(folder.path());
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove("LATERNA_LOG");
+    let mut asked = script.spawn().expect("script runs");
+    // Nothing takes what is proposed.
+    let answers = b"\nbank\n\naccounts\n\n";
+    asked.stdin.as_mut().expect("a pipe").write_all(answers).expect("it listens");
+    let output = asked.wait_with_output().expect("it ends");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}");
+    for says in [
+        "The replica set's address [mongodb://127.0.0.1/?replicaSet=rs0]: ",
+        "The MongoDB database that has the outbox: ",
+        "MySQL's address and the database for read models [127.0.0.1:3306/readmodels]: ",
+        "The projection's name [customers]: ",
+        "The projector's file [dist/accounts.wasm]: ",
+        "laterna.toml is written",
+        // Nobody knows yet whether there is an outbox.
+        "use bank",
+        "db.getCollection(\"outbox\").createIndex({ \"aggregateType\": 1, \"aggregateId\": 1, \"sequence\": 1, \
+         \"_id\": 1 })",
+        "laterna grants | mysql",
+    ] {
+        assert!(shown.contains(says), "{says} is missing in\n{shown}");
+    }
+    let toml = std::fs::read_to_string(folder.path().join("laterna.toml")).expect("it is written");
+    let lines =
+        ["uri = \"mongodb://127.0.0.1/?replicaSet=rs0\"", "[projection.accounts]", "dist/accounts.wasm"];
+    for line in lines {
+        assert!(toml.contains(line), "{line} is missing in\n{toml}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_of_a_name_that_nobody_has_tells_which_there_are() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let told = |port: u16| {
+        let status = laterna(&world.config(port), &["status", "recorderr"]);
+        assert!(!status.status.success(), "{}", said(&status));
+        said(&status)
+    };
+    let host = world.start();
+    host.until_phase("recorder", "streaming").await;
+    let says = "there is no projection `recorderr`; there are: recorder";
+    assert!(told(host.port).contains(says), "{}", told(host.port));
+    let port = host.port;
+    host.stop().await;
+    assert!(told(port).contains(says), "{}", told(port));
+}
+
+#[test]
+fn a_sequence_that_is_no_integer_is_told_by_its_type_before_anything_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let event = |sequence: &str| {
+        format!(
+            r#"{{"_id": "e1", "type": "Happened", "aggregateType": "thing", "aggregateId": "a", "sequence": {sequence}, "payload": {{}}}}"#
+        )
+    };
+    for (sequence, kind) in [("1.5", "Double"), ("\"1\"", "String")] {
+        std::fs::write(folder.path().join("events.jsonl"), event(sequence)).expect("it is written");
+        let mut command = Command::new(BINARY);
+        command.current_dir(folder.path()).arg("test").arg(guests::path("recorder"));
+        let told = said(&command.args(["--events", "events.jsonl"]).output().expect("the binary runs"));
+        let says = format!("the field `sequence` is of type {kind}, not an integer");
+        assert!(told.contains(&says), "{says} is missing in\n{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,7 +114,7 @@ async fn hosts_with_accounts_of_their_own(options: Options) {
     assert_eq!(world.number(&epoch).await, 1, "nobody took the lease from a host that renews it");
     first.until_phase("recorder", "streaming").await;
     second.until_phase("recorder", "standby").await;
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     let told = format!("`host-{}` holds it with the account `{old}@", first.port);
     assert!(check.status.success() && said(&check).contains(&told), "{}", said(&check));
     world.insert([event("e2", "a", 2, doc! {})]).await;
@@ -125,7 +125,7 @@ async fn hosts_with_accounts_of_their_own(options: Options) {
     world.until_committed("recorder", 3).await;
     world.assert_recorded(3, 1).await;
     assert_eq!(world.number(&epoch).await, 2);
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     assert!(!said(&check).contains("holds it with the account"), "{}", said(&check));
     second.kill();
     world.run(&format!("DROP USER {old}, {new}")).await;

@@ -48,6 +48,7 @@ use tokens::TokensInForce;
 pub use api::document as openapi;
 pub use api::events::EventFeed;
 pub use desk::Desk;
+pub use health::LIVE;
 pub use recent::RecentPast;
 pub use watch::TakenWatch;
 
@@ -106,12 +107,14 @@ pub struct Access {
 
 /// Listens, before anything else is started: a port that is taken is a reason not to start.
 pub async fn listen(health: SocketAddr, api: SocketAddr) -> anyhow::Result<Listeners> {
-    let bound = async |setting: &str, address: SocketAddr| {
-        let listening = TcpListener::bind(address).await;
-        listening.with_context(|| format!("cannot listen on `{setting}` {address}; choose another port"))
-    };
     let api = bound("host.admin", api).await?;
     Ok(Listeners { health: bound("host.health", health).await?, api })
+}
+
+/// The listener of a setting's address.
+pub async fn bound(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listening = TcpListener::bind(address).await;
+    listening.with_context(|| format!("cannot listen on `{setting}` {address}; choose another port"))
 }
 
 /// Serves until a stop is asked for.

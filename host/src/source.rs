@@ -9,6 +9,7 @@ pub mod resume;
 mod json;
 pub mod decode;
 mod reply;
+mod unreachable;
 mod error;
 pub mod acknowledge;
 pub mod connection;
@@ -40,7 +41,7 @@ pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 
-pub use history::{CREATE_INDEX, Notes, end as end_of_history};
+pub use history::{CREATE_INDEX, Notes, end as end_of_history, of_new_outbox as index_of_new_outbox};
 pub use resume::{OnLost, ResumePlan};
 pub use shared_stream::SharedStream;
 

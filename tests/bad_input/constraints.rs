@@ -27,7 +27,7 @@ async fn two_of_one_name(options: Options, is_mariadb: bool) {
         // Before there is any table, and when one of them has its own.
         let remedy = "give it another name in the projector, e.g. CONSTRAINT `node_has_";
         let told_by_check = || {
-            let check = laterna(&world.config(1), &["check"]);
+            let check = laterna(&world.config(0), &["check"]);
             let told = said(&check);
             let lines: Vec<_> = told.lines().filter(|line| line.contains(says)).collect();
             assert!(!check.status.success() && lines.len() == 1 && lines[0].contains(remedy), "{told}");
@@ -75,7 +75,7 @@ async fn two_projections_with_one_name_of_a_constraint_are_told_before_any_event
 async fn two_projections_with_one_name_of_a_constraint_are_told_before_any_event_on_mariadb() {
     two_of_one_name(Options::mariadb(), true).await;
     let world = World::with(&[("one", "named"), ("two", "named-check")], Options::mariadb()).await;
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     assert!(check.status.success(), "MariaDB has checks in their table: {}", said(&check));
 }
 

@@ -36,14 +36,14 @@ async fn a_set_up_is_refused_or_noted_with_the_setting_and_the_way_out() {
     world.insert([event("e1", "a", 1, doc! {})]).await;
     for (input, proof) in rows() {
         let Proof::Here(Case { line, instead, outcome }) = proof else { continue };
-        let valid = std::fs::read_to_string(world.config(1)).expect("it was written");
+        let valid = std::fs::read_to_string(world.config(0)).expect("it was written");
         let whole = valid
             .lines()
             .find(|whole| whole.starts_with(line))
             .unwrap_or_else(|| panic!("{input}: no {line}"));
         let config = config(&world, &[(whole, &instead(&world))]);
         if let Refused(says) = outcome {
-            assert_refused(&config, &["laterna-1.toml", says]);
+            assert_refused(&config, &["laterna-0.toml", says]);
             assert_eq!(laterna(&config, &["run"]).status.code(), Some(2), "{input}");
             continue;
         }
@@ -128,7 +128,7 @@ async fn a_secondary_alone_is_followed_once_begun_and_told_of() {
     assert!(check.status.success(), "{}", said(&check));
     let says = "is asked, which is the primary now; of the 1 other member(s) none takes over";
     assert!(said(&check).contains(says) && said(&check).contains("?replicaSet=rs0"), "{}", said(&check));
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     assert!(check.status.success() && !said(&check).contains("directConnection"), "{}", said(&check));
     // Whether history is complete, only a primary knows: a projection does not begin, and says why.
     let secondary = direct(1 - primary);
@@ -196,7 +196,7 @@ async fn an_outbox_that_deletes_by_itself_is_told_of() {
     let options = IndexOptions::builder().expire_after(Duration::from_hours(1)).build();
     let index = IndexModel::builder().keys(doc! { "occurredAt": 1 }).options(options).build();
     world.outbox.create_index(index).await.expect("it is created");
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     assert!(check.status.success(), "{}", said(&check));
     let says = "the index `occurredAt_1` deletes documents after 1h, whether or not they were projected";
     assert!(said(&check).contains(says), "{}", said(&check));
@@ -209,7 +209,7 @@ async fn a_session_that_is_not_strict_is_refused() {
     proxy.reword("STRICT_ALL_TABLES,", "NO_ZERO_DATE,ANSI,");
     let options = Options { host_mysql: Some(Mysqld::url_at(proxy.port)), ..Options::mysql() };
     let world = World::new("recorder", options).await;
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     let says = "the session's settings do not hold: sql_mode REAL_AS_FLOAT";
     assert!(!check.status.success() && said(&check).contains(says), "{}", said(&check));
     assert!(said(&check).contains("connect to the server itself"), "{}", said(&check));
@@ -226,7 +226,7 @@ async fn an_account_of_a_plugin_that_the_host_does_not_have_is_told_so() {
     proxy.reword_answers("caching_sha2_password", "client_ed25519_plugin");
     let options = Options { host_mysql: Some(Mysqld::url_at(proxy.port)), ..Options::mysql() };
     let world = World::new("recorder", options).await;
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     let told = said(&check);
     for says in [
         "the account `root` logs in by the plugin `client_ed25519_plugin`",
@@ -239,7 +239,7 @@ async fn an_account_of_a_plugin_that_the_host_does_not_have_is_told_so() {
     let server = Mysqld::mysql().await;
     let world = World::new("recorder", server.options()).await;
     world.run("SET GLOBAL binlog_format = 'STATEMENT'").await;
-    let check = laterna(&world.config(1), &["check"]);
+    let check = laterna(&world.config(0), &["check"]);
     assert!(
         !check.status.success() && said(&check).contains("`binlog_format` is STATEMENT"),
         "{}",
@@ -319,7 +319,7 @@ async fn what_others_tie_to_a_read_model_is_refused_before_any_event_is_blamed_f
         ];
         for (tie, untie, says) in cases {
             world.run(&tie).await;
-            let check = laterna(&world.config(1), &["check"]);
+            let check = laterna(&world.config(0), &["check"]);
             assert!(!check.status.success() && said(&check).contains(says), "{}", said(&check));
             let host = world.start();
             host.until_phase("recorder", "paused").await;
@@ -390,7 +390,7 @@ async fn the_grants_of_the_guide_are_enough() {
             |name: &str| Some(world.options.mysql.replacen("root", &name.replace("@localhost", ""), 1));
         let (host_mysql, ddl_mysql) = (account(&app), account(&ddl));
         (world.options.host_mysql, world.options.ddl_mysql) = (host_mysql, ddl_mysql);
-        let check = laterna(&world.config(1), &["check"]);
+        let check = laterna(&world.config(0), &["check"]);
         assert!(check.status.success(), "{}", said(&check));
         assert!(said(&check).contains("cannot write through read_only"), "{}", said(&check));
         assert!(said(&check).contains("tables can be built beside the live ones"), "{}", said(&check));
@@ -409,14 +409,14 @@ async fn the_grants_of_the_guide_are_enough() {
         host.kill();
         // Without what generations take, everything else works.
         world.run(&format!("REVOKE SELECT, INSERT, UPDATE, DELETE ON `{control}\\_g%`.* FROM {app}")).await;
-        let check = laterna(&world.config(1), &["check"]);
+        let check = laterna(&world.config(0), &["check"]);
         let note = "tables cannot be built beside the live ones";
         assert!(check.status.success() && said(&check).contains(note), "{}", said(&check));
         // The account for tables sees what is tied to them.
         let trigger =
             format!("CREATE TRIGGER {name}.nosy AFTER INSERT ON {name}.recorded FOR EACH ROW SET @seen = 1");
         world.run(&trigger).await;
-        let check = laterna(&world.config(1), &["check"]);
+        let check = laterna(&world.config(0), &["check"]);
         assert!(!check.status.success() && said(&check).contains("the trigger `nosy`"), "{}", said(&check));
         world.run(&format!("DROP USER {app}, {ddl}")).await;
     }

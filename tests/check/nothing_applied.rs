@@ -18,7 +18,7 @@ async fn a_stray_table_that_is_dropped_leaves_nothing_to_bring_back() {
         let host = world.start();
         host.until_phase("recorder", "paused").await;
         world.run(&format!("TRUNCATE TABLE {}.last_seen", world.name)).await;
-        let check = laterna(&world.config(1), &["check"]);
+        let check = laterna(&world.config(0), &["check"]);
         let says = "is there already, though nothing was ever applied to it";
         assert!(!check.status.success() && said(&check).contains(says), "{}", said(&check));
         world.run(&format!("DROP TABLE {}.last_seen", world.name)).await;

@@ -10,6 +10,9 @@ use crate::support::{Host, Options, World, some_time};
 /// How long a run may take to say what becomes of it, while other rows use the processor, too.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What rows take for a password, and nobody may read in an output.
+pub const PASSWORD: &str = "told-nobody";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     MySql,
@@ -142,16 +145,26 @@ impl Row {
             host.stop().await;
         }
         self.change(world).await;
-        let check = laterna(&self.config(world, free_port()), &["check"]);
-        let told = said(&check);
+        let (check, told) = loop {
+            let port = free_port();
+            let check = laterna(&self.config(world, port), &["check"]);
+            let told = said(&check);
+            if !is_taken(&told, port) {
+                break (check, told.replace(&file_name(port), "FILE"));
+            }
+        };
         let run = loop {
             let port = free_port();
             match run(&self.config(world, port), port, &self.projection()).await {
                 // Another row was faster.
-                Run::Ends(text) if text.contains("Address already in use") => {}
+                Run::Ends(text) if is_taken(&text, port) => {}
+                Run::Ends(text) => break Run::Ends(text.replace(&file_name(port), "FILE")),
                 run => break run,
             }
         };
+        if told.contains(PASSWORD) || format!("{run:?}").contains(PASSWORD) {
+            return Err(format!("a password is told:\n{run:?}\n{told}"));
+        }
         if told.contains("Everything is ready") != check.status.success() {
             return Err(format!("the check contradicts itself:\n{told}"));
         }
@@ -181,7 +194,13 @@ impl Row {
             (Outcome::Ends(says, remedy), Run::Ends(text)) if !is_ready => {
                 has(says)?;
                 has(remedy)?;
-                if text.contains(says) { Ok(()) } else { Err(format!("the run does not say {says:?}")) }
+                let (_, error) = text.split_once("error: ").ok_or("the run ends without an error")?;
+                if !error.contains(says) {
+                    return Err(format!("the run does not say {says:?}"));
+                }
+                error.lines().map(str::trim).try_for_each(|line| {
+                    has(line).map_err(|_| format!("the check does not say what the run says: {line}"))
+                })
             }
             _ => Err(format!("{:?} was expected", self.outcome)),
         }
@@ -255,6 +274,16 @@ async fn change_outbox(world: &World, change: OutboxChange) {
         }
     };
     done.unwrap_or_else(|error| panic!("{change:?}: {error}"));
+}
+
+/// What differs between the configurations of both commands.
+fn file_name(port: u16) -> String {
+    format!("laterna-{port}.toml")
+}
+
+/// Whether another row was faster to take this port.
+fn is_taken(told: &str, port: u16) -> bool {
+    told.contains(&format!("127.0.0.1:{port}; choose another port: Address already in use"))
 }
 
 /// What became of a run in its first seconds.

@@ -4,6 +4,28 @@ use super::row::{Outcome, Row, Server};
 use Outcome::Ends;
 
 pub fn rows() -> Vec<Row> {
+    [values(), listeners()].concat()
+}
+
+/// Addresses that another program has: one that says nothing, and one that says something else.
+fn listeners() -> Vec<Row> {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = Box::leak(Box::new(silent)).local_addr().expect("an address");
+    let mysql = std::env::var("LATERNA_MYSQL_PORT").expect("from dev/services env");
+    let row = |name: &str, line: &'static str, at: &str| {
+        let setting = line.trim_end_matches(" =");
+        let says =
+            format!("cannot listen on `host.{setting}` {at}; choose another port: Address already in use");
+        Row::new(name, Server::MySql, Ends(says.leak(), "choose another port"))
+            .line(line, format!("{setting} = \"{at}\""))
+    };
+    vec![
+        row("the API's port is somebody's who says nothing", "admin =", &silent.to_string()),
+        row("the port for health is MySQL's", "health =", &format!("127.0.0.1:{mysql}")),
+    ]
+}
+
+fn values() -> Vec<Row> {
     let row = |name: &str, line, instead: &str, says, remedy| {
         Row::new(name, Server::MySql, Ends(says, remedy)).line(line, instead)
     };

@@ -1,6 +1,6 @@
 //! The outbox: not there, not what it should be, without the order of history.
 
-use super::row::{OutboxChange, Outcome, Row, Server};
+use super::row::{OutboxChange, Outcome, PASSWORD, Row, Server};
 use Outcome::{Notes, Runs, Stops};
 
 const ORDER: &str = r#"{"aggregateType": 1, "aggregateId": 1, "sequence": 1}"#;
@@ -104,21 +104,48 @@ fn indexes() -> Vec<Row> {
 }
 
 fn addresses() -> Vec<Row> {
-    let port = std::env::var("LATERNA_MONGODB_PORT").expect("from dev/services env");
+    let [port, mysql] = ["LATERNA_MONGODB_PORT", "LATERNA_MYSQL_PORT"]
+        .map(|name| std::env::var(name).expect("from dev/services env"));
     let away = "make sure that MongoDB has a primary and is reachable from this host";
-    let short = "serverSelectionTimeoutMS=300";
+    let short = "serverSelectionTimeoutMS=2000";
+    let alone = "directConnection=true";
+    // Each is named with its own reason, and the credentials are not.
+    let unreachable = |name: &str, says: &str, hosts: &str, option: &str| {
+        let says = format!("MongoDB is not reachable: asking MongoDB who it is: {says}");
+        row(name, Stops(says.leak(), away))
+            .line("uri =", format!("uri = \"mongodb://{PASSWORD}:{PASSWORD}@{hosts}/?{short}&{option}\""))
+    };
+    let members = "127.0.0.1:1,nobody.invalid:27018";
+    let another = format!("no server of 127.0.0.1:{port} belongs to the replica set `another`");
     vec![
-        row("nobody at MongoDB's address", Stops("MongoDB is not reachable", away))
-            .line("uri =", format!("uri = \"mongodb://127.0.0.1:1/?{short}&directConnection=true\"")),
-        row("another replica set", Stops("MongoDB is not reachable", away))
-            .line("uri =", format!("uri = \"mongodb://127.0.0.1:{port}/?replicaSet=another&{short}\"")),
-        row("MySQL behind MongoDB's address", Stops("MongoDB is not reachable", away)).line(
-            "uri =",
-            format!(
-                "uri = \"mongodb://127.0.0.1:{}/?{short}&directConnection=true\"",
-                std::env::var("LATERNA_MYSQL_PORT").expect("from dev/services env")
-            ),
+        unreachable(
+            "nobody at MongoDB's address",
+            "no server answers: 127.0.0.1:1 (connection refused)",
+            "127.0.0.1:1",
+            alone,
         ),
+        unreachable(
+            "nobody at the addresses of MongoDB's members",
+            "no server answers: 127.0.0.1:1 (connection refused), nobody.invalid:27018 (name not found)",
+            members,
+            "replicaSet=rs0",
+        ),
+        unreachable("another replica set", &another, &format!("127.0.0.1:{port}"), "replicaSet=another"),
+        unreachable(
+            "MySQL behind MongoDB's address",
+            &format!("no server answers: 127.0.0.1:{mysql} (what answers is no MongoDB)"),
+            &format!("127.0.0.1:{mysql}"),
+            alone,
+        ),
+        row(
+            "an account that MongoDB does not know",
+            Stops(
+                format!("asking MongoDB who it is: 127.0.0.1:{port}: SCRAM failure: Authentication failed.")
+                    .leak(),
+                "correct",
+            ),
+        )
+        .line("uri =", format!("uri = \"mongodb://nobody:{PASSWORD}@127.0.0.1:{port}/?{short}&{alone}\"")),
         row("nobody at MySQL's address", Stops("MySQL is not reachable", "make sure that MySQL runs"))
             .line("url =", "url = \"mysql://root@127.0.0.1:1/DB\""),
         row("MongoDB behind MySQL's address", Stops("MySQL is not reachable", "make sure that MySQL runs"))

@@ -12,11 +12,14 @@ use crate::text::harmless;
 /// A loop that has not turned for this long hangs. Its slowest turn waits for two servers that do not answer.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(90);
 
+/// How the answer of a host begins that is asked whether it is alive, by which another one knows it.
+pub const LIVE: &str = "the slowest loop turned ";
+
 pub async fn live(State(shown): State<AdminContext>) -> (StatusCode, String) {
     let statuses = shown.projections.statuses();
     let slowest = statuses.iter().map(|status| status.heartbeat_age()).max().unwrap_or_default();
     let code = if slowest < HEARTBEAT_MAX { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, format!("the slowest loop turned {} s ago\n", slowest.as_secs()))
+    (code, format!("{LIVE}{} s ago\n", slowest.as_secs()))
 }
 
 pub async fn ready(State(shown): State<AdminContext>) -> (StatusCode, String) {

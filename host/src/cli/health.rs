@@ -8,10 +8,14 @@ use clap::Args;
 
 use super::console::Target;
 use super::output;
+use crate::admin::LIVE;
 use crate::text::harmless_lines;
 
 /// How long the host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same where it may be another program, which says nothing.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct HealthArguments {
@@ -28,7 +32,7 @@ pub fn health(target: &Target, arguments: HealthArguments) -> ExitCode {
         // The listener of the API tells of health, too.
         Target::Host(api) => format!("{}{path}", api.base()),
     };
-    match ask(&url) {
+    match ask(&url, PATIENCE) {
         Ok((200, told)) => {
             output::line(told);
             ExitCode::SUCCESS
@@ -44,8 +48,14 @@ pub fn health(target: &Target, arguments: HealthArguments) -> ExitCode {
     }
 }
 
-fn ask(url: &str) -> Result<(u16, String), ureq::Error> {
-    let settings = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+/// Whether a host of Laterna's, and nothing else, listens there.
+pub(super) fn is_laterna(address: SocketAddr) -> bool {
+    let told = ask(&format!("http://{}/livez", reachable(address)), PROBE_PATIENCE);
+    told.is_ok_and(|(_, told)| told.starts_with(LIVE))
+}
+
+fn ask(url: &str, patience: Duration) -> Result<(u16, String), ureq::Error> {
+    let settings = ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
     let agent: ureq::Agent = settings.proxy(None).build().into();
     let mut response = agent.get(url).call()?;
     let told = response.body_mut().read_to_string()?;

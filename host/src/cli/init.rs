@@ -13,7 +13,8 @@ use clap::Args;
 use url::Url;
 
 use super::{check, output};
-use crate::config::Config;
+use crate::config::{Config, Mongodb};
+use crate::source::{Fields, index_of_new_outbox};
 
 #[derive(Debug, Args)]
 pub struct InitArguments {
@@ -65,7 +66,7 @@ pub fn init(path: &Path, arguments: InitArguments) -> anyhow::Result<ExitCode> {
         "{} is written. Only you can read it, because it contains passwords.\n",
         path.display()
     ));
-    output::line(next(path, &url)?);
+    output::line(next(path, &url, &config.mongodb)?);
     if no_check {
         return Ok(ExitCode::SUCCESS);
     }
@@ -154,7 +155,7 @@ fn text(
 }
 
 /// The next steps of an administrator.
-fn next(path: &Path, url: &str) -> anyhow::Result<String> {
+fn next(path: &Path, url: &str, mongodb: &Mongodb) -> anyhow::Result<String> {
     let url = Url::parse(url).context("the URL was written")?;
     let (host, port) = (url.host_str().unwrap_or("127.0.0.1"), url.port().unwrap_or(3306));
     let config = if path == Path::new("laterna.toml") {
@@ -162,11 +163,16 @@ fn next(path: &Path, url: &str) -> anyhow::Result<String> {
     } else {
         format!(" --config {}", path.display())
     };
+    let index = index_of_new_outbox(&Fields::default(), &mongodb.outbox);
     Ok(format!(
-        "Create the databases and the accounts, as an administrator of MySQL:\n  \
+        "Create the index by which history is read, in mongosh, unless it is there; it makes the outbox with it:\n  \
+         use {}\n  \
+         {index}\n\
+         Create the databases and the accounts, as an administrator of MySQL:\n  \
          laterna{config} grants | mysql --host={host} --port={port} --user=root --password\n\
          Then test everything, and start:\n  \
          laterna{config} check\n  \
-         laterna{config} run"
+         laterna{config} run",
+        mongodb.database
     ))
 }

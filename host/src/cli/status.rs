@@ -44,6 +44,9 @@ pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -
         let all: Vec<String> = snapshots.iter().map(|snapshot| snapshot.projection.clone()).collect();
         snapshots.retain(|snapshot| snapshot.projection == *name);
         if snapshots.is_empty() {
+            if all.is_empty() {
+                bail!("there is no projection `{name}`: none has begun yet");
+            }
             bail!("there is no projection `{name}`; there are: {}", all.join(", "));
         }
     }

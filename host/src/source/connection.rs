@@ -11,7 +11,7 @@ use mongodb::{Client, Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::error::classify;
+use super::error::{classify, classify_at};
 use super::refusal::RefusedPrimary;
 use super::reply::{cluster_time, malformed, post_batch_token};
 use crate::failure::Failure;
@@ -329,7 +329,20 @@ impl Outbox {
     }
 
     pub(super) async fn command(&self, doing: &str, command: Document) -> Result<Document, Failure> {
-        self.database().await?.run_command(command).await.map_err(|error| classify(doing, &error))
+        let answer = self.database().await?.run_command(command).await;
+        answer.map_err(|error| classify_at(&self.named(), doing, &error))
+    }
+
+    /// The servers that the URI names, without its credentials.
+    fn named(&self) -> String {
+        match ConnectionString::parse(self.uri()).map(|named| named.host_info) {
+            Ok(HostInfo::HostIdentifiers(servers)) => {
+                let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+                servers.join(", ")
+            }
+            Ok(HostInfo::DnsRecord(name)) => name,
+            _ => String::new(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use mongodb::error::{Error, ErrorKind};
 
+use super::unreachable::{selection, short};
 use crate::failure::{Failure, Lost};
 
 /// The remedy where the message names what is wrong with the address or the names of the outbox.
@@ -10,7 +11,12 @@ const CHECK_SETTINGS: &str = "correct `mongodb.uri`, `mongodb.database` or `mong
 
 /// The failure that an error is, with what was being done.
 pub fn classify(doing: &str, error: &Error) -> Failure {
-    let message = format!("{doing}: {}", plain(error));
+    classify_at("", doing, error)
+}
+
+/// The same, where the servers of the URI are known.
+pub fn classify_at(named: &str, doing: &str, error: &Error) -> Failure {
+    let message = format!("{doing}: {}", plain(error, named));
     match code(error) {
         Some(code) => by_code(code, message),
         None => match *error.kind {
@@ -69,19 +75,19 @@ fn code(error: &Error) -> Option<i32> {
     }
 }
 
-/// The error without the driver's frame of labels and backtraces.
-fn plain(error: &Error) -> String {
-    match &*error.kind {
+/// The error without the driver's frame of labels and backtraces, with the servers that it is about.
+fn plain(error: &Error, named: &str) -> String {
+    let text = match &*error.kind {
         ErrorKind::Command(command) => {
-            format!("{} ({} {})", command.message, command.code, command.code_name)
+            return format!("{} ({} {})", command.message, command.code, command.code_name);
         }
         // The driver adds its whole view of the cluster.
-        ErrorKind::ServerSelection { message, .. } => {
-            let end = message.find(" Topology").unwrap_or(message.len());
-            message[..end].to_owned()
-        }
-        kind => kind.to_string(),
-    }
+        ErrorKind::ServerSelection { message, .. } => return selection(message, named),
+        ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => short(&error.kind.to_string()),
+        ErrorKind::Authentication { message, .. } => message.clone(),
+        kind => return kind.to_string(),
+    };
+    if named.is_empty() { text } else { format!("{named}: {text}") }
 }
 
 #[cfg(test)]

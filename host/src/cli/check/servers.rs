@@ -1,10 +1,12 @@
 //! The servers: whether they are there, what they are, and what their accounts may do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{CheckReport, projection};
+use crate::admin;
 use crate::admin::tokens::Tokens;
-use crate::cli::compose;
+use crate::cli::{compose, health};
 use crate::component::version::Loaded;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -15,6 +17,9 @@ use crate::readmodel::lane::acknowledge::Acknowledge;
 use crate::readmodel::mysql::session::{Connector, Session};
 use crate::servers::Servers;
 use crate::supervisor::startup::readiness::explained;
+
+/// After this a port is asked for once more.
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 pub async fn check(
     config: &Config,
@@ -78,20 +83,30 @@ async fn told_as_a_run_does(
     }
 }
 
-/// Whether `laterna run` gets its addresses and its tokens. Where a host runs already, it has the addresses.
+/// Whether `laterna run` gets its addresses and its tokens. A host that runs already has them.
 async fn check_listeners(config: &Config, report: &mut CheckReport) {
     if let Err(error) = Tokens::read(config.host.tokens.as_deref()) {
         report.fail("configuration", &format!("{error:#}"));
     }
     for (setting, at) in [("host.health", config.host.health), ("host.admin", config.host.admin)] {
-        if let Err(error) = tokio::net::TcpListener::bind(at).await {
+        if admin::bound(setting, at).await.is_ok() {
+            continue;
+        }
+        let asked = tokio::task::spawn_blocking(move || health::is_laterna(at)).await;
+        let is_laterna = asked.unwrap_or_default();
+        // Another check has it for a moment.
+        tokio::time::sleep(A_MOMENT).await;
+        let Err(error) = admin::bound(setting, at).await else { continue };
+        if is_laterna {
             report.note(
                 "listeners",
                 &format!(
-                    "{at} (`{setting}`) cannot be had: {error}; if that is not a host of this configuration that runs \
-                     already, `laterna run` ends at once: choose another port"
+                    "a Laterna answers at {at} (`{setting}`); if that is not the host of this configuration, `laterna run` \
+                     ends at once: choose another port"
                 ),
             );
+        } else {
+            report.fail("listeners", &format!("{error:#}"));
         }
     }
 }

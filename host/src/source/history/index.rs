@@ -120,11 +120,21 @@ fn missing(indexes: &[IndexModel], fields: &Fields, collection: &str) -> Failure
     ];
     let options: Vec<String> = options.into_iter().flatten().collect();
     let options = if options.is_empty() { String::new() } else { format!(", {{ {} }}", options.join(", ")) };
-    let keys = with_id.iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(", ");
     Failure::misconfigured(
         format!("the order of events in history is unknown without an index on it{lacks}"),
-        format!("{CREATE_INDEX}{drop}db.getCollection(\"{collection}\").createIndex({{ {keys} }}{options})"),
+        format!("{CREATE_INDEX}{drop}{}", create_command(&with_id, collection, &options)),
     )
+}
+
+/// The command of mongosh that makes the index in a new outbox, and the outbox with it.
+pub fn of_new_outbox(fields: &Fields, collection: &str) -> String {
+    let [with_id, _] = orders(fields);
+    create_command(&with_id, collection, "")
+}
+
+fn create_command(with_id: &[String], collection: &str, options: &str) -> String {
+    let keys = with_id.iter().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>().join(", ");
+    format!("db.getCollection(\"{collection}\").createIndex({{ {keys} }}{options})")
 }
 
 /// Why an index does not have every document in plain ascending order.
