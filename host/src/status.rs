@@ -34,6 +34,7 @@ use component_stats::ComponentStats;
 use exemplars::Exemplars;
 use oplog::{Alarm, OplogWindow};
 use recently::Measurements;
+use retries::Retries;
 use snapshot::{Beside, Phase, Snapshot};
 use state::{HandedOn, LaneStatus, StatusState};
 use throughput::{Rate, Stillness, stalled_source};
@@ -179,7 +180,7 @@ impl Status {
                 events: row.events,
                 waiting: 0,
                 trouble: None,
-                retries: None,
+                retries: Retries::default(),
                 digest: None,
                 handed_on: VecDeque::new(),
                 projected: None,
@@ -210,13 +211,19 @@ impl Status {
     }
 
     pub fn source_answers(&self, feed: &Feed) {
-        let (stalled, phase) = self.change(|state| {
+        let (stalled, retries, phase) = self.change(|state| {
             let moved = state.read_up_to.as_ref() != Some(&feed.position);
             state.read_up_to = Some(feed.position.clone());
             let newest = feed.deliveries.iter().rev().find_map(|delivery| delivery.wall_ms);
             state.read_wall_ms = newest.or(state.read_wall_ms);
-            (state.stillness.answered(moved, Instant::now()), state.course())
+            // It answers also while nothing is committed.
+            let lanes = state.lanes.iter_mut().enumerate();
+            let retries = lanes
+                .flat_map(|(lane, of)| of.retries.due().into_iter().map(move |line| (lane, line)))
+                .collect();
+            (state.stillness.answered(moved, Instant::now()), retries, state.course())
         });
+        self.log_retries(retries);
         if stalled {
             let failure = stalled_source();
             self.count_failure(&failure);

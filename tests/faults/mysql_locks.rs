@@ -68,7 +68,10 @@ pub async fn deadlocks() {
 pub async fn lanes_cross() {
     const EVENTS: i64 = 6000;
     const ROWS: i64 = 8;
+    /// However many deadlocks there are: a lane tells of the first one, and of their number once a minute.
+    const LINES_OF_A_LANE: usize = 2;
     for options in [Options::mysql(), Options::mariadb()] {
+        let lanes = options.lanes as usize;
         let world = World::new("crossing", Options { batch_max: 20, ..options }).await;
         let host = world.start();
         host.until_phase("crossing", "streaming").await;
@@ -93,6 +96,10 @@ pub async fn lanes_cross() {
         let deadlocks = metrics.lines().find(|line| line.contains("class=\"transaction-lost\""));
         println!("{deadlocks:?}");
         assert!(deadlocks.is_some(), "no deadlock came about: the test shows nothing");
+        let log = host.log();
+        let lines =
+            log.lines().filter(|line| line.contains("trying again") || line.contains("the lane go")).count();
+        assert!(lines <= lanes * LINES_OF_A_LANE, "{lines} lines of {deadlocks:?}:\n{log}");
         for (row, sum) in sums.iter().enumerate() {
             let found = format!("SELECT total FROM crossed WHERE row_id = {row}");
             assert_eq!(world.number(&found).await, *sum, "row {row}");

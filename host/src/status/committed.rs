@@ -1,6 +1,5 @@
 //! What a committed batch changes in what is told: counters, histograms, spans, and a line of the log for each parked event.
 
-use super::retries::Retries;
 use super::snapshot::Phase;
 use super::{Status, measures};
 use crate::event::{Aggregate, Id};
@@ -10,14 +9,15 @@ impl Status {
     pub fn committed(&self, lane: usize, batch: &Batch) {
         let events = batch.entries.len() as u64;
         let (retries, phase) = self.change(|state| {
-            let lane = &mut state.lanes[lane];
+            let (number, lane) = (lane, &mut state.lanes[lane]);
             lane.position.clone_from(&batch.position);
             lane.wall_ms =
                 batch.entries.iter().rev().find_map(|entry| entry.delivery.wall_ms).or(lane.wall_ms);
             lane.events += events;
             lane.waiting = lane.waiting.saturating_sub(events);
             lane.trouble = None;
-            let retries = lane.retries.take();
+            let lines = lane.retries.passed().into_iter();
+            let retries = lines.map(|line| (number, line)).collect();
             state.rate.add(events);
             state.batches += 1;
             if let Some(canary) = &mut state.canary {
@@ -30,9 +30,7 @@ impl Status {
         if let Some(phase) = phase {
             self.enter(phase);
         }
-        if let Some(line) = retries.and_then(Retries::over) {
-            tracing::info!(projection = self.projection, lane, "{line}");
-        }
+        self.log_retries(retries);
         self.count(batch);
         measures::committed(self, batch);
         let took = self.traces_batch(lane, batch);

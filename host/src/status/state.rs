@@ -72,7 +72,7 @@ pub(super) struct LaneStatus {
     pub(super) waiting: u64,
     pub(super) trouble: Option<Failure>,
     /// What it tries again and again.
-    pub(super) retries: Option<Retries>,
+    pub(super) retries: Retries,
     /// The digest of what its first stage works with; none while it does not run.
     pub(super) digest: Option<String>,
     /// The batches that its second stage is not through with, oldest first.
