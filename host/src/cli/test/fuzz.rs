@@ -159,47 +159,92 @@ fn variations(document: &Document) -> Vec<(String, Document)> {
         }
     }
     let Ok(payload) = document.get_document("payload") else { return all };
-    for path in paths(payload, &[], DEPTH) {
-        let name = format!("payload.{}", path.join("."));
-        let mut other = document.clone();
-        if let Some((last, parent)) =
-            path.split_last().and_then(|(last, before)| Some((last, at(&mut other, before)?)))
-        {
-            parent.remove(last);
-            all.push((format!("{name} is missing"), other));
-        }
-        for (what, value) in values() {
+    for path in paths(payload, DEPTH) {
+        let name = format!("payload{}", path.iter().map(FuzzStep::spelled).collect::<String>());
+        let Some((last, before)) = path.split_last() else { continue };
+        let changed = |what: &str, change: &dyn Fn(&mut Bson)| {
             let mut other = document.clone();
-            let Some((last, before)) = path.split_last() else { continue };
-            if let Some(parent) = at(&mut other, before) {
-                parent.insert(last.clone(), value);
-                all.push((format!("{name} is {what}"), other));
+            let parent = at(other.get_mut("payload")?, before)?;
+            change(parent);
+            Some((format!("{name} is {what}"), other))
+        };
+        all.extend(changed("missing", &|parent| last.remove(parent)));
+        let replaced = values()
+            .into_iter()
+            .filter_map(|(what, value)| changed(what, &|parent| last.replace(parent, value.clone())));
+        all.extend(replaced);
+    }
+    all
+}
+
+/// A step into a payload.
+#[derive(Debug, Clone, PartialEq)]
+enum FuzzStep {
+    Field(String),
+    /// Into the first element of a list: what is wrong with one is wrong with each.
+    First,
+}
+
+impl FuzzStep {
+    fn spelled(&self) -> String {
+        match self {
+            Self::Field(name) => format!(".{name}"),
+            Self::First => "[0]".to_owned(),
+        }
+    }
+
+    /// What is there.
+    fn enter<'d>(&self, value: &'d mut Bson) -> Option<&'d mut Bson> {
+        match (self, value) {
+            (Self::Field(name), Bson::Document(document)) => document.get_mut(name),
+            (Self::First, Bson::Array(list)) => list.first_mut(),
+            _ => None,
+        }
+    }
+
+    fn remove(&self, parent: &mut Bson) {
+        match (self, parent) {
+            (Self::Field(name), Bson::Document(document)) => {
+                document.remove(name);
             }
+            (Self::First, Bson::Array(list)) if !list.is_empty() => {
+                list.remove(0);
+            }
+            _ => {}
         }
     }
+
+    fn replace(&self, parent: &mut Bson, value: Bson) {
+        if let Some(here) = self.enter(parent) {
+            *here = value;
+        }
+    }
+}
+
+/// The paths of all fields, and of the first elements of lists.
+fn paths(document: &Document, depth: usize) -> Vec<Vec<FuzzStep>> {
+    let fields = document.iter().map(|(name, value)| (FuzzStep::Field(name.clone()), value));
+    fields.flat_map(|(step, value)| behind(step, value, depth)).collect()
+}
+
+/// The paths that begin with a step to this value.
+fn behind(step: FuzzStep, value: &Bson, depth: usize) -> Vec<Vec<FuzzStep>> {
+    let further = match value {
+        Bson::Document(inner) if depth > 1 => paths(inner, depth - 1),
+        Bson::Array(list) if depth > 1 => {
+            list.first().map(|first| behind(FuzzStep::First, first, depth - 1)).unwrap_or_default()
+        }
+        _ => vec![],
+    };
+    let mut all: Vec<_> =
+        further.into_iter().map(|rest| [std::slice::from_ref(&step), rest.as_slice()].concat()).collect();
+    all.push(vec![step]);
     all
 }
 
-/// The paths of all fields.
-fn paths(document: &Document, before: &[String], depth: usize) -> Vec<Vec<String>> {
-    let mut all = Vec::new();
-    for (name, value) in document {
-        let path = [before, std::slice::from_ref(name)].concat();
-        if let (Bson::Document(inner), true) = (value, depth > 1) {
-            all.extend(paths(inner, &path, depth - 1));
-        }
-        all.push(path);
-    }
-    all
-}
-
-/// The document of the payload at this path.
-fn at<'d>(document: &'d mut Document, path: &[String]) -> Option<&'d mut Document> {
-    let mut inner = document.get_document_mut("payload").ok()?;
-    for name in path {
-        inner = inner.get_document_mut(name).ok()?;
-    }
-    Some(inner)
+/// The value of the payload at this path.
+fn at<'d>(payload: &'d mut Bson, path: &[FuzzStep]) -> Option<&'d mut Bson> {
+    path.iter().try_fold(payload, |value, step| step.enter(value))
 }
 
 /// What a field is given instead.
@@ -238,5 +283,27 @@ mod tests {
             other.get_document("payload").ok().and_then(|payload| payload.get("c")),
             Some(&Bson::Null)
         );
+    }
+
+    #[test]
+    fn the_first_element_of_a_list_is_varied_and_so_are_its_fields() {
+        let items = vec![doc! { "sku": "a", "tags": ["x", "y"] }, doc! { "sku": "b" }];
+        let document = doc! { "_id": "e1", "payload": { "items": items } };
+        let all = variations(&document);
+        // The list, its first element, that one's two fields, and the first tag.
+        assert_eq!(all.len(), 5 * (1 + values().len()), "{all:?}");
+        let found = |name: &str| {
+            let (_, other) = all.iter().find(|(what, _)| what == name).expect("it is varied");
+            other.get_document("payload").expect("it is there").get_array("items").expect("a list").clone()
+        };
+        let other = Bson::Document(doc! { "sku": "b" });
+        let first = |first: Document| vec![Bson::Document(first), other.clone()];
+        assert_eq!(found("payload.items[0].sku is missing"), first(doc! { "tags": ["x", "y"] }));
+        assert_eq!(
+            found("payload.items[0].tags[0] is null"),
+            first(doc! { "sku": "a", "tags": [null, "y"] })
+        );
+        assert_eq!(found("payload.items[0] is null"), [Bson::Null, other.clone()]);
+        assert_eq!(found("payload.items[0] is missing"), [other.clone()]);
     }
 }
