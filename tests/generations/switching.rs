@@ -145,8 +145,10 @@ async fn tables_change_places_under_load(options: Options) {
     );
     // It may also do more than when the pace was measured.
     let is_right = |&&(left, took): &&(Duration, Duration)| took < left.mul_f64(1.5) + usual;
-    let right = built.told.iter().filter(is_right).count();
-    assert!(right * 2 > built.told.len(), "of the times that were told, and the true ones: {:?}", built.told);
+    for (what, told) in [("the deployment", &built.told), ("the rollback", &back.told)] {
+        let right = told.iter().filter(is_right).count();
+        assert!(right * 2 > told.len(), "{what}: of the times that were told, and the true ones: {told:?}");
+    }
     scene.assert_whole().await;
     scene.tell(&["verify", PROJECTION]);
 }
