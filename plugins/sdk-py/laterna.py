@@ -14,12 +14,15 @@ optional. What they cannot take rejects the event, with the statement, the param
 
 import base64
 import binascii
+import builtins
+import datetime as datetime_module
 import inspect
 import json as json_module
 import logging
 import random
 import re
 import sys
+import time as time_module
 import traceback
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -372,7 +375,7 @@ def define_projector(
     if ordering not in ("aggregate", "stream"):
         raise TypeError(f'`ordering` is {ordering!r}: it is "aggregate" or "stream"')
     types = types_of(events)
-    refuse_random_numbers()
+    refuse_what_differs()
 
     class Projector(exports.Projector):
         def describe(self) -> Manifest:
@@ -392,7 +395,7 @@ def define_upcaster(*, name: str, version: str, events: Handlers) -> type:
     from wit_world.exports.upcasting import Manifest
 
     types = types_of(events)
-    refuse_random_numbers()
+    refuse_what_differs()
 
     class Upcasting(exports.Upcasting):
         def describe(self) -> Manifest:
@@ -456,8 +459,8 @@ def list_of(given: Any, kind: type, handler: str, what: str) -> list:
     return items
 
 
-# ---- What a projector has beside its events: `logging`, which goes to the host's log, and no randomness. While the
-# ---- component is built, there is some, as other modules may ask for it when they are loaded.
+# ---- What a projector has beside its events: `logging`, which goes to the host's log, and neither randomness nor a
+# ---- clock. While the component is built, there are both, as other modules may ask for them when they are loaded.
 
 in_project = False
 
@@ -474,27 +477,66 @@ logging.basicConfig(handlers=[HostLog()], level=logging.INFO, format="%(message)
 logging.time = SimpleNamespace(**{**vars(logging.time), "time_ns": lambda: 0, "time": lambda: 0.0})
 
 
-def refuse_random_numbers() -> None:
-    """Takes the numbers away that the module `random` gives unasked; `random.Random(event.id)` has a seed, and stays."""
+SAME = "and the same event must always give the same"
+CHANCE = f"the module `random` gives other numbers each time, {SAME}"
+CHANCE += ": derive ids from the event's id, or take random.Random(event.id)"
+TIME = f"differs each time, {SAME}: use the event's time, event.time or event.occurred_at"
+WAITS = "waits, and a projector never does: it answers from its event alone"
+# What reads the clock always, and what does so without a moment, with the place of that among the arguments.
+CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time", "process_time_ns")
+CLOCKS_AT = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
+are_refused = False
+
+
+def refuse_what_differs() -> None:
+    """Takes the clocks away, and the numbers that the module `random` gives unasked; `random.Random(event.id)` has a
+    seed, and stays."""
+    global are_refused
+    if are_refused:
+        return
+    are_refused = True
+    guards, place = {}, builtins.id
     for name in ("random", "getrandbits"):
-        original = getattr(random._inst, name)
-        if getattr(original, "is_laternas", False):
-            continue
-        guarded = guard(original, name)
+        guards[place(getattr(random, name))] = guarded = guard(getattr(random._inst, name), CHANCE)
         setattr(random._inst, name, guarded)
-        for module in list(sys.modules.values()):
-            for key, value in list(getattr(module, "__dict__", {}).items()):
-                if value is getattr(random, name) and module is not random:
-                    setattr(module, key, guarded)
-        setattr(random, name, guarded)
+    for name in filter(lambda name: hasattr(time_module, name), (*CLOCKS, *CLOCKS_AT, "sleep")):
+        said = f"time.{name}() {WAITS if name == 'sleep' else TIME}"
+        original = getattr(time_module, name)
+        guards[place(original)] = guard(original, said, CLOCKS_AT.get(name))
+    for kind, names in [(datetime, ("now", "utcnow", "today")), (datetime_module.date, ("today",))]:
+        guards[place(kind)] = without_clock(kind, names)
+    for module in list(sys.modules.values()):
+        for key, value in list(getattr(module, "__dict__", {}).items()):
+            if place(value) in guards and getattr(module, "__name__", None) != __name__:
+                setattr(module, key, guards[place(value)])
 
 
-def guard(original: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def guarded(*arguments: Any) -> Any:
-        if in_project:
-            said = "the module `random` gives other numbers each time, and the same event must always give the same"
-            raise Mistake("failed", f"{said}: derive ids from the event's id, or take random.Random(event.id)")
-        return original(*arguments)
+def guard(original: Callable[..., Any], said: str, moment_at: Optional[int] = None) -> Callable[..., Any]:
+    """The function, which refuses to be called in a projector; one that takes a moment, only without it."""
 
-    guarded.is_laternas = True
+    def guarded(*arguments: Any, **named: Any) -> Any:
+        if in_project and (moment_at is None or len(arguments) <= moment_at or arguments[moment_at] is None):
+            raise Mistake("failed", said)
+        return original(*arguments, **named)
+
     return guarded
+
+
+class WithoutClock(type):
+    """What stands for a class of `datetime`, whose own values are its, too."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, cls.original) if "original" in vars(cls) else super().__instancecheck__(value)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, cls.original) if "original" in vars(cls) else super().__subclasscheck__(other)
+
+
+def without_clock(kind: type, names: Tuple[str, ...]) -> type:
+    """A class like this one, whose functions of these names are guarded."""
+    called = kind.__name__
+    functions = {
+        name: staticmethod(guard(getattr(kind, name), f"{called}.{name}() {TIME}")) for name in names
+    }
+    kept = {"original": kind, "__slots__": (), "__module__": kind.__module__, "__doc__": kind.__doc__}
+    return WithoutClock(called, (kind,), {**kept, **functions})

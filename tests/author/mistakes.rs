@@ -189,7 +189,7 @@ fn typescript_does_not_compile_with_a_forgotten_type_or_a_statement_that_is_none
 
 #[test]
 fn python_names_the_statement_the_parameter_and_the_line_of_a_mistake() {
-    const PYTHON: [Told; 21] = [
+    const PYTHON: [Told; 30] = [
         (
             "forgot",
             &["as failed: statement `change`, parameter 1: 'ab😀cd' has no type; write text(...)", "LINE"],
@@ -222,6 +222,21 @@ fn python_names_the_statement_the_parameter_and_the_line_of_a_mistake() {
             &["the module `random` gives other numbers each time", "derive ids from the event's id", "LINE"],
         ),
         ("chance", &["the module `random` gives other numbers each time", "chance (app.py:"]),
+        ("clock", &["as failed: time.time() differs each time", "use the event's time", "LINE"]),
+        ("clock_imported", &["time.monotonic() differs each time", "LINE"]),
+        ("clock_of_today", &["time.strftime() differs each time", "LINE"]),
+        ("now", &["datetime.now() differs each time", "event.occurred_at", "LINE"]),
+        ("now_by_name", &["datetime.now() differs each time", "LINE"]),
+        ("utcnow", &["datetime.utcnow() differs each time", "LINE"]),
+        ("today", &["date.today() differs each time", "LINE"]),
+        ("sleep", &["time.sleep() waits, and a projector never does", "LINE"]),
+        (
+            "dated",
+            &[
+                "VALUES ('2026-01-31T12:00:00.000Z', 'True 1970 1 day, 0:00:00')",
+                "VALUES ('2026-01-31T12:00:00.000Z', 'False')",
+            ],
+        ),
         ("key", &["rejected the event as failed: KeyError: 'nothing'\n", "LINE"]),
         ("rejects", &["rejected the event as invalid: as it should\n"]),
         ("logs", &["VALUES ('0123456789abcdef01234567', '12.30')", "WARN seen ab😀cd"]),

@@ -1,8 +1,11 @@
+import datetime as dates
 import logging
 import random
-from datetime import datetime
+import time
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from random import random as number_of_chance
+from time import monotonic as moment
 
 from laterna import Rejected, Statements, boolean, bytes_, decimal, define_projector, id, integer, json, number, optional
 from laterna import text, timestamp, update
@@ -11,6 +14,10 @@ SQL = Statements(
     save="INSERT INTO notes (id, body) VALUES (?, ?)",
     change=update("notes", set=["body"], key=["id"]),
 )
+
+
+# Made before the clock is guarded, and of its class all the same.
+BEGIN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 
 
 def save(value):
@@ -23,6 +30,14 @@ def rejects(event):
 
 def chance(event):
     return save(text(str(number_of_chance())))
+
+
+def dated(event):
+    at = datetime.fromisoformat("2026-02-01T12:00:00+00:00")
+    same = isinstance(BEGIN, datetime) and isinstance(at, datetime) and isinstance(at, date)
+    year = time.strftime("%Y", time.gmtime(86400))
+    yield SQL.save(timestamp(at - timedelta(days=1)), text(f"{same} {year} {at - BEGIN}"))
+    yield SQL.save(timestamp(BEGIN), text(str(isinstance(at.date(), datetime))))
 
 
 def logs(event):
@@ -61,6 +76,15 @@ MISTAKES = {
     "nested": lambda event: [save(text("b"))],
     "random": lambda event: save(text(str(random.randint(1, 6)))),
     "chance": chance,
+    "clock": lambda event: save(text(str(time.time()))),
+    "clock_imported": lambda event: save(text(str(moment()))),
+    "clock_of_today": lambda event: save(text(time.strftime("%Y-%m-%d"))),
+    "now": lambda event: save(timestamp(datetime.now(timezone.utc))),
+    "now_by_name": lambda event: save(timestamp(dates.datetime.now(tz=timezone.utc))),
+    "utcnow": lambda event: save(text(str(datetime.utcnow()))),
+    "today": lambda event: save(text(str(date.today()))),
+    "sleep": lambda event: save(text(str(time.sleep(1)))),
+    "dated": dated,
     "key": lambda event: save(text(event.payload["nothing"])),
     "rejects": rejects,
     "logs": logs,
