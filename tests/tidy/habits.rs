@@ -2,7 +2,7 @@
 
 use super::code::{attributes, blank, has_word, item_end, without_tests, word_starts};
 use super::holds;
-use super::tree::{Tree, has_extension, is_test_folder, programs, rust};
+use super::tree::{Tree, has_extension, host, is_test_folder, programs, rust};
 
 #[test]
 fn no_test_is_ignored() {
@@ -55,6 +55,27 @@ fn a_test_waits_for_a_state_and_never_sleeps() {
         [("tests/support/wait.rs", "tokio::time::sleep(a)"), ("tests/bench/src/main.rs", "thread::sleep(a)")];
     for bad in ["std::thread::sleep(a);", "tokio::time::sleep (a).await", "use std::thread::sleep;"] {
         holds(sleeps, &[("tests/lanes.rs", bad)], &good);
+    }
+}
+
+#[test]
+fn the_log_has_no_debug_text_of_types() {
+    let good = [
+        (
+            "host/src/a.rs",
+            "tracing::debug!(?state, \"{a:?}\"); tracing::info!(%a, b = f()?, \"{c}\"); let d = \"{d:?}\";",
+        ),
+        ("tests/a.rs", "tracing::info!(?state);"),
+    ];
+    for bad in [
+        "tracing::info!(\"it is {state:?}\");",
+        "tracing::warn!(projection, \"{:#?}\", state);",
+        "tracing::error!(state = ?state, \"it is\");",
+        "tracing::warn!(\n    ?state,\n    \"it is\"\n);",
+        "tracing::event!(target: \"a\", Level::INFO, a, ?state);",
+        "use tracing::{info, warn};",
+    ] {
+        holds(debug_text, &[("host/src/a.rs", bad)], &good);
     }
 }
 
@@ -112,6 +133,41 @@ fn sleeps(tree: &Tree) -> Vec<String> {
     let code = rust(tree).filter(|(path, _)| is_test(path)).map(|(path, text)| (path, blank(text)));
     let sleeping = code.filter(|(_, code)| has_word(code, "sleep"));
     sleeping.map(|(path, _)| format!("{path}: it sleeps: wait for a state with `support::until`")).collect()
+}
+
+/// What reads well as debug text, by its file: a time such as `1.5s`.
+const DEBUG_TEXTS: [(&str, &str); 1] = [("host/src/supervisor.rs", "{wait:?}")];
+
+/// Lines of the log are read by people, and a type's inside is none of their words.
+fn debug_text(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in host(tree) {
+        let code = blank(text);
+        if code.contains("use tracing::{") {
+            found.push(format!(
+                "{path}: a macro of the log has to be named `tracing::…!`, so that it is found"
+            ));
+        }
+        for name in ["info", "warn", "error", "event"] {
+            let called = format!("tracing::{name}!(");
+            for (at, _) in code.match_indices(&called) {
+                let end = at + code[at..].find(");").unwrap_or(code.len() - at);
+                let mut said = text[at..end].to_owned();
+                for (_, known) in DEBUG_TEXTS.iter().filter(|(file, _)| file == path) {
+                    said = said.replace(known, "");
+                }
+                let is_field = |sign: &usize| {
+                    let before = code[at..at + sign].trim_end();
+                    before.ends_with(['=', ',', '('])
+                };
+                let mut signs = code[at..end].match_indices('?').map(|(sign, _)| sign);
+                if said.contains(":?}") || said.contains(":#?}") || signs.any(|sign| is_field(&sign)) {
+                    found.push(format!("{path}: tracing::{name}! tells a type's debug text: give it words"));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// What is wrong with attributes; the rule is asked with the file's code and the attribute's end.
