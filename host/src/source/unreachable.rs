@@ -41,14 +41,13 @@ pub fn short(error: &str) -> String {
     }
 }
 
-const WORDS: [(&[&str], &str); 7] = [
+const WORDS: [(&[&str], &str); 6] = [
     (&["authentication", "scram failure"], "authentication failed"),
     (&["failed to lookup address", "name or service not known", "dns resolution"], "name not found"),
     (&["connection refused"], "connection refused"),
     (&["connection reset"], "connection reset"),
     (&["timed out", "timeout"], "timed out"),
     (&["invalid reply"], "what answers is no MongoDB"),
-    (&["certificate", "tls"], "no TLS that both sides take"),
 ];
 
 /// A server of the driver's view with the reason, from behind the words that begin it.
