@@ -97,9 +97,9 @@ pub async fn lanes_cross() {
         println!("{deadlocks:?}");
         assert!(deadlocks.is_some(), "no deadlock came about: the test shows nothing");
         let log = host.log();
-        let lines =
+        let told =
             log.lines().filter(|line| line.contains("trying again") || line.contains("the lane go")).count();
-        assert!(lines <= lanes * LINES_OF_A_LANE, "{lines} lines of {deadlocks:?}:\n{log}");
+        assert!(told <= lanes * LINES_OF_A_LANE, "{told} lines of {deadlocks:?}:\n{log}");
         for (row, sum) in sums.iter().enumerate() {
             let found = format!("SELECT total FROM crossed WHERE row_id = {row}");
             assert_eq!(world.number(&found).await, *sum, "row {row}");

@@ -105,7 +105,7 @@ mod tests {
         (answers[9], answers[79]) = ("ten".to_owned(), "eighty".to_owned());
         let found = difference(&expected, &answers).expect("they differ");
         let hunk = |begin: usize, number: usize, word: &str| {
-            let around = |from: usize| (from..from + 3).map(|n| format!("\n  line {n}")).collect::<String>();
+            let around = |from: usize| [from, from + 1, from + 2].map(|n| format!("\n  line {n}")).concat();
             format!(
                 "\nFrom line {begin} on (- expected, + found):{}\n- line {number}\n+ {word}{}",
                 around(number - 3),
