@@ -21,7 +21,7 @@ type Replacements<'a> = [(&'a str, &'a str)];
 
 /// A configuration file with these replacements in a valid one.
 fn config(world: &World, replacements: &Replacements<'_>) -> PathBuf {
-    config_at(world, 1, replacements)
+    config_at(world, 0, replacements)
 }
 
 /// The same for a host that serves at this port.
