@@ -71,7 +71,7 @@ async fn a_verification_that_waits_for_mongodb_holds_up_no_deployment_and_no_way
     let verifying = ask(&scene, &["verify", PROJECTION, "--json"]);
     until_one_waits(&scene).await;
     let status = scene.tell(&["status"]);
-    assert!(status.contains("command 2 (verify) waits: MongoDB is not reachable"), "{status}");
+    assert!(status.contains("command 3 (verify) waits: MongoDB is not reachable"), "{status}");
 
     let began = Instant::now();
     scene.tell(&["rollback", PROJECTION]);
@@ -214,13 +214,13 @@ async fn of_two_deployments_the_later_one_counts_also_when_the_earlier_one_waits
     let is_stored = text.contains("is stored and in force, but not every lane works with it");
     assert!(success == text.contains("every lane works with it (") && success != is_stored, "{text}");
     let (success, text) = answer(earlier).await;
-    assert!(!success && text.contains("superseded by command 2 (deploy "), "{text}");
+    assert!(!success && text.contains("superseded by command 4 (deploy "), "{text}");
     let earlier = ask(&scene, &["deploy", "--projection", PROJECTION, &file]);
     until_one_waits(&scene).await;
     let told = scene.tell(&["rollback", PROJECTION]);
-    assert!(told.contains("command 3 is given up before it came into force"), "{told}");
+    assert!(told.contains("command 5 is given up before it came into force"), "{told}");
     let (success, text) = answer(earlier).await;
-    assert!(!success && text.contains("superseded by command 4 (rollback)"), "{text}");
+    assert!(!success && text.contains("superseded by command 6 (rollback)"), "{text}");
     proxy.set(Mode::Pass);
     scene.assert_whole().await;
     until("the lanes have taken the second one up", async || {
