@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use laterna::failure::Failure;
 use laterna::readmodel::control::deployment::{Origin, Proposal};
-use laterna::readmodel::control::generation::{GenerationState, HistoryFilter, Purpose, Wanted};
+use laterna::readmodel::control::generation::{GenerationState, Purpose, Wanted};
 use sqlx::{Executor, Row};
 
-use crate::support::lane::{Bench, add, entry, put, start};
+use crate::support::lane::{Bench, add, entry, put, start, wanted};
 use crate::support::{Options, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,20 +86,7 @@ async fn whatever_is_done_under_the_lease_proves_its_epoch() {
     let registered = "(projection, live_generation, lanes, source) VALUES ('p', 1, 1, '{}')";
     bench.world.run(&format!("INSERT INTO {control}.projection {registered}")).await;
     let tables = ["totals".to_owned()];
-    let wanted = || Wanted {
-        projection: "p",
-        purpose: Purpose::Replace,
-        digest: "d",
-        tables: &tables,
-        part: HistoryFilter::default(),
-        expected: 0,
-        accepted: false,
-        origin: Origin::Command,
-        command: None,
-        opened_by: None,
-        by: "a test",
-        overtakes: None,
-    };
+    let wanted = || Wanted { tables: &tables, ..wanted("p", "d") };
     let proposal = || Proposal {
         projection: "p",
         digest: "d",
@@ -110,7 +97,7 @@ async fn whatever_is_done_under_the_lease_proves_its_epoch() {
     };
     assert_eq!(bench.take_lease().await, 2);
     let mut session = bench.direct().await;
-    let stored = bench.control.on(&mut session).store_component("d", b"x", ("totals", "1"), None).await;
+    let stored = bench.control.on(&mut session).store_component("d", b"x", "totals", "1", None).await;
     stored.expect("it is stored");
     let mut db = bench.control.of(&mut session, "p");
     let mut leader = db.under(2);

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bank::{Generator, Model};
+use bank::{Event, Generator, Model};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::guests;
 use crate::support::host::BINARY;
@@ -376,9 +377,28 @@ fn here(mounts: &BTreeMap<String, PathBuf>, text: &str) -> String {
     })
 }
 
-/// How long it took at most until events were committed that are written from now on, until no more are. Told is how many there are
-/// by then, and since when.
-async fn longest_delay(world: &World, mut written: mpsc::UnboundedReceiver<(i64, Instant)>) -> Duration {
+/// How many events have been written, and when the last of them was.
+type WrittenEvents = mpsc::UnboundedReceiver<(i64, Instant)>;
+
+/// Writes events at an even pace: 500 a second.
+fn write(world: &World, events: &[Event]) -> (JoinHandle<()>, WrittenEvents) {
+    let (tell, written) = mpsc::unbounded_channel();
+    let (writer, events) = (world.writer.clone(), events.to_vec());
+    let writing = tokio::spawn(async move {
+        let mut sum = 0;
+        for chunk in events.chunks(20) {
+            writer.insert_history(chunk.iter().cloned()).await.expect("they are written");
+            sum += i64::try_from(chunk.len()).expect("few");
+            // Not every test listens.
+            let _ = tell.send((sum, Instant::now()));
+            some_time(40).await;
+        }
+    });
+    (writing, written)
+}
+
+/// Waits for all events that are written from now on, and returns the longest time from an event's write to its commit.
+async fn longest_delay(world: &World, mut written: WrittenEvents) -> Duration {
     let sql = format!("SELECT CAST(SUM(events) AS SIGNED) FROM {}.checkpoint", world.control());
     let (began, mut longest, mut committed) = (Instant::now(), Duration::ZERO, 0);
     while let Some((events, at)) = written.recv().await {
@@ -403,19 +423,7 @@ async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update()
         pods.push(cluster.start_ready().await);
     }
     let events: Vec<_> = Generator::new(7, 200).take(12_000).collect();
-    let (tell, written) = mpsc::unbounded_channel();
-    let writing = {
-        let (writer, events) = (world.writer.clone(), events.clone());
-        tokio::spawn(async move {
-            let mut sum = 0;
-            for chunk in events.chunks(20) {
-                writer.insert_history(chunk.iter().cloned()).await.expect("they are written");
-                sum += i64::try_from(chunk.len()).expect("few");
-                let _ = tell.send((sum, Instant::now()));
-                some_time(40).await;
-            }
-        })
-    };
+    let (writing, written) = write(&world, &events);
     // The one that leads is killed, and the other one leads within the lease.
     let leading = usize::from(!pods[0].leads().await);
     until("it leads", async || pods[leading].leads().await).await;

@@ -108,7 +108,7 @@ async fn unused_are_removed(options: Options) {
     let mut session = session(&world).await;
     let (schema, digest) = (Control::new(&control), "b".repeat(64));
     let mut db = schema.on(&mut session);
-    db.store_component(&digest, b"xx", ("made-up", "1"), None).await.expect("MySQL answers");
+    db.store_component(&digest, b"xx", "made-up", "1", None).await.expect("MySQL answers");
     let fresh = format!("{all} WHERE stored_at > CURRENT_TIMESTAMP(6) - INTERVAL 1 DAY");
     assert_eq!(world.number(&fresh).await, 1);
     assert!(host.stop().await.success());

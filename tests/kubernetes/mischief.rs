@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Cluster, PRODUCTION, rendered};
+use super::{Cluster, PRODUCTION, rendered, write};
 use crate::api::abuse::{nothing_was_asked_for, paths_come_to_nothing};
 use crate::api::{OPERATOR, VIEWER};
 use crate::support::http::{Client, exchange_at};
@@ -57,15 +57,7 @@ async fn the_api_of_the_production_overlay_refuses_those_who_mean_harm_and_the_l
     let mut cluster = Cluster { world: &world, documents: rendered(PRODUCTION), pods: 0 };
     let pod = cluster.start_ready().await;
     let events: Vec<_> = Generator::new(11, 100).take(3_000).collect();
-    let writing = {
-        let (writer, events) = (world.writer.clone(), events.clone());
-        tokio::spawn(async move {
-            for chunk in events.chunks(20) {
-                writer.insert_history(chunk.iter().cloned()).await.expect("they are written");
-                some_time(40).await;
-            }
-        })
-    };
+    let (writing, _) = write(&world, &events);
     // An event whose names would be scripts, or steer a terminal; it becomes a letter.
     let forged = "<script>alert(1)</script>\u{1b}[2J";
     let letter = doc! {
@@ -97,7 +89,7 @@ async fn the_api_of_the_production_overlay_refuses_those_who_mean_harm_and_the_l
         let told = exchange_at(stranger.socket(), large.as_bytes()).await.unwrap_or_default();
         assert!(told.starts_with("HTTP/1.1 413 "), "{told}");
         ask_at_once(&viewer).await;
-        // Whoever waited for a second finds room again.
+        // The host has room again, and the caller has not asked too often.
         some_time(1_000).await;
         paths_come_to_nothing(&operator).await;
         assert!(pod.succeeds("livenessProbe").await && pod.succeeds("readinessProbe").await);

@@ -170,7 +170,7 @@ async fn whoever_ends_a_command_is_told_so(options: Options) {
     let back = db.submit(&Request::Rollback, "a test").await.expect("it is written");
     let found = db.pending_commands(CommandKind::Deployments).await.expect("they are read").commands;
     let back = found.iter().find(|command| command.id == back).expect("it is there");
-    let tried = db.carry_out((back, "h"), None, Act::Deploy(None), |_| String::new()).await;
+    let tried = db.carry_out(back, "h", None, Act::Deploy(None), |_| String::new()).await;
     assert_eq!(ends(&tried.expect("it is carried out").1), [1, 1, 0]);
 
     // What no host of this version knows is left to whoever reads it, to end and to count it.

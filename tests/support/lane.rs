@@ -6,6 +6,8 @@ use std::time::Duration;
 use bson::doc;
 use laterna::event::{Aggregate, Delivery, Event, Id};
 use laterna::position::{Position, Token};
+use laterna::readmodel::control::deployment::Origin;
+use laterna::readmodel::control::generation::{HistoryFilter, Purpose, Wanted};
 use laterna::readmodel::control::lease::Acquired;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::lane::Lane;
@@ -106,6 +108,24 @@ impl Bench {
     /// How many batches all lanes have committed.
     pub async fn batch_number(&self) -> i64 {
         self.world.number(&format!("SELECT SUM(batch) FROM {}.checkpoint", self.world.control())).await
+    }
+}
+
+/// A generation of this component that is to take the live one's place.
+pub fn wanted<'a>(projection: &'a str, digest: &'a str) -> Wanted<'a> {
+    Wanted {
+        projection,
+        purpose: Purpose::Replace,
+        digest,
+        tables: &[],
+        part: HistoryFilter::default(),
+        expected: 0,
+        accepted: false,
+        origin: Origin::Command,
+        command: None,
+        opened_by: None,
+        by: "a test",
+        overtakes: None,
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use laterna::failure::Failure;
 use laterna::readmodel::control::deployment::{Origin, Proposal, deploy};
-use laterna::readmodel::control::generation::{HistoryFilter, Purpose, Wanted};
 use laterna::readmodel::control::lease::UnderLease;
 use laterna::readmodel::control::schema::Control;
 use laterna::readmodel::mysql::session::Session;
 use sqlx::{Connection, Executor, Row};
 
 use super::{deployed, session, stored};
+use crate::support::lane::wanted;
 use crate::support::{Options, World, until};
 
 const DAYS: u32 = 30;
@@ -177,20 +177,8 @@ async fn gone_are_refused(options: Options) {
 
 /// Begins a generation of a component, in a session of its own.
 async fn opens(world: &World, control: &Control, letter: char) -> Result<UnderLease<u32>, Failure> {
-    let wanted = Wanted {
-        projection: "another",
-        purpose: Purpose::Replace,
-        digest: &digest(letter),
-        tables: &[],
-        part: HistoryFilter::default(),
-        expected: 0,
-        accepted: false,
-        origin: Origin::Command,
-        command: None,
-        opened_by: None,
-        by: "a test",
-        overtakes: None,
-    };
+    let digest = digest(letter);
+    let wanted = wanted("another", &digest);
     control.of(&mut session(world).await, "another").under(1).open_generation(wanted).await
 }
 

@@ -132,10 +132,10 @@ impl Loaded {
     /// Stores what is not stored yet, so that every host has it. Where somebody uploaded it, that is recorded.
     pub async fn store(&self, db: &mut ControlDb<'_>, by: Option<ChangedBy<'_>>) -> Result<(), Failure> {
         let (manifest, own) = (&self.deployed.manifest, self.component.digest());
-        db.store_component(own, &self.bytes, (&manifest.name, &manifest.version), by).await?;
+        db.store_component(own, &self.bytes, &manifest.name, &manifest.version, by).await?;
         let Some(upcaster) = &self.upcaster else { return Ok(()) };
         let (manifest, its) = (upcaster.component.manifest(), upcaster.component.digest());
-        db.store_component(its, &upcaster.bytes, (&manifest.name, &manifest.version), by).await?;
+        db.store_component(its, &upcaster.bytes, &manifest.name, &manifest.version, by).await?;
         db.store_pair(self.digest(), own, its).await
     }
 }

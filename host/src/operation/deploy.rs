@@ -55,7 +55,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             let tried = within(
                 PATIENCE,
                 "recording the deployment",
-                db.carry_out((asked, &commands.owner), seen, act, |_| result.clone()),
+                db.carry_out(asked, &commands.owner, seen, act, |_| result.clone()),
             )
             .await;
             commands.feed.nudge();
@@ -67,7 +67,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             within(
                 PATIENCE,
                 "recording the rollback",
-                db.carry_out((asked, &commands.owner), seen, Act::Deploy(None), |_| none.clone()),
+                db.carry_out(asked, &commands.owner, seen, Act::Deploy(None), |_| none.clone()),
             )
             .await
             .map(counted)

@@ -113,7 +113,7 @@ pub(super) async fn open(
         )
     };
     let mut db = commands.db(session);
-    let opening = db.carry_out((asked, &commands.owner), seen, Act::Open(wanted), result);
+    let opening = db.carry_out(asked, &commands.owner, seen, Act::Open(wanted), result);
     within(PATIENCE, "beginning a generation", opening).await.map(counted)
 }
 
@@ -134,7 +134,7 @@ async fn change(
     };
     let act = Act::Change { projection, generation, change };
     let mut db = commands.db(session);
-    let changing = db.carry_out((asked, &commands.owner), seen, act, result);
+    let changing = db.carry_out(asked, &commands.owner, seen, act, result);
     within(PATIENCE, "changing a generation", changing).await.map(counted)
 }
 

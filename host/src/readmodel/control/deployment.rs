@@ -127,7 +127,8 @@ impl ControlDb<'_> {
         &mut self,
         digest: &str,
         bytes: &[u8],
-        (name, version): (&str, &str),
+        name: &str,
+        version: &str,
         by: Option<ChangedBy<'_>>,
     ) -> Result<(), Failure> {
         const DOING: &str = "storing the component";
@@ -274,7 +275,7 @@ pub async fn deploy(
     if is_same && origin != Origin::Configuration {
         return Ok(());
     }
-    renewed_component::require(connection, control, (projection, digest)).await?;
+    renewed_component::require(connection, control, projection, digest).await?;
     // What is in force already stays so, and with it the way back.
     let previous = match found.filter(|_| is_same) {
         Some(row) => row.get(1)?,

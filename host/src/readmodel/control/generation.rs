@@ -290,7 +290,7 @@ impl ControlTransaction<'_> {
     /// Writes the row of a generation that begins. Its component must be stored.
     pub async fn insert_generation(&mut self, number: u32, wanted: &Wanted<'_>) -> Result<(), Failure> {
         let (control, projection) = (self.control, wanted.projection);
-        renewed_component::require(self, control, (projection, wanted.digest)).await?;
+        renewed_component::require(self, control, projection, wanted.digest).await?;
         let insert = self.statement(
             "beginning a generation",
             "INSERT INTO laterna.generation (projection, generation, place, purpose, state, digest, table_names, stop_at, \

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 pub(super) async fn require(
     connection: &mut MySqlConnection,
     control: &Control,
-    (projection, digest): (&str, &str),
+    projection: &str,
+    digest: &str,
 ) -> Result<(), Failure> {
     let Some(gone) = renew(connection, control, digest).await? else { return Ok(()) };
     Err(Failure::misconfigured(

@@ -66,14 +66,14 @@ impl ControlDb<'_> {
         let cancelled = match &step {
             _ if is_dry => told(step),
             CancelStep::End => {
-                ended = transaction.cancel_locked(id, (by, &cancelled_by(by)), is_pending).await?;
+                ended = transaction.cancel_locked(id, by, &cancelled_by(by), is_pending).await?;
                 Cancellation::Over
             }
             CancelStep::GiveUp(number) => {
                 let why = cancelled_by(by);
                 transaction.give_up_generations(&[*number], &why).await?;
                 let result = format!("{why}; generation {number}, which it began, is given up");
-                ended = transaction.cancel_locked(id, (by, &result), is_pending).await?;
+                ended = transaction.cancel_locked(id, by, &result, is_pending).await?;
                 Cancellation::Over
             }
             CancelStep::Ask => {

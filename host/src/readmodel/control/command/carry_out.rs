@@ -30,7 +30,7 @@ impl ProjectionDb<'_> {
             _ => "nothing paused it: neither an operator nor its breaker",
         };
         let done = CommandOutcome::Done(result.to_owned());
-        let ended = transaction.finish_command(command.id, (&done, Some(host))).await?;
+        let ended = transaction.finish_command(command.id, &done, Some(host)).await?;
         transaction.commit().await?;
         Ok(ended)
     }
@@ -39,7 +39,8 @@ impl ProjectionDb<'_> {
     /// it at once. `seen` is the deployment in force for which it was decided what is to be done, where it depends on one.
     pub async fn carry_out(
         &mut self,
-        (command, host): (&Command, &str),
+        command: &Command,
+        host: &str,
         seen: Option<u64>,
         act: Act<'_>,
         result: impl Fn(u32) -> String,
@@ -63,7 +64,7 @@ impl ProjectionDb<'_> {
             match (step, &act) {
                 (Step::Finish(id, outcome), _) => {
                     let own = (id == command.id).then_some(host);
-                    ended.add(transaction.finish_command(id, (&outcome, own)).await?);
+                    ended.add(transaction.finish_command(id, &outcome, own).await?);
                 }
                 (Step::GiveUp(numbers, why), _) => {
                     transaction.give_up_generations(&numbers, &why).await?;

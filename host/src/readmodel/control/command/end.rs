@@ -74,7 +74,7 @@ impl ProjectionDb<'_> {
         host: &str,
     ) -> Result<EndedCommands, Failure> {
         let (control, projection) = (self.control, self.projection);
-        finish(self.connection(), (control, projection), id, (outcome, Some(host))).await
+        finish(self.connection(), control, projection, id, outcome, Some(host)).await
     }
 }
 
@@ -83,10 +83,11 @@ impl ProjectionTransaction<'_> {
     pub(super) async fn finish_command(
         &mut self,
         id: u64,
-        ended: (&CommandOutcome, Option<&str>),
+        outcome: &CommandOutcome,
+        host: Option<&str>,
     ) -> Result<EndedCommands, Failure> {
         let (control, projection) = (self.control, self.projection);
-        finish(self, (control, projection), id, ended).await
+        finish(self, control, projection, id, outcome, host).await
     }
 
     /// Records that a command is cancelled, also one that has begun a generation and is done with that: what it came to, e.g. the
@@ -94,7 +95,8 @@ impl ProjectionTransaction<'_> {
     pub(super) async fn cancel_locked(
         &mut self,
         id: u64,
-        (by, result): (&str, &str),
+        by: &str,
+        result: &str,
         is_pending: bool,
     ) -> Result<EndedCommands, Failure> {
         let sql = self.statement("cancelling a command", "UPDATE laterna.command SET \
@@ -112,9 +114,11 @@ const CANCELLED: u64 = 2;
 
 async fn finish(
     connection: &mut MySqlConnection,
-    (control, projection): (&Control, &str),
+    control: &Control,
+    projection: &str,
     id: u64,
-    (outcome, host): (&CommandOutcome, Option<&str>),
+    outcome: &CommandOutcome,
+    host: Option<&str>,
 ) -> Result<EndedCommands, Failure> {
     let mut ended = EndedCommands::none(projection);
     let (end, result) = match outcome {
