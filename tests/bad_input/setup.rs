@@ -3,6 +3,7 @@
 
 mod table;
 
+use std::collections::BTreeMap;
 use std::process::Child;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use laterna::readmodel::control::schema::VERSION;
 use laterna::readmodel::mysql::session::Connector;
 use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
+use sqlx::Row;
 
 use table::Case;
 use table::Outcome::{Fails, Noted, Passes, Refused};
@@ -253,6 +255,39 @@ async fn an_account_of_a_plugin_that_the_host_does_not_have_is_told_so() {
     };
     until("the setting is named", tells).await;
     drop(host);
+}
+
+/// The tables of a schema as the server would create them.
+async fn tables(world: &World, schema: &str) -> BTreeMap<String, String> {
+    let mut told = BTreeMap::new();
+    for (name, _) in Control::tables() {
+        let rows = world.rows(&format!("SHOW CREATE TABLE {schema}.{name}")).await;
+        told.insert(name.to_owned(), rows[0].get(1));
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_schema_that_is_created_at_once_is_that_of_all_steps() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let world = World::new("recorder", options).await;
+        let connector = Connector::new("mysql.url", &world.url().into()).expect("a URL");
+        let mut session = connector.connect().await.expect("MySQL answers");
+        let (schema, by_steps) = (world.control(), format!("{}_by_steps", world.control()));
+        Control::new(&schema).migrate(&mut session).await.expect("it is created");
+        for version in 1..=VERSION {
+            Control::new(&by_steps).migrate_to(version, &mut session).await.expect("it goes on");
+        }
+        assert_eq!(tables(&world, &schema).await, tables(&world, &by_steps).await);
+        // One that an older host was killed in the middle of has no version yet.
+        world.run(&format!("DROP DATABASE {by_steps}")).await;
+        Control::new(&by_steps).migrate_to(1, &mut session).await.expect("it is created");
+        world.run(&format!("DELETE FROM {by_steps}.version")).await;
+        world.run(&format!("DROP TABLE {by_steps}.discarded")).await;
+        Control::new(&by_steps).migrate(&mut session).await.expect("it goes on");
+        assert_eq!(tables(&world, &schema).await, tables(&world, &by_steps).await);
+        world.run(&format!("DROP DATABASE {by_steps}")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! Migrations only add, so that two versions of the host can stand beside each other during a take-over.
 
 mod steps;
+mod whole;
 
 use sqlx::Row;
 
@@ -73,17 +74,43 @@ impl Control {
             let create = format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4", self.schema);
             send(&mut session.connection, create.as_str()).await.map_err(failed)?;
         }
-        for step in &STEPS[found as usize..version as usize] {
-            for statement in *step {
-                match send(&mut session.connection, self.sql(statement).as_str()).await {
-                    Err(error) if !is_there_already(&error) => return Err(failed(error)),
-                    _ => {}
-                }
-            }
+        let is_new = found == 0 && self.create(version, session).await.map_err(failed)?;
+        if !is_new {
+            self.go_through(&STEPS[found as usize..version as usize], session).await.map_err(failed)?;
         }
         let mark = self.sql("INSERT IGNORE INTO laterna.version (version) VALUES (?)");
         sqlx::query(&mark).bind(version).run(&mut session.connection).await.map_err(failed)?;
         Ok(())
+    }
+
+    /// Adds what is missing, step by step.
+    async fn go_through(
+        &self,
+        steps: &'static [&'static [&'static str]],
+        session: &mut Session,
+    ) -> Result<(), sqlx::Error> {
+        for step in steps {
+            for statement in *step {
+                match send(&mut session.connection, self.sql(statement).as_str()).await {
+                    Err(error) if !is_there_already(&error) => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the tables of a version at once. Returns false where one is there already: an older host may have made it, or
+    /// make it just now, so that step by step what is missing is added.
+    async fn create(&self, version: u32, session: &mut Session) -> Result<bool, sqlx::Error> {
+        let statements = whole::whole(&STEPS[..version as usize]);
+        for statement in statements {
+            match send(&mut session.connection, self.sql(&statement).as_str()).await {
+                Err(error) if is_there_already(&error) => return Ok(false),
+                sent => sent?,
+            };
+        }
+        Ok(true)
     }
 
     /// The tables of the newest version, each with the name of its first column.
