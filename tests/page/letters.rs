@@ -36,6 +36,7 @@ async fn letters_are_tried_discarded_and_erased_as_they_were_shown_and_later_one
     // One more comes while the question stands.
     world.insert([event("bad4", "w4", 1, "reject")]).await;
     until("it is a letter", async || counted(&world, "dead_letter", "event_id = 'bad4'").await == 1).await;
+    browser.until_seen("There are new letters: show them").await;
     let button = "return document.querySelector('dialog button.danger').disabled";
     browser.type_into("dialog input[name=why]", "made by a test").await;
     browser.type_into("dialog input[name=typed]", "4").await;

@@ -58,7 +58,7 @@ export function Letters({ name }) {
         setPages([0]);
         choose(new Set());
     };
-    const isNew = projection && page && projection.parked + projection.held > 0 && heads.length === 0 && !Object.values(filter).some(Boolean);
+    const isNew = page && (known.letters.get(name)?.newest ?? 0) > (page.boundary?.until ?? 0);
     return html`
         <p class="back"><a href=${link(name)}>${name}</a></p>
         <h1 tabindex="-1">Letters</h1>
@@ -74,7 +74,7 @@ export function Letters({ name }) {
         <div class="buttons pages">
             ${pages.length > 1 && html`<button type="button" onClick=${() => setPages(pages.slice(0, -1))}>Back</button>`}
             ${page?.next && html`<button type="button" onClick=${() => setPages([...pages, page.next])}>More</button>`}
-            <button type="button" class="quiet" onClick=${again}>${isNew ? "There are letters now: show them" : "Look again"}</button>
+            <button type="button" class="quiet" onClick=${again}>${isNew ? "There are new letters: show them" : "Look again"}</button>
         </div>`;
 }
 
@@ -139,8 +139,9 @@ function Bulk({ name, filter, page, chosen, heads, choose, again }) {
         }
     };
     const line = (what, ...more) => (words ? cli("dlq", what, name, ...words, ...more) : [...(body.ids ?? [])].map((id) => cli("dlq", what, name, "--id", id, ...more)).join("\n"));
+    // What was chosen since the change was asked for stays so.
     const done = () => {
-        choose(new Set());
+        choose((now) => new Set([...now].filter((id) => !named.has(id))));
         again();
     };
     const replay = counted((number) =>

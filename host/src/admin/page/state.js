@@ -13,6 +13,8 @@ export const known = {
     /** By projection: arrays of the same length, the oldest first. */
     past: new Map(),
     operations: new Map(),
+    /** How the letters of each projection stand: how many there are, and the newest one's id. */
+    letters: new Map(),
     /** Why the host is not heard; null while it is. */
     away: null,
     /** Whether a token is asked for, and why. */
@@ -70,6 +72,7 @@ function hear(kind, told) {
         remember(told);
     }
     if (kind === "gone") known.projections.delete(told.projection);
+    if (kind === "letters") known.letters.set(told.projection, told);
     if (kind === "operation") known.operations.set(told.id, told);
     changed();
 }
