@@ -145,6 +145,7 @@ async fn a_replay_that_is_cancelled_ends_before_its_next_letter_also_over_a_kill
     let open = hold(&world, "a0").await;
     replay(&host);
     until_waiting(&world, &host).await;
+    assert_eq!(Client::new(host.port).get("/api/v1/operations/1").await.json()["progress"], "0 of 3");
     let (code, asked) = cancel(&Client::new(host.port), &json!(1)).await;
     assert_eq!((code, &asked["state"]), (202, &"pending".into()), "{asked}");
     assert!(asked["cancelled_by"].is_string(), "{asked}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::ports::Task;
 use super::requests::{LetterAction, LetterRequest, LetterResult, give, lane};
@@ -20,6 +21,9 @@ const PAGE: u32 = 100;
 
 /// Letters of one page where only their ids are read.
 const IDS_PAGE: u32 = 10_000;
+
+/// Interval in which is written down how far a command is, also within a page.
+const RECORDED: Duration = Duration::from_secs(1);
 
 /// When a lane that has not answered is worth a word.
 pub const ANSWER: Duration = Duration::from_secs(10);
@@ -63,6 +67,9 @@ pub struct Sum {
     /// The generation whose letters are meant: another one's are none of the command's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
+    /// Letters that were given to their lanes, of so many that were found at first: each with those behind it.
+    given: u64,
+    of: u64,
     /// Letters that fit as well, but were not shown to whoever asked; counted in the end.
     #[serde(skip)]
     left: u64,
@@ -81,7 +88,8 @@ impl Sum {
     }
 
     pub fn is_nothing(&self) -> bool {
-        *self == Self { generation: self.generation, left: self.left, ..Self::default() }
+        let Self { generation, given, of, left, .. } = *self;
+        *self == Self { generation, given, of, left, ..Self::default() }
     }
 
     /// For people.
@@ -156,18 +164,19 @@ pub async fn carry_out<B: Book>(
         ));
     }
     let sum = Sum { generation: live, ..sum };
-    let mut giving = Giving { book, lanes, action: &action, command: Some(command), sum, ended_by: None };
-    giving.record().await?;
+    let mut giving = Giving::new(book, lanes, &action, Some(command), sum);
     match letters {
         Letters::Shown { shown, like } => {
+            giving.begin(narrowed(like), |id| shown.letters.contains(id)).await?;
             giving.these(&shown.letters, narrowed(like)).await?;
             if giving.ended_by.is_none() {
-                giving.sum.left = giving.others(&shown.letters, narrowed(like)).await?;
+                giving.sum.left = giving.count(narrowed(like), |id| !shown.letters.contains(id)).await?;
             }
         }
         Letters::Fitting { letters } => {
             giving.is_one_aggregate(letters).await?;
             let selection = Selection { before_command: Some(command.id), ..narrowed(letters) };
+            giving.begin(selection.clone(), |_| true).await?;
             giving.all(selection).await?;
         }
     }
@@ -186,7 +195,7 @@ pub async fn all<B: Book>(
     selection: Selection,
     action: &LetterAction,
 ) -> Result<Sum, Failure> {
-    let mut giving = Giving { book, lanes, action, command: None, sum: Sum::default(), ended_by: None };
+    let mut giving = Giving::new(book, lanes, action, None, Sum::default());
     giving.all(selection).await?;
     Ok(giving.sum)
 }
@@ -201,6 +210,20 @@ struct Giving<'a, B> {
     sum: Sum,
     /// Who ended it meanwhile.
     ended_by: Option<String>,
+    /// When its sum was last written down.
+    recorded: Instant,
+}
+
+impl<'a, B: Book> Giving<'a, B> {
+    fn new(
+        book: &'a mut B,
+        lanes: &'a [mpsc::Sender<LetterRequest>],
+        action: &'a LetterAction,
+        command: Option<&'a Command>,
+        sum: Sum,
+    ) -> Self {
+        Self { book, lanes, action, command, sum, ended_by: None, recorded: Instant::now() }
+    }
 }
 
 impl<B: Book> Giving<'_, B> {
@@ -235,14 +258,24 @@ impl<B: Book> Giving<'_, B> {
         }
     }
 
-    /// How many letters a selection fits that are not among these.
-    async fn others(&mut self, letters: &Ids, mut selection: Selection) -> Result<u64, Failure> {
-        let mut others = 0;
+    /// Records how many letters there are to be given. Those that a run before gave are counted already.
+    async fn begin(&mut self, selection: Selection, is_meant: impl Fn(u64) -> bool) -> Result<(), Failure> {
+        self.sum.of = self.sum.given + self.count(selection, is_meant).await?;
+        self.record().await
+    }
+
+    /// How many of the letters that a selection fits are meant.
+    async fn count(
+        &mut self,
+        mut selection: Selection,
+        is_meant: impl Fn(u64) -> bool,
+    ) -> Result<u64, Failure> {
+        let mut meant = 0;
         loop {
             let page = self.book.ids(&selection, IDS_PAGE).await?;
-            let Some(last) = page.last() else { return Ok(others) };
+            let Some(last) = page.last() else { return Ok(meant) };
             selection.after = *last;
-            others += page.iter().map(|id| u64::from(!letters.contains(*id))).sum::<u64>();
+            meant += page.iter().map(|id| u64::from(is_meant(*id))).sum::<u64>();
         }
     }
 
@@ -278,6 +311,10 @@ impl<B: Book> Giving<'_, B> {
             }
             let done = self.give(letter).await?;
             self.sum.add(done);
+            self.sum.given += 1;
+            if self.recorded.elapsed() >= RECORDED {
+                self.record().await?;
+            }
         }
         Ok(())
     }
@@ -303,6 +340,7 @@ impl<B: Book> Giving<'_, B> {
 
     async fn record(&mut self) -> Result<(), Failure> {
         let Some(command) = self.command else { return Ok(()) };
+        self.recorded = Instant::now();
         let text = serde_json::to_string(&self.sum).expect("a sum holds only numbers");
         self.book.record(command.id, &text).await
     }

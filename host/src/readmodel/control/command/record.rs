@@ -233,7 +233,8 @@ fn first_line(progress: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The counts of a command about letters, as far as it has come.
+/// The counts of a command about letters, as far as it has come: of the letters that were found at first, so many were given
+/// to their lanes, each with those behind it.
 fn counts(progress: &str) -> Option<String> {
     const COUNTS: [(&str, &str); 5] = [
         ("discarded", "discarded"),
@@ -248,7 +249,13 @@ fn counts(progress: &str) -> Option<String> {
         Some(format!("{count} {word}"))
     };
     let counts: Vec<String> = COUNTS.into_iter().filter_map(count).collect();
-    (!counts.is_empty()).then(|| counts.join(", "))
+    let of = progress["of"].as_u64().filter(|of| *of > 0);
+    let share = of.map(|of| format!("{} of {of}", progress["given"].as_u64().unwrap_or_default()));
+    match (share, counts.join(", ")) {
+        (Some(share), counts) if counts.is_empty() => Some(share),
+        (Some(share), counts) => Some(format!("{share}: {counts}")),
+        (None, counts) => (!counts.is_empty()).then_some(counts),
+    }
 }
 
 /// A report is one, and everything else a text.
@@ -296,6 +303,11 @@ mod tests {
             first_line(r#"{"still_parked":1,"applied":3,"erased":0,"generation":1}"#).as_deref(),
             Some("3 applied, 1 still parked")
         );
+        assert_eq!(
+            first_line(r#"{"applied":3,"still_parked":1,"generation":1,"given":2,"of":5}"#).as_deref(),
+            Some("2 of 5: 3 applied, 1 still parked")
+        );
+        assert_eq!(first_line(r#"{"generation":1,"given":0,"of":5}"#).as_deref(), Some("0 of 5"));
         assert_eq!(first_line(r#"{"generation":1}"#), None);
         assert_eq!(first_line("comparing\n{}").as_deref(), Some("comparing"));
         assert_eq!(told("resumed".into()), Value::String("resumed".into()));
