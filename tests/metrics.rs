@@ -4,7 +4,7 @@ mod operations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use bson::doc;
 use serde_json::{Value, json};
@@ -98,6 +98,53 @@ fn unknown(documented: &BTreeMap<String, Kind>, text: &str) -> Vec<String> {
     unknown.map(|(name, labels)| format!("{name}{labels:?}")).collect()
 }
 
+const ALERTS: &str = include_str!("../examples/deploy/prometheus/alerts.yaml");
+
+/// What the panels of the dashboard ask for.
+fn asked_by_dashboard() -> Vec<String> {
+    let dashboard: Value =
+        serde_json::from_str(include_str!("../examples/deploy/grafana/laterna.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    targets.map(|target| target["expr"].as_str().expect("an expression").to_owned()).collect()
+}
+
+/// The values of labels that a query wants, but for those that the dashboard's reader chooses.
+fn wanted_values(query: &str) -> impl Iterator<Item = &str> {
+    let equal = query.split(['{', ',']).filter(|part| part.contains("=\"") && !part.contains("!="));
+    equal.map(|part| part.split('}').next().unwrap_or_default().trim())
+}
+
+/// Demands that some series has each value of a label that an alert or a panel wants.
+fn assert_values_exported(text: &str) {
+    let asked = asked_by_dashboard().join("\n");
+    let wanted: BTreeSet<&str> = wanted_values(ALERTS).chain(wanted_values(&asked)).collect();
+    assert!(wanted.len() > 1, "{wanted:?}");
+    for value in wanted {
+        let is_there = ["{", ","].iter().any(|before| text.contains(&format!("{before}{value}")));
+        assert!(is_there, "no series has {value}:\n{text}");
+    }
+}
+
+#[test]
+fn every_query_of_the_dashboard_is_understood_by_prometheus() {
+    let rule = |(at, asked): (usize, &String)| {
+        let text = asked.replace("$__rate_interval", "5m");
+        json!({ "record": format!("panel:{at}"), "expr": text })
+    };
+    let asked = asked_by_dashboard();
+    let rules: Vec<Value> = asked.iter().enumerate().map(rule).collect();
+    let rules = json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let checked = |rules: &str| {
+        std::fs::write(file.path(), rules).expect("it is written");
+        said(&services().args(["promtool", "check", "rules"]).arg(file.path()).output().expect("it runs"))
+    };
+    let told = checked(&rules);
+    assert!(told.contains(&format!("{} rules found", asked.len())), "{told}");
+    assert!(!checked(&rules.replace("sum by (", "sum by by (")).contains("rules found"));
+}
+
 #[test]
 fn alerts_and_dashboard_ask_for_what_a_host_exports() {
     let documented = documented();
@@ -106,16 +153,11 @@ fn alerts_and_dashboard_ask_for_what_a_host_exports() {
     {
         assert_eq!(unknown(&documented, bad).len(), 1, "{bad}");
     }
-    let alerts = include_str!("../examples/deploy/prometheus/alerts.yaml");
-    assert_eq!(unknown(&documented, alerts), Vec::<String>::new());
-    let dashboard: Value =
-        serde_json::from_str(include_str!("../examples/deploy/grafana/laterna.json")).expect("JSON");
-    let panels = dashboard["panels"].as_array().expect("panels");
-    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
-    let asked: Vec<&str> = targets.map(|target| target["expr"].as_str().expect("an expression")).collect();
+    assert_eq!(unknown(&documented, ALERTS), Vec::<String>::new());
+    let asked = asked_by_dashboard();
     assert!(asked.len() > 15 && asked.iter().all(|asked| !named(asked).is_empty()), "{asked:?}");
     for asked in asked {
-        assert_eq!(unknown(&documented, asked), Vec::<String>::new(), "{asked}");
+        assert_eq!(unknown(&documented, &asked), Vec::<String>::new(), "{asked}");
     }
 }
 
@@ -130,9 +172,8 @@ fn promtool(arguments: &[&str]) -> String {
 
 #[test]
 fn every_alert_fires_in_its_test_is_silent_where_all_is_well_and_says_what_to_do() {
-    let alerts = include_str!("../examples/deploy/prometheus/alerts.yaml");
     let tests = include_str!("../examples/deploy/prometheus/alerts.test.yaml");
-    let rules: Vec<&str> = alerts.split("- alert: ").skip(1).collect();
+    let rules: Vec<&str> = ALERTS.split("- alert: ").skip(1).collect();
     assert!(rules.len() > 10);
     for rule in rules {
         let name = rule.lines().next().expect("a name");
@@ -150,17 +191,27 @@ async fn what_a_host_exports_is_well_formed() {
     let host = world.start();
     world.insert([event("a", "a", 1, doc! { "do": "ok" })]).await;
     world.until_committed("picky", 1).await;
-    let text = Client::new(host.port).get("/metrics").await.text;
-    let mut checking = services();
-    checking
-        .args(["promtool", "check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut checking = checking.spawn().expect("it runs");
-    checking.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
-    let told = said(&checking.wait_with_output().expect("it ends"));
+    let client = Client::new(host.port);
+    let told = fed(services().args(["promtool", "check", "metrics"]), &client.get("/metrics").await.text);
     assert!(!told.contains("error"), "{told}");
+    let open = client.with("Accept", "application/openmetrics-text;version=1.0.0").get("/metrics").await;
+    assert_open_metrics(&open.text);
+}
+
+/// What a program says that reads this text.
+fn fed(program: &mut Command, text: &str) -> String {
+    let piped = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = piped.spawn().expect("it runs");
+    running.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    said(&running.wait_with_output().expect("it ends"))
+}
+
+/// Demands that the parser of Prometheus' own client takes a text, and that it sees all of its families and exemplars.
+pub fn assert_open_metrics(text: &str) {
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/metrics/check");
+    let (families, exemplars) = (text.matches("# TYPE ").count(), text.matches(" # {trace_id=").count());
+    let told = fed(&mut Command::new(check), text);
+    assert!(told.contains(&format!("{families} families, {exemplars} exemplars")), "{told}\n{text}");
 }
 
 /// The value of a sample.
@@ -201,6 +252,7 @@ async fn the_guide_lists_what_a_host_exports_with_kinds_and_labels() {
     })
     .await;
     assert_eq!(exported(&text), documented, "the guide's table, and what is exported");
+    assert_values_exported(&text);
     assert_eq!(sample(&text, &verdict("parked")), Some(1.0), "{text}");
 
     // Those of the stream were measured, and history was not.

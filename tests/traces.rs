@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
 
 use crate::guests;
+use crate::metrics::assert_open_metrics;
 use crate::support::http::Client;
 use crate::support::receiver::{Manner, Receiver, SLOW, attribute};
 use crate::support::world::event;
@@ -159,6 +160,7 @@ async fn the_latency_leads_to_traces(client: &Client) {
         .await;
     assert!(open.header("content-type").starts_with("application/openmetrics-text"), "{open:?}");
     assert!(open.text.ends_with("# EOF\n") && !open.text.contains("_total counter"), "{}", open.text);
+    assert_open_metrics(&open.text);
     let exemplars: Vec<&str> = open.text.lines().filter(|line| line.contains(" # {trace_id=")).collect();
     assert!(
         exemplars
