@@ -1,5 +1,6 @@
 //! A server that was put back to an older copy and goes on from there, as if nothing had happened.
 
+mod backup;
 mod moments;
 
 use bson::doc;
