@@ -1,5 +1,7 @@
 //! `laterna check --fix`: what fixes a set-up is printed, or run where the accounts may.
 
+use std::path::Path;
+
 use bson::doc;
 
 use crate::support::world::{event, laterna, said};
@@ -41,11 +43,10 @@ async fn what_is_in_an_indexs_way_is_not_dropped() {
     assert!(world.outbox.list_index_names().await.expect("they are listed").contains(&"mine".to_owned()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn accounts_that_are_missing_are_printed_and_run_by_an_administrator_only() {
-    let port: u16 =
-        std::env::var("LATERNA_MYSQL_PORT").expect("from dev/services env").parse().expect("a port");
-    let mut world = World::new("recorder", Options::mysql()).await;
+/// Accounts that the server does not have, and then one that lacks a right.
+async fn accounts_are_fixed(options: Options, port: &str) {
+    let port: u16 = std::env::var(port).expect("from dev/services env").parse().expect("a port");
+    let mut world = World::new("recorder", options).await;
     let accounts = [format!("{}_app", world.name), format!("{}_ddl", world.name)];
     let url = |account: &str| format!("mysql://{account}:pass@127.0.0.1:{port}/mysql");
     (world.options.host_mysql, world.options.ddl_mysql) = (Some(url(&accounts[0])), Some(url(&accounts[1])));
@@ -64,11 +65,35 @@ async fn accounts_that_are_missing_are_printed_and_run_by_an_administrator_only(
     // An account that may do so makes the other one.
     world.run(&format!("CREATE USER '{}'@'%' IDENTIFIED BY 'pass'", accounts[1])).await;
     world.run(&format!("GRANT ALL ON *.* TO '{}'@'%' WITH GRANT OPTION", accounts[1])).await;
-    let run = laterna(&config, &["check", "--fix=run"]);
-    assert!(said(&run).contains("Databases, accounts and grants are made."), "{}", said(&run));
-    let check = laterna(&config, &["check"]);
-    assert!(check.status.success(), "{}", said(&check));
+    is_fixed(&config);
+    // And gives it a right that it lacks.
+    for right in [
+        format!("DELETE ON `{}`.*", world.name),
+        format!("INSERT, UPDATE, DELETE ON `{}`.*", world.control()),
+    ] {
+        world.run(&format!("REVOKE {right} FROM '{}'@'%'", accounts[0])).await;
+        let check = laterna(&config, &["check"]);
+        assert!(!check.status.success(), "without {right}: {}", said(&check));
+        is_fixed(&config);
+    }
     for account in accounts {
         world.run(&format!("DROP USER IF EXISTS '{account}'@'%'")).await;
     }
+}
+
+fn is_fixed(config: &Path) {
+    let run = laterna(config, &["check", "--fix=run"]);
+    assert!(said(&run).contains("Databases, accounts and grants are made."), "{}", said(&run));
+    let check = laterna(config, &["check"]);
+    assert!(check.status.success(), "{}", said(&check));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_and_rights_that_are_missing_are_printed_and_run_by_an_administrator_only_on_mysql() {
+    accounts_are_fixed(Options::mysql(), "LATERNA_MYSQL_PORT").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_and_rights_that_are_missing_are_printed_and_run_by_an_administrator_only_on_mariadb() {
+    accounts_are_fixed(Options::mariadb(), "LATERNA_MARIADB_PORT").await;
 }
