@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::guests;
 use crate::support::http::Client;
 use crate::support::world::event;
-use crate::support::{Options, World, until};
+use crate::support::{Options, World, some_time, until};
+
+/// How long others wait before they ask again: whoever asks more often than 250 times a second is told to come back.
+const BETWEEN_MS: u64 = 10;
 
 /// Puts a component into the control schema, as another host would that has uploaded it: this one has never compiled it.
 async fn store(world: &World, bytes: &[u8]) -> String {
@@ -50,6 +53,7 @@ async fn while_a_component_is_compiled_others_are_answered() {
         assert_eq!(told.code, 200, "{told:?}");
         longest = longest.max(asked.elapsed());
         answered += i32::from(!asking.is_finished());
+        some_time(BETWEEN_MS).await;
     }
     let took = began.elapsed();
     let dry = asking.await.expect("it is answered");
@@ -77,6 +81,7 @@ async fn meanwhile(client: &Client, path: &str) -> (usize, Duration, Duration) {
         let other = Instant::now();
         assert_eq!(client.get("/api/v1/components").await.code, 200);
         longest = longest.max(other.elapsed());
+        some_time(BETWEEN_MS).await;
     }
     (asked.await.expect("it is answered"), began.elapsed(), longest)
 }

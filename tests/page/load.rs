@@ -1,7 +1,6 @@
 //! What the page costs a browser when there is much to show.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 use serde_json::{Value, json};
@@ -197,13 +196,12 @@ async fn five_open_pages_ask_a_host_under_load_for_nothing_and_share_the_two_ses
     let mut load = async |name: &str| {
         let of = |n: i64| event(&format!("{name}{n}"), &format!("w{}", n % 50), n, "ok");
         world.insert((0..3_000).map(of)).await;
-        let began = Instant::now();
         committed += 3_000;
         world.until_committed("picky", committed).await;
-        began.elapsed()
     };
     load("warm").await;
-    let (alone, quiet) = (load("alone").await, sessions(&world).await);
+    load("alone").await;
+    let quiet = sessions(&world).await;
     let browser = look(&host, "").await;
     browser.until_seen("Both sides are in step.").await;
     for (view, seen) in [
@@ -222,14 +220,11 @@ async fn five_open_pages_ask_a_host_under_load_for_nothing_and_share_the_two_ses
     // What was asked while they were drawn.
     some_time(1_000).await;
     browser.asked();
-    let (watched, with_pages) = (load("watched").await, sessions(&world).await);
+    load("watched").await;
+    let with_pages = sessions(&world).await;
     // Nobody is told who leads which projection, so that view asks, every 3 s.
     let asked: Vec<_> = browser.asked().into_iter().filter(|url| !url.ends_with("/api/v1/hosts")).collect();
     assert_eq!(asked, Vec::<String>::new(), "a page is told what happens, and asks for nothing");
-    println!(
-        "3,000 events: {alone:?} alone, {watched:?} with five pages; {quiet} sessions, {with_pages} with them"
-    );
     // One for what is asked, and one for what became of events.
     assert!(with_pages <= quiet + 2, "{quiet} sessions alone, {with_pages} with five pages");
-    assert!(watched < alone * 2 + Duration::from_secs(1), "{alone:?} alone, {watched:?} with five pages");
 }
