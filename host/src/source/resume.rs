@@ -58,12 +58,12 @@ fn choices(cause: Lost) -> &'static str {
     match cause {
         Lost::History => {
             "Nothing is skipped; choose: enlarge the oplog first (storage.oplogMinRetentionHours), or this happens \
-             again; then set `resume_lost = \"rebuild\"` for the projection and restart (its tables are made \
+             again; then set `resume_lost = \"rebuild\"` for the projection and run `laterna reload` (its tables are made \
              anew from the outbox, beside these), or give it and its tables new names and build them beside the old ones"
         }
         Lost::UnknownToken | Lost::BadToken => {
             "Nothing is skipped; choose: restore the control schema together with the read model if the checkpoint was \
-             damaged; or set `resume_lost = \"rebuild\"` for the projection and restart (its tables are made \
+             damaged; or set `resume_lost = \"rebuild\"` for the projection and run `laterna reload` (its tables are made \
              anew from the outbox, beside these); or give it and its tables new names and build them beside the old ones"
         }
         Lost::Renamed => {
