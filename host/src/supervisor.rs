@@ -214,7 +214,7 @@ impl<P: ControlPorts> Supervisor<P> {
         let (alone, waited_for) = (CancellationToken::new(), carryover.waited_for.clone());
         let term = Term { epoch, alone, waited_for, rendezvous: Arc::default() };
         // It is large, and handed on through a few functions.
-        let starting = Box::pin(self.start(&term, (&mut tasks.work, &mut tasks.beside), &run, carryover));
+        let starting = Box::pin(self.start(&term, &mut tasks.work, &mut tasks.beside, &run, carryover));
         let started = tokio::select! {
             biased;
             started = starting => started,
@@ -248,7 +248,8 @@ impl<P: ControlPorts> Supervisor<P> {
     async fn start(
         &self,
         term: &Term,
-        (work, beside): (&mut TaskSet, &mut TaskSet),
+        work: &mut TaskSet,
+        beside: &mut TaskSet,
         run: &CancellationToken,
         carryover: &mut Carryover,
     ) -> Result<(), Failure> {
@@ -256,8 +257,7 @@ impl<P: ControlPorts> Supervisor<P> {
         let looking = generations::next_step(&mut ports);
         let step = within(GENERATIONS_PATIENCE, "looking for other generations", looking).await?;
         let step = BesideLanes { ports, step };
-        let started =
-            leader::start(self, term, (&mut *work, &mut *beside), run, carryover, step.until()).await;
+        let started = leader::start(self, term, work, beside, run, carryover, step.until()).await;
         step.start(work, beside, run);
         started
     }

@@ -157,7 +157,7 @@ impl<P: Ports> Run<'_, P> {
         let (mut inboxes, mut requests) = (vec![], vec![]);
         for (mut model, state) in loaded {
             model.keeps(&past);
-            let (inbox, request) = self.start_lane(work, (model, state), window.clone(), progress)?;
+            let (inbox, request) = self.start_lane(work, model, state, window.clone(), progress)?;
             inboxes.push(inbox);
             requests.push(request);
         }
@@ -179,7 +179,8 @@ impl<P: Ports> Run<'_, P> {
     fn start_lane(
         &self,
         work: &mut TaskSet,
-        (model, state): (P::ReadModel, LoadedLane),
+        model: P::ReadModel,
+        state: LoadedLane,
         window: Arc<DedupeWindow>,
         progress: &Arc<Frontiers>,
     ) -> Result<(Inbox, mpsc::Sender<LetterRequest>), Failure> {

@@ -193,7 +193,7 @@ async fn meeting_step<P: GenerationPorts>(
             meeting::Next::Compare => {
                 let picture = ports.take_picture(live, &next, lanes).await?;
                 let to = GenerationState::Comparing;
-                let moved = ports.advance(&next, (to, next.purpose), None).await?;
+                let moved = ports.advance(&next, to, next.purpose, None).await?;
                 let comparing = Box::new(Generation { state: to, ..next });
                 Ok(if moved { NextStep::Comparing(comparing, picture) } else { NextStep::Work })
             }
@@ -206,7 +206,7 @@ async fn back_to_work<P: GenerationPorts>(
     generation: &Generation,
     why: &str,
 ) -> Result<NextStep<P>, Failure> {
-    ports.advance(generation, (GenerationState::Building, generation.purpose), Some(why)).await?;
+    ports.advance(generation, GenerationState::Building, generation.purpose, Some(why)).await?;
     Ok(NextStep::Work)
 }
 

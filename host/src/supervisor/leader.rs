@@ -18,7 +18,8 @@ use crate::position::Position;
 pub async fn start<P: ControlPorts>(
     supervisor: &Supervisor<P>,
     term: &Term,
-    (work, beside): (&mut TaskSet, &mut TaskSet),
+    work: &mut TaskSet,
+    beside: &mut TaskSet,
     stop: &CancellationToken,
     carryover: &mut Carryover,
     until: Option<Position>,

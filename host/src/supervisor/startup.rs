@@ -54,12 +54,14 @@ pub async fn prepare(
     control.of(&mut applier, name).under(epoch).recount_letters(generation).await?;
     let rows = control.of(&mut applier, name).lane_rows(generation).await?;
     not_from_the_future(servers, &rows).await?;
-    Ok((generation, run_plan((servers, settings, loaded), epoch, generation, rows, &mut applier).await?))
+    Ok((generation, run_plan(servers, settings, loaded, epoch, generation, rows, &mut applier).await?))
 }
 
 /// The lanes that run this time. A new lane count first lets the old lanes come to one position.
 pub(super) async fn run_plan(
-    (servers, settings, loaded): (&Servers, &Settings, &Loaded),
+    servers: &Servers,
+    settings: &Settings,
+    loaded: &Loaded,
     epoch: u64,
     generation: u32,
     rows: Vec<LaneRow>,

@@ -111,11 +111,13 @@ impl GenerationPorts for OperatedGenerations {
     async fn advance(
         &mut self,
         generation: &Generation,
-        to: (GenerationState, Purpose),
+        state: GenerationState,
+        purpose: Purpose,
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
+        let to = (state, purpose);
         self.host.ask(&format!("has generation {} become {to:?}", generation.generation)).await?;
-        let moved = self.under(|rows| rows.standing.advance(generation, to, reason))?;
+        let moved = self.under(|rows| rows.standing.advance(generation, state, purpose, reason))?;
         self.host.step("has recorded it").await;
         Ok(moved)
     }
@@ -141,8 +143,8 @@ impl GenerationPorts for OperatedGenerations {
 
     async fn cut_over(&mut self, _live: u32, next: &Generation) -> Result<CutOverOutcome, Failure> {
         self.host.ask("cuts over").await?;
-        let to = (GenerationState::CuttingOver, next.purpose);
-        if !self.under(|rows| rows.standing.advance(next, to, None))? {
+        let to = GenerationState::CuttingOver;
+        if !self.under(|rows| rows.standing.advance(next, to, next.purpose, None))? {
             return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }
         self.host.step("renames tables").await;

@@ -131,8 +131,7 @@ impl<P: GenerationPorts> Building<P> {
         tracing::error!(projection = name, generation = number, "not built: {reason}");
         // What is compared only has nobody who would wait for it.
         if next.purpose.is_compared() {
-            let to = (GenerationState::Dropping, next.purpose);
-            self.ports.advance(next, to, Some(&reason)).await?;
+            self.ports.advance(next, GenerationState::Dropping, next.purpose, Some(&reason)).await?;
             return Ok(End::Over);
         }
         self.ports.explain(number, Some(&reason)).await?;

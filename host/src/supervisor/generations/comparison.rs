@@ -17,7 +17,7 @@ pub async fn compare<P: GenerationPorts>(
 ) -> Result<(), Failure> {
     let purpose = generation.purpose;
     let ended = ports.compare(picture, &generation).await;
-    let (to, why) = match &ended {
+    let ((state, purpose), why) = match &ended {
         Ok(report) => {
             let after = meeting::compared(purpose, report.is_clean(), report.lacks.as_ref());
             if after.0.1 == Purpose::Replace && after.1.is_none() {
@@ -37,11 +37,11 @@ pub async fn compare<P: GenerationPorts>(
             let report = serde_json::to_string(report).expect("a report holds only text and numbers");
             ports.finish(command, &CommandOutcome::Done(report)).await?;
         }
-        match (to, &why) {
-            ((GenerationState::Building, Purpose::Replace), Some(lacks)) => {
+        match (state, purpose, &why) {
+            (GenerationState::Building, Purpose::Replace, Some(lacks)) => {
                 ports.record_lacks(&generation, Purpose::Replace, lacks).await
             }
-            _ => ports.advance(&generation, to, why.as_deref()).await,
+            _ => ports.advance(&generation, state, purpose, why.as_deref()).await,
         }
     };
     within(PATIENCE, "recording what a comparison found", recording).await.map(|_| ())

@@ -96,7 +96,8 @@ pub async fn lacks_now<I: Inventory>(
 pub async fn outbox_lacks(
     servers: &Servers,
     session: &mut Session,
-    (projection, generation): (&str, u32),
+    projection: &str,
+    generation: u32,
     live: &[LaneRow],
 ) -> Result<Option<String>, Failure> {
     let seed = servers.control.seed(session).await?;

@@ -122,7 +122,7 @@ impl GenerationPorts for GenerationContext {
     async fn outbox_lacks(&mut self, live: u32, rows: &[LaneRow]) -> Result<Option<String>, Failure> {
         let mut session = self.session().await?;
         let (servers, name) = (&self.host.servers, self.host.settings.name.as_str());
-        let lacks = completeness::outbox_lacks(servers, &mut session, (name, live), rows).await?;
+        let lacks = completeness::outbox_lacks(servers, &mut session, name, live, rows).await?;
         self.keep(session);
         Ok(lacks)
     }
@@ -138,7 +138,8 @@ impl GenerationPorts for GenerationContext {
     async fn advance(
         &mut self,
         generation: &Generation,
-        (state, purpose): (GenerationState, Purpose),
+        state: GenerationState,
+        purpose: Purpose,
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
         let epoch = self.term.epoch;

@@ -57,7 +57,8 @@ pub trait GenerationPorts: Clone + Send + 'static {
     fn advance(
         &mut self,
         generation: &Generation,
-        to: (GenerationState, Purpose),
+        state: GenerationState,
+        purpose: Purpose,
         reason: Option<&str>,
     ) -> impl Task<Result<bool, Failure>>;
     /// Moves a generation back to being built, for what it lacks. False where it is in another state by now.

@@ -76,7 +76,7 @@ async fn require_whole_history(
     let rows = db.lane_rows(live).await?;
     not_from_the_future(servers, &rows).await?;
     is_possible(servers, loaded, &identity).await?;
-    let lacks = completeness::outbox_lacks(servers, session, (name, live), &rows).await?;
+    let lacks = completeness::outbox_lacks(servers, session, name, live, &rows).await?;
     may_begin(name, lacks)
 }
 

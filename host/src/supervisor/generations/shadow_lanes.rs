@@ -144,8 +144,9 @@ impl ShadowPorts for ShadowLanes {
         }
         let rows = control.of(&mut session, &settings.name).lane_rows(number).await?;
         startup::not_from_the_future(&self.servers, &rows).await?;
-        let parts = (&self.servers, settings, &self.loaded);
-        let run_plan = startup::run_plan(parts, epoch, number, rows, &mut session).await?;
+        let (servers, loaded) = (&self.servers, &self.loaded);
+        let run_plan =
+            startup::run_plan(servers, settings, loaded, epoch, number, rows, &mut session).await?;
         Ok(RunPlan { until: run_plan.until.or(until), ..run_plan })
     }
 }

@@ -161,7 +161,7 @@ impl<'a, P: GenerationPorts> Watch<'a, P> {
             }
         }
         let to = if is_looked_at { GenerationState::Kept } else { GenerationState::Meeting };
-        let moved = self.ports.advance(&now, (to, now.purpose), None).await?;
+        let moved = self.ports.advance(&now, to, now.purpose, None).await?;
         // Both end at one position from here on, while the live lanes run.
         if moved && meets && self.rendezvous.fix() {
             let (projection, generation) = (&self.ports.settings().name, number);
@@ -337,5 +337,5 @@ pub async fn report_progress<P: GenerationPorts>(ports: &mut P, now: &Generation
     let told = format!("generation {} waits: {reason}", now.generation);
     let waited = Duration::from_secs(ports.waits(command, &told).await?);
     let Some(why) = command::bound(waited, &told) else { return Ok(()) };
-    ports.advance(now, (GenerationState::Dropping, now.purpose), Some(&why)).await.map(|_| ())
+    ports.advance(now, GenerationState::Dropping, now.purpose, Some(&why)).await.map(|_| ())
 }

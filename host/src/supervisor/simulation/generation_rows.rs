@@ -27,11 +27,18 @@ impl GenerationRows {
     }
 
     /// As `advance_generation`. False where it is in another state than it was read in.
-    pub fn advance(&mut self, of: &Generation, to: (GenerationState, Purpose), reason: Option<&str>) -> bool {
-        let is_attempt =
-            of.state != GenerationState::Building && to.0 == GenerationState::Building && to.1 == of.purpose;
+    pub fn advance(
+        &mut self,
+        of: &Generation,
+        state: GenerationState,
+        purpose: Purpose,
+        reason: Option<&str>,
+    ) -> bool {
+        let is_attempt = of.state != GenerationState::Building
+            && state == GenerationState::Building
+            && purpose == of.purpose;
         let Some(row) = self.row(of.generation).filter(|row| row.state == of.state) else { return false };
-        (row.state, row.purpose, row.reason) = (to.0, to.1, reason.map(str::to_owned));
+        (row.state, row.purpose, row.reason) = (state, purpose, reason.map(str::to_owned));
         row.attempts += u32::from(is_attempt);
         true
     }

@@ -97,13 +97,14 @@ impl Store {
         &self,
         epoch: u64,
         of: &Generation,
-        to: (GenerationState, Purpose),
+        state: GenerationState,
+        purpose: Purpose,
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
         self.proven(epoch)?;
-        let moved = self.state().beside.rows.advance(of, to, reason);
+        let moved = self.state().beside.rows.advance(of, state, purpose, reason);
         if moved {
-            self.steps.note(|| format!("generation {} is {:?}", of.generation, to.0));
+            self.steps.note(|| format!("generation {} is {state:?}", of.generation));
         }
         Ok(moved)
     }
@@ -242,11 +243,12 @@ impl GenerationPorts for SimulatedGenerations {
     async fn advance(
         &mut self,
         generation: &Generation,
-        to: (GenerationState, Purpose),
+        state: GenerationState,
+        purpose: Purpose,
         reason: Option<&str>,
     ) -> Result<bool, Failure> {
         self.ask("moves one on").await?;
-        let moved = self.host.store.advance(self.epoch(), generation, to, reason);
+        let moved = self.host.store.advance(self.epoch(), generation, state, purpose, reason);
         self.ask("has moved one on").await?;
         moved
     }
@@ -275,8 +277,7 @@ impl GenerationPorts for SimulatedGenerations {
     async fn cut_over(&mut self, _live: u32, next: &Generation) -> Result<CutOverOutcome, Failure> {
         self.ask("cuts over").await?;
         let store = &self.host.store;
-        let to = (GenerationState::CuttingOver, next.purpose);
-        if !store.advance(self.epoch(), next, to, None)? {
+        if !store.advance(self.epoch(), next, GenerationState::CuttingOver, next.purpose, None)? {
             return Ok(CutOverOutcome::NotYet("it is not to take the live one's place any more".to_owned()));
         }
         self.ask("renames tables").await?;
