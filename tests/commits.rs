@@ -102,7 +102,7 @@ async fn a_letter_whose_transaction_has_an_unknown_outcome_is_applied_or_discard
                 let letter = parked(&bench, &mut lane, number).await;
                 proxy.at_commit(fault);
                 until("the letter is applied", async || {
-                    lane.apply_letter(&letter, (&[add(1)], &bench.version)).await.is_ok()
+                    lane.apply_letter(&letter, &[add(1)], &bench.version).await.is_ok()
                 })
                 .await;
                 applied += 1;

@@ -10,6 +10,14 @@ use crate::readmodel::lane::dead_letter::{Letter, Selection};
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 
+/// What a page counts besides the letters that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    Nothing,
+    /// All letters that fit.
+    AllThatFit,
+}
+
 /// A page of letters.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LetterPage {
@@ -28,15 +36,18 @@ impl LetterPage {
         servers: &Servers,
         projection: &str,
         selection: &Selection,
-        (limit, counts): (u32, bool),
+        limit: u32,
+        counts: Counts,
     ) -> Result<Self, Refusal> {
         let boundary = choice::boundary(session, servers, projection).await?;
         // What comes between the two is behind the boundary, and not shown.
         let selection = Selection { until: Some(boundary.until), ..selection.clone() };
         let letters = servers.control.of(session, projection).letters(&selection, limit).await?;
         let next = next(&letters, limit, |letter| letter.id);
-        let count =
-            if counts { Some(choice::count(session, servers, projection, selection).await?) } else { None };
+        let count = match counts {
+            Counts::Nothing => None,
+            Counts::AllThatFit => Some(choice::count(session, servers, projection, selection).await?),
+        };
         Ok(Self { letters, next, boundary, count })
     }
 }

@@ -68,7 +68,8 @@ pub trait ReadModel: Send + 'static {
     fn apply_letter(
         &mut self,
         letter: &Letter,
-        made: (&[FittedOperation], &Deployed),
+        operations: &[FittedOperation],
+        version: &Deployed,
     ) -> impl Task<Result<(), Failure>>;
     fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> impl Task<Result<(), Failure>>;
     fn discard_letter(&mut self, letter: &Letter, who: &str, why: &str) -> impl Task<Result<bool, Failure>>;

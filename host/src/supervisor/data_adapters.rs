@@ -81,9 +81,10 @@ impl ReadModel for LaneModel {
     async fn apply_letter(
         &mut self,
         letter: &Letter,
-        made: (&[FittedOperation], &Deployed),
+        operations: &[FittedOperation],
+        version: &Deployed,
     ) -> Result<(), Failure> {
-        LaneModel::apply_letter(self, letter, made).await
+        LaneModel::apply_letter(self, letter, operations, version).await
     }
 
     async fn keep_letter(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {

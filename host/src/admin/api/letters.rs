@@ -18,7 +18,7 @@ use crate::event::Named;
 use crate::failure::Failure;
 use crate::operation::choice::{self, LetterBoundary, LetterChoice};
 use crate::operation::dry_run::DryRun;
-use crate::operation::pages::LetterPage;
+use crate::operation::pages::{Counts, LetterPage};
 use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::control::command::CommandRecord;
@@ -100,9 +100,10 @@ pub async fn list(
         ..Selection::default()
     };
     let selection = choice::reading(selection, aggregate.as_deref().map(named).transpose()?);
+    let counts = if count { Counts::AllThatFit } else { Counts::Nothing };
     let mut seat = shown.desk.sit().await?;
     let (session, servers) = (&mut seat.session, &seat.servers);
-    let page = LetterPage::read(session, servers, &projection, &selection, (limit, count)).await;
+    let page = LetterPage::read(session, servers, &projection, &selection, limit, counts).await;
     let mut page = seat.rise(page.map_err(Problem::from))?;
     masking::letters(&caller, &mut page.letters);
     Ok(Json(page))

@@ -246,11 +246,7 @@ fn gone() -> Failure {
 }
 
 /// Writes a batch. What is wrong with it, if anything is.
-fn write(
-    rows: &mut Rows,
-    generation: u32,
-    (number, batch): (u64, &Batch),
-) -> Result<Option<String>, Failure> {
+fn write(rows: &mut Rows, generation: u32, number: u64, batch: &Batch) -> Result<Option<String>, Failure> {
     let tables = rows.tables.get_mut(&generation).ok_or_else(gone)?;
     let mut wrong = None;
     if tables.row.batch != number {
@@ -297,7 +293,7 @@ impl ReadModel for OperatedReadModel {
     async fn commit(&mut self, batch: &Arc<Batch>) -> Result<(), Failure> {
         self.host.ask(&format!("commits {} of generation {}", batch.entries.len(), self.generation)).await?;
         let wrong =
-            self.host.world.under(self.epoch, |rows| write(rows, self.generation, (self.batch, batch)))??;
+            self.host.world.under(self.epoch, |rows| write(rows, self.generation, self.batch, batch))??;
         if let Some(wrong) = wrong {
             self.host.world.steps.violated(|| wrong);
         }
@@ -325,7 +321,8 @@ impl ReadModel for OperatedReadModel {
     async fn apply_letter(
         &mut self,
         _letter: &Letter,
-        _made: (&[FittedOperation], &Deployed),
+        _operations: &[FittedOperation],
+        _version: &Deployed,
     ) -> Result<(), Failure> {
         self.has_no_letters()
     }

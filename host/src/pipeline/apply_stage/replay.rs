@@ -131,7 +131,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let version = self.hot_swap.deployed().clone();
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
-            match self.model.apply_letter(letter, (&operations, &version)).await {
+            match self.model.apply_letter(letter, &operations, &version).await {
                 Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
                     Decision::Isolate => return Ok(LetterTry::Fails(failure)),

@@ -65,7 +65,8 @@ pub fn second_key(delivery: &Delivery, seed: &Seed) -> [u8; 16] {
 pub async fn write(
     session: &mut Session,
     control: &Control,
-    (lane, seed): (&Lane, &Seed),
+    lane: &Lane,
+    seed: &Seed,
     entry: &Entry,
     digest: &str,
 ) -> Result<Volume, Failure> {
@@ -73,8 +74,8 @@ pub async fn write(
         return Ok(Volume::default());
     }
     for key in [document_key(&entry.delivery), second_key(&entry.delivery, seed)] {
-        let added = insert(session, control, lane, (entry, &key), digest).await?;
-        if added.letters > 0 || same::has_letter(session, control, lane, (&entry.delivery, &key)).await? {
+        let added = insert(session, control, lane, entry, &key, digest).await?;
+        if added.letters > 0 || same::has_letter(session, control, lane, &entry.delivery, &key).await? {
             return Ok(added);
         }
     }
@@ -86,7 +87,8 @@ async fn insert(
     session: &mut Session,
     control: &Control,
     lane: &Lane,
-    (entry, key): (&Entry, &[u8; 16]),
+    entry: &Entry,
+    key: &[u8; 16],
     digest: &str,
 ) -> Result<Volume, Failure> {
     let packet = session.packet_bytes_max;
@@ -215,9 +217,11 @@ pub async fn erase(
 pub async fn record_discard(
     connection: &mut MySqlConnection,
     control: &Control,
-    (lane, seed): (&Lane, &Seed),
+    lane: &Lane,
+    seed: &Seed,
     letter: &Letter,
-    (who, why): (&str, &str),
+    who: &str,
+    why: &str,
 ) -> Result<(), Failure> {
     let sql = control.sql(
         "INSERT IGNORE INTO laterna.discarded (projection, document_key, event_id, discarded_by, reason) \
@@ -234,9 +238,7 @@ pub async fn record_discard(
             .run(&mut *connection)
             .await
             .map_err(|error| classify("recording a discard", &error))?;
-        if recorded.rows_affected() > 0
-            || same::is_discarded(connection, control, lane, (letter, key)).await?
-        {
+        if recorded.rows_affected() > 0 || same::is_discarded(connection, control, lane, letter, key).await? {
             return Ok(());
         }
     }

@@ -155,12 +155,12 @@ impl RecentlyTaken {
             let found = db.letters_of_events(live.generation, &wanted).await?;
             letters.extend(found.into_iter().map(|letter| (letter.event_key.clone(), letter)));
         }
-        let may_be_forgotten = !self.remembers_all(&live);
+        let pending = TakenAs::Pending { may_be_forgotten: !self.remembers_all(&live) };
         let answer = |(one, key): (&AskedEvent, Vec<u8>)| {
             let (known, letter) = (self.known.get(&seed.mark(&one.id)), letters.get(&Some(key)));
             let row = known.map(|(row, _)| *row).filter(|_| letter.is_none());
             let outcome = known.map(|(_, outcome)| *outcome);
-            TakenFound { what: answer(letter, outcome, (one.time, may_be_forgotten), &live), row }
+            TakenFound { what: answer(letter, outcome, one.time, pending.clone(), &live), row }
         };
         Ok(Some(asked.iter().zip(keys).map(answer).collect()))
     }
@@ -254,11 +254,12 @@ impl RecentlyTaken {
     }
 }
 
-/// What is answered of an event. `time` and `may_be_forgotten` are about one of which nothing is known.
+/// What is answered of an event. `time` and `pending` are about one of which nothing is known.
 fn answer(
     letter: Option<&Letter>,
     known: Option<KnownOutcome>,
-    (time, may_be_forgotten): (Option<ClusterTime>, bool),
+    time: Option<ClusterTime>,
+    pending: TakenAs,
     live: &LanesStanding,
 ) -> TakenAs {
     if let Some(letter) = letter {
@@ -271,7 +272,6 @@ fn answer(
         Some(KnownOutcome::Unsaid) => return TakenAs::Unsaid,
         None => {}
     }
-    let pending = TakenAs::Pending { may_be_forgotten };
     let (Some(time), Some(passed)) = (time, live.passed) else { return pending };
     match live.streams_since {
         _ if passed <= time => pending,
@@ -296,8 +296,8 @@ mod tests {
     #[test]
     fn a_position_proves_no_more_than_that_an_event_of_the_stream_was_passed() {
         let at = |seconds| Some(ClusterTime { seconds, increment: 1 });
-        let of = |time, live: LanesStanding| answer(None, None, (time, true), &live);
         let pending = TakenAs::Pending { may_be_forgotten: true };
+        let of = |time, live: LanesStanding| answer(None, None, time, pending.clone(), &live);
         assert_eq!(of(None, live(Some(9), Some(1))), pending, "nobody knows when it was written");
         assert_eq!(of(at(5), live(Some(9), Some(1))), TakenAs::Passed);
         for passed in [Some(5), Some(4), None] {
@@ -306,7 +306,7 @@ mod tests {
         for since in [Some(5), Some(6), None] {
             assert!(matches!(of(at(5), live(Some(9), since)), TakenAs::Unknown(_)), "{since:?}");
         }
-        let done = answer(None, Some(KnownOutcome::Done), (at(9), true), &live(None, None));
+        let done = answer(None, Some(KnownOutcome::Done), at(9), pending, &live(None, None));
         assert_eq!(done, TakenAs::Applied);
     }
 

@@ -235,7 +235,8 @@ pub fn blamed(
     tables: &mut Tables,
     outbox: &OutboxModel,
     number: usize,
-    (entry, failure): (&Entry, &Failure),
+    entry: &Entry,
+    failure: &Failure,
 ) -> Result<(), String> {
     let is_told = tables.breaker.as_ref().is_some_and(|breaker| breaker.resumed);
     if !matches!(failure, Failure::UnknownRefusal { .. }) || outbox.facts[number].strange || is_told {

@@ -247,7 +247,7 @@ impl SimulatedReadModel {
                     tables.write_letter(number, entry, true, &batch.version.digest);
                     // Those of other generations are judged when they are to be live.
                     if state.tables.generation == self.generation
-                        && let Err(wrong) = examine::blamed(&state, tables, outbox, number, (entry, failure))
+                        && let Err(wrong) = examine::blamed(&state, tables, outbox, number, entry, failure)
                     {
                         steps.violated(|| self.told(&wrong));
                     }
@@ -390,7 +390,8 @@ impl ReadModel for SimulatedReadModel {
     async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, _): (&[FittedOperation], &Deployed),
+        operations: &[FittedOperation],
+        _version: &Deployed,
     ) -> Result<(), Failure> {
         self.about(letter, (), |model, tables| {
             if tables.letters.get(&letter.id).is_some_and(|(_, stored)| stored.erased_at.is_some()) {

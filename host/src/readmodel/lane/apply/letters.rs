@@ -41,7 +41,8 @@ impl LaneModel {
     pub async fn apply_letter(
         &mut self,
         letter: &Letter,
-        (operations, version): (&[FittedOperation], &Deployed),
+        operations: &[FittedOperation],
+        version: &Deployed,
     ) -> Result<(), Failure> {
         self.unmoved((), async |model: &Self, session: &mut Session| {
             model.begin(session, &[&model.token()]).await?;
@@ -79,8 +80,8 @@ impl LaneModel {
             let connection = &mut session.connection;
             let removed = dead_letter::remove(connection, &model.control, letter).await?;
             if removed.is_some() {
-                let lane = (&model.lane, model.seed()?);
-                dead_letter::record_discard(connection, &model.control, lane, letter, (who, why)).await?;
+                let (control, lane, seed) = (&model.control, &model.lane, model.seed()?);
+                dead_letter::record_discard(connection, control, lane, seed, letter, who, why).await?;
             }
             model.finish_unmoved(session, removed.unwrap_or_default()).await?;
             Ok(removed.is_some())

@@ -89,8 +89,8 @@ impl LaneModel {
         let LaneBatch { turn: BatchToken { lane, .. }, batch, .. } = part;
         let mut letters = Volume::default();
         for entry in &batch.entries {
-            let lane = (lane, self.seed()?);
-            let more = dead_letter::write(session, &self.control, lane, entry, &batch.version.digest).await?;
+            let (seed, digest) = (self.seed()?, &batch.version.digest);
+            let more = dead_letter::write(session, &self.control, lane, seed, entry, digest).await?;
             letters = letters.plus(more);
         }
         if letters.letters > 0 {

@@ -18,7 +18,8 @@ pub(super) async fn has_letter(
     session: &mut Session,
     control: &Control,
     lane: &Lane,
-    (delivery, key): (&Delivery, &[u8; 16]),
+    delivery: &Delivery,
+    key: &[u8; 16],
 ) -> Result<bool, Failure> {
     let failed = |error: sqlx::Error| classify("comparing a dead letter", &error);
     // The first version of the control schema kept an id's text only, and an erased letter has no document.
@@ -55,7 +56,8 @@ pub(super) async fn is_discarded(
     connection: &mut MySqlConnection,
     control: &Control,
     lane: &Lane,
-    (letter, key): (&Letter, &[u8]),
+    letter: &Letter,
+    key: &[u8],
 ) -> Result<bool, Failure> {
     let sql = control.sql(
         "SELECT 1 FROM laterna.discarded WHERE projection = ? AND document_key = ? \
