@@ -73,7 +73,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             .map(counted)
         }
         Ok(Prepared::OtherTables { digest, origin }) => {
-            generations::deploy(commands, session, (asked, seen), (&digest, origin)).await
+            generations::deploy(commands, session, asked, seen, &digest, origin).await
         }
         Ok(Prepared::Refused { digest, reason }) => {
             let proposal = Proposal {

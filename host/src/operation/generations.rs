@@ -19,13 +19,13 @@ pub(super) async fn carry_out(
     let (purpose, part, accept) = match &asked.request {
         Request::AcceptGeneration { generation, shown } => {
             let accept = Change::Accept { shown: shown.clone() };
-            return change(commands, session, (asked, None), (*generation, accept)).await;
+            return change(commands, session, asked, None, *generation, accept).await;
         }
         Request::ReturnGeneration { generation } => {
-            return change(commands, session, (asked, None), (*generation, Change::Return)).await;
+            return change(commands, session, asked, None, *generation, Change::Return).await;
         }
         Request::DropGeneration { generation } => {
-            return change(commands, session, (asked, None), (*generation, Change::Drop)).await;
+            return change(commands, session, asked, None, *generation, Change::Drop).await;
         }
         Request::Verify { repair } => {
             let purpose = if *repair { Purpose::Repair } else { Purpose::Verify };
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(
         ));
     }
     let plan = GenerationPlan { purpose, part, accept, origin: Origin::Command };
-    open(commands, session, (asked, Some(in_force.id)), &in_force.digest, plan).await
+    open(commands, session, asked, Some(in_force.id), &in_force.digest, plan).await
 }
 
 fn not_begun(projection: &str) -> Failure {
@@ -77,7 +77,8 @@ pub(super) struct GenerationPlan {
 pub(super) async fn open(
     commands: &Commands,
     session: &mut Session,
-    (asked, seen): (&Command, Option<u64>),
+    asked: &Command,
+    seen: Option<u64>,
     digest: &str,
     plan: GenerationPlan,
 ) -> Result<Tried, Failure> {
@@ -120,8 +121,10 @@ pub(super) async fn open(
 async fn change(
     commands: &Commands,
     session: &mut Session,
-    (asked, seen): (&Command, Option<u64>),
-    (generation, change): (u32, Change),
+    asked: &Command,
+    seen: Option<u64>,
+    generation: u32,
+    change: Change,
 ) -> Result<Tried, Failure> {
     let projection = &commands.projection;
     let done = change.clone();
@@ -143,8 +146,10 @@ async fn change(
 pub(super) async fn deploy(
     commands: &Commands,
     session: &mut Session,
-    asked: (&Command, Option<u64>),
-    (digest, origin): (&str, Origin),
+    asked: &Command,
+    seen: Option<u64>,
+    digest: &str,
+    origin: Origin,
 ) -> Result<Tried, Failure> {
     let standing = commands.db(session).generations().await?;
     let kept = standing
@@ -152,9 +157,9 @@ pub(super) async fn deploy(
         .rev()
         .find(|one| one.state == GenerationState::Kept && one.digest == digest && one.part.is_all());
     if let Some(kept) = kept {
-        return change(commands, session, asked, (kept.generation, Change::Return)).await;
+        return change(commands, session, asked, seen, kept.generation, Change::Return).await;
     }
     let plan =
         GenerationPlan { purpose: Purpose::Replace, part: HistoryFilter::default(), accept: false, origin };
-    open(commands, session, asked, digest, plan).await
+    open(commands, session, asked, seen, digest, plan).await
 }

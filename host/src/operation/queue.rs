@@ -131,7 +131,7 @@ impl<D: CommandDesk> Queue<D> {
     /// One look at what there is to do.
     pub(super) async fn turn(&mut self) -> Result<(), Failure> {
         while let Some(Ok((id, ended))) = self.under_way.try_join_next() {
-            self.ended((id, ended)).await?;
+            self.ended(id, ended).await?;
         }
         self.say().await?;
         let pending = self.desk.pending().await?;
@@ -174,14 +174,14 @@ impl<D: CommandDesk> Queue<D> {
         while self.trying.get(&id).is_some_and(|one| one.is_under_way) {
             let Ok(ended) = tokio::time::timeout_at(until, self.under_way.join_next()).await else { break };
             match ended {
-                Some(Ok(ended)) => self.ended(ended).await?,
+                Some(Ok((id, ended))) => self.ended(id, ended).await?,
                 _ => break,
             }
         }
         Ok(())
     }
 
-    async fn ended(&mut self, (id, ended): (u64, Result<Tried, Failure>)) -> Result<(), Failure> {
+    async fn ended(&mut self, id: u64, ended: Result<Tried, Failure>) -> Result<(), Failure> {
         let Some(trying) = self.trying.get_mut(&id) else { return Ok(()) };
         trying.is_under_way = false;
         let reason = match ended {

@@ -223,7 +223,7 @@ impl Checked<'_> {
     async fn change(&mut self, number: u32, change: &Change) -> Result<(), Refusal> {
         let standing = self.standing().await?;
         let is_there = standing.iter().any(|one| one.generation == number);
-        match generation::changing(&standing, (self.projection, number), change) {
+        match generation::changing(&standing, self.projection, number, change) {
             Err(why) if !is_there => Err(Refusal::NotThere(why)),
             Err(why) if self.is_idle().await? => Err(Refusal::InTheWay(why)),
             _ => Ok(()),

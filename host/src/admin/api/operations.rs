@@ -108,12 +108,12 @@ pub async fn cancel(
     State(shown): State<AdminContext>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<u64>,
-    Query(DryRunQuery { dry_run }): Query<DryRunQuery>,
+    Query(query): Query<DryRunQuery>,
     key: RepeatKey,
 ) -> Result<Response, Problem> {
     let mut seat = shown.desk.sit().await?;
-    let once = key.once(&[&id.to_be_bytes()]).filter(|_| !dry_run);
-    let cancelled = cancelled_once(&mut seat, &caller, (id, dry_run), once).await;
+    let once = key.once(&[&id.to_be_bytes()]).filter(|_| !query.dry_run);
+    let cancelled = cancelled_once(&mut seat, &caller, id, &query, once).await;
     Ok(match seat.rise(cancelled)? {
         (StatusCode::ACCEPTED, record) => asked::accepted(record),
         (code, record) => (code, Json(record)).into_response(),
@@ -124,7 +124,8 @@ pub async fn cancel(
 async fn cancelled_once(
     seat: &mut Seat,
     caller: &Caller,
-    (id, is_dry): (u64, bool),
+    id: u64,
+    query: &DryRunQuery,
     once: Option<OnceKey>,
 ) -> Result<(StatusCode, CommandRecord), Problem> {
     let control = seat.servers.control.clone();
@@ -133,7 +134,7 @@ async fn cancelled_once(
     {
         return Err(Problem::key_is_taken("the end of an operation"));
     }
-    let cancelled = cancelled(seat, caller, (id, is_dry)).await?;
+    let cancelled = cancelled(seat, caller, id, query).await?;
     if let Some(once) = &once {
         control.on(&mut seat.session).keep_answer(CANCELLATIONS, once, "").await?;
     }
@@ -143,11 +144,12 @@ async fn cancelled_once(
 async fn cancelled(
     Seat { session, servers, .. }: &mut Seat,
     caller: &Caller,
-    (id, is_dry): (u64, bool),
+    id: u64,
+    query: &DryRunQuery,
 ) -> Result<(StatusCode, CommandRecord), Problem> {
     let none = || Problem::not_found(format!("there is no operation {id}"));
     let mut db = servers.control.on(session);
-    let (cancellation, ended) = db.cancel_command(id, &caller.name, is_dry).await?;
+    let (cancellation, ended) = db.cancel_command(id, &caller.name, query.dry_run).await?;
     Status::counts_ended(&ended);
     let code = match cancellation {
         Cancellation::Over => StatusCode::OK,
@@ -157,7 +159,7 @@ async fn cancelled(
         }
         Cancellation::NotThere => return Err(none()),
     };
-    if !is_dry {
+    if !query.dry_run {
         tracing::info!(command = id, by = caller.name, "cancelled over the API");
     }
     let record = db.command_record(id).await?.ok_or_else(none)?;

@@ -128,13 +128,13 @@ impl SimulatedDesk {
                 Act::Change { generation, .. } => *generation,
                 Act::Deploy(_) => 0,
             };
-            let decided = command::decide((command, seen), &act, "done", &rows.lock(command));
+            let decided = command::decide(command, seen, &act, "done", &rows.lock(command));
             self.world.steps.note(|| format!("command {}: {decided:?}", command.id));
             if let Err(wrong) = examine::decided(rows, command, &decided.steps) {
                 self.world.steps.violated(|| wrong);
             }
             rows.numbers = rows.numbers.max(number);
-            rows.apply(command, (&act, number), decided.steps);
+            rows.apply(command, &act, number, decided.steps);
             decided.tried
         };
         self.ask("has decided").await?;

@@ -232,7 +232,7 @@ impl Rows {
     }
 
     /// Makes the changes that were decided on.
-    pub fn apply(&mut self, command: &Command, (act, number): (&Act<'_>, u32), steps: Vec<Step>) {
+    pub fn apply(&mut self, command: &Command, act: &Act<'_>, number: u32, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Finish(id, outcome) => self.finish(id, outcome),

@@ -54,7 +54,7 @@ impl ProjectionDb<'_> {
         };
         let control = transaction.control;
         let rows = transaction.lock_rows(command).await?;
-        let decided = decide((command, seen), &act, &result(number), &rows);
+        let decided = decide(command, seen, &act, &result(number), &rows);
         let mut ended = EndedCommands::none(transaction.projection);
         if decided.steps.is_empty() {
             transaction.rollback().await?;

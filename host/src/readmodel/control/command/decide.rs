@@ -49,14 +49,15 @@ pub struct Decided {
 /// Decides what a command comes to; `result` is its text when it is done. A command that waits for what its generation comes to
 /// stays as it is.
 pub fn decide(
-    (command, seen): (&Command, Option<u64>),
+    command: &Command,
+    seen: Option<u64>,
     act: &Act<'_>,
     result: &str,
     rows: &LockedRows,
 ) -> Decided {
     let over = |steps| Decided { steps, tried: Tried::Over };
     let ends = |outcome| Step::Finish(command.id, outcome);
-    let (way, cleared) = overtake::way(command, (seen, !matches!(act, Act::Deploy(_))), rows);
+    let (way, cleared) = overtake::way(command, seen, act, rows);
     let by = overtake::superseded(command);
     let failed = CommandOutcome::Failed(by.clone());
     let mut steps: Vec<Step> =
@@ -93,7 +94,7 @@ pub fn decide(
             Err(why) => return refused(why),
         },
         Act::Change { projection, generation, change } => {
-            match generation::changing(&standing, (projection, *generation), change) {
+            match generation::changing(&standing, projection, *generation, change) {
                 Ok(changed) => {
                     let why = format!("superseded by the return to generation {generation}");
                     steps.extend(some(changed.gives_up, &why));

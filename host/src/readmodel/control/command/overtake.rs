@@ -2,7 +2,7 @@
 //! and deployments that were asked for before it and are not done. It never ends a generation that is just taking the
 //! live one's place.
 
-use super::{Command, CommandOutcome, Request, asks_for};
+use super::{Act, Command, CommandOutcome, Request, asks_for};
 use crate::failure::Failure;
 use crate::readmodel::control::control_db::{ControlTransaction, LeaderDb, ProjectionTransaction};
 use crate::readmodel::control::control_sql::ControlRow;
@@ -47,7 +47,7 @@ pub struct Cleared {
 
 /// Decides whether a command can be carried out, and what ends for that. `seen` is the deployment that was in force
 /// when the command was prepared.
-pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &LockedRows) -> (Way, Cleared) {
+pub fn way(command: &Command, seen: Option<u64>, act: &Act<'_>, rows: &LockedRows) -> (Way, Cleared) {
     let in_force = rows.in_force.as_ref().map(|(id, _)| *id);
     let nothing = Cleared::default();
     if !rows.is_pending {
@@ -74,6 +74,8 @@ pub fn way(command: &Command, (seen, needs_place): (Option<u64>, bool), rows: &L
         let coming = rows.standing.iter().find(|one| comes(one));
         given_up = given_up.or(coming.map(|one| format!("generation {}", one.generation)));
     }
+    // What is only put in force needs no place of its own, and leaves what is looked at where it is.
+    let needs_place = !matches!(act, Act::Deploy(_));
     let ends = |one: &&Generation| match command.request {
         Request::Rollback if given_up.is_some() => comes(one),
         _ => one.is_built() && (needs_place || one.purpose != Purpose::Look),

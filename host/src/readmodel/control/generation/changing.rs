@@ -57,7 +57,8 @@ fn built(standing: &[Generation]) -> Vec<u32> {
 /// Applies a change to a generation, or returns why it is not made.
 pub fn changing(
     standing: &[Generation],
-    (projection, generation): (&str, u32),
+    projection: &str,
+    generation: u32,
     change: &Change,
 ) -> Result<Changed, String> {
     let found = standing.iter().find(|found| found.generation == generation).ok_or_else(|| {
@@ -172,7 +173,7 @@ mod tests {
             |lacks: &str| Generation { lacks: Some(lacks.into()), ..generation(GenerationState::Building) };
         let accept = |shown: Option<&str>| Change::Accept { shown: shown.map(str::to_owned) };
         let after = |found: &Generation, shown| {
-            changing(std::slice::from_ref(found), ("accounts", 2), &accept(shown)).map(|one| one.generation)
+            changing(std::slice::from_ref(found), "accounts", 2, &accept(shown)).map(|one| one.generation)
         };
         assert!(after(&lacks("event 7"), Some("event 7")).is_ok_and(|one| one.lacks_accepted));
         let late = after(&lacks("event 7"), Some("")).expect_err("it was not shown");
