@@ -230,8 +230,8 @@ impl CutOver<'_> {
             command: None,
         };
         deployment::deploy(connection, self.control, proposal).await?;
-        ownership::enter(connection, self.control, projection, (self.applier.database(), &self.next.tables))
-            .await?;
+        let (database, tables) = (self.applier.database(), &self.next.tables);
+        ownership::enter(connection, self.control, projection, database, tables).await?;
         self.forget_sessions(connection).await?;
         send(connection, "COMMIT").await.map_err(failed)?;
         Ok(())

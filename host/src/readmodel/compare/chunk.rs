@@ -44,6 +44,13 @@ struct RowChunk {
     different: FoundRows<DifferentRow>,
 }
 
+/// The table of one side, and what a statement calls it.
+#[derive(Clone, Copy)]
+struct AliasedTable<'a> {
+    table: &'a str,
+    alias: &'a str,
+}
+
 impl<'a> Chunks<'a> {
     pub fn new(
         view: &'a mut ReadView,
@@ -187,16 +194,18 @@ impl<'a> Chunks<'a> {
         }
         let room = |found: usize| self.bounds.samples.saturating_sub(found);
         let (live, rebuilt) = (self.live.clone(), self.rebuilt.clone());
+        let live = AliasedTable { table: &live, alias: "l" };
+        let rebuilt = AliasedTable { table: &rebuilt, alias: "r" };
         let (extra_room, missing_room) =
             (room(report.extra.samples.len()), room(report.missing.samples.len()));
         let different_room = room(report.different.samples.len());
         chunk.extra.rows = extra;
         if extra > 0 && extra_room > 0 {
-            chunk.extra.samples = self.alone(("l", &live), ("r", &rebuilt), upper, extra_room).await?;
+            chunk.extra.samples = self.alone(live, rebuilt, upper, extra_room).await?;
         }
         chunk.missing.rows = missing;
         if missing > 0 && missing_room > 0 {
-            chunk.missing.samples = self.alone(("r", &rebuilt), ("l", &live), upper, missing_room).await?;
+            chunk.missing.samples = self.alone(rebuilt, live, upper, missing_room).await?;
         }
         chunk.different.rows = different;
         if different > 0 && different_room > 0 {
@@ -209,11 +218,13 @@ impl<'a> Chunks<'a> {
     /// The keys of rows that only the first side has.
     async fn alone(
         &mut self,
-        (mine, table): (&str, &str),
-        (theirs, other): (&str, &str),
+        mine: AliasedTable<'_>,
+        theirs: AliasedTable<'_>,
         upper: Option<&KeyPlace>,
         room: usize,
     ) -> Result<Keys, Failure> {
+        let AliasedTable { table, alias: mine } = mine;
+        let AliasedTable { table: other, alias: theirs } = theirs;
         let key = &self.pair.key;
         let sql = format!(
             "SELECT {} FROM {table} {mine} FORCE INDEX (PRIMARY) LEFT JOIN {other} {theirs} FORCE INDEX (PRIMARY) \

@@ -55,7 +55,8 @@ pub async fn enter(
     connection: &mut MySqlConnection,
     control: &Control,
     projection: &str,
-    (database, tables): (&str, &[String]),
+    database: &str,
+    tables: &[String],
 ) -> Result<(), Failure> {
     let forget = control.statement(
         "entering the read model's tables",

@@ -23,7 +23,8 @@ struct Shape {
 /// What is wrong with the first of these tables that is in `live` already: those in `scratch` are as declared.
 pub async fn misfit(
     session: &mut Session,
-    (scratch, live): (&str, &str),
+    scratch: &str,
+    live: &str,
     tables: &[String],
 ) -> Result<Option<Failure>, Failure> {
     let declared = shapes(session, scratch, tables).await?;

@@ -50,7 +50,7 @@ pub async fn rehearse(
     ] {
         send(&mut session.connection, &sql).await.map_err(failed)?;
     }
-    let rehearsed = rehearse_here(session, (&scratch, database), schema).await;
+    let rehearsed = rehearse_here(session, &scratch, database, schema).await;
     for sql in [format!("DROP DATABASE IF EXISTS {scratch}"), format!("USE `{database}`")] {
         send(&mut session.connection, &sql).await.map_err(failed)?;
     }
@@ -77,7 +77,8 @@ fn of_the_projector(failure: Failure) -> Failure {
 
 async fn rehearse_here(
     session: &mut Session,
-    (scratch, live): (&str, &str),
+    scratch: &str,
+    live: &str,
     schema: &Schema,
 ) -> Result<Rehearsal, Failure> {
     let order = session.text_order();
@@ -87,7 +88,7 @@ async fn rehearse_here(
     prepare(session, schema).await.map_err(of_the_projector)?;
     let names = schema.table_names();
     Ok(Rehearsal {
-        misfit: existing::misfit(session, (scratch, live), &names).await?,
+        misfit: existing::misfit(session, scratch, live, &names).await?,
         meetings: collation::meetings(session, scratch).await?,
     })
 }
