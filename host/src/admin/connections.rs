@@ -52,7 +52,7 @@ pub async fn serve(listener: TcpListener, router: Router, connections_max: usize
                 open.activities.remove(&id);
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => open.take((stream, Peer(peer)), &router, &stop),
+                Ok((stream, peer)) => open.take(stream, Peer(peer), &router, &stop),
                 Err(error) => {
                     tracing::debug!("the endpoint cannot take a connection: {error}");
                     open.close_most_silent();
@@ -82,14 +82,15 @@ struct ConnectionState {
 }
 
 impl Open {
-    fn take(&mut self, from: (TcpStream, Peer), router: &Router, stop: &CancellationToken) {
+    fn take(&mut self, stream: TcpStream, peer: Peer, router: &Router, stop: &CancellationToken) {
         if self.tasks.len() >= self.connections_max {
             self.close_most_silent();
         }
         let activity = Arc::new(ConnectionState::default());
         let began = self.began;
         activity.asked.store(micros(began), Ordering::Relaxed);
-        let handle = self.tasks.spawn(converse(from, router.clone(), began, activity.clone(), stop.clone()));
+        let (router, stop) = (router.clone(), stop.clone());
+        let handle = self.tasks.spawn(converse(stream, peer, router, began, activity.clone(), stop));
         self.activities.insert(handle.id(), (handle, activity));
     }
 
@@ -107,7 +108,8 @@ impl Open {
 
 /// Answers what comes over one connection.
 async fn converse(
-    (stream, peer): (TcpStream, Peer),
+    stream: TcpStream,
+    peer: Peer,
     router: Router,
     began: Instant,
     activity: Arc<ConnectionState>,

@@ -40,7 +40,7 @@ pub async fn to_the_end(
 ) -> anyhow::Result<CommandAnswer> {
     let CommandAnswer::Done { id, result } = answer else { return Ok(answer) };
     match begun(&result).filter(|_| patience.is_to_the_end()) {
-        Some(number) => follow(console, projection, (id, number), patience).await,
+        Some(number) => follow(console, projection, id, number, patience).await,
         None => Ok(CommandAnswer::Done { id, result }),
     }
 }
@@ -48,7 +48,8 @@ pub async fn to_the_end(
 async fn follow(
     console: &mut impl Console,
     projection: &str,
-    (id, number): (u64, u32),
+    id: u64,
+    number: u32,
     patience: Patience,
 ) -> anyhow::Result<CommandAnswer> {
     let (shown, mut asked, mut seen) = (Progress::new(), Instant::now(), String::new());

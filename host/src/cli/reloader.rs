@@ -187,15 +187,11 @@ impl Reloader {
             other_filter = Some((filter, secrets.filter));
         }
         let (own, known) = (&self.servers, &self.in_force);
-        let applier = account(
-            &mut told,
-            "mysql.url",
-            (&own.applier, &servers.applier),
-            (&known.applier, secrets.applier),
-        );
+        let applier =
+            account(&mut told, "mysql.url", &own.applier, &servers.applier, &known.applier, secrets.applier);
         let applier = applier.await?;
         let ddl =
-            account(&mut told, "mysql.ddl_url", (&own.ddl, &servers.ddl), (&known.ddl, secrets.ddl)).await?;
+            account(&mut told, "mysql.ddl_url", &own.ddl, &servers.ddl, &known.ddl, secrets.ddl).await?;
         let outbox = self.outbox(&mut told, servers.outbox.clone(), secrets.mongodb).await?;
         let (filter, figures) = (other_filter, servers);
         Ok(CheckedConfig { reloaded: told, config, changes, figures, tokens, filter, applier, ddl, outbox })
@@ -265,8 +261,10 @@ fn stays_guarded(admin: SocketAddr, tokens: &Tokens) -> anyhow::Result<()> {
 async fn account(
     told: &mut Reloaded,
     setting: &str,
-    (own, next): (&Connector, &Connector),
-    (known, secret): (&SecretString, SecretString),
+    own: &Connector,
+    next: &Connector,
+    known: &SecretString,
+    secret: SecretString,
 ) -> anyhow::Result<Option<(Connector, SecretString)>> {
     if secret.expose_secret() == known.expose_secret() {
         return Ok(None);

@@ -55,7 +55,7 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
         let done = CommandAnswer::Done { id, result };
         return Ok(following::to_the_end(console, projection, done, patience).await?.print(json));
     };
-    let came = wait(console, projection, (deployment, patience)).await?;
+    let came = wait(console, projection, deployment, patience).await?;
     Ok(print(id, Some(&deployment.digest), &came, json))
 }
 
@@ -73,7 +73,8 @@ fn found<'a>(all: &'a Deployments, command: u64, digest: Option<&str>) -> Option
 async fn wait(
     console: &mut impl Console,
     projection: &str,
-    (deployment, patience): (&Deployment, Patience),
+    deployment: &Deployment,
+    patience: Patience,
 ) -> anyhow::Result<Came> {
     let (asked, digest, shown) = (Instant::now(), short(&deployment.digest), Progress::new());
     loop {

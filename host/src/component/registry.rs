@@ -150,7 +150,7 @@ impl Versions {
         let in_force = db.deployment_in_force().await?;
         let in_force = in_force.filter(|_| has_begun);
         if let Some(next) = self.undeployed_config(&mut session, servers).await? {
-            self.deploy_config(&mut session, servers, (owner, epoch), in_force.as_ref(), &next).await?;
+            self.deploy_config(&mut session, servers, owner, epoch, in_force.as_ref(), &next).await?;
         }
         let in_force = control.of(&mut session, &self.projection).deployment_in_force().await?;
         if let Some(in_force) = in_force {
@@ -218,7 +218,8 @@ impl Versions {
         &self,
         session: &mut Session,
         servers: &Servers,
-        (owner, epoch): (&str, u64),
+        owner: &str,
+        epoch: u64,
         in_force: Option<&InForce>,
         next: &Loaded,
     ) -> Result<(), Failure> {
@@ -258,7 +259,7 @@ impl Versions {
                     UnderLease::Blocked(reason) => self.not_yet(digest, &reason),
                 }
             }
-            HowItFits::OtherTables => self.open_generation(session, servers, (proposal, epoch), next).await?,
+            HowItFits::OtherTables => self.open_generation(session, servers, proposal, epoch, next).await?,
             HowItFits::Not(reason) => {
                 tracing::error!(
                     projection = self.projection,
@@ -281,7 +282,8 @@ impl Versions {
         &self,
         session: &mut Session,
         servers: &Servers,
-        (proposal, epoch): (Proposal<'_>, u64),
+        proposal: Proposal<'_>,
+        epoch: u64,
         next: &Loaded,
     ) -> Result<(), Failure> {
         let crate::statement::Deployed { digest, schema, .. } = &*next.deployed;

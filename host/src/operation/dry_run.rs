@@ -46,7 +46,8 @@ impl DryDeployment {
     pub async fn look(
         session: &mut Session,
         servers: &Servers,
-        (now, next): (Option<&Loaded>, &Loaded),
+        now: Option<&Loaded>,
+        next: &Loaded,
         dry: DryRun,
     ) -> Result<Self, Refusal> {
         let on_live_tables = match fit(session, servers, now, next).await? {

@@ -168,7 +168,8 @@ impl Documents {
         session: &mut Session,
         servers: &Servers,
         versions: &Versions,
-        (projection, taken): (&str, Vec<TakenFound>),
+        projection: &str,
+        taken: Vec<TakenFound>,
     ) -> Result<KnownStory, Refusal> {
         let control = &servers.control;
         let generation = ask::registered(session, servers, projection).await?.live_generation;

@@ -67,7 +67,7 @@ impl<R: World> Component<R> {
             let _one_at_a_time = engine.compiling();
             let (engine, budget) = (engine.clone(), budget.clone());
             let (digest, bytes) = (digest.clone(), bytes.to_owned());
-            on_its_own_thread(limit, move || prepare::<R>(&engine, (&digest, &bytes), &budget, &built_for))?
+            on_its_own_thread(limit, move || prepare::<R>(&engine, &digest, &bytes, &budget, &built_for))?
         };
         let (budget, record) = (budget.clone(), Arc::default());
         Ok(Self(Arc::new(ComponentParts { digest, manifest, budget, code, record })))
@@ -121,7 +121,8 @@ impl<R: World> fmt::Debug for Component<R> {
 
 fn prepare<R: World>(
     engine: &Engine,
-    (digest, bytes): (&str, &[u8]),
+    digest: &str,
+    bytes: &[u8],
     budget: &Budget,
     built_for: &str,
 ) -> Result<(R::Code, R::Manifest), ComponentRefusal> {

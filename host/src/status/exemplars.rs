@@ -24,7 +24,7 @@ pub(super) struct Exemplars(Mutex<BTreeMap<usize, Exemplar>>);
 
 impl Exemplars {
     /// Notes an event that was committed at a moment, in the bucket of these that it belongs to.
-    pub(super) fn note(&self, buckets: &[f64], parent: TraceParent, (took, at): (Duration, Duration)) {
+    pub(super) fn note(&self, buckets: &[f64], parent: TraceParent, took: Duration, at: Duration) {
         let number = buckets.partition_point(|end| *end < took.as_secs_f64());
         let bucket = buckets.get(number).copied().unwrap_or(f64::INFINITY);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ mod tests {
         for (n, millis) in [1_u64, 10, 11, 7, 5_000].into_iter().enumerate() {
             let n = u8::try_from(n).expect("few");
             let parent = TraceParent { trace_id: [n; 16], span_id: [1; 8], is_sampled: true };
-            exemplars.note(&[0.01, 1.0], parent, (Duration::from_millis(millis), Duration::from_secs(9)));
+            exemplars.note(&[0.01, 1.0], parent, Duration::from_millis(millis), Duration::from_secs(9));
         }
         let all: Vec<(f64, u8)> = exemplars.all().iter().map(|one| (one.bucket, one.trace_id[0])).collect();
         assert_eq!(all, [(0.01, 3), (1.0, 2), (f64::INFINITY, 4)]);

@@ -85,7 +85,7 @@ pub(super) fn committed(status: &Status, batch: &Batch) {
         let newest = same.iter().rev();
         let mut parents = newest.filter_map(|entry| entry.delivery.event.as_ref().ok()?.trace_parent());
         if let Some(parent) = parents.find(|parent| parent.is_sampled) {
-            status.exemplars.note(&SECONDS, parent, (took, now));
+            status.exemplars.note(&SECONDS, parent, took, now);
         }
         latency.record_many(took.as_secs_f64(), same.len());
         status.measurements.add(Measured::Latency, micros(took), same.len() as u64);

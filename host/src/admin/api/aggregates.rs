@@ -63,7 +63,7 @@ pub async fn why(
 ) -> Result<Json<Why>, Problem> {
     let meant =
         Named::of(&kind, &id).map_err(|wrong| Problem::wrong(format!("the aggregate's id: {wrong}")))?;
-    told(&shown, &caller, &projection, (meant, &query)).await
+    told(&shown, &caller, &projection, meant, &query).await
 }
 
 /// How an aggregate is named.
@@ -97,14 +97,15 @@ pub async fn why_named(
     let NamedQuery { aggregate, before, after, limit } = query;
     let named: Named = aggregate.parse().map_err(|wrong| Problem::wrong(format!("`aggregate`: {wrong}")))?;
     let query = WhyQuery { before, after, limit };
-    told(&shown, &caller, &projection, (named.readings(), &query)).await
+    told(&shown, &caller, &projection, named.readings(), &query).await
 }
 
 async fn told(
     shown: &AdminContext,
     caller: &Caller,
     projection: &str,
-    (meant, query): (Vec<Aggregate>, &WhyQuery),
+    meant: Vec<Aggregate>,
+    query: &WhyQuery,
 ) -> Result<Json<Why>, Problem> {
     let versions = shown.versions_of(projection)?;
     let servers = shown.desk.servers();
@@ -112,7 +113,7 @@ async fn told(
     let documents = documents.map_err(Problem::refused_outside)?;
     let taken = shown.watch.ask_all(projection, documents.asked()).await?;
     let mut seat = shown.desk.sit().await?;
-    let known = documents.known(&mut seat.session, servers, &versions, (projection, taken)).await;
+    let known = documents.known(&mut seat.session, servers, &versions, projection, taken).await;
     let known = seat.rise(known.map_err(Problem::from))?;
     // While components are compiled and guests run, others may ask MySQL.
     let (mut why, wanted) = known.told(&versions).await.map_err(Problem::outside)?;

@@ -86,14 +86,15 @@ pub async fn deploy(
     if !asked.dry_run {
         return asked.ask(&shown, &projection, wish).await;
     }
-    dry_deployment(&shown, &projection, (wish, &digest)).await.map(|dry| Json(dry).into_response())
+    dry_deployment(&shown, &projection, wish, &digest).await.map(|dry| Json(dry).into_response())
 }
 
 /// What would come of a deployment. While its component is compiled, others have the session.
 async fn dry_deployment(
     shown: &AdminContext,
     projection: &str,
-    (wish, digest): (Wish, &str),
+    wish: Wish,
+    digest: &str,
 ) -> Result<DryDeployment, Problem> {
     let versions = shown.versions_of(projection)?;
     let mut seat = shown.desk.sit().await?;
@@ -102,7 +103,7 @@ async fn dry_deployment(
     let now = shown.desk.component_in_force(&versions, projection).await?;
     let next = shown.desk.component(&versions, digest).await?;
     let mut seat = shown.desk.sit().await?;
-    let found = DryDeployment::look(&mut seat.session, &seat.servers, (now.as_ref(), &next), dry).await;
+    let found = DryDeployment::look(&mut seat.session, &seat.servers, now.as_ref(), &next, dry).await;
     seat.rise(found.map_err(Problem::from))
 }
 

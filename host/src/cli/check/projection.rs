@@ -28,7 +28,8 @@ pub struct CheckedProjection<'a> {
 impl CheckedProjection<'_> {
     pub async fn check(
         &self,
-        (engine, budget): (&Engine, &Budget),
+        engine: &Engine,
+        budget: &Budget,
         applier: &mut Session,
         ddl: &mut Session,
         report: &mut CheckReport,

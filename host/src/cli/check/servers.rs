@@ -62,7 +62,7 @@ pub async fn check(
             outbox_answers,
             shared,
         };
-        one.check((engine, budget), &mut applier, &mut ddl, report).await;
+        one.check(engine, budget, &mut applier, &mut ddl, report).await;
     }
     Ok(())
 }

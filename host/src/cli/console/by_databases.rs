@@ -202,7 +202,7 @@ impl Console for ByDatabases<'_> {
         let documents = why::read(servers, &aggregate.readings(), &from, limit).await?;
         let mut recent = RecentlyTaken::new(settings.dedupe_window);
         let taken = recent.look(&mut servers.control.of(session, projection), &documents.asked()).await?;
-        let known = documents.known(session, servers, &versions, (projection, taken)).await?;
+        let known = documents.known(session, servers, &versions, projection, taken).await?;
         let (mut why, wanted) = known.told(&versions).await?;
         why.rows = Some(wanted.look(session).await?);
         Ok(why)
@@ -240,7 +240,7 @@ impl Console for ByDatabases<'_> {
         let request = Request::Deploy { digest: next.digest().to_owned(), canary_seconds };
         let dry = DryRun::of(&Wished { request, letters: None });
         let (session, servers) = (&mut self.session, &self.servers);
-        Ok(DryDeployment::look(session, servers, (before.as_ref(), next), dry).await?)
+        Ok(DryDeployment::look(session, servers, before.as_ref(), next, dry).await?)
     }
 
     async fn shadow(

@@ -83,17 +83,18 @@ fn details(found: &TableReport) -> Vec<String> {
         lines.extend(found.definition.iter().map(|difference| format!("  {difference}")));
     }
     let key = |key: &Vec<Option<String>>| vec![key_text(&found.key, key)];
-    lines.extend(rows(name, &found.missing, ("missing ", ", which a rebuild makes"), key));
-    lines.extend(rows(name, &found.extra, ("extra ", ", which a rebuild does not make"), key));
+    lines.extend(rows(name, &found.missing, "missing ", ", which a rebuild makes", key));
+    lines.extend(rows(name, &found.extra, "extra ", ", which a rebuild does not make", key));
     let different = |row: &DifferentRow| different(found, row);
-    lines.extend(rows(name, &found.different, ("", " with other values after a rebuild"), different));
+    lines.extend(rows(name, &found.different, "", " with other values after a rebuild", different));
     lines
 }
 
 fn rows<T>(
     table: &str,
     found: &FoundRows<T>,
-    (what, about): (&str, &str),
+    what: &str,
+    about: &str,
     show: impl Fn(&T) -> Vec<String>,
 ) -> Vec<String> {
     if found.rows == 0 {
