@@ -9,7 +9,7 @@ use crate::support::{Options, World, until};
 const DAYS: &str = "2";
 
 /// Writes commands down that ended as long ago as an interval of SQL says.
-async fn ended(world: &World, (projection, request): (&str, &str), state: &str, interval: &str, count: i64) {
+async fn ended(world: &World, projection: &str, request: &str, state: &str, interval: &str, count: i64) {
     world
         .run(&format!(
             "INSERT INTO {}.command (projection, request, state, result, requested_by, requested_at, finished_at) \
@@ -26,18 +26,18 @@ async fn forgets(options: Options) {
     let host = world.start();
     host.until_phase("picky", "streaming").await;
     host.stop().await;
-    ended(&world, ("picky", "resume"), "done", "49 HOUR", 730).await;
-    ended(&world, ("picky", "resume"), "failed", "3 DAY", 1).await;
-    ended(&world, ("picky", "resume"), "done", "47 HOUR", 1).await;
-    ended(&world, ("picky", "resume"), "failed", "0 HOUR", 1).await;
-    ended(&world, ("another", "resume"), "done", "3 DAY", 1).await;
+    ended(&world, "picky", "resume", "done", "49 HOUR", 730).await;
+    ended(&world, "picky", "resume", "failed", "3 DAY", 1).await;
+    ended(&world, "picky", "resume", "done", "47 HOUR", 1).await;
+    ended(&world, "picky", "resume", "failed", "0 HOUR", 1).await;
+    ended(&world, "another", "resume", "done", "3 DAY", 1).await;
     // What hosts did as a whole, and who forgot what there is no more, belongs to nobody.
     for (gone, request) in [("", "reload"), ("gone", "forget")] {
-        ended(&world, (gone, request), "done", "49 HOUR", 2).await;
-        ended(&world, (gone, request), "failed", "47 HOUR", 1).await;
+        ended(&world, gone, request, "done", "49 HOUR", 2).await;
+        ended(&world, gone, request, "failed", "47 HOUR", 1).await;
     }
     // What is not over is done, however old it is.
-    ended(&world, ("picky", "resume"), "pending", "9 DAY", 1).await;
+    ended(&world, "picky", "resume", "pending", "9 DAY", 1).await;
     let of = |projection: &str| {
         format!("SELECT COUNT(*) FROM {}.command WHERE projection = '{projection}'", world.control())
     };

@@ -34,7 +34,7 @@ async fn stored(world: &World, letter: char, days: u32) {
 }
 
 /// Writes a deployment of a projection down that no host runs here.
-async fn deployed(world: &World, (projection, letter): (&str, char), state: &str, days: u32) {
+async fn deployed(world: &World, projection: &str, letter: char, state: &str, days: u32) {
     let control = world.control();
     let sql = format!(
         "INSERT INTO {control}.deployment (projection, digest, origin, state, deployed_by, deployed_at) VALUES \
@@ -47,14 +47,14 @@ async fn deployed(world: &World, (projection, letter): (&str, char), state: &str
 async fn refer(world: &World) {
     let control = world.control();
     // Longer ago than the last ten.
-    deployed(world, ("another", 'm'), "deployed", 60).await;
+    deployed(world, "another", 'm', "deployed", 60).await;
     for _ in 0..10 {
-        deployed(world, ("another", 'c'), "deployed", 50).await;
+        deployed(world, "another", 'c', "deployed", 50).await;
     }
     let replaced = "previous = REPEAT('f', 64) WHERE digest = REPEAT('c', 64)";
     world.run(&format!("UPDATE {control}.deployment SET {replaced}")).await;
-    deployed(world, ("a-third", 'd'), "deployed", 50).await;
-    deployed(world, ("a-third", 'e'), "refused", 5).await;
+    deployed(world, "a-third", 'd', "deployed", 50).await;
+    deployed(world, "a-third", 'e', "refused", 5).await;
     for sql in [
         "checkpoint (projection, generation, lane, epoch, batch, position, digest) \
          VALUES ('another', 1, 0, 1, 1, '{}', REPEAT('g', 64))",

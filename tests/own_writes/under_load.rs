@@ -103,7 +103,7 @@ async fn command(
             let mut answers = JoinSet::new();
             for id in ids {
                 let (client, url, reading) = (client.clone(), url.clone(), reading.clone());
-                answers.spawn(async move { told_the_truth(&client, (&url, &reading), &id).await });
+                answers.spawn(async move { told_the_truth(&client, &url, &reading, &id).await });
             }
             answers.join_all().await
         });
@@ -116,7 +116,7 @@ async fn command(
 }
 
 /// The state that a caller is told of its event. One of ten that are told `applied` reads its row.
-async fn told_the_truth(client: &Client, (url, reading): (&str, &Semaphore), id: &str) -> String {
+async fn told_the_truth(client: &Client, url: &str, reading: &Semaphore, id: &str) -> String {
     let Some(answer) = answered(client, id).await else { return "unheard".to_owned() };
     let (code, told) = state(&answer);
     assert!(!matches!(code, 404 | 409), "{id}: {answer:?}");

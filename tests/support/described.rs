@@ -41,7 +41,7 @@ pub fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'stati
 
 /// Fails where an operation is answered by a code, in a form or without a header otherwise than the document says. Names of headers
 /// are in lower case.
-pub fn check((method, path): (&str, &str), code: u16, headers: &[(String, String)]) {
+pub fn check(method: &str, path: &str, code: u16, headers: &[(String, String)]) {
     let Some(operation) = operation(method, path) else { return };
     let described = response(operation, &code.to_string());
     assert!(described.is_object(), "{method} {path} is answered by {code}");

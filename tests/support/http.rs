@@ -106,7 +106,7 @@ impl Client {
         let head =
             format!("{method} {path} HTTP/1.1\r\n{host}{}{length}Connection: close\r\n\r\n", self.headers);
         let answer = Answer::of(&exchange_at(self.socket(), &[head.as_bytes(), body].concat()).await?)?;
-        described::check((method, path), answer.code, &answer.headers);
+        described::check(method, path, answer.code, &answer.headers);
         Some(answer)
     }
 

@@ -116,9 +116,9 @@ async fn references_that_go_on(options: Options) {
     gate.execute(lock.as_str()).await.expect("nobody uses it");
     let removed = look_and_meanwhile(&world, "SELECT digest FROM laterna.checkpoint", async || {
         // The command is carried out, and the generation is live.
-        deployed(&world, ("another", 'a'), "deployed", 0).await;
+        deployed(&world, "another", 'a', "deployed", 0).await;
         world.run(&format!("UPDATE {control}.command SET state = 'done'")).await;
-        deployed(&world, ("another", 'b'), "deployed", 0).await;
+        deployed(&world, "another", 'b', "deployed", 0).await;
         world.run(&format!("DELETE FROM {control}.generation")).await;
         gate.execute("UNLOCK TABLES").await.expect("it is unlocked");
     })

@@ -57,8 +57,10 @@ impl Traffic {
         let (writes, looks) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
         let writing = tokio::spawn(write(
             client.clone(),
-            (written.clone(), writes.clone()),
-            (plan.rate, plan.aggregates),
+            written.clone(),
+            writes.clone(),
+            plan.rate,
+            plan.aggregates,
             documents,
         ));
         let looking = tokio::spawn(look(connection, written.clone(), looks.clone(), plan.sql));
@@ -95,8 +97,10 @@ impl Written {
 /// Writes so many events a second until there are no more, or it is told to stop; gives how many.
 async fn write(
     client: Client,
-    (written, goes_on): (Arc<Written>, Arc<AtomicBool>),
-    (rate, aggregates): (usize, usize),
+    written: Arc<Written>,
+    goes_on: Arc<AtomicBool>,
+    rate: usize,
+    aggregates: usize,
     mut documents: Documents,
 ) -> anyhow::Result<usize> {
     let mut ticks = tokio::time::interval(WRITE_INTERVAL);

@@ -26,6 +26,13 @@ pub struct Proxy {
 /// What is on its way, and when it arrives.
 type Chunk = (Instant, Vec<u8>);
 
+/// Whose words a direction of a connection carries.
+#[derive(Clone, Copy, PartialEq)]
+enum Speaker {
+    Client,
+    Server,
+}
+
 /// One connection, as both of its directions see it.
 struct Link {
     /// The client spoke last.
@@ -60,19 +67,19 @@ fn join(client: TcpStream, server: u16, delay: Duration, turns: Arc<AtomicU64>) 
     server.set_nodelay(true)?;
     // MySQL's server speaks first, MongoDB's client.
     let link = Arc::new(Link { client_spoke: AtomicBool::new(false), turns });
-    carry(client.try_clone()?, server.try_clone()?, delay, (link.clone(), true));
-    carry(server, client, delay, (link, false));
+    carry(client.try_clone()?, server.try_clone()?, delay, link.clone(), Speaker::Client);
+    carry(server, client, delay, link, Speaker::Server);
     Ok(())
 }
 
-fn carry(mut from: TcpStream, to: TcpStream, delay: Duration, (link, is_client): (Arc<Link>, bool)) {
+fn carry(mut from: TcpStream, to: TcpStream, delay: Duration, link: Arc<Link>, speaker: Speaker) {
     let (sender, receiver) = sync_channel(ON_THE_WAY);
-    thread::spawn(move || take(&mut from, &sender, delay, &link, is_client));
+    thread::spawn(move || take(&mut from, &sender, delay, &link, speaker));
     thread::spawn(move || hand_on(to, &receiver));
 }
 
-fn take(from: &mut TcpStream, chunks: &SyncSender<Chunk>, delay: Duration, link: &Link, is_client: bool) {
-    let mut room = vec![0; CHUNK];
+fn take(from: &mut TcpStream, chunks: &SyncSender<Chunk>, delay: Duration, link: &Link, speaker: Speaker) {
+    let (mut room, is_client) = (vec![0; CHUNK], speaker == Speaker::Client);
     while let Ok(count @ 1..) = from.read(&mut room) {
         let due = Instant::now() + delay;
         let before = link.client_spoke.swap(is_client, Ordering::Relaxed);

@@ -39,7 +39,7 @@ impl Workload for Counters {
         let (n, sequence) = &mut self.counters[counter];
         (*n, *sequence) = (*n + by, *sequence + 1);
         let event_type = if *sequence == 1 { "CounterOpened" } else { "Counted" };
-        self.maker.document(event_type, ("counter", &name(counter)), *sequence, doc! { "by": by }).0
+        self.maker.document(event_type, "counter", &name(counter), *sequence, doc! { "by": by }).0
     }
 
     fn tables(&self) -> Vec<String> {

@@ -34,13 +34,13 @@ impl Workload for Deletes {
     fn next(&mut self) -> Document {
         let place = self.maker.below(PLACES);
         if let Some((id, ..)) = self.places[place].take() {
-            return self.maker.document("SessionClosed", ("session", &id), 2, doc! {}).0;
+            return self.maker.document("SessionClosed", "session", &id, 2, doc! {}).0;
         }
         self.opened += 1;
         let (id, visitor) =
             (format!("session-{:08}", self.opened), format!("visitor-{:05}", self.maker.below(PLACES)));
         let (document, time) =
-            self.maker.document("SessionOpened", ("session", &id), 1, doc! { "visitor": &visitor });
+            self.maker.document("SessionOpened", "session", &id, 1, doc! { "visitor": &visitor });
         self.places[place] = Some((id, visitor, time));
         document
     }

@@ -34,7 +34,8 @@ impl Maker {
     pub fn document(
         &mut self,
         event_type: &str,
-        (kind, id): (&str, &str),
+        kind: &str,
+        id: &str,
         sequence: i64,
         payload: Document,
     ) -> (Document, i64) {

@@ -54,7 +54,7 @@ impl Workload for Orders {
         }
         let count = lines.len();
         let payload = doc! { "customer": &customer, "totalCents": total, "lines": lines };
-        let (document, time) = self.maker.document("OrderPlaced", ("order", &id), 1, payload);
+        let (document, time) = self.maker.document("OrderPlaced", "order", &id, 1, payload);
         self.heads.insert(vec![id, customer, count.to_string(), total.to_string(), time.to_string()]);
         document
     }

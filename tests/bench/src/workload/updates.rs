@@ -42,7 +42,7 @@ impl Workload for Updates {
         let event_type = if sequence == 1 { "CustomerRegistered" } else { "CustomerMoved" };
         let payload = doc! { "city": &city, "street": &street };
         let (document, time) =
-            self.maker.document(event_type, ("customer", &name(customer)), sequence, payload);
+            self.maker.document(event_type, "customer", &name(customer), sequence, payload);
         self.customers[customer] = (city, street, sequence, time);
         document
     }

@@ -93,7 +93,7 @@ impl Events {
                 let amount = 1 + maker.number(50_000);
                 let payload = doc! { "amountCents": amount, "balanceCents": *made };
                 let (document, time) =
-                    maker.document("MoneyDeposited", ("account", &account), sequence, payload);
+                    maker.document("MoneyDeposited", "account", &account, sequence, payload);
                 (document, account, Some(row("MoneyDeposited", [amount, *made, sequence, time])))
             }
         }
