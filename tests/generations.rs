@@ -203,6 +203,20 @@ async fn tables_are_made_anew(options: Options) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_that_began_with_the_events_of_now_are_not_made_from_history_and_that_is_said_at_once() {
+    let scene = Scene::new(Options { extra: "start = \"now\"", ..Options::mysql() }, 0).await;
+    scene.host().until_phase(PROJECTION, "streaming").await;
+    let says = "`first` began with `start = \"now\"`, so its tables are not made from history";
+    scene.refused(&["rebuild", PROJECTION], says);
+    scene.refused(&["verify", PROJECTION], says);
+    scene.refused(
+        &["deploy", "--projection", PROJECTION, &guests::path("other-tables").display().to_string()],
+        says,
+    );
+    assert_eq!(scene.generations()["aside"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_are_made_anew_beside_the_live_ones_and_take_their_place() {
     tables_are_made_anew(Options::mysql()).await;
 }

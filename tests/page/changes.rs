@@ -1,5 +1,8 @@
 //! Changes on the page: pausing, deploying, rolling back; and that it shows what happens while one looks.
 
+use serde_json::Value;
+use sqlx::Row;
+
 use super::{address, counted, event, is_clean, look, until_line};
 use crate::guests;
 use crate::support::{Options, World, until};
@@ -99,8 +102,14 @@ async fn a_component_is_looked_at_before_it_is_deployed_and_taken_back() {
     browser.press("Deploy").await;
     let deployed = async |count: i64| {
         until("it is deployed and taken up", async || {
+            let newest =
+                format!("SELECT digest FROM {}.deployment ORDER BY id DESC LIMIT 1", world.control());
+            let newest: String = world.rows(&newest).await[0].get(0);
+            let is_taken_up = |status: Value| {
+                status["deployment"]["digest"] == *newest && status["deployment"]["taken_up"] == true
+            };
             counted(&world, "deployment", "TRUE").await == count
-                && host.status("picky").await.is_some_and(|status| status["deployment"]["taken_up"] == true)
+                && host.status("picky").await.is_some_and(is_taken_up)
         })
         .await;
     };

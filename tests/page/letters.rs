@@ -36,7 +36,6 @@ async fn letters_are_tried_discarded_and_erased_as_they_were_shown_and_later_one
     // One more comes while the question stands.
     world.insert([event("bad4", "w4", 1, "reject")]).await;
     until("it is a letter", async || counted(&world, "dead_letter", "event_id = 'bad4'").await == 1).await;
-    browser.until_seen("There are new letters: show them").await;
     let button = "return document.querySelector('dialog button.danger').disabled";
     browser.type_into("dialog input[name=why]", "made by a test").await;
     browser.type_into("dialog input[name=typed]", "4").await;
@@ -99,8 +98,13 @@ async fn letters_of_one_class_are_discarded_with_their_count_confirmed_and_other
     browser.until_seen("These are those that you have chosen").await;
     until_line(&browser, "laterna dlq discard picky --id ").await;
     browser.press("Leave it").await;
+    // What is half typed stays when the page is drawn anew.
+    browser.type_into("input[name=event]", "ty").await;
+    world.insert([event("bad9", "w9", 1, "reject")]).await;
+    browser.until_seen("There are new letters: show them").await;
+    assert_eq!(browser.run("return document.querySelector('input[name=event]').value"), "ty");
     // The place of the event that the reason is about, and no other that has the same value.
-    browser.type_into("input[name=event]", "typed\u{e007}").await;
+    browser.type_into("input[name=event]", "ped\u{e007}").await;
     until("it is alone", async || browser.run(drawn) == 1).await;
     browser.press("Replay these …").await;
     browser.until_seen("Replay 1 letter?").await;

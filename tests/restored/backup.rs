@@ -9,7 +9,8 @@ use crate::support::world::{laterna, said};
 use crate::support::{Options, World, until};
 
 /// The guide's commands, with the databases that it names.
-const BACK_UP: &str = "mysqldump --single-transaction --databases bank laterna > both.sql";
+const BACK_UP: &str =
+    "mysqldump --single-transaction --set-gtid-purged=OFF --databases bank laterna > both.sql";
 const RESTORE: &str = "mysql < both.sql";
 
 /// Runs a command of the guide for these databases in a folder, which gets the programs that it calls.

@@ -37,7 +37,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-static FILES: [PageFile; 25] = [
+static FILES: [PageFile; 26] = [
     file!("/", HTML, "index.html"),
     file!("lantern.svg", SVG),
     file!("style.css", CSS),
@@ -62,6 +62,7 @@ static FILES: [PageFile; 25] = [
     file!("projection.js", SCRIPT),
     file!("state.js", SCRIPT),
     file!("tables.js", SCRIPT),
+    file!("typed.js", SCRIPT),
     file!("words.js", SCRIPT),
 ];
 

@@ -200,12 +200,8 @@ impl Fleet {
         let watches: Vec<FileWatch> = plan.watched.iter().map(watch).collect();
         let commands = Commands {
             servers: servers.clone(),
-            projection: name.clone(),
-            owner: settings.owner.clone(),
+            settings: settings.clone(),
             versions: versions.clone(),
-            settings: settings.letters,
-            audit_retention_days: settings.audit_retention_days,
-            component_retention_days: settings.component_retention_days,
             letter_queues: letter_queues.clone(),
             status: status.clone(),
             feed: feed.clone(),

@@ -62,7 +62,7 @@ impl Commands {
         clears: Option<&mut ClearedUpTo>,
     ) -> Result<(), Failure> {
         let mut session = self.servers.applier.kept_or_new(kept).await?;
-        let projection = &self.projection;
+        let projection = &self.settings.name;
         if let Some(cleared) = clears {
             let mut db = self.db(&mut session);
             within(PATIENCE, "clearing the samples of comparisons", db.clear_samples(cleared)).await?;
@@ -76,7 +76,7 @@ impl Commands {
             );
             let since = Instant::now();
             let mut db = self.db(&mut session);
-            let switching = db.carry_out_switch(&command, &self.owner);
+            let switching = db.carry_out_switch(&command, &self.settings.owner);
             Status::counts_ended(&within(PATIENCE, "carrying a command out", switching).await?);
             self.traces(&command, since, None);
         }
@@ -112,7 +112,7 @@ impl Commands {
                     recorded = Some(Instant::now());
                     if let Err(failure) = self.letters_wait().await {
                         let reason = failure.without_values();
-                        tracing::debug!(projection = self.projection, "commands: {reason}; trying again");
+                        tracing::debug!(projection = self.settings.name, "commands: {reason}; trying again");
                     }
                 }
                 continue;
@@ -127,7 +127,7 @@ impl Commands {
                 }
                 Err(failure) => {
                     let reason = failure.without_values();
-                    tracing::warn!(projection = self.projection, "commands: {reason}; trying again");
+                    tracing::warn!(projection = self.settings.name, "commands: {reason}; trying again");
                     wait += backoff.next_wait();
                 }
             }
@@ -161,7 +161,7 @@ impl Commands {
 
     /// The audit keeps operations no longer than the configuration says.
     async fn remove_outdated(&self, session: &mut Session) -> Result<(), Failure> {
-        let (projection, days) = (&self.projection, self.audit_retention_days);
+        let (projection, days) = (&self.settings.name, self.settings.audit_retention_days);
         if days == 0 {
             return Ok(());
         }
@@ -185,7 +185,7 @@ impl Commands {
         lanes: &[mpsc::Sender<LetterRequest>],
         command: &Command,
     ) -> Result<(), Failure> {
-        let projection = &self.projection;
+        let projection = &self.settings.name;
         tracing::info!(
             projection,
             command = command.id,

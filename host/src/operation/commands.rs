@@ -18,7 +18,7 @@ use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::servers::Servers;
 use crate::status::{OperationSpan, Status};
-use crate::supervisor::settings::LetterSettings;
+use crate::supervisor::settings::Settings;
 
 /// How long to wait between two turns that carry commands out.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
@@ -33,15 +33,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Commands {
     pub servers: Servers,
-    pub projection: String,
-    /// This host, as it takes leases.
-    pub owner: String,
+    pub settings: Settings,
     pub versions: Arc<Versions>,
-    pub settings: LetterSettings,
-    /// After how many days the audit forgets what is over; 0: never.
-    pub audit_retention_days: u32,
-    /// After how many days a component is removed that nothing refers to; 0: never.
-    pub component_retention_days: u32,
     pub letter_queues: LetterQueues,
     pub status: Arc<Status>,
     /// How the control schema says that the projection stands.
@@ -58,7 +51,7 @@ impl Commands {
     /// Has a span made of what was carried out just now.
     pub(super) fn traces(&self, command: &Command, since: Instant, error: Option<&str>) {
         let operation = OperationSpan { id: command.id, took: since.elapsed(), error };
-        self.status.traces().operation(&self.projection, command.request.word(), operation);
+        self.status.traces().operation(&self.settings.name, command.request.word(), operation);
     }
 
     /// The commands of a kind that are not done, oldest first. Those that this version cannot read fail here.
@@ -79,7 +72,7 @@ impl Commands {
     /// Records that this host carries a command out.
     pub(super) async fn takes(&self, session: &mut Session, command: &Command) -> Result<(), Failure> {
         let mut db = self.db(session);
-        let taking = db.host_takes_command(command.id, &self.owner);
+        let taking = db.host_takes_command(command.id, &self.settings.owner);
         within(PATIENCE, "recording who carries a command out", taking).await
     }
 
@@ -91,14 +84,14 @@ impl Commands {
         outcome: &CommandOutcome,
     ) -> Result<(), Failure> {
         let mut db = self.db(session);
-        let finishing = db.finish_command(id, outcome, &self.owner);
+        let finishing = db.finish_command(id, outcome, &self.settings.owner);
         Status::counts_ended(&within(PATIENCE, "recording a command's result", finishing).await?);
         Ok(())
     }
 
     /// The projection's rows in a session.
     pub(super) fn db<'a>(&'a self, session: &'a mut Session) -> ProjectionDb<'a> {
-        self.servers.control.of(session, &self.projection)
+        self.servers.control.of(session, &self.settings.name)
     }
 
     /// How long to wait after a turn: longer with each that failed in a row.
@@ -110,7 +103,7 @@ impl Commands {
             }
             Err(failure) => {
                 let reason = failure.without_values();
-                tracing::debug!(projection = self.projection, "commands: {reason}; trying again");
+                tracing::debug!(projection = self.settings.name, "commands: {reason}; trying again");
                 INTERVAL + backoff.next_wait()
             }
         }

@@ -36,13 +36,13 @@ pub(super) async fn carry_out(
 }
 
 async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> Result<Tried, Failure> {
-    let projection = commands.projection.as_str();
+    let projection = commands.settings.name.as_str();
     let in_force = commands.db(session).deployment_in_force().await?;
     let seen = in_force.as_ref().map(|in_force| in_force.id);
     match prepare(commands, session, asked, in_force).await {
         Ok(Prepared::Ready { digest, origin, canary }) => {
             let proposal = Proposal {
-                projection: &commands.projection,
+                projection: &commands.settings.name,
                 digest: &digest,
                 origin,
                 by: &asked.requested_by,
@@ -55,7 +55,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             let tried = within(
                 PATIENCE,
                 "recording the deployment",
-                db.carry_out(asked, &commands.owner, seen, act, |_| result.clone()),
+                db.carry_out(asked, &commands.settings.owner, seen, act, |_| result.clone()),
             )
             .await;
             commands.feed.nudge();
@@ -67,7 +67,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
             within(
                 PATIENCE,
                 "recording the rollback",
-                db.carry_out(asked, &commands.owner, seen, Act::Deploy(None), |_| none.clone()),
+                db.carry_out(asked, &commands.settings.owner, seen, Act::Deploy(None), |_| none.clone()),
             )
             .await
             .map(counted)
@@ -77,7 +77,7 @@ async fn deploy(commands: &Commands, session: &mut Session, asked: &Command) -> 
         }
         Ok(Prepared::Refused { digest, reason }) => {
             let proposal = Proposal {
-                projection: &commands.projection,
+                projection: &commands.settings.name,
                 digest: &digest,
                 origin: Origin::Command,
                 by: &asked.requested_by,

@@ -42,7 +42,7 @@ pub(super) async fn carry_out(
             return Ok(Tried::Over);
         }
     };
-    let projection = &commands.projection;
+    let projection = &commands.settings.name;
     let in_force = commands.db(session).deployment_in_force().await?;
     let in_force = in_force.ok_or_else(|| not_begun(projection))?;
     if let Some(left) = in_force.canary.filter(|_| purpose != Purpose::Verify) {
@@ -82,13 +82,17 @@ pub(super) async fn open(
     digest: &str,
     plan: GenerationPlan,
 ) -> Result<Tried, Failure> {
-    let (servers, projection) = (&commands.servers, &commands.projection);
+    let (servers, projection) = (&commands.servers, &commands.settings.name);
     let loaded = commands.versions.get(session, servers, digest).await?;
     let found = commands.db(session).registration().await?;
     found.ok_or_else(|| not_begun(projection))?;
     let identity = servers.outbox.identify().await?.ok_or_else(|| servers.outbox.missing())?;
-    within(PATIENCE, "asking for history", rebuild_after_loss::is_possible(servers, &loaded, &identity))
-        .await?;
+    within(
+        PATIENCE,
+        "asking for history",
+        rebuild_after_loss::is_possible(servers, &commands.settings, &loaded, &identity),
+    )
+    .await?;
     let waits = matches!(plan.purpose, Purpose::Verify | Purpose::Repair).then_some(asked.id);
     let deploys = matches!(asked.request, Request::Deploy { .. } | Request::Rollback);
     let why = overtake::superseded(asked);
@@ -114,7 +118,7 @@ pub(super) async fn open(
         )
     };
     let mut db = commands.db(session);
-    let opening = db.carry_out(asked, &commands.owner, seen, Act::Open(wanted), result);
+    let opening = db.carry_out(asked, &commands.settings.owner, seen, Act::Open(wanted), result);
     within(PATIENCE, "beginning a generation", opening).await.map(counted)
 }
 
@@ -126,7 +130,7 @@ async fn change(
     generation: u32,
     change: Change,
 ) -> Result<Tried, Failure> {
-    let projection = &commands.projection;
+    let projection = &commands.settings.name;
     let done = change.clone();
     let result = |number| match done {
         Change::Accept { .. } => {
@@ -137,7 +141,7 @@ async fn change(
     };
     let act = Act::Change { projection, generation, change };
     let mut db = commands.db(session);
-    let changing = db.carry_out(asked, &commands.owner, seen, act, result);
+    let changing = db.carry_out(asked, &commands.settings.owner, seen, act, result);
     within(PATIENCE, "changing a generation", changing).await.map(counted)
 }
 

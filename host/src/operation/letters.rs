@@ -56,7 +56,7 @@ impl Book for StoredLetters<'_> {
 
     async fn record(&mut self, command: u64, sum: &str) -> Result<(), Failure> {
         let mut db = self.commands.db(self.session);
-        let recording = db.record_command_progress(command, sum, &self.commands.owner);
+        let recording = db.record_command_progress(command, sum, &self.commands.settings.owner);
         within(PATIENCE, "recording a command's progress", recording).await
     }
 
@@ -115,7 +115,7 @@ pub(super) async fn go_on_with_interrupted(
         .await?;
     if !sum.is_nothing() {
         tracing::info!(
-            projection = commands.projection,
+            projection = commands.settings.name,
             applied = sum.applied,
             still_parked = sum.still_parked,
             "went on with what a replay that was interrupted left"
@@ -129,10 +129,10 @@ pub(super) async fn replay_after_deployment(
     commands: &Commands,
     session: &mut Session,
 ) -> Result<(), Failure> {
-    if !commands.settings.replay_after_deployment {
+    if !commands.settings.letters.replay_after_deployment {
         return Ok(());
     }
-    let (projection, digest) = (&commands.projection, &commands.digest());
+    let (projection, digest) = (&commands.settings.name, &commands.digest());
     let letters =
         Selection { heads_only: true, other_than_digest: Some(digest.clone()), ..Selection::default() };
     let mut db = commands.db(session);
@@ -154,7 +154,7 @@ pub(super) async fn erase_outdated(
     session: &mut Session,
     lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
-    let days = commands.settings.retention_days;
+    let days = commands.settings.letters.retention_days;
     if days == 0 {
         return Ok(());
     }
@@ -163,7 +163,7 @@ pub(super) async fn erase_outdated(
     let sum = giving::all(&mut StoredLetters { commands, session }, lanes, selection, &action).await?;
     if sum.erased > 0 {
         tracing::warn!(
-            projection = commands.projection,
+            projection = commands.settings.name,
             letters = sum.erased,
             "erased dead letters older than {days} days; they can only be discarded now"
         );

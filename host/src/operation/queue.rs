@@ -83,7 +83,7 @@ impl CommandDesk for StoredCommands {
     }
 
     fn begins(&self, command: &Command) {
-        let (projection, request) = (&self.commands.projection, command.request.told());
+        let (projection, request) = (&self.commands.settings.name, command.request.told());
         tracing::info!(projection, command = command.id, request, "carrying out a command");
     }
 

@@ -56,7 +56,8 @@ impl Commands {
 
     /// Records how far the lanes are with the deployment in force, and gives its id when all of them have taken it up.
     async fn record_take_up(&self) -> Result<Option<u64>, Failure> {
-        let Self { servers, projection, status, .. } = self;
+        let Self { servers, settings, status, .. } = self;
+        let projection = &settings.name;
         let control = &servers.control;
         let mut session = servers.applier.connect().await?;
         let mut db = control.of(&mut session, projection);

@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_secs(1);
 impl Commands {
     /// Removes what is not needed, while this host leads, until it is dropped.
     pub(super) async fn remove_unused_components(&self) {
-        if self.component_retention_days == 0 {
+        if self.settings.component_retention_days == 0 {
             return;
         }
         let mut looked: Option<Instant> = None;
@@ -29,7 +29,7 @@ impl Commands {
             if let Err(failure) = self.look_for_unused_components().await {
                 let reason = failure.without_values();
                 tracing::warn!(
-                    projection = self.projection,
+                    projection = self.settings.name,
                     "unused components: {reason}; looking again in an hour"
                 );
             }
@@ -37,13 +37,13 @@ impl Commands {
     }
 
     async fn look_for_unused_components(&self) -> Result<(), Failure> {
-        let days = self.component_retention_days;
+        let days = self.settings.component_retention_days;
         let mut session = self.servers.applier.connect().await?;
         let mut db = self.db(&mut session);
         let removing = db.remove_unused_components(days);
         for digest in within(PATIENCE, "removing components that nothing refers to", removing).await? {
             tracing::info!(
-                projection = self.projection,
+                projection = self.settings.name,
                 digest,
                 "removed a component that nothing has referred to for {days} days"
             );

@@ -18,7 +18,7 @@ impl Commands {
     ) -> Result<(), Failure> {
         let waited = Duration::from_secs(self.note(session, command, reason).await?);
         let Some(reason) = command::bound(waited, reason) else { return Ok(()) };
-        tracing::error!(projection = self.projection, command = command.id, "a command is {reason}");
+        tracing::error!(projection = self.settings.name, command = command.id, "a command is {reason}");
         let finished = self.finish(session, command.id, &CommandOutcome::Failed(reason)).await;
         self.status.command_goes_on(command.id);
         finished
@@ -36,7 +36,7 @@ impl Commands {
             WaitingCommand { id: command.id, request: request.clone(), reason: Some(reason.to_owned()) };
         if self.status.command_waits(&waiting) {
             tracing::warn!(
-                projection = self.projection,
+                projection = self.settings.name,
                 command = command.id,
                 request,
                 "a command waits: {reason}"

@@ -9,6 +9,7 @@ import { Letter, Reason } from "./letter.js";
 import { link } from "./overview.js";
 import { lately } from "./projection.js";
 import { known } from "./state.js";
+import { Typed } from "./typed.js";
 import { cli, count, plural } from "./words.js";
 
 /** How many heads a page has, and how many of what waits behind each are drawn. */
@@ -95,7 +96,7 @@ const CLASSES = [
 ];
 
 function Filter({ filter, set }) {
-    const text = (name, label) => html`<label>${label}<input name=${name} value=${filter[name]} onChange=${(event) => set({ ...filter, [name]: event.target.value.trim() })} /></label>`;
+    const text = (name, label) => html`<${Typed} name=${name} label=${label} value=${filter[name]} set=${(value) => set({ ...filter, [name]: value })} />`;
     return html`<form class="filter" onSubmit=${(event) => event.preventDefault()}>
         <label>Class<select name="class" value=${filter.class} onChange=${(event) => set({ ...filter, class: event.target.value })}>
             <option value="">all</option>${CLASSES.map((one) => html`<option value=${one}>${one}</option>`)}

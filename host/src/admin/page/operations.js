@@ -6,6 +6,7 @@ import { Act, CommandLine, Trouble, cancel, isUnderWay } from "./dialog.js";
 import { useReading } from "./projection.js";
 import { known } from "./state.js";
 import { Report } from "./tables.js";
+import { Typed } from "./typed.js";
 import { ago, cli, short } from "./words.js";
 
 const KINDS = ["pause", "resume", "deploy", "rollback", "rebuild", "verify", "replay", "rehearse", "discard", "erase", "accept-generation", "return-generation", "drop-generation", "upload", "reload", "forget"];
@@ -17,18 +18,18 @@ export function Operations() {
     const [open, setOpen] = useState(null);
     const newest = [...known.operations.values()].at(-1);
     const { value, problem } = useReading(`operations${query({ ...filter, before: pages.at(-1), limit: 50 })}`, newest && `${newest.id} ${newest.state}`);
-    const set = (name) => (event) => {
-        setFilter({ ...filter, [name]: event.target.value.trim() });
+    const set = (name) => (value) => {
+        setFilter({ ...filter, [name]: value });
         setPages([""]);
     };
-    const choices = (name, label, all) => html`<label>${label}<select name=${name} value=${filter[name]} onChange=${set(name)}><option value="">all</option>${all.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
+    const choices = (name, label, all) => html`<label>${label}<select name=${name} value=${filter[name]} onChange=${(event) => set(name)(event.target.value)}><option value="">all</option>${all.map((one) => html`<option value=${one}>${one}</option>`)}</select></label>`;
     const told = (one) => known.operations.get(one.id) ?? one;
     return html`
         <h1 tabindex="-1">Operations</h1>
         <p class="lead">What was asked for, by whom, and what came of it.</p>
         <form class="filter" onSubmit=${(event) => event.preventDefault()}>
             ${choices("projection", "Projection", [...known.projections.keys()])}${choices("kind", "Kind", KINDS)}
-            <label>By<input name="by" value=${filter.by} onChange=${set("by")} /></label>
+            <${Typed} name="by" label="By" value=${filter.by} set=${set("by")} />
         </form>
         <${Trouble} problem=${problem} />
         ${value && html`<div class="scroll" tabindex="0" role="region" aria-label="Operations"><table class="operations">

@@ -11,6 +11,7 @@ use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
 use crate::source::SourceIdentity;
 use crate::supervisor::on_servers::OnServers;
+use crate::supervisor::settings::Settings;
 use crate::supervisor::startup::{self, history_is_readable, not_from_the_future, same_source};
 
 /// Begins a generation that is to take the place of the live one, for what that one lost, unless there is one. Refuses
@@ -75,7 +76,7 @@ async fn require_whole_history(
     let live = registration.live_generation;
     let rows = db.lane_rows(live).await?;
     not_from_the_future(servers, &rows).await?;
-    is_possible(servers, loaded, &identity).await?;
+    is_possible(servers, settings, loaded, &identity).await?;
     let lacks = completeness::outbox_lacks(servers, session, name, live, &rows).await?;
     may_begin(name, lacks)
 }
@@ -89,14 +90,26 @@ pub fn may_begin(projection: &str, lacks: Option<String>) -> Result<(), Failure>
     Err(Failure::misconfigured(lacks, remedy))
 }
 
-/// Whether history can be read. Whether it gives all that a read model was made from is known when it was read.
+/// Whether the tables were made from history, and it can be read. Whether it gives all that they were made from is known when it
+/// was read.
 pub async fn is_possible(
     servers: &Servers,
+    settings: &Settings,
     loaded: &Loaded,
     identity: &SourceIdentity,
 ) -> Result<(), Failure> {
     servers.outbox.complete_history(identity).await?;
-    history_is_readable(servers, loaded).await
+    history_is_readable(servers, loaded).await?;
+    if !settings.from_history {
+        return Err(Failure::misconfigured(
+            format!(
+                "`{}` began with `start = \"now\"`, so its tables are not made from history",
+                settings.name
+            ),
+            "configure a projection of another name, with other tables, that begins with `start = \"history\"`",
+        ));
+    }
+    Ok(())
 }
 
 /// Why the tables stay as they are, beside what was lost.

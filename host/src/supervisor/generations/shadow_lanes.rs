@@ -71,19 +71,13 @@ impl ShadowLanes {
     async fn begin(&self, session: &mut Session) -> Result<(), Failure> {
         let OnServers { servers, settings, .. } = &self.host;
         let (control, name) = (&servers.control, settings.name.as_str());
-        if !settings.from_history {
-            return Err(Failure::misconfigured(
-                format!("`{name}` began with `start = \"now\"`, so its tables are not made from history"),
-                "configure a projection of another name, with other tables, that begins with `start = \"history\"`",
-            ));
-        }
         let schema = &self.loaded.deployed.schema;
         let mut db = control.of(session, name);
         let found = db.registration().await?;
         let gone = || startup::not_registered(name);
         let found = found.ok_or_else(gone)?;
         let identity = startup::same_source(name, &found, servers.outbox.identify().await?)?;
-        rebuild_after_loss::is_possible(servers, &self.loaded, &identity).await?;
+        rebuild_after_loss::is_possible(servers, settings, &self.loaded, &identity).await?;
         db.tables_are_not_anothers(schema).await?;
         db.constraints_are_free(schema).await?;
         let mut ddl = servers.ddl.connect().await?;
