@@ -211,7 +211,7 @@ pub fn assert_open_metrics(text: &str) {
     let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/metrics/check");
     let (families, exemplars) = (text.matches("# TYPE ").count(), text.matches(" # {trace_id=").count());
     let told = fed(&mut Command::new(check), text);
-    assert!(told.contains(&format!("{families} families, {exemplars} exemplars")), "{told}\n{text}");
+    assert_eq!(told.trim(), format!("{families} families, {exemplars} exemplars"), "{text}");
 }
 
 /// The value of a sample.

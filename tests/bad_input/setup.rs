@@ -13,7 +13,7 @@ use laterna::readmodel::control::schema::VERSION;
 use laterna::readmodel::mysql::session::Connector;
 use mongodb::IndexModel;
 use mongodb::options::IndexOptions;
-use sqlx::Row;
+use sqlx::{Executor, Row};
 
 use table::Case;
 use table::Outcome::{Fails, Noted, Passes, Refused};
@@ -275,6 +275,9 @@ async fn a_control_schema_that_is_created_at_once_is_that_of_all_steps() {
         let mut session = connector.connect().await.expect("MySQL answers");
         let (schema, by_steps) = (world.control(), format!("{}_by_steps", world.control()));
         Control::new(&schema).migrate(&mut session).await.expect("it is created");
+        let changes = "SHOW SESSION STATUS LIKE 'Com_alter_table'";
+        let changes = session.connection.fetch_one(changes).await.expect("it answers").get::<String, _>(1);
+        assert_eq!(changes, "1", "tables were changed to see that they may be, and for nothing else");
         for version in 1..=VERSION {
             Control::new(&by_steps).migrate_to(version, &mut session).await.expect("it goes on");
         }

@@ -79,6 +79,11 @@ fn grants(server: Server) -> Vec<Row> {
         )
         .begun(),
         row(
+            "no ALTER on the control schema",
+            lacks("ALTER"),
+            with(1, 2, "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, REFERENCES ON CTL.*"),
+        ),
+        row(
             "no DELETE on the control schema",
             lacks("may not DELETE in `"),
             with(0, 1, "SELECT, INSERT, UPDATE ON CTL.*"),

@@ -101,7 +101,7 @@ async fn letters_of_one_class_are_discarded_with_their_count_confirmed_and_other
     // What is half typed stays when the page is drawn anew.
     browser.type_into("input[name=event]", "ty").await;
     world.insert([event("bad9", "w9", 1, "reject")]).await;
-    browser.until_seen("There are new letters: show them").await;
+    browser.until_seen("There are new letters: look again").await;
     assert_eq!(browser.run("return document.querySelector('input[name=event]').value"), "ty");
     // The place of the event that the reason is about, and no other that has the same value.
     browser.type_into("input[name=event]", "ped\u{e007}").await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bank::{Model, Row, Writer};
 use bson::{DateTime, Document, doc};
@@ -326,10 +326,13 @@ impl Drop for World {
                 let _ = connection.close().await;
             }
         };
-        let runtime = tokio::runtime::Handle::current();
-        tokio::task::block_in_place(|| {
-            let _ = runtime.block_on(tokio::time::timeout(std::time::Duration::from_secs(10), dropping));
+        // The runtime of a test that failed may be ending just now: nothing would come to an end there.
+        let dropped = std::thread::spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), dropping).await });
         });
+        tokio::task::block_in_place(|| dropped.join().expect("it only gives up"));
     }
 }
 

@@ -1,8 +1,8 @@
 //! A listener's connections: how many there are, how long each may be silent, and which one gives way to a new one. It
 //! does not look at what is asked. The only user of `hyper`.
 //!
-//! A connection that is refused would be one of a health check. So every connection is taken; where there are too many,
-//! the one that has been silent for longest is closed.
+//! A connection that is refused would be one of a health check. So every connection is taken; where there are too many, the
+//! one that has been silent for longest is closed, or the new one waits until one is, or has its answer.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,7 +33,10 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connections may go on at a stop.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long taking a connection waits where the system has no room for one.
+/// How long a connection may be silent however many wait: whoever has just come is about to ask.
+const SILENCE_MIN: Duration = Duration::from_millis(500);
+
+/// How long taking a connection waits where there is no room for one.
 const ROOM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whose request it is: the other end of its connection.
@@ -44,15 +47,20 @@ pub struct Peer(pub SocketAddr);
 pub async fn serve(listener: TcpListener, router: Router, connections_max: usize, stop: CancellationToken) {
     let (began, tasks) = (Instant::now(), JoinSet::new());
     let mut open = Open { began, connections_max, tasks, activities: HashMap::new() };
+    let mut next = None;
     loop {
+        if let Some((stream, peer)) = next.take_if(|_| open.makes_room()) {
+            open.take(stream, Peer(peer), &router, &stop);
+        }
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = open.tasks.join_next_with_id(), if !open.tasks.is_empty() => {
                 let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                 open.activities.remove(&id);
             }
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => open.take(stream, Peer(peer), &router, &stop),
+            () = tokio::time::sleep(ROOM_INTERVAL), if next.is_some() => {}
+            accepted = listener.accept(), if next.is_none() => match accepted {
+                Ok(accepted) => next = Some(accepted),
                 Err(error) => {
                     tracing::debug!("the endpoint cannot take a connection: {error}");
                     open.close_most_silent();
@@ -76,16 +84,13 @@ struct Open {
 /// What a connection does.
 #[derive(Default)]
 struct ConnectionState {
-    /// When it was last asked something, in microseconds since the endpoint began.
+    /// When it was last asked something or answered, in microseconds since the endpoint began.
     asked: AtomicU64,
     is_answering: AtomicBool,
 }
 
 impl Open {
     fn take(&mut self, stream: TcpStream, peer: Peer, router: &Router, stop: &CancellationToken) {
-        if self.tasks.len() >= self.connections_max {
-            self.close_most_silent();
-        }
         let activity = Arc::new(ConnectionState::default());
         let began = self.began;
         activity.asked.store(micros(began), Ordering::Relaxed);
@@ -94,15 +99,24 @@ impl Open {
         self.activities.insert(handle.id(), (handle, activity));
     }
 
-    fn close_most_silent(&mut self) {
-        let silent = self.activities.iter().min_by_key(|(_, (_, activity))| {
-            (activity.is_answering.load(Ordering::Relaxed), activity.asked.load(Ordering::Relaxed))
-        });
-        if let Some(id) = silent.map(|(id, _)| *id)
-            && let Some((handle, _)) = self.activities.remove(&id)
-        {
+    /// Returns true where there is room for one more, if need be in the place of the one that has been silent for longest.
+    fn makes_room(&mut self) -> bool {
+        self.activities.len() < self.connections_max || self.close_most_silent()
+    }
+
+    /// Closes the connection that has been silent for longest, if one has been for long enough.
+    fn close_most_silent(&mut self) -> bool {
+        let since = |state: &ConnectionState| {
+            let asked = state.asked.load(Ordering::Relaxed);
+            (!state.is_answering.load(Ordering::Relaxed)).then_some(asked)
+        };
+        let silent = self.activities.iter().filter_map(|(id, (_, state))| Some((since(state)?, *id)));
+        let Some((asked, id)) = silent.min_by_key(|(asked, _)| *asked) else { return false };
+        let is_long = Duration::from_micros(micros(self.began).saturating_sub(asked)) >= SILENCE_MIN;
+        if is_long && let Some((handle, _)) = self.activities.remove(&id) {
             handle.abort();
         }
+        is_long
     }
 }
 
@@ -124,6 +138,7 @@ async fn converse(
         let activity = &activity;
         async move {
             let answer = answer.await;
+            activity.asked.store(micros(began), Ordering::Relaxed);
             activity.is_answering.store(false, Ordering::Relaxed);
             answer
         }

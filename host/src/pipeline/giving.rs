@@ -67,7 +67,7 @@ pub struct Sum {
     /// The generation whose letters are meant: another one's are none of the command's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
-    /// Letters that were given to their lanes, of so many that were found at first: each with those behind it.
+    /// Letters that were given to their lanes, as far as that was written down, of so many that are meant: each with those behind it.
     given: u64,
     of: u64,
     /// Letters that fit as well, but were not shown to whoever asked; counted in the end.
@@ -165,9 +165,11 @@ pub async fn carry_out<B: Book>(
     }
     let sum = Sum { generation: live, ..sum };
     let mut giving = Giving::new(book, lanes, &action, Some(command), sum);
+    // Whose letters are meant, before anything else.
+    giving.record().await?;
     match letters {
         Letters::Shown { shown, like } => {
-            giving.begin(narrowed(like), |id| shown.letters.contains(id)).await?;
+            giving.begin(shown.letters.count()).await?;
             giving.these(&shown.letters, narrowed(like)).await?;
             if giving.ended_by.is_none() {
                 giving.sum.left = giving.count(narrowed(like), |id| !shown.letters.contains(id)).await?;
@@ -176,7 +178,8 @@ pub async fn carry_out<B: Book>(
         Letters::Fitting { letters } => {
             giving.is_one_aggregate(letters).await?;
             let selection = Selection { before_command: Some(command.id), ..narrowed(letters) };
-            giving.begin(selection.clone(), |_| true).await?;
+            let found = giving.count(selection.clone(), |_| true).await?;
+            giving.begin(giving.sum.given + found).await?;
             giving.all(selection).await?;
         }
     }
@@ -258,24 +261,24 @@ impl<B: Book> Giving<'_, B> {
         }
     }
 
-    /// Records how many letters there are to be given. Those that a run before gave are counted already.
-    async fn begin(&mut self, selection: Selection, is_meant: impl Fn(u64) -> bool) -> Result<(), Failure> {
-        self.sum.of = self.sum.given + self.count(selection, is_meant).await?;
+    /// Records how many letters are meant. Those that a run before gave are counted already.
+    async fn begin(&mut self, meant: u64) -> Result<(), Failure> {
+        self.sum.of = self.sum.of.max(meant);
         self.record().await
     }
 
-    /// How many of the letters that a selection fits are meant.
+    /// How many of the letters that a selection fits are counted.
     async fn count(
         &mut self,
         mut selection: Selection,
-        is_meant: impl Fn(u64) -> bool,
+        is_counted: impl Fn(u64) -> bool,
     ) -> Result<u64, Failure> {
-        let mut meant = 0;
+        let mut count = 0;
         loop {
             let page = self.book.ids(&selection, IDS_PAGE).await?;
-            let Some(last) = page.last() else { return Ok(meant) };
+            let Some(last) = page.last() else { return Ok(count) };
             selection.after = *last;
-            meant += page.iter().map(|id| u64::from(is_meant(*id))).sum::<u64>();
+            count += page.iter().map(|id| u64::from(is_counted(*id))).sum::<u64>();
         }
     }
 

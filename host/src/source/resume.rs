@@ -72,7 +72,7 @@ fn choices(cause: Lost) -> &'static str {
         }
         Lost::Ended | Lost::NoCollection => {
             "Nothing of a new collection is applied on top of the old one's events; choose: restore the collection \
-             together with its oplog; or keep the tables as they are and remove the projection; or, when a new outbox \
+             together with its oplog; or, if it was restored under its UUID, ask for `laterna rebuild`; or keep the tables as they are and remove the projection; or, when a new outbox \
              begins, give the projection and its tables new names, and they are built from it"
         }
         Lost::OtherOutbox => {

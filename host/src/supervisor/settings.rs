@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::failure::Failure;
 use crate::pipeline::breaker::BreakerSettings;
 use crate::pipeline::room::RoomPart;
 use crate::readmodel::lane::acknowledge::Acknowledge;
@@ -35,6 +36,20 @@ pub struct Settings {
     pub component_retention_days: u32,
     /// How much of the time lanes beside the live ones may take, in percent.
     pub rebuild_percent: u32,
+}
+
+impl Settings {
+    /// Fails where the projection takes only what comes: history does not make its tables, then.
+    pub fn takes_history(&self) -> Result<(), Failure> {
+        if self.from_history {
+            return Ok(());
+        }
+        Err(Failure::misconfigured(
+            format!("`{}` has `start = \"now\"`, so its tables are not made from history", self.name),
+            "set `start = \"history\"` if it began so; otherwise configure a projection of another name, with other tables, that \
+             begins with it",
+        ))
+    }
 }
 
 /// How dead letters are dealt with.

@@ -75,7 +75,7 @@ export function Letters({ name }) {
         <div class="buttons pages">
             ${pages.length > 1 && html`<button type="button" onClick=${() => setPages(pages.slice(0, -1))}>Back</button>`}
             ${page?.next && html`<button type="button" onClick=${() => setPages([...pages, page.next])}>More</button>`}
-            <button type="button" class="quiet" onClick=${again}>${isNew ? "There are new letters: show them" : "Look again"}</button>
+            <button type="button" class="quiet" onClick=${again}>${isNew ? "There are new letters: look again" : "Look again"}</button>
         </div>`;
 }
 
@@ -140,9 +140,10 @@ function Bulk({ name, filter, page, chosen, heads, choose, again }) {
         }
     };
     const line = (what, ...more) => (words ? cli("dlq", what, name, ...words, ...more) : [...(body.ids ?? [])].map((id) => cli("dlq", what, name, "--id", id, ...more)).join("\n"));
-    // What was chosen since the change was asked for stays so.
+    // What was chosen since the change was asked for stays so, unless the change was about it.
+    const isMeant = (id) => (named.size ? named.has(id) : id <= page.boundary.until);
     const done = () => {
-        choose((now) => new Set([...now].filter((id) => !named.has(id))));
+        choose((now) => new Set([...now].filter((id) => !isMeant(id))));
         again();
     };
     const replay = counted((number) =>

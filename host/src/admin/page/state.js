@@ -71,7 +71,10 @@ function hear(kind, told) {
         if (isNew) recall(told.projection);
         remember(told);
     }
-    if (kind === "gone") known.projections.delete(told.projection);
+    if (kind === "gone") {
+        known.projections.delete(told.projection);
+        known.letters.delete(told.projection);
+    }
     if (kind === "letters") known.letters.set(told.projection, told);
     if (kind === "operation") known.operations.set(told.id, told);
     changed();

@@ -113,10 +113,16 @@ impl CheckedProjection<'_> {
                 report.fail(&what, &format!("the configured component is not deployed: {reason}"));
                 found += 1;
             }
-            Some(HowItFits::OtherTables) => report.note(
-                &what,
-                "the configured component has other tables: they are built beside the live ones, and take their place",
-            ),
+            Some(HowItFits::OtherTables) => match settings.takes_history() {
+                Ok(()) => report.note(
+                    &what,
+                    "the configured component has other tables: they are built beside the live ones, and take their place",
+                ),
+                Err(failure) => {
+                    report.refuse(&what, &failure);
+                    found += 1;
+                }
+            },
             Some(HowItFits::Live) | None => {}
         }
         let mut readiness = Readiness { servers, settings, loaded: &runs, applier, ddl };

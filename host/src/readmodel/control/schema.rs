@@ -101,15 +101,17 @@ impl Control {
     }
 
     /// Creates the tables of a version at once. Returns false where one is there already: an older host may have made it, or
-    /// make it just now, so that step by step what is missing is added.
+    /// make it just now, so that step by step what is missing is added. Later versions change tables, so a change of one is
+    /// tried: an account that may not do so is found now.
     async fn create(&self, version: u32, session: &mut Session) -> Result<bool, sqlx::Error> {
         let statements = whole::whole(&STEPS[..version as usize]);
         for statement in statements {
             match send(&mut session.connection, self.sql(&statement).as_str()).await {
-                Err(error) if is_there_already(&error) => return Ok(false),
+                Err(error) if number(&error) == Some(TABLE_EXISTS) => return Ok(false),
                 sent => sent?,
             };
         }
+        send(&mut session.connection, self.sql("ALTER TABLE laterna.version COMMENT = ''").as_str()).await?;
         Ok(true)
     }
 
@@ -153,7 +155,10 @@ impl Control {
     }
 }
 
+/// The error of a server that has the table.
+const TABLE_EXISTS: u16 = 1050;
+
 /// Returns true where a table, column or key is there already: another host was faster, or an earlier try came so far.
 fn is_there_already(error: &sqlx::Error) -> bool {
-    matches!(number(error), Some(1050 | 1060 | 1061))
+    matches!(number(error), Some(TABLE_EXISTS | 1060 | 1061))
 }

@@ -90,7 +90,7 @@ pub fn may_begin(projection: &str, lacks: Option<String>) -> Result<(), Failure>
     Err(Failure::misconfigured(lacks, remedy))
 }
 
-/// Whether the tables were made from history, and it can be read. Whether it gives all that they were made from is known when it
+/// Whether the projection takes history, and it can be read. Whether it gives all that a read model was made from is known when it
 /// was read.
 pub async fn is_possible(
     servers: &Servers,
@@ -98,18 +98,9 @@ pub async fn is_possible(
     loaded: &Loaded,
     identity: &SourceIdentity,
 ) -> Result<(), Failure> {
+    settings.takes_history()?;
     servers.outbox.complete_history(identity).await?;
-    history_is_readable(servers, loaded).await?;
-    if !settings.from_history {
-        return Err(Failure::misconfigured(
-            format!(
-                "`{}` began with `start = \"now\"`, so its tables are not made from history",
-                settings.name
-            ),
-            "configure a projection of another name, with other tables, that begins with `start = \"history\"`",
-        ));
-    }
-    Ok(())
+    history_is_readable(servers, loaded).await
 }
 
 /// Why the tables stay as they are, beside what was lost.

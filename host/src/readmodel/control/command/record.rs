@@ -233,8 +233,8 @@ fn first_line(progress: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The counts of a command about letters, as far as it has come: of the letters that were found at first, so many were given
-/// to their lanes, each with those behind it.
+/// The counts of a command about letters, as far as it has come: of the letters that are meant, so many were given to their
+/// lanes, each with those behind it.
 fn counts(progress: &str) -> Option<String> {
     const COUNTS: [(&str, &str); 5] = [
         ("discarded", "discarded"),

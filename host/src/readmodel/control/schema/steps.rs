@@ -1,6 +1,7 @@
 //! What each version of the control schema adds to the one before.
 
-/// Steps from each version of the control schema to the next one. A released step never changes.
+/// Steps from each version of the control schema to the next one. A released step never changes. A step creates a table, adds a
+/// column or a key, changes a column that others follow, or fills a table: `whole` makes one statement for each table of them.
 pub(super) const STEPS: [&[&str]; 17] = [
     &TABLES,
     &LETTERS_AND_ACKNOWLEDGEMENTS,

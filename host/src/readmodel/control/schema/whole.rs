@@ -52,7 +52,17 @@ impl Created<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::steps::STEPS;
     use super::*;
+
+    #[test]
+    fn every_table_of_the_steps_is_created_once_and_changed_by_none() {
+        let whole = whole(&STEPS);
+        let created = STEPS.iter().copied().flatten().filter(|step| step.starts_with(CREATES)).count();
+        assert_eq!(whole.iter().filter(|sql| sql.starts_with("CREATE TABLE ")).count(), created);
+        let changed = STEPS.iter().copied().flatten().filter(|step| step.starts_with(CHANGES)).count();
+        assert!(changed > 20 && !whole.iter().any(|sql| sql.starts_with(CHANGES)), "{whole:#?}");
+    }
 
     #[test]
     fn what_is_added_later_stands_in_the_table_at_once() {
