@@ -188,10 +188,7 @@ impl<P: ControlPorts> Supervisor<P> {
 
     async fn run_once(&self, carryover: &mut Carryover) -> Result<Ended, Failure> {
         self.ports.status().beat();
-        let Some(taken) = self.stop.run_until_cancelled(self.take_lease(carryover)).await else {
-            return Ok(Ended::Stopped);
-        };
-        let lease = taken?;
+        let Some(lease) = self.take_lease(carryover).await? else { return Ok(Ended::Stopped) };
         let epoch = lease.epoch;
         let ended = self.run_under(lease, carryover).await;
         self.letter_queues.replace(vec![]);
@@ -282,18 +279,21 @@ impl<P: ControlPorts> Supervisor<P> {
         Ok(needed)
     }
 
-    /// Waits as a standby until the lease is this host's.
-    async fn take_lease(&self, carryover: &mut Carryover) -> Result<Lease<P::Session>, Failure> {
+    /// Waits as a standby until the lease is this host's; none where a stop comes before.
+    async fn take_lease(&self, carryover: &mut Carryover) -> Result<Option<Lease<P::Session>>, Failure> {
         let Settings { name, owner, lease_ttl, .. } = self.ports.settings();
-        self.ports.make_ready().await?;
+        let Some(ready) = self.stop.run_until_cancelled(self.ports.make_ready()).await else {
+            return Ok(None);
+        };
+        ready?;
         let mut session = None;
         loop {
             let asked = Instant::now();
-            let asking = self.ports.acquire(&mut session);
-            let is_another = match within(LEASE_PATIENCE, "asking for the lease", asking).await? {
+            let Some(acquired) = self.acquire(&mut session).await else { return Ok(None) };
+            let is_another = match acquired? {
                 Acquired::Mine { epoch } => {
                     tracing::info!(projection = name, epoch, "took the lease");
-                    return Ok(Lease { epoch, session, good_until: asked + *lease_ttl });
+                    return Ok(Some(Lease { epoch, session, good_until: asked + *lease_ttl }));
                 }
                 Acquired::Taken { owner: other } => {
                     // What was lost is the other host's business now.
@@ -309,7 +309,21 @@ impl<P: ControlPorts> Supervisor<P> {
                 }
             };
             self.ports.status().beat();
-            tokio::time::sleep(if is_another { STANDBY_INTERVAL } else { OWN_INTERVAL }).await;
+            let waiting = tokio::time::sleep(if is_another { STANDBY_INTERVAL } else { OWN_INTERVAL });
+            if self.stop.run_until_cancelled(waiting).await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Asks for the lease. Where a stop comes meanwhile, it may be granted already: the answer is waited for, and whoever is granted
+    /// it gives it back.
+    async fn acquire(&self, session: &mut Option<P::Session>) -> Option<Result<Acquired, Failure>> {
+        let asking = within(LEASE_PATIENCE, "asking for the lease", self.ports.acquire(session));
+        tokio::pin!(asking);
+        match self.stop.run_until_cancelled(&mut asking).await {
+            Some(acquired) => Some(acquired),
+            None => tokio::time::timeout(RELEASE_TIMEOUT, asking).await.ok(),
         }
     }
 

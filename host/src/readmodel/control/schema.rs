@@ -101,17 +101,19 @@ impl Control {
     }
 
     /// Creates the tables of a version at once. Returns false where one is there already: an older host may have made it, or
-    /// make it just now, so that step by step what is missing is added. Later versions change tables, so a change of one is
-    /// tried: an account that may not do so is found now.
+    /// make it just now, so that step by step what is missing is added.
     async fn create(&self, version: u32, session: &mut Session) -> Result<bool, sqlx::Error> {
-        let statements = whole::whole(&STEPS[..version as usize]);
-        for statement in statements {
-            match send(&mut session.connection, self.sql(&statement).as_str()).await {
+        let whole = whole::whole(&STEPS[..version as usize]);
+        // Later versions change tables, so a change of the first one is tried: an account that may not do so is found now.
+        for statement in [STEPS[0][0], "ALTER TABLE laterna.version COMMENT = ''"] {
+            send(&mut session.connection, self.sql(statement).as_str()).await?;
+        }
+        for statement in &whole[1..] {
+            match send(&mut session.connection, self.sql(statement).as_str()).await {
                 Err(error) if number(&error) == Some(TABLE_EXISTS) => return Ok(false),
                 sent => sent?,
             };
         }
-        send(&mut session.connection, self.sql("ALTER TABLE laterna.version COMMENT = ''").as_str()).await?;
         Ok(true)
     }
 
