@@ -91,7 +91,8 @@ async fn a_verification_that_waits_for_mongodb_holds_up_no_deployment_and_no_way
     assert!(success, "it goes on when MongoDB is back: {text}");
     scene.assert_whole().await;
 
-    // Nobody waits for ever.
+    // Nobody waits for ever. As long as what was compared is being dropped, nothing else is begun.
+    until_generations_are_gone(&scene).await;
     cut(&proxy);
     let verifying = ask(&scene, &["verify", PROJECTION]);
     until_one_waits(&scene).await;

@@ -40,6 +40,12 @@ mysqld_command() {
     server_command+=("$@")
 }
 
+# busy_server_options FLAVOR sets the array `busy`: room in memory and in the log for many tests at a time.
+busy_server_options() {
+    busy=(--innodb-buffer-pool-size=512M)
+    if [[ $1 == mysql ]]; then busy+=(--innodb-redo-log-capacity=1G); fi
+}
+
 # A server that was killed leaves a lock beside its socket, and the next one believes it as long as any process has that
 # number.
 clear_socket() {

@@ -109,7 +109,7 @@ prepare_by_packages() {
 }
 
 start_by_packages() {
-    local service=$1 place=$services_dir/$1 port socket server_command server_mark
+    local service=$1 place=$services_dir/$1 port socket server_command server_mark busy
     port=$(recall "$service" port)
     if [[ $service == mongodb ]]; then
         install_mongod
@@ -119,7 +119,8 @@ start_by_packages() {
         # The folder for temporary files may have been emptied since.
         mkdir -p "${socket%/*}"
         install_mysqld "$(recall "$service" flavor)" || fail "$service cannot be installed again"
-        mysqld_command "$(recall "$service" flavor)" "$place/data" "$port" "$socket" --log-error="$place/server.log"
+        busy_server_options "$(recall "$service" flavor)"
+        mysqld_command "$(recall "$service" flavor)" "$place/data" "$port" "$socket" --log-error="$place/server.log" "${busy[@]}"
     fi
     remember "$service" mark "$server_mark"
     start_detached "$place/pid" "$server_mark" "$place/server.log" "${server_command[@]}"

@@ -18,14 +18,19 @@ const BEHIND = 12;
 
 const NO_FILTER = { class: "", aggregate: "", event: "" };
 
-/** Reads a page of heads, then what waits behind each, one after the other. */
-function useLetters(name, filter, after, turn) {
+/** Reads a page of heads, then what waits behind each, one after the other. Tells which heads of the same page are gone. */
+function useLetters(name, filter, after, turn, tellGone) {
     const [told, tell] = useState({ page: null, behind: new Map(), problem: null });
+    const [last] = useState({ of: null, ids: [] });
     useEffect(() => {
         let isWanted = true;
         const set = (change) => isWanted && tell(change);
         const read = async () => {
             const page = await get(`${at(name)}/letters${query({ ...filter, after: after || "", heads_only: true, limit: HEADS })}`);
+            if (!isWanted) return;
+            const [of, ids] = [`${after} ${JSON.stringify(filter)}`, page.letters.map((head) => head.id)];
+            if (last.of === of) tellGone(last.ids.filter((id) => !ids.includes(id)));
+            Object.assign(last, { of, ids });
             set((before) => ({ ...before, page, problem: null }));
             const behind = new Map();
             for (const head of page.letters) {
@@ -52,7 +57,7 @@ export function Letters({ name }) {
     const again = () => setTurn((one) => one + 1);
     const projection = known.projections.get(name);
     const after = pages.at(-1);
-    const { page, behind, problem } = useLetters(name, filter, after, `${turn} ${lately(name)}`);
+    const { page, behind, problem } = useLetters(name, filter, after, `${turn} ${lately(name)}`, (ids) => choose(without(ids)));
     const heads = page?.letters ?? [];
     const filtered = (next) => {
         setFilter(next);
@@ -83,6 +88,9 @@ function lead({ parked, held }) {
     if (!parked) return "Every event was applied.";
     return `${plural(parked, "event")} could not be applied${held ? `, and ${plural(held, "later one waits", "later ones wait")} behind ${parked === 1 ? "it" : "them"}` : ""}. All others go on.`;
 }
+
+/** A change of a set that leaves these out. */
+const without = (ids) => (now) => new Set([...now].filter((id) => !ids.includes(id)));
 
 const toggled = (set, id) => {
     const next = new Set(set);
@@ -140,10 +148,9 @@ function Bulk({ name, filter, page, chosen, heads, choose, again }) {
         }
     };
     const line = (what, ...more) => (words ? cli("dlq", what, name, ...words, ...more) : [...(body.ids ?? [])].map((id) => cli("dlq", what, name, "--id", id, ...more)).join("\n"));
-    // What was chosen since the change was asked for stays so, unless the change was about it.
-    const isMeant = (id) => (named.size ? named.has(id) : id <= page.boundary.until);
+    // What was chosen since the change was asked for stays so.
     const done = () => {
-        choose((now) => new Set([...now].filter((id) => !isMeant(id))));
+        choose(without([...named]));
         again();
     };
     const replay = counted((number) =>
