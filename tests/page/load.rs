@@ -199,7 +199,6 @@ async fn five_open_pages_ask_a_host_under_load_for_nothing_and_share_the_two_ses
         committed += 3_000;
         world.until_committed("picky", committed).await;
     };
-    load("warm").await;
     load("alone").await;
     let quiet = sessions(&world).await;
     let browser = look(&host, "").await;

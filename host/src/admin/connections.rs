@@ -85,7 +85,7 @@ struct Open {
 #[derive(Default)]
 struct ConnectionState {
     /// When it was last asked something or answered, in microseconds since the endpoint began.
-    asked: AtomicU64,
+    active_at: AtomicU64,
     is_answering: AtomicBool,
 }
 
@@ -93,7 +93,7 @@ impl Open {
     fn take(&mut self, stream: TcpStream, peer: Peer, router: &Router, stop: &CancellationToken) {
         let activity = Arc::new(ConnectionState::default());
         let began = self.began;
-        activity.asked.store(micros(began), Ordering::Relaxed);
+        activity.active_at.store(micros(began), Ordering::Relaxed);
         let (router, stop) = (router.clone(), stop.clone());
         let handle = self.tasks.spawn(converse(stream, peer, router, began, activity.clone(), stop));
         self.activities.insert(handle.id(), (handle, activity));
@@ -106,13 +106,13 @@ impl Open {
 
     /// Closes the connection that has been silent for longest, if one has been for long enough.
     fn close_most_silent(&mut self) -> bool {
-        let since = |state: &ConnectionState| {
-            let asked = state.asked.load(Ordering::Relaxed);
-            (!state.is_answering.load(Ordering::Relaxed)).then_some(asked)
+        let silent_since = |state: &ConnectionState| {
+            let active_at = state.active_at.load(Ordering::Relaxed);
+            (!state.is_answering.load(Ordering::Relaxed)).then_some(active_at)
         };
-        let silent = self.activities.iter().filter_map(|(id, (_, state))| Some((since(state)?, *id)));
-        let Some((asked, id)) = silent.min_by_key(|(asked, _)| *asked) else { return false };
-        let is_long = Duration::from_micros(micros(self.began).saturating_sub(asked)) >= SILENCE_MIN;
+        let silent = self.activities.iter().filter_map(|(id, (_, state))| Some((silent_since(state)?, *id)));
+        let Some((since, id)) = silent.min_by_key(|(since, _)| *since) else { return false };
+        let is_long = Duration::from_micros(micros(self.began).saturating_sub(since)) >= SILENCE_MIN;
         if is_long && let Some((handle, _)) = self.activities.remove(&id) {
             handle.abort();
         }
@@ -131,14 +131,14 @@ async fn converse(
 ) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
-        activity.asked.store(micros(began), Ordering::Relaxed);
+        activity.active_at.store(micros(began), Ordering::Relaxed);
         activity.is_answering.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         let answer = router.call(request);
         let activity = &activity;
         async move {
             let answer = answer.await;
-            activity.asked.store(micros(began), Ordering::Relaxed);
+            activity.active_at.store(micros(began), Ordering::Relaxed);
             activity.is_answering.store(false, Ordering::Relaxed);
             answer
         }

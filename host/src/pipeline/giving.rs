@@ -165,8 +165,6 @@ pub async fn carry_out<B: Book>(
     }
     let sum = Sum { generation: live, ..sum };
     let mut giving = Giving::new(book, lanes, &action, Some(command), sum);
-    // Whose letters are meant, before anything else.
-    giving.record().await?;
     match letters {
         Letters::Shown { shown, like } => {
             giving.begin(shown.letters.count()).await?;
@@ -176,6 +174,8 @@ pub async fn carry_out<B: Book>(
             }
         }
         Letters::Fitting { letters } => {
+            // Which generation's letters are meant, before they are counted.
+            giving.record().await?;
             giving.is_one_aggregate(letters).await?;
             let selection = Selection { before_command: Some(command.id), ..narrowed(letters) };
             let found = giving.count(selection.clone(), |_| true).await?;

@@ -1,7 +1,7 @@
 // Letters, drawn as sequences: the head of an aggregate, which failed, and what waits behind it. What is replayed or given up is
 // what was shown: up to the boundary of the list, and as many as were confirmed.
 
-import { html, useEffect, useState } from "./vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { whyLink } from "./aggregate.js";
 import { at, get, post, query } from "./api.js";
 import { Act, Trouble, ask } from "./dialog.js";
@@ -21,7 +21,7 @@ const NO_FILTER = { class: "", aggregate: "", event: "" };
 /** Reads a page of heads, then what waits behind each, one after the other. Tells which heads of the same page are gone. */
 function useLetters(name, filter, after, turn, tellGone) {
     const [told, tell] = useState({ page: null, behind: new Map(), problem: null });
-    const [last] = useState({ of: null, ids: [] });
+    const last = useRef({ of: null, ids: [] });
     useEffect(() => {
         let isWanted = true;
         const set = (change) => isWanted && tell(change);
@@ -29,8 +29,8 @@ function useLetters(name, filter, after, turn, tellGone) {
             const page = await get(`${at(name)}/letters${query({ ...filter, after: after || "", heads_only: true, limit: HEADS })}`);
             if (!isWanted) return;
             const [of, ids] = [`${after} ${JSON.stringify(filter)}`, page.letters.map((head) => head.id)];
-            if (last.of === of) tellGone(last.ids.filter((id) => !ids.includes(id)));
-            Object.assign(last, { of, ids });
+            if (last.current.of === of) tellGone(last.current.ids.filter((id) => !ids.includes(id)));
+            last.current = { of, ids };
             set((before) => ({ ...before, page, problem: null }));
             const behind = new Map();
             for (const head of page.letters) {
@@ -90,7 +90,7 @@ function lead({ parked, held }) {
 }
 
 /** A change of a set that leaves these out. */
-const without = (ids) => (now) => new Set([...now].filter((id) => !ids.includes(id)));
+const without = (ids) => (now) => (ids.some((id) => now.has(id)) ? new Set([...now].filter((id) => !ids.includes(id))) : now);
 
 const toggled = (set, id) => {
     const next = new Set(set);

@@ -251,11 +251,9 @@ fn counts(progress: &str) -> Option<String> {
     let counts: Vec<String> = COUNTS.into_iter().filter_map(count).collect();
     let of = progress["of"].as_u64().filter(|of| *of > 0);
     let share = of.map(|of| format!("{} of {of}", progress["given"].as_u64().unwrap_or_default()));
-    match (share, counts.join(", ")) {
-        (Some(share), counts) if counts.is_empty() => Some(share),
-        (Some(share), counts) => Some(format!("{share}: {counts}")),
-        (None, counts) => (!counts.is_empty()).then_some(counts),
-    }
+    let counts = (!counts.is_empty()).then(|| counts.join(", "));
+    let told: Vec<String> = share.into_iter().chain(counts).collect();
+    (!told.is_empty()).then(|| told.join(": "))
 }
 
 /// A report is one, and everything else a text.
