@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod suspects;
 pub mod batch_size;
 pub mod hot_swap;
+pub mod questions;
 pub mod project_stage;
 pub mod apply_stage;
 pub mod giving;

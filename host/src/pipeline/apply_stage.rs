@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::batch_size::{BatchSize, Repeats};
 use super::breaker::Breaker;
 use super::frontier::Frontiers;
-use super::hot_swap::HotSwap;
+use super::hot_swap::DesiredVersion;
 use super::plan::{Isolated, Planner, end_at_first_parked, halve, split};
 use super::ports::{ReadModel, Version};
 use super::project_stage::ProjectedWork;
+use super::questions::FirstStage;
 use super::requests::LetterRequest;
 use super::suspects::Suspects;
 use crate::failure::Failure;
@@ -29,8 +30,9 @@ use crate::status::activity::Activity;
 /// The second stage of a lane.
 pub struct ApplyStage<V: Version, R> {
     pub model: R,
-    /// For dead letters that are tried again; the first stage has its own.
-    pub hot_swap: HotSwap<V>,
+    /// Where the component is.
+    pub first: FirstStage,
+    pub desired: Arc<DesiredVersion<V>>,
     pub planner: Planner,
     pub work: mpsc::Receiver<ProjectedWork>,
     pub requests: mpsc::Receiver<LetterRequest>,
@@ -58,7 +60,6 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 request = self.requests.recv(), if requests_open => match request {
                     Some(request) => {
                         self.status.begins(self.lane, Activity::Letter);
-                        self.hot_swap.follow()?;
                         self.carry_out(request).await?;
                         self.status.ends(self.lane, Activity::Letter);
                     }
@@ -71,13 +72,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     }
                     None => return Ok(()),
                 },
-                () = self.hot_swap.until_another() => self.hot_swap.follow()?,
             }
         }
     }
 
     async fn apply(&mut self, work: ProjectedWork) -> Result<(), Failure> {
-        self.hot_swap.follow()?;
         let mut todo = VecDeque::from([self.planner.plan(work.projected)]);
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         while let Some(mut batch) = todo.pop_front() {

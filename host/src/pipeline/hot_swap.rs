@@ -1,4 +1,4 @@
-//! The component that a stage of a lane works with. A stage takes up another one between two batches, so that no lane stops for
+//! The component that a lane works with, which its first stage has. It takes up another one between two batches, so that no lane stops for
 //! it. During the canary window after a change the previous component is kept, so that the change can be taken back.
 
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl<V: Version> DesiredVersion<V> {
 
     /// The lanes go back to the component before, at once; the record of it follows. False when this one is not the
     /// target any more.
-    fn take_back(&self, digest: &str, reason: &str) -> bool {
+    pub(super) fn take_back(&self, digest: &str, reason: &str) -> bool {
         let is_taken_back = self.target.send_if_modified(|target| {
             let is_current = target.current.deployed().digest == digest;
             let Some(canary) = target.canary.take_if(|_| is_current) else { return false };
@@ -84,7 +84,7 @@ impl<V: Version> DesiredVersion<V> {
     }
 }
 
-/// A stage's own instance of the component.
+/// A lane's own instance of the component.
 pub struct HotSwap<V: Version> {
     desired: Arc<DesiredVersion<V>>,
     changes: watch::Receiver<Desired<V>>,

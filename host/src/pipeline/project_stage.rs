@@ -1,4 +1,5 @@
-//! The first stage of a lane: takes what is there, and has it projected, while the second stage commits what came before.
+//! The first stage of a lane: takes what is there, and has it projected, while the second stage commits what came before. It has the
+//! lane's component, and answers what the second stage asks about it.
 //!
 //! Nothing waits for a batch to fill: batches are small when events are rare, and large under load.
 
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hot_swap::HotSwap;
 use super::plan::ProjectedBatch;
 use super::ports::{Outcome, Version};
+use super::questions::{LetterAnswer, Question, RefusedBatch};
 use super::reader::DeliveryChunk;
 use super::room::Share;
 use crate::event::{Delivery, Event, Undecodable};
@@ -47,7 +49,8 @@ pub struct ProjectStage<V: Version> {
     pub hot_swap: HotSwap<V>,
     pub batch_max: usize,
     pub chunks: mpsc::Receiver<DeliveryChunk>,
-    pub work: mpsc::Sender<ProjectedWork>,
+    /// From the second stage.
+    pub questions: mpsc::Receiver<Question>,
     /// The lanes' turns at MySQL, where lanes write together.
     pub writers: Option<Arc<Writers>>,
     pub status: Arc<Status>,
@@ -56,8 +59,18 @@ pub struct ProjectStage<V: Version> {
 }
 
 impl<V: Version> ProjectStage<V> {
-    /// Runs until the reader is done, or a stop is asked for: what is queued then is read again later.
-    pub async fn run(mut self) -> Result<(), Failure> {
+    /// Runs until the second stage is done.
+    pub async fn run(mut self, work: mpsc::Sender<ProjectedWork>) -> Result<(), Failure> {
+        self.project_all(work).await?;
+        // The second stage may still be with a letter.
+        while let Some(question) = self.questions.recv().await {
+            self.answer(question).await?;
+        }
+        Ok(())
+    }
+
+    /// Projects until the reader is done, or a stop is asked for: what is queued then is read again later.
+    async fn project_all(&mut self, work: mpsc::Sender<ProjectedWork>) -> Result<(), Failure> {
         let mut waiting: VecDeque<DeliveryChunk> = VecDeque::new();
         self.says_what_it_runs();
         loop {
@@ -81,8 +94,21 @@ impl<V: Version> ProjectStage<V> {
             let version = self.hot_swap.deployed().clone();
             self.status.hands_on(self.lane, &version.digest);
             let projected = ProjectedBatch { entries, position, version };
-            if self.work.send(ProjectedWork { projected, shares, on_the_way }).await.is_err() {
-                return Ok(());
+            let Some(room) = self.room_in(&work).await? else { return Ok(()) };
+            room.send(ProjectedWork { projected, shares, on_the_way });
+        }
+    }
+
+    /// Room for one more batch on its way to the second stage; none when that one is gone. While it is busy with a letter, it asks.
+    async fn room_in<'a>(
+        &mut self,
+        work: &'a mpsc::Sender<ProjectedWork>,
+    ) -> Result<Option<mpsc::Permit<'a, ProjectedWork>>, Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(question) = self.questions.recv() => self.answer(question).await?,
+                room = work.reserve() => return Ok(room.ok()),
             }
         }
     }
@@ -97,6 +123,7 @@ impl<V: Version> ProjectStage<V> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(None),
+                Some(question) = self.questions.recv() => self.answer(question).await?,
                 received = self.chunks.recv() => return Ok(received),
                 () = self.hot_swap.until_another() => self.follow()?,
             }
@@ -125,6 +152,43 @@ impl<V: Version> ProjectStage<V> {
             }
             self.says_what_it_runs();
         }
+    }
+
+    /// Answers the second stage, which may be gone by then.
+    async fn answer(&mut self, question: Question) -> Result<(), Failure> {
+        match question {
+            Question::Letter { event, reply } => {
+                self.follow()?;
+                let _ = reply.send(self.answer_to(event).await);
+            }
+            Question::AsBefore { batch, reply } => {
+                let _ = reply.send(self.as_before(batch).await);
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer_to(&mut self, event: Arc<Event>) -> Result<LetterAnswer, Failure> {
+        let version = self.hot_swap.deployed().clone();
+        if !version.takes(&event.event_type) {
+            return Ok(LetterAnswer { outcome: Outcome::Unhandled, version });
+        }
+        let missing = || Failure::Bug { what: "the projector gave no answer to an event".to_owned() };
+        let outcome = self.hot_swap.project(vec![event]).await?.pop().ok_or_else(missing)?;
+        Ok(LetterAnswer { outcome: outcome.judged(&version.schema), version })
+    }
+
+    /// The batch as the component before would have made it, where it is this stage's component that made it as it is.
+    async fn as_before(&mut self, batch: RefusedBatch) -> Result<Option<ProjectedBatch>, Failure> {
+        let RefusedBatch { digest, deliveries, position } = batch;
+        let Some(version) = self.hot_swap.before().cloned() else { return Ok(None) };
+        if self.hot_swap.deployed().digest != digest {
+            return Ok(None);
+        }
+        let outcomes = self.hot_swap.project_before(asked(&version, &deliveries)).await?;
+        let outcomes = judged(&version, &deliveries, outcomes);
+        let entries = deliveries.into_iter().zip(outcomes).collect();
+        Ok(Some(ProjectedBatch { entries, position, version }))
     }
 
     /// Why the component before is better: the first failure of this one that it does not share.
@@ -187,17 +251,13 @@ pub(super) fn taken_back_for(delivery: &Delivery, failure: &Failure) -> String {
 }
 
 /// The events among deliveries that a component is asked about.
-pub(super) fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
+fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
     let events = deliveries.iter().filter_map(|delivery| delivery.event.as_ref().ok());
     events.filter(|event| deployed.takes(&event.event_type)).cloned().collect()
 }
 
 /// What the component made of those events, each judged by its schema, and what becomes of the other deliveries.
-pub(super) fn judged(
-    deployed: &Deployed,
-    deliveries: &[Delivery],
-    outcomes: Vec<Outcome>,
-) -> Vec<JudgedOutcome> {
+fn judged(deployed: &Deployed, deliveries: &[Delivery], outcomes: Vec<Outcome>) -> Vec<JudgedOutcome> {
     let mut outcomes = outcomes.into_iter();
     let outcome = |delivery: &Delivery| match &delivery.event {
         Err(Undecodable { reason, .. }) => Outcome::Failed(Failure::Undecodable { reason: reason.clone() }),

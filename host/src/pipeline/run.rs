@@ -19,6 +19,7 @@ use super::hot_swap::{DesiredVersion, HotSwap};
 use super::plan::Planner;
 use super::ports::{ReadModel, Source, Task, Version};
 use super::project_stage::{ProjectStage, between};
+use super::questions::FirstStage;
 use super::reader::{Inbox, ReadEnd, Reader};
 use super::rendezvous::{Rendezvous, Side};
 use super::requests::{LetterRequest, request_queue};
@@ -188,23 +189,26 @@ impl<P: Ports> Run<'_, P> {
         let (inbox, chunks) = Inbox::new(state.row.position.clone());
         let (to_apply, projected) = between();
         let (request, requests) = request_queue();
+        let (first, questions) = FirstStage::new(self.stop.clone());
+        let desired = self.parts.desired();
         work.spawn(
             ProjectStage {
-                hot_swap: HotSwap::new(&self.parts.desired())?,
+                hot_swap: HotSwap::new(&desired)?,
                 batch_max: self.batch_max,
                 chunks,
-                work: to_apply,
+                questions,
                 writers: self.parts.writers(),
                 status: self.status.clone(),
                 lane: number,
                 stop: self.stop.clone(),
             }
-            .run(),
+            .run(to_apply),
         );
         work.spawn(
             ApplyStage {
                 model,
-                hot_swap: HotSwap::new(&self.parts.desired())?,
+                first,
+                desired,
                 planner: Planner::new(state, window),
                 work: projected,
                 requests,

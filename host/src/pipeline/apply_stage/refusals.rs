@@ -2,13 +2,13 @@
 //! are found. `decide` chooses between them.
 
 use super::ApplyStage;
-use crate::event::Delivery;
 use crate::failure::Failure;
 use crate::pipeline::decide::{Blame, Decision, blame, decide, decide_fruitless, is_tried_enough};
 use crate::pipeline::frontier::OtherLanes;
-use crate::pipeline::plan::{Isolated, ProjectedBatch, isolate};
+use crate::pipeline::plan::{Isolated, isolate};
 use crate::pipeline::ports::{ReadModel, Version};
-use crate::pipeline::project_stage::{asked, judged, taken_back_for};
+use crate::pipeline::project_stage::taken_back_for;
+use crate::pipeline::questions::RefusedBatch;
 use crate::pipeline::suspects::ProbeFindings;
 use crate::position::Position;
 use crate::readmodel::lane::apply::Final;
@@ -186,19 +186,19 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         refused: &[(usize, Failure)],
         is_final: Final<'_>,
     ) -> Result<(), Failure> {
-        let Some(before) = self.hot_swap.before().cloned() else { return Ok(()) };
         let judged_now = refused
             .iter()
             .filter(|(index, failure)| is_final(failure, &batch.entries[*index].delivery.position))
             .collect::<Vec<_>>();
-        if batch.version.digest != self.hot_swap.deployed().digest || judged_now.is_empty() {
+        if judged_now.is_empty() {
             return Ok(());
         }
-        let deliveries: Vec<Delivery> = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
-        let outcomes = self.hot_swap.project_before(asked(&before, &deliveries)).await?;
-        let entries = deliveries.iter().cloned().zip(judged(&before, &deliveries, outcomes)).collect();
-        let position = batch.position.clone();
-        let as_before = self.planner.plan(ProjectedBatch { entries, position, version: before });
+        let digest = batch.version.digest.clone();
+        let deliveries = batch.entries.iter().map(|entry| entry.delivery.clone()).collect();
+        let refused_batch =
+            RefusedBatch { digest: digest.clone(), deliveries, position: batch.position.clone() };
+        let Some(as_before) = self.first.as_before(refused_batch).await? else { return Ok(()) };
+        let as_before = self.planner.plan(as_before);
         let refused_before = match self.model.probe(&as_before, is_final).await {
             Ok(refused) => refused,
             // It is no better.
@@ -211,8 +211,8 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 Verdict::Apply(_) | Verdict::Pass(Passed::Ignored)
             ) && !refused_before.iter().any(|(other, _)| other == index);
             if takes {
-                let reason = taken_back_for(&deliveries[*index], failure);
-                self.hot_swap.take_back(&reason)?;
+                let reason = taken_back_for(&batch.entries[*index].delivery, failure);
+                self.desired.take_back(&digest, &reason);
                 return Err(Failure::TakenBack { reason });
             }
         }

@@ -1,16 +1,18 @@
 //! The second stage's work on a dead letter: replay, discard, erase, dry run.
 
+use std::sync::Arc;
+
 use super::ApplyStage;
 use crate::failure::Failure;
 use crate::pipeline::batch_size::Repeats;
 use crate::pipeline::decide::{Decision, decide};
 use crate::pipeline::ports::{Outcome, ReadModel, Version};
 use crate::pipeline::project_stage::DEADLINES_MAX;
+use crate::pipeline::questions::LetterAnswer;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
-use crate::projector::JudgedOutcome;
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::retry::Backoff;
-use crate::statement::Sent;
+use crate::statement::{Deployed, Sent};
 
 /// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
 /// the component.
@@ -22,8 +24,11 @@ const REHEARSED_BYTES_MAX: usize = 16 << 20;
 /// The end of a letter's replay.
 enum LetterTry {
     Applied,
-    /// With the event's own failure; the letter stays.
-    Fails(Failure),
+    /// With the event's own failure by this component; the letter stays.
+    Fails {
+        failure: Failure,
+        digest: String,
+    },
 }
 
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {
@@ -108,8 +113,8 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             }
             match self.try_letter(&letter).await? {
                 LetterTry::Applied => done.applied += 1,
-                LetterTry::Fails(failure) => {
-                    self.keep(&letter, &failure, command).await?;
+                LetterTry::Fails { failure, digest } => {
+                    self.keep(&letter, Attempt { failure: &failure, digest: &digest, command }).await?;
                     done.still_parked += 1;
                     break;
                 }
@@ -121,20 +126,21 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Applies a letter. A failure that is not the event's own ends the lane.
     async fn try_letter(&mut self, letter: &Letter) -> Result<LetterTry, Failure> {
-        let operations = match self.answer_in_time(letter).await? {
-            Some(Outcome::Apply(operations)) => operations,
-            Some(Outcome::Ignored | Outcome::Unhandled) => vec![],
-            Some(Outcome::Failed(failure)) => return Ok(LetterTry::Fails(failure)),
-            None => return Ok(LetterTry::Applied),
+        let Some(LetterAnswer { outcome, version }) = self.answer_in_time(letter).await? else {
+            return Ok(LetterTry::Applied);
         };
-        // The stage takes up another component between two requests only.
-        let version = self.hot_swap.deployed().clone();
+        let fails = |failure| Ok(LetterTry::Fails { failure, digest: version.digest.clone() });
+        let operations = match outcome {
+            Outcome::Apply(operations) => operations,
+            Outcome::Ignored | Outcome::Unhandled => vec![],
+            Outcome::Failed(failure) => return fails(failure),
+        };
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
             match self.model.apply_letter(letter, &operations, &version).await {
                 Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
-                    Decision::Isolate => return Ok(LetterTry::Fails(failure)),
+                    Decision::Isolate => return fails(failure),
                     _ => self.endure(failure, &mut backoff).await?,
                 },
             }
@@ -145,15 +151,17 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
         let (mut tried, mut bytes, mut applied, mut failed) = (vec![], 0, 0, None);
         let mut next = Some(head);
+        let mut version = self.in_force();
         while let Some(letter) = next.take() {
-            let operations = match self.answer_in_time(&letter).await? {
-                Some(Outcome::Apply(operations)) => operations,
-                Some(Outcome::Ignored | Outcome::Unhandled) => vec![],
-                Some(Outcome::Failed(failure)) => {
+            let Some(answer) = self.answer_in_time(&letter).await? else { break };
+            version = answer.version;
+            let operations = match answer.outcome {
+                Outcome::Apply(operations) => operations,
+                Outcome::Ignored | Outcome::Unhandled => vec![],
+                Outcome::Failed(failure) => {
                     failed = Some(failure);
                     break;
                 }
-                None => break,
             };
             applied += 1;
             bytes += operations.iter().flat_map(|one| &one.parameters).map(Sent::bytes).sum::<usize>();
@@ -163,7 +171,6 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
         }
         let mut backoff = Backoff::new();
-        let version = self.hot_swap.deployed().clone();
         let refused = loop {
             match self.model.dry_run_letters(&tried, &version).await {
                 Ok(refused) => break refused,
@@ -181,14 +188,14 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     }
 
     /// Asks the component what it makes of a letter's event, a few times where it was too slow for the clock's backstop.
-    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<JudgedOutcome>, Failure> {
+    async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
         let mut backoff = Backoff::new();
         loop {
             match self.answer_to(letter).await {
                 Ok(answer) => return Ok(answer),
                 // The letter stays where it is, and the lane goes on.
                 Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    return Ok(Some(Outcome::Failed(failure)));
+                    return Ok(Some(self.fails(failure)));
                 }
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
@@ -196,39 +203,32 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     }
 
     /// Asks the deployed component what it makes of a letter's event; none when the letter is gone: another request took it.
-    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<JudgedOutcome>, Failure> {
+    async fn answer_to(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
         if letter.erased_at.is_some() {
-            return Ok(Some(Outcome::Failed(Failure::Erased)));
+            return Ok(Some(self.fails(Failure::Erased)));
         }
-        let undecodable = |reason: String| Ok(Some(Outcome::Failed(Failure::Undecodable { reason })));
         let Some(document) = self.model.document(letter).await? else { return Ok(None) };
-        let Ok(document) = bson::RawDocument::from_bytes(&document) else {
-            return undecodable("it is not valid BSON".to_owned());
-        };
-        let event = match self.decoder.decode(document) {
-            Ok(event) => event,
-            Err(wrong) => return undecodable(wrong.reason),
-        };
-        if !self.hot_swap.deployed().takes(&event.event_type) {
-            return Ok(Some(Outcome::Unhandled));
+        let event = bson::RawDocument::from_bytes(&document)
+            .map_err(|_| "it is not valid BSON".to_owned())
+            .and_then(|document| self.decoder.decode(document).map_err(|wrong| wrong.reason));
+        match event {
+            Ok(event) => self.first.letter(event).await.map(Some),
+            Err(reason) => Ok(Some(self.fails(Failure::Undecodable { reason }))),
         }
-        let mut outcomes = self.hot_swap.project(vec![event]).await?;
-        let missing = || Failure::Bug { what: "the projector gave no answer to an event".to_owned() };
-        let outcome = outcomes.pop().ok_or_else(missing)?;
-        Ok(Some(outcome.judged(&self.hot_swap.deployed().schema)))
     }
 
-    async fn keep(
-        &mut self,
-        letter: &Letter,
-        failure: &Failure,
-        command: Option<u64>,
-    ) -> Result<(), Failure> {
+    /// The answer to an event that no component is asked about.
+    fn fails(&self, failure: Failure) -> LetterAnswer {
+        LetterAnswer { outcome: Outcome::Failed(failure), version: self.in_force() }
+    }
+
+    fn in_force(&self) -> Arc<Deployed> {
+        self.desired.get().current.deployed().clone()
+    }
+
+    async fn keep(&mut self, letter: &Letter, attempt: Attempt<'_>) -> Result<(), Failure> {
         let mut backoff = Backoff::new();
-        let digest = self.hot_swap.deployed().digest.clone();
-        while let Err(failure) =
-            self.model.keep_letter(letter, Attempt { failure, digest: &digest, command }).await
-        {
+        while let Err(failure) = self.model.keep_letter(letter, attempt).await {
             self.endure(failure, &mut backoff).await?;
         }
         Ok(())
