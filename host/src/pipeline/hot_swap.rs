@@ -92,6 +92,8 @@ pub struct HotSwap<V: Version> {
     projector: V::Projector,
     /// The component before, once it was needed.
     previous: Option<V::Projector>,
+    /// The digest of the component that was taken back last.
+    taken_back: Option<String>,
 }
 
 impl<V: Version> HotSwap<V> {
@@ -99,7 +101,7 @@ impl<V: Version> HotSwap<V> {
         let mut changes = desired.subscribe();
         let target = changes.borrow_and_update().clone();
         let projector = target.current.start()?;
-        Ok(Self { desired: desired.clone(), changes, target, projector, previous: None })
+        Ok(Self { desired: desired.clone(), changes, target, projector, previous: None, taken_back: None })
     }
 
     /// Waits until there is something to follow. Given up, it loses nothing.
@@ -122,6 +124,8 @@ impl<V: Version> HotSwap<V> {
             return Ok(());
         }
         if now.digest != next.digest {
+            let before = self.target.canary.as_ref().map(|canary| &canary.previous.deployed().digest);
+            self.taken_back = (before == Some(&next.digest)).then(|| now.digest.clone());
             self.projector = target.current.start()?;
         }
         (self.target, self.previous) = (target, None);
@@ -142,6 +146,15 @@ impl<V: Version> HotSwap<V> {
         Some(canary.previous.deployed())
     }
 
+    /// The component that a batch of the one with this digest is compared with: the one before it, or the one that is in its place
+    /// again because it was taken back.
+    pub fn before_of(&self, digest: &str) -> Option<&Arc<Deployed>> {
+        if self.deployed().digest == digest {
+            return self.before();
+        }
+        (self.taken_back.as_deref() == Some(digest)).then(|| self.deployed())
+    }
+
     /// Asks the previous component about events.
     pub async fn project_before(&mut self, events: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
         let gone = || Failure::Bug { what: "a canary without a previous component".to_owned() };
@@ -159,5 +172,65 @@ impl<V: Version> HotSwap<V> {
         self.desired.take_back(&digest, reason);
         self.follow()?;
         Ok(self.deployed().digest != digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Made(Arc<Deployed>);
+
+    struct Silent;
+
+    impl Projector for Silent {
+        async fn project(&mut self, _: Vec<Arc<Event>>) -> Result<Vec<Outcome>, Failure> {
+            Ok(vec![])
+        }
+    }
+
+    impl Version for Made {
+        type Projector = Silent;
+
+        fn deployed(&self) -> &Arc<Deployed> {
+            &self.0
+        }
+
+        fn start(&self) -> Result<Silent, Failure> {
+            Ok(Silent)
+        }
+    }
+
+    fn made(digest: &str) -> Made {
+        Made(Deployed::empty(digest))
+    }
+
+    fn compared_with(swap: &HotSwap<Made>, digest: &str) -> Option<String> {
+        swap.before_of(digest).map(|before| before.digest.clone())
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_compared_with_the_component_before_also_when_its_own_was_taken_back_meanwhile() {
+        let desired = Arc::new(DesiredVersion::new(made("a")));
+        let mut swap = HotSwap::new(&desired).expect("it starts");
+        assert_eq!(compared_with(&swap, "a"), None, "there is none before");
+        let until = Instant::now() + Duration::from_mins(1);
+        let canary = Some(Canary { previous: made("a"), until });
+        desired.set(Desired { current: made("b"), canary });
+        swap.follow().expect("it starts");
+        assert_eq!(compared_with(&swap, "b").as_deref(), Some("a"));
+        assert_eq!(compared_with(&swap, "a"), None, "what it made is not in question");
+        // Another lane takes it back.
+        assert!(desired.take_back("b", "it fails an event"));
+        assert_eq!(compared_with(&swap, "b").as_deref(), Some("a"), "this lane has not followed yet");
+        swap.follow().expect("it starts");
+        assert_eq!(compared_with(&swap, "b").as_deref(), Some("a"), "it is back in its place");
+        desired.set(Desired { current: made("c"), canary: None });
+        swap.follow().expect("it starts");
+        assert_eq!(compared_with(&swap, "b"), None, "the next change is another matter");
+        assert_eq!(compared_with(&swap, "a"), None, "that one was not taken back");
     }
 }

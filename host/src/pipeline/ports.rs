@@ -37,7 +37,7 @@ pub trait Version: Clone + Send + Sync + 'static {
     type Projector: Projector;
 
     fn deployed(&self) -> &Arc<Deployed>;
-    /// Starts it, for one stage of one lane.
+    /// Starts it, for one lane.
     fn start(&self) -> Result<Self::Projector, Failure>;
 }
 

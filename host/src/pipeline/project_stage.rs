@@ -178,14 +178,16 @@ impl<V: Version> ProjectStage<V> {
         Ok(LetterAnswer { outcome: outcome.judged(&version.schema), version })
     }
 
-    /// The batch as the component before would have made it, where it is this stage's component that made it as it is.
+    /// The batch as the component before would have made it, while a change to the one that made it may be taken back, or was.
     async fn as_before(&mut self, batch: RefusedBatch) -> Result<Option<ProjectedBatch>, Failure> {
         let RefusedBatch { digest, deliveries, position } = batch;
-        let Some(version) = self.hot_swap.before().cloned() else { return Ok(None) };
-        if self.hot_swap.deployed().digest != digest {
-            return Ok(None);
-        }
-        let outcomes = self.hot_swap.project_before(asked(&version, &deliveries)).await?;
+        let Some(version) = self.hot_swap.before_of(&digest).cloned() else { return Ok(None) };
+        let events = asked(&version, &deliveries);
+        let outcomes = if version.digest == self.hot_swap.deployed().digest {
+            self.hot_swap.project(events).await?
+        } else {
+            self.hot_swap.project_before(events).await?
+        };
         let outcomes = judged(&version, &deliveries, outcomes);
         let entries = deliveries.into_iter().zip(outcomes).collect();
         Ok(Some(ProjectedBatch { entries, position, version }))

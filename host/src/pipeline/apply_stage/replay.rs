@@ -12,7 +12,7 @@ use crate::pipeline::questions::LetterAnswer;
 use crate::pipeline::requests::{LetterAction, LetterRequest, LetterResult};
 use crate::readmodel::lane::dead_letter::{Attempt, Letter};
 use crate::retry::Backoff;
-use crate::statement::{Deployed, Sent};
+use crate::statement::{Deployed, FittedOperation, Sent};
 
 /// How many letters of one aggregate a dry run tries on MySQL, in one transaction; what is behind them is only given to
 /// the component.
@@ -29,6 +29,16 @@ enum LetterTry {
         failure: Failure,
         digest: String,
     },
+}
+
+/// What one component makes of a head and the letters behind it.
+struct Rehearsed {
+    /// The operations of those that are tried on MySQL.
+    tried: Vec<Vec<FittedOperation>>,
+    version: Arc<Deployed>,
+    /// How many it takes, and the failure of the next one.
+    applied: usize,
+    failed: Option<Failure>,
 }
 
 impl<V: Version, R: ReadModel> ApplyStage<V, R> {
@@ -149,27 +159,11 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Finds out how far a replay of this head would come, with what it holds back, without applying it.
     async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
-        let (mut tried, mut bytes, mut applied, mut failed) = (vec![], 0, 0, None);
-        let mut next = Some(head);
-        let mut version = self.in_force();
-        while let Some(letter) = next.take() {
-            let Some(answer) = self.answer_in_time(&letter).await? else { break };
-            version = answer.version;
-            let operations = match answer.outcome {
-                Outcome::Apply(operations) => operations,
-                Outcome::Ignored | Outcome::Unhandled => vec![],
-                Outcome::Failed(failure) => {
-                    failed = Some(failure);
-                    break;
-                }
-            };
-            applied += 1;
-            bytes += operations.iter().flat_map(|one| &one.parameters).map(Sent::bytes).sum::<usize>();
-            if tried.len() < REHEARSED_MAX && bytes <= REHEARSED_BYTES_MAX {
-                tried.push(operations);
+        let Rehearsed { tried, version, mut applied, mut failed } = loop {
+            if let Some(rehearsed) = self.rehearse(head.clone()).await? {
+                break rehearsed;
             }
-            next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
-        }
+        };
         let mut backoff = Backoff::new();
         let refused = loop {
             match self.model.dry_run_letters(&tried, &version).await {
@@ -187,15 +181,49 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         Ok(LetterResult { would_apply, would_fail, ..LetterResult::default() })
     }
 
+    /// Asks the component about a head and what is behind it, up to the first that it fails; none if the lane took up another
+    /// component meanwhile, whose statements are numbered in another way.
+    async fn rehearse(&mut self, head: Letter) -> Result<Option<Rehearsed>, Failure> {
+        let (mut tried, mut bytes, mut applied, mut failed, mut version) = (vec![], 0, 0, None, None);
+        let mut next = Some(head);
+        while let Some(letter) = next.take() {
+            let Some(answer) = self.answer_in_time(&letter).await? else { break };
+            let operations = match answer.outcome {
+                Outcome::Apply(operations) => {
+                    let known: &Arc<Deployed> = version.get_or_insert_with(|| answer.version.clone());
+                    if known.digest != answer.version.digest {
+                        return Ok(None);
+                    }
+                    operations
+                }
+                Outcome::Ignored | Outcome::Unhandled => vec![],
+                Outcome::Failed(failure) => {
+                    failed = Some(failure);
+                    break;
+                }
+            };
+            applied += 1;
+            bytes += operations.iter().flat_map(|one| &one.parameters).map(Sent::bytes).sum::<usize>();
+            if tried.len() < REHEARSED_MAX && bytes <= REHEARSED_BYTES_MAX {
+                tried.push(operations);
+            }
+            next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
+        }
+        let version = version.unwrap_or_else(|| self.in_force());
+        Ok(Some(Rehearsed { tried, version, applied, failed }))
+    }
+
     /// Asks the component what it makes of a letter's event, a few times where it was too slow for the clock's backstop.
     async fn answer_in_time(&mut self, letter: &Letter) -> Result<Option<LetterAnswer>, Failure> {
         let mut backoff = Backoff::new();
         loop {
+            // Where another one comes meanwhile, the letter counts as failed by the older one, so that the newer one tries it.
+            let version = self.in_force();
             match self.answer_to(letter).await {
                 Ok(answer) => return Ok(answer),
                 // The letter stays where it is, and the lane goes on.
                 Err(failure @ Failure::Deadline { .. }) if backoff.attempts() + 1 >= DEADLINES_MAX => {
-                    return Ok(Some(self.fails(failure)));
+                    return Ok(Some(LetterAnswer { outcome: Outcome::Failed(failure), version }));
                 }
                 Err(failure) => self.endure(failure, &mut backoff).await?,
             }
