@@ -162,7 +162,7 @@ impl<V: Version> ProjectStage<V> {
                 let _ = reply.send(self.answer_to(event).await);
             }
             Question::AsBefore { batch, reply } => {
-                let _ = reply.send(self.as_before(batch).await);
+                let _ = reply.send(self.as_before(*batch).await);
             }
         }
         Ok(())

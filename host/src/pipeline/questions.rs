@@ -18,7 +18,7 @@ pub enum Question {
     /// What the deployed component makes of a letter's event.
     Letter { event: Arc<Event>, reply: Reply<LetterAnswer> },
     /// What the component before would have made of a batch; none where that one is not kept any more.
-    AsBefore { batch: RefusedBatch, reply: Reply<Option<ProjectedBatch>> },
+    AsBefore { batch: Box<RefusedBatch>, reply: Reply<Option<ProjectedBatch>> },
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
@@ -53,7 +53,7 @@ impl FirstStage {
     }
 
     pub async fn as_before(&self, batch: RefusedBatch) -> Result<Option<ProjectedBatch>, Failure> {
-        self.ask(|reply| Question::AsBefore { batch, reply }).await
+        self.ask(|reply| Question::AsBefore { batch: Box::new(batch), reply }).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, Failure> {
