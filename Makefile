@@ -9,7 +9,6 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 plugins := --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --locked
-scripts := $(shell grep --files-with-matches --recursive --include='*' '^\#!.*bash\|^\# shellcheck shell=bash' dev .ci)
 
 .PHONY: help demo test faults chaos mutants bench bench-peers build services services-down lint format container clean
 
@@ -65,7 +64,7 @@ services: ## MongoDB and MySQL for development, on the loopback
 services-down: ## Stops them; their data stays
 	dev/services down
 
-lint: ## Formatting, clippy, what dependencies may be, the API's description, and shellcheck; warnings are errors
+lint: ## Formatting, clippy, what dependencies may be, the API's description, and the scripts; warnings are errors
 	dev/prerequisites
 	echo "== Formatting."
 	cargo fmt --all --check
@@ -79,12 +78,8 @@ lint: ## Formatting, clippy, what dependencies may be, the API's description, an
 	dev/deny
 	echo "== The API's description."
 	dev/api/lint
-	if command -v shellcheck >/dev/null; then
-		echo "== Shellcheck."
-		shellcheck --external-sources $(scripts)
-	else
-		echo "== No shellcheck here, so the scripts are not looked at."
-	fi
+	echo "== The scripts."
+	dev/shell/lint
 
 format: ## Formats everything
 	cargo fmt --all
