@@ -3,6 +3,7 @@
 //! The only user of `sqlx`. Every write of a lane proves its epoch, and effects, checkpoint, dedupe mark and
 //! dead letters commit together or not at all.
 
+mod named;
 pub mod mysql;
 pub mod control;
 pub mod lane;

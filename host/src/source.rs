@@ -7,6 +7,7 @@ mod refusal;
 mod stale_member;
 pub mod resume;
 mod json;
+mod moment;
 pub mod decode;
 mod reply;
 mod unreachable;

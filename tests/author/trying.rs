@@ -83,6 +83,13 @@ async fn rows_are_shown_and_kept_as_expected(options: Options) {
     }
     assert_eq!(run(&[]).status.code(), Some(1), "two events failed");
 
+    // Without a URL it is the configuration's server; where there is no configuration, that is said.
+    let config = world.config(1).display().to_string();
+    let configured = tried(folder.path(), "accounts", &["--mysql", "--config", &config]);
+    assert_eq!(said(&configured), text);
+    let unconfigured = said(&tried(folder.path(), "accounts", &["--mysql", "--config", "none.toml"]));
+    assert!(unconfigured.contains("none.toml"), "{unconfigured}");
+
     // The same as expected answers, which notice a row that changed.
     succeeds(&run(&["--expect", "rows.txt", "--update"]));
     succeeds(&run(&["--expect", "rows.txt"]));

@@ -41,7 +41,7 @@ const BASE: &str = "/api/v1";
         license(name = "MIT", identifier = "MIT"),
         contact(name = "", url = "")
     ),
-    components(schemas(Problem, letters::LetterState)),
+    components(schemas(Problem)),
     security((), ("token" = [])),
     servers((url = "/", description = "This host")),
     tags(

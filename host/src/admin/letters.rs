@@ -8,7 +8,7 @@ use super::callers::Caller;
 use super::problem::Problem;
 use crate::event::Named;
 use crate::operation::choice;
-use crate::readmodel::lane::dead_letter::{Letter, Selection};
+use crate::readmodel::lane::dead_letter::{Letter, LetterState, Selection};
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -21,7 +21,7 @@ pub struct LetterPageQuery {
     event: Option<String>,
     aggregate: Option<String>,
     class: Option<String>,
-    state: Option<String>,
+    state: Option<LetterState>,
     #[serde(default)]
     heads_only: bool,
     #[serde(default)]

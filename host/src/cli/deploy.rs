@@ -16,6 +16,7 @@ use crate::component::registry::short;
 use crate::operation::deployments::Deployments;
 use crate::operation::wish::Wish;
 use crate::readmodel::control::command::CANARY_SECONDS_DEFAULT;
+use crate::readmodel::control::deployment::DeploymentState;
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
@@ -126,14 +127,15 @@ pub async fn list(console: &mut impl Console, arguments: &ListArguments) -> anyh
     }
     let mut shown =
         table::table(&["id", "digest", "component", "upcaster", "state", "origin", "by", "at", "lanes"]);
-    let in_force = found.iter().find(|deployment| deployment.state == "deployed").map(|one| one.id);
+    let in_force =
+        found.iter().find(|deployment| deployment.state == DeploymentState::Deployed).map(|one| one.id);
     for one in &found {
         let lanes = lanes.iter().filter(|lane| lane.digest == one.digest).map(|lane| lane.lane);
         let lanes: std::collections::BTreeSet<u32> = lanes.collect();
         let state = match (Some(one.id) == in_force, &one.taken_up_at) {
             (true, Some(_)) => "in force",
             (true, None) => "not taken up",
-            (false, _) => &one.state,
+            (false, _) => one.state.name(),
         };
         shown.add_row([
             one.id.to_string(),
@@ -153,7 +155,7 @@ pub async fn list(console: &mut impl Console, arguments: &ListArguments) -> anyh
     output::line(shown);
     for one in found.iter().filter(|one| one.reason.is_some()) {
         let reason = one.reason.as_deref().unwrap_or_default();
-        output::line(format_args!("\n{} {}: {reason}", one.id, one.state));
+        output::line(format_args!("\n{} {}: {reason}", one.id, one.state.name()));
     }
     if let Some(one) = found.iter().find(|one| Some(one.id) == in_force && one.taken_up_at.is_none()) {
         let reason = one.waits.as_deref().unwrap_or("no host has reported that its lanes have taken it up");

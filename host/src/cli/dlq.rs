@@ -311,7 +311,7 @@ fn cells(letter: &Letter) -> [String; 8] {
     let first_line = letter.reason.as_ref().and_then(|reason| reason.lines().next()).map(str::to_owned);
     [
         letter.id.to_string(),
-        letter.state.clone(),
+        letter.state.name().to_owned(),
         letter.aggregate_spelled().unwrap_or_else(|| "-".to_owned()),
         text(&letter.event_type),
         text(&letter.class),

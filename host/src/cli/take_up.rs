@@ -13,7 +13,7 @@ use crate::component::registry::short;
 use crate::operation::deployments::Deployments;
 use crate::operation::standstill::PauseStep;
 use crate::operation::wish::Wish;
-use crate::readmodel::control::deployment::Deployment;
+use crate::readmodel::control::deployment::{Deployment, DeploymentState};
 use crate::status::snapshot::DeploymentSnapshot;
 
 /// The longest time in which a host records what is the case now.
@@ -60,12 +60,12 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
 }
 
 fn in_force(all: &Deployments) -> Option<&Deployment> {
-    all.deployments.iter().find(|one| one.state == "deployed")
+    all.deployments.iter().find(|one| one.state == DeploymentState::Deployed)
 }
 
 /// The deployment that a command came to. Where the component was in force already, none was made.
 fn found<'a>(all: &'a Deployments, command: u64, digest: Option<&str>) -> Option<&'a Deployment> {
-    let is_it = |one: &&Deployment| one.command == Some(command) && one.state != "refused";
+    let is_it = |one: &&Deployment| one.command == Some(command) && one.state != DeploymentState::Refused;
     let made = all.deployments.iter().find(is_it);
     made.or_else(|| in_force(all).filter(|one| Some(one.digest.as_str()) == digest))
 }
@@ -80,7 +80,9 @@ async fn wait(
     loop {
         let all = console.deployments(projection, LOOKED_AT).await?;
         let now = all.deployments.iter().find(|one| one.id == deployment.id);
-        if let Some(reason) = now.filter(|now| now.state == "taken-back").map(|now| now.reason.as_deref()) {
+        if let Some(reason) =
+            now.filter(|now| now.state == DeploymentState::TakenBack).map(|now| now.reason.as_deref())
+        {
             bail!("{digest} was deployed and taken back: {}", reason.unwrap_or_default())
         }
         if let Some(later) = in_force(&all).filter(|later| later.id != deployment.id) {

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::pipeline::giving::{self, ANSWER, Book};
 use crate::pipeline::requests::{LetterAction, LetterRequest, give};
 use crate::readmodel::control::command::{Command, Letters, Request};
-use crate::readmodel::lane::dead_letter::{GivenUp, Letter, Selection};
+use crate::readmodel::lane::dead_letter::{GivenUp, Letter, LetterState, Selection};
 use crate::readmodel::mysql::session::{Session, within};
 
 /// How many letters are read at a time.
@@ -110,7 +110,7 @@ pub(super) async fn go_on_with_interrupted(
     session: &mut Session,
     lanes: &[mpsc::Sender<LetterRequest>],
 ) -> Result<(), Failure> {
-    let selection = Selection { heads_only: true, state: Some("held".to_owned()), ..Selection::default() };
+    let selection = Selection { heads_only: true, state: Some(LetterState::Held), ..Selection::default() };
     let sum = giving::all(&mut StoredLetters { commands, session }, lanes, selection, &LetterAction::Replay)
         .await?;
     if !sum.is_nothing() {

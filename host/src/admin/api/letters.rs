@@ -22,7 +22,7 @@ use crate::operation::pages::{Counts, LetterPage};
 use crate::operation::whole_letter::{self, WholeLetter};
 use crate::operation::wish::{LetterWish, Shown, Wish};
 use crate::readmodel::control::command::CommandRecord;
-use crate::readmodel::lane::dead_letter::Selection;
+use crate::readmodel::lane::dead_letter::{LetterState, Selection};
 
 /// How many letters one answer holds.
 const LETTERS_MAX: u32 = 100;
@@ -63,14 +63,6 @@ pub struct LetterQuery {
     count: bool,
 }
 
-/// Whether a letter failed, or waits behind one that did.
-#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LetterState {
-    Parked,
-    Held,
-}
-
 /// A page of dead letters, the oldest first.
 #[utoipa::path(get, path = "/projections/{projection}/letters", tag = "letters",
     params(("projection" = String, Path, description = "The projection's name"), LetterQuery),
@@ -86,10 +78,6 @@ pub async fn list(
     if !(1..=LETTERS_MAX).contains(&limit) {
         return Err(Problem::wrong(format!("`limit` is {limit}; it must be 1 to {LETTERS_MAX}")));
     }
-    let state = state.map(|state| match state {
-        LetterState::Parked => "parked".to_owned(),
-        LetterState::Held => "held".to_owned(),
-    });
     let selection = Selection {
         id,
         event,

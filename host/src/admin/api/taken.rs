@@ -145,7 +145,7 @@ impl PendingEvent {
 
 fn in_the_way(letter: Letter) -> Response {
     let state = if letter.is_held() { TakenState::Held } else { TakenState::Parked };
-    let problem = Problem::dead_letter(&letter.state, letter.id);
+    let problem = Problem::dead_letter(letter.state.name(), letter.id);
     let told = Json(LetterInTheWay { problem, state, letter });
     (StatusCode::CONFLICT, [(CONTENT_TYPE, problem::MEDIA_TYPE)], told).into_response()
 }

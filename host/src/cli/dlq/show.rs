@@ -42,7 +42,7 @@ fn facts(letter: &Letter) -> Vec<(&'static str, String)> {
     let Letter { id, state, attempts, created_at, updated_at, digest, document_bytes, .. } = letter;
     let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mut facts = vec![
-        ("letter", format!("{id}, {state}")),
+        ("letter", format!("{id}, {}", state.name())),
         ("aggregate", known(letter.aggregate_exact.clone().or_else(|| letter.aggregate_spelled()))),
         ("event", known(letter.event_spelled())),
         ("type", known(letter.event_type.as_deref().map(harmless))),

@@ -15,6 +15,7 @@ use super::renewed_component;
 use super::schema::Control;
 use crate::failure::Failure;
 use crate::readmodel::lane::Lane;
+use crate::readmodel::named::{named, unknown};
 
 /// The largest part of a component that one statement carries.
 const PART_BYTES_MAX: usize = 4 << 20;
@@ -71,6 +72,20 @@ pub struct InForce {
     pub canary: Option<Duration>,
 }
 
+/// What became of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentState {
+    /// The newest one that is deployed is in force.
+    Deployed,
+    /// It does not fit.
+    Refused,
+    /// It failed an event that the component before takes, in its canary window.
+    TakenBack,
+}
+
+named!(DeploymentState { Deployed = "deployed", Refused = "refused", TakenBack = "taken-back" });
+
 /// A deployment as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Deployment {
@@ -83,7 +98,7 @@ pub struct Deployment {
     pub version: String,
     pub upcaster: Option<UpcasterShown>,
     pub origin: String,
-    pub state: String,
+    pub state: DeploymentState,
     pub by: String,
     pub at: String,
     /// Why it was refused or taken back.
@@ -363,6 +378,7 @@ impl ProjectionDb<'_> {
         let deployment = |row: &ControlRow| {
             let upcaster: Option<String> = row.get(10)?;
             let (name, version) = (row.get(11)?, row.get(12)?);
+            let state: String = row.get(5)?;
             Ok(Deployment {
                 projector: row.get(9)?,
                 upcaster: upcaster.map(|digest| UpcasterShown { digest, name, version }),
@@ -371,7 +387,8 @@ impl ProjectionDb<'_> {
                 name: row.get(2)?,
                 version: row.get(3)?,
                 origin: row.get(4)?,
-                state: row.get(5)?,
+                state: DeploymentState::from_name(&state)
+                    .ok_or_else(|| unknown("a deployment's row", &state))?,
                 by: row.get(6)?,
                 at: row.get(7)?,
                 reason: row.get(8)?,

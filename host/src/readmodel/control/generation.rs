@@ -15,8 +15,8 @@ use super::deployment::Origin;
 use super::lease::UnderLease;
 use super::renewed_component;
 use super::schema::Control;
-use crate::failure::{Failure, RUN_NEWER};
-use crate::text::quoted;
+use crate::failure::Failure;
+use crate::readmodel::named::{named, unknown};
 
 pub use changing::{Change, Changed, changing, is_taking_over, opening};
 
@@ -57,20 +57,6 @@ pub enum GenerationState {
     Kept,
     /// It goes.
     Dropping,
-}
-
-macro_rules! named {
-    ($kind:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
-        impl $kind {
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-
-            fn from_name(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
 }
 
 named!(Purpose { Replace = "replace", Look = "look", Verify = "verify", Repair = "repair" });
@@ -240,12 +226,7 @@ impl ProjectionTransaction<'_> {
 
 fn one(row: &ControlRow) -> Result<Generation, Failure> {
     let text = |index: usize| row.get::<String>(index);
-    let unknown = |what: &str| {
-        Failure::misconfigured(
-            format!("a generation's row has {}, which this version does not know", quoted(what)),
-            RUN_NEWER,
-        )
-    };
+    let unknown = |word: &str| unknown("a generation's row", word);
     let (purpose, state, origin, tables) = (text(2)?, text(3)?, text(11)?, text(5)?);
     Ok(Generation {
         generation: row.get(0)?,

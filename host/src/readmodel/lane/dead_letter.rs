@@ -28,7 +28,7 @@ use crate::statement::FittedOperation;
 
 pub use counts::{ClassCount, KIND, LetterCounts, LetterStand, with_remedies};
 pub use document::{Content, readable_document, shown_document};
-pub use letter::{Letter, MASKED};
+pub use letter::{Letter, LetterState, MASKED};
 pub use selection::{Discarded, GivenUp, Selection};
 pub use shown::{Ids, ShownLetters};
 

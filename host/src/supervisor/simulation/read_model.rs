@@ -16,7 +16,7 @@ use crate::pipeline::ports::ReadModel;
 use crate::position::Position;
 use crate::readmodel::lane::apply::{Final, LoadedLane};
 use crate::readmodel::lane::batch::{Batch, Entry, Passed, Verdict};
-use crate::readmodel::lane::dead_letter::{Attempt, Letter};
+use crate::readmodel::lane::dead_letter::{Attempt, Letter, LetterState};
 use crate::readmodel::lane::dedupe::Remembered;
 use crate::statement::{Deployed, FittedOperation};
 
@@ -416,7 +416,7 @@ impl ReadModel for SimulatedReadModel {
             match tables.letters.get_mut(&letter.id) {
                 Some((_, stored)) => {
                     let stored = Arc::make_mut(stored);
-                    (stored.state, stored.digest) = ("parked".to_owned(), attempt.digest.to_owned());
+                    (stored.state, stored.digest) = (LetterState::Parked, attempt.digest.to_owned());
                     stored.class = Some(class.to_owned());
                     stored.attempts += 1;
                     tables.tried.extend(attempt.command.map(|command| (letter.id, command)));

@@ -4,7 +4,8 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::event::{Aggregate, Id};
-use crate::text::harmless;
+use crate::readmodel::named::named;
+use crate::text::{harmless, quoted};
 
 pub(super) const COLUMNS: &str = "d.id, d.state, d.document_key, d.aggregate_key, d.aggregate, d.event_id, d.event_type, d.class, \
     d.reason, d.digest, d.attempts, d.created_at, d.updated_at, d.erased_at, d.parts, d.event_key, \
@@ -13,12 +14,21 @@ pub(super) const COLUMNS: &str = "d.id, d.state, d.document_key, d.aggregate_key
 /// What stands in the place of a value that whoever asks may not see.
 pub const MASKED: &str = "(masked)";
 
+/// Whether a letter failed, or waits behind one that did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LetterState {
+    Parked,
+    Held,
+}
+
+named!(LetterState { Parked = "parked", Held = "held" });
+
 /// A stored letter, without its document.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Letter {
     pub id: u64,
-    /// `parked` or `held`.
-    pub state: String,
+    pub state: LetterState,
     pub aggregate: Option<String>,
     /// The aggregate as only this one is written: what `--aggregate` takes for it.
     pub aggregate_exact: Option<String>,
@@ -73,7 +83,7 @@ impl Letter {
         Ok(Self {
             aggregate_exact: aggregate.map(|aggregate| aggregate.exact()),
             id: row.try_get("id")?,
-            state: row.try_get("state")?,
+            state: state(row.try_get("state")?)?,
             aggregate: row.try_get("aggregate")?,
             event_id: row.try_get("event_id")?,
             event_type: row.try_get("event_type")?,
@@ -94,6 +104,11 @@ impl Letter {
 
     /// An event that waits behind a parked one. As the head of its aggregate, it was not tried yet.
     pub fn is_held(&self) -> bool {
-        self.state == "held"
+        self.state == LetterState::Held
     }
+}
+
+fn state(name: &str) -> Result<LetterState, sqlx::Error> {
+    let unknown = || sqlx::Error::ColumnDecode { index: "state".into(), source: quoted(name).into() };
+    LetterState::from_name(name).ok_or_else(unknown)
 }

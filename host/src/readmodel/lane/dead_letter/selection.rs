@@ -6,7 +6,7 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{MySql, QueryBuilder, Row};
 
 use super::letter::COLUMNS;
-use super::{Letter, document_key, second_key};
+use super::{Letter, LetterState, document_key, second_key};
 use crate::event::{Aggregate, Delivery};
 use crate::failure::{Failure, RESTORE_TOGETHER};
 use crate::fingerprint::Seed;
@@ -28,8 +28,7 @@ pub struct Selection {
     /// The aggregate's key, in hexadecimal digits.
     pub aggregate_key: Option<String>,
     pub class: Option<String>,
-    /// `parked` or `held`.
-    pub state: Option<String>,
+    pub state: Option<LetterState>,
     pub heads_only: bool,
     /// The letters behind this id.
     pub after: u64,
@@ -161,7 +160,7 @@ pub(super) fn narrow(sql: &mut QueryBuilder<'_, MySql>, control: &Control, selec
         sql.push(" AND d.class = ").push_bind(class);
     }
     if let Some(state) = state {
-        sql.push(" AND d.state = ").push_bind(state);
+        sql.push(" AND d.state = ").push_bind(state.name());
     }
     if let Some(until) = until {
         sql.push(" AND d.id <= ").push_bind(until);

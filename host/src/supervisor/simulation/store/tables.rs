@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprint;
 use crate::position::Position;
 use crate::readmodel::lane::batch::Entry;
 use crate::readmodel::lane::checkpoint::{self, LaneRow};
-use crate::readmodel::lane::dead_letter::{Discarded, Letter, document_key};
+use crate::readmodel::lane::dead_letter::{Discarded, Letter, LetterState, document_key};
 use crate::statement::{FittedOperation, Sent};
 use crate::supervisor::simulation::outbox::{Fact, OutboxModel};
 
@@ -140,7 +140,7 @@ impl Tables {
         }
         let letter = Letter {
             id: self.next_letter(),
-            state: if parked { "parked" } else { "held" }.to_owned(),
+            state: if parked { LetterState::Parked } else { LetterState::Held },
             aggregate: None,
             aggregate_exact: None,
             event_id: entry.delivery.id().map(ToString::to_string),
