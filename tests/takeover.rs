@@ -17,6 +17,7 @@ async fn a_standby_takes_over_from_a_host_that_is_killed() {
     world.insert([event("e1", "a", 1, doc! {})]).await;
     world.until_committed("recorder", 1).await;
     let second = world.start();
+    first.until_phase("recorder", "streaming").await;
     second.until_phase("recorder", "standby").await;
     for (host, phase) in [(&first, "streaming"), (&second, "standby")] {
         let told = said(&laterna(&world.config(host.port), &["hosts"]));
