@@ -15,7 +15,7 @@ use bson::{Document, doc};
 
 use crate::support::browser::Browser;
 use crate::support::host::BINARY;
-use crate::support::{Host, World};
+use crate::support::{Host, World, until};
 
 /// The address of a view.
 fn address(host: &Host, view: &str) -> String {
@@ -47,11 +47,15 @@ fn is_clean(browser: &Browser, host: &Host) {
 
 /// Waits until a command line is seen that begins so, and demands that the program takes all that are seen as they stand.
 async fn until_line(browser: &Browser, begin: &str) {
-    browser.until_seen(begin).await;
-    let lines = browser
-        .run("return [...document.querySelectorAll('.cli code')].flatMap(one => one.innerText.split('\\n'))");
-    let lines: Vec<String> = serde_json::from_value(lines).expect("a list of texts");
-    assert!(lines.iter().any(|line| line.starts_with(begin)), "{begin:?} is no command line: {lines:?}");
+    let script =
+        "return [...document.querySelectorAll('.cli code')].flatMap(one => one.innerText.split('\\n'))";
+    let mut lines: Vec<String> = vec![];
+    // Where the page is drawn anew, there is none for a moment.
+    until(&format!("{begin:?} is a command line"), async || {
+        lines = serde_json::from_value(browser.run(script)).expect("a list of texts");
+        lines.iter().any(|line| line.starts_with(begin))
+    })
+    .await;
     for line in lines {
         // Help is printed once everything before it was read.
         let words = line.strip_prefix("laterna ").unwrap_or_else(|| panic!("{line:?} names another program"));

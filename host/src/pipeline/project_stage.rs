@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::hot_swap::HotSwap;
 use super::plan::ProjectedBatch;
 use super::ports::{Outcome, Version};
-use super::questions::{LetterAnswer, Question, RefusedBatch};
+use super::questions::{LetterAnswer, RefusedBatch, StageQuestion};
 use super::reader::DeliveryChunk;
 use super::room::Share;
 use crate::event::{Delivery, Event, Undecodable};
@@ -50,7 +50,7 @@ pub struct ProjectStage<V: Version> {
     pub batch_max: usize,
     pub chunks: mpsc::Receiver<DeliveryChunk>,
     /// From the second stage.
-    pub questions: mpsc::Receiver<Question>,
+    pub questions: mpsc::Receiver<StageQuestion>,
     /// The lanes' turns at MySQL, where lanes write together.
     pub writers: Option<Arc<Writers>>,
     pub status: Arc<Status>,
@@ -155,13 +155,13 @@ impl<V: Version> ProjectStage<V> {
     }
 
     /// Answers the second stage, which may be gone by then.
-    async fn answer(&mut self, question: Question) -> Result<(), Failure> {
+    async fn answer(&mut self, question: StageQuestion) -> Result<(), Failure> {
         match question {
-            Question::Letter { event, reply } => {
+            StageQuestion::Letter { event, reply } => {
                 self.follow()?;
                 let _ = reply.send(self.answer_to(event).await);
             }
-            Question::AsBefore { batch, reply } => {
+            StageQuestion::AsBefore { batch, reply } => {
                 let _ = reply.send(self.as_before(*batch).await);
             }
         }

@@ -14,7 +14,7 @@ use crate::projector::JudgedOutcome;
 use crate::statement::Deployed;
 
 /// A question, with where its answer goes.
-pub enum Question {
+pub enum StageQuestion {
     /// What the deployed component makes of a letter's event.
     Letter { event: Arc<Event>, reply: Reply<LetterAnswer> },
     /// What the component before would have made of a batch; none where that one is not kept any more.
@@ -38,25 +38,25 @@ pub struct RefusedBatch {
 
 /// The first stage, as the second one sees it.
 pub struct FirstStage {
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<StageQuestion>,
     stop: CancellationToken,
 }
 
 impl FirstStage {
-    pub fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<StageQuestion>) {
         let (questions, asked) = mpsc::channel(1);
         (Self { questions, stop }, asked)
     }
 
     pub async fn letter(&self, event: Arc<Event>) -> Result<LetterAnswer, Failure> {
-        self.ask(|reply| Question::Letter { event, reply }).await
+        self.ask(|reply| StageQuestion::Letter { event, reply }).await
     }
 
     pub async fn as_before(&self, batch: RefusedBatch) -> Result<Option<ProjectedBatch>, Failure> {
-        self.ask(|reply| Question::AsBefore { batch: Box::new(batch), reply }).await
+        self.ask(|reply| StageQuestion::AsBefore { batch: Box::new(batch), reply }).await
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, Failure> {
+    async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> StageQuestion) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         if self.questions.send(question(reply)).await.is_ok()
             && let Ok(answer) = answer.await
