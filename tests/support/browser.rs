@@ -173,7 +173,7 @@ impl Browser {
 
     /// Clicks as soon as it can be clicked.
     pub async fn click(&self, css: &str) {
-        until(&format!("{css} is clicked"), async || self.try_click(css).is_ok()).await;
+        self.click_on(css, &format!("const one = document.querySelector({});", Value::from(css))).await;
     }
 
     /// Presses the last button or link with these words that is seen, once it can be; where a question stands, the question's.
@@ -181,31 +181,46 @@ impl Browser {
         let script = format!(
             "const top = document.querySelector('dialog[open]') ?? document; \
              const all = [...top.querySelectorAll('button:not(:disabled), a, summary')]; \
-             document.querySelectorAll('[data-marked]').forEach(one => one.removeAttribute('data-marked')); \
-             const one = all.filter(one => one.innerText.trim() === {} && one.getClientRects().length).pop(); \
-             one?.setAttribute('data-marked', ''); return Boolean(one);",
+             const one = all.filter(one => one.innerText.trim() === {} && one.getClientRects().length).pop();",
             Value::from(words)
+        );
+        self.click_on(words, &script).await;
+    }
+
+    /// Clicks on what a script names `one`, until the click has come to it: the page may be drawn anew between looking for it and
+    /// the click, which then goes elsewhere.
+    async fn click_on(&self, what: &str, script: &str) {
+        let mark = format!(
+            "{script} document.querySelectorAll('[data-marked]').forEach(one => one.removeAttribute('data-marked')); \
+             window.clicked = false; one?.setAttribute('data-marked', ''); \
+             one?.addEventListener('click', () => window.clicked = true, {{ capture: true, once: true }}); \
+             return Boolean(one);"
         );
         let began = std::time::Instant::now();
         loop {
-            // It may be drawn anew between the two.
-            let found = self.run(&script) == true;
-            let clicked =
-                if found { self.try_click("[data-marked]") } else { Err("there is none".to_owned()) };
+            let found = self.run(&mark) == true;
+            let clicked = if found { self.try_click() } else { Err("there is none".to_owned()) };
             let Err(refused) = clicked else { return };
             assert!(
                 began.elapsed() < super::PATIENCE,
-                "the button {words:?} cannot be pressed: {refused}\n{}",
+                "{what:?} cannot be clicked: {refused}\n{}",
                 self.text()
             );
             super::some_time(50).await;
         }
     }
 
-    fn try_click(&self, css: &str) -> Result<(), String> {
-        let found = self.found(css);
+    fn try_click(&self) -> Result<(), String> {
+        let found = self.found("[data-marked]");
         let id = found.first().ok_or("it is not there")?;
-        self.send("POST", &format!("/element/{id}/click"), &json!({})).map(|_| ())
+        let clicked = self.send("POST", &format!("/element/{id}/click"), &json!({}));
+        // Where a click leads to another page, nothing is left of the note.
+        let came = self.run("return window.clicked ?? true") == true;
+        match clicked {
+            Err(refused) if !came => Err(refused),
+            Ok(_) if !came => Err("the click went elsewhere".to_owned()),
+            _ => Ok(()),
+        }
     }
 
     /// Types into an element, as a person does.
