@@ -20,6 +20,11 @@ async fn an_index_that_is_missing_is_printed_or_made() {
     assert_eq!(world.outbox.list_index_names().await.expect("they are listed").len(), 1, "nothing was made");
     let made = laterna(&config, &["check", "--fix=run"]);
     assert!(said(&made).contains("The index for history is created."), "{}", said(&made));
+    assert!(
+        made.status.success() && said(&made).ends_with("Everything is ready: laterna run\n"),
+        "{}",
+        said(&made)
+    );
     let check = laterna(&config, &["check", "--fix"]);
     assert!(check.status.success(), "{}", said(&check));
     assert!(said(&check).contains("There is nothing that this command can fix."), "{}", said(&check));
@@ -83,6 +88,7 @@ async fn accounts_are_fixed(options: Options, port: &str) {
 fn is_fixed(config: &Path) {
     let run = laterna(config, &["check", "--fix=run"]);
     assert!(said(&run).contains("Databases, accounts and grants are made."), "{}", said(&run));
+    assert!(run.status.success() && said(&run).contains("Checked again:"), "{}", said(&run));
     let check = laterna(config, &["check"]);
     assert!(check.status.success(), "{}", said(&check));
 }

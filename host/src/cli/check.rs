@@ -97,13 +97,13 @@ fn told(failure: &Failure) -> String {
 }
 
 pub fn check(config: &Config, arguments: &CheckArguments, runtime: &Runtime) -> anyhow::Result<ExitCode> {
-    let mut report = CheckReport::default();
-    report.ok("configuration", &format!("{} projection(s)", config.projection.len()));
     let engine = Engine::new(Some(&config.state().join("components")))?;
-    let loaded = components(config, &engine, &mut report);
-    runtime.block_on(servers::check(config, &engine, &loaded, &mut report))?;
-    if let Some(how) = arguments.fix {
-        runtime.block_on(fix::fix(config, how, &report.fixes))?;
+    let mut report = examine(config, &engine, runtime)?;
+    if let Some(how) = arguments.fix
+        && runtime.block_on(fix::fix(config, how, &report.fixes))?
+    {
+        output::line("\nChecked again:");
+        report = examine(config, &engine, runtime)?;
     }
     match report.failures {
         0 => {
@@ -115,6 +115,14 @@ pub fn check(config: &Config, arguments: &CheckArguments, runtime: &Runtime) -> 
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn examine(config: &Config, engine: &Engine, runtime: &Runtime) -> anyhow::Result<CheckReport> {
+    let mut report = CheckReport::default();
+    report.ok("configuration", &format!("{} projection(s)", config.projection.len()));
+    let loaded = components(config, engine, &mut report);
+    runtime.block_on(servers::check(config, engine, &loaded, &mut report))?;
+    Ok(report)
 }
 
 fn components(config: &Config, engine: &Engine, report: &mut CheckReport) -> BTreeMap<String, Loaded> {

@@ -24,34 +24,37 @@ pub enum Fix {
     Index(String),
 }
 
-/// Prints what fixes the failures, or runs it.
-pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Result<()> {
+/// Prints what fixes the failures, or runs it. Returns true where something was made.
+pub async fn fix(config: &Config, how: HowToFix, fixes: &[Fix]) -> anyhow::Result<bool> {
     if fixes.is_empty() {
         output::line("\nThere is nothing that this command can fix.");
-        return Ok(());
+        return Ok(false);
     }
+    let mut is_made = false;
     if let Some(Fix::Index(asked)) = fixes.iter().find(|fix| matches!(fix, Fix::Index(_))) {
-        index(config, how, asked).await?;
+        is_made |= index(config, how, asked).await?;
     }
     if fixes.contains(&Fix::Accounts) {
-        accounts(config, how).await;
+        is_made |= accounts(config, how).await;
     }
-    if how == HowToFix::Run {
-        output::line("Run `laterna check` again.");
+    if how == HowToFix::Run && !is_made {
+        output::line("Then run `laterna check` again.");
     }
-    Ok(())
+    Ok(is_made)
 }
 
-async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<()> {
+async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<bool> {
     let script: Vec<&str> = asked.split(", then ").collect();
     let script = format!("use {}\n{}", config.mongodb.database, script.join("\n"));
     if how == HowToFix::Print || script.contains("dropIndex") {
         let why = if how == HowToFix::Print { "" } else { ", since nothing is dropped for you" };
         output::line(format_args!("\nIn mongosh, as an account that may create indexes{why}:\n{script}"));
-        return Ok(());
+        return Ok(false);
     }
     let servers = compose::servers(config)?;
-    match servers.outbox.create_history_index(servers.decoder.fields()).await {
+    let made = servers.outbox.create_history_index(servers.decoder.fields()).await;
+    let is_made = made.is_ok();
+    match made {
         Ok(()) => output::line("\nThe index for history is created."),
         Err(failure) => {
             output::line(format_args!(
@@ -59,25 +62,23 @@ async fn index(config: &Config, how: HowToFix, asked: &str) -> anyhow::Result<()
             ));
         }
     }
-    Ok(())
+    Ok(is_made)
 }
 
-async fn accounts(config: &Config, how: HowToFix) {
-    let sql = match grants::of(config, "%") {
-        Ok(sql) => sql,
-        Err(error) => {
-            return output::line(format_args!("\nNo SQL for accounts: {error:#}"));
-        }
+async fn accounts(config: &Config, how: HowToFix) -> bool {
+    let (is_made, line) = match (grants::of(config, "%"), how) {
+        (Err(error), _) => (false, format!("No SQL for accounts: {error:#}")),
+        (Ok(sql), HowToFix::Print) => (false, format!("In MySQL, as an administrator:\n{sql}")),
+        (Ok(sql), HowToFix::Run) => match run(config, &sql).await {
+            Ok(()) => (true, "Databases, accounts and grants are made.".to_owned()),
+            Err(why) => {
+                let not = "Databases, accounts and grants are not made";
+                (false, format!("{not}: {why}. In MySQL, as an administrator:\n{sql}"))
+            }
+        },
     };
-    if how == HowToFix::Print {
-        return output::line(format_args!("\nIn MySQL, as an administrator:\n{sql}"));
-    }
-    match run(config, &sql).await {
-        Ok(()) => output::line("\nDatabases, accounts and grants are made."),
-        Err(why) => output::line(format_args!(
-            "\nDatabases, accounts and grants are not made: {why}. In MySQL, as an administrator:\n{sql}"
-        )),
-    }
+    output::line(format_args!("\n{line}"));
+    is_made
 }
 
 /// Runs the SQL with the account of `mysql.ddl_url`, which may seldom do so.
