@@ -95,8 +95,10 @@ container: ## The main job with the host in a container: not root, read-only, no
 	DEMO_DATABASE=boxed DEMO_EVENTS=200 target/release/demo stream
 	install -m 644 target/demo-boxed/laterna.toml target/demo-boxed/container.toml
 	export LATERNA_PROJECTION__ACCOUNTS__COMPONENT=/plugins/accounts.wasm LATERNA_HOST__STATE=/var/lib/laterna
+	# The demo lets its host choose a port, which the image's own check could not know.
+	export LATERNA_HOST__HEALTH=127.0.0.1:7421
 	dev/container-test target/release/laterna --config target/demo-boxed/container.toml --plugins plugins/dist \
-		--env LATERNA_PROJECTION__ACCOUNTS__COMPONENT --env LATERNA_HOST__STATE \
+		--env LATERNA_PROJECTION__ACCOUNTS__COMPONENT --env LATERNA_HOST__STATE --env LATERNA_HOST__HEALTH \
 		-- dev/container-job target/demo-boxed/container.toml
 	# And as the manifests of examples/deploy/kubernetes say: two of them, one killed, and a rolling update.
 	dev/kubernetes/under-engine target/release/laterna cargo test --workspace --locked --test main -- two_replicas_as_the_manifests_say the_api_of_the_production_overlay

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bank::{Event, Generator, Model};
@@ -148,7 +149,6 @@ fn the_monitor_finds_the_port_of_health_of_every_host() {
 struct Cluster<'a> {
     world: &'a World,
     documents: Vec<Value>,
-    pods: u32,
 }
 
 /// The image that pods are containers of, under an engine; without one they are processes of this machine.
@@ -213,8 +213,9 @@ impl Cluster<'_> {
 
     /// Starts a pod as the Deployment says, and waits until its startup probe succeeds.
     async fn start(&mut self) -> Pod {
-        self.pods += 1;
-        let name = format!("laterna-{}", self.pods);
+        // Tests of one program may run at the same time, and an engine knows each name once.
+        static PODS: AtomicU32 = AtomicU32::new(0);
+        let name = format!("laterna-{}", PODS.fetch_add(1, Ordering::Relaxed));
         let (mounts, container) = (self.mounts(&name), self.container().clone());
         let (health, admin) = (free_port(), free_port());
         let mut variables = BTreeMap::new();
@@ -414,7 +415,7 @@ async fn longest_delay(world: &World, mut written: WrittenEvents) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update() {
     let world = World::new("accounts", Options::mysql()).await;
-    let mut cluster = Cluster { world: &world, documents: rendered(BASE), pods: 0 };
+    let mut cluster = Cluster { world: &world, documents: rendered(BASE) };
     let settings = settings(&cluster.documents);
     let lease = settings["host"].get("lease_seconds").and_then(toml::Value::as_integer).unwrap_or(10);
     let replicas = find(&cluster.documents, "Deployment")["spec"]["replicas"].as_u64().expect("a number");
