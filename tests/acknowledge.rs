@@ -525,10 +525,7 @@ async fn an_account_that_may_not_write_to_the_outbox_does_not_stop_projecting() 
     world.until_committed("recorder", 50).await;
     until_trouble(&host, "recorder", "readWrite").await;
     host.until_phase("recorder", "streaming").await;
-    until("the read model is up to date", async || {
-        host.get("/readyz").await.is_some_and(|(code, _)| code == 200)
-    })
-    .await;
+    assert_eq!(host.get("/readyz").await.expect("it answers").0, 200, "the read model is up to date");
     let checked = said(&laterna(&config(&world, &host), &["check"]));
     assert!(checked.contains("FAIL  acknowledging") && checked.contains("readWrite"), "{checked}");
     host.stop().await;

@@ -212,7 +212,7 @@ impl Cluster<'_> {
     }
 
     /// Starts a pod as the Deployment says, and waits until its startup probe succeeds.
-    async fn start(&mut self) -> Pod {
+    async fn start(&self) -> Pod {
         // Tests of one program may run at the same time, and an engine knows each name once.
         static PODS: AtomicU32 = AtomicU32::new(0);
         let name = format!("laterna-{}", PODS.fetch_add(1, Ordering::Relaxed));
@@ -305,7 +305,7 @@ impl Cluster<'_> {
         command
     }
 
-    async fn start_ready(&mut self) -> Pod {
+    async fn start_ready(&self) -> Pod {
         let pod = self.start().await;
         until(&format!("{} is ready:\n{}", pod.name, pod.host.log()), async || {
             pod.succeeds("readinessProbe").await
@@ -415,7 +415,7 @@ async fn longest_delay(world: &World, mut written: WrittenEvents) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_as_the_manifests_say_survive_a_kill_and_a_rolling_update() {
     let world = World::new("accounts", Options::mysql()).await;
-    let mut cluster = Cluster { world: &world, documents: rendered(BASE) };
+    let cluster = Cluster { world: &world, documents: rendered(BASE) };
     let settings = settings(&cluster.documents);
     let lease = settings["host"].get("lease_seconds").and_then(toml::Value::as_integer).unwrap_or(10);
     let replicas = find(&cluster.documents, "Deployment")["spec"]["replicas"].as_u64().expect("a number");

@@ -50,7 +50,7 @@ async fn until_line(browser: &Browser, begin: &str) {
     let script =
         "return [...document.querySelectorAll('.cli code')].flatMap(one => one.innerText.split('\\n'))";
     let mut lines: Vec<String> = vec![];
-    // Where the page is drawn anew, there is none for a moment.
+    // The same words may stand in a reason, before the question that has the command line is open.
     until(&format!("{begin:?} is a command line"), async || {
         lines = serde_json::from_value(browser.run(script)).expect("a list of texts");
         lines.iter().any(|line| line.starts_with(begin))

@@ -3,6 +3,9 @@
 # of the outboxes in these languages, in the versions that a project's lock file names, unpacked below the services' folder.
 # It must not install anything on the system. Node.js and Python themselves are only fetched where they are missing.
 
+# shellcheck source=dev/lib/packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+
 # What the drivers need.
 node_least=20
 python_least='3, 11'

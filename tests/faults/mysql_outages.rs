@@ -85,21 +85,19 @@ pub async fn connections_killed() {
 /// Open connections are silent for ever, in the middle of whatever was asked; new ones are not. So it is first with both
 /// ways, then with the answers only.
 pub async fn silent() {
-    // A connection that is just being made is given up after 10 s, and a session that was open after 4 s and a look for it.
-    let limit = SECONDS(20);
     let port = std::env::var("LATERNA_MYSQL_PORT").ok().and_then(|port| port.parse().ok()).expect("a port");
     let proxy = Proxy::to(port).await;
     let load = Load::on(Options { host_mysql: Some(Mysqld::url_at(proxy.port)), ..Options::mysql() }).await;
     for mode in [Mode::BlackHole, Mode::Deaf] {
         proxy.forsake(mode);
-        load.recovers_within(limit).await;
+        load.recovers_within(SECONDS(12)).await;
     }
     // Nothing passes at all, and then everything does, but for what was open.
     proxy.set(Mode::BlackHole);
     load.until_told(&["MySQL is not reachable"]).await;
     proxy.set(Mode::Pass);
     proxy.forsake(Mode::Deaf);
-    load.recovers_within(limit).await;
+    load.recovers_within(SECONDS(12)).await;
     load.ends_well().await;
 }
 

@@ -54,7 +54,7 @@ async fn ask_at_once(client: &Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_of_the_production_overlay_refuses_those_who_mean_harm_and_the_lanes_go_on() {
     let world = World::new("accounts", Options::mysql()).await;
-    let mut cluster = Cluster { world: &world, documents: rendered(PRODUCTION) };
+    let cluster = Cluster { world: &world, documents: rendered(PRODUCTION) };
     let pod = cluster.start_ready().await;
     let events: Vec<_> = Generator::new(11, 100).take(3_000).collect();
     let (writing, _) = write(&world, &events);

@@ -62,7 +62,7 @@ impl<V: Version> ProjectStage<V> {
     /// Runs until the second stage is done.
     pub async fn run(mut self, work: mpsc::Sender<ProjectedWork>) -> Result<(), Failure> {
         self.project_all(work).await?;
-        // The second stage may still be with a letter.
+        // The queue has ended by now, and the second stage ends with it, once it is done with its letter.
         while let Some(question) = self.questions.recv().await {
             self.answer(question).await?;
         }

@@ -23,7 +23,7 @@ pub enum StageQuestion {
 
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
-/// The answer to a letter's event, by this component.
+/// What a component makes of a letter's event, and which component it is.
 pub struct LetterAnswer {
     pub outcome: JudgedOutcome,
     pub version: Arc<Deployed>,
@@ -65,6 +65,6 @@ impl FirstStage {
         }
         // The first stage outlives this one unless it fails: then that ends the run, and this stage with it.
         self.stop.cancelled().await;
-        Err(Failure::Interrupted { what: "a lane's work on a dead letter".to_owned() })
+        Err(Failure::Interrupted { what: "a lane's question to its component".to_owned() })
     }
 }

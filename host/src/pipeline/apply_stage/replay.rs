@@ -32,7 +32,7 @@ enum LetterTry {
 }
 
 /// What one component makes of a head and the letters behind it.
-struct Rehearsed {
+struct ProjectedLetters {
     /// The operations of those that are tried on MySQL.
     tried: Vec<Vec<FittedOperation>>,
     version: Arc<Deployed>,
@@ -139,18 +139,18 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
         let Some(LetterAnswer { outcome, version }) = self.answer_in_time(letter).await? else {
             return Ok(LetterTry::Applied);
         };
-        let fails = |failure| Ok(LetterTry::Fails { failure, digest: version.digest.clone() });
+        let failed_by_it = |failure| Ok(LetterTry::Fails { failure, digest: version.digest.clone() });
         let operations = match outcome {
             Outcome::Apply(operations) => operations,
             Outcome::Ignored | Outcome::Unhandled => vec![],
-            Outcome::Failed(failure) => return fails(failure),
+            Outcome::Failed(failure) => return failed_by_it(failure),
         };
         let (mut backoff, mut repeats) = (Backoff::new(), Repeats::default());
         loop {
             match self.model.apply_letter(letter, &operations, &version).await {
                 Ok(()) => return Ok(LetterTry::Applied),
                 Err(failure) => match decide(&failure, repeats.count(&failure), 1) {
-                    Decision::Isolate => return fails(failure),
+                    Decision::Isolate => return failed_by_it(failure),
                     _ => self.endure(failure, &mut backoff).await?,
                 },
             }
@@ -159,9 +159,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Finds out how far a replay of this head would come, with what it holds back, without applying it.
     async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
-        let Rehearsed { tried, version, mut applied, mut failed } = loop {
-            if let Some(rehearsed) = self.rehearse(head.clone()).await? {
-                break rehearsed;
+        let ProjectedLetters { tried, version, mut applied, mut failed } = loop {
+            if let Some(projected) = self.project_letters(head.clone()).await? {
+                break projected;
             }
         };
         let mut backoff = Backoff::new();
@@ -183,7 +183,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Asks the component about a head and what is behind it, up to the first that it fails; none if the lane took up another
     /// component meanwhile, whose statements are numbered in another way.
-    async fn rehearse(&mut self, head: Letter) -> Result<Option<Rehearsed>, Failure> {
+    async fn project_letters(&mut self, head: Letter) -> Result<Option<ProjectedLetters>, Failure> {
         let (mut tried, mut bytes, mut applied, mut failed, mut version) = (vec![], 0, 0, None, None);
         let mut next = Some(head);
         while let Some(letter) = next.take() {
@@ -210,7 +210,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             next = self.letter_behind(letter.aggregate_key.as_deref(), letter.id).await?;
         }
         let version = version.unwrap_or_else(|| self.in_force());
-        Ok(Some(Rehearsed { tried, version, applied, failed }))
+        Ok(Some(ProjectedLetters { tried, version, applied, failed }))
     }
 
     /// Asks the component what it makes of a letter's event, a few times where it was too slow for the clock's backstop.
