@@ -180,21 +180,65 @@ async fn a_status_of_a_name_that_nobody_has_tells_which_there_are() {
 }
 
 #[test]
-fn a_sequence_that_is_no_integer_is_told_by_its_type_before_anything_runs() {
+fn a_sequence_that_is_no_integer_is_told_before_anything_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let event = |sequence: &str| {
         format!(
             r#"{{"_id": "e1", "type": "Happened", "aggregateType": "thing", "aggregateId": "a", "sequence": {sequence}, "payload": {{}}}}"#
         )
     };
-    for (sequence, kind) in [("1.5", "Double"), ("\"1\"", "String")] {
+    for (sequence, is) in [("1.5", "1.5"), ("\"1\"", "of type String")] {
         std::fs::write(folder.path().join("events.jsonl"), event(sequence)).expect("it is written");
         let mut command = Command::new(BINARY);
         command.current_dir(folder.path()).arg("test").arg(guests::path("recorder"));
         let told = said(&command.args(["--events", "events.jsonl"]).output().expect("the binary runs"));
-        let says = format!("the field `sequence` is of type {kind}, not an integer");
+        let says = format!("the field `sequence` is {is}, not an integer");
         assert!(told.contains(&says), "{says} is missing in\n{told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_host_names_the_field_that_makes_no_event_and_a_type_that_may_be_misspelled() {
+    let world = World::new("counter", Options::mysql()).await;
+    let hapened = |id: &str| {
+        let mut event = event(id, "a", 1, doc! {});
+        event.insert("type", "Hapened");
+        event
+    };
+    let mut half = event("e1", "b", 1, doc! {});
+    half.insert("sequence", 1.5);
+    world.insert([half, hapened("e2"), hapened("e3")]).await;
+    let host = world.start();
+    world.until_committed("counter", 3).await;
+    let field = "the document is not an event: its field `sequence` is missing or wrong";
+    let misspelled = "it names `Happened`: is one of the two misspelled?";
+    let log = host.log();
+    assert!(log.contains(field), "{log}");
+    assert_eq!(log.matches(misspelled).count(), 1, "{log}");
+    let status = laterna(&world.config(host.port), &["status", "counter"]);
+    let says = format!("counter: the projector does not take Hapened (2); {misspelled}");
+    assert!(said(&status).contains(&says), "{}", said(&status));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_of_a_projection_that_cannot_begin_are_answered_with_what_keeps_it() {
+    let world = World::new("recorder", Options::mysql()).await;
+    world.outbox.drop_indexes().await.expect("it is dropped");
+    world.insert([event("e1", "a", 1, doc! {})]).await;
+    let host = world.start();
+    host.until_phase("recorder", "paused").await;
+    let config = world.config(host.port);
+    let letters = laterna(&config, &["dlq", "list", "recorder"]);
+    assert!(!letters.status.success(), "{}", said(&letters));
+    for says in ["or it has not begun", "`laterna check` says what keeps a configured one from it"] {
+        assert!(said(&letters).contains(says), "{says} is missing in {}", said(&letters));
+    }
+    // The index is told once, and what creates it.
+    let check = said(&laterna(&config, &["check"]));
+    assert_eq!(check.matches("is unknown without an index on it").count(), 1, "{check}");
+    assert!(check.contains("`--fix=run` runs them"), "{check}");
+    host.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use bson::doc;
+use laterna::failure::Failure;
 
+use crate::support::lane::{Bench, add, put};
 use crate::support::world::{event, laterna, said};
 use crate::support::{Options, PATIENCE, World, some_time};
 
@@ -57,4 +59,24 @@ async fn a_projection_at_rest_asks_mysql_once_a_second_at_most_and_takes_command
     world.until_committed("recorder", 2).await;
     drop(host);
     world.run(&format!("DROP USER {account}")).await;
+}
+
+/// As a server does with a session that is silent for long (`wait_timeout`), or a proxy on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lanes_session_that_was_closed_for_its_silence_is_no_failure() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let mut lane = bench.lane(1).await;
+        lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        let session = format!("SELECT connection_id FROM {}.checkpoint", bench.world.control());
+        bench.world.run(&format!("KILL {}", bench.world.number(&session).await)).await;
+        // One that was used a moment ago is not asked first: that is noticed, and told.
+        let noticed = lane.commit(&bench.batch(2, vec![add(1)])).await;
+        assert!(matches!(noticed, Err(Failure::ConnectionLost { .. })), "{noticed:?}");
+        lane.commit(&bench.batch(2, vec![add(1)])).await.expect("in a new session");
+        bench.world.run(&format!("KILL {}", bench.world.number(&session).await)).await;
+        some_time(11_000).await;
+        lane.commit(&bench.batch(3, vec![add(1)])).await.expect("in a new session, and nobody is told");
+        assert_eq!(bench.amounts().await, [2]);
+    }
 }

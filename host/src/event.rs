@@ -191,6 +191,8 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecodable {
     pub reason: String,
+    /// The field that is wrong, by its configured name, if it is one of an event's.
+    pub field: Option<String>,
     pub id: Option<Id>,
     /// Without it the document holds nothing back and goes to lane 0.
     pub aggregate: Option<Aggregate>,

@@ -5,6 +5,7 @@
 
 mod classes;
 
+use crate::event::Undecodable;
 use crate::statement::UpcasterManifest;
 use crate::text::without_quotations;
 
@@ -61,7 +62,7 @@ pub enum Failure {
     // ---- the operator fixes the writer or the projector, then replays or discards the letter.
     /// The document is not an event: a field is missing, has a wrong type or is beyond a limit. The writer's fault.
     #[error("the document is not an event: {reason}")]
-    Undecodable { reason: String },
+    Undecodable { reason: String, field: Option<String> },
     /// The projector answered that it does not take the event: its own rule, or a version it does not know.
     #[error("the projector rejected the event as {kind}: {reason}")]
     Rejected { kind: &'static str, reason: String },
@@ -326,6 +327,11 @@ impl Failure {
         }
     }
 
+    /// The failure of a document that is not an event.
+    pub fn undecodable(Undecodable { reason, field, .. }: &Undecodable) -> Self {
+        Self::Undecodable { reason: reason.clone(), field: field.clone() }
+    }
+
     /// Returns true where the lanes take no events, while dead letters can still be replayed and discarded.
     pub fn holds_events_only(&self) -> bool {
         matches!(
@@ -347,7 +353,10 @@ impl Failure {
                 format!("MySQL refused the event's statement (error {code}, which Laterna does not know)")
             }
             Self::Rejected { kind, .. } => format!("the projector rejected the event as {kind}"),
-            Self::Undecodable { .. } => "the document is not an event".to_owned(),
+            Self::Undecodable { field: None, .. } => "the document is not an event".to_owned(),
+            Self::Undecodable { field: Some(field), .. } => {
+                format!("the document is not an event: its field `{field}` is missing or wrong")
+            }
             Self::Trapped { .. } => "the projector trapped".to_owned(),
             Self::Upcaster { upcaster, .. } => format!("the upcaster {upcaster} fails on the event"),
             Self::BadValue { operation, statement, parameter, .. } => {

@@ -6,6 +6,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::failure::Failure;
 
+/// How often a paused projection looks whether its set-up was fixed.
+pub const PAUSED: Duration = Duration::from_secs(15);
+
 /// A server that takes longer to answer is shown as trouble.
 const SILENCE: Duration = Duration::from_millis(800);
 

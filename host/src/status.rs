@@ -42,7 +42,7 @@ use types::SeenTypes;
 
 pub use take_up::TakeUpProgress;
 pub use traces::{OperationSpan, Traces};
-pub use types::TypeCount;
+pub use types::{TypeCount, misspelled};
 
 /// The servers whose answers are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,7 +31,7 @@ use crate::pipeline::run::{Ended, TaskSet, Tasks, finished};
 use crate::pipeline::suspects::Suspects;
 use crate::readmodel::control::lease::Acquired;
 use crate::readmodel::mysql::session::within;
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff};
 use crate::source::{OnLost, ResumePlan, resume};
 use crate::status::snapshot::Phase;
 use generations::BesideLanes;
@@ -58,9 +58,6 @@ const START_PATIENCE: Duration = Duration::from_secs(75);
 
 /// How long a host that could not renew its lease leaves it to one that can.
 const EXPIRED_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How often a paused projection looks whether its set-up was fixed.
-const PAUSE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Retry interval while a generation is built: each retry reopens the scan of history.
 const BESIDE_INTERVAL: Duration = Duration::from_mins(5);
@@ -153,7 +150,7 @@ impl<P: ControlPorts> Supervisor<P> {
             }
             Fault::Setup | Fault::Event => {
                 self.ports.status().pauses(&failure, reason(&failure, self.ports.settings().resume_lost));
-                PAUSE_INTERVAL
+                retry::PAUSED
             }
             Fault::Environment if matches!(failure, Failure::NoPrimary { .. }) => {
                 if !std::mem::replace(&mut carryover.told_of_no_primary, true) {

@@ -4,6 +4,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+/// How many characters of a name may be wrong if it is meant.
+const TYPO: usize = 2;
+
 /// The text with every character escaped, as JSON does, that is not shown as itself: line breaks, control characters, and
 /// those that change the direction of text or have no width.
 pub fn harmless(text: &str) -> String {
@@ -34,6 +37,27 @@ pub fn without_quotations(message: &str) -> String {
         (Some(first), _) => format!("{}'…", &message[..first]),
         _ => message.to_owned(),
     }
+}
+
+/// The one of these names that another one may be a misspelling of: at most two characters differ, and not only in digits,
+/// or in the case of letters.
+pub fn alike<'n>(name: &str, among: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let near = among.into_iter().filter_map(|other| {
+        let lower = other.to_lowercase();
+        let distance = strsim::damerau_levenshtein(&lower, &name);
+        let is_near = distance <= TYPO && distance < name.chars().count();
+        (is_near && (lower == name || !differ_in_digits_only(&lower, &name))).then_some((distance, other))
+    });
+    near.min().map(|(_, other)| other)
+}
+
+/// As `line1` and `line2`, or `OrderPlacedV1` and `OrderPlacedV2`: these are names of two things.
+fn differ_in_digits_only(one: &str, other: &str) -> bool {
+    let digit = |character: char| character.is_ascii_digit();
+    one.chars()
+        .filter(|character| !digit(*character))
+        .eq(other.chars().filter(|character| !digit(*character)))
 }
 
 /// Returns true where the name of a host, or its address, is this machine's own: what goes there passes no network.
@@ -104,6 +128,24 @@ mod tests {
             ("no value", "no value"),
         ] {
             assert_eq!(without_quotations(message), left);
+        }
+    }
+
+    #[test]
+    fn a_name_is_alike_where_it_may_be_a_misspelling() {
+        let names = ["AccountOpened", "AccountClosed", "line1", "a"];
+        for (name, meant) in [
+            ("AcountOpened", Some("AccountOpened")),
+            ("accountopened", Some("AccountOpened")),
+            ("AccountOpende", Some("AccountOpened")),
+            ("AcountOpende", Some("AccountOpened")),
+            ("AcountOpend", Some("AccountOpened")),
+            ("AcuntOpend", None),
+            ("line2", None),
+            ("lines", Some("line1")),
+            ("b", None),
+        ] {
+            assert_eq!(alike(name, names), meant, "{name}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! Bad input of the author's commands: exit code 2, and a line that says what to do.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
+use std::{fs, io};
 
 use super::{laterna, repository, run, with_toolchains};
 use crate::guests;
@@ -105,6 +107,41 @@ fn a_build_that_makes_no_projector_is_refused_as_by_a_host() {
     let output = with_toolchains(&mut laterna(other.path(), &["build"])).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("it is no projector: it has to export"), "{}", said(&output));
+}
+
+#[test]
+fn a_build_that_makes_nothing_better_leaves_the_component_of_the_build_before() {
+    let package = |script: &str| format!(r#"{{ "scripts": {{ "build": "{script}" }} }}"#);
+    let copies = "cp next.wasm dist/$(basename $PWD).wasm";
+    let project = folder(&[("package.json", &package(copies)), ("node_modules/a", "")]);
+    let path = project.path();
+    let build = |guest: &str, script: &str| {
+        fs::copy(guests::path(guest), path.join("next.wasm")).expect("it is copied");
+        fs::write(path.join("package.json"), package(script)).expect("it is written");
+        let output = with_toolchains(&mut laterna(path, &["build"])).output().expect("it runs");
+        (output.status.code(), said(&output))
+    };
+    let dist = || {
+        let files = fs::read_dir(path.join("dist")).expect("it is there");
+        let name =
+            |file: io::Result<fs::DirEntry>| file.expect("a file").file_name().into_string().expect("text");
+        files.map(name).collect::<BTreeSet<_>>()
+    };
+    let name = path.file_name().and_then(OsStr::to_str).expect("a name");
+    let (built, refused) = (format!("{name}.wasm"), format!("{name}.refused.wasm"));
+    let (code, told) = build("other-world", copies);
+    assert_eq!((code, dist()), (Some(1), BTreeSet::from([refused.clone()])), "{told}");
+    let (code, told) = build("recorder", copies);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(dist(), BTreeSet::from([built.clone(), refused.clone()]));
+    let bytes = fs::read(path.join("dist").join(&built)).expect("it is built");
+    for (guest, script, expected) in [("other-world", copies, 1), ("recorder", "exit 3", 2)] {
+        let (code, told) = build(guest, script);
+        assert_eq!(code, Some(expected), "{told}");
+        assert!(told.contains(&format!("{built} is still the component of the build before")), "{told}");
+        assert_eq!(fs::read(path.join("dist").join(&built)).expect("it is there"), bytes);
+    }
+    assert_eq!(dist(), BTreeSet::from([built, refused]), "nothing else is left");
 }
 
 #[test]

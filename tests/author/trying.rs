@@ -43,7 +43,7 @@ fn a_type_that_nobody_expects_is_named_with_its_count_and_what_was_meant() {
     ]);
     let text = succeeds(&tried(folder.path(), "accounts", &[]));
     for line in [
-        "-- | passed by: 2 of the type AcountOpened, which the manifest does not name; is `AccountOpened` meant?\n",
+        "-- | passed by: 2 of the type AcountOpened, which the manifest does not name; it names `AccountOpened`: is one of the two misspelled?\n",
         "-- | passed by: 1 of the type NewsletterSent, which the manifest does not name\n",
         "-- | never came, although the manifest names it: MoneyDeposited, MoneyWithdrawn, AccountRenamed, AccountClosed\n",
     ] {

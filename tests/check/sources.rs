@@ -44,6 +44,12 @@ fn collections() -> Vec<Row> {
             .outbox(OutboxChange::Event(
                 r#"{"_id": "e1", "type": "x", "aggregateType": "a", "aggregateId": "b"}"#,
             )),
+        row("an event without a sequence", Stops("of a/b has no `sequence`", "begin with `start = \"now\"`"))
+            .outbox(OutboxChange::Event(
+                r#"{"_id": "e2", "type": "x", "aggregateType": "a", "aggregateId": "b", "payload": {}}"#,
+            )),
+        row("a document that is no event, and has no sequence", Runs)
+            .outbox(OutboxChange::Event(r#"{"_id": "e2", "type": "x"}"#)),
         row("other names of fields", Stops("has no `seq`", "begin with `start = \"now\"`"))
             .line("database =", "LINE\n[mongodb.fields]\nsequence = \"seq\""),
     ]

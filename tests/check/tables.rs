@@ -34,7 +34,7 @@ fn in_the_way(server: Server) -> Vec<Row> {
             "a table with rows",
             server,
             Stops(
-                "the table `last_seen` has rows, but no projection has ever filled it",
+                "the table `last_seen` has rows, and belongs to no projection",
                 "TRUNCATE TABLE `last_seen`",
             ),
         )

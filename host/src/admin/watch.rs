@@ -13,7 +13,8 @@ use super::problem::Problem;
 use super::running::RunningProjections;
 use crate::failure::Failure;
 use crate::readmodel::lane::taken::{AskedEvent, RecentlyTaken, TakenAs, TakenFound};
-use crate::readmodel::mysql::session::{Session, within};
+use crate::readmodel::mysql::session::kept::KeptSession;
+use crate::readmodel::mysql::session::within;
 use crate::servers::Servers;
 
 /// How often it is looked while somebody waits.
@@ -53,7 +54,7 @@ struct Question {
 struct Watcher {
     servers: Servers,
     projections: RunningProjections,
-    session: Option<Session>,
+    session: KeptSession,
     /// Of each projection, with how many events of it are remembered.
     recent: BTreeMap<String, (usize, RecentlyTaken)>,
     waiting: Vec<Question>,
@@ -97,7 +98,7 @@ impl TakenWatch {
     /// Looks while somebody waits, until a stop.
     pub async fn run(&self, stop: CancellationToken) {
         let mut asked = self.asked.lock().await;
-        let (session, recent) = (None, BTreeMap::new());
+        let (session, recent) = (KeptSession::default(), BTreeMap::new());
         let (servers, projections) = (self.servers.clone(), self.projections.clone());
         let mut watcher = Watcher { servers, projections, session, recent, waiting: vec![] };
         stop.run_until_cancelled(watcher.run(&mut asked)).await;
@@ -109,7 +110,7 @@ impl Watcher {
         loop {
             if self.waiting.is_empty() {
                 let Ok(question) = tokio::time::timeout(KEPT, asked.recv()).await else {
-                    self.session = None;
+                    self.session = KeptSession::default();
                     self.recent.retain(|projection, _| self.projections.find(projection).is_some());
                     continue;
                 };
@@ -172,7 +173,7 @@ impl Watcher {
         projection: &str,
         events: &[AskedEvent],
     ) -> Result<Vec<TakenFound>, Failure> {
-        let mut session = self.servers.applier.kept_or_new(&mut self.session).await?;
+        let mut session = self.session.take_or_connect(&self.servers.applier).await?;
         let window = self.projections.find(projection).map(|one| one.window).unwrap_or_default();
         let anew = || (window, RecentlyTaken::new(window));
         let known = self.recent.entry(projection.to_owned()).or_insert_with(anew);
@@ -182,7 +183,7 @@ impl Watcher {
         }
         let recent = &mut known.1;
         let taken = recent.look(&mut self.servers.control.of(&mut session, projection), events).await?;
-        self.session = Some(session);
+        self.session.keep(session);
         Ok(taken)
     }
 }

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
 use super::{component, output, table};
@@ -31,30 +31,19 @@ pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
     let name = folder.file_name().unwrap_or(OsStr::new("projector")).to_string_lossy().into_owned();
     let built = folder.join("dist").join(format!("{name}.wasm"));
     fs::create_dir_all(folder.join("dist")).context("the folder `dist` cannot be made")?;
-    let has = |file: &str| folder.join(file).is_file();
-    if has("Cargo.toml") {
-        build_rust(&folder, &built)?;
-    } else if has("package.json") {
-        build_javascript(&folder)?;
-    } else if has("src/app.py") {
-        build_python(&folder, &built, "projection", "app")?;
-    } else if has("src/upcaster.py") {
-        build_python(&folder, &built, "upcaster", "upcaster")?;
-    } else {
-        bail!(
-            "{} is no projector's project: there is no Cargo.toml, package.json, src/app.py or src/upcaster.py; `laterna \
-             new` makes one",
-            folder.display()
-        );
+    let before = ComponentBefore::keep(&built)?;
+    if let Err(failed) = call_tool(&folder, &built) {
+        return Err(before.put_back(&built, failed)?);
     }
-    ensure!(built.is_file(), "the build wrote no {}", built.display());
-    let shown = built.strip_prefix(std::env::current_dir()?).unwrap_or(&built);
+    let here = std::env::current_dir()?;
+    let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     match component::load_either(&built, &Budget::default()) {
         Ok(half) => {
+            before.forget();
             let (name, version, digest) = about(&half);
             output::line(format_args!(
                 "{}: {} {} ({}), {} bytes, ready to be deployed",
-                shown.display(),
+                shown(&built),
                 name,
                 version,
                 digest,
@@ -71,10 +60,66 @@ pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(refused) => {
-            eprintln!("error: it was built, but no host would run it:\n{refused}");
+            let aside = built.with_extension("refused.wasm");
+            fs::rename(&built, &aside).with_context(|| format!("{} cannot be written", aside.display()))?;
+            let refused = anyhow!("{} was built, but no host would run it:\n{refused}", shown(&aside));
+            eprintln!("error: {:#}", before.put_back(&built, refused)?);
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The component of the build before: what is in its place is always one that a host would run.
+struct ComponentBefore {
+    /// A copy of it, if there is one.
+    copy: Option<PathBuf>,
+}
+
+impl ComponentBefore {
+    fn keep(built: &Path) -> anyhow::Result<Self> {
+        let copy = built.with_extension("before");
+        match fs::copy(built, &copy) {
+            Ok(_) => Ok(Self { copy: Some(copy) }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self { copy: None }),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be written", copy.display())),
+        }
+    }
+
+    /// Puts it back in its place, and adds that to why nothing new is there.
+    fn put_back(self, built: &Path, why: anyhow::Error) -> anyhow::Result<anyhow::Error> {
+        let Some(copy) = self.copy else { return Ok(why) };
+        fs::rename(&copy, built).with_context(|| format!("{} cannot be put back", built.display()))?;
+        Ok(anyhow!("{why:#}\n{} is still the component of the build before", built.display()))
+    }
+
+    fn forget(self) {
+        if let Some(copy) = self.copy {
+            // Another build is faster, or it stays as a file that nobody reads.
+            let _ = fs::remove_file(copy);
+        }
+    }
+}
+
+/// Has the tool of the project's language write the component.
+fn call_tool(folder: &Path, built: &Path) -> anyhow::Result<()> {
+    let has = |file: &str| folder.join(file).is_file();
+    if has("Cargo.toml") {
+        build_rust(folder, built)?;
+    } else if has("package.json") {
+        build_javascript(folder)?;
+    } else if has("src/app.py") {
+        build_python(folder, built, "projection", "app")?;
+    } else if has("src/upcaster.py") {
+        build_python(folder, built, "upcaster", "upcaster")?;
+    } else {
+        bail!(
+            "{} is no projector's project: there is no Cargo.toml, package.json, src/app.py or src/upcaster.py; `laterna \
+             new` makes one",
+            folder.display()
+        );
+    }
+    ensure!(built.is_file(), "the build wrote no {}", built.display());
+    Ok(())
 }
 
 /// Its own name and version, and its digest.

@@ -38,6 +38,8 @@ struct CheckReport {
     lines: usize,
     failures: usize,
     fixes: Vec<Fix>,
+    /// The failures that were told in the words of a run.
+    refused: Vec<Failure>,
 }
 
 impl CheckReport {
@@ -71,6 +73,7 @@ impl CheckReport {
             _ => {}
         }
         self.fail(what, &told(failure));
+        self.refused.push(failure.clone());
     }
 
     fn line(&mut self, verdict: &str, what: &str, text: &str) {
@@ -112,6 +115,11 @@ pub fn check(config: &Config, arguments: &CheckArguments, runtime: &Runtime) -> 
         }
         failures => {
             output::line(format_args!("\n{failures} of {} checks failed.", report.lines));
+            if arguments.fix.is_none() && !report.fixes.is_empty() {
+                output::line(
+                    "`laterna check --fix` prints commands that mend what can be mended; `--fix=run` runs them.",
+                );
+            }
             Ok(ExitCode::FAILURE)
         }
     }

@@ -14,6 +14,9 @@ use super::output;
 use crate::config::Config;
 use crate::readmodel::mysql::grant::{ROWS, TABLES, pattern};
 
+/// The name of the administrator's account.
+const ADMINISTRATOR: &str = "root";
+
 #[derive(Debug, Args)]
 pub struct GrantsArguments {
     /// Hosts that the accounts may connect from, as MySQL writes them, e.g. 10.0.0.%.
@@ -29,8 +32,9 @@ pub fn grants(config: &Config, arguments: &GrantsArguments) -> anyhow::Result<Ex
 /// The SQL for a configuration whose accounts connect from these hosts.
 pub fn of(config: &Config, from: &str) -> anyhow::Result<String> {
     let (app, database) = account("mysql.url", &config.mysql.url()?)?;
-    let (ddl, _) = account("mysql.ddl_url", &config.mysql.ddl_url()?)?;
-    Ok(sql(&app, &ddl, &database, &config.mysql.control_schema, from))
+    let ddl_url = config.mysql.ddl_url()?;
+    let ddl = if is_administrator(&ddl_url) { None } else { Some(account("mysql.ddl_url", &ddl_url)?.0) };
+    Ok(sql(&app, ddl.as_ref(), &database, &config.mysql.control_schema, from))
 }
 
 /// Its statements, one by one.
@@ -47,6 +51,11 @@ struct Account {
     password: String,
 }
 
+/// Returns true where the URL's account may do everything, and needs no grants.
+fn is_administrator(url: &SecretString) -> bool {
+    Url::parse(url.expose_secret()).is_ok_and(|url| url.username() == ADMINISTRATOR)
+}
+
 /// The account and the database that a URL names.
 fn account(setting: &str, url: &SecretString) -> anyhow::Result<(Account, String)> {
     let wrong = || format!("`{setting}` is not a URL like mysql://user:password@host:3306/database");
@@ -55,7 +64,7 @@ fn account(setting: &str, url: &SecretString) -> anyhow::Result<(Account, String
     let name: String = decoded(url.username())?;
     let password: String = decoded(url.password().unwrap_or_default())?;
     let database: String = decoded(url.path().trim_start_matches('/'))?;
-    if name.is_empty() || name == "root" {
+    if name.is_empty() || name == ADMINISTRATOR {
         bail!("`{setting}` names no account of its own: let it begin with mysql://laterna_app:password@");
     }
     if password.is_empty() {
@@ -67,7 +76,7 @@ fn account(setting: &str, url: &SecretString) -> anyhow::Result<(Account, String
     Ok((Account { name, password }, database))
 }
 
-fn sql(app: &Account, ddl: &Account, database: &str, control: &str, from: &str) -> String {
+fn sql(app: &Account, ddl: Option<&Account>, database: &str, control: &str, from: &str) -> String {
     let who = |account: &Account| format!("{}@{}", text(&account.name), text(from));
     let user = |account: &Account| {
         let (who, password) = (who(account), text(&account.password));
@@ -94,6 +103,10 @@ fn sql(app: &Account, ddl: &Account, database: &str, control: &str, from: &str) 
     for schema in [&live, &own, &generations] {
         sql += &grant(&rows, schema, app);
     }
+    let Some(ddl) = ddl else {
+        sql += "\n-- `mysql.ddl_url` names the administrator, who makes the tables and needs no grants.";
+        return sql;
+    };
     sql += "\n-- This one makes tables: those that projectors declare, and the host's own.\n";
     if ddl != app {
         sql += &user(ddl);
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn names_and_passwords_are_quoted_for_where_they_stand() {
         let account = |name: &str| Account { name: name.into(), password: r"it's a \ word".into() };
-        let sql = sql(&account("app"), &account("ddl"), "my_bank", "laterna", "10.0.0.%");
+        let sql = sql(&account("app"), Some(&account("ddl")), "my_bank", "laterna", "10.0.0.%");
         for line in [
             "CREATE DATABASE IF NOT EXISTS `my_bank` CHARACTER SET utf8mb4;",
             r"CREATE USER IF NOT EXISTS 'app'@'10.0.0.%' IDENTIFIED BY 'it''s a \\ word';",
@@ -157,6 +170,17 @@ mod tests {
     #[test]
     fn one_account_for_both_is_made_once() {
         let account = || Account { name: "one".into(), password: "x".into() };
-        assert_eq!(sql(&account(), &account(), "bank", "laterna", "%").matches("CREATE USER").count(), 1);
+        let sql = sql(&account(), Some(&account()), "bank", "laterna", "%");
+        assert_eq!(sql.matches("CREATE USER").count(), 1);
+    }
+
+    #[test]
+    fn an_administrator_who_makes_the_tables_is_granted_nothing() {
+        assert!(is_administrator(&"mysql://root:x@db/bank".to_owned().into()));
+        assert!(!is_administrator(&"mysql://ddl:x@db/root".to_owned().into()));
+        let app = Account { name: "app".into(), password: "x".into() };
+        let sql = sql(&app, None, "bank", "laterna", "%");
+        assert!(!sql.contains("root") && !sql.contains("TRIGGER"), "{sql}");
+        assert!(sql.ends_with("who makes the tables and needs no grants."), "{sql}");
     }
 }

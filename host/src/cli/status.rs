@@ -15,6 +15,7 @@ use crate::readmodel::control::command::WaitingCommand;
 use crate::readmodel::lane::dead_letter::{ClassCount, Selection, with_remedies};
 use crate::status::recently::{LastMinute, Quantiles};
 use crate::status::snapshot::{DeploymentSnapshot, LaneSnapshot, Phase, Snapshot};
+use crate::status::{TypeCount, misspelled};
 use crate::text::harmless;
 
 #[derive(Debug, Args)]
@@ -276,11 +277,7 @@ fn notes(snapshot: &Snapshot) {
         output::line(format_args!("\n{name} takes more fuel than with the component before: {all}"));
     }
     if !snapshot.unhandled.is_empty() {
-        let types = snapshot
-            .unhandled
-            .iter()
-            .map(|one| format!("{} ({})", harmless(&one.event_type), table::number(one.events)));
-        let types: Vec<String> = types.collect();
+        let types: Vec<String> = snapshot.unhandled.iter().map(untaken).collect();
         output::line(format_args!("\n{name}: the projector does not take {}", types.join(", ")));
     }
     if snapshot.ignored > 0 {
@@ -294,6 +291,12 @@ fn notes(snapshot: &Snapshot) {
             output::line(format_args!("  what to do about {letters} ({class}): {remedy}"));
         }
     }
+}
+
+/// A type that the projector does not take, with its events.
+fn untaken(TypeCount { event_type, events, alike }: &TypeCount) -> String {
+    let alike = alike.as_deref().map_or_else(String::new, misspelled);
+    harmless(&format!("{event_type} ({}){alike}", table::number(*events)))
 }
 
 /// A type whose events take half as much again as before, or more.

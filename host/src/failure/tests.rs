@@ -81,7 +81,10 @@ fn unknown_refusal() -> Failure {
 
 fn of_events() -> Vec<Failure> {
     vec![
-        Failure::Undecodable { reason: text("the field `aggregateId` is missing") },
+        Failure::Undecodable {
+            reason: text("the field `aggregateId` is missing"),
+            field: Some(text("aggregateId")),
+        },
         Failure::Rejected { kind: "invalid", reason: text("the amount 12,50 is no number") },
         Failure::Trapped { message: text("thread main panicked at src/lib.rs:12: index out of bounds") },
         Failure::OutOfFuel { fuel: 1_000_000_000 },

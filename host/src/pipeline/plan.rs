@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn undecodable() -> Delivery {
-        let event = Err(Undecodable { reason: "no type".into(), id: None, aggregate: None });
+        let event = Err(Undecodable { reason: "no type".into(), field: None, id: None, aggregate: None });
         Delivery { event, ..delivery(0, 0) }
     }
 

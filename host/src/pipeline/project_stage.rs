@@ -15,7 +15,7 @@ use super::ports::{Outcome, Version};
 use super::questions::{LetterAnswer, RefusedBatch, StageQuestion};
 use super::reader::DeliveryChunk;
 use super::room::Share;
-use crate::event::{Delivery, Event, Undecodable};
+use crate::event::{Delivery, Event};
 use crate::failure::Failure;
 use crate::position::Position;
 use crate::projector::JudgedOutcome;
@@ -262,7 +262,7 @@ fn asked(deployed: &Deployed, deliveries: &[Delivery]) -> Vec<Arc<Event>> {
 fn judged(deployed: &Deployed, deliveries: &[Delivery], outcomes: Vec<Outcome>) -> Vec<JudgedOutcome> {
     let mut outcomes = outcomes.into_iter();
     let outcome = |delivery: &Delivery| match &delivery.event {
-        Err(Undecodable { reason, .. }) => Outcome::Failed(Failure::Undecodable { reason: reason.clone() }),
+        Err(wrong) => Outcome::Failed(Failure::undecodable(wrong)),
         Ok(event) if !deployed.takes(&event.event_type) => Outcome::Unhandled,
         Ok(_) => {
             let outcome = outcomes.next().expect("there is one answer for each event that was asked");
@@ -298,7 +298,7 @@ fn take(waiting: &mut VecDeque<DeliveryChunk>, batch_max: usize) -> (Vec<Deliver
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Aggregate, Id};
+    use crate::event::{Aggregate, Id, Undecodable};
     use crate::position::Token;
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             document: Arc::from(&b"x"[..]),
             event: Ok(Arc::new(event)),
         };
-        let wrong = Undecodable { reason: "no type".into(), id: None, aggregate: None };
+        let wrong = Undecodable { reason: "no type".into(), field: None, id: None, aggregate: None };
         let deliveries = [Delivery { event: Err(wrong), ..delivery.clone() }, delivery];
         let deployed = Deployed::empty("d");
         for answer in [Outcome::Unhandled, Outcome::Ignored, Outcome::Apply(vec![])] {

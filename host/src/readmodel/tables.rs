@@ -26,7 +26,8 @@ pub async fn are_empty(session: &mut Session, schema: &Schema) -> Result<(), Fai
         if exists(session, &table.name).await? && !is_empty(session, &table.name).await? {
             return Err(Failure::misconfigured(
                 format!(
-                    "the table `{}` has rows, but no projection has ever filled it; history fills empty tables only",
+                    "the table `{}` has rows, and belongs to no projection (one that is forgotten leaves its rows); a \
+                     projection begins with empty tables",
                     table.name
                 ),
                 format!(

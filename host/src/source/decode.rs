@@ -89,28 +89,38 @@ impl Decoder {
         let read = self.read(document, &mut envelope);
         match read.and_then(|()| envelope.is_complete(&self.fields)) {
             Ok(()) => Ok(Arc::new(envelope.into_event().expect("it is complete"))),
-            Err(reason) => {
-                let aggregate = envelope.aggregate();
-                Err(Undecodable { reason: one_line(&reason), id: envelope.id, aggregate })
+            Err(Wrong { reason, field }) => {
+                let (aggregate, reason) = (envelope.aggregate(), one_line(&reason));
+                Err(Undecodable { reason, field, id: envelope.id, aggregate })
             }
         }
     }
 
     /// Reads every field, also behind one that is wrong, so that the aggregate is found if it can be. The first
     /// reason is the one that is reported.
-    fn read(&self, document: &RawDocument, envelope: &mut Envelope) -> Result<(), String> {
+    fn read(&self, document: &RawDocument, envelope: &mut Envelope) -> Result<(), Wrong> {
         let mut result = Ok(());
         for element in document.iter_elements() {
             let element = match element {
                 Ok(element) => element,
-                Err(error) => return result.and(Err(format!("it is not valid BSON: {error}"))),
+                Err(error) => {
+                    let reason = format!("it is not valid BSON: {error}");
+                    return result.and(Err(Wrong { reason, field: None }));
+                }
             };
             let name = element.key().as_str();
             let value = element.value().map_err(|error| format!("is not valid BSON: {error}"));
             let field = value.and_then(|value| self.field(name, value, envelope));
-            result = result.and(field.map_err(|reason| format!("the field `{name}` {reason}")));
+            result = result.and(field.map_err(|reason| Wrong {
+                reason: format!("the field `{name}` {reason}"),
+                field: self.is_known(name).then(|| name.to_owned()),
+            }));
         }
         result
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        name == "_id" || self.fields.all().contains(&name)
     }
 
     fn field(&self, name: &str, value: RawBsonRef<'_>, envelope: &mut Envelope) -> Result<(), String> {
@@ -134,6 +144,12 @@ impl Decoder {
     }
 }
 
+/// Why a document is no event, and the field that is wrong, if it is one of an event's.
+struct Wrong {
+    reason: String,
+    field: Option<String>,
+}
+
 /// The fields found so far.
 #[derive(Default)]
 struct Envelope {
@@ -154,7 +170,7 @@ impl Envelope {
     }
 
     /// Fails with the name of the first field that every event needs, and that is missing.
-    fn is_complete(&self, fields: &Fields) -> Result<(), String> {
+    fn is_complete(&self, fields: &Fields) -> Result<(), Wrong> {
         let needed = [
             (self.aggregate_type.is_some(), fields.aggregate_type.as_str()),
             (self.aggregate_id.is_some(), &fields.aggregate_id),
@@ -163,7 +179,10 @@ impl Envelope {
             (self.payload.is_some(), &fields.payload),
         ];
         let missing = needed.iter().find(|(is_there, _)| !is_there);
-        missing.map_or(Ok(()), |(_, name)| Err(format!("the field `{name}` is missing")))
+        missing.map_or(Ok(()), |(_, name)| {
+            let (reason, field) = (format!("the field `{name}` is missing"), Some((*name).to_owned()));
+            Err(Wrong { reason, field })
+        })
     }
 
     /// The event; none where a field is missing that every event needs.
@@ -225,12 +244,12 @@ fn type_name(value: RawBsonRef<'_>) -> Result<CompactString, String> {
 }
 
 fn version(value: RawBsonRef<'_>) -> Result<u32, String> {
-    let number = integer(value).ok_or_else(|| wrong_type(&value, "an integer"))?;
+    let number = integer(value).ok_or_else(|| no_integer(&value))?;
     u32::try_from(number).map_err(|_| format!("is {number}; versions are 0 to {}", u32::MAX))
 }
 
 fn sequence(value: RawBsonRef<'_>) -> Result<i64, String> {
-    let number = integer(value).ok_or_else(|| wrong_type(&value, "an integer"))?;
+    let number = integer(value).ok_or_else(|| no_integer(&value))?;
     if (0..=SEQUENCE_MAX).contains(&number) {
         Ok(number)
     } else {
@@ -269,6 +288,19 @@ fn one_line(reason: &str) -> String {
 
 fn wrong_type(value: &RawBsonRef<'_>, expected: &str) -> String {
     format!("is of type {:?}, not {expected}", value.element_type())
+}
+
+/// As [`wrong_type`], where a number would do: a double that is none of the integers is told as it is.
+fn no_integer(value: &RawBsonRef<'_>) -> String {
+    match value {
+        RawBsonRef::Double(number) if number.fract() != 0.0 || !number.is_finite() => {
+            format!("is {number}, not an integer")
+        }
+        RawBsonRef::Double(number) => {
+            format!("is {number}, and not known to be exact: doubles are up to {SEQUENCE_MAX}")
+        }
+        other => wrong_type(other, "an integer"),
+    }
 }
 
 #[cfg(test)]
@@ -343,6 +375,7 @@ mod tests {
         let undecodable = decode(with("sequence", "three")).expect_err("not a number");
         assert_eq!(undecodable.aggregate.expect("readable").to_string(), "account/7");
         assert_eq!(undecodable.id, Some(Id::Text("e1".into())));
+        assert_eq!(undecodable.field.as_deref(), Some("sequence"));
         assert!(decode(with("aggregateId", Bson::Null)).expect_err("no id").aggregate.is_none());
     }
 
@@ -363,13 +396,14 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named_with_what_is_expected() {
-        let cases: [(&str, Bson, &str); 9] = [
+        let cases: [(&str, Bson, &str); 10] = [
             ("_id", Bson::Null, "the field `_id` is of type Null, not an id"),
             ("_id", 1.5.into(), "is of type Double"),
             ("aggregateId", "".into(), "is an empty string"),
             ("type", 5.into(), "the field `type` is of type Int32, not a string"),
             ("sequence", (-1).into(), "is -1; sequences are 0 to 9007199254740991"),
-            ("sequence", 3.5.into(), "is of type Double, not an integer"),
+            ("sequence", 3.5.into(), "is 3.5, not an integer"),
+            ("sequence", 1e16.into(), "is 10000000000000000, and not known to be exact"),
             ("version", (-1).into(), "is -1; versions are"),
             ("occurredAt", "yesterday".into(), "is text, but not RFC 3339"),
             ("occurredAt", bson::DateTime::MAX.into(), "is a date outside the years"),

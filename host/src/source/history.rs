@@ -115,15 +115,7 @@ impl History {
         if let Ok(event) = &event
             && event.sequence.is_none()
         {
-            return Err(Failure::misconfigured(
-                format!(
-                    "the event {} of {} has no `{}`, so the order of history is unknown",
-                    event.id.spelled(),
-                    event.aggregate.spelled(),
-                    decoder.fields().sequence
-                ),
-                index::ADD_SEQUENCES,
-            ));
+            return Err(index::without_sequence(event, decoder.fields()));
         }
         let document = Arc::from(document.as_bytes());
         Ok(Delivery { position, time: None, wall_ms: None, document, event })

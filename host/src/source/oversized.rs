@@ -40,7 +40,7 @@ pub async fn rescue(outbox: &Outbox, decoder: &Decoder, from: &Token) -> Result<
         Found::Document(document) => (Arc::from(document.as_bytes()), decoder.decode(&document)),
         Found::Unreadable(reason) => {
             let reason = format!("its event is beyond MongoDB's document limit, and {reason}");
-            (Arc::from(key.as_bytes()), Err(Undecodable { reason, id: None, aggregate: None }))
+            (Arc::from(key.as_bytes()), Err(Undecodable { reason, field: None, id: None, aggregate: None }))
         }
     };
     let delivery = Delivery { position: position.clone(), time, wall_ms, document, event };

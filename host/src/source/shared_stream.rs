@@ -234,7 +234,7 @@ mod tests {
             time: None,
             wall_ms: None,
             document: vec![0; bytes].into(),
-            event: Err(Undecodable { reason: String::new(), id: None, aggregate: None }),
+            event: Err(Undecodable { reason: String::new(), field: None, id: None, aggregate: None }),
         };
         let deliveries = (from + 1..=to).map(delivery).collect();
         Feed { deliveries, position: Position::Stream { token: token(to) } }

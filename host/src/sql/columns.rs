@@ -13,9 +13,7 @@ use sqlparser::ast::{
 use super::parse;
 use super::refusal::{Reason, SqlPlace, SqlRefusal, excerpt};
 use crate::statement::{Schema, Table};
-
-/// How many characters of a name may be wrong if it is meant.
-const TYPO: usize = 2;
+use crate::text::alike;
 
 /// Returns the refusals of statements that name a column which is in none of their tables.
 pub fn unknown_columns(schema: &Schema) -> Vec<SqlRefusal> {
@@ -72,18 +70,23 @@ impl Mentions<'_> {
         {
             return None;
         }
-        let mut all: Vec<String> = tables.iter().map(|table| format!("`{}`", table.name)).collect();
-        all.dedup();
-        let columns = tables.iter().flat_map(|table| &table.columns);
-        let distance =
-            |column: &str| strsim::damerau_levenshtein(&column.to_lowercase(), &name.to_lowercase());
-        let near = columns.map(|column| (distance(&column.name), &column.name));
-        let meant = near.filter(|(distance, _)| *distance <= TYPO && *distance < name.len()).min();
-        Some(Reason::NoColumn {
-            column: excerpt(name),
-            tables: all.join(", "),
-            meant: meant.map(|(_, column)| format!(" (is `{column}` meant?)")).unwrap_or_default(),
-        })
+        Some(no_column(name, &tables))
+    }
+}
+
+/// The column of the tables that is meant by a name which none of them has, if one is like it.
+pub(super) fn meant<'t>(name: &str, tables: &[&'t Table]) -> Option<&'t str> {
+    alike(name, tables.iter().flat_map(|table| &table.columns).map(|column| column.name.as_str()))
+}
+
+/// The refusal of a name that is no column of these tables.
+pub(super) fn no_column(name: &str, tables: &[&Table]) -> Reason {
+    let mut all: Vec<String> = tables.iter().map(|table| format!("`{}`", table.name)).collect();
+    all.dedup();
+    Reason::NoColumn {
+        column: excerpt(name),
+        tables: all.join(", "),
+        meant: meant(name, tables).map(|column| format!(" (is `{column}` meant?)")).unwrap_or_default(),
     }
 }
 

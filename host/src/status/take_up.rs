@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::snapshot::{CanaryProgress, DeploymentSnapshot};
 use super::{HandedOn, LaneStatus, Phase, Status, StatusState};
 use crate::failure::Failure;
+use crate::retry::PAUSED;
 
 /// How far this host's lanes are with a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +136,10 @@ impl StatusState {
             Some(failure) if failure.holds_events_only() => {
                 format!("{}{reason}", DeploymentSnapshot::PAUSED)
             }
-            _ => format!("the projection cannot run, and tries it again every few seconds: {reason}"),
+            _ => {
+                let seconds = PAUSED.as_secs();
+                format!("the projection cannot run, and tries it again every {seconds} s: {reason}")
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::measures::COMMIT_BY_TYPE;
 use super::{Status, StatusState};
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+use crate::text::{alike, quoted};
 
 /// How many types are told apart; types come from outside.
 const TYPES_MAX: usize = 64;
@@ -23,15 +24,30 @@ pub struct TypeCount {
     #[serde(rename = "type")]
     pub event_type: String,
     pub events: u64,
+    /// A type that the projector takes, and that is spelled nearly as this one, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alike: Option<String>,
+}
+
+/// What is said of a type that no projector takes, where it takes one that is spelled nearly so.
+pub fn misspelled(alike: &str) -> String {
+    format!("; it names `{alike}`: is one of the two misspelled?")
 }
 
 /// The types that were seen since the host was started.
 #[derive(Default)]
 pub(super) struct SeenTypes {
-    /// Those that the projector does not take, each with its events.
-    unhandled: BTreeMap<String, u64>,
+    /// Those that the projector does not take.
+    unhandled: BTreeMap<String, Untaken>,
     /// Those that it takes, each with what its events cost.
     applied: BTreeMap<String, CommitCost>,
+}
+
+/// A type that the projector does not take.
+#[derive(Default)]
+struct Untaken {
+    events: u64,
+    alike: Option<String>,
 }
 
 /// What the events of one type took of the transactions that they were in.
@@ -69,8 +85,25 @@ impl SeenTypes {
     }
 
     pub(super) fn unhandled(&self) -> Vec<TypeCount> {
-        let one = |(name, events): (&String, &u64)| TypeCount { event_type: name.clone(), events: *events };
+        let one = |(name, untaken): (&String, &Untaken)| TypeCount {
+            event_type: name.clone(),
+            events: untaken.events,
+            alike: untaken.alike.clone(),
+        };
         self.unhandled.iter().map(one).collect()
+    }
+
+    /// Counts events that are passed by. Returns the type that the projector takes instead, where it is misspelled here for
+    /// the first time.
+    fn passes_by(&mut self, event_type: &str, events: usize, taken: &[String]) -> Option<String> {
+        let untaken = self.unhandled.entry(event_type.to_owned()).or_default();
+        let is_first = untaken.events == 0;
+        untaken.events += events as u64;
+        if is_first && event_type != OTHERS {
+            untaken.alike = alike(event_type, taken.iter().map(String::as_str)).map(str::to_owned);
+            return untaken.alike.clone();
+        }
+        None
     }
 }
 
@@ -136,17 +169,32 @@ fn by_type(batch: &Batch) -> (ByType<'_>, ByType<'_>) {
 }
 
 impl Status {
+    fn tell_misspelled(&self, event_type: &str, alike: &str) {
+        tracing::warn!(
+            projection = self.projection,
+            event_type = quoted(event_type),
+            "`{}` passes by events of this type, which its component does not name{}",
+            self.projection,
+            misspelled(alike)
+        );
+    }
+
     /// Counts a committed batch by the types of its events. Where it has several, each has its share of the time by its
     /// operations.
     pub(super) fn count_types(&self, batch: &Batch, took: Duration) {
         let (unhandled, applied) = by_type(batch);
+        let taken = &batch.version.manifest.event_types;
+        let mut told = Vec::new();
         let (unhandled, applied) = self.change(|StatusState { types, .. }| {
             let unhandled = unhandled.counted(&mut types.unhandled);
             for (name, share) in &unhandled {
-                *types.unhandled.entry((*name).to_owned()).or_default() += share.events as u64;
+                told.extend(types.passes_by(name, share.events, taken).map(|alike| (*name, alike)));
             }
             (unhandled, applied.counted(&mut types.applied))
         });
+        for (event_type, alike) in told {
+            self.tell_misspelled(event_type, &alike);
+        }
         let labels =
             |event_type: &str| [("projection", self.projection.clone()), ("type", event_type.to_owned())];
         for (event_type, share) in unhandled {
@@ -183,6 +231,21 @@ mod tests {
         types.took("Opened", 1, Duration::from_micros(500));
         let opened = TypeTime { event_type: "Opened".into(), events: 4, mean_us: 200 };
         assert_eq!(types.commit_times(), [opened]);
+    }
+
+    #[test]
+    fn a_type_that_is_misspelled_is_told_once_with_the_one_that_the_projector_takes() {
+        let (mut types, taken) = (SeenTypes::default(), ["AccountOpened".to_owned()]);
+        assert_eq!(types.passes_by("AcountOpened", 2, &taken).as_deref(), Some("AccountOpened"));
+        assert_eq!(types.passes_by("AcountOpened", 3, &taken), None, "it is told already");
+        assert_eq!(types.passes_by("Moved", 1, &taken), None);
+        let told = |event_type: &str, events, alike: Option<&str>| TypeCount {
+            event_type: event_type.to_owned(),
+            events,
+            alike: alike.map(str::to_owned),
+        };
+        let expected = [told("AcountOpened", 5, Some("AccountOpened")), told("Moved", 1, None)];
+        assert_eq!(types.unhandled(), expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::event::Id;
 use crate::failure::{Failure, Fault};
 use crate::readmodel::lane::acknowledge::{Acknowledge, LaneAt, PAGE, PendingAcknowledgement};
 use crate::readmodel::lane::{Lane, dead_letter};
+use crate::readmodel::mysql::session::kept::KeptSession;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::retry::Backoff;
 use crate::servers::Servers;
@@ -40,13 +41,13 @@ pub struct Acknowledger {
     status: Arc<Status>,
     policy: Acknowledge,
     lanes: Vec<Lane>,
-    session: Option<Session>,
+    session: KeptSession,
     counted: Option<Instant>,
 }
 
 impl Acknowledger {
     pub fn new(servers: Servers, status: Arc<Status>, policy: Acknowledge, lanes: Vec<Lane>) -> Self {
-        Self { servers, status, policy, lanes, session: None, counted: None }
+        Self { servers, status, policy, lanes, session: KeptSession::default(), counted: None }
     }
 
     /// Runs until it is ended from outside.
@@ -70,7 +71,7 @@ impl Acknowledger {
                     began.elapsed().min(INTERVAL)
                 }
                 Err(failure) => {
-                    self.session = None;
+                    self.session = KeptSession::default();
                     self.status.acknowledgement_fails(&failure);
                     let wait = backoff.next_wait();
                     if failure.fault() == Fault::Environment { wait } else { SETUP_INTERVAL }
@@ -98,14 +99,14 @@ impl Acknowledger {
 
     /// A page of each lane. A session in which something failed, or was given up, is not kept.
     async fn round(&mut self) -> Result<Round, Failure> {
-        let mut session = self.servers.applier.kept_or_new(&mut self.session).await?;
+        let mut session = self.session.take_or_connect(&self.servers.applier).await?;
         self.count(&mut session).await?;
         let round = match self.policy {
             Acknowledge::Keep => Round::default(),
             Acknowledge::Mark => self.mark(&mut session).await?,
             Acknowledge::Delete { age } => self.delete(&mut session, age).await?,
         };
-        self.session = Some(session);
+        self.session.keep(session);
         Ok(round)
     }
 

@@ -186,8 +186,10 @@ impl Beginning for First<'_> {
 
 /// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
 pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(), Failure> {
-    servers.outbox.history_index(servers.decoder.fields()).await?;
-    history_has_order(&loaded.deployed.manifest)
+    let Servers { outbox, decoder, .. } = servers;
+    let index = outbox.history_index(decoder.fields()).await?;
+    history_has_order(&loaded.deployed.manifest)?;
+    outbox.has_sequences(decoder, &index).await
 }
 
 /// The failure of a projection that was forgotten while it ran.

@@ -169,7 +169,7 @@ fn envelopes() -> Vec<(&'static str, Proof<Case>)> {
             "sequence: 2^53",
             case(with("sequence", 9_007_199_254_740_992_i64), Parked("sequences are 0 to 9007199254740991")),
         ),
-        ("sequence: 3.5", case(with("sequence", 3.5), Parked("type Double, not an integer"))),
+        ("sequence: 3.5", case(with("sequence", 3.5), Parked("is 3.5, not an integer"))),
         ("sequence: text", case(with("sequence", "3"), Parked("type String, not an integer"))),
         ("sequence: negative", case(with("sequence", -1), Parked("is -1; sequences are"))),
         (

@@ -39,14 +39,33 @@ pub async fn check(
     }
     check_listeners(config, report).await;
     let acknowledge = config.mongodb.acknowledging()?;
-    let outbox_answers = check_mongodb(&servers, report).await;
+    let outbox = check_mongodb(&servers, report).await;
     check_acknowledging(&servers, acknowledge, report).await;
+    check_read_models(config, engine, loaded, &servers, outbox.answers, report).await;
+    // A projection that cannot begin without it has told so.
+    for failure in outbox.unreadable {
+        if !report.refused.contains(&failure) {
+            report.note("history", &failure.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Whether MySQL is there, and what keeps each projection from running.
+async fn check_read_models(
+    config: &Config,
+    engine: &Engine,
+    loaded: &BTreeMap<String, Loaded>,
+    servers: &Servers,
+    outbox_answers: bool,
+    report: &mut CheckReport,
+) {
     let applier = connect("MySQL", &servers.applier, report).await;
     let ddl = connect("MySQL (DDL)", &servers.ddl, report).await;
-    let (Some(mut applier), Some(mut ddl)) = (applier, ddl) else { return Ok(()) };
-    if let Err(failure) = check_mysql(&servers, &mut applier, &mut ddl, report).await {
-        told_as_a_run_does(&servers, loaded, &failure, report).await;
-        return Ok(());
+    let (Some(mut applier), Some(mut ddl)) = (applier, ddl) else { return };
+    if let Err(failure) = check_mysql(servers, &mut applier, &mut ddl, report).await {
+        told_as_a_run_does(servers, loaded, &failure, report).await;
+        return;
     }
     let schemas = loaded.iter().map(|(name, loaded)| (name.as_str(), &*loaded.deployed.schema));
     let shared = constraint::shared(&ddl, schemas);
@@ -55,16 +74,10 @@ pub async fn check(
         let budget = &config.projection[name].budget;
         let own = shared.iter().filter(|(projection, _)| projection == name);
         let shared = own.map(|(_, problem)| problem.as_str()).collect();
-        let one = projection::CheckedProjection {
-            servers: &servers,
-            settings: &settings,
-            loaded,
-            outbox_answers,
-            shared,
-        };
+        let one =
+            projection::CheckedProjection { servers, settings: &settings, loaded, outbox_answers, shared };
         one.check(engine, budget, &mut applier, &mut ddl, report).await;
     }
-    Ok(())
 }
 
 /// Without the host's own schema nothing more can be asked: a run would say the same of each projection.
@@ -111,17 +124,25 @@ async fn check_listeners(config: &Config, report: &mut CheckReport) {
     }
 }
 
-/// Whether the outbox is there and answers.
-async fn check_mongodb(servers: &Servers, report: &mut CheckReport) -> bool {
+/// What is known of the outbox.
+#[derive(Default)]
+struct CheckedOutbox {
+    /// Whether it is there and answers.
+    answers: bool,
+    /// Why its history cannot be read. Whether that keeps a projection from beginning is asked for each.
+    unreadable: Vec<Failure>,
+}
+
+async fn check_mongodb(servers: &Servers, report: &mut CheckReport) -> CheckedOutbox {
     let identity = match servers.outbox.identify().await {
         Ok(Some(identity)) => identity,
         Ok(None) => {
             report.refuse("MongoDB", &servers.outbox.missing());
-            return false;
+            return CheckedOutbox::default();
         }
         Err(failure) => {
             report.refuse("MongoDB", &failure);
-            return false;
+            return CheckedOutbox::default();
         }
     };
     report.ok("MongoDB", &format!("replica set {}, outbox {}", identity.replica_set, identity.namespace));
@@ -142,17 +163,15 @@ async fn check_mongodb(servers: &Servers, report: &mut CheckReport) -> bool {
         ),
         Err(failure) => report.refuse("oplog", &failure),
     }
+    let mut unreadable = vec![];
     match servers.outbox.history_index(servers.decoder.fields()).await {
         Ok(index) => {
             report.ok("history", &format!("it can be read by the index on {}", index.fields.join(", ")));
         }
-        Err(failure) => report.note("history", &failure.to_string()),
+        Err(failure) => unreadable.push(failure),
     }
-    // Whether that keeps a projection from beginning is asked for each.
-    if let Err(failure) = servers.outbox.complete_history(&identity).await {
-        report.note("history", &failure.to_string());
-    }
-    true
+    unreadable.extend(servers.outbox.complete_history(&identity).await.err());
+    CheckedOutbox { answers: true, unreadable }
 }
 
 async fn check_acknowledging(servers: &Servers, acknowledge: Acknowledge, report: &mut CheckReport) {
@@ -196,8 +215,10 @@ async fn check_mysql(
         Err(failure) => report.refuse("MySQL", &failure),
     }
     let schema = servers.control.schema().to_owned();
+    let found = servers.control.version(ddl).await?;
     servers.control.migrate(ddl).await?;
-    report.ok("control schema", &format!("`{schema}` is there"));
+    let is = if found.is_some() { "is there" } else { "was not there, and is created now" };
+    report.ok("control schema", &format!("`{schema}` {is}"));
     match applier.too_broad_privileges().await {
         Ok(None) => report.ok("privileges", "the account of `mysql.url` cannot write through read_only"),
         Ok(Some(grant)) => report.note(

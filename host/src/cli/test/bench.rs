@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::report::{Became, EventOutcome, EventReport, Upcast};
 use crate::component::version::{Loaded, LoadedComponent, LoadedUpcaster};
-use crate::event::{Event, Undecodable};
+use crate::event::Event;
 use crate::failure::Failure;
 use crate::projector::{Guest, Upcasting, World, attributed_to_upcaster, within_budget};
 use crate::source::Decoder;
@@ -61,9 +61,7 @@ impl<'a> Bench<'a> {
                 };
                 Ok(EventReport::new(Some(event), outcome))
             }
-            Err(Undecodable { reason, .. }) => {
-                Ok(EventReport::new(None, EventOutcome::Failed(Failure::Undecodable { reason })))
-            }
+            Err(wrong) => Ok(EventReport::new(None, EventOutcome::Failed(Failure::undecodable(&wrong)))),
         }
     }
 

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::report::{ASIDE, Became, EventOutcome, EventReport, Upcast};
 use crate::cli::table;
 use crate::component::version::{LoadedComponent, LoadedUpcaster};
-
-/// So many letters may differ in a name that was meant.
-const TYPO: usize = 2;
+use crate::status::misspelled;
+use crate::text::alike;
 
 #[derive(Default)]
 pub struct Summary {
@@ -69,10 +68,10 @@ impl Summary {
             LoadedComponent::Upcaster(upcaster) => &upcaster.component.manifest().event_types,
         };
         let passed = self.passed.iter().map(|(event_type, count)| {
-            let meant = named.iter().find(|name| strsim::damerau_levenshtein(name, event_type) <= TYPO);
-            let meant = meant.map_or_else(String::new, |name| format!("; is `{name}` meant?"));
+            let alike = alike(event_type, named.iter().map(String::as_str));
+            let alike = alike.map_or_else(String::new, misspelled);
             format!(
-                "{ASIDE}passed by: {count} of the type {event_type}, which the manifest does not name{meant}"
+                "{ASIDE}passed by: {count} of the type {event_type}, which the manifest does not name{alike}"
             )
         });
         let absent: Vec<&str> =

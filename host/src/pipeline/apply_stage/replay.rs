@@ -236,12 +236,13 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
             return Ok(Some(self.fails(Failure::Erased)));
         }
         let Some(document) = self.model.document(letter).await? else { return Ok(None) };
-        let event = bson::RawDocument::from_bytes(&document)
-            .map_err(|_| "it is not valid BSON".to_owned())
-            .and_then(|document| self.decoder.decode(document).map_err(|wrong| wrong.reason));
+        let event = match bson::RawDocument::from_bytes(&document) {
+            Ok(document) => self.decoder.decode(document).map_err(|wrong| Failure::undecodable(&wrong)),
+            Err(_) => Err(Failure::Undecodable { reason: "it is not valid BSON".to_owned(), field: None }),
+        };
         match event {
             Ok(event) => self.first.letter(event).await.map(Some),
-            Err(reason) => Ok(Some(self.fails(Failure::Undecodable { reason }))),
+            Err(failure) => Ok(Some(self.fails(failure))),
         }
     }
 

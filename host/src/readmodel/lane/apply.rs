@@ -31,6 +31,7 @@ use crate::position::Position;
 use crate::readmodel::control::schema::Control;
 use crate::readmodel::mysql::error::classify;
 use crate::readmodel::mysql::query::send;
+use crate::readmodel::mysql::session::kept::KeptSession;
 use crate::readmodel::mysql::session::{Connector, Session, within};
 use crate::sql::coalesce;
 use savepoint::savepoint;
@@ -81,7 +82,7 @@ pub struct LaneModel {
     marks: VecDeque<DedupeMark>,
     /// How many events the marks stand for.
     marked: usize,
-    session: Option<Session>,
+    session: KeptSession,
     /// A session in which a commit may still be running.
     uncertain: Option<u64>,
     /// How much of the time its commits may take.
@@ -114,7 +115,7 @@ impl LaneModel {
             seed: None,
             marks,
             marked: 0,
-            session: None,
+            session: KeptSession::default(),
             uncertain: None,
             share: TimeShare::default(),
             writers: None,
@@ -172,7 +173,7 @@ impl LaneModel {
         (self.batch, self.fingerprint, self.seed) = (row.batch, row.fingerprint, Some(seed));
         self.digest.clone_from(&row.digest);
         self.uncertain = None;
-        self.session = Some(session);
+        self.session.keep(session);
         Ok(LoadedLane { row, seed, blocked, discarded })
     }
 
@@ -188,7 +189,7 @@ impl LaneModel {
         let (control, window) = (&self.control, self.window);
         let loaded =
             dedupe::load(&mut session, control, projection, *generation, window, |id| seed.mark(&id)).await?;
-        self.session = Some(session);
+        self.session.keep(session);
         let rows = loaded.iter().rev().map(|(row, _)| *row).collect();
         let marks = loaded.into_iter().rev().flat_map(|(_, marks)| marks).collect();
         Ok(Remembered { marks, rows })
@@ -206,7 +207,7 @@ impl LaneModel {
         if self.uncertain.is_some() {
             let mut session = self.session().await?;
             let found = self.resolve_commit(&mut session).await?;
-            self.session = Some(session);
+            self.session.keep(session);
             if let Some(found) = found {
                 (self.batch, self.fingerprint) = found;
                 self.digest.clone_from(&batch.version.digest);
@@ -326,7 +327,7 @@ impl LaneModel {
 
     /// The lane's session, or a new one. With a new one, the old one is ended first if a commit may run in it.
     async fn session(&mut self) -> Result<Session, Failure> {
-        if let Some(session) = self.session.take() {
+        if let Some(session) = self.session.take().await {
             return Ok(session);
         }
         let mut session = self.connector.connect().await?;

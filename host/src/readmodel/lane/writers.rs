@@ -319,7 +319,7 @@ mod tests {
 
         fn part(&self, lane: u32, events: usize) -> LaneBatch {
             let position = Position::Stream { token: Token { data: "82".into(), type_bits: None } };
-            let event = Err(Undecodable { reason: String::new(), id: None, aggregate: None });
+            let event = Err(Undecodable { reason: String::new(), field: None, id: None, aggregate: None });
             let delivery = Delivery {
                 position: position.clone(),
                 time: None,

@@ -3,6 +3,7 @@
 //! No pool: each lane has one session, and a session in which anything failed is dropped, never reused. A
 //! cancelled or timed-out call leaves sqlx's MySQL connections unusable.
 
+pub mod kept;
 pub mod presence;
 mod server_settings;
 

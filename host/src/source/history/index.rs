@@ -2,12 +2,18 @@
 //!
 //! Every message that asks for an index prints a command that no write of the outbox can fail for.
 
-use bson::{Bson, Document, doc};
+use std::time::Duration;
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use futures_util::TryStreamExt;
 use mongodb::IndexModel;
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::Collation;
 
+use crate::event::Event;
 use crate::failure::Failure;
-use crate::source::{Fields, Outbox};
+use crate::source::error::classify;
+use crate::source::{Decoder, Fields, Outbox};
 
 /// An index that gives every document a place of its own: by `_id`, or by being unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +26,13 @@ pub struct HistoryIndex {
 pub const CREATE_INDEX: &str = "create it with: ";
 
 /// The remedy where documents have no sequence.
-pub(super) const ADD_SEQUENCES: &str = "add it to the outbox's documents, or begin with `start = \"now\"`";
+const ADD_SEQUENCES: &str = "add it to the outbox's documents, or begin with `start = \"now\"`";
+
+/// How long events without a sequence are looked for before history is read: what is not found by then, its reader meets.
+const LOOKING_MAX: Duration = Duration::from_secs(5);
+
+/// How many documents without a sequence are looked at. Those that are no events become dead letters.
+const LOOKED_AT_MAX: i64 = 1000;
 
 impl Outbox {
     pub async fn history_index(&self, fields: &Fields) -> Result<HistoryIndex, Failure> {
@@ -40,6 +52,47 @@ impl Outbox {
         }
         Err(missing(&indexes, fields, self.name()))
     }
+}
+
+impl Outbox {
+    /// Fails with an event that has no sequence, if one is found soon.
+    pub async fn has_sequences(&self, decoder: &Decoder, index: &HistoryIndex) -> Result<(), Failure> {
+        let lacks = doc! { &decoder.fields().sequence: { "$exists": false } };
+        let collection = self.collection().await?;
+        let found = collection
+            .find(lacks)
+            .hint(mongodb::options::Hint::Name(index.name.clone()))
+            .collation(Collation::builder().locale("simple").build())
+            .max_time(LOOKING_MAX)
+            .limit(LOOKED_AT_MAX);
+        let found: Result<Vec<RawDocumentBuf>, Error> = async { found.await?.try_collect().await }.await;
+        match found {
+            Ok(found) => {
+                let event = found.iter().find_map(|document| decoder.decode(document).ok());
+                event.map_or(Ok(()), |event| Err(without_sequence(&event, decoder.fields())))
+            }
+            Err(error) if took_too_long(&error) => Ok(()),
+            Err(error) => Err(classify("looking for events without a sequence", &error)),
+        }
+    }
+}
+
+/// Returns true where the server gave up because the time was over (`MaxTimeMSExpired`).
+fn took_too_long(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == 50)
+}
+
+/// The failure of an event that has no place in history.
+pub(super) fn without_sequence(event: &Event, fields: &Fields) -> Failure {
+    Failure::misconfigured(
+        format!(
+            "the event {} of {} has no `{}`, so the order of history is unknown",
+            event.id.spelled(),
+            event.aggregate.spelled(),
+            fields.sequence
+        ),
+        ADD_SEQUENCES,
+    )
 }
 
 impl Outbox {

@@ -5,6 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::{Finding, assign, finish, sum};
+use crate::sql::columns;
 use crate::sql::expression::{Context, Walk, Want};
 use crate::sql::name::{declared_table, quote, quote_column};
 use crate::sql::refusal::{Reason, not_allowed, refused};
@@ -70,8 +71,17 @@ fn every_value_is_there(insert: &Insert, walk: &mut Walk) {
     }
     let named: Vec<String> = insert.columns.iter().filter_map(last_name).collect();
     let Some(table) = walk.columns else { return };
+    // One that is written wrong is told as that, and not as one that is missing.
+    let wrong = named.iter().filter(|name| name.is_ascii() && table.column(name).is_none());
+    let mut meant = Vec::new();
+    for name in wrong {
+        let Some(column) = columns::meant(name, &[table]) else { continue };
+        walk.refuse(columns::no_column(name, &[table]));
+        meant.push(column);
+    }
     for column in table.columns.iter().filter(|column| !column.nullable && !column.has_default) {
-        if !named.iter().any(|name| name.eq_ignore_ascii_case(&column.name)) {
+        let is_named = named.iter().any(|name| name.eq_ignore_ascii_case(&column.name));
+        if !is_named && !meant.contains(&column.name.as_str()) {
             walk.refuse(Reason::NoValue { column: column.name.clone() });
         }
     }

@@ -180,6 +180,15 @@ fn a_row_has_every_value_that_has_to_be_there() {
 }
 
 #[test]
+fn a_column_of_a_row_that_is_written_wrong_is_told_as_that_and_not_as_one_that_is_missing() {
+    let sql = "INSERT INTO people (idd, part, n, other) VALUES (?, ?, ?, ?)";
+    let refusals = people(sql).expect_err("there is no such column");
+    let told: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    let [one] = &told[..] else { panic!("{told:?}") };
+    assert!(one.contains("there is no column `idd` in `people` (is `id` meant?)"), "{one}");
+}
+
+#[test]
 fn each_parameter_has_the_type_of_what_it_meets() {
     let table = "CREATE TABLE typed (id INT UNSIGNED PRIMARY KEY, v VARCHAR(9), x DECIMAL(10,2), at DATETIME(3), d DATE, \
                  j JSON, e ENUM('a', 'it''s'), r DOUBLE)";

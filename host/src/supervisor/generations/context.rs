@@ -20,6 +20,7 @@ use crate::readmodel::control::generation::{Generation, GenerationState, Purpose
 use crate::readmodel::cut_over::{self, CutOver, CutOverOutcome};
 use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::lane::dead_letter::GivenUp;
+use crate::readmodel::mysql::session::kept::KeptSession;
 use crate::readmodel::mysql::session::{Session, within};
 use crate::status::Status;
 use crate::supervisor::on_servers::OnServers;
@@ -32,8 +33,7 @@ const LOAD_PATIENCE: Duration = Duration::from_mins(5);
 pub struct GenerationContext {
     pub host: OnServers,
     pub term: Term,
-    /// A session in which nothing failed.
-    session: Option<Session>,
+    session: KeptSession,
 }
 
 impl Clone for GenerationContext {
@@ -44,15 +44,15 @@ impl Clone for GenerationContext {
 
 impl GenerationContext {
     pub fn new(host: OnServers, term: Term) -> Self {
-        Self { host, term, session: None }
+        Self { host, term, session: KeptSession::default() }
     }
 
     async fn session(&mut self) -> Result<Session, Failure> {
-        self.host.servers.applier.kept_or_new(&mut self.session).await
+        self.session.take_or_connect(&self.host.servers.applier).await
     }
 
     fn keep(&mut self, session: Session) {
-        self.session = Some(session);
+        self.session.keep(session);
     }
 }
 

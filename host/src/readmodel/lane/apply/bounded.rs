@@ -54,7 +54,7 @@ impl LaneModel {
             BoundedOutcome::Ended(result, true) => {
                 // The server that can write may be another one by now, so that one is asked anew.
                 if !matches!(result, Err(Failure::CannotWrite { .. })) {
-                    self.session = Some(session);
+                    self.session.keep(session);
                 }
                 result
             }
@@ -104,7 +104,7 @@ impl LaneModel {
             let uncertain = self.uncertain;
             return match self.resolve_commit(&mut session).await {
                 Ok(None) => {
-                    self.session = Some(session);
+                    self.session.keep(session);
                     true
                 }
                 // It had happened: whoever gives the batch again learns that.

@@ -141,7 +141,7 @@ impl LaneModel {
         let mut session = self.session().await?;
         if let Some(found) = self.resolve_commit(&mut session).await? {
             (self.batch, self.fingerprint) = found;
-            self.session = Some(session);
+            self.session.keep(session);
             return Ok(done);
         }
         let answer = self.bounded(session, work).await?;
