@@ -128,7 +128,7 @@ async fn whatever_is_done_under_the_lease_proves_its_epoch() {
         close_breaker_of_others("e");
         deploy_over_others(proposal());
         record_taken_up(1);
-        take_deployment_back("d", "a test");
+        take_deployment_back(1, "a test");
         open_generation(wanted());
         advance_generation(&generation, GenerationState::Meeting, Purpose::Replace, None);
         record_lacks(&generation, Purpose::Replace, "a test");
@@ -292,4 +292,56 @@ async fn a_server_that_cannot_write_is_left_for_whichever_answers_now() {
     bench.world.run(&format!("DROP TRIGGER {trigger}")).await;
     lane.commit(&bench.batch(2, vec![put(2)])).await.expect("now it can be written");
     assert_ne!(bench.world.number(&session).await, before, "a failover would have moved the address");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_back_is_that_deployment_and_no_later_one_of_the_same_component() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let epoch = bench.take_lease().await;
+        let mut session = bench.direct().await;
+        for digest in ["old", "bad", "new"] {
+            let stored =
+                bench.control.on(&mut session).store_component(digest, b"x", "totals", "1", None).await;
+            stored.expect("it is stored");
+        }
+        let mut db = bench.control.of(&mut session, "p");
+        let mut leader = db.under(epoch);
+        // The last one is deployed while the second is being taken back.
+        for digest in ["old", "bad", "new", "bad"] {
+            let canary = Duration::from_mins(1);
+            let proposal = Proposal {
+                projection: "p",
+                digest,
+                origin: Origin::Command,
+                by: "a test",
+                canary,
+                command: None,
+            };
+            leader.deploy_over_others(proposal).await.expect("this one has the lease");
+        }
+        leader.take_deployment_back(2, "it fails").await.expect("this one has the lease");
+        let sql = format!(
+            "SELECT CONCAT_WS(' ', digest, state, previous) FROM {}.deployment ORDER BY id",
+            bench.world.control()
+        );
+        let rows: Vec<String> = bench.world.rows(&sql).await.iter().map(|row| row.get(0)).collect();
+        assert_eq!(rows, ["old deployed", "bad taken-back old", "new deployed old", "bad deployed new"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_host_that_gave_the_lease_back_and_has_ended_nothing_is_to_be_waited_for() {
+    for options in [Options::mysql(), Options::mariadb()] {
+        let bench = Bench::new(options).await;
+        let epoch = bench.take_lease().await;
+        let mut lane = bench.lane(epoch).await;
+        lane.commit(&bench.batch(1, vec![put(1)])).await.expect("it is this lane's turn");
+        let mut session = bench.direct().await;
+        let mut db = bench.control.of(&mut session, "p");
+        db.under(epoch).release_lease().await.expect("MySQL answers");
+        assert!(!db.is_deserted().await.expect("MySQL answers"), "its lane may still commit");
+        drop(lane);
+        until("its session has ended", async || db.is_deserted().await.expect("MySQL answers")).await;
+    }
 }

@@ -136,3 +136,27 @@ async fn a_projection_that_was_forgotten_in_part_takes_no_events_until_it_is_for
     assert!(forgotten.status.success(), "{}", said(&forgotten));
     assert_eq!(remembered(&world, "recorder").await, ["command", "lease"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_while_a_projection_is_forgotten_is_no_wish_about_a_successor() {
+    let world = World::new("recorder", Options::mysql()).await;
+    let host = world.start();
+    world.insert([event("e1", "a", 1, doc! {})]).await;
+    world.until_committed("recorder", 1).await;
+    let config = world.config(host.port);
+    host.stop().await;
+    // Commands were emptied before deployments are.
+    let control = world.control();
+    world
+        .run(&format!(
+            "CREATE TRIGGER {control}.meanwhile AFTER DELETE ON {control}.deployment FOR EACH ROW \
+             INSERT INTO {control}.command (projection, request, requested_by) \
+             VALUES (OLD.projection, '{{\"do\":\"rollback\"}}', 'a test')"
+        ))
+        .await;
+    let forgotten = laterna(&config, &["forget", "recorder", "--yes"]);
+    assert!(forgotten.status.success(), "{}", said(&forgotten));
+    let requests = format!("SELECT request FROM {control}.command");
+    let requests: Vec<String> = world.rows(&requests).await.iter().map(|row| row.get(0)).collect();
+    assert!(matches!(&requests[..], [one] if one.contains("forget")), "{requests:?}");
+}

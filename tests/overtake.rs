@@ -201,6 +201,42 @@ async fn a_deployment_ends_a_rebuild_and_a_way_back_ends_a_deployment_that_is_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kept_generation_that_is_on_its_way_back_is_kept_again_where_something_else_is_asked_for() {
+    let mut scene = Scene::new(Options::mysql(), 100).await;
+    scene.deploy("other-tables");
+    scene.until_live(2).await;
+    let is_kept = async || {
+        let aside = scene.generations()["aside"].clone();
+        aside.as_array().is_some_and(|all| all.len() == 1) && aside[0]["state"] == "kept"
+    };
+    until("the first one is kept", is_kept).await;
+    let reader = reader(&scene).await;
+    let first = ask(&scene, &["rollback", PROJECTION, "--wait", "60"]);
+    until_it_tries_to_take_over(&scene).await;
+    let told = scene.tell(&["rollback", PROJECTION]);
+    assert!(told.contains("generation 1 is given up before it came into force"), "{told}");
+    until("it is kept again", is_kept).await;
+    let second = ask(&scene, &["rollback", PROJECTION, "--wait", "60"]);
+    until_it_tries_to_take_over(&scene).await;
+    let third =
+        ask(&scene, &["deploy", "--projection", PROJECTION, &guests::path("second").display().to_string()]);
+    for given_up in [first, second] {
+        assert!(!answer(given_up).await.0);
+    }
+    drop(reader);
+    scene.until_live(3).await;
+    assert!(answer(third).await.0);
+    let kept: Vec<_> = scene.generations()["aside"].as_array().expect("a list").clone();
+    assert!(kept.iter().any(|one| one["generation"] == 1 && one["state"] == "kept"), "{kept:?}");
+    assert_eq!(
+        commands(&scene, "state <> 'pending' AND waits IS NOT NULL").await,
+        0,
+        "what is over waits for nothing"
+    );
+    scene.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_deployments_the_later_one_counts_also_when_the_earlier_one_waits() {
     let (mut scene, proxy) = behind_a_proxy(100).await;
     cut(&proxy);

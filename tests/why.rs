@@ -237,3 +237,26 @@ async fn why_reads_a_long_aggregate_page_by_page_by_the_index_and_tells_aggregat
     let lines = told(&world, host.port, &["\"thing\"/\"long\"", "--before", mark, "--limit", "1"]);
     assert!(lines.contains("-- 1998: Happened, event long-1998"), "{lines}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_large_event_a_page_has_the_next_one_though_both_are_more_than_a_page() {
+    let world = World::new("picky", Options::mysql()).await;
+    let host = world.start();
+    let client = Client::new(host.port);
+    let large = |n: i64| {
+        let mut event = ok(&format!("e{n}"), "large", n);
+        event.insert("ignored", "x".repeat(3 << 20));
+        event
+    };
+    for n in 1..=3 {
+        world.insert([large(n)]).await;
+    }
+    world.until_committed("picky", 3).await;
+    let last = asked(&client, "thing/large", "?limit=1").await;
+    let before = last["before"].as_str().expect("there are earlier ones");
+    let second = asked(&client, "thing/large", &format!("?before={before}&limit=1")).await;
+    assert_eq!(each(&second, "event_id"), ["e2"]);
+    let after = second["after"].as_str().expect("there are later ones");
+    let third = asked(&client, "thing/large", &format!("?after={after}")).await;
+    assert_eq!(each(&third, "event_id"), ["e3"]);
+}

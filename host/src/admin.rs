@@ -34,6 +34,7 @@ use axum::routing::get;
 use axum::{Extension, Json, Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::csrf::CsrfLayer;
 
@@ -45,6 +46,7 @@ use reload::ReloadDesk;
 use running::{RunningProjection, RunningProjections};
 use tokens::TokensInForce;
 
+pub use api::components::DOWNLOADS_MAX;
 pub use api::document as openapi;
 pub use api::events::EventFeed;
 pub use desk::Desk;
@@ -67,6 +69,8 @@ pub struct AdminContext {
     pub watch: TakenWatch,
     pub recent: RecentPast,
     pub reload: ReloadDesk,
+    /// Places for those that download a component.
+    pub downloads: Arc<Semaphore>,
     pub metrics: PrometheusHandle,
 }
 

@@ -148,7 +148,7 @@ impl Cli {
         match self.execute() {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                output::error_line(format_args!("error: {error:#}"));
                 ExitCode::from(REFUSED)
             }
         }

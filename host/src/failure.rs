@@ -157,7 +157,11 @@ pub enum Failure {
     LettersFull { letters: u64, bytes: u64, letters_max: u64, bytes_max: u64 },
     /// So many different aggregates were parked in a short time that the projector looks broken.
     #[error("{reason}")]
-    BreakerOpen { reason: String },
+    BreakerOpen {
+        reason: String,
+        /// The component whose events opened it; none where it was open before.
+        digest: Option<String>,
+    },
     /// The order of the whole stream is kept, and a dead letter stands in it.
     #[error(
         "{letters} dead letter(s) hold back the stream, because its order counts: replay or discard them (`laterna dlq`), \

@@ -185,8 +185,8 @@ pub struct Table {
     /// The columns there, by table.
     pub referred: Vec<(String, String)>,
     pub columns: Vec<Column>,
-    /// The columns of each key that no two rows share, the primary key first.
-    pub unique_keys: Vec<Vec<String>>,
+    /// The primary key first.
+    pub unique_keys: Vec<UniqueKey>,
     /// Its checks and foreign keys, under the names that the server gives those that have none.
     pub constraints: Vec<Constraint>,
     /// The collations that the host chose where a charset is named without one.
@@ -212,22 +212,44 @@ impl Table {
 
     /// The columns of the primary key.
     pub fn key(&self) -> &[String] {
-        self.unique_keys.first().map_or(&[], Vec::as_slice)
+        self.unique_keys.first().map_or(&[], |key| &key.columns)
     }
 
     /// Returns true where two rows of different primary keys can be the same by another unique key.
     pub fn has_other_unique_key(&self) -> bool {
-        let has = |key: &[String], name: &String| key.iter().any(|column| column.eq_ignore_ascii_case(name));
-        self.unique_keys.iter().skip(1).any(|key| !self.key().iter().all(|name| has(key, name)))
+        let mut keys = self.unique_keys.iter();
+        let Some(primary) = keys.next() else { return false };
+        !primary.cut.is_empty() || keys.any(|key| !primary.columns.iter().all(|name| key.has_whole(name)))
+    }
+
+    /// Returns true where the key compares all of each of its columns.
+    pub fn has_whole_key(&self) -> bool {
+        self.unique_keys.first().is_some_and(|key| key.cut.is_empty())
     }
 
     /// Returns true where a column takes part in no key that no two rows share.
     pub fn is_beside_unique_keys(&self, name: &str) -> bool {
-        !self.unique_keys.iter().flatten().any(|column| column.eq_ignore_ascii_case(name))
+        !self.unique_keys.iter().flat_map(|key| &key.columns).any(|column| column.eq_ignore_ascii_case(name))
     }
 
     pub fn has_generated_columns(&self) -> bool {
         self.columns.iter().any(|column| column.generated)
+    }
+}
+
+/// A key that no two rows share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UniqueKey {
+    pub columns: Vec<String>,
+    /// Those of which only the beginning is compared (`name(10)`).
+    pub cut: Vec<String>,
+}
+
+impl UniqueKey {
+    /// Returns true where it compares all of this column.
+    fn has_whole(&self, name: &str) -> bool {
+        let is_it = |column: &String| column.eq_ignore_ascii_case(name);
+        self.columns.iter().any(is_it) && !self.cut.iter().any(is_it)
     }
 }
 

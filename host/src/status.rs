@@ -422,7 +422,7 @@ mod tests {
         let held = Failure::StreamHeld { letters: 1 };
         status.pauses(&held, held.to_string());
         waits(DeploymentSnapshot::PAUSED);
-        let open = Failure::BreakerOpen { reason: "too many".to_owned() };
+        let open = Failure::BreakerOpen { reason: "too many".to_owned(), digest: None };
         status.pauses(&open, open.to_string());
         waits("the breaker is open: ");
         status.run_fails(&broken);

@@ -189,9 +189,9 @@ impl<P: ControlPorts> Supervisor<P> {
         let epoch = lease.epoch;
         let ended = self.run_under(lease, carryover).await;
         self.letter_queues.replace(vec![]);
-        if let Err(Failure::BreakerOpen { reason }) = &ended {
+        if let Err(Failure::BreakerOpen { reason, digest: Some(digest) }) = &ended {
             // Nothing of what opened it is committed: where this fails, the next run opens it again.
-            self.ports.open_breaker(epoch, reason).await?;
+            self.ports.open_breaker(epoch, digest, reason).await?;
         }
         if self.stop.is_cancelled() || matches!(ended, Err(Failure::NoPrimary { .. })) {
             self.release_lease(epoch).await;

@@ -1,5 +1,7 @@
 //! Who gets what: two listeners, tokens and their roles, and `laterna health`.
 
+use std::path::Path;
+
 use bson::doc;
 
 use super::{Guarded, OPERATOR, VIEWER};
@@ -89,6 +91,24 @@ async fn other_machines_reach_the_api_with_tokens_only_and_a_wrong_file_of_them_
     let stranger = reached.stranger.with("Host", "localhost");
     assert_eq!(stranger.get("/status").await.code, 401);
     assert_eq!(reached.operator.get("/status").await.code, 200);
+    // A program beside it reaches it, too, past any proxy, and says so where it is refused.
+    let port = reached.host.port;
+    let status = |tokens: &Path| {
+        let mut command = std::process::Command::new(crate::support::host::BINARY);
+        command.env("LATERNA_HOST__ADMIN", format!("0.0.0.0:{port}")).env("HTTP_PROXY", "http://127.0.0.1:9");
+        command.env("LATERNA_HOST__TOKENS", tokens);
+        said(&command.arg("--config").arg(&config).arg("status").output().expect("the binary runs"))
+    };
+    let told = status(&world.folder.path().join("tokens.toml"));
+    assert!(told.contains("recorder") && !told.contains("this is what MySQL knows"), "{told}");
+    let stranger = world.folder.path().join("stranger.toml");
+    let text = format!("[[token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = {:?}\n", "s".repeat(40));
+    std::fs::write(&stranger, text).expect("it can be written");
+    let told = status(&stranger);
+    let says = format!(
+        "Whoever answers on 127.0.0.1:{port} does not tell the status of its projections (it does not know"
+    );
+    assert!(told.contains(&says) && told.contains("this is what MySQL knows"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

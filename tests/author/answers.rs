@@ -278,3 +278,14 @@ fn a_projections_own_budget_and_field_names_count() {
     assert!(said(&output).contains("-- 1: Happened of thing/1"), "{}", said(&output));
     assert!(said(&output).contains("used up its budget of 1000000 fuel"), "{}", said(&output));
 }
+
+#[test]
+fn an_id_that_would_steer_a_terminal_is_shown_in_a_difference() {
+    let folder = folder();
+    let line = happened(1, r#"{"do":"ok"}"#).replacen("\"e1\"", r#""e\u001b[2J""#, 1);
+    assert!(line.contains("u001b"), "{line}");
+    fs::write(folder.path().join("expected.sql"), "-- another answer\n").expect("it is written");
+    let told = said(&test(folder.path(), "picky", &[line], &["--expect", "expected.sql"]));
+    assert!(told.contains("--update takes the new ones"), "{told}");
+    assert!(!told.contains('\u{1b}') && told.contains("\\u001b[2J"), "{told:?}");
+}

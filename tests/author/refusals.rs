@@ -128,20 +128,20 @@ fn a_build_that_makes_nothing_better_leaves_the_component_of_the_build_before() 
         files.map(name).collect::<BTreeSet<_>>()
     };
     let name = path.file_name().and_then(OsStr::to_str).expect("a name");
-    let (built, refused) = (format!("{name}.wasm"), format!("{name}.refused.wasm"));
+    let (component, aside) = (format!("{name}.wasm"), format!("{name}.refused.wasm"));
     let (code, told) = build("other-world", copies);
-    assert_eq!((code, dist()), (Some(1), BTreeSet::from([refused.clone()])), "{told}");
+    assert_eq!((code, dist()), (Some(1), BTreeSet::from([aside.clone()])), "{told}");
     let (code, told) = build("recorder", copies);
     assert_eq!(code, Some(0), "{told}");
-    assert_eq!(dist(), BTreeSet::from([built.clone(), refused.clone()]));
-    let bytes = fs::read(path.join("dist").join(&built)).expect("it is built");
+    assert_eq!(dist(), BTreeSet::from([component.clone(), aside.clone()]));
+    let bytes = fs::read(path.join("dist").join(&component)).expect("it is built");
     for (guest, script, expected) in [("other-world", copies, 1), ("recorder", "exit 3", 2)] {
         let (code, told) = build(guest, script);
         assert_eq!(code, Some(expected), "{told}");
-        assert!(told.contains(&format!("{built} is still the component of the build before")), "{told}");
-        assert_eq!(fs::read(path.join("dist").join(&built)).expect("it is there"), bytes);
+        assert!(told.contains(&format!("{component} is still the component of the build before")), "{told}");
+        assert_eq!(fs::read(path.join("dist").join(&component)).expect("it is there"), bytes);
     }
-    assert_eq!(dist(), BTreeSet::from([built, refused]), "nothing else is left");
+    assert_eq!(dist(), BTreeSet::from([component, aside]), "nothing else is left");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every view, light and dark, on a desk and on a phone: whole, without barriers, small, and from this host alone.
 
 use super::{address, event, is_clean, look};
-use crate::support::{Options, World};
+use crate::support::{Host, Options, World, until};
 
 /// Each view, with a text that is seen when it is there.
 const VIEWS: [(&str, &str); 6] = [
@@ -59,4 +59,23 @@ async fn every_view_is_whole_and_without_barriers_in_light_and_dark_on_a_desk_an
     browser.until_seen("Pause picky?").await;
     assert_eq!(browser.barriers(), Vec::<String>::new());
     is_clean(&browser, &host);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_that_is_started_anew_does_not_run_is_gone_from_an_open_page() {
+    let mut world = World::with(&[("picky", "picky"), ("recorder", "recorder")], Options::mysql()).await;
+    let host = world.start();
+    host.until_phase("recorder", "streaming").await;
+    let browser = look(&host, "").await;
+    browser.until_seen("recorder").await;
+    let port = host.port;
+    host.stop().await;
+    world.projections.remove("recorder");
+    let host = Host::start(&world.config(port), port);
+    host.until_phase("picky", "streaming").await;
+    browser.until_seen("picky").await;
+    until("it is gone", async || {
+        browser.run("return document.body.innerText.includes('recorder')").as_bool() == Some(false)
+    })
+    .await;
 }

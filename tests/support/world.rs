@@ -73,7 +73,7 @@ pub struct World {
     pub outbox: Collection<Document>,
     pub folder: tempfile::TempDir,
     /// Where hosts of this world serve; each host has a port of its own.
-    projections: BTreeMap<String, PathBuf>,
+    pub projections: BTreeMap<String, PathBuf>,
 }
 
 impl World {

@@ -5,7 +5,7 @@ mod aggregates;
 mod asked;
 mod answers;
 mod body;
-mod components;
+pub mod components;
 mod hosts;
 mod masking;
 mod deployments;

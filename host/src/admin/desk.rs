@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 use crate::component::registry::{FoundComponent, Versions};
+use crate::component::standing::StandingComponent;
 use crate::component::version::Loaded;
 use crate::operation::ask;
 use crate::readmodel::mysql::session::{Session, within};
@@ -70,21 +71,16 @@ impl Desk {
         &self,
         versions: &Versions,
         projection: &str,
-    ) -> Result<Option<Loaded>, Problem> {
+    ) -> Result<StandingComponent, Problem> {
         let mut seat = self.sit().await?;
         let found = async {
             let Seat { session, servers, .. } = &mut seat;
             ask::registered(session, servers, projection).await?;
-            let Some(now) = servers.control.of(session, projection).deployment_in_force().await? else {
-                return Ok(None);
-            };
-            Ok::<_, Problem>(Some(versions.find(session, servers, &now.digest).await?))
+            let now = servers.control.of(session, projection).deployment_in_force().await?;
+            Ok::<_, Problem>(versions.find_standing(session, servers, now.as_ref()).await?)
         };
         let found = found.await;
-        match seat.rise(found)? {
-            Some(found) => loaded(versions, found).await.map(Some),
-            None => Ok(None),
-        }
+        versions.loaded_standing(seat.rise(found)?).await.map_err(Problem::outside)
     }
 
     /// The component of a digest. While it is compiled, others have the session.

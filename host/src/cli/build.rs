@@ -63,7 +63,7 @@ pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
             let aside = built.with_extension("refused.wasm");
             fs::rename(&built, &aside).with_context(|| format!("{} cannot be written", aside.display()))?;
             let refused = anyhow!("{} was built, but no host would run it:\n{refused}", shown(&aside));
-            eprintln!("error: {:#}", before.put_back(&built, refused)?);
+            output::error_line(format_args!("error: {:#}", before.put_back(&built, refused)?));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::bail;
 
-use super::console::{Console, HostIsAway};
+use super::console::Console;
 use super::progress::Progress;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use crate::operation::standing::ListedGeneration;
 use crate::operation::wish::Wish;
-use crate::readmodel::control::generation::GenerationState;
+use crate::readmodel::control::generation::{GenerationState, Purpose};
 
 /// Asks for what is wished, waits for its result, and for the end of what it began where that is wanted, and prints it.
 pub async fn carry_out(
@@ -54,19 +54,11 @@ async fn follow(
 ) -> anyhow::Result<CommandAnswer> {
     let (shown, mut asked, mut seen) = (Progress::new(), Instant::now(), String::new());
     loop {
-        let found = match console.generations(projection).await {
-            Ok(found) => found,
-            // A host that is asked may be started anew meanwhile.
-            Err(error) if error.is::<HostIsAway>() && asked.elapsed() < patience.time() => {
-                tokio::time::sleep(INTERVAL).await;
-                continue;
-            }
-            Err(error) => {
-                return Err(
-                    error.context(format!("generation {number} goes on, and how far it is is not known"))
-                );
-            }
-        };
+        let answer =
+            submit::unless_away(asked, patience.time(), async || console.generations(projection).await);
+        let found = answer.await.map_err(|error| {
+            error.context(format!("generation {number} goes on, and how far it is is not known"))
+        })?;
         if found.live.generation == number {
             let result = format!("generation {number} is live: {} events", found.live.events);
             return Ok(CommandAnswer::Done { id, result });
@@ -96,6 +88,11 @@ async fn follow(
 fn ended(ListedGeneration { generation, .. }: &ListedGeneration) -> anyhow::Result<Option<String>> {
     let number = generation.generation;
     match generation.state {
+        GenerationState::Kept if generation.purpose == Purpose::Replace => {
+            let why =
+                generation.reason.clone().unwrap_or_else(|| "somebody wanted something else".to_owned());
+            bail!("generation {number} does not take the live one's place, and is kept: {why}")
+        }
         GenerationState::Kept => Ok(Some(format!(
             "generation {number} is there to be looked at, in the schema `{}`",
             generation.place

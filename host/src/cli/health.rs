@@ -1,6 +1,6 @@
 //! `laterna health`: whether the host at `host.health` is alive, for containers that have no other program to ask with.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::console::Target;
 use super::output;
+use super::own_host::{agent, reachable};
 use crate::admin::LIVE;
 use crate::text::harmless_lines;
 
@@ -55,19 +56,7 @@ pub(super) fn is_laterna(address: SocketAddr) -> bool {
 }
 
 fn ask(url: &str, patience: Duration) -> Result<(u16, String), ureq::Error> {
-    let settings = ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
-    let agent: ureq::Agent = settings.proxy(None).build().into();
-    let mut response = agent.get(url).call()?;
+    let mut response = agent(patience).get(url).call()?;
     let told = response.body_mut().read_to_string()?;
     Ok((response.status().as_u16(), harmless_lines(told.trim_end())))
-}
-
-/// Where an address is reached from this machine, that may stand for all of its addresses.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

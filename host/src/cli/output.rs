@@ -18,6 +18,11 @@ pub fn line(shown: impl Display) {
     }
 }
 
+/// Writes a line, or lines, on standard error, as [`line`] does.
+pub fn error_line(told: impl Display) {
+    eprintln!("{}", text::harmless_lines(&told.to_string()));
+}
+
 /// Asks somebody at a terminal for a yes. Without a terminal, the refusal names what is at stake.
 pub fn is_confirmed(question: &str, at_stake: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::bail;
 use clap::Args;
 
-use super::console::Console;
+use super::console::{Console, HostIsAway};
 use super::following;
 use super::progress::Progress;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
@@ -65,7 +65,14 @@ async fn until_still(
     let (asked, shown) = (Instant::now(), Progress::new());
     shown.show("the lanes finish what they have begun");
     loop {
-        let pause = console.pause(projection).await?;
+        let answer = submit::unless_away(asked, patience.time(), async || console.pause(projection).await);
+        let pause = match answer.await {
+            Err(error) if error.is::<HostIsAway>() => {
+                let holds = "the pause is written down, and holds for whatever begins from now on";
+                return Ok(Some(format!("{holds}; whether the lanes have stopped is not known: {error}")));
+            }
+            pause => pause?,
+        };
         match pause.step {
             PauseStep::Still => return Ok(None),
             PauseStep::None => bail!("`{projection}` was resumed again meanwhile"),

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::console::{Call, Target};
-use super::{health, output};
+use super::output;
+use super::own_host::{agent, as_oneself, reachable};
 use crate::admin::reload::Reloaded;
-use crate::admin::tokens;
 use crate::config::Config;
 use crate::text::harmless;
 
@@ -57,17 +56,9 @@ pub fn reload(target: &Target, arguments: ReloadArguments) -> anyhow::Result<Exi
 }
 
 fn ask(config: &Config, is_dry: bool) -> anyhow::Result<Reloaded> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .into();
-    let address = health::reachable(config.host.admin);
-    let mut asked = agent.post(format!("http://{address}/api/v1/reload?dry_run={is_dry}"));
-    if let Some(token) = tokens::own(config.host.tokens.as_deref()) {
-        asked = asked.header("Authorization", format!("Bearer {}", token.expose_secret()));
-    }
+    let address = reachable(config.host.admin);
+    let asked = agent(PATIENCE).post(format!("http://{address}/api/v1/reload?dry_run={is_dry}"));
+    let asked = as_oneself(config, asked);
     let silence = || {
         format!(
             "no host answers on {address}, so nothing is reloaded; `laterna run` reads the configuration when it starts"

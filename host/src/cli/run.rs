@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::compose::{self, LoadedComponents};
@@ -12,7 +13,7 @@ use super::fleet::{Fleet, FleetParts};
 use super::reloader::{InForceSecrets, Reloader};
 use crate::admin::reload::ReloadDesk;
 use crate::admin::tokens::{Tokens, TokensInForce};
-use crate::admin::{self, Access, AdminContext, Desk, EventFeed, RecentPast, TakenWatch};
+use crate::admin::{self, Access, AdminContext, DOWNLOADS_MAX, Desk, EventFeed, RecentPast, TakenWatch};
 use crate::config::Config;
 use crate::projector::Engine;
 use crate::status::{Traces, measures};
@@ -67,6 +68,7 @@ async fn serve(
         watch: TakenWatch::new(servers.clone(), fleet.shown()),
         recent: RecentPast::default(),
         reload,
+        downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
         metrics: metrics.clone(),
     };
     let access = Access { names: config.host.admin_names(), tokens: tokens.clone() };

@@ -38,7 +38,7 @@ pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -
         Target::Host(api) => (api.call(&Call::get("/api/v1/projections"))?, None),
         Target::Config(config) => match own_host::status(config) {
             Ok(snapshots) => (snapshots, None),
-            Err(_) => (runtime.block_on(stored(config))?, Some(config.host.admin)),
+            Err(why) => (runtime.block_on(stored(config))?, Some(why)),
         },
     };
     if let Some(name) = &arguments.projection {
@@ -55,8 +55,8 @@ pub fn status(target: &Target, arguments: &StatusArguments, runtime: &Runtime) -
         output::line(format_args!("{}", serde_json::to_string_pretty(&snapshots)?));
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(address) = silent {
-        output::line(format_args!("No host answers on {address}; this is what MySQL knows.\n"));
+    if let Some(why) = silent {
+        output::line(format_args!("{why}; this is what MySQL knows.\n"));
     }
     print(&snapshots, arguments);
     Ok(ExitCode::SUCCESS)

@@ -146,21 +146,30 @@ pub async fn answer(
     }
 }
 
-/// Waits for a command's end, or until nothing has happened for some time. A host that is asked may be started anew meanwhile.
+/// Asks a host that may be started anew meanwhile, until the patience is over.
+pub async fn unless_away<T>(
+    since: Instant,
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    loop {
+        match ask().await {
+            Err(error) if error.is::<HostIsAway>() && since.elapsed() < patience => {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Waits for a command's end, or until nothing has happened for some time.
 async fn settled(console: &mut impl Console, id: u64, patience: Duration) -> anyhow::Result<CommandRecord> {
     let (mut asked, mut seen, shown) = (Instant::now(), String::new(), Progress::new());
     loop {
-        let record = match console.operation(id).await {
-            Ok(record) => record,
-            Err(error) if error.is::<HostIsAway>() && asked.elapsed() < patience => {
-                tokio::time::sleep(INTERVAL).await;
-                continue;
-            }
-            Err(error) => {
-                return Err(error
-                    .context(format!("command {id} is written down, and what became of it is not known")));
-            }
-        };
+        let record =
+            unless_away(asked, patience, async || console.operation(id).await).await.map_err(|error| {
+                error.context(format!("command {id} is written down, and what became of it is not known"))
+            })?;
         if !matches!(record.state, CommandState::Pending | CommandState::Waits) {
             return Ok(record);
         }
@@ -173,5 +182,27 @@ async fn settled(console: &mut impl Console, id: u64, patience: Duration) -> any
             return Ok(record);
         }
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_is_started_anew_is_asked_again_while_there_is_patience() {
+        for (patience, asked) in [(Duration::from_mins(1), 3), (Duration::ZERO, 1)] {
+            let mut times = 0;
+            let answer = unless_away(Instant::now(), patience, async || {
+                times += 1;
+                if times < 3 { Err(HostIsAway::for_a_test().into()) } else { Ok(()) }
+            });
+            assert_eq!(answer.await.is_ok(), asked == 3);
+            assert_eq!(times, asked);
+        }
+        let refused = unless_away(Instant::now(), Duration::from_mins(1), async || {
+            Err::<(), _>(anyhow::anyhow!("refused"))
+        });
+        assert_eq!(refused.await.expect_err("that is an answer").to_string(), "refused");
     }
 }

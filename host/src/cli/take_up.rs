@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use super::console::Console;
+use super::console::{Console, HostIsAway};
 use super::progress::Progress;
 use super::submit::{self, CommandAnswer, INTERVAL, Patience};
 use super::{following, output};
@@ -44,18 +44,25 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
     let digest = if let Wish::Deploy { digest, .. } = &wish { Some(digest.clone()) } else { None };
     let answer = submit::answer(console, projection, wish, patience).await?;
     let CommandAnswer::Done { id, result } = answer else { return Ok(answer.print(json)) };
-    if !console.reports_take_up().await? {
+    let since = Instant::now();
+    if !submit::unless_away(since, patience.time(), async || console.reports_take_up().await).await? {
         let why = "the hosts are of a version that does not report whether their lanes work with it";
         let advice = format!("`laterna deployments {projection}` shows how many do");
         return Ok(print(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
     }
-    let all = console.deployments(projection, LOOKED_AT).await?;
+    let answer = async || console.deployments(projection, LOOKED_AT).await;
+    let all = submit::unless_away(since, patience.time(), answer).await?;
     let Some(deployment) = found(&all, id, digest.as_deref()) else {
         // It has to be built first, or nothing was deployed: its result has that.
         let done = CommandAnswer::Done { id, result };
         return Ok(following::to_the_end(console, projection, done, patience).await?.print(json));
     };
-    let came = wait(console, projection, deployment, patience).await?;
+    let came = match wait(console, projection, deployment, patience).await {
+        Err(error) if error.is::<HostIsAway>() => {
+            Came::Waits(format!("whether they do is not known: {error}"))
+        }
+        came => came?,
+    };
     Ok(print(id, Some(&deployment.digest), &came, json))
 }
 
@@ -78,7 +85,8 @@ async fn wait(
 ) -> anyhow::Result<Came> {
     let (asked, digest, shown) = (Instant::now(), short(&deployment.digest), Progress::new());
     loop {
-        let all = console.deployments(projection, LOOKED_AT).await?;
+        let answer = async || console.deployments(projection, LOOKED_AT).await;
+        let all = submit::unless_away(asked, patience.time(), answer).await?;
         let now = all.deployments.iter().find(|one| one.id == deployment.id);
         if let Some(reason) =
             now.filter(|now| now.state == DeploymentState::TakenBack).map(|now| now.reason.as_deref())
@@ -94,7 +102,8 @@ async fn wait(
         if now.taken_up_at.is_some() {
             return Ok(Came::Whole { lanes: all.lane_count });
         }
-        let pause = console.pause(projection).await?;
+        let answer = async || console.pause(projection).await;
+        let pause = submit::unless_away(asked, patience.time(), answer).await?;
         if let Some(reason) = pause.reason.filter(|_| pause.step != PauseStep::None) {
             return Ok(Came::Waits(format!(
                 "the projection is {reason}. It is used when the projection is resumed"

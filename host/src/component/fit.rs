@@ -1,10 +1,12 @@
 //! Whether a component can take the place of the one in force, and how.
 
+use super::standing::StandingComponent;
 use super::version::Loaded;
 use crate::failure::Failure;
 use crate::readmodel::mysql::session::Session;
-use crate::readmodel::tables;
+use crate::readmodel::tables::{self, rehearsal};
 use crate::servers::Servers;
+use crate::statement::Schema;
 
 /// How a component can take the place of the one in force.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,12 +23,16 @@ pub enum HowItFits {
 pub async fn fit(
     session: &mut Session,
     servers: &Servers,
-    now: Option<&Loaded>,
+    now: &StandingComponent,
     next: &Loaded,
 ) -> Result<HowItFits, Failure> {
-    let Some(now) = now else { return Ok(HowItFits::Live) };
-    let (projection, now, next) = (&next.projection, &now.deployed.schema, &next.deployed.schema);
-    if now.tables != next.tables {
+    let (projection, next) = (&next.projection, &next.deployed.schema);
+    let are_same_tables = match now {
+        StandingComponent::Nothing => return Ok(HowItFits::Live),
+        StandingComponent::Loaded(now) => now.deployed.schema.tables == next.tables,
+        StandingComponent::Unloadable { .. } => are_live_tables(session, servers, projection, next).await?,
+    };
+    if !are_same_tables {
         let control = &servers.control;
         let asked = async {
             let mut db = control.of(session, projection);
@@ -46,4 +52,23 @@ pub async fn fit(
         ) => Ok(HowItFits::Not(failure.without_values())),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether the live tables are those that a component declares, where nobody can say what was declared for them.
+async fn are_live_tables(
+    session: &mut Session,
+    servers: &Servers,
+    projection: &str,
+    next: &Schema,
+) -> Result<bool, Failure> {
+    let (mut live, mut declared) =
+        (servers.control.of(session, projection).tables().await?, next.table_names());
+    live.sort();
+    declared.sort();
+    if live != declared {
+        return Ok(false);
+    }
+    let mut ddl = servers.ddl.connect().await?;
+    let database = servers.applier.database();
+    Ok(rehearsal::rehearse(&mut ddl, &servers.control, database, next).await?.misfit.is_none())
 }

@@ -2,28 +2,24 @@
 //! one that a row says is in force.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::fit::{HowItFits, fit};
+use super::standing::StandingComponent;
 use super::version::{Loaded, LoadedComponent};
 use crate::failure::Failure;
-use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion};
+use crate::pipeline::hot_swap::{Canary, Desired, DesiredVersion, TakenBack};
 use crate::projector::{Budget, Engine};
 use crate::readmodel::control::control_db::LeaderDb;
 use crate::readmodel::control::deployment::{InForce, Origin, Proposal, StoredHalves};
 use crate::readmodel::control::generation::{self, HistoryFilter, Purpose, Wanted};
 use crate::readmodel::control::lease::UnderLease;
-use crate::readmodel::control::poller::ControlFeed;
-use crate::readmodel::control::snapshot::ControlSnapshot;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
-use crate::status::Status;
-
-/// How long to wait after a deployment could not be followed.
-const TRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How many components stay loaded beside the one in force.
 const KEPT_MAX: usize = 4;
@@ -34,6 +30,14 @@ pub enum FoundComponent {
     Stored { digest: String, halves: StoredHalves },
 }
 
+/// The component in force, as it was found.
+pub enum FoundStanding {
+    Nothing,
+    Found(FoundComponent),
+    /// It is not stored any more.
+    Missing(Failure),
+}
+
 /// The components that are loaded, of one projection.
 pub struct Versions {
     pub desired: Arc<DesiredVersion<Loaded>>,
@@ -42,6 +46,8 @@ pub struct Versions {
     engine: Engine,
     budget: Budget,
     loaded: Mutex<BTreeMap<String, Loaded>>,
+    /// The epoch under which this host has led last; 0: never.
+    epoch: AtomicU64,
 }
 
 impl Versions {
@@ -49,7 +55,11 @@ impl Versions {
         let desired = Arc::new(DesiredVersion::new(configured.clone()));
         let projection = configured.projection.clone();
         let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
-        Self { desired, projection, configured, engine, budget, loaded }
+        Self { desired, projection, configured, engine, budget, loaded, epoch: AtomicU64::new(0) }
+    }
+
+    pub(super) fn projection(&self) -> &str {
+        &self.projection
     }
 
     /// Loads a component of these bytes, for this projection, or returns what is wrong with it.
@@ -79,6 +89,53 @@ impl Versions {
         self.loaded(found).await
     }
 
+    /// The component in force, or why it cannot be loaded here.
+    pub async fn standing(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: Option<&InForce>,
+    ) -> Result<StandingComponent, Failure> {
+        let found = self.find_standing(session, servers, in_force).await?;
+        self.loaded_standing(found).await
+    }
+
+    /// The same in two steps: whoever shares a session gives it back before the bytes are compiled.
+    pub async fn find_standing(
+        &self,
+        session: &mut Session,
+        servers: &Servers,
+        in_force: Option<&InForce>,
+    ) -> Result<FoundStanding, Failure> {
+        let Some(in_force) = in_force else { return Ok(FoundStanding::Nothing) };
+        match self.find(session, servers, &in_force.digest).await {
+            Ok(found) => Ok(FoundStanding::Found(found)),
+            Err(why @ Failure::Misconfigured { .. }) => Ok(FoundStanding::Missing(why)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    pub async fn loaded_standing(&self, found: FoundStanding) -> Result<StandingComponent, Failure> {
+        let found = match found {
+            FoundStanding::Nothing => return Ok(StandingComponent::Nothing),
+            FoundStanding::Missing(why) => {
+                return Ok(StandingComponent::Unloadable { may_have_upcaster: true, why });
+            }
+            FoundStanding::Found(found) => found,
+        };
+        let may_have_upcaster = match &found {
+            FoundComponent::Loaded(loaded) => loaded.upcaster.is_some(),
+            FoundComponent::Stored { halves, .. } => halves.upcaster.is_some(),
+        };
+        match self.loaded(found).await {
+            Ok(loaded) => Ok(StandingComponent::Loaded(Box::new(loaded))),
+            Err(why @ Failure::Misconfigured { .. }) => {
+                Ok(StandingComponent::Unloadable { may_have_upcaster, why })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Finds a component, or a pair, that is loaded here, or its bytes. Whoever shares a session gives it back before the bytes
     /// are compiled.
     pub async fn find(
@@ -93,7 +150,7 @@ impl Versions {
         let missing = || {
             Failure::misconfigured(
                 format!("the deployed component {} is not in the control schema", short(digest)),
-                "deploy it again",
+                format!("deploy it again, or another one; `laterna rollback {}` goes back", self.projection),
             )
         };
         let halves = servers.control.on(session).stored_halves(digest).await?.ok_or_else(missing)?;
@@ -113,7 +170,10 @@ impl Versions {
         let wrong = |problems: String| {
             Failure::misconfigured(
                 format!("the deployed component {} cannot be loaded here: {problems}", short(&digest)),
-                format!("`laterna rollback {}` goes back to the previous one", self.projection),
+                format!(
+                    "`laterna rollback {}` goes back to the previous one; or deploy one that can be loaded",
+                    self.projection
+                ),
             )
         };
         self.load_stored(halves).await.map_err(wrong)
@@ -145,8 +205,12 @@ impl Versions {
         let mut db = control.of(&mut session, &self.projection);
         let registered = db.registration().await?;
         let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
-        // A run that ended by it may not have recorded it.
-        self.record_taken_back(&mut db.under(epoch)).await?;
+        // A run that ended by it may not have recorded it. Where another host has led since, it has seen for itself.
+        if self.led_last(epoch) {
+            self.record_taken_back(&mut db.under(epoch)).await?;
+        } else {
+            self.desired.recorded();
+        }
         let in_force = db.deployment_in_force().await?;
         let in_force = in_force.filter(|_| has_begun);
         if let Some(next) = self.undeployed_config(&mut session, servers).await? {
@@ -177,9 +241,15 @@ impl Versions {
     ) -> Result<(Loaded, Option<HowItFits>), Failure> {
         let in_force = servers.control.of(session, &self.projection).deployment_in_force().await?;
         let Some(in_force) = in_force else { return Ok((self.configured.clone(), None)) };
-        let now = self.get(session, servers, &in_force.digest).await?;
-        let Some(next) = self.undeployed_config(session, servers).await? else { return Ok((now, None)) };
-        let fits = fit(session, servers, Some(&now), &next).await?;
+        let now = self.standing(session, servers, Some(&in_force)).await?;
+        let Some(next) = self.undeployed_config(session, servers).await? else {
+            return Ok((now.loaded()?.unwrap_or_else(|| self.configured.clone()), None));
+        };
+        let fits = fit(session, servers, &now, &next).await?;
+        if let (StandingComponent::Unloadable { .. }, HowItFits::Live) = (&now, &fits) {
+            return Ok((next, Some(fits)));
+        }
+        let now = now.loaded()?.unwrap_or_else(|| self.configured.clone());
         let runs = if fits == HowItFits::Live { next } else { now };
         Ok((runs, Some(fits)))
     }
@@ -205,7 +275,11 @@ impl Versions {
         let Some(in_force) = db.deployment_in_force().await? else {
             return Ok(Some(self.configured.clone()));
         };
-        let now = self.get(session, servers, &in_force.digest).await?;
+        let now = match self.standing(session, servers, Some(&in_force)).await? {
+            // What it would run behind cannot be taken from there.
+            StandingComponent::Unloadable { .. } if !is_known => return Ok(Some(self.configured.clone())),
+            now => now.loaded()?.unwrap_or_else(|| self.configured.clone()),
+        };
         let upcaster = if brings { upcaster.clone() } else { now.upcaster.clone() };
         let projector = if is_known { now } else { self.configured.clone() };
         let next = projector.behind(upcaster);
@@ -240,11 +314,8 @@ impl Versions {
             canary: Duration::ZERO,
             command: None,
         };
-        let now = match in_force {
-            Some(in_force) => Some(self.get(session, servers, &in_force.digest).await?),
-            None => None,
-        };
-        match fit(session, servers, now.as_ref(), next).await? {
+        let now = self.standing(session, servers, in_force).await?;
+        match fit(session, servers, &now, next).await? {
             HowItFits::Live => {
                 match control
                     .of(session, proposal.projection)
@@ -319,22 +390,23 @@ impl Versions {
     }
 
     /// Gives the lanes what is in force.
-    async fn give(
+    pub(super) async fn give(
         &self,
         session: &mut Session,
         servers: &Servers,
         in_force: &InForce,
     ) -> Result<(), Failure> {
         let target = self.desired.get();
-        if target.current.digest() == in_force.digest && target.canary.is_some() == in_force.canary.is_some()
-        {
+        let canary = target.canary.as_ref().map(|canary| (canary.deployment, canary.previous.digest()));
+        let wanted = in_force.previous.as_deref().filter(|_| in_force.canary.is_some());
+        if target.current.digest() == in_force.digest && canary == wanted.map(|one| (in_force.id, one)) {
             return Ok(());
         }
         let current = self.get(session, servers, &in_force.digest).await?;
         let canary = match in_force.previous.as_ref().zip(in_force.canary) {
             Some((previous, left)) => {
                 let previous = self.get(session, servers, previous).await?;
-                Some(Canary { previous, until: Instant::now() + left })
+                Some(Canary { deployment: in_force.id, previous, until: Instant::now() + left })
             }
             None => None,
         };
@@ -352,80 +424,19 @@ impl Versions {
         Ok(())
     }
 
-    /// Follows what is deployed while this host writes, and records what its lanes took back. Ends when the next component
-    /// needs other lanes: then the run has to end.
-    pub async fn follow(
-        &self,
-        servers: &Servers,
-        status: &Status,
-        epoch: u64,
-        mut feed: ControlFeed,
-    ) -> Result<(), Failure> {
-        let ordering = self.desired.get().current.deployed.manifest.ordering;
-        let mut taken_back = self.desired.taken_back();
-        let mut is_due = false;
-        loop {
-            let snapshot = feed.poll().snapshot;
-            is_due |= snapshot.is_some_and(|snapshot| !self.is_followed(&snapshot, status));
-            let looked = if is_due { self.look(servers, status, epoch).await } else { Ok(()) };
-            match looked {
-                Ok(()) => status.cannot_follow(None),
-                Err(failure @ Failure::Fenced { .. }) => return Err(failure),
-                // An outage is the lanes' business; a component that cannot be had leaves the old one running.
-                Err(failure) => {
-                    let reason = failure.without_values();
-                    tracing::warn!(projection = self.projection, "following the deployment: {reason}");
-                    status.cannot_follow(Some(failure));
-                    tokio::time::sleep(TRY_INTERVAL).await;
-                }
-            }
-            let desired = self.desired.get();
-            if desired.current.deployed.manifest.ordering != ordering {
-                return Ok(());
-            }
-            let (digest, canary) = (desired.current.digest(), desired.canary.as_ref());
-            let window = canary.map(|canary| (canary.previous.digest(), canary.until.into_std()));
-            status.shows_canary(digest, window);
-            is_due = tokio::select! {
-                _ = feed.next() => false,
-                Ok(()) = taken_back.changed() => true,
-            };
-        }
+    /// Whether nobody else has had the lease since this host had it last: each time it is taken, the epoch rises by one.
+    fn led_last(&self, epoch: u64) -> bool {
+        let before = self.epoch.swap(epoch, Ordering::Relaxed);
+        epoch <= before + 1
     }
 
     /// Records what the lanes took back on their own.
-    async fn record_taken_back(&self, db: &mut LeaderDb<'_>) -> Result<(), Failure> {
+    pub(super) async fn record_taken_back(&self, db: &mut LeaderDb<'_>) -> Result<(), Failure> {
         let Some(taken_back) = self.desired.taken_back().borrow().clone() else { return Ok(()) };
-        let (digest, reason) = (taken_back.digest.as_str(), taken_back.reason.as_str());
+        let TakenBack { deployment, digest, reason } = taken_back;
         tracing::error!(projection = self.projection, digest, "the deployment is taken back: {reason}");
-        db.take_deployment_back(digest, reason).await?;
+        db.take_deployment_back(deployment, &reason).await?;
         self.desired.recorded();
-        Ok(())
-    }
-
-    /// Whether the lanes are given what a snapshot says is deployed.
-    fn is_followed(&self, snapshot: &ControlSnapshot, status: &Status) -> bool {
-        let Some(deployment) = &snapshot.deployment else { return true };
-        let desired = self.desired.get();
-        let current = desired.current.digest();
-        (current, desired.canary.is_some()) == (deployment.digest.as_str(), snapshot.is_canary)
-            && status.digest() == current
-    }
-
-    async fn look(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
-        let (control, name) = (&servers.control, &self.projection);
-        let mut session = servers.applier.connect().await?;
-        self.record_taken_back(&mut control.of(&mut session, &self.projection).under(epoch)).await?;
-        if let Some(in_force) = control.of(&mut session, name).deployment_in_force().await? {
-            self.give(&mut session, servers, &in_force).await?;
-        }
-        let current = self.desired.get().current;
-        if status.digest() != current.digest() {
-            status.changes(&current.title(), current.digest());
-            status.shows(&current.component);
-            // Events that it holds back go on: this component may do better.
-            control.of(&mut session, name).under(epoch).close_breaker_of_others(current.digest()).await?;
-        }
         Ok(())
     }
 }

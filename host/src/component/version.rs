@@ -59,14 +59,6 @@ impl LoadedComponent {
             _ => Loaded::load(engine, projection, bytes, budget).map(Self::Projector),
         }
     }
-
-    /// The pair that it makes with the other half of what is in force. An upcaster alone is none.
-    pub fn beside(self, in_force: Option<Loaded>) -> Option<Loaded> {
-        match self {
-            Self::Projector(projector) => Some(projector.behind(in_force.and_then(|loaded| loaded.upcaster))),
-            Self::Upcaster(upcaster) => Some(in_force?.behind(Some(upcaster))),
-        }
-    }
 }
 
 impl Loaded {

@@ -130,7 +130,16 @@ fn check_acknowledging(problems: &mut Vec<String>, mongodb: &Mongodb) {
         }
         Ok(_) => {}
     }
-    if mongodb.field_names().all().contains(&MARK_FIELD) {
+    let fields = mongodb.field_names();
+    let names = fields.all();
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() || *name == "_id" {
+            problems.push(format!("`mongodb.fields` names {name:?}, which is no field of its own"));
+        } else if names[..at].contains(name) {
+            problems.push(format!("`mongodb.fields` names `{name}` twice: each field has a name of its own"));
+        }
+    }
+    if names.contains(&MARK_FIELD) {
         problems.push(format!("`mongodb.fields` names `{MARK_FIELD}`, which is reserved for marks"));
     }
 }

@@ -88,6 +88,9 @@ fn an_age_that_makes_no_sense_is_refused() {
         ("retain = \"30d\"", "acknowledge = \"retain\""),
         ("acknowledge = \"delete\"\ndelete_after_seconds = 99_999_999", "`mongodb.delete_after_seconds`"),
         ("fields.payload = \"laterna\"", "reserved"),
+        ("fields.payload = \"metadata\"", "names `metadata` twice"),
+        ("fields.aggregate_id = \"_id\"", "names \"_id\", which is no field of its own"),
+        ("fields.sequence = \"\"", "names \"\", which is no field of its own"),
     ] {
         let refused = refusal(&VALID.replace("[mysql]", &format!("{lines}\n[mysql]")), &[]);
         assert!(refused.contains(says), "{lines}: {refused}");

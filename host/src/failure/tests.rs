@@ -153,6 +153,7 @@ fn of_the_setup() -> Vec<Failure> {
                 "20 different aggregates would be parked within 60 s, 40 of 50 events: the projector looks broken, not the \
                  events; deploy another component, or let them be parked: laterna resume",
             ),
+            digest: Some(text("d1")),
         },
         Failure::StreamHeld { letters: 1 },
         Failure::Paused {

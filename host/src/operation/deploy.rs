@@ -134,14 +134,9 @@ async fn prepare(
         }
         Err(failure) => return Err(failure),
     };
-    let now = match &in_force {
-        Some(in_force) => {
-            let getting = versions.get(session, servers, &in_force.digest);
-            Some(within(LOAD_PATIENCE, "loading the component in force", getting).await?)
-        }
-        None => None,
-    };
-    let fitting = fit(session, servers, now.as_ref(), &next);
+    let getting = versions.standing(session, servers, in_force.as_ref());
+    let now = within(LOAD_PATIENCE, "loading the component in force", getting).await?;
+    let fitting = fit(session, servers, &now, &next);
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
         HowItFits::Live => Prepared::Ready { digest, origin, canary },
         HowItFits::OtherTables => Prepared::OtherTables { digest, origin },

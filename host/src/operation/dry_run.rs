@@ -7,6 +7,7 @@ use super::ask::Refusal;
 use super::sql_changes::{self, SqlChange};
 use super::wish::Wished;
 use crate::component::fit::{HowItFits, fit};
+use crate::component::standing::StandingComponent;
 use crate::component::version::Loaded;
 use crate::readmodel::mysql::session::Session;
 use crate::servers::Servers;
@@ -46,7 +47,7 @@ impl DryDeployment {
     pub async fn look(
         session: &mut Session,
         servers: &Servers,
-        now: Option<&Loaded>,
+        now: &StandingComponent,
         next: &Loaded,
         dry: DryRun,
     ) -> Result<Self, Refusal> {
@@ -55,7 +56,7 @@ impl DryDeployment {
             HowItFits::OtherTables => false,
             HowItFits::Not(reason) => return Err(Refusal::InTheWay(reason)),
         };
-        let manifest = now.map(|now| &*now.deployed.manifest);
+        let manifest = now.as_loaded().map(|now| &*now.deployed.manifest);
         let sql = sql_changes::between(manifest, &next.deployed.manifest);
         Ok(Self { dry, on_live_tables, sql })
     }

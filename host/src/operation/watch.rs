@@ -74,14 +74,17 @@ impl FileWatch {
         };
         let mut session = self.servers.applier.connect().await?;
         let control = &self.servers.control;
-        let now = match control.of(&mut session, projection).deployment_in_force().await? {
-            Some(in_force) => Some(self.versions.get(&mut session, &self.servers, &in_force.digest).await?),
-            None => None,
+        let in_force = control.of(&mut session, projection).deployment_in_force().await?;
+        let now = self.versions.standing(&mut session, &self.servers, in_force.as_ref()).await?;
+        let next = match now.beside(half, false) {
+            Ok(next) => next,
+            Err(why) => {
+                tracing::error!(projection, "{file} is not deployed: {why}");
+                return Ok(());
+            }
         };
-        let in_force = now.as_ref().map(|now| now.digest().to_owned());
-        let Some(next) = half.beside(now) else { return Ok(()) };
         let digest = next.digest();
-        if in_force.as_deref() == Some(digest) {
+        if in_force.is_some_and(|in_force| in_force.digest == digest) {
             return Ok(());
         }
         let by = ChangedBy { projection, who: WATCH, carried_out_by: &self.owner };

@@ -108,7 +108,9 @@ impl Breaker {
             state.open = self.verdict(&state);
         }
         match &state.open {
-            Some(reason) => Err(Failure::BreakerOpen { reason: reason.clone() }),
+            Some(reason) => {
+                Err(Failure::BreakerOpen { reason: reason.clone(), digest: Some(state.digest.clone()) })
+            }
             None => Ok(()),
         }
     }
@@ -194,6 +196,16 @@ mod tests {
         breaker.committed_at(0, now);
         assert!(breaker.admit_at(0, batch(1, 3..4), now).is_err());
         assert!(breaker.admit_at(1, batch(100, []), now).is_err(), "no other lane goes on");
+    }
+
+    #[test]
+    fn it_names_the_component_whose_events_opened_it() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.changes("first");
+        breaker.changes("second");
+        let opened = breaker.admit_at(0, batch(4, 0..4), now);
+        let Err(Failure::BreakerOpen { digest, .. }) = opened else { panic!("{opened:?}") };
+        assert_eq!(digest.as_deref(), Some("second"));
     }
 
     #[test]

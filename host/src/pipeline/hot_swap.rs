@@ -22,6 +22,8 @@ pub struct Desired<V> {
 /// it, the change is taken back, and nothing is parked for it.
 #[derive(Clone)]
 pub struct Canary<V> {
+    /// The number of the deployment, which is recorded as taken back.
+    pub deployment: u64,
     pub previous: V,
     pub until: Instant,
 }
@@ -29,6 +31,7 @@ pub struct Canary<V> {
 /// A change that was taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakenBack {
+    pub deployment: u64,
     /// The component that failed.
     pub digest: String,
     pub reason: String,
@@ -61,17 +64,18 @@ impl<V: Version> DesiredVersion<V> {
     /// The lanes go back to the component before, at once; the record of it follows. False when this one is not the
     /// target any more.
     pub(super) fn take_back(&self, digest: &str, reason: &str) -> bool {
-        let is_taken_back = self.target.send_if_modified(|target| {
+        let mut deployment = None;
+        self.target.send_if_modified(|target| {
             let is_current = target.current.deployed().digest == digest;
             let Some(canary) = target.canary.take_if(|_| is_current) else { return false };
+            deployment = Some(canary.deployment);
             target.current = canary.previous;
             true
         });
-        if is_taken_back {
-            let taken_back = TakenBack { digest: digest.to_owned(), reason: reason.to_owned() };
-            self.taken_back.send_replace(Some(taken_back));
-        }
-        is_taken_back
+        let Some(deployment) = deployment else { return false };
+        let taken_back = TakenBack { deployment, digest: digest.to_owned(), reason: reason.to_owned() };
+        self.taken_back.send_replace(Some(taken_back));
+        true
     }
 
     /// The change that was taken back and is not recorded yet.
@@ -218,7 +222,7 @@ mod tests {
         let mut swap = HotSwap::new(&desired).expect("it starts");
         assert_eq!(compared_with(&swap, "a"), None, "there is none before");
         let until = Instant::now() + Duration::from_mins(1);
-        let canary = Some(Canary { previous: made("a"), until });
+        let canary = Some(Canary { deployment: 2, previous: made("a"), until });
         desired.set(Desired { current: made("b"), canary });
         swap.follow().expect("it starts");
         assert_eq!(compared_with(&swap, "b").as_deref(), Some("a"));

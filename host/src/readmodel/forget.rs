@@ -94,6 +94,10 @@ impl LeaderDb<'_> {
             }
         }
         let mut transaction = self.begin(FORGETTING).await?;
+        // What was asked for meanwhile is no wish about a successor.
+        let text = format!("DELETE FROM laterna.{COMMANDS} WHERE {OTHER_COMMANDS}");
+        let sql = transaction.statement(FORGETTING, text);
+        sql.bind(transaction.projection).run(&mut transaction).await?;
         for table in AT_LAST {
             let text = format!("DELETE FROM laterna.{table} WHERE projection = ?");
             let sql = transaction.statement(FORGETTING, text);

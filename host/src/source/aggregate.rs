@@ -1,6 +1,6 @@
 //! One aggregate's documents, page by page, in the order of the history index: only these are read, however long history is.
 
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::RawBatch;
 
@@ -94,19 +94,18 @@ impl Outbox {
             "limit": i64::try_from(asked).unwrap_or(i64::MAX),
             "readConcern": { "level": "majority" },
         };
-        let (mut found, time, is_cut) = self.some(find).await?;
-        let mark = |document: &RawDocumentBuf| {
+        let mark = |document: &RawDocument| {
             scan_key(document, fields).map(|ScanKey([_, _, sequence, id])| PageMark([sequence, id]))
         };
-        if let PageFrom::After(at) = from {
-            found.retain(|document| mark(document).as_ref() != Some(at));
-        }
+        let is_known = |document: &RawDocument| matches!(from, PageFrom::After(at) if mark(document).as_ref() == Some(at));
+        let (mut found, time, is_cut) = self.some(find, is_known).await?;
         let has_more = is_cut || found.len() > limit;
         found.truncate(limit);
         if direction < 0 {
             found.reverse();
         }
-        let (oldest, newest) = (found.first().and_then(mark), found.last().and_then(mark));
+        let mark_of = |document: Option<&RawDocumentBuf>| document.and_then(|document| mark(document));
+        let (oldest, newest) = (mark_of(found.first()), mark_of(found.last()));
         let (before, after) = match from {
             PageFrom::Newest => (oldest.filter(|_| has_more), None),
             PageFrom::Before(_) => (oldest.filter(|_| has_more), newest),
@@ -115,8 +114,13 @@ impl Outbox {
         Ok(AggregatePage { documents: found, time, before, after })
     }
 
-    /// The documents of a query as far as a page has room, the server's time, and whether there was no room for all.
-    async fn some(&self, find: Document) -> Result<(Vec<RawDocumentBuf>, ClusterTime, bool), Failure> {
+    /// The documents of a query but those that are known, as far as a page has room, the server's time, and whether there was no
+    /// room for all.
+    async fn some(
+        &self,
+        find: Document,
+        is_known: impl Fn(&RawDocument) -> bool,
+    ) -> Result<(Vec<RawDocumentBuf>, ClusterTime, bool), Failure> {
         let failed = |error: mongodb::error::Error| classify("reading an aggregate's events", &error);
         let mut pages = self.database().await?.run_cursor_command(find).batch().await.map_err(failed)?;
         let (mut found, mut bytes, mut time) = (Vec::new(), 0, ClusterTime::default());
@@ -128,6 +132,9 @@ impl Outbox {
                 let document = document.map_err(|_| malformed("a page is not BSON"))?;
                 let document =
                     document.as_document().ok_or_else(|| malformed("a page holds no documents"))?;
+                if is_known(document) {
+                    continue;
+                }
                 bytes += document.as_bytes().len();
                 if bytes > BYTES_MAX && !found.is_empty() {
                     return Ok((found, time, true));

@@ -20,8 +20,11 @@ use crate::position::{ClusterTime, Position};
 
 const DOING: &str = "looking for the last event that was taken";
 
-/// How long a server may take to come to the event's time.
+/// How long a server may take to come to the event's time, or to the next event of that time.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many inserts are looked at together where a transaction has several.
+const TOGETHER: u32 = 100;
 
 /// A way to read the outbox, which can also show what was inserted since a moment.
 pub trait Reading: Send {
@@ -29,7 +32,12 @@ pub trait Reading: Send {
 
     fn open(&mut self, from: &Position) -> impl Future<Output = Result<(), Failure>> + Send;
     fn next(&mut self) -> impl Future<Output = Result<Feed, Failure>> + Send;
-    fn look(&mut self, since: ClusterTime) -> impl Future<Output = Result<Self::Look, Failure>> + Send;
+    /// The inserts since a moment, at most so many at a time.
+    fn look(
+        &mut self,
+        since: ClusterTime,
+        together: u32,
+    ) -> impl Future<Output = Result<Self::Look, Failure>> + Send;
     /// How often something was opened at the source, also by `next`.
     fn openings(&self) -> u64;
 }
@@ -101,16 +109,17 @@ impl<R: Reading> Anchored<R> {
 /// far, but to the place where the stream is read on, the source is the same: an older copy's oplog would have to begin
 /// before the event that it lacks, or behind that place.
 async fn demand<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failure> {
-    let mut look = match reader.look(anchor.time).await {
-        Err(Failure::ResumeLost { cause: Lost::History, .. }) => return Ok(()),
-        look => look?,
-    };
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        let shown = match look.next().await {
-            Err(Failure::ResumeLost { cause: Lost::History, .. }) => return Ok(()),
-            shown => shown?,
-        };
+    match find(reader, anchor).await {
+        Err(Failure::ResumeLost { cause: Lost::History, .. }) => Ok(()),
+        found => found,
+    }
+}
+
+async fn find<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failure> {
+    let (mut look, mut is_first) = (reader.look(anchor.time, 1).await?, true);
+    let mut since = Instant::now();
+    while since.elapsed() < PATIENCE {
+        let shown = look.next().await?;
         for (id, time) in &shown.inserts {
             if *time > anchor.time {
                 return Err(put_back(anchor));
@@ -119,7 +128,13 @@ async fn demand<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failu
                 return Ok(());
             }
         }
-        if shown.inserts.is_empty() && shown.reached.is_some_and(|reached| reached > anchor.time) {
+        if !shown.inserts.is_empty() {
+            // A transaction wrote others with it, maybe many thousands.
+            since = Instant::now();
+            if std::mem::take(&mut is_first) {
+                look = reader.look(anchor.time, TOGETHER).await?;
+            }
+        } else if shown.reached.is_some_and(|reached| reached > anchor.time) {
             return Err(put_back(anchor));
         }
     }
@@ -140,8 +155,8 @@ impl Reading for OutboxReader {
         self.next().await
     }
 
-    async fn look(&mut self, since: ClusterTime) -> Result<Inserts, Failure> {
-        Inserts::since(&self.outbox, since).await
+    async fn look(&mut self, since: ClusterTime, together: u32) -> Result<Inserts, Failure> {
+        Inserts::since(&self.outbox, since, together).await
     }
 
     fn openings(&self) -> u64 {
@@ -153,16 +168,16 @@ impl Reading for OutboxReader {
 pub struct Inserts(RawBatchCursor);
 
 impl Inserts {
-    async fn since(outbox: &Outbox, since: ClusterTime) -> Result<Self, Failure> {
+    async fn since(outbox: &Outbox, since: ClusterTime, together: u32) -> Result<Self, Failure> {
         let at = Timestamp { time: since.seconds, increment: since.increment };
         let pipeline = [
             doc! { "$changeStream": { "startAtOperationTime": at } },
             doc! { "$match": { "operationType": "insert" } },
             doc! { "$project": { "_id": 1, "documentKey": 1, "clusterTime": 1 } },
         ];
-        // The first one decides, unless a transaction has several: more would be read up to the oplog's end.
+        // To fill a reply, the server reads up to the oplog's end.
         let collection = outbox.collection().await?;
-        let stream = collection.aggregate(pipeline).batch_size(1).max_await_time(AWAIT);
+        let stream = collection.aggregate(pipeline).batch_size(together).max_await_time(AWAIT);
         stream.batch().await.map(Self).map_err(|error| classify(DOING, &error))
     }
 }
@@ -196,5 +211,70 @@ fn put_back(anchor: &Anchor) -> Failure {
              in its oplog, although that reaches back so far",
             anchor.id, anchor.time
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source in whose oplog one transaction has so many inserts, each reply of which takes a while.
+    struct LargeTransaction {
+        inserts: i64,
+    }
+
+    struct SlowLook {
+        shown: i64,
+        inserts: i64,
+        together: u32,
+    }
+
+    const TIME: ClusterTime = ClusterTime { seconds: 100, increment: 1 };
+    const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+    impl Reading for LargeTransaction {
+        type Look = SlowLook;
+
+        async fn open(&mut self, _from: &Position) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        async fn next(&mut self) -> Result<Feed, Failure> {
+            std::future::pending().await
+        }
+
+        async fn look(&mut self, since: ClusterTime, together: u32) -> Result<SlowLook, Failure> {
+            assert_eq!(since, TIME);
+            Ok(SlowLook { shown: 0, inserts: self.inserts, together })
+        }
+
+        fn openings(&self) -> u64 {
+            1
+        }
+    }
+
+    impl Look for SlowLook {
+        async fn next(&mut self) -> Result<ShownInserts, Failure> {
+            tokio::time::sleep(ROUND_TRIP).await;
+            let until = self.inserts.min(self.shown + i64::from(self.together));
+            let inserts: Vec<_> = (self.shown..until).map(|id| (Some(Id::Integer(id)), TIME)).collect();
+            self.shown = until;
+            let later = ClusterTime { increment: 2, ..TIME };
+            Ok(ShownInserts { reached: inserts.is_empty().then_some(later), inserts })
+        }
+    }
+
+    async fn demanded(id: i64) -> Result<(), Failure> {
+        let anchor = Anchor { id: Id::Integer(id), time: TIME };
+        demand(&mut LargeTransaction { inserts: 1_000_000 }, &anchor).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_found_among_all_that_its_transaction_wrote() {
+        for id in [0, 1, 5_000, 999_999] {
+            assert_eq!(demanded(id).await, Ok(()), "{id}");
+        }
+        let put_back = demanded(1_000_000).await;
+        assert!(matches!(put_back, Err(Failure::ResumeLost { cause: Lost::PutBack, .. })), "{put_back:?}");
     }
 }

@@ -160,7 +160,7 @@ fn whole(kind: &Type, is_kept: bool, value: &Value) -> Fitted<Sent> {
     };
     match kind {
         Type::Integer { bits, unsigned } if is_kept => number::within(whole, *bits, *unsigned)?,
-        Type::Bit { bits } => number::within(whole, *bits, true)?,
+        Type::Bit { bits } if is_kept => number::within(whole, *bits, true)?,
         Type::Year if is_kept && whole != 0 && !(1901..=2155).contains(&whole) => {
             return Err("is no year from 1901 to 2155");
         }

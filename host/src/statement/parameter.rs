@@ -144,7 +144,7 @@ pub struct Column {
     pub has_default: bool,
     /// The server computes it from other columns: no statement writes it.
     pub generated: bool,
-    /// A CHECK of the table reads it.
+    /// A CHECK of the table reads it, or its type has bounds that the host does not judge by.
     pub checked: bool,
     /// The collation of its text, where it is not the host's own for utf8mb4.
     pub collation: Option<String>,

@@ -68,10 +68,9 @@ impl ControlPorts for OnServers {
         self.db(&mut session).under(epoch).release_lease().await
     }
 
-    async fn open_breaker(&self, epoch: u64, reason: &str) -> Result<(), Failure> {
+    async fn open_breaker(&self, epoch: u64, digest: &str, reason: &str) -> Result<(), Failure> {
         let mut session = self.servers.applier.connect().await?;
-        let current = self.versions.desired.get().current;
-        self.db(&mut session).under(epoch).open_breaker(current.digest(), reason).await
+        self.db(&mut session).under(epoch).open_breaker(digest, reason).await
     }
 
     /// A failure of privileges with all that the accounts lack, and not only what was met first.

@@ -44,7 +44,7 @@ pub trait ControlPorts: Clone + Send + Sync + 'static {
     /// Gives the lease back.
     fn release(&self, epoch: u64) -> impl Task<Result<(), Failure>>;
     /// Records that the breaker of this epoch opened.
-    fn open_breaker(&self, epoch: u64, reason: &str) -> impl Task<Result<(), Failure>>;
+    fn open_breaker(&self, epoch: u64, digest: &str, reason: &str) -> impl Task<Result<(), Failure>>;
     /// A failure that ended a run, with all that can be said about its cause.
     fn explain(&self, failure: Failure) -> impl Task<Failure>;
 

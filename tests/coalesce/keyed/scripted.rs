@@ -13,6 +13,7 @@ use super::{Seen, Table, send};
 /// A table `t`, its statements, and the operations, each an entry: a statement and its parameters. The first are the rows
 /// that are there before.
 struct Script {
+    key: &'static str,
     columns: &'static str,
     statements: &'static [&'static str],
     operations: Vec<(u32, Vec<Option<i64>>)>,
@@ -31,6 +32,7 @@ fn scripts() -> Vec<Script> {
         vec![of(first), of(second)]
     };
     let script = |columns, statements, rows: Vec<_>, operations: Vec<_>| Script {
+        key: "k BIGINT PRIMARY KEY",
         columns,
         statements,
         operations: rows.into_iter().chain(operations).collect(),
@@ -74,6 +76,26 @@ fn scripts() -> Vec<Script> {
             vec![row(1, 1 << 60), row(2, 1 << 60)],
             vec![(1, vec![None, Some(2)]), (1, vec![Some(large), Some(1)])],
         ),
+        // Refused by the server, which the host does not foresee.
+        script("n INT, CHECK (t.n <> 7)", &[INSERT, PUT], vec![row(1, 5)], two(1, vec![1, 7], vec![1, 8])),
+        script("n DOUBLE UNSIGNED", &[INSERT, PUT], vec![row(1, 5)], two(1, vec![1, -1], vec![1, 2])),
+        script("n FLOAT UNSIGNED", &[INSERT, SET], vec![row(1, 5)], two(1, vec![-1, 1], vec![2, 1])),
+        script(
+            "n DOUBLE(5, 2)",
+            &[INSERT, PUT, DELETE],
+            vec![row(1, 5)],
+            vec![(1, vec![Some(1), Some(1000)]), (2, vec![Some(1)])],
+        ),
+        // Only the beginning of the key is compared: these are all one row.
+        Script {
+            key: "k VARCHAR(9)",
+            ..script(
+                "n INT, PRIMARY KEY (k(3))",
+                &[INSERT, PUT],
+                vec![],
+                [(1001, 1), (1002, 2), (1001, 3)].map(|(k, n)| (1, vec![Some(k), Some(n)])).to_vec(),
+            )
+        },
     ]
 }
 
@@ -86,7 +108,7 @@ fn schema(script: &Script) -> Schema {
         commutative: false,
         tables: vec![TableDeclaration {
             name: "t".into(),
-            ddl: format!("CREATE TABLE t (k BIGINT PRIMARY KEY, {})", script.columns),
+            ddl: format!("CREATE TABLE t ({}, {})", script.key, script.columns),
         }],
         statements: script
             .statements

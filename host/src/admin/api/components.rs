@@ -1,18 +1,23 @@
 //! Components that are stored: listed, downloaded, uploaded for a projection.
 
-use axum::body::Bytes;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::asked::RepeatKey;
 use crate::admin::AdminContext;
 use crate::admin::callers::Caller;
 use crate::admin::desk::Seat;
 use crate::admin::problem::Problem;
+use crate::component::standing::NoPair;
 use crate::component::version::LoadedComponent;
 use crate::failure::Failure;
 use crate::operation::load::Uploaded;
@@ -24,6 +29,12 @@ use crate::readmodel::control::stored_component::StoredComponent;
 
 /// How many components one answer holds.
 const COMPONENTS_MAX: u32 = 200;
+
+/// How many components are sent at a time.
+pub const DOWNLOADS_MAX: usize = 4;
+
+/// How much of a component is sent at once.
+const PART_BYTES: usize = 64 << 10;
 
 /// A component with what it asks of its host.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -66,10 +77,20 @@ pub async fn download(
     State(shown): State<AdminContext>,
     Path(digest): Path<String>,
 ) -> Result<Response, Problem> {
+    let place = shown.downloads.clone().try_acquire_owned().map_err(|_| Problem::busy())?;
     let mut seat = shown.desk.sit().await?;
     let found = stored(&mut seat, &digest).await;
     let (_, bytes) = seat.rise(found)?;
-    Ok(([(CONTENT_TYPE, "application/wasm")], bytes).into_response())
+    Ok(([(CONTENT_TYPE, "application/wasm")], in_parts(bytes, place)).into_response())
+}
+
+/// It takes memory, and its place, until its last part is on its way.
+fn in_parts(bytes: Vec<u8>, place: OwnedSemaphorePermit) -> Body {
+    let parts = stream::unfold((Bytes::from(bytes), place), async |(mut rest, place)| {
+        let part = rest.split_to(rest.len().min(PART_BYTES));
+        (!part.is_empty()).then_some((Ok::<_, Infallible>(part), (rest, place)))
+    });
+    Body::from_stream(parts)
 }
 
 async fn stored(
@@ -127,12 +148,10 @@ pub async fn upload(
     let half = versions.load(bytes.to_vec().into()).await.map_err(Problem::wrong)?;
     let now = shown.desk.component_in_force(&versions, &projection).await?;
     let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
-    if without_upcaster && is_upcaster {
-        return Err(Problem::wrong("it is an upcaster; being without one takes a projector's file"));
-    }
-    let now = now.filter(|_| !without_upcaster);
-    let alone = || Problem::conflict("no projector is in force for this upcaster: deploy one first");
-    let next = half.beside(now).ok_or_else(alone)?;
+    let next = now.beside(half, without_upcaster).map_err(|why| match why {
+        NoPair::NoProjector => Problem::wrong(why.to_string()),
+        NoPair::Alone | NoPair::Hidden { .. } => Problem::conflict(why.to_string()),
+    })?;
     let uploaded = Uploaded::of(&next, is_upcaster);
     if dry_run {
         return Ok(Json(uploaded).into_response());
@@ -189,5 +208,29 @@ fn answered(before: AnsweredBefore) -> Result<Response, Problem> {
             Ok((StatusCode::CREATED, [(CONTENT_TYPE, "application/json")], body).into_response())
         }
         AnsweredBefore::Another | AnsweredBefore::Nothing => Err(Problem::key_is_taken("an upload")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::StreamExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_component_keeps_its_place_until_its_last_part_is_taken() {
+        let bytes: Vec<u8> = (0..=3 * PART_BYTES).map(|at| u8::try_from(at % 251).expect("small")).collect();
+        let places = Arc::new(Semaphore::new(1));
+        let place = places.clone().try_acquire_owned().expect("it is free");
+        let mut parts = in_parts(bytes.clone(), place).into_data_stream();
+        let mut taken = parts.next().await.expect("a part").expect("it is there").to_vec();
+        assert_eq!((taken.len(), places.available_permits()), (PART_BYTES, 0));
+        while let Some(part) = parts.next().await {
+            taken.extend(part.expect("it is there"));
+        }
+        assert!(taken == bytes && places.available_permits() == 1);
     }
 }

@@ -103,7 +103,7 @@ async fn dry_deployment(
     let now = shown.desk.component_in_force(&versions, projection).await?;
     let next = shown.desk.component(&versions, digest).await?;
     let mut seat = shown.desk.sit().await?;
-    let found = DryDeployment::look(&mut seat.session, &seat.servers, now.as_ref(), &next, dry).await;
+    let found = DryDeployment::look(&mut seat.session, &seat.servers, &now, &next, dry).await;
     seat.rise(found.map_err(Problem::from))
 }
 

@@ -153,11 +153,14 @@ struct Listener {
 }
 
 impl Listener {
-    /// How everything stands now.
+    /// How everything stands now. Whoever has heard of others before learns that they are gone.
     fn all(&self) -> Vec<Event> {
-        let projections = self.shown.snapshots_for(&self.caller);
-        let projections = projections.iter().filter_map(|snapshot| event("projection", snapshot));
-        projections.chain(letters(&self.shown).filter_map(|letters| event("letters", &letters))).collect()
+        let snapshots = self.shown.snapshots_for(&self.caller);
+        let names: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.projection.as_str()).collect();
+        let names = event("projections", &json!({ "projections": names }));
+        let projections = snapshots.iter().filter_map(|snapshot| event("projection", snapshot));
+        let letters = letters(&self.shown).filter_map(|letters| event("letters", &letters));
+        names.into_iter().chain(projections).chain(letters).collect()
     }
 
     /// What is told next; nothing at a stop.
@@ -196,7 +199,8 @@ fn event(name: &str, data: &impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// Streams changes as server-sent events: `projection` with the state of one, first of each, then of those that change; `letters` with
+/// Streams changes as server-sent events: first `projections` with the names of all that there are, and again where some changes
+/// were missed; `projection` with the state of one, first of each, then of those that change; `letters` with
 /// how many letters a projection has, and which is the newest, whenever one comes, goes or changes; `gone` with the name of a
 /// projection that this host does not run any more; and `operation` with one that is new or makes progress.
 #[utoipa::path(get, path = "/events", tag = "events",

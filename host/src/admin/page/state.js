@@ -63,6 +63,11 @@ async function recall(projection) {
     changed();
 }
 
+function forget(projection) {
+    known.projections.delete(projection);
+    known.letters.delete(projection);
+}
+
 function hear(kind, told) {
     if (kind === "projection") {
         const isNew = !known.projections.has(told.projection);
@@ -71,10 +76,9 @@ function hear(kind, told) {
         if (isNew) recall(told.projection);
         remember(told);
     }
-    if (kind === "gone") {
-        known.projections.delete(told.projection);
-        known.letters.delete(told.projection);
-    }
+    if (kind === "gone") forget(told.projection);
+    // What went while nobody could tell.
+    if (kind === "projections") [...known.projections.keys()].filter((name) => !told.projections.includes(name)).forEach(forget);
     if (kind === "letters") known.letters.set(told.projection, told);
     if (kind === "operation") known.operations.set(told.id, told);
     changed();

@@ -2,9 +2,11 @@
 
 use super::{AskedAggregate, CandidateFile, Console, LetterFilter};
 use crate::cli::{compose, own_host};
-use crate::component::registry::Versions;
+use crate::component::registry::{Versions, short};
+use crate::component::standing::StandingComponent;
 use crate::component::version::{Loaded, LoadedComponent};
 use crate::config::{Config, Projection};
+use crate::failure::Failure;
 use crate::operation::choice::LetterBoundary;
 use crate::operation::deployments::{self, Deployments};
 use crate::operation::dry_run::{DryDeployment, DryRun};
@@ -38,7 +40,7 @@ pub struct ByDatabases<'a> {
 pub struct LoadedCandidate {
     next: Loaded,
     /// The one in force.
-    before: Option<Loaded>,
+    before: StandingComponent,
     told: Uploaded,
 }
 
@@ -58,19 +60,30 @@ impl<'a> ByDatabases<'a> {
         })
     }
 
-    async fn in_force(&mut self, engine: &Engine, projection: &str) -> anyhow::Result<Option<Loaded>> {
+    async fn in_force(&mut self, engine: &Engine, projection: &str) -> anyhow::Result<StandingComponent> {
         let (session, control, settings) =
             (&mut self.session, &self.servers.control, self.config.projection.get(projection));
         let mut db = control.of(session, projection);
         let found = db.deployment_in_force().await?;
-        let (Some(found), Some(settings)) = (found, settings) else { return Ok(None) };
-        let gone = || anyhow::anyhow!("the component in force is not stored whole: deploy it again");
-        let halves = db.stored_halves(&found.digest).await?.ok_or_else(gone)?;
+        let (Some(found), Some(settings)) = (found, settings) else { return Ok(StandingComponent::Nothing) };
+        let unloadable = |may_have_upcaster, why: String| StandingComponent::Unloadable {
+            may_have_upcaster,
+            why: Failure::misconfigured(
+                format!("the component in force, {}, cannot be loaded here: {why}", short(&found.digest)),
+                "deploy another one, or roll back",
+            ),
+        };
+        let Some(halves) = db.stored_halves(&found.digest).await? else {
+            return Ok(unloadable(true, "it is not stored whole".to_owned()));
+        };
+        let has_upcaster = halves.upcaster.is_some();
         let (engine, budget, name) = (engine.clone(), settings.budget.clone(), projection.to_owned());
         let loading =
             tokio::task::spawn_blocking(move || Loaded::load_halves(&engine, &name, halves, &budget));
-        let loaded = loading.await?.map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
-        Ok(Some(loaded))
+        Ok(match loading.await? {
+            Ok(loaded) => StandingComponent::Loaded(Box::new(loaded)),
+            Err(problems) => unloadable(has_upcaster, problems.join("; ")),
+        })
     }
 }
 
@@ -215,14 +228,10 @@ impl Console for ByDatabases<'_> {
         let engine = compose::engine(self.config)?;
         let half = load::load_either(&engine, projection, file, &settings.budget)?;
         let is_upcaster = matches!(half, LoadedComponent::Upcaster(_));
-        if without_upcaster && is_upcaster {
-            anyhow::bail!("{}: it is an upcaster; being without one takes a projector's file", file.display())
-        }
         self.registered(projection).await?;
         let before = self.in_force(&engine, projection).await?;
-        let beside = before.clone().filter(|_| !without_upcaster);
-        let alone = || anyhow::anyhow!("no projector is in force for this upcaster: deploy one first");
-        let next = half.beside(beside).ok_or_else(alone)?;
+        let next = before.beside(half, without_upcaster);
+        let next = next.map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?;
         let told = Uploaded::of(&next, is_upcaster);
         Ok(LoadedCandidate { next, before, told })
     }
@@ -240,7 +249,7 @@ impl Console for ByDatabases<'_> {
         let request = Request::Deploy { digest: next.digest().to_owned(), canary_seconds };
         let dry = DryRun::of(&Wished { request, letters: None });
         let (session, servers) = (&mut self.session, &self.servers);
-        Ok(DryDeployment::look(session, servers, before.as_ref(), next, dry).await?)
+        Ok(DryDeployment::look(session, servers, before, next, dry).await?)
     }
 
     async fn shadow(
@@ -250,7 +259,7 @@ impl Console for ByDatabases<'_> {
         documents: u32,
     ) -> anyhow::Result<ShadowReport> {
         let none = || anyhow::anyhow!("no component is in force yet: there is nothing to compare with");
-        let before = before.as_ref().ok_or_else(none)?;
+        let before = before.as_loaded().ok_or_else(none)?;
         Ok(shadow::compare(&self.servers, before, next, documents).await?)
     }
 

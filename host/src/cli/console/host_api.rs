@@ -52,6 +52,13 @@ pub struct HostIsAway {
     reason: String,
 }
 
+#[cfg(test)]
+impl HostIsAway {
+    pub fn for_a_test() -> Self {
+        Self { url: "http://127.0.0.1:1".to_owned(), reason: "connection refused".to_owned() }
+    }
+}
+
 /// A host's API.
 pub struct HostApi {
     /// Without a slash at its end.

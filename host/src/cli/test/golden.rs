@@ -6,6 +6,7 @@ use anyhow::Context;
 use similar::{ChangeTag, DiffOp, TextDiff};
 
 use super::report::ASIDE;
+use crate::cli::output;
 
 /// How many lines of a change are shown of each side.
 const SHOWN: usize = 20;
@@ -31,7 +32,10 @@ pub fn write(path: &Path, answers: &[String]) -> anyhow::Result<()> {
 pub fn compare(path: &Path, expected: &[String], answers: &[String]) -> bool {
     let answers = counting(answers.iter().cloned());
     let Some(difference) = difference(expected, &answers) else { return true };
-    eprintln!("The answers are not those of {}; --update takes the new ones.{difference}", path.display());
+    output::error_line(format_args!(
+        "The answers are not those of {}; --update takes the new ones.{difference}",
+        path.display()
+    ));
     false
 }
 

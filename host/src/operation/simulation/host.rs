@@ -127,7 +127,7 @@ impl ControlPorts for OperatedHost {
         self.world.under(epoch, super::rows::Rows::release)
     }
 
-    async fn open_breaker(&self, _epoch: u64, reason: &str) -> Result<(), Failure> {
+    async fn open_breaker(&self, _epoch: u64, _digest: &str, reason: &str) -> Result<(), Failure> {
         self.world.steps.violated(|| format!("the breaker opens, and no event is at fault: {reason}"));
         Ok(())
     }

@@ -239,7 +239,7 @@ impl Rows {
                 Step::GiveUp(numbers, why) => {
                     let given_up = |one: &&mut Generation| numbers.contains(&one.generation);
                     for one in self.standing.iter_mut().filter(given_up) {
-                        (one.state, one.reason) = (GenerationState::Dropping, Some(why.clone()));
+                        (one.state, one.reason) = (one.given_up(), Some(why.clone()));
                     }
                 }
                 Step::Set(changed) => {
@@ -280,7 +280,7 @@ impl Rows {
     pub fn replace_unasked(&mut self) {
         let Ok(gives_up) = generation::opening(&self.standing, true) else { return };
         for one in self.standing.iter_mut().filter(|one| gives_up.contains(&one.generation)) {
-            (one.state, one.reason) = (GenerationState::Dropping, Some("superseded by a rebuild".to_owned()));
+            (one.state, one.reason) = (one.given_up(), Some("superseded by a rebuild".to_owned()));
         }
         self.numbers += 1;
         let (number, digest) = (self.numbers, self.in_force().1);

@@ -172,7 +172,7 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                     "{refused}; so it is with the events of {aggregates} aggregates in a row, for some minutes, and \
                      no other event passes: fix the cause; or run `laterna resume` to let the events be parked"
                 );
-                Err(Failure::BreakerOpen { reason })
+                Err(Failure::BreakerOpen { reason, digest: Some(batch.version.digest.clone()) })
             }
             blame => Ok(blame),
         }

@@ -223,7 +223,7 @@ impl ProjectionDb<'_> {
 
 impl ControlDb<'_> {
     /// Records what a command waits for, and returns for how many seconds it has waited since somebody first tried it in
-    /// vain.
+    /// vain. One that is over waits for nothing.
     pub async fn command_waits(&mut self, id: u64, reason: &str) -> Result<u64, Failure> {
         let sql = self.statement(
             "recording what a command waits for",
@@ -234,7 +234,7 @@ impl ControlDb<'_> {
         let sql = self.statement(
             "recording what a command waits for",
             "SELECT CAST(GREATEST(COALESCE(TIMESTAMPDIFF(SECOND, waits_since, CURRENT_TIMESTAMP(6)), 0), 0) AS UNSIGNED) \
-             FROM laterna.command WHERE id = ?",
+             FROM laterna.command WHERE id = ? AND state = 'pending'",
         );
         let found = sql.bind(id).first(self.connection()).await?;
         found.map_or(Ok(0), |row| row.get(0))

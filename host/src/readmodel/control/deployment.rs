@@ -339,16 +339,25 @@ impl ControlDb<'_> {
 impl LeaderDb<'_> {
     /// Records that a deployment was taken back, for what it did: the one before is in force again. After a failure the
     /// session must not be used again; it may be repeated.
-    pub async fn take_deployment_back(&mut self, digest: &str, reason: &str) -> Result<(), Failure> {
+    pub async fn take_deployment_back(&mut self, id: u64, reason: &str) -> Result<(), Failure> {
         let mut transaction = self.begin("recording that the deployment was taken back").await?;
         let sql = transaction.statement(
             "recording that the deployment was taken back",
             "UPDATE laterna.deployment SET state = 'taken-back', reason = ? \
-             WHERE projection = ? AND digest = ? AND state = 'deployed' AND canary_until IS NOT NULL \
-             ORDER BY id DESC LIMIT 1",
+             WHERE projection = ? AND id = ? AND state = 'deployed' AND canary_until IS NOT NULL",
         );
-        let query = sql.bind(reason).bind(transaction.projection).bind(digest);
+        let query = sql.bind(reason).bind(transaction.projection).bind(id);
         query.run(&mut transaction).await?;
+        // What was deployed over it meanwhile replaces what is in force again.
+        let sql = transaction.statement(
+            "recording that the deployment was taken back",
+            "UPDATE laterna.deployment later \
+             JOIN laterna.deployment back ON back.projection = later.projection AND back.digest = later.previous \
+             SET later.previous = NULLIF(back.previous, later.digest) \
+             WHERE later.projection = ? AND later.id > back.id AND later.state = 'deployed' \
+             AND back.id = ? AND back.state = 'taken-back'",
+        );
+        sql.bind(transaction.projection).bind(id).run(&mut transaction).await?;
         // The lanes go back to the one before, which they have to take up again.
         let sql = transaction.statement(
             "recording that the deployment was taken back",

@@ -252,12 +252,22 @@ fn one(row: &ControlRow) -> Result<Generation, Failure> {
     })
 }
 
+impl Generation {
+    /// What becomes of it when it is given up: one that was kept, and is on its way back, is kept again. It began as accepted.
+    pub fn given_up(&self) -> GenerationState {
+        let returns = self.accepted && self.origin == Origin::Rollback && self.purpose == Purpose::Replace;
+        if returns { GenerationState::Kept } else { GenerationState::Dropping }
+    }
+}
+
 impl ProjectionTransaction<'_> {
-    /// Gives generations up, and records why.
+    /// Gives generations up, as [`Generation::given_up`] says, and records why.
     pub async fn give_up_generations(&mut self, numbers: &[u32], why: &str) -> Result<(), Failure> {
         let sql = self.statement(
             "giving a generation up",
-            "UPDATE laterna.generation SET state = 'dropping', reason = ? WHERE projection = ? AND generation = ?",
+            "UPDATE laterna.generation SET reason = ?, \
+             state = IF(accepted AND origin = 'rollback' AND purpose = 'replace', 'kept', 'dropping') \
+             WHERE projection = ? AND generation = ?",
         );
         for number in numbers {
             let given_up = sql.bind(why).bind(self.projection).bind(number);

@@ -162,7 +162,7 @@ impl ProjectionDb<'_> {
         if self.lease_holder().await?.is_some() {
             return Ok(false);
         }
-        let account = self.held_lease().await?.and_then(|held| held.account);
+        let account = self.last_account().await?;
         for id in self.lane_sessions().await? {
             if id != self.session.id && self.session.presence(id, account.as_deref()).await? != Presence::Gone
             {
@@ -170,6 +170,14 @@ impl ProjectionDb<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// The account of whoever took the lease last, also where it was given back; none where that host does not say.
+    async fn last_account(&mut self) -> Result<Option<String>, Failure> {
+        let read =
+            self.statement("asking for the lease", "SELECT account FROM laterna.lease WHERE projection = ?");
+        let found = read.bind(self.projection).first(self.connection()).await?;
+        Ok(found.map(|row| row.get::<Option<String>>(0)).transpose()?.flatten())
     }
 
     /// The sessions in which lanes wrote last.

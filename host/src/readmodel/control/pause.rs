@@ -32,7 +32,7 @@ impl ProjectionDb<'_> {
 pub(super) fn from_row(row: &ControlRow, projection: &str, class: &str) -> Result<Failure, Failure> {
     let text = |column: &str| row.get::<String>(column);
     Ok(match class {
-        BY_BREAKER => Failure::BreakerOpen { reason: text("pause_reason")? },
+        BY_BREAKER => Failure::BreakerOpen { reason: text("pause_reason")?, digest: None },
         _ => Failure::Paused {
             projection: projection.to_owned(),
             by: text("paused_by")?,

@@ -11,14 +11,14 @@ use sqlparser::ast::{
 };
 
 use crate::sql::name::plain;
-use crate::statement::{Column, Type};
+use crate::statement::{Column, Type, UniqueKey};
 
 /// Has no characters: what is text elsewhere is bytes in it.
 const BYTES: &str = "binary";
 
 /// The columns of a table, in order; `options` are those that are written.
 pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column> {
-    let primary = unique_keys(table).into_iter().next().unwrap_or_default();
+    let primary = unique_keys(table).into_iter().next().unwrap_or_default().columns;
     let bytes_by_default = options.iter().any(|option| match option {
         SqlOption::KeyValue { key, value: Expr::Identifier(word) } => {
             key.value.contains("CHAR") && word.value.eq_ignore_ascii_case(BYTES)
@@ -51,7 +51,8 @@ pub(super) fn columns(table: &CreateTable, options: &[SqlOption]) -> Vec<Column>
             nullable: !is_required,
             has_default: has_default || !is_required,
             generated: has(|option| matches!(option, ColumnOption::Generated { .. })),
-            checked: read.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value)),
+            checked: is_bounded(&column.data_type)
+                || read.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value)),
             collation: collation.or(of_charset).or_else(|| of_table.clone()),
         }
     };
@@ -88,8 +89,13 @@ fn read_by_checks(table: &CreateTable) -> Vec<String> {
     let mut read = Vec::new();
     for check in of_columns.chain(of_table).filter(|check| check.enforced != Some(false)) {
         let _ = visit_expressions(&*check.expr, |expr| {
-            if let Expr::Identifier(column) = expr {
-                read.push(column.value.clone());
+            match expr {
+                Expr::Identifier(column) => read.push(column.value.clone()),
+                // With the table's name before it.
+                Expr::CompoundIdentifier(parts) => {
+                    read.extend(parts.last().map(|column| column.value.clone()));
+                }
+                _ => {}
             }
             ControlFlow::<()>::Continue(())
         });
@@ -97,28 +103,34 @@ fn read_by_checks(table: &CreateTable) -> Vec<String> {
     read
 }
 
-/// The columns of the primary key, then those of each unique key.
-pub(super) fn unique_keys(table: &CreateTable) -> Vec<Vec<String>> {
-    let names =
-        |columns: &[IndexColumn]| columns.iter().filter_map(|column| name(&column.column.expr)).collect();
-    let (mut primary, mut unique): (Vec<Vec<String>>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+/// The primary key, then each unique key.
+pub(super) fn unique_keys(table: &CreateTable) -> Vec<UniqueKey> {
+    let (mut primary, mut unique) = (Vec::new(), Vec::new());
     for column in &table.columns {
+        let own = || UniqueKey { columns: vec![column.name.value.clone()], cut: Vec::new() };
         for option in &column.options {
             match option.option {
-                ColumnOption::PrimaryKey(_) => primary.push(vec![column.name.value.clone()]),
-                ColumnOption::Unique(_) => unique.push(vec![column.name.value.clone()]),
+                ColumnOption::PrimaryKey(_) => primary.push(own()),
+                ColumnOption::Unique(_) => unique.push(own()),
                 _ => {}
             }
         }
     }
     for constraint in &table.constraints {
         match constraint {
-            TableConstraint::PrimaryKey(key) => primary.push(names(&key.columns)),
-            TableConstraint::Unique(key) => unique.push(names(&key.columns)),
+            TableConstraint::PrimaryKey(key) => primary.push(key_of(&key.columns)),
+            TableConstraint::Unique(key) => unique.push(key_of(&key.columns)),
             _ => {}
         }
     }
     primary.into_iter().chain(unique).collect()
+}
+
+fn key_of(parts: &[IndexColumn]) -> UniqueKey {
+    let columns = parts.iter().filter_map(|part| name(&part.column.expr)).collect();
+    let is_cut = |part: &&IndexColumn| matches!(part.column.expr, Expr::Function(_));
+    let cut = parts.iter().filter(is_cut).filter_map(|part| name(&part.column.expr)).collect();
+    UniqueKey { columns, cut }
 }
 
 /// The column of a key part, which may have the length of a prefix.
@@ -137,6 +149,17 @@ fn name(part: &Expr) -> Option<String> {
             }
         }
         _ => None,
+    }
+}
+
+/// Returns true for a double that is not negative, or has so many digits only: whether a value is one, the server finds out.
+fn is_bounded(data_type: &DataType) -> bool {
+    use DataType as T;
+    let sized = |size: &ExactNumberInfo| matches!(size, ExactNumberInfo::PrecisionAndScale(..));
+    match data_type {
+        T::Float(size) | T::Double(size) => sized(size),
+        T::FloatUnsigned(_) | T::DoubleUnsigned(_) | T::DoublePrecisionUnsigned => true,
+        _ => false,
     }
 }
 

@@ -65,7 +65,7 @@ fn has_plain_key(table: &Table) -> bool {
             _ => false,
         })
     };
-    !table.key().is_empty() && table.key().iter().all(is_plain)
+    !table.key().is_empty() && table.has_whole_key() && table.key().iter().all(is_plain)
 }
 
 /// A DELETE of rows that parameters name. One refused over rows that point at it could pass after another one.

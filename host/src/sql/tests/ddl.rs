@@ -2,7 +2,7 @@
 
 use super::{DELETE, ORDERS, check, manifest, reasons, table};
 use crate::sql::{self, Reason, SqlPlace};
-use crate::statement::TextOrder;
+use crate::statement::{TextOrder, UniqueKey};
 
 const OPTIONS: &str = "ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_0900_bin";
 
@@ -340,6 +340,43 @@ fn generated_columns_are_taken_and_what_nothing_enforces_is_left_out() {
     assert!(note.contains("table `t` has a key on an expression, which MariaDB does not have"), "{note}");
 }
 
+fn key(columns: &[&str], cut: &[&str]) -> UniqueKey {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    UniqueKey { columns: owned(columns), cut: owned(cut) }
+}
+
+#[test]
+fn a_key_of_which_the_beginning_is_compared_makes_one_row_of_several() {
+    for (keys, is_one) in [
+        ("PRIMARY KEY (id)", false),
+        ("PRIMARY KEY (id(3))", true),
+        ("PRIMARY KEY (id), UNIQUE KEY u (day, id)", false),
+        ("PRIMARY KEY (id), UNIQUE KEY u (id(3), day)", true),
+    ] {
+        let ddl = format!("CREATE TABLE t (id VARCHAR(20) NOT NULL, day INT NOT NULL, {keys})");
+        let schema = table(&ddl).expect("it is right");
+        assert_eq!(schema.tables[1].has_other_unique_key(), is_one, "{keys}");
+    }
+}
+
+#[test]
+fn what_the_server_alone_can_judge_is_marked() {
+    for (column, is_checked) in [
+        ("n DOUBLE", false),
+        ("n FLOAT(20)", false),
+        ("n DOUBLE UNSIGNED", true),
+        ("n FLOAT UNSIGNED", true),
+        ("n DOUBLE(5,2)", true),
+        ("n FLOAT(5,2)", true),
+        ("n INT, CHECK (n > 1)", true),
+        ("n INT, CHECK (t.n > 1)", true),
+        ("n INT, CHECK (t.id > 1)", false),
+    ] {
+        let schema = table(&format!("CREATE TABLE t (id INT PRIMARY KEY, {column})")).expect("it is right");
+        assert_eq!(schema.tables[1].column("n").expect("it is there").checked, is_checked, "{column}");
+    }
+}
+
 #[test]
 fn columns_and_keys_are_known() {
     let ddl = "CREATE TABLE t (id BIGINT, a VARCHAR(9) NOT NULL DEFAULT 'x' UNIQUE, b TEXT, n INT NOT NULL, \
@@ -355,10 +392,7 @@ fn columns_and_keys_are_known() {
         shown,
         ["id BIGINT false false", "a text(9) false true", "b text true true", "n INT false false"]
     );
-    assert_eq!(
-        t.unique_keys,
-        [vec!["id".to_owned()], vec!["a".to_owned()], vec!["b".to_owned(), "id".to_owned()]]
-    );
+    assert_eq!(t.unique_keys, [key(&["id"], &[]), key(&["a"], &[]), key(&["b", "id"], &["b"])]);
     assert!(t.has_other_unique_key());
 }
 

@@ -82,6 +82,9 @@ async fn report_progress(host: &OnServers, generation: &Generation, progress: &M
     let (control, name) = (&host.servers.control, host.settings.name.as_str());
     let telling = async {
         let mut session = host.servers.applier.connect().await?;
+        if let Some(command) = generation.command {
+            control.of(&mut session, name).command_goes_on(command).await?;
+        }
         loop {
             tokio::time::sleep(INTERVAL).await;
             let mut db = control.of(&mut session, name);

@@ -337,5 +337,5 @@ pub async fn report_progress<P: GenerationPorts>(ports: &mut P, now: &Generation
     let told = format!("generation {} waits: {reason}", now.generation);
     let waited = Duration::from_secs(ports.waits(command, &told).await?);
     let Some(why) = command::bound(waited, &told) else { return Ok(()) };
-    ports.advance(now, GenerationState::Dropping, now.purpose, Some(&why)).await.map(|_| ())
+    ports.advance(now, now.given_up(), now.purpose, Some(&why)).await.map(|_| ())
 }

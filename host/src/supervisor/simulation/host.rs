@@ -180,7 +180,11 @@ impl Host {
         let previous = desired.get().current;
         let current = self.version_of(3 - previous.version);
         self.steps.note(|| format!("{} goes over to version {}", self.name, current.version));
-        let canary = canary.then(|| Canary { previous, until: Instant::now() + Duration::from_secs(5) });
+        let canary = canary.then(|| Canary {
+            deployment: 1,
+            previous,
+            until: Instant::now() + Duration::from_secs(5),
+        });
         desired.set(Desired { current, canary });
     }
 
@@ -188,7 +192,7 @@ impl Host {
     fn holds(&self, full: Option<&Failure>) -> Option<Failure> {
         let state = self.store.state();
         if state.tables.breaker.as_ref().is_some_and(|breaker| !breaker.resumed) {
-            return Some(Failure::BreakerOpen { reason: "made up".to_owned() });
+            return Some(Failure::BreakerOpen { reason: "made up".to_owned(), digest: None });
         }
         let letters = state.tables.letters.len() as u64;
         if self.habits.holds_stream && letters > 0 {
@@ -265,9 +269,9 @@ impl ControlPorts for Host {
         self.store.release(epoch)
     }
 
-    async fn open_breaker(&self, epoch: u64, _reason: &str) -> Result<(), Failure> {
+    async fn open_breaker(&self, epoch: u64, digest: &str, _reason: &str) -> Result<(), Failure> {
         self.steps.step(&self.life, 1, || format!("{} records the open breaker", self.name)).await;
-        self.store.open_breaker(epoch, &self.version.to_string())
+        self.store.open_breaker(epoch, digest)
     }
 
     async fn explain(&self, failure: Failure) -> Failure {

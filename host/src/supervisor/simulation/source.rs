@@ -120,7 +120,7 @@ impl Reading for SimulatedSource {
         Ok(feed)
     }
 
-    async fn look(&mut self, since: ClusterTime) -> Result<SimulatedLook, Failure> {
+    async fn look(&mut self, since: ClusterTime, _together: u32) -> Result<SimulatedLook, Failure> {
         self.steps.step(&self.life, 1, || format!("source shows what is since {since}")).await;
         self.fails()?;
         // That the oplog does not reach back so far says nothing about a source that is the same.

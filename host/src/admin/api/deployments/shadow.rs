@@ -41,7 +41,8 @@ pub async fn compare(
     }
     let versions = shown.versions_of(&projection)?;
     let none = || Problem::conflict("no component is in force yet: there is nothing to compare with");
-    let before = shown.desk.component_in_force(&versions, &projection).await?.ok_or_else(none)?;
+    let before = shown.desk.component_in_force(&versions, &projection).await?;
+    let before = before.loaded().map_err(Problem::outside)?.ok_or_else(none)?;
     let next = shown.desk.component(&versions, &digest).await?;
     let found = shadow::compare(shown.desk.servers(), &before, &next, documents).await;
     found.map(Json).map_err(Problem::outside)

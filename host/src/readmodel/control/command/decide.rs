@@ -3,7 +3,7 @@
 use super::overtake::{self, LockedRows, Way};
 use super::{Command, CommandOutcome};
 use crate::readmodel::control::deployment::Proposal;
-use crate::readmodel::control::generation::{self, Change, Generation, GenerationState, Wanted};
+use crate::readmodel::control::generation::{self, Change, Generation, Wanted};
 
 /// The end of a try to carry a command out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn decide(
     // What is given up is not in the way of what follows.
     let mut standing = rows.standing.clone();
     for gone in standing.iter_mut().filter(|one| cleared.generations.contains(&one.generation)) {
-        gone.state = GenerationState::Dropping;
+        gone.state = gone.given_up();
     }
     match way {
         Way::Over => return over(vec![]),

@@ -101,7 +101,8 @@ impl ProjectionTransaction<'_> {
     ) -> Result<EndedCommands, Failure> {
         let sql = self.statement("cancelling a command", "UPDATE laterna.command SET \
              result = IF(state = 'done' AND result IS NOT NULL, CONCAT(result, '; ', ?), ?), state = 'failed', \
-             cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6) WHERE id = ?",
+             cancelled_by = ?, cancelled_at = CURRENT_TIMESTAMP(6), finished_at = CURRENT_TIMESTAMP(6), \
+             waits = NULL, waits_since = NULL WHERE id = ?",
         );
         sql.bind(result).bind(result).bind(by).bind(id).run(self).await?;
         let ends = if is_pending { vec![CommandEnd::Cancelled] } else { vec![] };
@@ -131,7 +132,7 @@ async fn finish(
         "recording a command's result",
         format!(
             "UPDATE laterna.command SET state = ?, result = ?, carried_out_by = COALESCE(?, carried_out_by), \
-             finished_at = CURRENT_TIMESTAMP(6) \
+             finished_at = CURRENT_TIMESTAMP(6), waits = NULL, waits_since = NULL \
              WHERE id = ? AND state = 'pending' AND LAST_INSERT_ID(IF(cancelled_by IS NULL, 1, {CANCELLED})) > 0"
         ),
     );

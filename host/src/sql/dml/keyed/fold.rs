@@ -163,6 +163,9 @@ fn is_foreseen(table: &Table) -> bool {
 
 /// Returns true where a value that fits by the host's judgement fits by every server's.
 fn is_judged(column: &Column) -> bool {
+    if column.checked {
+        return false;
+    }
     match column.kind {
         Type::Text { characters } => characters.is_some() && column.takes_all_letters(),
         Type::Bytes { bytes } => bytes.is_some(),
