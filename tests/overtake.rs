@@ -224,7 +224,7 @@ async fn a_kept_generation_that_is_on_its_way_back_is_kept_again_where_something
         assert!(!answer(given_up).await.0);
     }
     drop(reader);
-    scene.until_live(3).await;
+    until("the second one is live", async || scene.live().await > 2).await;
     assert!(answer(third).await.0);
     let kept: Vec<_> = scene.generations()["aside"].as_array().expect("a list").clone();
     assert!(kept.iter().any(|one| one["generation"] == 1 && one["state"] == "kept"), "{kept:?}");
