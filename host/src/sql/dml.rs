@@ -132,10 +132,12 @@ fn check_update(update: &mut Update, tables: DeclaredTables) -> Result<Finding, 
     conditions.extend(selection.clone());
     // Of several rows that fit one row, any could be taken.
     for source in walk.sources.iter().skip(1) {
-        if !is_at_most_one(source, &conditions, false) {
+        if !is_at_most_one(source, &walk.sources, &conditions, false) {
             let what = format!("a join with any number of rows of `{}`", source.table);
-            walk.reasons
-                .push(not_allowed(what, "which of them counts is not determined: join by its primary key"));
+            walk.reasons.push(not_allowed(
+                what,
+                "which of them counts is not determined: join by its primary key, in the key's own type",
+            ));
         }
     }
     finish(name.clone(), walk, reasons)

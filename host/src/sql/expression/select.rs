@@ -13,6 +13,7 @@ use super::bare::{Bare, columns};
 use super::{Context, NamedTable, Walk, Want};
 use crate::sql::name::{declared_table, plain_table, quote};
 use crate::sql::refusal::{Reason, not_allowed};
+use crate::statement::Type;
 
 const PLAIN: &str = "write SELECT columns FROM tables WHERE condition";
 
@@ -122,7 +123,7 @@ impl Walk<'_> {
         }
         let is_total = self.judge_groups(select, &groups);
         let is_one = match &self.sources[visible..] {
-            [one] => is_at_most_one(one, &conditions, true),
+            [one] => is_at_most_one(one, &self.sources, &conditions, true),
             sources => sources.is_empty(),
         };
         SelectedRows { is_ordered: is_one || is_total }
@@ -330,21 +331,67 @@ impl Walk<'_> {
     }
 }
 
-/// Returns true where conditions name every column of a table's primary key, each with a value of its own.
+/// Returns true where conditions name every column of a table's primary key, each with a value of its own that only one
+/// value of the column equals.
 ///
-/// Among others, a column alone could be another table's.
-pub(in crate::sql) fn is_at_most_one(source: &NamedTable<'_>, conditions: &[Expr], is_alone: bool) -> bool {
-    let Some(table) = source.columns else { return false };
+/// Among others, a column alone could be another table's. `sources` are all that the conditions may name.
+pub(in crate::sql) fn is_at_most_one(
+    source: &NamedTable<'_>,
+    sources: &[NamedTable<'_>],
+    conditions: &[Expr],
+    is_alone: bool,
+) -> bool {
+    let Some(table) = source.columns.filter(|table| table.has_whole_key()) else { return false };
     let mut found = Vec::new();
     for condition in conditions {
         equalities(condition, source, is_alone, &mut found);
     }
-    let is_found = |column: &String| found.iter().any(|name: &String| name.eq_ignore_ascii_case(column));
+    let is_found = |column: &String| {
+        let is_text = table.column(column).is_some_and(|column| matches!(column.kind, Type::Text { .. }));
+        found.iter().any(|(name, other)| {
+            name.eq_ignore_ascii_case(column) && !(is_text && is_compared_as_another_type(other, sources))
+        })
+    };
     !table.key().is_empty() && table.key().iter().all(is_found)
 }
 
-/// The columns of a table that a condition equates with something outside of it.
-fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: &mut Vec<String>) {
+/// Returns true for a number or a moment: compared with one, a text is read as one first, and `5`, `05` and `5.0` are equal.
+fn is_compared_as_another_type(other: &Expr, sources: &[NamedTable<'_>]) -> bool {
+    use sqlparser::ast::BinaryOperator as Op;
+    match other {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => {
+            is_compared_as_another_type(inner, sources)
+        }
+        Expr::Value(value) => matches!(value.value, Value::Number(..) | Value::Boolean(_)),
+        Expr::BinaryOp { op: Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo, .. } => true,
+        Expr::CompoundIdentifier(parts) => {
+            let [owner, name] = parts.as_slice() else { return false };
+            let owner = sources.iter().find(|source| source.name == owner.value);
+            let column = owner.and_then(|owner| owner.columns?.column(&name.value));
+            column.is_some_and(|column| {
+                matches!(
+                    column.kind,
+                    Type::Integer { .. }
+                        | Type::Decimal { .. }
+                        | Type::Double { .. }
+                        | Type::Bit { .. }
+                        | Type::Year
+                        | Type::Date
+                        | Type::DateTime { .. }
+                )
+            })
+        }
+        _ => false,
+    }
+}
+
+/// The columns of a table that a condition equates with something outside of it, each with that.
+fn equalities<'e>(
+    condition: &'e Expr,
+    source: &NamedTable<'_>,
+    is_alone: bool,
+    found: &mut Vec<(String, &'e Expr)>,
+) {
     use sqlparser::ast::BinaryOperator as Op;
     match condition {
         Expr::Nested(inner) => equalities(inner, source, is_alone, found),
@@ -367,7 +414,7 @@ fn equalities(condition: &Expr, source: &NamedTable<'_>, is_alone: bool, found: 
                     _ => false,
                 });
                 match name {
-                    Some(Ident { value, .. }) if is_outside => found.push(value.clone()),
+                    Some(Ident { value, .. }) if is_outside => found.push((value.clone(), other.as_ref())),
                     _ => {}
                 }
             }

@@ -275,3 +275,37 @@ fn other_forms_of_reading_are_refused() {
         ("CREATE TABLE t (id INT PRIMARY KEY, CHECK (id > (SELECT 1)))", "no: "),
     ]);
 }
+
+#[test]
+fn a_row_is_named_by_its_key_only_in_the_keys_own_type() {
+    let items = "CREATE TABLE items (id INT PRIMARY KEY, num INT, code VARCHAR(9), total INT)";
+    let prices = "CREATE TABLE prices (code VARCHAR(9) PRIMARY KEY, cents INT)";
+    let cut = "CREATE TABLE cut (code VARCHAR(9), cents INT, PRIMARY KEY (code(3)))";
+    let joined = |by: &str| {
+        format!("UPDATE items i JOIN prices p ON p.code = {by} SET i.total = p.cents WHERE i.id = ?")
+    };
+    let read = |by: &str| {
+        format!("UPDATE items SET total = (SELECT cents FROM prices WHERE code = {by}) WHERE id = ?")
+    };
+    let of_cut = "UPDATE items i JOIN cut p ON p.code = i.code SET i.total = p.cents WHERE i.id = ?";
+    for (sql, is_taken) in [
+        (joined("i.code"), true),
+        (joined("i.num"), false),
+        (joined("(i.num)"), false),
+        (joined("i.num + 1"), false),
+        (joined("CONCAT(i.num, 'x')"), true),
+        (joined("'5'"), true),
+        (joined("5"), false),
+        (read("?"), true),
+        (read("'5'"), true),
+        (read("5"), false),
+        (read("-5"), false),
+        (read("items.num"), false),
+        (read("items.code"), true),
+        (of_cut.to_owned(), false),
+    ] {
+        let tables = [("items", items), ("prices", prices), ("cut", cut)];
+        let checked = super::super::check(&manifest(&tables, &[("it", &sql)]));
+        assert_eq!(checked.is_ok(), is_taken, "{sql}: {:?}", checked.err());
+    }
+}
