@@ -185,9 +185,12 @@ function Bulk({ name, filter, page, chosen, heads, choose, again }) {
             then: done,
         }),
     );
-    const isAll = chosen.size === heads.length;
+    // Some of another page may be chosen, too.
+    const shown = heads.map((head) => head.id);
+    const isAll = shown.every((id) => chosen.has(id));
+    const toggleAll = () => choose(isAll ? without(shown) : (now) => new Set([...now, ...shown]));
     return html`<div class="bulk">
-        <label class="check"><input type="checkbox" checked=${isAll} onChange=${() => choose(isAll ? new Set() : new Set(heads.map((head) => head.id)))} />${chosen.size ? `${count(chosen.size)} chosen` : "Choose these"}</label>
+        <label class="check"><input type="checkbox" checked=${isAll} onChange=${toggleAll} />${chosen.size ? `${count(chosen.size)} chosen` : "Choose these"}</label>
         <div class="buttons"><${Act} onClick=${rehearse}>Try a replay …<//><${Act} onClick=${replay}>Replay ${chosen.size ? count(chosen.size) : says === "all" ? "all" : "these"} …<//><${Act} danger=${true} onClick=${discard}>Discard ${chosen.size ? count(chosen.size) : says === "all" ? "all" : "these"} …<//></div>
         <${Trouble} problem=${problem} />
     </div>`;

@@ -31,9 +31,8 @@ export function useReading(path, ...when) {
 
 /** Changes whenever an operation on a projection goes on. */
 export function lately(name) {
-    let last = "";
-    for (const one of known.operations.values()) if (one.projection === name) last = `${one.id} ${one.state}`;
-    return last;
+    const own = [...known.operations.values()].filter((one) => one.projection === name);
+    return own.map((one) => `${one.id} ${one.state}`).join();
 }
 
 export function Projection({ name }) {
