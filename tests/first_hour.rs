@@ -216,7 +216,7 @@ async fn a_running_host_names_the_field_that_makes_no_event_and_a_type_that_may_
     assert!(log.contains(field), "{log}");
     assert_eq!(log.matches(misspelled).count(), 1, "{log}");
     let status = laterna(&world.config(host.port), &["status", "counter"]);
-    let says = format!("counter: the projector does not take Hapened (2); {misspelled}");
+    let says = format!("  2 Hapened; {misspelled}");
     assert!(said(&status).contains(&says), "{}", said(&status));
     host.stop().await;
 }

@@ -39,17 +39,24 @@ pub fn without_quotations(message: &str) -> String {
     }
 }
 
-/// The one of these names that another one may be a misspelling of: at most two characters differ, and not only in digits,
-/// or in the case of letters.
+/// The one of these names that another one may be a misspelling of: it differs in case, or in at most two characters, which are
+/// not digits only, nor a beginning or an end more (as `Blocked` and `Unblocked`).
 pub fn alike<'n>(name: &str, among: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let name = name.to_lowercase();
     let near = among.into_iter().filter_map(|other| {
         let lower = other.to_lowercase();
         let distance = strsim::damerau_levenshtein(&lower, &name);
         let is_near = distance <= TYPO && distance < name.chars().count();
-        (is_near && (lower == name || !differ_in_digits_only(&lower, &name))).then_some((distance, other))
+        let is_other = differ_in_digits_only(&lower, &name) || is_extended(&lower, &name);
+        (is_near && (lower == name || !is_other)).then_some((distance, other))
     });
     near.min().map(|(_, other)| other)
+}
+
+/// As `Opened` and `Reopened`: somebody means the two characters more.
+fn is_extended(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.len() == short.len() + TYPO && (long.ends_with(short) || long.starts_with(short))
 }
 
 /// As `line1` and `line2`, or `OrderPlacedV1` and `OrderPlacedV2`: these are names of two things.
@@ -142,6 +149,9 @@ mod tests {
             ("AcountOpend", Some("AccountOpened")),
             ("AcuntOpend", None),
             ("line2", None),
+            ("UnAccountOpened", None),
+            ("AccountOpenedBy", None),
+            ("AccountOpeneds", Some("AccountOpened")),
             ("lines", Some("line1")),
             ("b", None),
         ] {

@@ -106,7 +106,7 @@ async fn other_machines_reach_the_api_with_tokens_only_and_a_wrong_file_of_them_
     std::fs::write(&stranger, text).expect("it can be written");
     let told = status(&stranger);
     let says = format!(
-        "Whoever answers on 127.0.0.1:{port} does not tell the status of its projections (it does not know"
+        "What listens on 127.0.0.1:{port} does not tell the status of its projections (it does not know"
     );
     assert!(told.contains(&says) && told.contains("this is what MySQL knows"), "{told}");
 }

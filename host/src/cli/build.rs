@@ -78,6 +78,10 @@ struct ComponentBefore {
 impl ComponentBefore {
     fn keep(built: &Path) -> anyhow::Result<Self> {
         let copy = built.with_extension("before");
+        // A build that was killed has left it, and what is in its place may be anything.
+        if copy.is_file() {
+            return Ok(Self { copy: Some(copy) });
+        }
         match fs::copy(built, &copy) {
             Ok(_) => Ok(Self { copy: Some(copy) }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self { copy: None }),
@@ -89,7 +93,9 @@ impl ComponentBefore {
     fn put_back(self, built: &Path, why: anyhow::Error) -> anyhow::Result<anyhow::Error> {
         let Some(copy) = self.copy else { return Ok(why) };
         fs::rename(&copy, built).with_context(|| format!("{} cannot be put back", built.display()))?;
-        Ok(anyhow!("{why:#}\n{} is still the component of the build before", built.display()))
+        let here = std::env::current_dir()?;
+        let shown = built.strip_prefix(here).unwrap_or(built);
+        Ok(anyhow!("{why:#}\n{} is still the component of the build before", shown.display()))
     }
 
     fn forget(self) {

@@ -39,7 +39,7 @@ struct CheckReport {
     failures: usize,
     fixes: Vec<Fix>,
     /// The failures that were told in the words of a run.
-    refused: Vec<Failure>,
+    told: Vec<Failure>,
 }
 
 impl CheckReport {
@@ -73,7 +73,7 @@ impl CheckReport {
             _ => {}
         }
         self.fail(what, &told(failure));
-        self.refused.push(failure.clone());
+        self.told.push(failure.clone());
     }
 
     fn line(&mut self, verdict: &str, what: &str, text: &str) {

@@ -64,9 +64,9 @@ async fn carry_out(
             let own = leases.into_iter().find(|lease| lease.projection == *projection);
             let until = own.map(|lease| lease.expires_at).unwrap_or_default();
             bail!(
-                "`{projection}` is run by the host `{owner}`, whose lease lasts until {until} (and is renewed): take the \
-                 projection out of that host's configuration and restart it, or stop the host; if it has ended already, and \
-                 could not give the lease back, run this again after that moment"
+                "`{projection}` is run by the host `{owner}`: take it out of that host's configuration and restart it, or stop the \
+                 host. If the host has ended already, and could not give its lease back, the lease runs out at {until} (a host \
+                 that runs renews it): run this again then"
             )
         }
     }

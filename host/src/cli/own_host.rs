@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub enum StatusUntold {
     #[error("No host answers on {at}")]
     NoHost { at: SocketAddr },
-    #[error("Whoever answers on {at} does not tell the status of its projections ({why})")]
+    #[error("What listens on {at} does not tell the status of its projections ({why})")]
     Refused { at: SocketAddr, why: String },
 }
 
@@ -43,7 +43,7 @@ pub fn status(config: &Config) -> Result<Vec<Snapshot>, StatusUntold> {
     let why = match response.status().as_u16() {
         200 => match response.body_mut().read_json() {
             Ok(snapshots) => return Ok(snapshots),
-            Err(_) => "its answer is none".to_owned(),
+            Err(_) => "its answer is not a status".to_owned(),
         },
         401 => {
             "it does not know the token of `host.tokens`, or this account may not read that file".to_owned()

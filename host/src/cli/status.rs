@@ -277,8 +277,10 @@ fn notes(snapshot: &Snapshot) {
         output::line(format_args!("\n{name} takes more fuel than with the component before: {all}"));
     }
     if !snapshot.unhandled.is_empty() {
-        let types: Vec<String> = snapshot.unhandled.iter().map(untaken).collect();
-        output::line(format_args!("\n{name}: the projector does not take {}", types.join(", ")));
+        output::line(format_args!("\n{name}: events that the projector does not take, by their type"));
+        for one in &snapshot.unhandled {
+            output::line(untaken(one));
+        }
     }
     if snapshot.ignored > 0 {
         let ignored = table::number(snapshot.ignored);
@@ -296,7 +298,7 @@ fn notes(snapshot: &Snapshot) {
 /// A type that the projector does not take, with its events.
 fn untaken(TypeCount { event_type, events, alike }: &TypeCount) -> String {
     let alike = alike.as_deref().map_or_else(String::new, misspelled);
-    harmless(&format!("{event_type} ({}){alike}", table::number(*events)))
+    format!("  {} {}{}", table::number(*events), harmless(event_type), harmless(&alike))
 }
 
 /// A type whose events take half as much again as before, or more.

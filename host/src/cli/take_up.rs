@@ -45,13 +45,19 @@ pub async fn carry_out(console: &mut impl Console, wish: Wish, ask: Ask<'_>) -> 
     let answer = submit::answer(console, projection, wish, patience).await?;
     let CommandAnswer::Done { id, result } = answer else { return Ok(answer.print(json)) };
     let since = Instant::now();
-    if !submit::unless_away(since, patience.time(), async || console.reports_take_up().await).await? {
+    let unknown = |error: anyhow::Error| {
+        error.context(format!(
+            "command {id} is done ({result}), and whether the lanes work with it is not known"
+        ))
+    };
+    let reports = async || console.reports_take_up().await;
+    if !submit::unless_away(since, patience.time(), reports).await.map_err(unknown)? {
         let why = "the hosts are of a version that does not report whether their lanes work with it";
         let advice = format!("`laterna deployments {projection}` shows how many do");
         return Ok(print(id, None, &Came::Waits(format!("{result}; {why}; {advice}")), json));
     }
     let answer = async || console.deployments(projection, LOOKED_AT).await;
-    let all = submit::unless_away(since, patience.time(), answer).await?;
+    let all = submit::unless_away(since, patience.time(), answer).await.map_err(unknown)?;
     let Some(deployment) = found(&all, id, digest.as_deref()) else {
         // It has to be built first, or nothing was deployed: its result has that.
         let done = CommandAnswer::Done { id, result };

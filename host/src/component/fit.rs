@@ -30,7 +30,13 @@ pub async fn fit(
     let are_same_tables = match now {
         StandingComponent::Nothing => return Ok(HowItFits::Live),
         StandingComponent::Loaded(now) => now.deployed.schema.tables == next.tables,
-        StandingComponent::Unloadable { .. } => are_live_tables(session, servers, projection, next).await?,
+        StandingComponent::Unloadable { .. } => {
+            match are_live_tables(session, servers, projection, next).await {
+                Ok(are_they) => are_they,
+                Err(failure) if is_its_own(&failure) => return Ok(HowItFits::Not(failure.without_values())),
+                Err(failure) => return Err(failure),
+            }
+        }
     };
     if !are_same_tables {
         let control = &servers.control;
@@ -47,11 +53,14 @@ pub async fn fit(
     }
     match tables::prepare(session, next).await {
         Ok(()) => Ok(HowItFits::Live),
-        Err(
-            failure @ (Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. } | Failure::Bug { .. }),
-        ) => Ok(HowItFits::Not(failure.without_values())),
+        Err(failure) if is_its_own(&failure) => Ok(HowItFits::Not(failure.without_values())),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether the component is what a statement or a table fails for.
+fn is_its_own(failure: &Failure) -> bool {
+    matches!(failure, Failure::SchemaMismatch { .. } | Failure::Misconfigured { .. } | Failure::Bug { .. })
 }
 
 /// Whether the live tables are those that a component declares, where nobody can say what was declared for them.
@@ -70,5 +79,5 @@ async fn are_live_tables(
     }
     let mut ddl = servers.ddl.connect().await?;
     let database = servers.applier.database();
-    Ok(rehearsal::rehearse(&mut ddl, &servers.control, database, next).await?.misfit.is_none())
+    Ok(rehearsal::rehearse(&mut ddl, &servers.control, database, next).await?.is_exact)
 }

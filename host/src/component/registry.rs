@@ -2,7 +2,6 @@
 //! one that a row says is in force.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +34,10 @@ pub enum FoundStanding {
     Nothing,
     Found(FoundComponent),
     /// It is not stored any more.
-    Missing(Failure),
+    Missing {
+        digest: String,
+        why: Failure,
+    },
 }
 
 /// The components that are loaded, of one projection.
@@ -46,8 +48,6 @@ pub struct Versions {
     engine: Engine,
     budget: Budget,
     loaded: Mutex<BTreeMap<String, Loaded>>,
-    /// The epoch under which this host has led last; 0: never.
-    epoch: AtomicU64,
 }
 
 impl Versions {
@@ -55,7 +55,7 @@ impl Versions {
         let desired = Arc::new(DesiredVersion::new(configured.clone()));
         let projection = configured.projection.clone();
         let loaded = Mutex::new(BTreeMap::from([(configured.digest().to_owned(), configured.clone())]));
-        Self { desired, projection, configured, engine, budget, loaded, epoch: AtomicU64::new(0) }
+        Self { desired, projection, configured, engine, budget, loaded }
     }
 
     pub(super) fn projection(&self) -> &str {
@@ -110,7 +110,9 @@ impl Versions {
         let Some(in_force) = in_force else { return Ok(FoundStanding::Nothing) };
         match self.find(session, servers, &in_force.digest).await {
             Ok(found) => Ok(FoundStanding::Found(found)),
-            Err(why @ Failure::Misconfigured { .. }) => Ok(FoundStanding::Missing(why)),
+            Err(why @ Failure::Misconfigured { .. }) => {
+                Ok(FoundStanding::Missing { digest: in_force.digest.clone(), why })
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -118,19 +120,19 @@ impl Versions {
     pub async fn loaded_standing(&self, found: FoundStanding) -> Result<StandingComponent, Failure> {
         let found = match found {
             FoundStanding::Nothing => return Ok(StandingComponent::Nothing),
-            FoundStanding::Missing(why) => {
-                return Ok(StandingComponent::Unloadable { may_have_upcaster: true, why });
+            FoundStanding::Missing { digest, why } => {
+                return Ok(StandingComponent::Unloadable { digest, may_have_upcaster: true, why });
             }
             FoundStanding::Found(found) => found,
         };
-        let may_have_upcaster = match &found {
-            FoundComponent::Loaded(loaded) => loaded.upcaster.is_some(),
-            FoundComponent::Stored { halves, .. } => halves.upcaster.is_some(),
+        let (digest, may_have_upcaster) = match &found {
+            FoundComponent::Loaded(loaded) => (loaded.digest().to_owned(), loaded.upcaster.is_some()),
+            FoundComponent::Stored { digest, halves } => (digest.clone(), halves.upcaster.is_some()),
         };
         match self.loaded(found).await {
             Ok(loaded) => Ok(StandingComponent::Loaded(Box::new(loaded))),
             Err(why @ Failure::Misconfigured { .. }) => {
-                Ok(StandingComponent::Unloadable { may_have_upcaster, why })
+                Ok(StandingComponent::Unloadable { digest, may_have_upcaster, why })
             }
             Err(failure) => Err(failure),
         }
@@ -150,7 +152,10 @@ impl Versions {
         let missing = || {
             Failure::misconfigured(
                 format!("the deployed component {} is not in the control schema", short(digest)),
-                format!("deploy it again, or another one; `laterna rollback {}` goes back", self.projection),
+                format!(
+                    "`laterna rollback {}` goes back; or deploy it again, or another one",
+                    self.projection
+                ),
             )
         };
         let halves = servers.control.on(session).stored_halves(digest).await?.ok_or_else(missing)?;
@@ -205,12 +210,8 @@ impl Versions {
         let mut db = control.of(&mut session, &self.projection);
         let registered = db.registration().await?;
         let has_begun = registered.is_some_and(|found| found.lanes > 0 || found.live_generation > 1);
-        // A run that ended by it may not have recorded it. Where another host has led since, it has seen for itself.
-        if self.led_last(epoch) {
-            self.record_taken_back(&mut db.under(epoch)).await?;
-        } else {
-            self.desired.recorded();
-        }
+        // A run that ended by it may not have recorded it.
+        self.record_taken_back(&mut db.under(epoch)).await?;
         let in_force = db.deployment_in_force().await?;
         let in_force = in_force.filter(|_| has_begun);
         if let Some(next) = self.undeployed_config(&mut session, servers).await? {
@@ -276,8 +277,12 @@ impl Versions {
             return Ok(Some(self.configured.clone()));
         };
         let now = match self.standing(session, servers, Some(&in_force)).await? {
-            // What it would run behind cannot be taken from there.
-            StandingComponent::Unloadable { .. } if !is_known => return Ok(Some(self.configured.clone())),
+            // Where it may run behind an upcaster that the configuration does not name, that cannot be taken from there.
+            StandingComponent::Unloadable { may_have_upcaster, .. }
+                if !is_known && (upcaster.is_some() || !may_have_upcaster) =>
+            {
+                return Ok(Some(self.configured.clone()));
+            }
             now => now.loaded()?.unwrap_or_else(|| self.configured.clone()),
         };
         let upcaster = if brings { upcaster.clone() } else { now.upcaster.clone() };
@@ -422,12 +427,6 @@ impl Versions {
         }
         self.desired.set(Desired { current, canary });
         Ok(())
-    }
-
-    /// Whether nobody else has had the lease since this host had it last: each time it is taken, the epoch rises by one.
-    fn led_last(&self, epoch: u64) -> bool {
-        let before = self.epoch.swap(epoch, Ordering::Relaxed);
-        epoch <= before + 1
     }
 
     /// Records what the lanes took back on their own.

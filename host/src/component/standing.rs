@@ -12,6 +12,7 @@ pub enum StandingComponent {
     Loaded(Box<Loaded>),
     /// It cannot be loaded here, and why. Whether it runs behind an upcaster is not known where it is not stored any more.
     Unloadable {
+        digest: String,
         may_have_upcaster: bool,
         why: Failure,
     },
@@ -25,7 +26,8 @@ pub enum NoPair {
     #[error("no projector is in force for this upcaster: deploy one first")]
     Alone,
     #[error(
-        "{why}; its upcaster cannot be taken from it, so deploy the projector without one, and then the upcaster"
+        "the upcaster in force cannot be found out ({why}): pause the projection, deploy the projector with \
+         --without-upcaster (in the API: `without_upcaster=true`), then the upcaster if there was one, and resume"
     )]
     Hidden { why: Failure },
 }
@@ -40,6 +42,14 @@ impl StandingComponent {
         }
     }
 
+    /// The same, borrowed.
+    pub fn demanded(&self) -> Result<Option<&Loaded>, &Failure> {
+        match self {
+            Self::Unloadable { why, .. } => Err(why),
+            standing => Ok(standing.as_loaded()),
+        }
+    }
+
     /// The component, if there is one and it can be loaded.
     pub fn as_loaded(&self) -> Option<&Loaded> {
         if let Self::Loaded(loaded) = self { Some(loaded) } else { None }
@@ -51,7 +61,13 @@ impl StandingComponent {
         match (half, self) {
             (LoadedComponent::Upcaster(_), _) if without_upcaster => Err(NoPair::NoProjector),
             (LoadedComponent::Projector(projector), _) if without_upcaster => Ok(projector.behind(None)),
-            (LoadedComponent::Projector(_), Self::Unloadable { may_have_upcaster: true, why })
+            // A pair has a digest of its own.
+            (LoadedComponent::Projector(projector), Self::Unloadable { digest, .. })
+                if projector.digest() == digest =>
+            {
+                Ok(projector.behind(None))
+            }
+            (LoadedComponent::Projector(_), Self::Unloadable { may_have_upcaster: true, why, .. })
             | (LoadedComponent::Upcaster(_), Self::Unloadable { why, .. }) => {
                 Err(NoPair::Hidden { why: why.clone() })
             }

@@ -31,8 +31,8 @@ pub async fn registered(
     let found = servers.control.of(session, projection).registration().await?;
     found.ok_or_else(|| {
         Refusal::NotThere(format!(
-            "there is no projection `{projection}`, or it has not begun, and so it has no rows and no dead letters: \
-             `laterna status` lists those that have; `laterna check` says what keeps a configured one from it"
+            "there is no projection `{projection}`, or it has not begun: `laterna status` lists those that have begun, and \
+             `laterna check` says what keeps a configured one from it. Until then it has no rows and no dead letters"
         ))
     })
 }

@@ -7,6 +7,7 @@ use super::commands::{Commands, PATIENCE, counted};
 use super::generations;
 use crate::component::fit::{HowItFits, fit};
 use crate::component::registry::short;
+use crate::component::standing::StandingComponent;
 use crate::failure::{Failure, Fault};
 use crate::readmodel::control::command::{Act, Command, CommandOutcome, Request, Tried};
 use crate::readmodel::control::deployment::{InForce, Origin, Proposal};
@@ -136,6 +137,9 @@ async fn prepare(
     };
     let getting = versions.standing(session, servers, in_force.as_ref());
     let now = within(LOAD_PATIENCE, "loading the component in force", getting).await?;
+    // What cannot be loaded cannot take its place back.
+    let is_back_possible = !matches!(now, StandingComponent::Unloadable { .. });
+    let canary = if is_back_possible { canary } else { Duration::ZERO };
     let fitting = fit(session, servers, &now, &next);
     Ok(match within(PATIENCE, "checking the component on the tables", fitting).await? {
         HowItFits::Live => Prepared::Ready { digest, origin, canary },

@@ -23,7 +23,8 @@ const DOING: &str = "looking for the last event that was taken";
 /// How long a server may take to come to the event's time, or to the next event of that time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many inserts are looked at together where a transaction has several.
+/// After so many inserts of one transaction, further ones are looked at together.
+const ONE_BY_ONE: u32 = 20;
 const TOGETHER: u32 = 100;
 
 /// A way to read the outbox, which can also show what was inserted since a moment.
@@ -116,7 +117,7 @@ async fn demand<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failu
 }
 
 async fn find<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failure> {
-    let (mut look, mut is_first) = (reader.look(anchor.time, 1).await?, true);
+    let (mut look, mut replies) = (reader.look(anchor.time, 1).await?, 0);
     let mut since = Instant::now();
     while since.elapsed() < PATIENCE {
         let shown = look.next().await?;
@@ -130,10 +131,11 @@ async fn find<R: Reading>(reader: &mut R, anchor: &Anchor) -> Result<(), Failure
         }
         if !shown.inserts.is_empty() {
             // A transaction wrote others with it, maybe many thousands.
-            since = Instant::now();
-            if std::mem::take(&mut is_first) {
+            replies += 1;
+            if replies == ONE_BY_ONE {
                 look = reader.look(anchor.time, TOGETHER).await?;
             }
+            since = Instant::now();
         } else if shown.reached.is_some_and(|reached| reached > anchor.time) {
             return Err(put_back(anchor));
         }
@@ -264,17 +266,21 @@ mod tests {
         }
     }
 
-    async fn demanded(id: i64) -> Result<(), Failure> {
-        let anchor = Anchor { id: Id::Integer(id), time: TIME };
-        demand(&mut LargeTransaction { inserts: 1_000_000 }, &anchor).await
+    /// What is found, and how many replies that takes.
+    async fn demanded(id: i64) -> (Result<(), Failure>, u128) {
+        let (anchor, began) = (Anchor { id: Id::Integer(id), time: TIME }, Instant::now());
+        let found = demand(&mut LargeTransaction { inserts: 1_000_000 }, &anchor).await;
+        (found, began.elapsed().as_millis() / ROUND_TRIP.as_millis())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_event_is_found_among_all_that_its_transaction_wrote() {
-        for id in [0, 1, 5_000, 999_999] {
-            assert_eq!(demanded(id).await, Ok(()), "{id}");
+        for (id, replies_max) in [(0, 1), (1, 2), (5_000, 100), (999_999, 11_000)] {
+            let (found, replies) = demanded(id).await;
+            assert_eq!(found, Ok(()), "{id}");
+            assert!(replies <= replies_max, "{id} takes {replies} replies");
         }
-        let put_back = demanded(1_000_000).await;
+        let (put_back, _) = demanded(1_000_000).await;
         assert!(matches!(put_back, Err(Failure::ResumeLost { cause: Lost::PutBack, .. })), "{put_back:?}");
     }
 }

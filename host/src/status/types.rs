@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::measures::COMMIT_BY_TYPE;
 use super::{Status, StatusState};
 use crate::readmodel::lane::batch::{Batch, Passed, Verdict};
+use crate::statement::Deployed;
 use crate::text::{alike, quoted};
 
 /// How many types are told apart; types come from outside.
@@ -47,6 +48,8 @@ pub(super) struct SeenTypes {
 #[derive(Default)]
 struct Untaken {
     events: u64,
+    /// The component that was asked for a type that is spelled nearly so, and what came of it.
+    asked: String,
     alike: Option<String>,
 }
 
@@ -93,17 +96,20 @@ impl SeenTypes {
         self.unhandled.iter().map(one).collect()
     }
 
-    /// Counts events that are passed by. Returns the type that the projector takes instead, where it is misspelled here for
-    /// the first time.
-    fn passes_by(&mut self, event_type: &str, events: usize, taken: &[String]) -> Option<String> {
+    /// Counts events that a component passes by. Returns the type that it takes instead, where it is asked for the first time
+    /// and one is spelled nearly so.
+    fn passes_by(&mut self, event_type: &str, events: usize, by: &Deployed) -> Option<String> {
         let untaken = self.unhandled.entry(event_type.to_owned()).or_default();
-        let is_first = untaken.events == 0;
         untaken.events += events as u64;
-        if is_first && event_type != OTHERS {
-            untaken.alike = alike(event_type, taken.iter().map(String::as_str)).map(str::to_owned);
-            return untaken.alike.clone();
+        // An upcaster may have made others of it.
+        if event_type == OTHERS || by.takes(event_type) || untaken.asked == by.digest {
+            return None;
         }
-        None
+        by.digest.clone_into(&mut untaken.asked);
+        let upcast = by.upcaster.iter().flat_map(|upcaster| &upcaster.event_types);
+        let taken = by.manifest.event_types.iter().chain(upcast).map(String::as_str);
+        untaken.alike = alike(event_type, taken).map(str::to_owned);
+        untaken.alike.clone()
     }
 }
 
@@ -183,12 +189,11 @@ impl Status {
     /// operations.
     pub(super) fn count_types(&self, batch: &Batch, took: Duration) {
         let (unhandled, applied) = by_type(batch);
-        let taken = &batch.version.manifest.event_types;
         let mut told = Vec::new();
         let (unhandled, applied) = self.change(|StatusState { types, .. }| {
             let unhandled = unhandled.counted(&mut types.unhandled);
             for (name, share) in &unhandled {
-                told.extend(types.passes_by(name, share.events, taken).map(|alike| (*name, alike)));
+                told.extend(types.passes_by(name, share.events, &batch.version).map(|alike| (*name, alike)));
             }
             (unhandled, applied.counted(&mut types.applied))
         });
@@ -220,7 +225,10 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::statement::{Manifest, Ordering, Schema};
 
     #[test]
     fn the_time_of_a_type_is_the_mean_of_its_events() {
@@ -235,16 +243,39 @@ mod tests {
 
     #[test]
     fn a_type_that_is_misspelled_is_told_once_with_the_one_that_the_projector_takes() {
-        let (mut types, taken) = (SeenTypes::default(), ["AccountOpened".to_owned()]);
-        assert_eq!(types.passes_by("AcountOpened", 2, &taken).as_deref(), Some("AccountOpened"));
-        assert_eq!(types.passes_by("AcountOpened", 3, &taken), None, "it is told already");
-        assert_eq!(types.passes_by("Moved", 1, &taken), None);
+        let mut types = SeenTypes::default();
+        let taking = |digest: &str, event_type: &str| {
+            let manifest = Manifest {
+                name: "a".into(),
+                version: "1".into(),
+                event_types: vec![event_type.into()],
+                ordering: Ordering::Aggregate,
+                commutative: false,
+                tables: vec![],
+                statements: vec![],
+            };
+            let schema = Arc::new(Schema::new(vec![], vec![]));
+            Deployed { digest: digest.into(), manifest: Arc::new(manifest), upcaster: None, schema }
+        };
+        let first = taking("1", "AccountOpened");
+        assert_eq!(types.passes_by("AcountOpened", 2, &first).as_deref(), Some("AccountOpened"));
+        assert_eq!(types.passes_by("AcountOpened", 2, &first), None, "it is told already");
+        assert_eq!(types.passes_by("Moved", 1, &first), None);
+        assert_eq!(types.passes_by("AccountOpened", 1, &first), None, "an upcaster made others of it");
+        let second = taking("2", "Accounts");
+        assert_eq!(types.passes_by("Account", 1, &second).as_deref(), Some("Accounts"));
+        assert_eq!(types.passes_by("AcountOpened", 1, &first).as_deref(), None);
         let told = |event_type: &str, events, alike: Option<&str>| TypeCount {
             event_type: event_type.to_owned(),
             events,
             alike: alike.map(str::to_owned),
         };
-        let expected = [told("AcountOpened", 5, Some("AccountOpened")), told("Moved", 1, None)];
+        let expected = [
+            told("Account", 1, Some("Accounts")),
+            told("AccountOpened", 1, None),
+            told("AcountOpened", 5, Some("AccountOpened")),
+            told("Moved", 1, None),
+        ];
         assert_eq!(types.unhandled(), expected);
     }
 

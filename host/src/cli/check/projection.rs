@@ -83,6 +83,7 @@ impl CheckedProjection<'_> {
             && let Err(failure @ Failure::Misconfigured { .. }) = history_is_readable(servers, loaded).await
         {
             report.note(&what, &format!("as soon as the outbox holds an event, it cannot begin: {failure}"));
+            report.told.push(failure);
         }
         Ok(findings.obstacles.len())
     }

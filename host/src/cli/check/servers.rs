@@ -44,7 +44,7 @@ pub async fn check(
     check_read_models(config, engine, loaded, &servers, outbox.answers, report).await;
     // A projection that cannot begin without it has told so.
     for failure in outbox.unreadable {
-        if !report.refused.contains(&failure) {
+        if !report.told.contains(&failure) {
             report.note("history", &failure.to_string());
         }
     }

@@ -67,10 +67,11 @@ impl<'a> ByDatabases<'a> {
         let found = db.deployment_in_force().await?;
         let (Some(found), Some(settings)) = (found, settings) else { return Ok(StandingComponent::Nothing) };
         let unloadable = |may_have_upcaster, why: String| StandingComponent::Unloadable {
+            digest: found.digest.clone(),
             may_have_upcaster,
             why: Failure::misconfigured(
                 format!("the component in force, {}, cannot be loaded here: {why}", short(&found.digest)),
-                "deploy another one, or roll back",
+                format!("deploy another one, or run `laterna rollback {projection}`"),
             ),
         };
         let Some(halves) = db.stored_halves(&found.digest).await? else {
@@ -259,7 +260,7 @@ impl Console for ByDatabases<'_> {
         documents: u32,
     ) -> anyhow::Result<ShadowReport> {
         let none = || anyhow::anyhow!("no component is in force yet: there is nothing to compare with");
-        let before = before.as_loaded().ok_or_else(none)?;
+        let before = before.demanded().map_err(|why| anyhow::anyhow!("{why}"))?.ok_or_else(none)?;
         Ok(shadow::compare(&self.servers, before, next, documents).await?)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlConnection;
 
-use super::control_db::{ControlDb, LeaderDb, ProjectionDb};
+use super::control_db::{ControlDb, LeaderDb, ProjectionDb, ProjectionTransaction};
 use super::control_sql::ControlRow;
 use super::recorded_change::{self, ChangedBy, RecordedChange};
 use super::renewed_component;
@@ -348,16 +348,7 @@ impl LeaderDb<'_> {
         );
         let query = sql.bind(reason).bind(transaction.projection).bind(id);
         query.run(&mut transaction).await?;
-        // What was deployed over it meanwhile replaces what is in force again.
-        let sql = transaction.statement(
-            "recording that the deployment was taken back",
-            "UPDATE laterna.deployment later \
-             JOIN laterna.deployment back ON back.projection = later.projection AND back.digest = later.previous \
-             SET later.previous = NULLIF(back.previous, later.digest) \
-             WHERE later.projection = ? AND later.id > back.id AND later.state = 'deployed' \
-             AND back.id = ? AND back.state = 'taken-back'",
-        );
-        sql.bind(transaction.projection).bind(id).run(&mut transaction).await?;
+        transaction.correct_way_back(id).await?;
         // The lanes go back to the one before, which they have to take up again.
         let sql = transaction.statement(
             "recording that the deployment was taken back",
@@ -367,6 +358,53 @@ impl LeaderDb<'_> {
         sql.bind(transaction.projection).run(&mut transaction).await?;
         transaction.commit().await
     }
+}
+
+impl ProjectionTransaction<'_> {
+    /// What was deployed over a deployment that is taken back replaces what is in force again: its way back leads there.
+    async fn correct_way_back(&mut self, id: u64) -> Result<(), Failure> {
+        let doing = "recording that the deployment was taken back";
+        let sql = self.statement(
+            doing,
+            "SELECT id, digest, previous FROM laterna.deployment WHERE projection = ? AND (id = ? OR state = 'deployed') \
+             ORDER BY id FOR UPDATE",
+        );
+        let rows = sql.bind(self.projection).bind(id).rows(self).await?;
+        let row = |row: &ControlRow| {
+            Ok(DeploymentChain { id: row.get(0)?, digest: row.get(1)?, previous: row.get(2)? })
+        };
+        let rows: Vec<DeploymentChain> = rows.iter().map(row).collect::<Result<_, Failure>>()?;
+        let Some((later, previous)) = corrected(&rows, id) else { return Ok(()) };
+        let sql = self
+            .statement(doing, "UPDATE laterna.deployment SET previous = ? WHERE projection = ? AND id = ?");
+        sql.bind(previous).bind(self.projection).bind(later).run(self).await?;
+        Ok(())
+    }
+}
+
+/// A deployment, and what it replaced.
+struct DeploymentChain {
+    id: u64,
+    digest: String,
+    previous: Option<String>,
+}
+
+/// The deployment that replaced the one that is taken back, and what it replaces now; none where nothing did.
+fn corrected(rows: &[DeploymentChain], taken_back: u64) -> Option<(u64, Option<String>)> {
+    let back = rows.iter().find(|row| row.id == taken_back)?;
+    let later = rows.iter().find(|row| row.id > taken_back)?;
+    if later.previous.as_ref() != Some(&back.digest) {
+        return None;
+    }
+    // It may be what is in force again itself: then its way back is that one's.
+    let mut before = rows.iter().rev().filter(|row| row.id < taken_back);
+    let previous = match &back.previous {
+        Some(previous) if *previous == later.digest => {
+            before.find(|row| row.digest == *previous).and_then(|row| row.previous.clone())
+        }
+        previous => previous.clone(),
+    };
+    Some((later.id, previous))
 }
 
 impl ProjectionDb<'_> {
@@ -444,5 +482,37 @@ impl ProjectionDb<'_> {
             Ok(LaneChange { lane: row.get(0)?, digest: row.get(1)?, position: row.get(2)?, at: row.get(3)? })
         };
         rows?.iter().map(change).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(chain: &[(u64, &str, &str)]) -> Vec<DeploymentChain> {
+        let row = |(id, digest, previous): &(u64, &str, &str)| DeploymentChain {
+            id: *id,
+            digest: (*digest).to_owned(),
+            previous: Some((*previous).to_owned()).filter(|previous| !previous.is_empty()),
+        };
+        chain.iter().map(row).collect()
+    }
+
+    #[test]
+    fn the_way_back_of_what_came_over_a_deployment_that_is_taken_back_leads_to_the_one_before() {
+        let begin = [(1, "a", ""), (2, "b", "a"), (3, "bad", "b")];
+        for (later, expected) in [
+            (vec![], None),
+            (vec![(4, "c", "bad")], Some((4, Some("b")))),
+            // Somebody has rolled back meanwhile.
+            (vec![(4, "b", "bad")], Some((4, Some("a")))),
+            // What was deployed later than that, replaces that.
+            (vec![(4, "c", "bad"), (5, "bad", "c"), (6, "d", "bad")], Some((4, Some("b")))),
+            (vec![(5, "c", "other")], None),
+        ] {
+            let found = corrected(&rows(&[&begin[..], &later].concat()), 3);
+            let expected = expected.map(|(id, previous)| (id, previous.map(str::to_owned)));
+            assert_eq!(found, expected, "{later:?}");
+        }
     }
 }

@@ -253,7 +253,8 @@ fn one(row: &ControlRow) -> Result<Generation, Failure> {
 }
 
 impl Generation {
-    /// What becomes of it when it is given up: one that was kept, and is on its way back, is kept again. It began as accepted.
+    /// What becomes of it when it is given up: one that was kept, and is on its way back, is kept again. So is one that was made
+    /// anew for a way back, and that an operator has accepted.
     pub fn given_up(&self) -> GenerationState {
         let returns = self.accepted && self.origin == Origin::Rollback && self.purpose == Purpose::Replace;
         if returns { GenerationState::Kept } else { GenerationState::Dropping }

@@ -44,6 +44,32 @@ pub async fn misfit(
     Ok(tables.iter().find_map(differs))
 }
 
+/// Returns true where each of these tables is in `live`, and the server shows it as it shows the one in `scratch`.
+pub async fn are_exact(
+    session: &mut Session,
+    scratch: &str,
+    live: &str,
+    tables: &[String],
+) -> Result<bool, Failure> {
+    for table in tables {
+        let [mut declared, mut there] = [None, None];
+        for (schema, shown) in [(scratch, &mut declared), (live, &mut there)] {
+            let name = format!("`{}`.`{}`", schema.replace('`', "``"), table.replace('`', "``"));
+            match text_rows(&mut session.connection, &format!("SHOW CREATE TABLE {name}")).await {
+                Ok(rows) => *shown = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten(),
+                Err(error) => match classify("looking at tables that are there already", &error) {
+                    Failure::SchemaMismatch { .. } => return Ok(false),
+                    failure => return Err(failure),
+                },
+            }
+        }
+        if declared.is_none() || declared != there {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// How a table differs from what is declared, in so far as that matters for rows.
 fn difference(there: &Shape, declared: &Shape) -> Option<String> {
     if there.engine != declared.engine {

@@ -17,6 +17,8 @@ use crate::statement::Schema;
 pub struct Rehearsal {
     /// How a table that is there already differs from the one that the projector declares, and what to do.
     pub misfit: Option<Failure>,
+    /// Whether each table is there, and is in all as it is declared: defaults, checks, foreign keys and plain indexes, too.
+    pub is_exact: bool,
     /// Keys in which ids meet that differ, in sentences.
     pub meetings: Vec<String>,
 }
@@ -89,6 +91,7 @@ async fn rehearse_here(
     let names = schema.table_names();
     Ok(Rehearsal {
         misfit: existing::misfit(session, scratch, live, &names).await?,
+        is_exact: existing::are_exact(session, scratch, live, &names).await?,
         meetings: collation::meetings(session, scratch).await?,
     })
 }

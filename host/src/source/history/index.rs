@@ -34,6 +34,9 @@ const LOOKING_MAX: Duration = Duration::from_secs(5);
 /// How many documents without a sequence are looked at. Those that are no events become dead letters.
 const LOOKED_AT_MAX: i64 = 1000;
 
+/// How many of them are in memory at a time: each may have 16 MB.
+const LOOKED_AT_TOGETHER: u32 = 4;
+
 impl Outbox {
     pub async fn history_index(&self, fields: &Fields) -> Result<HistoryIndex, Failure> {
         let indexes = self.indexes().await?;
@@ -64,13 +67,20 @@ impl Outbox {
             .hint(mongodb::options::Hint::Name(index.name.clone()))
             .collation(Collation::builder().locale("simple").build())
             .max_time(LOOKING_MAX)
+            .batch_size(LOOKED_AT_TOGETHER)
             .limit(LOOKED_AT_MAX);
-        let found: Result<Vec<RawDocumentBuf>, Error> = async { found.await?.try_collect().await }.await;
-        match found {
-            Ok(found) => {
-                let event = found.iter().find_map(|document| decoder.decode(document).ok());
-                event.map_or(Ok(()), |event| Err(without_sequence(&event, decoder.fields())))
+        let event = async {
+            let mut documents = found.await?;
+            while let Some(document) = documents.try_next().await? {
+                let document: RawDocumentBuf = document;
+                if let Ok(event) = decoder.decode(&document) {
+                    return Ok::<_, Error>(Some(event));
+                }
             }
+            Ok(None)
+        };
+        match event.await {
+            Ok(event) => event.map_or(Ok(()), |event| Err(without_sequence(&event, decoder.fields()))),
             Err(error) if took_too_long(&error) => Ok(()),
             Err(error) => Err(classify("looking for events without a sequence", &error)),
         }

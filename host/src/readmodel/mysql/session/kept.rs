@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::{Connector, Session};
 use crate::failure::Failure;
 
-/// After this a session that nobody asked anything may be gone: the server closes it (`wait_timeout`), and so does what
-/// stands on the way, which for some proxies is after a minute.
+/// After this a session that nobody asked anything may be gone: the server closes it (`wait_timeout`), and so may what
+/// stands on the way: some proxies do so after a minute.
 const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// How long a server may take to say whether it still has a session.
