@@ -337,7 +337,7 @@ async fn a_component_that_the_host_cannot_have_is_said_to_be_so() {
     world.until_committed(PROJECTION, 440).await;
     // Whether it ran behind an upcaster, nobody knows any more.
     let (code, told) = deploy(world, "second", &[]);
-    assert!(code == Some(2) && told.contains("so deploy the projector without one"), "{told}");
+    assert!(code == Some(2) && told.contains("deploy the projector with --without-upcaster"), "{told}");
     assert_done(deploy(world, "second", &["--without-upcaster"]), "every lane works with it");
 }
 

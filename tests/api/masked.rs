@@ -31,7 +31,7 @@ async fn first_change(port: u16, token: &str) -> String {
         format!("GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("it is open");
     let mut told = String::new();
-    while !told.ends_with("}\n") {
+    while !(told.contains("event: projection\n") && told.ends_with("}\n")) {
         let line = tokio::time::timeout(PATIENCE, stream.read_line(&mut told)).await;
         assert!(line.expect("it is told").expect("it is open") > 0, "it ended: {told}");
     }

@@ -285,7 +285,10 @@ fn a_row_is_named_by_its_key_only_in_the_keys_own_type() {
         format!("UPDATE items i JOIN prices p ON p.code = {by} SET i.total = p.cents WHERE i.id = ?")
     };
     let read = |by: &str| {
-        format!("UPDATE items SET total = (SELECT cents FROM prices WHERE code = {by}) WHERE id = ?")
+        format!(
+            "INSERT INTO items (id, total) SELECT ?, cents FROM prices WHERE code = {by} \
+             ON DUPLICATE KEY UPDATE total = VALUES(total)"
+        )
     };
     let of_cut = "UPDATE items i JOIN cut p ON p.code = i.code SET i.total = p.cents WHERE i.id = ?";
     for (sql, is_taken) in [
@@ -300,8 +303,6 @@ fn a_row_is_named_by_its_key_only_in_the_keys_own_type() {
         (read("'5'"), true),
         (read("5"), false),
         (read("-5"), false),
-        (read("items.num"), false),
-        (read("items.code"), true),
         (of_cut.to_owned(), false),
     ] {
         let tables = [("items", items), ("prices", prices), ("cut", cut)];
