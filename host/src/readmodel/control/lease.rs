@@ -174,8 +174,11 @@ impl ProjectionDb<'_> {
 
     /// The account of whoever took the lease last, also where it was given back; none where that host does not say.
     async fn last_account(&mut self) -> Result<Option<String>, Failure> {
-        let read =
-            self.statement("asking for the lease", "SELECT IF(connection_id IN (0, account_connection_id), account, NULL) FROM laterna.lease WHERE projection = ?");
+        let read = self.statement(
+            "asking for the lease",
+            "SELECT IF(connection_id IN (0, account_connection_id), account, NULL) FROM laterna.lease \
+             WHERE projection = ?",
+        );
         let found = read.bind(self.projection).first(self.connection()).await?;
         Ok(found.map(|row| row.get::<Option<String>>(0)).transpose()?.flatten())
     }
