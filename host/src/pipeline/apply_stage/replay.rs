@@ -21,6 +21,9 @@ const REHEARSED_MAX: usize = 500;
 /// Bytes of parameters of a dry run.
 const REHEARSED_BYTES_MAX: usize = 16 << 20;
 
+/// How often a dry run is tried where the lane takes up another component in the middle of it: events wait meanwhile.
+const DRY_ROUNDS_MAX: u32 = 3;
+
 /// The end of a letter's replay.
 enum LetterTry {
     Applied,
@@ -159,8 +162,10 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
 
     /// Finds out how far a replay of this head would come, with what it holds back, without applying it.
     async fn dry_run(&mut self, head: Letter) -> Result<LetterResult, Failure> {
+        let mut rounds = 0;
         let ProjectedLetters { tried, version, mut applied, mut failed } = loop {
-            if let Some(projected) = self.project_letters(head.clone()).await? {
+            rounds += 1;
+            if let Some(projected) = self.project_letters(head.clone(), rounds >= DRY_ROUNDS_MAX).await? {
                 break projected;
             }
         };
@@ -182,8 +187,12 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
     }
 
     /// Asks the component about a head and what is behind it, up to the first that it fails; none if the lane took up another
-    /// component meanwhile, whose statements are numbered in another way.
-    async fn project_letters(&mut self, head: Letter) -> Result<Option<ProjectedLetters>, Failure> {
+    /// component meanwhile, whose statements are numbered in another way. The last time, it tells what it has come to by then.
+    async fn project_letters(
+        &mut self,
+        head: Letter,
+        is_last: bool,
+    ) -> Result<Option<ProjectedLetters>, Failure> {
         let (mut tried, mut bytes, mut applied, mut failed, mut version) = (vec![], 0, 0, None, None);
         let mut next = Some(head);
         while let Some(letter) = next.take() {
@@ -192,6 +201,9 @@ impl<V: Version, R: ReadModel> ApplyStage<V, R> {
                 Outcome::Apply(operations) => {
                     let known: &Arc<Deployed> = version.get_or_insert_with(|| answer.version.clone());
                     if known.digest != answer.version.digest {
+                        if is_last {
+                            break;
+                        }
                         return Ok(None);
                     }
                     operations
