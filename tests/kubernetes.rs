@@ -117,7 +117,7 @@ fn the_manifests_fit_their_schemas_each_other_and_the_restricted_standard() {
     }
     let names = rendered(PRODUCTION);
     let container = find(&names, "Deployment")["spec"]["template"]["spec"]["containers"][0].clone();
-    assert_eq!(container["env"].as_array().map(Vec::len), Some(4), "the patch adds to the base: {container}");
+    assert_eq!(container["env"].as_array().map(Vec::len), Some(5), "the patch adds to the base: {container}");
     assert_eq!(
         container["args"],
         find(&rendered(BASE), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]

@@ -1,6 +1,7 @@
 //! The main job: events become rows, from history and live, on MySQL and MariaDB, over restarts.
 
-use bank::{Generator, Model};
+use bank::writer::{Conflict, Written};
+use bank::{Event, Generator, Model};
 use bson::doc;
 
 use crate::support::world::{event, said};
@@ -149,4 +150,17 @@ fn shells_and_man_know_every_command() {
     for page in ["laterna.1", "laterna-run.1", "laterna-dlq-replay.1"] {
         assert!(pages.join(page).is_file(), "{page} is missing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_writers_of_an_account_one_is_told_that_the_other_was_faster_and_whoever_asks_again_that_it_is_done()
+ {
+    let world = World::new("accounts", Options::mysql()).await;
+    let opened = Generator::new(1, 1).next().expect("an event");
+    assert_eq!(world.writer.write(&[opened.clone()]).await.expect("it is written"), Written::Now);
+    assert_eq!(world.writer.write(&[opened.clone()]).await.expect("it is there"), Written::Before);
+    let another = Event { id: bson::Uuid::new(), ..opened };
+    let refused = world.writer.write(&[another]).await.expect_err("it is not written");
+    let conflict = refused.get_custom::<Conflict>().expect("the other one was faster");
+    assert_eq!(conflict.sequence, 1);
 }

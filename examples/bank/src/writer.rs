@@ -80,9 +80,22 @@ impl Writer {
             .await;
         match written {
             Ok(()) => Ok(Written::Now),
-            Err(error) if code(&error) == Some(DUPLICATE_KEY) => Ok(Written::Before),
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => self.written_before(events).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Something has a key of these events: an earlier attempt, if they are there; otherwise another writer was faster, whose
+    /// event has the sequence.
+    async fn written_before(&self, events: &[Event]) -> Result<Written> {
+        for event in events {
+            let id = event.document().get("_id").cloned();
+            if self.outbox.find_one(doc! { "_id": id }).await?.is_none() {
+                let Event { account_id, sequence, .. } = event.clone();
+                return Err(Error::custom(Conflict { account_id, sequence }));
+            }
+        }
+        Ok(Written::Before)
     }
 
     async fn insert_events(&self, session: &mut ClientSession, events: &[Event]) -> Result<()> {
