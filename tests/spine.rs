@@ -157,8 +157,11 @@ async fn of_two_writers_of_an_account_one_is_told_that_the_other_was_faster_and_
  {
     let world = World::new("accounts", Options::mysql()).await;
     let opened = Generator::new(1, 1).next().expect("an event");
-    assert_eq!(world.writer.write(&[opened.clone()]).await.expect("it is written"), Written::Now);
-    assert_eq!(world.writer.write(&[opened.clone()]).await.expect("it is there"), Written::Before);
+    assert_eq!(world.writer.write(std::slice::from_ref(&opened)).await.expect("it is written"), Written::Now);
+    assert_eq!(
+        world.writer.write(std::slice::from_ref(&opened)).await.expect("it is there"),
+        Written::Before
+    );
     let another = Event { id: bson::Uuid::new(), ..opened };
     let refused = world.writer.write(&[another]).await.expect_err("it is not written");
     let conflict = refused.get_custom::<Conflict>().expect("the other one was faster");
