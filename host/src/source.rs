@@ -42,7 +42,9 @@ pub use census::{BY_ID, Census, STORED};
 pub use connection::{Outbox, OutboxOptions, SourceIdentity};
 pub use decode::{Decoder, Fields};
 
-pub use history::{CREATE_INDEX, Notes, end as end_of_history, of_new_outbox as index_of_new_outbox};
+pub use history::{
+    CREATE_INDEX, HistoryIndex, Notes, end as end_of_history, of_new_outbox as index_of_new_outbox,
+};
 pub use resume::{OnLost, ResumePlan};
 pub use shared_stream::SharedStream;
 

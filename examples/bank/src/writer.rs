@@ -89,8 +89,7 @@ impl Writer {
     /// event has the sequence.
     async fn written_before(&self, events: &[Event]) -> Result<Written> {
         for event in events {
-            let id = event.document().get("_id").cloned();
-            if self.outbox.find_one(doc! { "_id": id }).await?.is_none() {
+            if self.outbox.find_one(doc! { "_id": event.id }).await?.is_none() {
                 let Event { account_id, sequence, .. } = event.clone();
                 return Err(Error::custom(Conflict { account_id, sequence }));
             }

@@ -35,11 +35,9 @@ pub fn build(arguments: &BuildArguments) -> anyhow::Result<ExitCode> {
     if let Err(failed) = call_tool(&folder, &built) {
         return Err(before.put_back(&built, failed)?);
     }
-    let here = std::env::current_dir()?;
-    let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     match component::load_either(&built, &Budget::default()) {
         Ok(half) => {
-            before.forget();
+            before.forget()?;
             let (name, version, digest) = about(&half);
             output::line(format_args!(
                 "{}: {} {} ({}), {} bytes, ready to be deployed",
@@ -93,17 +91,20 @@ impl ComponentBefore {
     fn put_back(self, built: &Path, why: anyhow::Error) -> anyhow::Result<anyhow::Error> {
         let Some(copy) = self.copy else { return Ok(why) };
         fs::rename(&copy, built).with_context(|| format!("{} cannot be put back", built.display()))?;
-        let here = std::env::current_dir()?;
-        let shown = built.strip_prefix(here).unwrap_or(built);
-        Ok(anyhow!("{why:#}\n{} is still the component of the build before", shown.display()))
+        Ok(anyhow!("{why:#}\n{} is still the component of the build before", shown(built)))
     }
 
-    fn forget(self) {
-        if let Some(copy) = self.copy {
-            // Another build is faster, or it stays as a file that nobody reads.
-            let _ = fs::remove_file(copy);
-        }
+    /// What was built now is in its place. A copy that stayed would be put back by a later build that fails.
+    fn forget(self) -> anyhow::Result<()> {
+        let Some(copy) = self.copy else { return Ok(()) };
+        fs::remove_file(&copy).with_context(|| format!("{} cannot be removed", copy.display()))
     }
+}
+
+/// A path as somebody in this folder writes it.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 /// Has the tool of the project's language write the component.

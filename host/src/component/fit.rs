@@ -79,5 +79,5 @@ async fn are_live_tables(
     }
     let mut ddl = servers.ddl.connect().await?;
     let database = servers.applier.database();
-    Ok(rehearsal::rehearse(&mut ddl, &servers.control, database, next).await?.is_exact)
+    rehearsal::are_as_declared(&mut ddl, &servers.control, database, next).await
 }

@@ -66,7 +66,7 @@ impl Versions {
     async fn look(&self, servers: &Servers, status: &Status, epoch: u64) -> Result<(), Failure> {
         let (control, name) = (&servers.control, self.projection());
         let mut session = servers.applier.connect().await?;
-        self.record_taken_back(&mut control.of(&mut session, self.projection()).under(epoch)).await?;
+        self.record_taken_back(&mut control.of(&mut session, name).under(epoch)).await?;
         if let Some(in_force) = control.of(&mut session, name).deployment_in_force().await? {
             self.give(&mut session, servers, &in_force).await?;
         }

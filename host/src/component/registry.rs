@@ -243,15 +243,12 @@ impl Versions {
         let in_force = servers.control.of(session, &self.projection).deployment_in_force().await?;
         let Some(in_force) = in_force else { return Ok((self.configured.clone(), None)) };
         let now = self.standing(session, servers, Some(&in_force)).await?;
+        let now_runs = || Ok::<_, Failure>(now.loaded()?.unwrap_or(&self.configured).clone());
         let Some(next) = self.undeployed_config(session, servers).await? else {
-            return Ok((now.loaded()?.unwrap_or_else(|| self.configured.clone()), None));
+            return Ok((now_runs()?, None));
         };
         let fits = fit(session, servers, &now, &next).await?;
-        if let (StandingComponent::Unloadable { .. }, HowItFits::Live) = (&now, &fits) {
-            return Ok((next, Some(fits)));
-        }
-        let now = now.loaded()?.unwrap_or_else(|| self.configured.clone());
-        let runs = if fits == HowItFits::Live { next } else { now };
+        let runs = if fits == HowItFits::Live { next } else { now_runs()? };
         Ok((runs, Some(fits)))
     }
 
@@ -283,7 +280,7 @@ impl Versions {
             {
                 return Ok(Some(self.configured.clone()));
             }
-            now => now.loaded()?.unwrap_or_else(|| self.configured.clone()),
+            now => now.loaded()?.unwrap_or(&self.configured).clone(),
         };
         let upcaster = if brings { upcaster.clone() } else { now.upcaster.clone() };
         let projector = if is_known { now } else { self.configured.clone() };

@@ -34,18 +34,9 @@ pub enum NoPair {
 
 impl StandingComponent {
     /// The component, if there is one. One that cannot be loaded is a failure.
-    pub fn loaded(self) -> Result<Option<Loaded>, Failure> {
+    pub fn loaded(&self) -> Result<Option<&Loaded>, Failure> {
         match self {
-            Self::Nothing => Ok(None),
-            Self::Loaded(loaded) => Ok(Some(*loaded)),
-            Self::Unloadable { why, .. } => Err(why),
-        }
-    }
-
-    /// The same, borrowed.
-    pub fn demanded(&self) -> Result<Option<&Loaded>, &Failure> {
-        match self {
-            Self::Unloadable { why, .. } => Err(why),
+            Self::Unloadable { why, .. } => Err(why.clone()),
             standing => Ok(standing.as_loaded()),
         }
     }

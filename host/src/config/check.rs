@@ -30,6 +30,7 @@ pub fn problems(config: &Config) -> Vec<String> {
     );
     range(&mut problems, "mongodb.payload_bytes_max", size(config.mongodb.payload_bytes_max), 1024, 32 << 20);
     check_acknowledging(&mut problems, &config.mongodb);
+    check_fields(&mut problems, &config.mongodb);
     if config.host.id.is_empty() || config.host.id.len() > 200 {
         problems.push("`host.id` must have 1 to 200 bytes".to_owned());
     }
@@ -130,6 +131,9 @@ fn check_acknowledging(problems: &mut Vec<String>, mongodb: &Mongodb) {
         }
         Ok(_) => {}
     }
+}
+
+fn check_fields(problems: &mut Vec<String>, mongodb: &Mongodb) {
     let fields = mongodb.field_names();
     let names = fields.all();
     for (at, name) in names.iter().enumerate() {

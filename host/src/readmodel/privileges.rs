@@ -7,7 +7,7 @@ use super::control::schema::Control;
 use super::lane::witness;
 use super::mysql::error::classify;
 use super::mysql::grant::{ROWS, TABLES, grant};
-use super::mysql::literal::quoted;
+use super::mysql::literal::{identifier, quoted};
 use super::mysql::query::send;
 use super::mysql::session::Session;
 use crate::failure::Failure;
@@ -180,9 +180,8 @@ async fn lacking<'a>(
 
 /// Prepares a statement that takes one privilege on a table.
 fn probe(wanted: &WantedPrivilege<'_>, verb: &str) -> String {
-    let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
-    let table = format!("{}.{}", quote(wanted.schema), quote(&wanted.table));
-    let column = quote(&wanted.column);
+    let table = format!("{}.{}", identifier(wanted.schema), identifier(&wanted.table));
+    let column = identifier(&wanted.column);
     let sql = match verb {
         "INSERT" => format!("INSERT INTO {table} ({column}) VALUES (NULL)"),
         "UPDATE" => format!("UPDATE {table} SET {column} = NULL"),

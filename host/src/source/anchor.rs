@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// After so many inserts of one transaction, further ones are looked at together.
 const ONE_BY_ONE: u32 = 20;
+
+/// So many at a time.
 const TOGETHER: u32 = 100;
 
 /// A way to read the outbox, which can also show what was inserted since a moment.

@@ -27,7 +27,7 @@ use crate::failure::{Failure, Lost};
 use crate::position::{ClusterTime, Position, ScanKey, Token};
 use place::ScanPlace;
 
-pub use index::{CREATE_INDEX, of_new_outbox};
+pub use index::{CREATE_INDEX, HistoryIndex, of_new_outbox};
 
 /// Documents on one page, the first and all others: left alone, a reply has as many as 16 MB hold, and small ones take many
 /// times that when they are decoded.

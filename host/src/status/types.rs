@@ -228,7 +228,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::statement::{Manifest, Ordering, Schema};
+    use crate::statement::Manifest;
 
     #[test]
     fn the_time_of_a_type_is_the_mean_of_its_events() {
@@ -245,17 +245,9 @@ mod tests {
     fn a_type_that_is_misspelled_is_told_once_with_the_one_that_the_projector_takes() {
         let mut types = SeenTypes::default();
         let taking = |digest: &str, event_type: &str| {
-            let manifest = Manifest {
-                name: "a".into(),
-                version: "1".into(),
-                event_types: vec![event_type.into()],
-                ordering: Ordering::Aggregate,
-                commutative: false,
-                tables: vec![],
-                statements: vec![],
-            };
-            let schema = Arc::new(Schema::new(vec![], vec![]));
-            Deployed { digest: digest.into(), manifest: Arc::new(manifest), upcaster: None, schema }
+            let empty = Deployed::empty(digest);
+            let manifest = Manifest { event_types: vec![event_type.into()], ..(*empty.manifest).clone() };
+            Deployed { manifest: Arc::new(manifest), ..(*empty).clone() }
         };
         let first = taking("1", "AccountOpened");
         assert_eq!(types.passes_by("AcountOpened", 2, &first).as_deref(), Some("AccountOpened"));

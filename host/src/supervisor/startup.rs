@@ -14,7 +14,7 @@ use crate::readmodel::lane::checkpoint::LaneRow;
 use crate::readmodel::mysql::session::Session;
 use crate::readmodel::tables;
 use crate::servers::Servers;
-use crate::source::SourceIdentity;
+use crate::source::{HistoryIndex, SourceIdentity};
 use crate::statement::{Manifest, Ordering};
 use beginning::Beginning;
 use readiness::{FIRST_GENERATION, Readiness, Standing};
@@ -149,7 +149,8 @@ impl Beginning for First<'_> {
         let start = servers.outbox.current_token().await?;
         let history = settings.from_history && !servers.outbox.is_empty_at(&start).await?;
         let position = if history {
-            history_is_readable(servers, loaded).await?;
+            // Whether its events have sequences was asked before.
+            ordering_index(servers, loaded).await?;
             Position::Scan { start, key: None, beside: 0 }
         } else {
             Position::Stream { token: start }
@@ -186,10 +187,15 @@ impl Beginning for First<'_> {
 
 /// Whether history, as the outbox keeps it, is in an order that the projector can be given events in.
 pub async fn history_is_readable(servers: &Servers, loaded: &Loaded) -> Result<(), Failure> {
-    let Servers { outbox, decoder, .. } = servers;
-    let index = outbox.history_index(decoder.fields()).await?;
+    let index = ordering_index(servers, loaded).await?;
+    servers.outbox.has_sequences(&servers.decoder, &index).await
+}
+
+/// The index in whose order the projector can be given history.
+async fn ordering_index(servers: &Servers, loaded: &Loaded) -> Result<HistoryIndex, Failure> {
+    let index = servers.outbox.history_index(servers.decoder.fields()).await?;
     history_has_order(&loaded.deployed.manifest)?;
-    outbox.has_sequences(decoder, &index).await
+    Ok(index)
 }
 
 /// The failure of a projection that was forgotten while it ran.

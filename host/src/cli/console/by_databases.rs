@@ -260,7 +260,7 @@ impl Console for ByDatabases<'_> {
         documents: u32,
     ) -> anyhow::Result<ShadowReport> {
         let none = || anyhow::anyhow!("no component is in force yet: there is nothing to compare with");
-        let before = before.demanded().map_err(|why| anyhow::anyhow!("{why}"))?.ok_or_else(none)?;
+        let before = before.loaded()?.ok_or_else(none)?;
         Ok(shadow::compare(&self.servers, before, next, documents).await?)
     }
 

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::definition::ComparedTables;
-use super::expression::{Encoding, KeyPlace, between, is_same_key, order, place, quoted, shown};
+use super::expression::{Encoding, KeyPlace, between, is_same_key, order, place, shown};
 use super::report::{Difference, DifferentRow, FoundRows, TableReport};
 use super::{Bounds, ReadView, Sides};
 use crate::failure::Failure;
+use crate::readmodel::mysql::literal::identifier;
 
 /// Rows of the first chunk.
 const ROWS_AT_FIRST: u64 = 1000;
@@ -60,7 +61,7 @@ impl<'a> Chunks<'a> {
         bounds: Bounds,
     ) -> Self {
         let encoding = Encoding::new(&pair.columns, view.packet_bytes_max());
-        let name = |schema: &str| format!("{}.{}", quoted(schema), quoted(table));
+        let name = |schema: &str| format!("{}.{}", identifier(schema), identifier(table));
         Self {
             live: name(sides.live),
             rebuilt: name(sides.rebuilt),
@@ -232,7 +233,7 @@ impl<'a> Chunks<'a> {
             self.keys(mine),
             is_same_key(key),
             between(mine, key, self.lower.as_ref(), upper),
-            quoted(&key[0].column.name),
+            identifier(&key[0].column.name),
             order(mine, key),
         );
         self.ask(&sql).await

@@ -6,6 +6,7 @@
 //! `(a, b) > (1, 2)`.
 
 use super::definition::{ColumnKind, ComparedColumn, PrimaryKeyPart};
+use crate::readmodel::mysql::literal::identifier;
 
 /// Up to so many bytes, a value is hashed with its row; a longer one is hashed by itself before.
 const INLINE_BYTES_MAX: u64 = 1024;
@@ -17,13 +18,9 @@ const ROW_BYTES_MAX: u64 = 256 << 10;
 /// The bytes of a number or a date as text, about.
 const SCALAR_BYTES: u64 = 80;
 
-pub fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
 /// A column of the table `alias`.
 fn named(alias: &str, column: &ComparedColumn) -> String {
-    format!("{alias}.{}", quoted(&column.name))
+    format!("{alias}.{}", identifier(&column.name))
 }
 
 /// A value's own text, in which values that differ are never the same.

@@ -347,8 +347,9 @@ impl LeaderDb<'_> {
              WHERE projection = ? AND id = ? AND state = 'deployed' AND canary_until IS NOT NULL",
         );
         let query = sql.bind(reason).bind(transaction.projection).bind(id);
-        query.run(&mut transaction).await?;
-        transaction.correct_way_back(id).await?;
+        if query.run(&mut transaction).await?.rows_affected() == 1 {
+            transaction.correct_way_back(id).await?;
+        }
         // The lanes go back to the one before, which they have to take up again.
         let sql = transaction.statement(
             "recording that the deployment was taken back",

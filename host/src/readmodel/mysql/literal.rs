@@ -40,6 +40,11 @@ fn text_literal(text: &str) -> String {
     format!("CONCAT({})", parts.join(", "))
 }
 
+/// A name of a schema, a table or a column.
+pub fn identifier(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 /// A text as a literal. Backslashes escape, as the host's sessions have it.
 pub fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);

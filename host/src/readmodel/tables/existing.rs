@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::failure::Failure;
 use crate::readmodel::mysql::error::classify;
-use crate::readmodel::mysql::literal::quoted;
+use crate::readmodel::mysql::literal::{identifier, quoted};
 use crate::readmodel::mysql::query::text_rows;
 use crate::readmodel::mysql::session::Session;
 
@@ -54,7 +54,7 @@ pub async fn are_exact(
     for table in tables {
         let [mut declared, mut there] = [None, None];
         for (schema, shown) in [(scratch, &mut declared), (live, &mut there)] {
-            let name = format!("`{}`.`{}`", schema.replace('`', "``"), table.replace('`', "``"));
+            let name = format!("{}.{}", identifier(schema), identifier(table));
             match text_rows(&mut session.connection, &format!("SHOW CREATE TABLE {name}")).await {
                 Ok(rows) => *shown = rows.into_iter().next().and_then(|row| row.into_iter().nth(1)).flatten(),
                 Err(error) => match classify("looking at tables that are there already", &error) {

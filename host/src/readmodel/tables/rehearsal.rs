@@ -17,8 +17,6 @@ use crate::statement::Schema;
 pub struct Rehearsal {
     /// How a table that is there already differs from the one that the projector declares, and what to do.
     pub misfit: Option<Failure>,
-    /// Whether each table is there, and is in all as it is declared: defaults, checks, foreign keys and plain indexes, too.
-    pub is_exact: bool,
     /// Keys in which ids meet that differ, in sentences.
     pub meetings: Vec<String>,
 }
@@ -30,6 +28,38 @@ pub async fn rehearse(
     database: &str,
     schema: &Schema,
 ) -> Result<Rehearsal, Failure> {
+    let rehearsing = async |session: &mut Session, scratch: &str| {
+        prepare(session, schema).await.map_err(of_the_projector)?;
+        Ok(Rehearsal {
+            misfit: existing::misfit(session, scratch, database, &schema.table_names()).await?,
+            meetings: collation::meetings(session, scratch).await?,
+        })
+    };
+    in_scratch(session, control, database, schema, rehearsing).await
+}
+
+/// Whether each table is there, and is in all as it is declared: defaults, checks, foreign keys and plain indexes, too.
+pub async fn are_as_declared(
+    session: &mut Session,
+    control: &Control,
+    database: &str,
+    schema: &Schema,
+) -> Result<bool, Failure> {
+    let comparing = async |session: &mut Session, scratch: &str| {
+        prepare(session, schema).await.map_err(of_the_projector)?;
+        existing::are_exact(session, scratch, database, &schema.table_names()).await
+    };
+    in_scratch(session, control, database, schema, comparing).await
+}
+
+/// Makes the tables in the scratch schema, which is dropped again, and works there.
+async fn in_scratch<T>(
+    session: &mut Session,
+    control: &Control,
+    database: &str,
+    schema: &Schema,
+    work: impl AsyncFnOnce(&mut Session, &str) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let scratch = control.scratch();
     let doing = format!("rehearsing the tables in `{scratch}`");
     let account = session.account.clone();
@@ -52,7 +82,14 @@ pub async fn rehearse(
     ] {
         send(&mut session.connection, &sql).await.map_err(failed)?;
     }
-    let rehearsed = rehearse_here(session, &scratch, database, schema).await;
+    let worked = async {
+        let order = session.text_order();
+        for table in &schema.tables {
+            create(session, table, order).await?;
+        }
+        work(session, &scratch).await
+    };
+    let worked = worked.await;
     for sql in [format!("DROP DATABASE IF EXISTS {scratch}"), format!("USE `{database}`")] {
         send(&mut session.connection, &sql).await.map_err(failed)?;
     }
@@ -61,7 +98,7 @@ pub async fn rehearse(
         .row(&mut session.connection)
         .await
         .map_err(failed)?;
-    rehearsed
+    worked
 }
 
 /// A statement that does not fit a table as it is declared is nobody else's mistake.
@@ -75,23 +112,4 @@ fn of_the_projector(failure: Failure) -> Failure {
         },
         failure => failure,
     }
-}
-
-async fn rehearse_here(
-    session: &mut Session,
-    scratch: &str,
-    live: &str,
-    schema: &Schema,
-) -> Result<Rehearsal, Failure> {
-    let order = session.text_order();
-    for table in &schema.tables {
-        create(session, table, order).await?;
-    }
-    prepare(session, schema).await.map_err(of_the_projector)?;
-    let names = schema.table_names();
-    Ok(Rehearsal {
-        misfit: existing::misfit(session, scratch, live, &names).await?,
-        is_exact: existing::are_exact(session, scratch, live, &names).await?,
-        meetings: collation::meetings(session, scratch).await?,
-    })
 }

@@ -44,6 +44,6 @@ pub async fn compare(
     let before = shown.desk.component_in_force(&versions, &projection).await?;
     let before = before.loaded().map_err(Problem::outside)?.ok_or_else(none)?;
     let next = shown.desk.component(&versions, &digest).await?;
-    let found = shadow::compare(shown.desk.servers(), &before, &next, documents).await;
+    let found = shadow::compare(shown.desk.servers(), before, &next, documents).await;
     found.map(Json).map_err(Problem::outside)
 }
